@@ -1,0 +1,87 @@
+/* The tensor and its storage: geometry over shared memory. Owned by tensor.c; included by the
+ * engine's own files only. Must not include kernels, autograd internals or Lua. */
+#ifndef LP_CORE_TENSOR_H
+#define LP_CORE_TENSOR_H
+
+#include <stdatomic.h>
+#include "core/check.h"
+#include "lampad/tensor.h"
+
+#define LP_INLINE_DIMS 5
+
+typedef struct LpStorage {
+  _Atomic int32_t refcount;
+  _Atomic uint32_t version;
+  LpDevice device;
+  void *data;
+  size_t size_bytes;
+  void (*free_fn)(void *ctx, void *data); /* NULL: memory of the caching allocator */
+  void *free_ctx;
+} LpStorage;
+
+struct LpAutograd; /* autograd/meta.h */
+
+enum {
+  LP_FLAG_WRAPPED_NUMBER = 1, /* a host number: does not take part in dtype promotion of its own category */
+  LP_FLAG_OWN_VERSION = 2,    /* made by `.data`: counts its writes apart from its storage */
+  LP_FLAG_INFERENCE = 4       /* made under inference_mode */
+};
+
+struct LpTensor {
+  _Atomic int32_t refcount;
+  int8_t dtype; /* LpDtype */
+  uint8_t flags;
+  uint8_t ndim;
+  bool is_contiguous; /* row-major, kept by lp_tensor_refresh */
+  LpStorage *storage;
+  int64_t offset_elems;
+  int64_t numel;
+  int64_t *sizes;   /* ndim entries: in dims_inline or on the heap */
+  int64_t *strides; /* ndim entries, in elements */
+  struct LpAutograd *autograd; /* NULL: plain tensor without history */
+  uint32_t own_version;
+  int64_t dims_inline[2 * LP_INLINE_DIMS];
+};
+
+/* Storage life; NULL on out of memory with the error recorded. */
+LpStorage *lp_storage_new(size_t size_bytes, LpDevice device);
+void lp_storage_release(LpStorage *s);
+static inline LpStorage *lp_storage_retain(LpStorage *s) {
+  atomic_fetch_add_explicit(&s->refcount, 1, memory_order_relaxed);
+  return s;
+}
+
+/* A tensor header over `storage` (retained). sizes/strides are copied. */
+LpTensor *lp_tensor_wrap(LpStorage *storage, LpDtype dtype, LpInts sizes, LpInts strides, int64_t offset_elems);
+/* New tensor laid out as `like` when it is dense and non-overlapping (PyTorch's preserve_format), else contiguous. */
+LpTensor *lp_tensor_new_like(const LpTensor *like, LpDtype dtype);
+/* Changes the geometry in place (resize, set_, transpose_); recomputes the derived fields. */
+bool lp_tensor_set_geometry(LpTensor *t, LpInts sizes, LpInts strides, int64_t offset_elems);
+/* Makes t of the given sizes for use as an `out` tensor: grows the storage when needed. */
+bool lp_tensor_resize_out(LpTensor *t, LpInts sizes);
+/* A wrapped number: 0-d, flag LP_FLAG_WRAPPED_NUMBER. */
+LpTensor *lp_tensor_wrapped(LpScalar value);
+
+/* dim in [-ndim, ndim) -> [0, ndim); records the error and returns false when out of range. A 0-d tensor accepts 0 and -1. */
+bool lp_wrap_dim(int64_t dim, int64_t ndim, int64_t *result);
+/* Product of sizes; false on overflow or a negative size, with the error recorded. */
+bool lp_numel_of(LpInts sizes, int64_t *result);
+void lp_contiguous_strides(LpInts sizes, int64_t *strides);
+/* "[2, 3]" into buf; returns buf. */
+const char *lp_format_ints(LpInts ints, char *buf, size_t buf_bytes);
+
+static inline LpInts lp_ints(const int64_t *data, int64_t count) {
+  LpInts v = {data, count};
+  return v;
+}
+static inline LpInts lp_ints_none(void) {
+  LpInts v = {NULL, -1};
+  return v;
+}
+static inline LpDevice lp_cpu(void) {
+  LpDevice d = {LP_CPU, 0};
+  return d;
+}
+#define SHAPE_TEXT(t) lp_format_ints(lp_sizes(t), (char[256]){0}, 256)
+
+#endif

@@ -1,0 +1,47 @@
+/* The broadcasting iterator: one walk over any number of strided operands, written once.
+ *
+ * Usage: lp_iter_init, lp_iter_output/lp_iter_input for each operand (outputs first), lp_iter_build
+ * (broadcasts shapes, allocates NULL outputs, checks overlap, coalesces and sorts dims by stride),
+ * then lp_iter_run with an inner loop, lp_iter_done. */
+#ifndef LP_DISPATCH_ITER_H
+#define LP_DISPATCH_ITER_H
+
+#include "core/tensor.h"
+
+#define LP_ITER_MAX_OPERANDS 8
+
+/* n elements; operand k at ptrs[k], advancing strides[k] bytes. */
+typedef void (*LpLoop)(char *const *ptrs, const int64_t *strides_bytes, int64_t n, const void *params);
+
+typedef struct LpIter {
+  int n_operands, n_outputs;
+  LpTensor *operands[LP_ITER_MAX_OPERANDS]; /* owned references; outputs filled by lp_iter_build when NULL */
+  LpDtype output_dtype;                     /* for outputs to be allocated */
+  LpDtype common_dtype;                     /* inputs are cast to it when cast_inputs is set */
+  bool cast_inputs;
+  bool allow_overlap; /* skip the partial-overlap check */
+  bool no_resize;     /* in place: given outputs must already have the broadcast shape */
+  int ndim;           /* after coalescing */
+  int64_t shape[LP_MAX_DIMS];
+  int64_t numel;
+  char *data[LP_ITER_MAX_OPERANDS];
+  int64_t strides[LP_ITER_MAX_OPERANDS][LP_MAX_DIMS]; /* bytes */
+} LpIter;
+
+void lp_iter_init(LpIter *it);
+void lp_iter_output(LpIter *it, LpTensor *t_or_null); /* retains t */
+void lp_iter_input(LpIter *it, LpTensor *t);          /* retains t */
+bool lp_iter_build(LpIter *it);
+/* Runs the loop over all elements, in parallel above the grain; false when interrupted. */
+bool lp_iter_run(LpIter *it, LpLoop loop, const void *params);
+bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params);
+/* The i-th operand, owned by the caller (retained). */
+LpTensor *lp_iter_take(LpIter *it, int i);
+void lp_iter_done(LpIter *it);
+
+/* Broadcast of two or more shapes into out (LP_MAX_DIMS entries); error names both shapes. */
+bool lp_broadcast_shapes(const LpInts *shapes, int n, int64_t *out, int64_t *out_ndim);
+/* PyTorch's result_type over tensors: dim tensors, 0-d tensors and wrapped numbers in three ranks. */
+LpDtype lp_result_type(LpTensor *const *tensors, int n);
+
+#endif

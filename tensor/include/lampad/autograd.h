@@ -1,0 +1,73 @@
+/* Automatic differentiation for C hosts and the binding. */
+#ifndef LAMPAD_AUTOGRAD_H
+#define LAMPAD_AUTOGRAD_H
+
+#include "lampad/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct LpNode LpNode;
+
+/* --- modes of the calling thread ------------------------------------------------------------ */
+LP_API bool lp_grad_enabled(void);
+LP_API void lp_set_grad_enabled(bool enabled);
+LP_API bool lp_inference_enabled(void);
+LP_API void lp_set_inference_enabled(bool enabled);
+
+/* --- leaf state ------------------------------------------------------------------------------ */
+LP_API bool lp_requires_grad(const LpTensor *t);
+LP_API bool lp_set_requires_grad(LpTensor *t, bool requires_grad);
+LP_API bool lp_is_leaf(const LpTensor *t);
+LP_API LpTensor *lp_grad(const LpTensor *t);               /* borrowed; NULL when none */
+LP_API bool lp_set_grad(LpTensor *t, LpTensor *grad);      /* NULL clears */
+LP_API LpNode *lp_grad_fn(LpTensor *t);                    /* borrowed; NULL for leaves */
+LP_API bool lp_retain_grad(LpTensor *t);
+LP_API bool lp_retains_grad(const LpTensor *t);
+LP_API LpTensor *lp_data_of(LpTensor *t);                  /* `.data`: no history, own version counter */
+LP_API bool lp_is_view(const LpTensor *t);
+LP_API LpTensor *lp_base(const LpTensor *t);               /* borrowed; NULL unless a view */
+
+/* --- running backward ------------------------------------------------------------------------ */
+/* Accumulates into the leaves' grad. gradients[i] may be NULL for a one-element tensors[i].
+ * inputs.count < 0: all leaves. */
+LP_API bool lp_backward(LpTensors tensors, LpTensors gradients, bool retain_graph, bool create_graph,
+                        LpTensors inputs);
+/* torch.autograd.grad: results[i] is owned, NULL only where allow_unused permits. */
+LP_API bool lp_autograd_grad(LpTensors outputs, LpTensors inputs, LpTensors grad_outputs, bool retain_graph,
+                             bool create_graph, bool allow_unused, LpTensor **results);
+
+/* --- hooks -------------------------------------------------------------------------------------
+ * A tensor hook sees the gradient and may return a replacement (owned) in *result, or leave it NULL.
+ * False: the hook failed with the error recorded. */
+typedef bool (*LpTensorHook)(void *ctx, LpTensor *grad, LpTensor **result);
+/* Returns an id > 0 for lp_remove_hook, or 0 with the error recorded. free_ctx may be NULL. */
+LP_API int64_t lp_register_hook(LpTensor *t, LpTensorHook hook, void *ctx, void (*free_ctx)(void *ctx));
+LP_API void lp_remove_hook(LpTensor *t, int64_t id);
+
+/* --- custom functions --------------------------------------------------------------------------
+ * A node whose backward is a callback: grads[n_outputs] (entries may be NULL) in, results[n_inputs]
+ * (owned or NULL) out. */
+typedef struct LpCustomBackward {
+  const char *name; /* shown as grad_fn=<name>; copied */
+  bool (*backward)(void *ctx, LpTensor *const *grads, int n_grads, LpTensor **results, int n_results);
+  void (*free_ctx)(void *ctx);
+  void *ctx;
+} LpCustomBackward;
+/* Makes outputs depend on inputs through a custom node (takes ctx over, also on failure). */
+LP_API bool lp_attach_custom(const LpCustomBackward *fn, LpTensors inputs, LpTensors outputs);
+
+/* --- nodes ------------------------------------------------------------------------------------ */
+LP_API const char *lp_node_name(const LpNode *node);       /* "AddBackward0" */
+LP_API int lp_node_input_count(const LpNode *node);
+LP_API LpNode *lp_node_next(const LpNode *node, int i);    /* borrowed; NULL for inputs without grad */
+LP_API LpNode *lp_node_retain(LpNode *node);
+LP_API void lp_node_release(LpNode *node);
+/* The host's note of where the forward ran ("train.lua:12"), asked for each new node when set. */
+LP_API void lp_set_location_hook(bool (*hook)(char *buf, size_t buf_bytes));
+
+#ifdef __cplusplus
+}
+#endif
+#endif

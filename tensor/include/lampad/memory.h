@@ -1,0 +1,35 @@
+/* The caching allocator's public face: statistics and control. */
+#ifndef LAMPAD_MEMORY_H
+#define LAMPAD_MEMORY_H
+
+#include "lampad/base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct LpMemoryStats {
+  size_t live_bytes;      /* in storages now */
+  size_t peak_bytes;      /* largest live_bytes since lp_memory_reset_peak */
+  size_t cached_bytes;    /* free blocks kept for reuse */
+  size_t largest_cached_bytes;
+  uint64_t alloc_count;   /* blocks handed out since start */
+  uint64_t hit_count;     /* of them, served from the cache */
+  uint64_t live_count;    /* storages alive */
+} LpMemoryStats;
+
+LP_API void lp_memory_stats(LpDevice device, LpMemoryStats *stats);
+LP_API void lp_memory_reset_peak(LpDevice device);
+/* Gives every cached block back to the system. */
+LP_API void lp_memory_empty_cache(void);
+/* Refuses to let live bytes pass the limit; 0: no limit. For tests and small devices. */
+LP_API void lp_memory_set_limit(size_t limit_bytes);
+/* Called once before an allocation fails, to free what can be freed; true: try again. */
+LP_API void lp_memory_set_pressure_hook(bool (*hook)(size_t wanted_bytes));
+/* The calling thread's next `after`-th allocation (0: the next) fails once; -1: off. For tests. */
+LP_API void lp_memory_fail_after(int64_t after);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,39 @@
+/* Runs every registered C test, or those whose name contains argv[1]; last line "N passed, N failed". */
+#include <stdarg.h>
+#include <stdlib.h>
+#include "test.h"
+
+static LpTest *tests;
+static const char *current;
+static int current_failures;
+
+void test_register(LpTest *test) {
+  LpTest **at = &tests;
+  while (*at && strcmp((*at)->file, test->file) <= 0) at = &(*at)->next;
+  test->next = *at;
+  *at = test;
+}
+
+void test_failure(const char *file, int line, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fprintf(stderr, "%s:%d: %s: ", file, line, current);
+  vfprintf(stderr, format, args);
+  fprintf(stderr, "\n");
+  va_end(args);
+  current_failures++;
+}
+
+int main(int argc, char **argv) {
+  int passed = 0, failed = 0;
+  for (LpTest *t = tests; t; t = t->next) {
+    if (argc > 1 && !strstr(t->name, argv[1])) continue;
+    current = t->name;
+    current_failures = 0;
+    t->run();
+    if (current_failures) failed++;
+    else passed++;
+  }
+  printf("%d passed, %d failed\n", passed, failed);
+  return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
