@@ -1,0 +1,15 @@
+std = "lua54"
+max_line_length = 120
+codes = true
+self = false                      -- methods need not use self
+ignore = { "212" }                -- unused arguments: callbacks take what their caller gives
+exclude_files = { "build*" }
+
+local predefined = { "torch", "nn", "F", "optim", "vision" }   -- what the executable predefines
+files["scripts/*.lua"] = { read_globals = predefined }
+files["scripts/bench/*.lua"] = { read_globals = predefined }
+files["tests/lua"] = { std = "lua54+busted", read_globals = predefined }
+files["tests/ops"] = { read_globals = predefined }
+files["tests/lua/run.lua"] = { globals = { "arg" } }
+files["tensor/ops"] = { read_globals = { "op" } }
+files["nn/ops"] = { read_globals = { "op" } }

@@ -1,0 +1,21 @@
+#!/bin/bash
+# Runs every test: lint, C unit tests, op tests, specs (with the examples of docs/). Installs what is
+# missing and builds first. A part that fails does not stop the rest. The last line is
+# "N passed, N failed"; the exit status is 0 only when something passed and nothing failed.
+#   scripts/test.sh [BUILD_FOLDER]
+set -uo pipefail
+cd "$(dirname "$0")/.."
+source scripts/apt.sh
+source scripts/build.sh
+source scripts/parts.sh
+
+folder=${1:-build}
+install_packages test || stop "packages are missing"
+build release "$folder" all || stop "the build failed"
+export LAMPAD_BUILD=$folder
+
+part "lint" lua5.4 scripts/lint.lua
+part "C tests" "$folder/lampad_ctest"
+part "op tests" "$folder/lampad" tests/ops/run.lua
+part "specs" "$folder/lampad" tests/lua/run.lua
+summary
