@@ -2,7 +2,11 @@
  *
  * Usage: lp_iter_init, lp_iter_output/lp_iter_input for each operand (outputs first), lp_iter_build
  * (broadcasts shapes, allocates NULL outputs, checks overlap, coalesces and sorts dims by stride),
- * then lp_iter_run with an inner loop, lp_iter_done. */
+ * then lp_iter_run with an inner loop, lp_iter_done.
+ *
+ * After lp_iter_build dim 0 is the innermost: the one of the smallest strides. With cast_inputs the
+ * loop sees inputs of common_dtype and outputs of output_dtype whatever the tensors hold: elements
+ * pass through small buffers on the way, so nothing of the size of a tensor is copied. */
 #ifndef LP_DISPATCH_ITER_H
 #define LP_DISPATCH_ITER_H
 
@@ -19,6 +23,7 @@ typedef struct LpIter {
   LpDtype output_dtype;                     /* for outputs to be allocated */
   LpDtype common_dtype;                     /* inputs are cast to it when cast_inputs is set */
   bool cast_inputs;
+  unsigned keep_dtype; /* bit k: operand k is not cast (a condition, an index) */
   bool allow_overlap; /* skip the partial-overlap check */
   bool no_resize;     /* in place: given outputs must already have the broadcast shape */
   int ndim;           /* after coalescing */
@@ -26,6 +31,10 @@ typedef struct LpIter {
   int64_t numel;
   char *data[LP_ITER_MAX_OPERANDS];
   int64_t strides[LP_ITER_MAX_OPERANDS][LP_MAX_DIMS]; /* bytes */
+  unsigned cast_mask; /* operands that pass through buffers, in run */
+  LpLoop casts[LP_ITER_MAX_OPERANDS];
+  int8_t loop_sizes[LP_ITER_MAX_OPERANDS]; /* of those: bytes of the elements the loop sees */
+  _Alignas(16) char scalars[LP_ITER_MAX_OPERANDS][16]; /* one-element inputs, cast once by build */
 } LpIter;
 
 void lp_iter_init(LpIter *it);
@@ -43,5 +52,12 @@ void lp_iter_done(LpIter *it);
 bool lp_broadcast_shapes(const LpInts *shapes, int n, int64_t *out, int64_t *out_ndim);
 /* PyTorch's result_type over tensors: dim tensors, 0-d tensors and wrapped numbers in three ranks. */
 LpDtype lp_result_type(LpTensor *const *tensors, int n);
+/* Whether a result of dtype `from` may be written to a tensor of dtype `to` (torch.can_cast). */
+bool lp_can_cast(LpDtype from, LpDtype to);
+/* PyTorch's name of the dtype in its messages: "Float", "Long". */
+const char *lp_dtype_title(LpDtype dtype);
+/* The loop that converts elements: operand 0 of dtype `to`, operand 1 of dtype `from`; no params.
+ * Equal dtypes give a copying loop. */
+LpLoop lp_cast_loop(LpDtype to, LpDtype from);
 
 #endif

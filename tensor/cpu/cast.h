@@ -1,0 +1,14 @@
+/* The table of converting loops, cpu/simd/cast.c; callers use lp_cast_loop (dispatch/iter.h). */
+#ifndef LP_CPU_CAST_H
+#define LP_CPU_CAST_H
+
+#include "cpu/caps.h"
+#include "dispatch/iter.h"
+
+typedef struct LpCastLoops {
+  LpLoop loops[LP_DTYPE_COUNT][LP_DTYPE_COUNT]; /* [to][from] */
+} LpCastLoops;
+
+LP_DISPATCH(LpCastLoops, lp_cast_loops)
+
+#endif

@@ -1,0 +1,447 @@
+/* The broadcasting iterator (iter.h): shapes, layout of results, overlap, casting, the walk. */
+#include "dispatch/iter.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include "core/parallel.h"
+
+/* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap work. */
+#define CHECK_ELEMS 65536
+/* Elements of a cast buffer: eight operands of 16 bytes take 32 KiB of stack. */
+#define CAST_ELEMS 256
+
+void lp_iter_init(LpIter *it) {
+  it->n_operands = it->n_outputs = 0;
+  it->output_dtype = it->common_dtype = LP_DTYPE_NONE;
+  it->cast_inputs = it->allow_overlap = it->no_resize = false;
+  it->keep_dtype = it->cast_mask = 0;
+  it->ndim = 0;
+  it->numel = 0;
+}
+
+void lp_iter_output(LpIter *it, LpTensor *t_or_null) {
+  ASSERT(it->n_operands == it->n_outputs && it->n_operands < LP_ITER_MAX_OPERANDS);
+  it->operands[it->n_operands++] = lp_tensor_retain(t_or_null);
+  it->n_outputs++;
+}
+
+void lp_iter_input(LpIter *it, LpTensor *t) {
+  ASSERT(it->n_operands < LP_ITER_MAX_OPERANDS);
+  it->operands[it->n_operands++] = lp_tensor_retain(t);
+}
+
+LpTensor *lp_iter_take(LpIter *it, int i) { return lp_tensor_retain(it->operands[i]); }
+
+void lp_iter_done(LpIter *it) {
+  for (int k = 0; k < it->n_operands; k++) lp_tensor_release(it->operands[k]);
+  it->n_operands = it->n_outputs = 0;
+}
+
+/* --- shapes ----------------------------------------------------------------------------------- */
+
+bool lp_broadcast_shapes(const LpInts *shapes, int n, int64_t *out, int64_t *out_ndim) {
+  int64_t ndim = 0;
+  for (int k = 0; k < n; k++)
+    if (shapes[k].count > ndim) ndim = shapes[k].count;
+  for (int64_t d = 0; d < ndim; d++) out[d] = 1;
+  for (int k = 0; k < n; k++) {
+    int64_t lead = ndim - shapes[k].count;
+    for (int64_t d = lead; d < ndim; d++) {
+      int64_t size = shapes[k].data[d - lead];
+      if (size == out[d] || size == 1) continue;
+      if (out[d] == 1) {
+        out[d] = size;
+        continue;
+      }
+      LpInts before = n == 2 ? shapes[0] : lp_ints(out, ndim);
+      char a[256], b[256];
+      return lp_fail(LP_ERR_ARGUMENT,
+                     "shapes %s and %s cannot be broadcast together: the size of tensor a (%lld) "
+                     "must match the size of tensor b (%lld) at non-singleton dimension %lld",
+                     lp_format_ints(before, a, sizeof a), lp_format_ints(shapes[k], b, sizeof b),
+                     (long long)out[d], (long long)size, (long long)d);
+    }
+  }
+  *out_ndim = ndim;
+  return true;
+}
+
+static bool same_shape(const LpTensor *a, const LpTensor *b) {
+  if (a->ndim != b->ndim || a->numel != b->numel) return false;
+  for (int d = 0; d < a->ndim; d++)
+    if (a->sizes[d] != b->sizes[d]) return false;
+  return true;
+}
+
+static char *first_byte(const LpTensor *t) {
+  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+}
+
+/* --- overlap ---------------------------------------------------------------------------------- */
+
+/* Every element of one block of memory belongs to exactly one index. */
+static bool is_dense(const LpTensor *t) {
+  if (t->is_contiguous || t->numel <= 1) return true;
+  bool used[LP_MAX_DIMS] = {false};
+  int64_t want = 1;
+  for (int left = t->ndim; left > 0; left--) {
+    int found = -1;
+    for (int d = 0; d < t->ndim && found < 0; d++)
+      if (!used[d] && (t->sizes[d] == 1 || t->strides[d] == want)) found = d;
+    if (found < 0) return false;
+    used[found] = true;
+    want *= t->sizes[found];
+  }
+  return true;
+}
+
+static bool same_strides(const LpTensor *a, const LpTensor *b) {
+  for (int d = 0; d < a->ndim; d++)
+    if (a->sizes[d] != 1 && a->strides[d] != b->strides[d]) return false;
+  return true;
+}
+
+/* An output may be an input, element for element; it may not share memory otherwise. As in PyTorch
+ * only dense tensors are judged, others are too hard to tell. */
+static bool check_overlap(const LpIter *it, const LpTensor *out) {
+  for (int d = 0; d < out->ndim && out->numel; d++)
+    CHECK(out->strides[d] != 0 || out->sizes[d] == 1, LP_ERR_ARGUMENT,
+          "unsupported operation: more than one element of the written-to tensor (shape %s) refers "
+          "to a single memory location. Please clone() the tensor before performing the operation",
+          SHAPE_TEXT(out));
+  for (int k = it->n_outputs; k < it->n_operands; k++) {
+    const LpTensor *in = it->operands[k];
+    if (in == out || in->storage != out->storage || !in->numel || !out->numel) continue;
+    char *out_at = first_byte(out), *in_at = first_byte(in);
+    char *out_end = out_at + out->numel * (int64_t)lp_dtype_size(out->dtype);
+    char *in_end = in_at + in->numel * (int64_t)lp_dtype_size(in->dtype);
+    if (out_end <= in_at || in_end <= out_at) continue;
+    if (!is_dense(out) || !is_dense(in)) continue;
+    if (out_at == in_at && out_end == in_end && same_shape(out, in) && same_strides(out, in)) continue;
+    CHECK(false, LP_ERR_ARGUMENT,
+          "unsupported operation: some elements of the input tensor and the written-to tensor refer "
+          "to a single memory location. Please clone() the tensor before performing the operation");
+  }
+  return true;
+}
+
+/* --- casting ---------------------------------------------------------------------------------- */
+
+static bool plan_cast(LpIter *it, int k) {
+  const LpTensor *t = it->operands[k];
+  bool is_output = k < it->n_outputs;
+  LpDtype wanted = is_output ? it->output_dtype : it->common_dtype;
+  LpDtype dtype = (LpDtype)t->dtype;
+  if (dtype == wanted || (it->keep_dtype >> k & 1)) return true;
+  if (is_output)
+    CHECK(lp_can_cast(wanted, dtype), LP_ERR_TYPE,
+          "result type %s can't be cast to the desired output type %s", lp_dtype_title(wanted),
+          lp_dtype_title(dtype));
+  it->casts[k] = is_output ? lp_cast_loop(dtype, wanted) : lp_cast_loop(wanted, dtype);
+  if (!is_output && t->numel == 1) {
+    char *ptrs[2] = {it->scalars[k], it->data[k]};
+    it->casts[k](ptrs, (int64_t[2]){0, 0}, 1, NULL);
+    it->data[k] = it->scalars[k];
+    for (int d = 0; d < it->ndim; d++) it->strides[k][d] = 0;
+    return true;
+  }
+  it->loop_sizes[k] = (int8_t)lp_dtype_size(wanted);
+  it->cast_mask |= 1u << k;
+  return true;
+}
+
+static bool plan_casts(LpIter *it) {
+  if (it->cast_inputs)
+    for (int k = 0; k < it->n_operands; k++) TRY(plan_cast(it, k));
+  return true;
+}
+
+/* --- building --------------------------------------------------------------------------------- */
+
+/* Common case: every operand is contiguous with one shape, or 0-d. False: take the general way. */
+static bool is_plain(const LpIter *it, const LpTensor **model) {
+  const LpTensor *m = NULL;
+  for (int k = it->n_outputs; k < it->n_operands; k++) {
+    const LpTensor *t = it->operands[k];
+    if (!t->is_contiguous) return false;
+    if (t->ndim == 0) continue;
+    if (!m) m = t;
+    else if (!same_shape(m, t)) return false;
+  }
+  if (!m) m = it->operands[it->n_outputs];
+  for (int k = 0; k < it->n_outputs; k++) {
+    const LpTensor *t = it->operands[k];
+    if (t && (!t->is_contiguous || !same_shape(m, t))) return false;
+  }
+  *model = m;
+  return true;
+}
+
+static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
+  for (int k = 0; k < it->n_outputs; k++)
+    if (!it->operands[k])
+      TRY(it->operands[k] = lp_tensor_new(lp_ints(model->sizes, model->ndim), it->output_dtype, device));
+  it->ndim = 1;
+  it->shape[0] = it->numel = model->numel;
+  for (int k = 0; k < it->n_operands; k++) {
+    const LpTensor *t = it->operands[k];
+    it->data[k] = first_byte(t);
+    it->strides[k][0] = t->ndim == 0 ? 0 : (int64_t)lp_dtype_size(t->dtype);
+  }
+  return plan_casts(it);
+}
+
+/* Byte strides of operand k over the broadcast shape, outermost first. */
+static void broadcast_strides(const LpTensor *t, int64_t ndim, int64_t *strides) {
+  int64_t lead = ndim - t->ndim, size = (int64_t)lp_dtype_size(t->dtype);
+  for (int64_t d = 0; d < lead; d++) strides[d] = 0;
+  for (int64_t d = lead; d < ndim; d++)
+    strides[d] = t->sizes[d - lead] == 1 ? 0 : t->strides[d - lead] * size;
+}
+
+/* > 0 when dim a should be outside dim b, judged by the first operand that tells them apart. */
+static int compare_dims(const LpIter *it, unsigned known, int a, int b, const int64_t *shape) {
+  for (int k = 0; k < it->n_operands; k++) {
+    if (!(known >> k & 1)) continue;
+    int64_t sa = it->strides[k][a], sb = it->strides[k][b];
+    if (sa == 0 || sb == 0) continue;
+    if (sa != sb) return sa < sb ? -1 : 1;
+    if (shape[a] > shape[b]) return 1;
+  }
+  return 0;
+}
+
+/* perm[0] is the innermost dim. */
+static void sort_dims(const LpIter *it, unsigned known, const int64_t *shape, int ndim, int *perm) {
+  for (int d = 0; d < ndim; d++) perm[d] = ndim - 1 - d;
+  for (int i = 1; i < ndim; i++) {
+    int at = i;
+    for (int j = i - 1; j >= 0; j--) {
+      int order = compare_dims(it, known, perm[j], perm[at], shape);
+      if (order < 0) break;
+      if (order == 0) continue;
+      int t = perm[j];
+      perm[j] = perm[at];
+      perm[at] = t;
+      at = j;
+    }
+  }
+}
+
+/* The result takes the inputs' order of dims, so a transposed input gives a transposed result. */
+static LpTensor *new_output(const LpIter *it, const int64_t *shape, int ndim, const int *perm,
+                            LpDevice device) {
+  bool row_major = true;
+  for (int d = 0; d < ndim; d++) row_major = row_major && perm[d] == ndim - 1 - d;
+  if (row_major) return lp_tensor_new(lp_ints(shape, ndim), it->output_dtype, device);
+  int64_t strides[LP_MAX_DIMS], next = 1;
+  for (int d = 0; d < ndim; d++) {
+    strides[perm[d]] = next;
+    next *= shape[perm[d]] > 1 ? shape[perm[d]] : 1;
+  }
+  return lp_tensor_new_strided(lp_ints(shape, ndim), lp_ints(strides, ndim), it->output_dtype, device);
+}
+
+/* Reorders to innermost first and joins neighbours that every operand walks as one dim. */
+static void reorder_and_coalesce(LpIter *it, const int64_t *shape, int ndim, const int *perm) {
+  int64_t old[LP_MAX_DIMS];
+  for (int k = 0; k < it->n_operands; k++) {
+    memcpy(old, it->strides[k], (size_t)ndim * sizeof *old);
+    for (int d = 0; d < ndim; d++) it->strides[k][d] = old[perm[d]];
+  }
+  int n = 0;
+  for (int d = 0; d < ndim; d++) {
+    int64_t size = shape[perm[d]];
+    if (size == 1) continue;
+    bool joins = n > 0;
+    for (int k = 0; k < it->n_operands && joins; k++)
+      joins = it->strides[k][d] == it->strides[k][n - 1] * it->shape[n - 1];
+    if (joins) {
+      it->shape[n - 1] *= size;
+      continue;
+    }
+    it->shape[n] = size;
+    for (int k = 0; k < it->n_operands; k++) it->strides[k][n] = it->strides[k][d];
+    n++;
+  }
+  if (n == 0) { /* one element: a 1-d walk of length 1 */
+    it->shape[0] = 1;
+    for (int k = 0; k < it->n_operands; k++) it->strides[k][0] = 0;
+    n = 1;
+  }
+  it->ndim = n;
+}
+
+static bool build_general(LpIter *it, LpDevice device) {
+  int n_in = it->n_operands - it->n_outputs;
+  LpInts shapes[LP_ITER_MAX_OPERANDS];
+  int64_t shape[LP_MAX_DIMS], ndim = 0;
+  for (int k = 0; k < n_in; k++) shapes[k] = lp_sizes(it->operands[it->n_outputs + k]);
+  if (n_in == 0) shapes[n_in++] = lp_sizes(it->operands[0]);
+  TRY(lp_broadcast_shapes(shapes, n_in, shape, &ndim));
+  TRY(lp_numel_of(lp_ints(shape, ndim), &it->numel));
+
+  unsigned known = 0; /* operands whose layout counts: not the outputs to be made or resized */
+  for (int k = 0; k < it->n_operands; k++) {
+    LpTensor *t = it->operands[k];
+    if (!t) continue;
+    if (k < it->n_outputs) {
+      bool fits = t->ndim == ndim && memcmp(t->sizes, shape, (size_t)ndim * sizeof *shape) == 0;
+      if (!fits) {
+        CHECK(!it->no_resize, LP_ERR_ARGUMENT,
+              "output with shape %s doesn't match the broadcast shape %s", SHAPE_TEXT(t),
+              lp_format_ints(lp_ints(shape, ndim), (char[256]){0}, 256));
+        TRY(lp_tensor_resize_out(t, lp_ints(shape, ndim)));
+        continue;
+      }
+    }
+    known |= 1u << k;
+    broadcast_strides(t, ndim, it->strides[k]);
+  }
+  int perm[LP_MAX_DIMS];
+  sort_dims(it, known, shape, (int)ndim, perm);
+  for (int k = 0; k < it->n_operands; k++) {
+    if (!it->operands[k]) TRY(it->operands[k] = new_output(it, shape, (int)ndim, perm, device));
+    if (!(known >> k & 1)) broadcast_strides(it->operands[k], ndim, it->strides[k]);
+    it->data[k] = first_byte(it->operands[k]);
+  }
+  reorder_and_coalesce(it, shape, (int)ndim, perm);
+  return plan_casts(it);
+}
+
+/* The device of the operands that are not numbers; they must agree. */
+static bool common_device(const LpIter *it, LpDevice *device) {
+  const LpTensor *first = NULL;
+  for (int k = 0; k < it->n_operands; k++) {
+    const LpTensor *t = it->operands[k];
+    if (!t) continue;
+    if (!first || (first->ndim == 0 && t->ndim > 0)) first = t;
+  }
+  *device = first ? first->storage->device : lp_cpu();
+  for (int k = 0; k < it->n_operands; k++) {
+    const LpTensor *t = it->operands[k];
+    if (!t || (t->ndim == 0 && k >= it->n_outputs && t->storage->device.type == LP_CPU)) continue;
+    LpDevice d = t->storage->device;
+    CHECK(d.type == device->type && d.index == device->index, LP_ERR_DEVICE,
+          "expected all tensors to be on the same device, but found at least two, %s:%d and %s:%d",
+          device->type == LP_CUDA ? "cuda" : "cpu", device->index,
+          d.type == LP_CUDA ? "cuda" : "cpu", d.index);
+  }
+  return true;
+}
+
+bool lp_iter_build(LpIter *it) {
+  LpDevice device;
+  TRY(common_device(it, &device));
+  if (it->cast_inputs && it->common_dtype == LP_DTYPE_NONE)
+    it->common_dtype = lp_result_type(it->operands + it->n_outputs, it->n_operands - it->n_outputs);
+  if (it->output_dtype == LP_DTYPE_NONE) it->output_dtype = it->common_dtype;
+  if (!it->allow_overlap)
+    for (int k = 0; k < it->n_outputs; k++)
+      if (it->operands[k]) TRY(check_overlap(it, it->operands[k]));
+  const LpTensor *model;
+  if (it->n_operands > it->n_outputs && is_plain(it, &model)) return build_plain(it, model, device);
+  return build_general(it, device);
+}
+
+/* --- running ---------------------------------------------------------------------------------- */
+
+typedef struct Run {
+  const LpIter *it;
+  LpLoop loop;
+  const void *params;
+  atomic_bool stopped;
+} Run;
+
+/* One row of n elements, with the operands of cast_mask going through buffers. */
+static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides, int64_t n,
+                         LpLoop loop, const void *params) {
+  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][CAST_ELEMS * 16];
+  char *at[LP_ITER_MAX_OPERANDS];
+  int64_t steps[LP_ITER_MAX_OPERANDS];
+  for (int64_t done = 0; done < n; done += CAST_ELEMS) {
+    int64_t m = n - done < CAST_ELEMS ? n - done : CAST_ELEMS;
+    for (int k = 0; k < it->n_operands; k++) {
+      at[k] = ptrs[k] + done * strides[k];
+      steps[k] = strides[k];
+      if (!(it->cast_mask >> k & 1)) continue;
+      if (k >= it->n_outputs) {
+        char *pair[2] = {buffers[k], at[k]};
+        int64_t count = strides[k] == 0 ? 1 : m;
+        it->casts[k](pair, (int64_t[2]){it->loop_sizes[k], strides[k]}, count, NULL);
+      }
+      at[k] = buffers[k];
+      steps[k] = strides[k] == 0 && k >= it->n_outputs ? 0 : it->loop_sizes[k];
+    }
+    loop(at, steps, m, params);
+    for (int k = 0; k < it->n_outputs; k++) {
+      if (!(it->cast_mask >> k & 1)) continue;
+      char *pair[2] = {ptrs[k] + done * strides[k], buffers[k]};
+      it->casts[k](pair, (int64_t[2]){strides[k], it->loop_sizes[k]}, m, NULL);
+    }
+  }
+}
+
+/* Elements [begin, end) of the walk. */
+static void run_range(void *ctx, int64_t begin, int64_t end) {
+  Run *run = ctx;
+  const LpIter *it = run->it;
+  int64_t index[LP_MAX_DIMS], steps[LP_ITER_MAX_OPERANDS];
+  char *ptrs[LP_ITER_MAX_OPERANDS];
+  for (int64_t d = 0, rest = begin; d < it->ndim; d++) {
+    index[d] = rest % it->shape[d];
+    rest /= it->shape[d];
+  }
+  for (int k = 0; k < it->n_operands; k++) {
+    steps[k] = it->strides[k][0];
+    ptrs[k] = it->data[k];
+    for (int d = 0; d < it->ndim; d++) ptrs[k] += index[d] * it->strides[k][d];
+  }
+  int64_t until_check = CHECK_ELEMS;
+  for (int64_t at = begin; at < end;) {
+    int64_t n = it->shape[0] - index[0];
+    if (n > end - at) n = end - at;
+    if (n > CHECK_ELEMS) n = CHECK_ELEMS;
+    if (it->cast_mask) run_row_cast(it, ptrs, steps, n, run->loop, run->params);
+    else run->loop(ptrs, steps, n, run->params);
+    at += n;
+    until_check -= n;
+    if (until_check <= 0) {
+      until_check = CHECK_ELEMS;
+      if (lp_interrupt_pending()) atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
+      if (atomic_load_explicit(&run->stopped, memory_order_relaxed)) return;
+    }
+    index[0] += n;
+    for (int k = 0; k < it->n_operands; k++) ptrs[k] += n * steps[k];
+    for (int d = 0; index[d] == it->shape[d] && d + 1 < it->ndim; d++) {
+      index[d] = 0;
+      index[d + 1]++;
+      for (int k = 0; k < it->n_operands; k++)
+        ptrs[k] += it->strides[k][d + 1] - it->shape[d] * it->strides[k][d];
+    }
+  }
+}
+
+static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel) {
+  if (it->numel == 0) return true;
+  if (it->ndim == 1 && !it->cast_mask && it->numel <= LP_GRAIN) {
+    int64_t steps[LP_ITER_MAX_OPERANDS];
+    for (int k = 0; k < it->n_operands; k++) steps[k] = it->strides[k][0];
+    loop(it->data, steps, it->numel, params);
+    return true;
+  }
+  Run run = {it, loop, params, false};
+  if (parallel) lp_parallel_for(it->numel, LP_GRAIN, run_range, &run);
+  else run_range(&run, 0, it->numel);
+  if (!atomic_load(&run.stopped)) return true;
+  lp_interrupt_take();
+  return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+}
+
+bool lp_iter_run(LpIter *it, LpLoop loop, const void *params) {
+  return run_over(it, loop, params, true);
+}
+
+bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
+  return run_over(it, loop, params, false);
+}
