@@ -15,11 +15,13 @@ typedef struct LpStorage {
   LpDevice device;
   void *data;
   size_t size_bytes;
+  size_t capacity_bytes;                  /* what lp_block_free wants back */
   void (*free_fn)(void *ctx, void *data); /* NULL: memory of the caching allocator */
   void *free_ctx;
 } LpStorage;
 
 struct LpAutograd; /* autograd/meta.h */
+void lp_autograd_free(struct LpAutograd *autograd); /* defined in autograd/meta.c */
 
 enum {
   LP_FLAG_WRAPPED_NUMBER = 1, /* a host number: does not take part in dtype promotion of its own category */
@@ -46,6 +48,8 @@ struct LpTensor {
 /* Storage life; NULL on out of memory with the error recorded. */
 LpStorage *lp_storage_new(size_t size_bytes, LpDevice device);
 void lp_storage_release(LpStorage *s);
+/* Grows the storage to at least size_bytes, keeping its contents; the address may change. */
+bool lp_storage_grow(LpStorage *s, size_t size_bytes);
 static inline LpStorage *lp_storage_retain(LpStorage *s) {
   atomic_fetch_add_explicit(&s->refcount, 1, memory_order_relaxed);
   return s;
@@ -55,18 +59,31 @@ static inline LpStorage *lp_storage_retain(LpStorage *s) {
 LpTensor *lp_tensor_wrap(LpStorage *storage, LpDtype dtype, LpInts sizes, LpInts strides, int64_t offset_elems);
 /* New tensor laid out as `like` when it is dense and non-overlapping (PyTorch's preserve_format), else contiguous. */
 LpTensor *lp_tensor_new_like(const LpTensor *like, LpDtype dtype);
-/* Changes the geometry in place (resize, set_, transpose_); recomputes the derived fields. */
+/* Changes the geometry in place (resize, set_, transpose_); recomputes the derived fields.
+ * strides.count < 0: contiguous. */
 bool lp_tensor_set_geometry(LpTensor *t, LpInts sizes, LpInts strides, int64_t offset_elems);
 /* Makes t of the given sizes for use as an `out` tensor: grows the storage when needed. */
 bool lp_tensor_resize_out(LpTensor *t, LpInts sizes);
-/* A wrapped number: 0-d, flag LP_FLAG_WRAPPED_NUMBER. */
+/* A wrapped number: 0-d, flag LP_FLAG_WRAPPED_NUMBER; bool, int64, float64 or complex128. */
 LpTensor *lp_tensor_wrapped(LpScalar value);
+/* Writes the scalar as one element of the dtype at p: casts as PyTorch's fill_ does. */
+void lp_scalar_store(LpScalar value, LpDtype dtype, void *p);
 
 /* dim in [-ndim, ndim) -> [0, ndim); records the error and returns false when out of range. A 0-d tensor accepts 0 and -1. */
 bool lp_wrap_dim(int64_t dim, int64_t ndim, int64_t *result);
 /* Product of sizes; false on overflow or a negative size, with the error recorded. */
 bool lp_numel_of(LpInts sizes, int64_t *result);
 void lp_contiguous_strides(LpInts sizes, int64_t *strides);
+/* Channels-last strides of a 4-d (LP_CHANNELS_LAST) or 5-d (LP_CHANNELS_LAST_3D) shape. */
+void lp_channels_last_strides(LpInts sizes, int64_t *strides);
+/* Elements from the first to the last that the geometry reaches (0 when empty); false on overflow
+ * or a negative stride, with the error recorded. */
+bool lp_extent_of(LpInts sizes, LpInts strides, int64_t *result);
+/* Every element has an address of its own and there are no holes (any order of dims). */
+bool lp_is_dense(const LpTensor *t);
+/* As lp_tensor_new, laid out in the memory format; LP_PRESERVE follows `like` (else contiguous). */
+LpTensor *lp_tensor_new_format(LpInts sizes, LpDtype dtype, LpDevice device, LpMemoryFormat format,
+                               const LpTensor *like);
 /* "[2, 3]" into buf; returns buf. */
 const char *lp_format_ints(LpInts ints, char *buf, size_t buf_bytes);
 

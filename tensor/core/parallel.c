@@ -1,0 +1,90 @@
+/* Threads: the one place that starts OpenMP regions (core/parallel.h). Nothing is started before
+ * the first region that needs a second thread. */
+#define _GNU_SOURCE /* sched_getaffinity */
+#include "core/parallel.h"
+#include <omp.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Chunk borders fall on multiples of this many elements, so that even one-byte elements of two
+ * threads do not share a cache line (or the pair of lines that the prefetcher fetches). */
+#define BORDER_ELEMS 128
+
+static _Atomic int thread_count; /* 0: not yet decided */
+
+/* CPUs' worth of time that the control group grants, rounded up; 0 when there is no quota. */
+static int cgroup_cpus(void) {
+  long long quota = -1, period = 0;
+  FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
+  if (f) {
+    if (fscanf(f, "%lld %lld", &quota, &period) != 2) quota = -1; /* "max 100000" */
+    fclose(f);
+  } else if ((f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", "re"))) {
+    if (fscanf(f, "%lld", &quota) != 1) quota = -1;
+    fclose(f);
+    if (quota > 0 && (f = fopen("/sys/fs/cgroup/cpu/cpu.cfs_period_us", "re"))) {
+      if (fscanf(f, "%lld", &period) != 1) period = 0;
+      fclose(f);
+    }
+  }
+  if (quota <= 0 || period <= 0) return 0;
+  return (int)((quota + period - 1) / period);
+}
+
+static int default_threads(void) {
+  cpu_set_t set;
+  int n = 1;
+  if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+  int quota = cgroup_cpus();
+  if (quota > 0 && quota < n) n = quota;
+  const char *env = getenv("OMP_NUM_THREADS");
+  if (env) {
+    int wanted = atoi(env);
+    if (wanted > 0 && wanted < n) n = wanted;
+  }
+  return n < 1 ? 1 : n;
+}
+
+int lp_num_threads(void) {
+  int n = atomic_load_explicit(&thread_count, memory_order_relaxed);
+  if (n == 0) {
+    int unset = 0;
+    n = default_threads();
+    if (!atomic_compare_exchange_strong(&thread_count, &unset, n)) n = unset;
+    omp_set_num_threads(n); /* BLAS and oneDNN ask OpenMP */
+  }
+  return n;
+}
+
+void lp_set_num_threads(int n) {
+  if (n < 1) n = 1;
+  atomic_store_explicit(&thread_count, n, memory_order_relaxed);
+  omp_set_num_threads(n);
+}
+
+void lp_parallel_for(int64_t n, int64_t grain, void (*body)(void *ctx, int64_t begin, int64_t end),
+                     void *ctx) {
+  if (n <= 0) return;
+  if (grain < 1) grain = 1;
+  int64_t threads = n <= grain || omp_in_parallel() ? 1 : lp_num_threads();
+  int64_t useful = n / grain + (n % grain != 0);
+  if (threads > useful) threads = useful;
+  if (threads <= 1) {
+    body(ctx, 0, n);
+    return;
+  }
+  int64_t chunk = n / threads + (n % threads != 0);
+  /* Few, costly elements (rows, images) are not worth unbalancing for the sake of a border. */
+  if (chunk >= 8 * BORDER_ELEMS) chunk = (chunk + BORDER_ELEMS - 1) / BORDER_ELEMS * BORDER_ELEMS;
+#pragma omp parallel num_threads((int)threads)
+  {
+    /* OpenMP may grant fewer threads than asked for: walk the chunks with what there is. */
+    int64_t step = omp_get_num_threads();
+    for (int64_t i = omp_get_thread_num(); i * chunk < n; i += step) {
+      int64_t begin = i * chunk, end = begin + chunk;
+      body(ctx, begin, end < n ? end : n);
+    }
+  }
+}
