@@ -104,12 +104,12 @@ typedef struct LpOpInfo {
   LpResultType result_types[LP_MAX_RESULTS];
   const char *result_names[LP_MAX_RESULTS];
   /* Results are owned by the caller. `out` variants take the out tensors (n_results of them) first. */
-  bool (*call)(const LpValue *args, LpValue *results);
+  bool (*call)(const LpValue *args, LpValue *results); /* NULL for an op that exists only in place */
   bool (*call_inplace)(const LpValue *args); /* args[0] is self; NULL when there is none */
   bool (*call_out)(LpTensor *const *outs, const LpValue *args);
 } LpOpInfo;
 
 /* All ops in schema order. */
-LP_API const LpOpInfo *lp_op_db(int *count);
+LP_API const LpOpInfo *const *lp_op_db(int *count);
 
 #endif

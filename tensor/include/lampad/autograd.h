@@ -64,8 +64,11 @@ LP_API int lp_node_input_count(const LpNode *node);
 LP_API LpNode *lp_node_next(const LpNode *node, int i);    /* borrowed; NULL for inputs without grad */
 LP_API LpNode *lp_node_retain(LpNode *node);
 LP_API void lp_node_release(LpNode *node);
-/* The host's note of where the forward ran ("train.lua:12"), asked for each new node when set. */
-LP_API void lp_set_location_hook(bool (*hook)(char *buf, size_t buf_bytes));
+/* The host's notes of where the forward ran: capture returns a token (0: unknown), asked for each new
+ * node; describe writes "train.lua:12" for one. NULL switches it off. */
+LP_API void lp_set_location_hook(uint64_t (*capture)(void),
+                                 bool (*describe)(uint64_t token, char *buf, size_t buf_bytes));
+LP_API bool lp_node_location(const LpNode *node, char *buf, size_t buf_bytes);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,35 @@
+/* What autograd knows of one tensor. Made on demand; owned by its tensor; internal to autograd/. */
+#ifndef LP_AUTOGRAD_META_H
+#define LP_AUTOGRAD_META_H
+
+#include "autograd/node.h"
+
+typedef struct LpAutograd {
+  bool requires_grad; /* of a leaf */
+  bool retains_grad;
+  int32_t output_nr;
+  LpTensor *grad;
+  LpNode *grad_fn;      /* owned; NULL for leaves */
+  LpNode *accumulator;  /* not owned: the live AccumulateGrad node of a leaf */
+  LpTensor *base;       /* owned; the tensor a differentiable view looks into */
+  uint32_t view_version; /* version of the memory when grad_fn was made (views) */
+  LpHookEntry *hooks;    /* of a leaf; those of other tensors are on grad_fn */
+} LpAutograd;
+
+/* The tensor's record, made when absent; NULL on out of memory. */
+LpAutograd *lp_autograd_of(LpTensor *t);
+/* Where the gradient of t goes: its grad_fn's output, or the accumulator of a leaf that requires grad.
+ * An edge with a NULL node when t requires none. The node is retained. */
+bool lp_gradient_edge(LpTensor *t, LpEdge *edge);
+/* Gives t a history directly (retains node). */
+bool lp_set_history(LpTensor *t, LpNode *node, int output_nr);
+/* Makes the leaf's AccumulateGrad node, kept (unowned) in meta->accumulator; its one reference goes to
+ * the caller through that pointer. engine.c. */
+bool lp_accumulator_new(LpTensor *leaf);
+/* Asks a node to put the gradient of its output into meta->grad (retain_grad); meta is held weakly
+ * and must be unwatched before it ends. engine.c. */
+bool lp_node_watch(LpNode *node, int output_nr, LpAutograd *meta);
+void lp_node_unwatch(LpNode *node, LpAutograd *meta);
+void lp_hooks_free(LpHookEntry *hooks);
+
+#endif

@@ -1,0 +1,114 @@
+/* Nodes of the dynamic graph: what one differentiable call leaves behind. Used by the generated op
+ * functions and by the engine (engine.c); owned by node.c.
+ *
+ * Note: order. A node is always made after the nodes it leads to, so descending `sequence` is a
+ * topological order and backward needs no dependency counts.
+ *
+ * Note: saved outputs. A node that saves its own result would own itself; so a result is saved
+ * without its history, which lp_node_unpack puts back. */
+#ifndef LP_AUTOGRAD_NODE_H
+#define LP_AUTOGRAD_NODE_H
+
+#include <stdatomic.h>
+#include "core/tensor.h"
+#include "lampad/autograd.h"
+
+typedef struct LpNodeClass {
+  const char *name; /* "SigmoidBackward0" */
+  /* grads: one per output, NULL where undefined. results: one per edge, zeroed; fill those
+   * lp_node_wants() asks for with owned tensors (or leave NULL for zero). */
+  bool (*backward)(LpNode *node, LpTensor *const *grads, LpTensor **results);
+  /* Frees what the node owns beside its saved tensors; may be NULL. */
+  void (*finalize)(LpNode *node);
+} LpNodeClass;
+
+typedef struct LpEdge {
+  LpNode *node;    /* owned; NULL: no gradient wanted */
+  int32_t output_nr; /* which output of that node the gradient is for */
+} LpEdge;
+
+typedef struct LpSaved {
+  LpTensor *tensor;  /* owned; NULL: absent */
+  uint32_t version;  /* of the memory when saved */
+  int16_t output_nr; /* -1: an input */
+} LpSaved;
+
+typedef struct LpOutputMeta {
+  LpInts sizes; /* owned copy */
+  LpDtype dtype;
+  LpDevice device;
+} LpOutputMeta;
+
+typedef struct LpHookEntry {
+  int64_t id;
+  int32_t output_nr;
+  LpTensorHook hook;
+  void *ctx;
+  void (*free_ctx)(void *ctx);
+  struct LpHookEntry *next;
+} LpHookEntry;
+
+struct LpNode {
+  _Atomic int32_t refcount;
+  const LpNodeClass *cls;
+  uint64_t sequence;
+  uint64_t location; /* the host's token of the forward line; 0: unknown */
+  int32_t n_edges, n_saved, n_ints_used, n_outputs;
+  bool freed; /* saved tensors were released by a backward */
+  LpEdge *edges;
+  LpSaved *saved;
+  int64_t *ints;
+  LpOutputMeta *outputs; /* n_outputs entries when the node has several outputs, else NULL */
+  LpHookEntry *hooks;    /* on the gradients of its outputs, in order of registration */
+  size_t alloc_bytes;
+};
+
+extern _Thread_local bool lp_tls_grad_enabled;
+
+/* Would an op on these tensors be recorded? NULL-safe. */
+static inline bool lp_wants_grad(const LpTensor *t) {
+  return t && t->autograd && lp_tls_grad_enabled && lp_requires_grad(t);
+}
+bool lp_any_wants_grad(LpTensors tensors);
+
+/* One allocation: struct_bytes (beginning with the LpNode), the edges, the saved slots, n_ints integers. */
+LpNode *lp_node_new(const LpNodeClass *cls, size_t struct_bytes, int n_edges, int n_saved, int64_t n_ints);
+void lp_node_set_edge(LpNode *node, int i, LpTensor *input); /* input may be NULL */
+/* Saves an input (output_nr -1) or a result; t may be NULL. */
+bool lp_node_save(LpNode *node, int slot, LpTensor *t, int output_nr);
+/* The saved tensor, owned, NULL when it was absent; false when it was modified since or freed. */
+bool lp_node_unpack(LpNode *node, int slot, LpTensor **result);
+/* Copies into the node's integers (reserved by n_ints). */
+LpInts lp_node_keep_ints(LpNode *node, LpInts ints);
+/* Makes the node the history of its results; results may hold NULL and non-differentiable dtypes. */
+bool lp_node_attach(LpNode *node, LpTensor *const *results, int n_results);
+/* Is the gradient for edge i asked for in the backward that runs now? */
+bool lp_node_wants(const LpNode *node, int i);
+bool lp_node_wants_range(const LpNode *node, int first, int count);
+/* Zeros for output i of a node with several outputs. */
+LpTensor *lp_node_zeros(LpNode *node, int i);
+void lp_node_free_saved(LpNode *node);
+
+/* --- in-place and views (meta.c) --- */
+/* Refuses a leaf that requires grad, and tensors made in inference mode; call before the kernel runs. */
+bool lp_inplace_check(LpTensor *self);
+/* After the kernel: bumps the version and makes `node` (NULL: no history wanted) the tensor's new
+ * history; for a view, its base's. */
+bool lp_inplace_done(LpTensor *self, LpNode *node);
+/* The result of a non-differentiable in-place op: its old history does not describe it any more. */
+bool lp_inplace_cut(LpTensor *self);
+bool lp_view_attach(LpTensor *view, LpTensor *self);
+/* Refuses out= when gradients would be lost. */
+bool lp_out_check(LpTensor *const *outs, int n_outs, bool any_input_wants_grad);
+
+/* The gradient as its argument wants it: summed to its shape (count -1: same shape), cast to its dtype,
+ * real when the argument is real. Takes ownership of grad; NULL on error. */
+LpTensor *lp_grad_fit(LpTensor *grad, LpInts sizes, LpDtype dtype);
+
+/* Releases *t and sets it to NULL. */
+static inline void lp_drop(LpTensor **t) {
+  lp_tensor_release(*t);
+  *t = NULL;
+}
+
+#endif
