@@ -435,13 +435,13 @@ local function emit_node(out, row, by_cname, diffs)
   for _, f in ipairs(plan.fields) do if f.ints_count then ints[#ints + 1] = f.ints_count end end
   w("  LpNode *node = lp_node_new(&class_%s, sizeof(Node_%s), %s, %s, %s);", cname, cname, expr(edge_fixed, edge_lists),
     expr(saved_fixed, saved_lists), #ints > 0 and table.concat(ints, " + ") or "0")
-  w("  if (!node) return NULL;\n  Node_%s *n = (Node_%s *)node;\n  (void)n;", cname, cname)
+  w("  if (!node) return NULL;\n  Node_%s *lp_n = (Node_%s *)node;\n  (void)lp_n;", cname, cname)
   for _, d in ipairs(diffs) do w("  const bool need_%s = need >> %d & 1;\n  (void)need_%s;", d.arg.name, d.bit, d.arg.name) end
   local list_at = tostring(edge_fixed)
   for _, d in ipairs(diffs) do
     if d.arg.type:find("%[%]") then
-      w("  n->%s_edge = %s;\n  n->%s_edge_count = (int)%s.count;", d.arg.name, list_at, d.arg.name, d.arg.name)
-      w("  if (need_%s && !lp_node_set_edges(node, n->%s_edge, %s)) goto fail;", d.arg.name, d.arg.name, d.arg.name)
+      w("  lp_n->%s_edge = %s;\n  lp_n->%s_edge_count = (int)%s.count;", d.arg.name, list_at, d.arg.name, d.arg.name)
+      w("  if (need_%s && !lp_node_set_edges(node, lp_n->%s_edge, %s)) goto fail;", d.arg.name, d.arg.name, d.arg.name)
       list_at = list_at .. (" + (int)%s.count"):format(d.arg.name)
     else
       w("  if (need_%s && !lp_node_set_edge(node, %s, %s)) goto fail;", d.arg.name, d.edge, d.arg.name)
@@ -451,14 +451,14 @@ local function emit_node(out, row, by_cname, diffs)
   for _, s in ipairs(plan.saved_inputs) do
     local cond = group_condition(s.groups, "need_")
     if s.kind == "list" then
-      w("  n->%s_slot = %s;\n  n->%s_slot_count = (int)%s.count;", s.name, slot_at, s.name, s.name)
-      w("  if ((%s) && !lp_node_save_list(node, n->%s_slot, %s)) goto fail;", cond, s.name, s.name)
+      w("  lp_n->%s_slot = %s;\n  lp_n->%s_slot_count = (int)%s.count;", s.name, slot_at, s.name, s.name)
+      w("  if ((%s) && !lp_node_save_list(node, lp_n->%s_slot, %s)) goto fail;", cond, s.name, s.name)
       slot_at = slot_at .. (" + (int)%s.count"):format(s.name)
     else
       w("  if ((%s) && !lp_node_save(node, %d, %s, -1)) goto fail;", cond, s.slot, s.name)
     end
   end
-  for _, f in ipairs(plan.fields) do w("  n->%s = %s;", f.name, f.init) end
+  for _, f in ipairs(plan.fields) do w("  lp_n->%s = %s;", f.name, f.init) end
   w("  return node;\n  goto fail;\nfail:\n  lp_node_release(node);\n  return NULL;\n}\n")
   return plan
 end
@@ -491,38 +491,38 @@ local function emit_function(out, row, plan, diffs)
       w("  return %s;\n}\n", forward_call(row, "NULL"))
       return
     end
-    w("  const bool mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
+    w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
     if form == "tensor" then
-      w("  LpTensor *result = %s;\n  lp_tls_grad_enabled = mode;", forward_call(row, "NULL"))
-      if view then w("  if (result && !lp_view_attach(result, %s)) lp_drop(&result);", row.args[1].name) end
-      w("  return result;\n}\n")
+      w("  LpTensor *lp_result = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, "NULL"))
+      if view then w("  if (lp_result && !lp_view_attach(lp_result, %s)) lp_drop(&lp_result);", row.args[1].name) end
+      w("  return lp_result;\n}\n")
     else
-      w("  const bool ok = %s;\n  lp_tls_grad_enabled = mode;\n  return ok;\n}\n", forward_call(row, "NULL"))
+      w("  const bool ok = %s;\n  lp_tls_grad_enabled = lp_mode;\n  return ok;\n}\n", forward_call(row, "NULL"))
     end
     return
   end
   emit_need(w, diffs)
   w("  LpNode *node = NULL;")
   w("  if (LP_UNLIKELY(need) && !(node = record_%s(%s))) return %s;", row.cname, names_of(row, "need"), ret)
-  w("  const bool mode = lp_tls_grad_enabled;\n  if (node) lp_tls_grad_enabled = false;")
+  w("  const bool lp_mode = lp_tls_grad_enabled;\n  if (node) lp_tls_grad_enabled = false;")
   if form == "tensor" then
-    w("  LpTensor *result = %s;", forward_call(row, "NULL"))
-    w("  lp_tls_grad_enabled = mode;")
-    if view then w("  if (result && !lp_view_attach(result, %s)) lp_drop(&result);", row.args[1].name) end
+    w("  LpTensor *lp_result = %s;", forward_call(row, "NULL"))
+    w("  lp_tls_grad_enabled = lp_mode;")
+    if view then w("  if (lp_result && !lp_view_attach(lp_result, %s)) lp_drop(&lp_result);", row.args[1].name) end
     w("  if (LP_UNLIKELY(node != NULL)) {")
-    local conds = { "lp_node_attach(node, &result, 1)" }
+    local conds = { "lp_node_attach(node, &lp_result, 1)" }
     for _, s in ipairs(plan.saved_outputs) do
       local bits = {}
       for _, d in ipairs(diffs) do if s.groups[d.group] then bits[#bits + 1] = ("need >> %d & 1"):format(d.bit) end end
-      table.insert(conds, 1, ("(!(%s) || lp_node_save(node, %d, result, 0))"):format(table.concat(bits, " || "), s.slot))
+      table.insert(conds, 1, ("(!(%s) || lp_node_save(node, %d, lp_result, 0))"):format(table.concat(bits, " || "), s.slot))
     end
-    w("    if (result && !(%s)) lp_drop(&result);", table.concat(conds, " && "))
-    w("    lp_node_release(node);\n  }\n  return result;\n}\n")
+    w("    if (lp_result && !(%s)) lp_drop(&lp_result);", table.concat(conds, " && "))
+    w("    lp_node_release(node);\n  }\n  return lp_result;\n}\n")
     return
   end
   local n = form == "tensors" and tostring(#row.results) or "(int)results->count"
   local data = form == "tensors" and "results" or "results->data"
-  w("  bool ok = %s;\n  lp_tls_grad_enabled = mode;", forward_call(row, "NULL"))
+  w("  bool ok = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, "NULL"))
   if view then
     w("  for (int i = 0; ok && i < %s; i++) ok = lp_view_attach(%s[i], %s);", n, data, row.args[1].name)
   end
@@ -553,8 +553,8 @@ local function emit_inplace(out, row, plan, diffs)
   local self = row.args[1].name
   w("%s {", emit.prototype_inplace(row))
   if row.kind == "composite" then
-    w("  LpTensor *value = lp_%s(%s);\n  if (!value) return false;", row.cname, names_of(row))
-    w("  const bool ok = lp_assign_inplace(%s, value);\n  lp_tensor_release(value);\n  return ok;\n}\n", self)
+    w("  LpTensor *lp_value = lp_%s(%s);\n  if (!lp_value) return false;", row.cname, names_of(row))
+    w("  const bool ok = lp_assign_inplace(%s, lp_value);\n  lp_tensor_release(lp_value);\n  return ok;\n}\n", self)
     return
   end
   w("  if (!lp_inplace_check(%s)) return false;", self)
@@ -569,9 +569,9 @@ local function emit_inplace(out, row, plan, diffs)
       w("  if ((%s) && !lp_node_save_original(node, %d, %s)) {\n    lp_node_release(node);\n    return false;\n  }",
         table.concat(bits, " || "), s.slot, self)
     end
-    w("  const bool mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
-    w("  LpTensor *result = %s;\n  lp_tls_grad_enabled = mode;", forward_call(row, self))
-    w("  bool ok = result != NULL;\n  lp_tensor_release(result);")
+    w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
+    w("  LpTensor *lp_result = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, self))
+    w("  bool ok = lp_result != NULL;\n  lp_tensor_release(lp_result);")
     w("  ok = ok && lp_inplace_done(%s, node);", self)
     for _, o in ipairs(plan.saved_outputs) do
       local bits = {}
@@ -580,9 +580,9 @@ local function emit_inplace(out, row, plan, diffs)
     end
     w("  lp_node_release(node);\n  return ok;\n}\n")
   else
-    w("  const bool mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
-    w("  LpTensor *result = %s;\n  lp_tls_grad_enabled = mode;", forward_call(row, self))
-    w("  if (!result) return false;\n  lp_tensor_release(result);\n  return lp_inplace_cut(%s);\n}\n", self)
+    w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
+    w("  LpTensor *lp_result = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, self))
+    w("  if (!lp_result) return false;\n  lp_tensor_release(lp_result);\n  return lp_inplace_cut(%s);\n}\n", self)
   end
 end
 
@@ -599,8 +599,8 @@ local function emit_out(out, row)
     #wants > 0 and table.concat(wants, " || ") or "false")
   if row.kind == "composite" or row.kind == "view" then
     if single then
-      w("  LpTensor *value = lp_%s(%s);\n  if (!value) return false;", row.cname, names_of(row))
-      w("  const bool ok = lp_assign_out(out, value);\n  lp_tensor_release(value);\n  return ok;\n}\n")
+      w("  LpTensor *lp_value = lp_%s(%s);\n  if (!lp_value) return false;", row.cname, names_of(row))
+      w("  const bool ok = lp_assign_out(out, lp_value);\n  lp_tensor_release(lp_value);\n  return ok;\n}\n")
     else
       w("  LpTensor *results[%d] = {0};", #row.results)
       w("  if (!lp_%s(%s%sresults)) return false;\n  bool ok = true;", row.cname, names_of(row), #row.args > 0 and ", " or "")
@@ -609,13 +609,13 @@ local function emit_out(out, row)
     end
     return
   end
-  w("  const bool mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
+  w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
   if single then
-    w("  LpTensor *result = %s;\n  lp_tls_grad_enabled = mode;", forward_call(row, "out"))
-    w("  if (!result) return false;\n  lp_tensor_release(result);\n  lp_bump_version(out);\n  return true;\n}\n")
+    w("  LpTensor *lp_result = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, "out"))
+    w("  if (!lp_result) return false;\n  lp_tensor_release(lp_result);\n  lp_bump_version(out);\n  return true;\n}\n")
   else
     w("  LpTensor *results[%d] = {0};", #row.results)
-    w("  const bool ok = %s;\n  lp_tls_grad_enabled = mode;", (forward_call(row, "(LpTensor **)outs")))
+    w("  const bool ok = %s;\n  lp_tls_grad_enabled = lp_mode;", (forward_call(row, "(LpTensor **)outs")))
     w("  for (int i = 0; i < %d; i++) {\n    lp_tensor_release(results[i]);\n    if (ok) lp_bump_version(outs[i]);\n  }",
       #row.results)
     w("  return ok;\n}\n")
@@ -638,15 +638,15 @@ local function emit_expression(out, row, by_cname)
   local decl = low:declarations()
   if decl ~= "" then w("%s", decl) end
   if form == "tensor" then
-    w("  LpTensor *value = NULL;")
+    w("  LpTensor *lp_value = NULL;")
     w("#line %d \"%s\"", row.line, row.file)
-    low:own(value, "value")
+    low:own(value, "lp_value")
     for _, line in ipairs(low.lines) do w("%s", line) end
     w("@RESET")
     w("  goto fail;\nfail:")
     local cleanup = low:cleanup()
     if cleanup ~= "" then w("%s", cleanup) end
-    w("  return value;\n}\n")
+    w("  return lp_value;\n}\n")
   elseif form == "tensors" then
     if value.type ~= "list" and value.type ~= "results" then error(row.signature .. ": expected results", 0) end
     w("  bool ok = false;")

@@ -2,7 +2,7 @@
 --   lua5.4 main.lua ROOT OUT tensor/ops/*.lua nn/ops/*.lua
 -- Files are rewritten only when they change, so an edit of one row recompiles one file.
 local root, out_dir = arg[1], arg[2]
-package.path = root .. "/scripts/gen/?.lua;" .. package.path
+package.path = arg[0]:match("^(.*)/") .. "/?.lua;" .. package.path
 local schema = require "schema"
 local emit = require "emit_ops"
 

@@ -73,7 +73,7 @@ bool lp_any_wants_grad(LpTensors tensors);
 
 /* One allocation: struct_bytes (beginning with the LpNode), the edges, the saved slots, n_ints integers. */
 LpNode *lp_node_new(const LpNodeClass *cls, size_t struct_bytes, int n_edges, int n_saved, int64_t n_ints);
-void lp_node_set_edge(LpNode *node, int i, LpTensor *input); /* input may be NULL */
+bool lp_node_set_edge(LpNode *node, int i, LpTensor *input); /* input may be NULL */
 /* Saves an input (output_nr -1) or a result; t may be NULL. */
 bool lp_node_save(LpNode *node, int slot, LpTensor *t, int output_nr);
 /* The saved tensor, owned, NULL when it was absent; false when it was modified since or freed. */
