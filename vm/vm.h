@@ -47,6 +47,10 @@ bool lpvm_to_dtype(lua_State *L, int index, LpDtype *result);
 void lpvm_push_device(lua_State *L, LpDevice device);
 /* Accepts a device object or "cpu", "cuda", "cuda:1". False when it is neither. */
 bool lpvm_to_device(lua_State *L, int index, LpDevice *result);
+/* torch.contiguous_format, torch.channels_last, ...; and the layout torch.strided. */
+void lpvm_push_format(lua_State *L, LpMemoryFormat format);
+bool lpvm_to_format(lua_State *L, int index, LpMemoryFormat *result);
+void lpvm_push_strided(lua_State *L);
 void lpvm_push_size(lua_State *L, LpInts sizes);
 /* Borrowed from the torch.Size at index; false when it is none. */
 bool lpvm_to_size(lua_State *L, int index, LpInts *result);
