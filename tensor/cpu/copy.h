@@ -1,0 +1,20 @@
+/* Kernels that move elements without looking at them, by element size: cpu/simd/copy.c. */
+#ifndef LP_CPU_COPY_H
+#define LP_CPU_COPY_H
+
+#include "cpu/caps.h"
+#include "dispatch/iter.h"
+
+/* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (steps in elements). */
+typedef void (*LpTransposeTile)(char *dst, int64_t dst_step, const char *src, int64_t src_step, int64_t rows,
+                                int64_t columns);
+
+/* Indexed by the logarithm of the element size: 1, 2, 4, 8, 16 bytes. */
+typedef struct LpCopyKernels {
+  LpTransposeTile transpose[5];
+  LpLoop fill[5]; /* operand 0 is set to the element that params points to */
+} LpCopyKernels;
+
+LP_DISPATCH(LpCopyKernels, lp_copy_kernels)
+
+#endif

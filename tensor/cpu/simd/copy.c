@@ -1,0 +1,90 @@
+/* Moving elements: transposed tiles and fills, one function per element size (cpu/copy.h). */
+#include "cpu/simd/simd.h"
+#include <string.h>
+#include "cpu/copy.h"
+#if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
+#include <immintrin.h>
+#endif
+
+typedef uint8_t e1;
+typedef uint16_t e2;
+typedef uint32_t e4;
+typedef uint64_t e8;
+typedef struct {
+  uint64_t half[2];
+} e16;
+
+/* Writes run along dst; the rows of src stay in the first-level cache for the tile. */
+#define TRANSPOSE(type)                                                                       \
+  static void transpose_##type(char *dst_, int64_t ds, const char *src_, int64_t ss, int64_t rows, int64_t columns) { \
+    type *dst = (type *)dst_;                                                                 \
+    const type *src = (const type *)src_;                                                     \
+    for (int64_t j = 0; j < columns; j++)                                                     \
+      for (int64_t i = 0; i < rows; i++) dst[j * ds + i] = src[i * ss + j];                   \
+  }
+
+TRANSPOSE(e1)
+TRANSPOSE(e2)
+TRANSPOSE(e4)
+TRANSPOSE(e8)
+TRANSPOSE(e16)
+
+#if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
+/* An 8 x 8 block of 4-byte elements, in registers. */
+static inline void transpose_8x8(float *dst, int64_t ds, const float *src, int64_t ss) {
+  __m256 r[8], t[8];
+  for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(src + i * ss);
+  for (int i = 0; i < 8; i += 2) {
+    t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 8; i += 4) {
+    r[i] = _mm256_shuffle_ps(t[i], t[i + 2], 0x44);
+    r[i + 1] = _mm256_shuffle_ps(t[i], t[i + 2], 0xee);
+    r[i + 2] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0x44);
+    r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
+  }
+  for (int i = 0; i < 4; i++) {
+    _mm256_storeu_ps(dst + i * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+    _mm256_storeu_ps(dst + (i + 4) * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+  }
+}
+
+static void transpose_fast_e4(char *dst_, int64_t ds, const char *src_, int64_t ss, int64_t rows, int64_t columns) {
+  float *dst = (float *)dst_;
+  const float *src = (const float *)src_;
+  int64_t full_rows = rows / 8 * 8, full_columns = columns / 8 * 8;
+  for (int64_t i = 0; i < full_rows; i += 8)
+    for (int64_t j = 0; j < full_columns; j += 8) transpose_8x8(dst + j * ds + i, ds, src + i * ss + j, ss);
+  if (full_columns < columns)
+    transpose_e4((char *)(dst + full_columns * ds), ds, (const char *)(src + full_columns), ss, rows,
+                 columns - full_columns);
+  if (full_rows < rows)
+    transpose_e4((char *)(dst + full_rows), ds, (const char *)(src + full_rows * ss), ss, rows - full_rows,
+                 full_columns);
+}
+#else
+#define transpose_fast_e4 transpose_e4
+#endif
+
+#define FILL(type)                                                                            \
+  static void fill_##type(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) { \
+    type value;                                                                               \
+    memcpy(&value, params, sizeof value);                                                     \
+    char *out = ptrs[0];                                                                      \
+    if (strides[0] == sizeof(type)) {                                                         \
+      for (int64_t i = 0; i < n; i++) ((type *)out)[i] = value;                               \
+    } else {                                                                                  \
+      for (int64_t i = 0; i < n; i++, out += strides[0]) *(type *)out = value;                \
+    }                                                                                         \
+  }
+
+FILL(e1)
+FILL(e2)
+FILL(e4)
+FILL(e8)
+FILL(e16)
+
+const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
+    .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_e8, transpose_e16},
+    .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16}};

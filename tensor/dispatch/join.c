@@ -1,0 +1,233 @@
+/* Joining tensors: cat, stack and their kin. */
+#include <string.h>
+#include "core/alloc.h"
+#include "dispatch/iter.h"
+#include "dispatch/shape.h"
+#include "impl.h"
+#include "lampad/ops.h"
+
+#define L(x) ((long long)(x))
+
+/* The tensors of one joining call, converted and reshaped: owned. */
+typedef struct Parts {
+  LpTensor **data;
+  int64_t count, capacity;
+} Parts;
+
+static bool parts_new(Parts *p, int64_t capacity) {
+  p->count = 0;
+  p->capacity = capacity;
+  p->data = lp_alloc((size_t)capacity * sizeof *p->data);
+  return p->data != NULL;
+}
+
+static bool parts_add(Parts *p, LpTensor *owned) {
+  if (!owned) return false;
+  p->data[p->count++] = owned;
+  return true;
+}
+
+static void parts_free(Parts *p) {
+  for (int64_t i = 0; i < p->count; i++) lp_tensor_release(p->data[i]);
+  lp_free(p->data, (size_t)p->capacity * sizeof *p->data);
+}
+
+static LpTensors parts_span(const Parts *p) { return (LpTensors){p->data, p->count}; }
+
+static bool check_list(LpTensors tensors) {
+  CHECK(tensors.count > 0, LP_ERR_ARGUMENT, "expected a non-empty list of tensors");
+  for (int64_t i = 0; i < tensors.count; i++) CHECK(tensors.data[i], LP_ERR_ARGUMENT, "tensor %lld of the list is nil", L(i));
+  return true;
+}
+
+static bool is_same_dtype(LpTensors tensors) {
+  for (int64_t i = 1; i < tensors.count; i++)
+    if (tensors.data[i]->dtype != tensors.data[0]->dtype) return false;
+  return true;
+}
+
+/* t in the dtype, tracked. */
+static LpTensor *cast_to(LpTensor *t, LpDtype dtype) {
+  if (t->dtype == dtype) return lp_tensor_retain(t);
+  return lp_to_copy(t, dtype, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE);
+}
+
+static LpDtype joined_dtype(LpTensors tensors) {
+  return is_same_dtype(tensors) ? (LpDtype)tensors.data[0]->dtype : lp_result_type(tensors.data, (int)tensors.count);
+}
+
+/* --- cat -------------------------------------------------------------------------------------- */
+
+/* PyTorch of old had no other empty tensor than the one of shape (0,): it joins with anything. */
+static bool is_legacy_empty(const LpTensor *t) { return t->ndim == 1 && t->sizes[0] == 0; }
+
+LpTensor *lp_composite_cat(LpTensors tensors, int64_t dim) {
+  TRY(check_list(tensors));
+  for (int64_t i = 0; i < tensors.count; i++)
+    CHECK(tensors.data[i]->ndim > 0, LP_ERR_ARGUMENT, "0-d tensors cannot be concatenated (tensor %lld); use stack()", L(i));
+  LpDtype dtype = joined_dtype(tensors);
+  int64_t ndim = 1;
+  bool plain = is_same_dtype(tensors);
+  for (int64_t i = 0; i < tensors.count; i++) {
+    if (is_legacy_empty(tensors.data[i])) plain = false;
+    else ndim = tensors.data[i]->ndim;
+  }
+  TRY(lp_wrap_dim(dim, ndim, &dim));
+  if (plain) return lp_cat_same(tensors, dim);
+  Parts parts;
+  TRY(parts_new(&parts, tensors.count));
+  LpTensor *result = NULL;
+  for (int64_t i = 0; i < tensors.count; i++) {
+    if (is_legacy_empty(tensors.data[i]) && (ndim > 1 || i + 1 < tensors.count || parts.count > 0)) continue;
+    if (!parts_add(&parts, cast_to(tensors.data[i], dtype))) goto done;
+  }
+  if (parts.count == 0 && !parts_add(&parts, cast_to(tensors.data[0], dtype))) goto done;
+  result = lp_cat_same(parts_span(&parts), dim);
+done:
+  parts_free(&parts);
+  return result;
+}
+
+/* All inputs channels-last: the result too. */
+static LpMemoryFormat joined_format(LpTensors tensors) {
+  LpMemoryFormat formats[] = {LP_CHANNELS_LAST, LP_CHANNELS_LAST_3D};
+  for (int k = 0; k < 2; k++) {
+    bool all = true;
+    for (int64_t i = 0; i < tensors.count && all; i++)
+      all = !tensors.data[i]->is_contiguous && lp_is_contiguous(tensors.data[i], formats[k]);
+    if (all) return formats[k];
+  }
+  return LP_CONTIGUOUS;
+}
+
+/* Writes the tensors into `out` one after the other along dim. */
+static bool fill_joined(LpTensor *out, LpTensors tensors, int64_t dim) {
+  int64_t sizes[LP_MAX_DIMS], offset = out->offset_elems;
+  memcpy(sizes, out->sizes, (size_t)out->ndim * sizeof *sizes);
+  for (int64_t i = 0; i < tensors.count; i++) {
+    LpTensor *t = tensors.data[i];
+    sizes[dim] = t->sizes[dim];
+    LpTensor *part = lp_tensor_alias(out, lp_ints(sizes, out->ndim), lp_strides(out), offset);
+    bool ok = part && lp_copy_into(part, t);
+    lp_tensor_release(part);
+    TRY(ok);
+    offset += sizes[dim] * out->strides[dim];
+  }
+  return true;
+}
+
+/* Tensors of one dtype and number of dims; dim wrapped. */
+LpTensor *lp_impl_cat_same(LpTensors tensors, int64_t dim) {
+  const LpTensor *first = tensors.data[0];
+  int64_t sizes[LP_MAX_DIMS];
+  memcpy(sizes, first->sizes, (size_t)first->ndim * sizeof *sizes);
+  sizes[dim] = 0;
+  for (int64_t i = 0; i < tensors.count; i++) {
+    const LpTensor *t = tensors.data[i];
+    CHECK(t->ndim == first->ndim, LP_ERR_ARGUMENT, "tensors must have the same number of dims: got %d (shape %s) and %d (shape %s)",
+          first->ndim, SHAPE_TEXT(first), t->ndim, SHAPE_TEXT(t));
+    for (int64_t d = 0; d < t->ndim; d++)
+      CHECK(d == dim || t->sizes[d] == first->sizes[d], LP_ERR_ARGUMENT,
+            "sizes of tensors must match except in dim %lld: expected size %lld but got size %lld in dim %lld of tensor %lld "
+            "(shapes %s and %s)",
+            L(dim), L(first->sizes[d]), L(t->sizes[d]), L(d), L(i), SHAPE_TEXT(first), SHAPE_TEXT(t));
+    CHECK(!__builtin_add_overflow(sizes[dim], t->sizes[dim], &sizes[dim]), LP_ERR_MEMORY, "dim %lld gets too large", L(dim));
+  }
+  LpTensor *out = lp_tensor_new_format(lp_ints(sizes, first->ndim), (LpDtype)first->dtype, first->storage->device,
+                                       joined_format(tensors), NULL);
+  if (out && !fill_joined(out, tensors, dim)) {
+    lp_tensor_release(out);
+    return NULL;
+  }
+  return out;
+}
+
+/* --- stack ------------------------------------------------------------------------------------ */
+
+LpTensor *lp_composite_stack(LpTensors tensors, int64_t dim) {
+  TRY(check_list(tensors));
+  const LpTensor *first = tensors.data[0];
+  TRY(lp_wrap_dim(dim, first->ndim + 1, &dim));
+  for (int64_t i = 1; i < tensors.count; i++) {
+    const LpTensor *t = tensors.data[i];
+    CHECK(t->ndim == first->ndim && memcmp(t->sizes, first->sizes, (size_t)t->ndim * sizeof *t->sizes) == 0, LP_ERR_ARGUMENT,
+          "expects each tensor to be of equal size, but got %s at entry 0 and %s at entry %lld", SHAPE_TEXT(first), SHAPE_TEXT(t),
+          L(i));
+  }
+  if (is_same_dtype(tensors)) return lp_stack_same(tensors, dim);
+  LpDtype dtype = joined_dtype(tensors);
+  Parts parts;
+  TRY(parts_new(&parts, tensors.count));
+  LpTensor *result = NULL;
+  for (int64_t i = 0; i < tensors.count; i++)
+    if (!parts_add(&parts, cast_to(tensors.data[i], dtype))) goto done;
+  result = lp_stack_same(parts_span(&parts), dim);
+done:
+  parts_free(&parts);
+  return result;
+}
+
+/* Tensors of one dtype and shape; dim wrapped. */
+LpTensor *lp_impl_stack_same(LpTensors tensors, int64_t dim) {
+  LpTensor *first = tensors.data[0];
+  CHECK(first->ndim < LP_MAX_DIMS, LP_ERR_ARGUMENT, "a tensor has at most %d dims", LP_MAX_DIMS);
+  int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS], n = 0;
+  for (int64_t i = 0; i <= first->ndim; i++) sizes[i] = i == dim ? tensors.count : first->sizes[n++];
+  LpTensor *out = lp_tensor_new(lp_ints(sizes, first->ndim + 1), (LpDtype)first->dtype, first->storage->device);
+  if (!out) return NULL;
+  n = 0;
+  for (int64_t i = 0; i <= first->ndim; i++)
+    if (i != dim) strides[n++] = out->strides[i];
+  for (int64_t i = 0; i < tensors.count; i++) {
+    LpTensor *part = lp_tensor_alias(out, lp_sizes(first), lp_ints(strides, n), i * out->strides[dim]);
+    bool ok = part && lp_copy_into(part, tensors.data[i]);
+    lp_tensor_release(part);
+    if (!ok) {
+      lp_tensor_release(out);
+      return NULL;
+    }
+  }
+  return out;
+}
+
+/* --- kin -------------------------------------------------------------------------------------- */
+
+/* Joins after `prepare` has given each tensor its dims. */
+static LpTensor *join_prepared(LpTensors tensors, LpTensor *(*prepare)(LpTensor *t), int64_t dim) {
+  TRY(check_list(tensors));
+  Parts parts;
+  TRY(parts_new(&parts, tensors.count));
+  LpTensor *result = NULL;
+  for (int64_t i = 0; i < tensors.count; i++)
+    if (!parts_add(&parts, prepare(tensors.data[i]))) goto done;
+  if (dim < 0) dim = parts.data[0]->ndim == 1 ? 0 : 1; /* hstack */
+  result = lp_cat(parts_span(&parts), dim);
+done:
+  parts_free(&parts);
+  return result;
+}
+
+static LpTensor *as_column(LpTensor *t) {
+  return t->ndim > 1 ? lp_tensor_retain(t) : lp_reshape(t, lp_ints((int64_t[]){t->numel, 1}, 2));
+}
+
+LpTensor *lp_composite_hstack(LpTensors tensors) { return join_prepared(tensors, lp_atleast_1d, -1); }
+LpTensor *lp_composite_vstack(LpTensors tensors) { return join_prepared(tensors, lp_atleast_2d, 0); }
+LpTensor *lp_composite_dstack(LpTensors tensors) { return join_prepared(tensors, lp_atleast_3d, 2); }
+LpTensor *lp_composite_column_stack(LpTensors tensors) { return join_prepared(tensors, as_column, 1); }
+
+LpTensor *lp_composite_atleast_1d(LpTensor *self) {
+  return self->ndim >= 1 ? lp_tensor_retain(self) : lp_reshape(self, lp_ints((int64_t[]){1}, 1));
+}
+
+LpTensor *lp_composite_atleast_2d(LpTensor *self) {
+  if (self->ndim >= 2) return lp_tensor_retain(self);
+  return self->ndim == 0 ? lp_reshape(self, lp_ints((int64_t[]){1, 1}, 2)) : lp_unsqueeze(self, 0);
+}
+
+LpTensor *lp_composite_atleast_3d(LpTensor *self) {
+  if (self->ndim >= 3) return lp_tensor_retain(self);
+  if (self->ndim == 2) return lp_unsqueeze(self, -1);
+  int64_t sizes[3] = {1, self->ndim == 0 ? 1 : self->sizes[0], 1};
+  return lp_reshape(self, lp_ints(sizes, 3));
+}
