@@ -146,6 +146,37 @@ LpTensor *lp_data_of(LpTensor *t) {
   return data;
 }
 
+bool lp_set_data(LpTensor *t, LpTensor *data) {
+  CHECK(t->dtype == data->dtype || !lp_requires_grad(t), LP_ERR_TYPE,
+        "x.data = y of another dtype (%s for %s) on a tensor that requires grad",
+        lp_dtype_name(data->dtype), lp_dtype_name(t->dtype));
+  LpStorage *old = t->storage;
+  const int8_t old_dtype = t->dtype;
+  t->dtype = data->dtype;
+  t->storage = lp_storage_retain(data->storage);
+  if (!lp_tensor_set_geometry(t, lp_sizes(data), lp_strides(data), data->offset_elems)) {
+    lp_storage_release(t->storage);
+    t->storage = old;
+    t->dtype = old_dtype;
+    return false;
+  }
+  lp_storage_release(old);
+  return true;
+}
+
+bool lp_detach_history(LpTensor *t) {
+  LpAutograd *meta = t->autograd;
+  if (!meta) return true;
+  CHECK(!meta->base, LP_ERR_AUTOGRAD, "Can't detach views in-place. Use detach() instead");
+  if (meta->retains_grad && meta->grad_fn) lp_node_unwatch(meta->grad_fn, meta);
+  LpNode *old = meta->grad_fn;
+  meta->grad_fn = NULL;
+  meta->output_nr = 0;
+  meta->requires_grad = meta->retains_grad = false;
+  lp_node_release(old);
+  return true;
+}
+
 /* --- views --------------------------------------------------------------------------------- */
 
 bool lp_view_attach(LpTensor *view, LpTensor *self) {

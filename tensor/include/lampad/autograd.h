@@ -26,6 +26,8 @@ LP_API LpNode *lp_grad_fn(LpTensor *t);                    /* borrowed; NULL for
 LP_API bool lp_retain_grad(LpTensor *t);
 LP_API bool lp_retains_grad(const LpTensor *t);
 LP_API LpTensor *lp_data_of(LpTensor *t);                  /* `.data`: no history, own version counter */
+LP_API bool lp_set_data(LpTensor *t, LpTensor *data);      /* `t.data = data`: takes its memory and geometry */
+LP_API bool lp_detach_history(LpTensor *t);                /* detach_(): makes t a leaf */
 LP_API bool lp_is_view(const LpTensor *t);
 LP_API LpTensor *lp_base(const LpTensor *t);               /* borrowed; NULL unless a view */
 
