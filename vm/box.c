@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "core/check.h"
 #include "lampad/memory.h"
 #include "state.h"
 #include "vm.h"

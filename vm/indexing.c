@@ -331,7 +331,7 @@ static bool assign_tensor(Walk *w, LpTensor *value) {
 }
 
 static bool assign_scalar(Walk *w, LpScalar value) {
-  if (!w->has_tensors) return lp_fill_scalar_(w->view, value);
+  if (!w->has_tensors) return lp_fill_(w->view, value);
   LpTensor *source = lp_tensor_from_scalar(value, lp_dtype(w->view));
   if (!source) return false;
   bool ok = assign_tensor(w, source);

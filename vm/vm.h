@@ -1,4 +1,4 @@
-/* The door between Lua and the engine: shared declarations of vm/*.c, the only C that knows Lua
+/* The door between Lua and the engine: shared declarations of the files of vm/, the only C that knows Lua
  * (besides repl/). The binding never computes: it converts, calls the engine, boxes the result.
  *
  * Every call has four phases: match all arguments (may raise, owns nothing); create empty boxes;

@@ -1,0 +1,339 @@
+-- torch.autograd: backward and grad (from C), custom functions, numerical checks of gradients.
+local core = require "lampad.core"
+
+local torch = core.torch
+local autograd = { backward = core.backward, grad = core.grad }
+
+local function is_tensor(v) return type(v) == "userdata" and torch.is_tensor(v) end
+
+-- --- Function ---------------------------------------------------------------------------------------
+
+-- What forward leaves for backward: ctx:save_for_backward(...), ctx.saved_tensors, any field.
+local Context = {}
+Context.__index = function(ctx, key)
+  if key == "saved_tensors" then return rawget(ctx, "_saved") or {} end
+  if key == "needs_input_grad" then return rawget(ctx, "_needs") end
+  return Context[key]
+end
+
+--- Keeps tensors for backward: `local x, y = ctx:saved()` or ctx.saved_tensors[1].
+function Context:save_for_backward(...)
+  local saved = table.pack(...)
+  local versions = {}
+  for i = 1, saved.n do
+    if saved[i] ~= nil and not is_tensor(saved[i]) then
+      error(("save_for_backward: value %d is a %s, expected a tensor"):format(i, type(saved[i])), 2)
+    end
+    versions[i] = saved[i] ~= nil and saved[i]._version or nil
+  end
+  rawset(self, "_saved", saved)
+  rawset(self, "_versions", versions)
+end
+
+--- The saved tensors as several results.
+function Context:saved()
+  local saved = rawget(self, "_saved") or { n = 0 }
+  return table.unpack(saved, 1, saved.n)
+end
+
+--- Names results that carry no gradient.
+function Context:mark_non_differentiable(...)
+  local set = rawget(self, "_nondiff") or {}
+  for _, t in ipairs { ... } do set[t] = true end
+  rawset(self, "_nondiff", set)
+end
+
+--- Names inputs that forward changed in place.
+function Context:mark_dirty(...) rawset(self, "_dirty", { ... }) end
+
+--- Accepted for PyTorch's sake: undefined gradients always arrive as zeros.
+function Context:set_materialize_grads() end
+
+local function check_saved(ctx, name)
+  local saved, versions = rawget(ctx, "_saved"), rawget(ctx, "_versions")
+  if not saved then return end
+  for i = 1, saved.n do
+    if saved[i] ~= nil and saved[i]._version ~= versions[i] then
+      error(("%s: one of the variables needed for gradient computation has been modified by an inplace "
+        .. "operation: saved tensor %d is at version %d; expected version %d instead"):format(name, i,
+        saved[i]._version, versions[i]), 0)
+    end
+  end
+end
+
+-- Runs a custom function: forward without recording, then a node whose backward is cls.backward.
+local function apply(cls, ...)
+  local ctx = setmetatable({}, Context)
+  local args = table.pack(...)
+  local inputs, positions = { n = 0 }, {}
+  local recording = torch.is_grad_enabled()
+  local needs, any = {}, false
+  for i = 1, args.n do
+    needs[i] = is_tensor(args[i]) and args[i].requires_grad
+    if is_tensor(args[i]) then
+      inputs.n = inputs.n + 1
+      inputs[inputs.n] = args[i]
+      positions[inputs.n] = i
+      any = any or needs[i]
+    end
+  end
+  rawset(ctx, "_needs", needs)
+  local results
+  do
+    local _ <close> = torch.no_grad()
+    results = table.pack(cls.forward(ctx, ...))
+  end
+  if not (recording and any) then return table.unpack(results, 1, results.n) end
+  local nondiff = rawget(ctx, "_nondiff") or {}
+  local given = {}
+  for i = 1, inputs.n do given[inputs[i]] = true end
+  local outputs = {}
+  for i = 1, results.n do
+    local r = results[i]
+    if is_tensor(r) and not nondiff[r] and (r:is_floating_point() or r:is_complex()) then
+      -- An input handed back, or a tensor with a history, gets a node of its own on an alias.
+      local dirty = false
+      for _, d in ipairs(rawget(ctx, "_dirty") or {}) do dirty = dirty or rawequal(d, r) end
+      if not dirty and (given[r] or r.requires_grad) then
+        r = r:detach()
+        results[i] = r
+      end
+      outputs[#outputs + 1] = r
+    end
+  end
+  if #outputs == 0 then return table.unpack(results, 1, results.n) end
+  local name = (cls.__name or "Function") .. "Backward"
+  core.attach_custom(name, inputs, outputs, function(...)
+    check_saved(ctx, name)
+    local grads = table.pack(cls.backward(ctx, ...))
+    if grads.n > args.n then
+      for i = args.n + 1, grads.n do
+        if grads[i] ~= nil then
+          error(("%s: backward returned %d gradients for %d arguments"):format(name, grads.n, args.n), 0)
+        end
+      end
+    end
+    local by_input = {}
+    for k = 1, inputs.n do
+      local g = grads[positions[k]]
+      if g ~= nil and not is_tensor(g) then
+        error(("%s: backward returned a %s as gradient %d, expected a tensor or nil"):format(name, type(g),
+          positions[k]), 0)
+      end
+      by_input[k] = g
+    end
+    return table.unpack(by_input, 1, inputs.n)
+  end)
+  return table.unpack(results, 1, results.n)
+end
+
+-- The base of custom functions: Function:extend "Name", then forward(ctx, ...) and backward(ctx, ...) as
+-- fields (functions, not methods); called as Name.apply(...) or Name(...).
+local Function = {}
+Function.__index = Function
+Function.__name = "Function"
+
+function Function.forward()
+  error("Function: define forward(ctx, ...) in the subclass", 2)
+end
+function Function.backward()
+  error("Function: define backward(ctx, ...) in the subclass to differentiate through it", 2)
+end
+
+function Function:extend(name)
+  local cls = { __name = name, super = self }
+  cls.apply = function(...) return apply(cls, ...) end
+  return setmetatable(cls, { __index = self, __call = function(c, ...) return apply(c, ...) end,
+    __tostring = function() return "class " .. name end })
+end
+
+autograd.Function = Function
+
+-- --- gradcheck ----------------------------------------------------------------------------------------
+
+local function as_list(v)
+  if is_tensor(v) then return { v } end
+  return v
+end
+
+local function differentiable(t) return is_tensor(t) and t.requires_grad end
+
+-- The outputs of fn that carry gradients.
+local function call(fn, inputs)
+  local outs = table.pack(fn(table.unpack(inputs, 1, inputs.n or #inputs)))
+  if outs.n == 1 and type(outs[1]) == "table" then outs = outs[1] end
+  local list = {}
+  for i = 1, outs.n or #outs do
+    local o = outs[i]
+    if is_tensor(o) and (o:is_floating_point() or o:is_complex()) then list[#list + 1] = o end
+  end
+  return list
+end
+
+-- The sum over outputs of the real part of <v, out>: a scalar loss for random directions v.
+local function project(outs, directions)
+  local total
+  for i, o in ipairs(outs) do
+    local part = (o * directions[i]):sum()
+    if part:is_complex() then part = torch.real(part) end
+    total = total and total + part or part
+  end
+  return total
+end
+
+local function numeric_fault(kind, i, index, analytic, numeric)
+  return ("%s: input %d, element %d: the formula gives %.8g, differences give %.8g"):format(kind, i, index, analytic,
+    numeric)
+end
+
+--- Compares the gradients of fn with central differences, element by element of every input that requires
+--- grad, along random directions of the outputs. inputs: a tensor or a list, in float64 (or complex128).
+--- Options: eps (1e-6), atol (1e-5), rtol (1e-3), raise_exception (true). Returns true, or false and why.
+function autograd.gradcheck(fn, inputs, options)
+  options = options or {}
+  local eps, atol, rtol = options.eps or 1e-6, options.atol or 1e-5, options.rtol or 1e-3
+  inputs = as_list(inputs)
+  local function fault(text)
+    if options.raise_exception == false then return false, text end
+    error("gradcheck: " .. text, 3)
+  end
+  local watched = {}
+  for i = 1, inputs.n or #inputs do
+    if differentiable(inputs[i]) then
+      if inputs[i].dtype ~= torch.float64 and inputs[i].dtype ~= torch.complex128 then
+        return fault(("input %d is %s; differences need float64 or complex128"):format(i, tostring(inputs[i].dtype)))
+      end
+      watched[#watched + 1] = i
+    end
+  end
+  if #watched == 0 then return fault("expects at least one input that requires grad") end
+  local outs = call(fn, inputs)
+  local any = false
+  for _, o in ipairs(outs) do any = any or o.requires_grad end
+  if not any then return fault("no output requires grad") end
+  local directions, graph_outs, graph_directions = {}, {}, {}
+  local generator = torch.Generator()
+  generator:manual_seed(20240229)
+  for i, o in ipairs(outs) do
+    local d = torch.empty(o.shape, { dtype = o.dtype })
+    if o:is_complex() then
+      d = torch.complex(torch.empty(o.shape, { dtype = torch.float64 }):normal_(0, 1, { generator = generator }),
+        torch.empty(o.shape, { dtype = torch.float64 }):normal_(0, 1, { generator = generator }))
+    else
+      d:normal_(0, 1, { generator = generator })
+    end
+    directions[i] = d
+    if o.requires_grad then
+      graph_outs[#graph_outs + 1] = o
+      -- d loss / d out for loss = Re(sum(out * d)) is conj(d)
+      graph_directions[#graph_directions + 1] = o:is_complex() and torch.conj(d) or d
+    end
+  end
+  local leaves = {}
+  for k, i in ipairs(watched) do leaves[k] = inputs[i] end
+  local grads = table.pack(autograd.grad(graph_outs, leaves, graph_directions, { allow_unused = true,
+    retain_graph = true }))
+  local function loss()
+    local _ <close> = torch.no_grad()
+    return project(call(fn, inputs), directions):item()
+  end
+  for k, i in ipairs(watched) do
+    local input = inputs[i]
+    local flat_grad = grads[k] and grads[k]:detach():contiguous():reshape(-1):tolist()
+    local sizes, n = input.shape, input:numel()
+    local is_complex = input:is_complex()
+    local data = input.data
+    for e = 0, n - 1 do
+      local index, rest = {}, e
+      for d = #sizes - 1, 0, -1 do
+        index[d + 1] = rest % sizes[d]
+        rest = rest // sizes[d]
+      end
+      local element = data
+      for _, at in ipairs(index) do element = element:select(0, at) end
+      local old = element:clone()
+      local function difference(step)
+        element:copy_(old + step)
+        local plus = loss()
+        element:copy_(old - step)
+        local minus = loss()
+        element:copy_(old)
+        return (plus - minus) / (2 * eps)
+      end
+      local numeric = difference(eps)
+      local analytic = flat_grad and flat_grad[e + 1] or 0
+      local imag_analytic = 0
+      if is_complex then
+        imag_analytic = flat_grad and flat_grad[e + 1].imag or 0
+        analytic = flat_grad and flat_grad[e + 1].real or 0
+      end
+      if not (math.abs(analytic - numeric) <= atol + rtol * math.abs(numeric)) then
+        return fault(numeric_fault("gradient", i, e, analytic, numeric))
+      end
+      if is_complex then
+        local imag_numeric = difference(torch.complex(torch.tensor(0.0, { dtype = torch.float64 }),
+          torch.tensor(eps, { dtype = torch.float64 })))
+        if not (math.abs(imag_analytic - imag_numeric) <= atol + rtol * math.abs(imag_numeric)) then
+          return fault(numeric_fault("gradient (imaginary part)", i, e, imag_analytic, imag_numeric))
+        end
+      end
+    end
+  end
+  return true
+end
+
+--- gradcheck of the gradients themselves: the derivatives of fn's gradients along random directions.
+function autograd.gradgradcheck(fn, inputs, grad_outputs, options)
+  inputs = as_list(inputs)
+  if grad_outputs ~= nil and not is_tensor(grad_outputs) and #grad_outputs == 0 then
+    options, grad_outputs = grad_outputs, nil
+  end
+  local count = inputs.n or #inputs
+  local outs = call(fn, inputs)
+  local directions = as_list(grad_outputs)
+  if not directions then
+    directions = {}
+    for _, o in ipairs(outs) do
+      if o.requires_grad then
+        directions[#directions + 1] = (torch.randn_like(o:detach()) * 0.5 + 0.25):requires_grad_(true)
+      end
+    end
+  end
+  local all = { n = count + #directions }
+  for i = 1, count do all[i] = inputs[i] end
+  for i, d in ipairs(directions) do all[count + i] = d end
+  return autograd.gradcheck(function(...)
+    local given = table.pack(...)
+    local graph_outs = {}
+    for _, o in ipairs(call(fn, { n = count, table.unpack(given, 1, count) })) do
+      if o.requires_grad then graph_outs[#graph_outs + 1] = o end
+    end
+    local leaves = {}
+    for i = 1, count do
+      if differentiable(given[i]) then leaves[#leaves + 1] = given[i] end
+    end
+    local seeds = { table.unpack(given, count + 1, count + #directions) }
+    if not torch.is_grad_enabled() then
+      -- Differences run without recording; the gradients themselves need a graph.
+      local _ <close> = torch.enable_grad()
+      outs = call(fn, { n = count, table.unpack(given, 1, count) })
+      graph_outs = {}
+      for _, o in ipairs(outs) do
+        if o.requires_grad then graph_outs[#graph_outs + 1] = o end
+      end
+      local grads = table.pack(autograd.grad(graph_outs, leaves, seeds, { allow_unused = true, create_graph = true }))
+      local list = {}
+      for i = 1, grads.n do if grads[i] then list[#list + 1] = grads[i] end end
+      return list
+    end
+    local grads = table.pack(autograd.grad(graph_outs, leaves, seeds, { allow_unused = true, create_graph = true }))
+    local list = {}
+    for i = 1, grads.n do if grads[i] then list[#list + 1] = grads[i] end end
+    return list
+  end, all, options)
+end
+
+autograd.no_grad, autograd.enable_grad = torch.no_grad, torch.enable_grad
+autograd.set_grad_enabled, autograd.inference_mode = torch.set_grad_enabled, torch.inference_mode
+
+return autograd
