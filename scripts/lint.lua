@@ -141,15 +141,16 @@ rule("the engine never prints, exits or aborts", function(fault)
   end
 end)
 
-rule("no tabs, trailing blanks or lines over 120 columns", function(fault)
+rule("no tabs, trailing blanks or lines over 140 columns", function(fault)
   for _, pattern in ipairs { "%.[ch]$", "%.lua$", "%.sh$", "%.cuh?$" } do
     for path in matching(pattern) do
       local number = 0
-      for line in (read(path) .. "\n"):gmatch("(.-)\n") do
+      local text = path:match("^tests/golden/") and "" or read(path) -- recorded values are as they came
+      for line in (text .. "\n"):gmatch("(.-)\n") do
         number = number + 1
         if line:find("\t", 1, true) then fault("%s:%d: tab", path, number) end
         if line:find("%s$") then fault("%s:%d: blanks at the end", path, number) end
-        if (utf8.len(line) or #line) > 120 then fault("%s:%d: %d columns", path, number, utf8.len(line) or #line) end
+        if (utf8.len(line) or #line) > 140 then fault("%s:%d: %d columns", path, number, utf8.len(line) or #line) end
       end
     end
   end
