@@ -101,13 +101,27 @@ static int load_global(lua_State *L) {
   return 0;
 }
 
-/* Loader of lampad.embedded: the names of the modules inside the binary, for completion. */
-static int list_embedded(lua_State *L) {
-  lua_createtable(L, (int)lp_embedded_count, 0);
+/* source(name) -> the embedded module's text, or nil. */
+static int embedded_source(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  for (size_t i = 0; i < lp_embedded_count; i++) {
+    if (strcmp(lp_embedded[i].name, name) != 0) continue;
+    lua_pushlstring(L, lp_embedded[i].source, lp_embedded[i].size);
+    return 1;
+  }
+  return 0;
+}
+
+/* Loader of lampad.embedded, for completion and help: the list of the names of the modules inside the
+ * binary, with the function `source`. */
+static int open_embedded_list(lua_State *L) {
+  lua_createtable(L, (int)lp_embedded_count, 1);
   for (size_t i = 0; i < lp_embedded_count; i++) {
     lua_pushstring(L, lp_embedded[i].name);
     lua_rawseti(L, -2, (lua_Integer)i + 1);
   }
+  lua_pushcfunction(L, embedded_source);
+  lua_setfield(L, -2, "source");
   return 1;
 }
 
@@ -239,7 +253,7 @@ static int protected_main(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
   lua_pushcfunction(L, luaopen_lampad_core);
   lua_setfield(L, -2, "lampad.core");
-  lua_pushcfunction(L, list_embedded);
+  lua_pushcfunction(L, open_embedded_list);
   lua_setfield(L, -2, "lampad.embedded");
   lua_pop(L, 1);
   lpvm_open_embed(L);
