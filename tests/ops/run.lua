@@ -1,0 +1,286 @@
+--- Schema-driven op tests: build/lampad tests/ops/run.lua [PATTERN]
+-- Every sample call of the schema is replayed as function, method, in-place and out variant, on
+-- contiguous and strided tensors, over every dtype that has golden values, and its gradients are
+-- compared; the first cases are also checked by gradcheck and gradgradcheck. Then come the error
+-- cases of errors.lua. PATTERN selects rows whose C name contains it. The last line is
+-- "N passed, N failed".
+local here = arg[0]:match("^(.*)/[^/]*$") or "."
+package.path = here .. "/?.lua;" .. package.path
+local torch = require "lampad"
+local samples = require "samples"
+local golden = require "golden"
+
+local pattern = arg[1] or ""
+local build = os.getenv("LAMPAD_BUILD") or "build"
+local op_db = dofile(build .. "/gen/op_db.lua")
+
+local passed, failed, stale = 0, 0, {}
+local reported = {}
+local MAX_REPORTS = 6 -- of one op
+
+local function report(row, where, message)
+  failed = failed + 1
+  reported[row.cname] = (reported[row.cname] or 0) + 1
+  if reported[row.cname] <= MAX_REPORTS then
+    print(("FAILED %s %s: %s"):format(row.cname, where, (tostring(message):gsub("\n.*", ""))))
+  end
+end
+
+-- --- what to call -------------------------------------------------------------------------------
+
+local function has(row, variant)
+  for _, v in ipairs(row.variants) do
+    if v == variant then return true end
+  end
+  return false
+end
+
+local function module_of(name)
+  local t = torch
+  if name ~= "torch" then
+    for part in name:gmatch("[^.]+") do t = t and t[part] end
+  end
+  return t
+end
+
+-- Functions of the row, as {text, function}: one for each module it lives in.
+local function functions_of(row)
+  local list = {}
+  for name in row.module:gmatch("%S+") do
+    local module = module_of(name)
+    local fn = module and module[row.name]
+    list[#list + 1] = { name == "torch" and "torch." .. row.name or "torch." .. name .. "." .. row.name, fn }
+  end
+  return list
+end
+
+-- How results are compared where PyTorch's values are not the only right ones.
+local only_shape = { empty = true, empty_like = true, empty_strided = true, new_empty = true, new_empty_strided = true,
+  resize = true }
+local free_signs = { svd = true, linalg_svd = true, linalg_eigh = true, qr = true, linalg_qr = true, linalg_eig = true }
+
+local function how_of(row)
+  return { shape_only = only_shape[row.name], signless = free_signs[row.cname] }
+end
+
+-- Calls fn with a sample's arguments from position `first` on; extra: one more named argument.
+local function call(fn, sample, first, extra)
+  local args = table.pack(table.unpack(sample.args, first, sample.args.n))
+  local named = sample.named
+  if extra then
+    named = {}
+    for k, v in pairs(sample.named) do named[k] = v end
+    for k, v in pairs(extra) do named[k] = v end
+  end
+  torch.manual_seed(0)
+  if next(named) == nil then return table.pack(fn(table.unpack(args, 1, args.n))) end
+  args[args.n + 1] = named
+  return table.pack(fn(table.unpack(args, 1, args.n + 1)))
+end
+
+-- One check: body returns nil or what is wrong.
+local function check(row, where, body)
+  local ok, trouble = xpcall(body, function(e) return "raised " .. tostring(e) end)
+  if ok and trouble == nil then passed = passed + 1 else report(row, where, trouble) end
+end
+
+local function self_of(sample)
+  return torch.is_tensor(sample.args[1]) and sample.args[1] or nil
+end
+
+-- --- the checks of one record -------------------------------------------------------------------
+
+local function same_shape(expected, t)
+  if expected.kind ~= "tensor" or expected.dtype ~= t.dtype then return false end
+  return t.shape == torch.Size(expected.shape)
+end
+
+local function check_inplace(row, case, record, where, strided)
+  check(row, where, function()
+    local sample = samples.sample(row, case, record.dtype, strided)
+    local self = self_of(sample)
+    local results = call(self[row.name .. "_"], sample, 2)
+    if results[1] ~= self then return "did not return self" end
+    return golden.compare(record.result, results, how_of(row))
+  end)
+end
+
+local function out_like(expected)
+  if expected.kind == "tensor" then return torch.empty({ 0 }, { dtype = expected.dtype }) end
+  local list = {}
+  for i, item in ipairs(expected) do list[i] = out_like(item) end
+  return list
+end
+
+local function check_forward(row, case, record)
+  local dtype = record.dtype
+  local label = ("(%s) %s"):format(case, tostring(dtype))
+  local how = how_of(row)
+  local functions = has(row, "function") and functions_of(row) or {}
+  for _, f in ipairs(functions) do
+    check(row, label .. " function", function()
+      if not f[2] then return "there is no " .. f[1] end
+      return golden.compare(record.result, call(f[2], samples.sample(row, case, dtype), 1), how)
+    end)
+    check(row, label .. " strided", function()
+      if not f[2] then return "there is no " .. f[1] end
+      return golden.compare(record.result, call(f[2], samples.sample(row, case, dtype, true), 1), how)
+    end)
+    if has(row, "out") then
+      check(row, label .. " out", function()
+        local out = out_like(record.result)
+        local results = call(f[2], samples.sample(row, case, dtype), 1, { out = out })
+        if record.result.kind == "tensor" and results[1] ~= out then return "did not return out" end
+        return golden.compare(record.result, torch.is_tensor(out) and { out } or out, how)
+      end)
+    end
+  end
+  if has(row, "method") and row.args[1] and row.args[1].type:match("^Tensor%??$") then
+    check(row, label .. " method", function()
+      local sample = samples.sample(row, case, dtype, #functions == 0)
+      local self = self_of(sample)
+      if not self then return nil end
+      return golden.compare(record.result, call(self[row.name], sample, 2), how)
+    end)
+  end
+  if has(row, "inplace") then
+    local self = self_of(samples.sample(row, case, dtype))
+    if self and same_shape(record.result, self) then
+      check_inplace(row, case, record, label .. " in place", false)
+      check_inplace(row, case, record, label .. " in place, strided", true)
+    end
+  end
+end
+
+local function differentiable_results(results)
+  local list = {}
+  local function add(value)
+    if torch.is_tensor(value) then
+      if value.requires_grad then list[#list + 1] = value end
+    elseif type(value) == "table" then
+      for i = 1, #value do add(value[i]) end
+    end
+  end
+  for i = 1, results.n do add(results[i]) end
+  return list
+end
+
+-- The function that gradients are taken of, on a sample's own arguments.
+local function forward_of(row)
+  if has(row, "function") then
+    local f = functions_of(row)[1][2]
+    return function(sample) return call(f, sample, 1) end
+  elseif has(row, "method") then
+    return function(sample) return call(sample.args[1][row.name], sample, 2) end
+  end
+  return function(sample)
+    sample.args[1] = sample.args[1]:clone()
+    return call(sample.args[1][row.name .. "_"], sample, 2)
+  end
+end
+
+local function check_gradients(row, case, record)
+  if #record.grads == 0 then return end
+  local label = ("(%s) %s gradient"):format(case, tostring(record.dtype))
+  for _, strided in ipairs { false, true } do
+    check(row, label .. (strided and ", strided" or ""), function()
+      local sample = samples.sample(row, case, record.dtype, strided)
+      for i, t in ipairs(sample.inputs) do sample.inputs[i] = t:requires_grad_() end
+      local outputs = differentiable_results(forward_of(row)(sample))
+      if #outputs == 0 then return "no result requires a gradient" end
+      local fed = {}
+      for i, t in ipairs(outputs) do fed[i] = samples.weights(t, sample.seed .. "|w" .. i - 1) end
+      local grads = table.pack(torch.autograd.grad(outputs, sample.inputs, { grad_outputs = fed, allow_unused = true }))
+      local expected = { kind = "list", table.unpack(record.grads) }
+      if type(grads[1]) == "table" then grads = grads[1] end
+      grads.n = #sample.inputs
+      return golden.compare(expected, grads, { signless = free_signs[row.cname] })
+    end)
+  end
+end
+
+local function check_numerically(row, case, record)
+  if #record.grads == 0 or record.dtype ~= torch.float64 then return end
+  local total = 0
+  local probe = samples.sample(row, case, record.dtype)
+  for _, t in ipairs(probe.inputs) do total = total + t:numel() end
+  if total > 60 then return end
+  for _, name in ipairs { "gradcheck", "gradgradcheck" } do
+    if torch.autograd[name] then
+      check(row, ("(%s) %s"):format(case, name), function()
+        local sample = samples.sample(row, case, record.dtype)
+        for i, t in ipairs(sample.inputs) do sample.inputs[i] = t:requires_grad_() end
+        local forward = forward_of(row)
+        local function body()
+          local copy = { args = table.move(sample.args, 1, sample.args.n, 1, { n = sample.args.n }),
+            named = sample.named }
+          return table.unpack(differentiable_results(forward(copy)))
+        end
+        local ok = torch.autograd[name](body, sample.inputs)
+        return not ok and "gradients differ" or nil
+      end)
+    end
+  end
+end
+
+-- --- everything ---------------------------------------------------------------------------------
+
+local records = {}
+do
+  local list = assert(io.popen("ls '" .. here .. "/../golden/ops'"))
+  for name in list:lines() do
+    if name:match("%.bin$") then golden.load(here .. "/../golden/ops/" .. name, records) end
+  end
+  list:close()
+end
+
+
+for _, row in ipairs(op_db) do
+  local is_public = not (#row.variants == 1 and row.variants[1] == "internal")
+  if is_public and row.cname:find(pattern, 1, true) then
+    for _, alias in ipairs(row.aliases) do
+      check(row, "alias " .. alias, function()
+        local module = module_of(row.module:match("%S+"))
+        if has(row, "function") and not module[alias] then return "there is no function " .. alias end
+      end)
+    end
+    for i, case in ipairs(row.cases) do
+      local list = records[row.cname] and records[row.cname][case]
+      if not list then stale[#stale + 1] = row.cname .. "(" .. case .. ")" end
+      for _, record in ipairs(list or {}) do
+        check_forward(row, case, record)
+        check_gradients(row, case, record)
+        if i <= 2 and row.differentiable then check_numerically(row, case, record) end
+      end
+    end
+    collectgarbage()
+  end
+end
+
+local errors = require "errors"
+for _, case in ipairs(errors) do
+  if pattern == "" or case[1]:find(pattern, 1, true) then
+    check({ cname = "error" }, case[1], function()
+      local chunk = assert(load("local torch = ...; " .. case[1]))
+      local ok, message = pcall(chunk, torch)
+      if ok then return "raised no error" end
+      for i = 2, #case do
+        if not tostring(message):lower():find(case[i]:lower(), 1, true) then
+          return ("the error %q does not say %q"):format(tostring(message), case[i])
+        end
+      end
+    end)
+  end
+end
+
+for name, n in pairs(reported) do
+  if n > MAX_REPORTS then print(("... and %d more of %s"):format(n - MAX_REPORTS, name)) end
+end
+if #stale > 0 then
+  print(("%d sample calls have no golden values (PyTorch lacks them, or run scripts/gen/golden.py)"):format(#stale))
+  if pattern ~= "" or #stale <= 10 then
+    for _, text in ipairs(stale) do print("  " .. text) end
+  end
+end
+print(("%d passed, %d failed"):format(passed, failed))
+os.exit(failed == 0)
