@@ -1,0 +1,41 @@
+-- lampad: the module table `torch`. The C core brings the ops and the tensor type; this file adds the
+-- libraries, each loaded when its name is first used.
+local core = require "lampad.core"
+
+local torch = core.torch
+
+local submodules = {
+  nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
+  autograd = "lampad.autograd",
+}
+
+--- True when the object is an instance of the class (or of one below it).
+function torch.isinstance(object, class)
+  local Parameter = package.loaded["lampad.nn.parameter"]
+  if Parameter and class == Parameter then return Parameter.is(object) end
+  return require("lampad.class").isinstance(object, class)
+end
+
+--- A deep copy of a module, tensor or table: Python's copy.deepcopy.
+function torch.deepcopy(value) return require("lampad.copy").deepcopy(value) end
+
+--- torch.del(container, key): Python's `del container[key]`; members of a list-like module count from 0.
+function torch.del(container, key)
+  if type(container) == "table" and container.del then return container:del(key) end
+  container[key] = nil
+end
+
+return setmetatable(torch, {
+  __index = function(_, name)
+    local path = submodules[name]
+    local value
+    if path then
+      value = require(path)
+    else
+      value = core.modules[name] -- op families without a Lua part: linalg, special, ...
+    end
+    if value ~= nil then rawset(torch, name, value) end
+    return value
+  end,
+  __name = "lampad",
+})

@@ -1,0 +1,104 @@
+-- The loss layers, from one table. A row gives the constructor's signature, the tensors it keeps as
+-- buffers, and what forward computes; lampad.nn makes the class at first use.
+-- `size_average` and `reduce` are PyTorch's old way to say `reduction`; they stand in the signatures
+-- only to keep the positions.
+local args = require "lampad.args"
+local Module = require "lampad.nn.module"
+local F = require "lampad.nn.functional"
+
+local rows = {}
+local old = "bool size_average=nil, bool reduce=nil, str reduction='mean'"
+
+local function loss(row)
+  rows[row[1]:match("^[%w_]+")] = row
+end
+
+loss { "L1Loss(" .. old .. ")",
+  forward = function(self, x, y) return F.l1_loss(x, y, { reduction = self.reduction }) end }
+loss { "MSELoss(" .. old .. ")",
+  forward = function(self, x, y) return F.mse_loss(x, y, { reduction = self.reduction }) end }
+loss { "SmoothL1Loss(" .. old .. ", float beta=1.0)",
+  forward = function(self, x, y) return F.smooth_l1_loss(x, y, { reduction = self.reduction, beta = self.beta }) end }
+loss { "HuberLoss(str reduction='mean', float delta=1.0)",
+  forward = function(self, x, y) return F.huber_loss(x, y, { reduction = self.reduction, delta = self.delta }) end }
+loss { "KLDivLoss(" .. old .. ", bool log_target=false)",
+  forward = function(self, x, y)
+    return F.kl_div(x, y, { reduction = self.reduction, log_target = self.log_target })
+  end }
+loss { "CrossEntropyLoss(Tensor weight=nil, bool size_average=nil, int ignore_index=-100, bool reduce=nil, "
+  .. "str reduction='mean', float label_smoothing=0.0)", buffers = { "weight" },
+  forward = function(self, x, y)
+    return F.cross_entropy(x, y, { weight = self.weight, ignore_index = self.ignore_index,
+      reduction = self.reduction, label_smoothing = self.label_smoothing })
+  end }
+loss { "NLLLoss(Tensor weight=nil, bool size_average=nil, int ignore_index=-100, bool reduce=nil, "
+  .. "str reduction='mean')", buffers = { "weight" },
+  forward = function(self, x, y)
+    return F.nll_loss(x, y, { weight = self.weight, ignore_index = self.ignore_index, reduction = self.reduction })
+  end }
+loss { "BCELoss(Tensor weight=nil, " .. old .. ")", buffers = { "weight" },
+  forward = function(self, x, y)
+    return F.binary_cross_entropy(x, y, { weight = self.weight, reduction = self.reduction })
+  end }
+loss { "BCEWithLogitsLoss(Tensor weight=nil, " .. old .. ", Tensor pos_weight=nil)",
+  buffers = { "weight", "pos_weight" },
+  forward = function(self, x, y)
+    return F.binary_cross_entropy_with_logits(x, y, { weight = self.weight, reduction = self.reduction,
+      pos_weight = self.pos_weight })
+  end }
+loss { "PoissonNLLLoss(bool log_input=true, bool full=false, bool size_average=nil, float eps=1e-08, "
+  .. "bool reduce=nil, str reduction='mean')",
+  forward = function(self, x, y)
+    return F.poisson_nll_loss(x, y, { log_input = self.log_input, full = self.full, eps = self.eps,
+      reduction = self.reduction })
+  end }
+loss { "GaussianNLLLoss(* , bool full=false, float eps=1e-06, str reduction='mean')",
+  forward = function(self, x, y, var)
+    return F.gaussian_nll_loss(x, y, var, { full = self.full, eps = self.eps, reduction = self.reduction })
+  end }
+loss { "SoftMarginLoss(" .. old .. ")",
+  forward = function(self, x, y) return F.soft_margin_loss(x, y, { reduction = self.reduction }) end }
+loss { "HingeEmbeddingLoss(float margin=1.0, " .. old .. ")",
+  forward = function(self, x, y)
+    return F.hinge_embedding_loss(x, y, { margin = self.margin, reduction = self.reduction })
+  end }
+loss { "MarginRankingLoss(float margin=0.0, " .. old .. ")",
+  forward = function(self, x1, x2, y)
+    return F.margin_ranking_loss(x1, x2, y, { margin = self.margin, reduction = self.reduction })
+  end }
+loss { "CosineEmbeddingLoss(float margin=0.0, " .. old .. ")",
+  forward = function(self, x1, x2, y)
+    return F.cosine_embedding_loss(x1, x2, y, { margin = self.margin, reduction = self.reduction })
+  end }
+loss { "TripletMarginLoss(float margin=1.0, float p=2.0, float eps=1e-06, bool swap=false, " .. old .. ")",
+  forward = function(self, anchor, positive, negative)
+    return F.triplet_margin_loss(anchor, positive, negative, { margin = self.margin, p = self.p, eps = self.eps,
+      swap = self.swap, reduction = self.reduction })
+  end }
+
+local function make(name)
+  local row = rows[name]
+  local Class = Module:extend(name)
+  local spec = args(row[1])
+  local buffers = row.buffers or {}
+  function Class:init(...)
+    local o = spec:collect(...)
+    if o.size_average ~= nil or o.reduce ~= nil then
+      o.reduction = o.reduce == false and "none" or o.size_average == false and "sum" or "mean"
+    end
+    o.size_average, o.reduce = nil, nil
+    if o.reduction ~= "mean" and o.reduction ~= "sum" and o.reduction ~= "none"
+      and not (name == "KLDivLoss" and o.reduction == "batchmean") then
+      args.fail(name, "%s is not a valid value for reduction; use 'mean', 'sum' or 'none'", o.reduction)
+    end
+    for _, buffer in ipairs(buffers) do
+      self:register_buffer(buffer, o[buffer])
+      o[buffer] = nil
+    end
+    self:_set(o)
+  end
+  Class.forward = row.forward
+  return Class
+end
+
+return { rows = rows, make = make }

@@ -1,0 +1,129 @@
+-- OrderedDict: a map that keeps the order in which its keys came, what state_dict() returns.
+--   sd["fc.weight"], sd["k"] = v, sd["k"] = nil, #sd, sd:items(), sd:keys(), sd:values(), pairs(sd)
+-- A key named like a method hides that method: OrderedDict.items(sd) still works.
+local OrderedDict = {}
+
+-- Hidden fields of an instance; tables as keys, so that no string key can meet them.
+local KEYS, VALUES = {}, {}
+local meta = {}
+
+--- A new map, from another one, a plain table (its keys sorted) or nothing.
+local function new(from)
+  local self = setmetatable({ [KEYS] = {}, [VALUES] = {} }, meta)
+  if from ~= nil then OrderedDict.update(self, from) end
+  return self
+end
+
+function meta.__index(self, key)
+  local value = rawget(self, VALUES)[key]
+  if value == nil then return OrderedDict[key] end
+  return value
+end
+
+function meta.__newindex(self, key, value)
+  local keys, values = rawget(self, KEYS), rawget(self, VALUES)
+  if key == "_metadata" then
+    rawset(self, key, value)
+  elseif value == nil then
+    if values[key] == nil then return end
+    values[key] = nil
+    for i = 1, #keys do
+      if rawequal(keys[i], key) then
+        table.remove(keys, i)
+        break
+      end
+    end
+  else
+    if values[key] == nil then keys[#keys + 1] = key end
+    values[key] = value
+  end
+end
+
+function meta.__len(self) return #rawget(self, KEYS) end
+
+--- Iterator over key, value in order. Values may be replaced during the loop.
+function OrderedDict.items(self)
+  local keys, values, i = rawget(self, KEYS), rawget(self, VALUES), 0
+  return function()
+    i = i + 1
+    local key = keys[i]
+    if key ~= nil then return key, values[key] end
+  end
+end
+
+function meta.__pairs(self) return OrderedDict.items(self) end
+
+--- Iterator over the keys in order.
+function OrderedDict.keys(self)
+  local keys, i = rawget(self, KEYS), 0
+  return function()
+    i = i + 1
+    return keys[i]
+  end
+end
+
+--- Iterator over the values in order.
+function OrderedDict.values(self)
+  local keys, values, i = rawget(self, KEYS), rawget(self, VALUES), 0
+  return function()
+    i = i + 1
+    local key = keys[i]
+    if key ~= nil then return values[key] end
+  end
+end
+
+function OrderedDict.len(self) return #rawget(self, KEYS) end
+
+--- The value of a key, or `default`.
+function OrderedDict.get(self, key, default)
+  local value = rawget(self, VALUES)[key]
+  if value == nil then return default end
+  return value
+end
+
+function OrderedDict.contains(self, key) return rawget(self, VALUES)[key] ~= nil end
+
+--- Removes a key and returns its value, or `default` when it is absent.
+function OrderedDict.pop(self, key, default)
+  local value = rawget(self, VALUES)[key]
+  if value == nil then return default end
+  self[key] = nil
+  return value
+end
+
+--- Sets every key of another ordered map or plain table.
+function OrderedDict.update(self, other)
+  if getmetatable(other) == meta then
+    for key, value in OrderedDict.items(other) do self[key] = value end
+  else
+    local keys = {}
+    for key in pairs(other) do keys[#keys + 1] = key end
+    table.sort(keys, function(a, b) return tostring(a) < tostring(b) end)
+    for _, key in ipairs(keys) do self[key] = other[key] end
+  end
+  return self
+end
+
+--- A copy with the same values (not copied themselves).
+function OrderedDict.copy(self)
+  local result = new(self)
+  rawset(result, "_metadata", rawget(self, "_metadata"))
+  return result
+end
+
+--- OrderedDict({('a', 1), ('b', 2)}) in Python's spelling.
+function meta.__tostring(self)
+  local repr = require("lampad.text").repr
+  local parts = {}
+  for key, value in OrderedDict.items(self) do
+    parts[#parts + 1] = ("(%s, %s)"):format(repr(key), repr(value))
+  end
+  return #parts == 0 and "OrderedDict()" or "OrderedDict([" .. table.concat(parts, ", ") .. "])"
+end
+
+meta.__name = "OrderedDict"
+
+--- True for an ordered map.
+function OrderedDict.is(value) return getmetatable(value) == meta end
+
+return setmetatable(OrderedDict, { __call = function(_, from) return new(from) end })
