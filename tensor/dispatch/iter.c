@@ -12,7 +12,7 @@
 
 void lp_iter_init(LpIter *it) {
   it->n_operands = it->n_outputs = 0;
-  it->output_dtype = it->common_dtype = LP_DTYPE_NONE;
+  it->output_dtype = it->common_dtype = it->loop_dtype = LP_DTYPE_NONE;
   it->cast_inputs = it->allow_overlap = it->no_resize = false;
   it->keep_dtype = it->cast_mask = 0;
   it->ndim = 0;
@@ -130,13 +130,14 @@ static bool check_overlap(const LpIter *it, const LpTensor *out) {
 static bool plan_cast(LpIter *it, int k) {
   const LpTensor *t = it->operands[k];
   bool is_output = k < it->n_outputs;
-  LpDtype wanted = is_output ? it->output_dtype : it->common_dtype;
+  LpDtype wanted = is_output ? it->loop_dtype : it->common_dtype;
   LpDtype dtype = (LpDtype)t->dtype;
-  if (dtype == wanted || (it->keep_dtype >> k & 1)) return true;
-  if (is_output)
-    CHECK(lp_can_cast(wanted, dtype), LP_ERR_TYPE,
-          "result type %s can't be cast to the desired output type %s", lp_dtype_title(wanted),
-          lp_dtype_title(dtype));
+  if (it->keep_dtype >> k & 1) return true;
+  if (is_output && dtype != it->output_dtype)
+    CHECK(lp_can_cast(it->output_dtype, dtype), LP_ERR_TYPE,
+          "result type %s can't be cast to the desired output type %s",
+          lp_dtype_title(it->output_dtype), lp_dtype_title(dtype));
+  if (dtype == wanted) return true;
   it->casts[k] = is_output ? lp_cast_loop(dtype, wanted) : lp_cast_loop(wanted, dtype);
   if (!is_output && t->numel == 1) {
     char *ptrs[2] = {it->scalars[k], it->data[k]};
@@ -336,6 +337,7 @@ bool lp_iter_build(LpIter *it) {
   if (it->cast_inputs && it->common_dtype == LP_DTYPE_NONE)
     it->common_dtype = lp_result_type(it->operands + it->n_outputs, it->n_operands - it->n_outputs);
   if (it->output_dtype == LP_DTYPE_NONE) it->output_dtype = it->common_dtype;
+  if (it->loop_dtype == LP_DTYPE_NONE) it->loop_dtype = it->output_dtype;
   if (!it->allow_overlap)
     for (int k = 0; k < it->n_outputs; k++)
       if (it->operands[k]) TRY(check_overlap(it, it->operands[k]));

@@ -5,7 +5,7 @@
  * then lp_iter_run with an inner loop, lp_iter_done.
  *
  * After lp_iter_build dim 0 is the innermost: the one of the smallest strides. With cast_inputs the
- * loop sees inputs of common_dtype and outputs of output_dtype whatever the tensors hold: elements
+ * loop sees inputs of common_dtype and outputs of loop_dtype whatever the tensors hold: elements
  * pass through small buffers on the way, so nothing of the size of a tensor is copied. */
 #ifndef LP_DISPATCH_ITER_H
 #define LP_DISPATCH_ITER_H
@@ -22,6 +22,7 @@ typedef struct LpIter {
   LpTensor *operands[LP_ITER_MAX_OPERANDS]; /* owned references; outputs filled by lp_iter_build when NULL */
   LpDtype output_dtype;                     /* for outputs to be allocated */
   LpDtype common_dtype;                     /* inputs are cast to it when cast_inputs is set */
+  LpDtype loop_dtype; /* with cast_inputs: what the loop writes; NONE: output_dtype */
   bool cast_inputs;
   unsigned keep_dtype; /* bit k: operand k is not cast (a condition, an index) */
   bool allow_overlap; /* skip the partial-overlap check */

@@ -1,0 +1,136 @@
+/* The driver of block functions (Note [Pointwise kernels]), selection by a mask, and the table of
+ * this capability. */
+#include "cpu/simd/kernels.h"
+#include "cpu/pointwise.h"
+
+/* Bytes of an operand's buffer: 1024 floats, all four operands fit the first-level cache. */
+#define BUFFER_BYTES 4096
+
+/* Copies n elements of one size between strides; the sizes are those of the dtypes. */
+#define MOVE(type)                                                                       \
+  for (int64_t i = 0; i < n; i++, to += to_stride, from += from_stride)                  \
+    memcpy(to, from, sizeof(type));
+static void move(char *to, int64_t to_stride, const char *from, int64_t from_stride, int size,
+                 int64_t n) {
+  if (to_stride == size && from_stride == size) {
+    memcpy(to, from, (size_t)(n * size));
+    return;
+  }
+  switch (size) {
+    case 1: MOVE(uint8_t) break;
+    case 2: MOVE(uint16_t) break;
+    case 4: MOVE(uint32_t) break;
+    case 8: MOVE(uint64_t) break;
+    default: MOVE(double _Complex) break;
+  }
+}
+
+/* Runs a block over strided operands of any count: whole vectors in place where the memory is
+ * contiguous, the rest through buffers, the last vector filled up with its last element. */
+static void drive(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+  const LpDrive *d = params;
+  const int n_operands = d->n_inputs + 1;
+  const int8_t *sizes = d->sizes;
+  const int64_t granule = LP_VECTOR_BYTES / (sizes[0] < sizes[1] ? sizes[0] : sizes[1]);
+  bool direct = true;
+  for (int k = 0; k < n_operands; k++) direct = direct && strides[k] == sizes[k];
+  int64_t done = 0;
+  if (direct) {
+    done = n & -granule;
+    if (done) d->block(ptrs, done, d->params);
+    if (done == n) return;
+  }
+  _Alignas(64) char buffers[4][BUFFER_BYTES];
+  const int64_t chunk = BUFFER_BYTES / (sizes[0] > sizes[1] ? sizes[0] : sizes[1]);
+  for (bool first = true; done < n; first = false) {
+    const int64_t m = n - done < chunk ? n - done : chunk;
+    const int64_t padded = (m + granule - 1) & -granule;
+    char *at[4];
+    for (int k = 1; k < n_operands; k++) {
+      char *from = ptrs[k] + done * strides[k];
+      at[k] = buffers[k];
+      if (strides[k] == 0) {
+        if (first) move(buffers[k], sizes[k], from, 0, sizes[k], padded);
+      } else if (strides[k] == sizes[k] && m == padded) {
+        at[k] = from;
+      } else {
+        move(buffers[k], sizes[k], from, strides[k], sizes[k], m);
+        char *last = buffers[k] + (m - 1) * sizes[k];
+        move(last + sizes[k], sizes[k], last, 0, sizes[k], padded - m);
+      }
+    }
+    char *to = ptrs[0] + done * strides[0];
+    at[0] = strides[0] == sizes[0] && m == padded ? to : buffers[0];
+    d->block(at, padded, d->params);
+    if (at[0] == buffers[0]) move(to, strides[0], buffers[0], sizes[0], sizes[0], m);
+    done += m;
+  }
+}
+
+/* out = condition ? a : b. */
+#define SELECT(type, id)                                                                 \
+  static void select_##id(char *const *ptrs, const int64_t *strides, int64_t n,          \
+                          const void *params) {                                          \
+    const int64_t size = sizeof(type);                                                   \
+    const uint8_t *c = (const uint8_t *)ptrs[1];                                         \
+    type *out = (type *)ptrs[0];                                                         \
+    const type *a = (const type *)ptrs[2], *b = (const type *)ptrs[3];                   \
+    if (strides[0] == size && strides[1] == 1 && strides[2] == size &&                   \
+        strides[3] == size) {                                                            \
+      LP_IVDEP                                                                           \
+      for (int64_t i = 0; i < n; i++) {                                                  \
+        type x = a[i], y = b[i];                                                         \
+        out[i] = c[i] ? x : y;                                                           \
+      }                                                                                  \
+    } else if (strides[0] == size && strides[1] == 1 && strides[2] == 0 &&               \
+               strides[3] == size) {                                                     \
+      const type x = *a;                                                                 \
+      LP_IVDEP                                                                           \
+      for (int64_t i = 0; i < n; i++) {                                                  \
+        type y = b[i];                                                                   \
+        out[i] = c[i] ? x : y;                                                           \
+      }                                                                                  \
+    } else if (strides[0] == size && strides[1] == 1 && strides[2] == size &&            \
+               strides[3] == 0) {                                                        \
+      const type y = *b;                                                                 \
+      LP_IVDEP                                                                           \
+      for (int64_t i = 0; i < n; i++) {                                                  \
+        type x = a[i];                                                                   \
+        out[i] = c[i] ? x : y;                                                           \
+      }                                                                                  \
+    } else {                                                                             \
+      char *const *p = ptrs;                                                             \
+      for (int64_t i = 0; i < n; i++) {                                                  \
+        const char *from = p[1][i * strides[1]] ? p[2] + i * strides[2] : p[3] + i * strides[3]; \
+        *(type *)(p[0] + i * strides[0]) = *(const type *)from;                          \
+      }                                                                                  \
+    }                                                                                    \
+  }
+
+SELECT(uint8_t, 1)
+SELECT(uint16_t, 2)
+SELECT(uint32_t, 4)
+SELECT(uint64_t, 8)
+SELECT(double _Complex, 16)
+
+extern const LpPointwiseRow LP_SIMD(lp_pointwise_u8), LP_SIMD(lp_pointwise_i8),
+    LP_SIMD(lp_pointwise_i16), LP_SIMD(lp_pointwise_i32), LP_SIMD(lp_pointwise_i64),
+    LP_SIMD(lp_pointwise_f16), LP_SIMD(lp_pointwise_f32), LP_SIMD(lp_pointwise_f64),
+    LP_SIMD(lp_pointwise_c64), LP_SIMD(lp_pointwise_c128), LP_SIMD(lp_pointwise_bool),
+    LP_SIMD(lp_pointwise_bf16);
+
+const LpPointwiseTable LP_SIMD(lp_pointwise_table) = {
+    .rows = {[LP_UINT8] = &LP_SIMD(lp_pointwise_u8),
+             [LP_INT8] = &LP_SIMD(lp_pointwise_i8),
+             [LP_INT16] = &LP_SIMD(lp_pointwise_i16),
+             [LP_INT32] = &LP_SIMD(lp_pointwise_i32),
+             [LP_INT64] = &LP_SIMD(lp_pointwise_i64),
+             [LP_FLOAT16] = &LP_SIMD(lp_pointwise_f16),
+             [LP_FLOAT32] = &LP_SIMD(lp_pointwise_f32),
+             [LP_FLOAT64] = &LP_SIMD(lp_pointwise_f64),
+             [LP_COMPLEX64] = &LP_SIMD(lp_pointwise_c64),
+             [LP_COMPLEX128] = &LP_SIMD(lp_pointwise_c128),
+             [LP_BOOL] = &LP_SIMD(lp_pointwise_bool),
+             [LP_BFLOAT16] = &LP_SIMD(lp_pointwise_bf16)},
+    .drive = drive,
+    .select = {select_1, select_2, select_4, select_8, select_16}};

@@ -1,0 +1,82 @@
+/* Block functions of one dtype, and its row of the kernel table (Note [Pointwise kernels]).
+ * Included with the macros of scalar.h and CATEGORY = FLOAT, COMPLEX, INT or BOOL. */
+
+#include "cpu/simd/scalar.h"
+
+#define OUT_NONE T
+#define OUT_INT_TO_FLOAT T
+#define OUT_BOOL_RESULT uint8_t
+#define PARAMS_0
+#define PARAMS_1 const T p0 = FN(of)(params[0]);
+#define PARAMS_2 PARAMS_1 const T p1 = FN(of)(params[1]);
+#define PARAMS_3 PARAMS_2 const T p2 = FN(of)(params[2]);
+#define PASS_0
+#define PASS_1 , p0
+#define PASS_2 , p0, p1
+#define PASS_3 , p0, p1, p2
+#define INPUTS_1 const T *a = (const T *)ptrs[1];
+#define INPUTS_2 INPUTS_1 const T *b = (const T *)ptrs[2];
+#define INPUTS_3 INPUTS_2 const T *c = (const T *)ptrs[3];
+#define ELEMENTS_1 a[i]
+#define ELEMENTS_2 a[i], b[i]
+#define ELEMENTS_3 a[i], b[i], c[i]
+
+/* The count is a multiple of the vector length, which lets gcc leave out the remainder loop. */
+#define BLOCK_YES(name, promote, n_params, arity)                                        \
+  static void FN(block_##name)(char *const *ptrs, int64_t n, const LpScalar *params) {   \
+    OUT_##promote *out = (OUT_##promote *)ptrs[0];                                       \
+    INPUTS_##arity PARAMS_##n_params n &= -(int64_t)LP_GRANULE(T, OUT_##promote);        \
+    LP_IVDEP                                                                             \
+    for (int64_t i = 0; i < n; i++) out[i] = FN(name)(ELEMENTS_##arity PASS_##n_params); \
+  }
+#define BLOCK_NO(name, promote, n_params, arity)
+#define ENTRY_YES(index, name) [index] = FN(block_##name),
+#define ENTRY_NO(index, name)
+
+#define BLOCK_UNARY(name, dtypes, promote, n_params)                                     \
+  LP_CHOOSE(BLOCK_, CATEGORY, dtypes)(name, promote, n_params, 1)
+#define BLOCK_BINARY(name, dtypes, promote, n_params)                                    \
+  LP_CHOOSE(BLOCK_, CATEGORY, dtypes)(name, promote, n_params, 2)
+#define BLOCK_EXTRA(name, dtypes, promote, n_params, arity)                              \
+  LP_CHOOSE(BLOCK_, CATEGORY, dtypes)(name, promote, n_params, arity)
+#define ENTRY_UNARY(name, dtypes, promote, n_params)                                     \
+  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_UNARY(LP_UNARY_##name), name)
+#define ENTRY_BINARY(name, dtypes, promote, n_params)                                    \
+  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_BINARY(LP_BINARY_##name), name)
+#define ENTRY_EXTRA(name, dtypes, promote, n_params, arity)                              \
+  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_EXTRA(LP_EXTRA_##name), name)
+
+LP_UNARY_OPS(BLOCK_UNARY)
+LP_BINARY_OPS(BLOCK_BINARY)
+LP_EXTRA_OPS(BLOCK_EXTRA)
+
+const LpPointwiseRow LP_SIMD(FN(lp_pointwise)) = {
+    {LP_UNARY_OPS(ENTRY_UNARY) LP_BINARY_OPS(ENTRY_BINARY) LP_EXTRA_OPS(ENTRY_EXTRA)}};
+
+#undef OUT_NONE
+#undef OUT_INT_TO_FLOAT
+#undef OUT_BOOL_RESULT
+#undef PARAMS_0
+#undef PARAMS_1
+#undef PARAMS_2
+#undef PARAMS_3
+#undef PASS_0
+#undef PASS_1
+#undef PASS_2
+#undef PASS_3
+#undef INPUTS_1
+#undef INPUTS_2
+#undef INPUTS_3
+#undef ELEMENTS_1
+#undef ELEMENTS_2
+#undef ELEMENTS_3
+#undef BLOCK_YES
+#undef BLOCK_NO
+#undef ENTRY_YES
+#undef ENTRY_NO
+#undef BLOCK_UNARY
+#undef BLOCK_BINARY
+#undef BLOCK_EXTRA
+#undef ENTRY_UNARY
+#undef ENTRY_BINARY
+#undef ENTRY_EXTRA

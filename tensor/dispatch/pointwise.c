@@ -1,0 +1,246 @@
+/* Promotion, checks and launch of elementwise ops; see dispatch/pointwise.h. */
+#include "dispatch/pointwise.h"
+
+#include <string.h>
+#include "core/parallel.h"
+#include "cpu/pointwise.h"
+
+typedef enum Promote { NONE, INT_TO_FLOAT, BOOL_RESULT } Promote;
+
+/* Categories of dtypes, and the sets that the schema's rows name. */
+enum {
+  FLOAT = 1,
+  COMPLEX = 2,
+  INT = 4,
+  BOOL = 8,
+  FLOAT_COMPLEX = FLOAT | COMPLEX,
+  FLOAT_INT = FLOAT | INT,
+  FLOAT_BOOL = FLOAT | BOOL,
+  COMPLEX_INT = COMPLEX | INT,
+  COMPLEX_BOOL = COMPLEX | BOOL,
+  INT_BOOL = INT | BOOL,
+  FLOAT_COMPLEX_INT = FLOAT | COMPLEX | INT,
+  FLOAT_COMPLEX_BOOL = FLOAT | COMPLEX | BOOL,
+  FLOAT_INT_BOOL = FLOAT | INT | BOOL,
+  COMPLEX_INT_BOOL = COMPLEX | INT | BOOL,
+  ALL = FLOAT | COMPLEX | INT | BOOL
+};
+
+typedef struct OpInfo {
+  uint8_t dtypes, promote, n_params, arity;
+} OpInfo;
+
+static const OpInfo infos[LP_POINTWISE_COUNT] = {
+#define UNARY(name, dtypes, promote, n_params)                                           \
+  [LP_POINTWISE_UNARY(LP_UNARY_##name)] = {dtypes, promote, n_params, 1},
+#define BINARY(name, dtypes, promote, n_params)                                          \
+  [LP_POINTWISE_BINARY(LP_BINARY_##name)] = {dtypes, promote, n_params, 2},
+#define EXTRA(name, dtypes, promote, n_params, arity)                                    \
+  [LP_POINTWISE_EXTRA(LP_EXTRA_##name)] = {dtypes, promote, n_params, arity},
+    LP_UNARY_OPS(UNARY) LP_BINARY_OPS(BINARY) LP_EXTRA_OPS(EXTRA)};
+
+static int category(LpDtype dtype) {
+  return dtype == LP_BOOL               ? BOOL
+         : lp_dtype_is_complex(dtype)   ? COMPLEX
+         : lp_dtype_is_floating(dtype)  ? FLOAT
+                                        : INT;
+}
+
+static LpTensor *fail_dtype(int dtypes, LpDtype got) {
+  char want[64] = "";
+  static const char *const words[] = {"floating", "complex", "integral", "bool"};
+  for (int i = 0; i < 4; i++) {
+    if (!(dtypes >> i & 1)) continue;
+    if (want[0]) strcat(want, dtypes >> (i + 1) ? ", " : " or ");
+    strcat(want, words[i]);
+  }
+  lp_fail(LP_ERR_TYPE, "expected a tensor of %s dtype, got %s", want, lp_dtype_name(got));
+  return NULL;
+}
+
+/* --- launch ----------------------------------------------------------------------------------- */
+
+static bool same_plain_shape(const LpTensor *a, const LpTensor *b) {
+  if (a->ndim != b->ndim || !b->is_contiguous) return false;
+  return memcmp(a->sizes, b->sizes, (size_t)a->ndim * sizeof *a->sizes) == 0;
+}
+
+/* The common case without an iterator: new result, contiguous inputs of one shape and dtype, small
+ * enough for one thread. *handled tells whether it was. */
+static LpTensor *run_plain(const OpInfo *info, LpBlock block, LpTensor *const *inputs,
+                           const LpScalar *params, bool *handled) {
+  const LpTensor *self = inputs[0];
+  *handled = false;
+  if (!self->is_contiguous || self->numel > LP_GRAIN || self->storage->device.type != LP_CPU) return NULL;
+  for (int k = 1; k < info->arity; k++)
+    if (inputs[k]->dtype != self->dtype || !same_plain_shape(self, inputs[k])) return NULL;
+  *handled = true;
+  LpDtype dtype = info->promote == BOOL_RESULT ? LP_BOOL : (LpDtype)self->dtype;
+  LpTensor *out = lp_tensor_new(lp_ints(self->sizes, self->ndim), dtype, lp_cpu());
+  if (!out || out->numel == 0) return out;
+  LpDrive d = {block, params, info->arity, {0}};
+  char *ptrs[4];
+  int64_t strides[4];
+  int8_t size = (int8_t)lp_dtype_size(self->dtype);
+  for (int k = 0; k <= info->arity; k++) {
+    const LpTensor *t = k == 0 ? out : inputs[k - 1];
+    strides[k] = d.sizes[k] = k == 0 ? (int8_t)lp_dtype_size(dtype) : size;
+    ptrs[k] = (char *)t->storage->data + t->offset_elems * strides[k];
+  }
+  lp_pointwise_table()->drive(ptrs, strides, out->numel, &d);
+  return out;
+}
+
+static bool is_real_of_complex(int op) {
+  return op == LP_POINTWISE_UNARY(LP_UNARY_abs) || op == LP_POINTWISE_UNARY(LP_UNARY_angle);
+}
+
+LpTensor *lp_pointwise(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
+                       const LpScalar *params) {
+  return lp_pointwise_as(op, out, inputs, n_inputs, params, lp_result_type(inputs, n_inputs));
+}
+
+LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
+                          const LpScalar *params, LpDtype common) {
+  const OpInfo *info = &infos[op];
+  ASSERT(n_inputs == info->arity);
+  if (info->promote == INT_TO_FLOAT && lp_dtype_is_integral(common, true)) common = lp_default_dtype();
+  if (!(info->dtypes & category(common))) return fail_dtype(info->dtypes, common);
+  const LpPointwiseTable *table = lp_pointwise_table();
+  LpDtype compute = common; /* what the block works in */
+  LpBlock block = table->rows[common]->blocks[op];
+  if (!block) {
+    compute = LP_FLOAT32;
+    block = table->rows[compute]->blocks[op];
+  } else if (!out && common == (LpDtype)inputs[0]->dtype && category(common) != COMPLEX) {
+    bool handled;
+    LpTensor *result = run_plain(info, block, inputs, params, &handled);
+    if (handled) return result;
+  }
+
+  LpIter it;
+  lp_iter_init(&it);
+  lp_iter_output(&it, out);
+  for (int k = 0; k < n_inputs; k++) lp_iter_input(&it, inputs[k]);
+  it.cast_inputs = true;
+  it.common_dtype = compute;
+  it.output_dtype = info->promote == BOOL_RESULT ? LP_BOOL
+                    : is_real_of_complex(op)     ? lp_dtype_to_real(common)
+                                                 : common;
+  it.loop_dtype = info->promote == BOOL_RESULT ? LP_BOOL : compute;
+  it.no_resize = false;
+  for (int k = 0; k < n_inputs; k++) it.no_resize = it.no_resize || out == inputs[k];
+  int8_t size = (int8_t)lp_dtype_size(compute);
+  LpDrive d = {block, params, n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
+  LpTensor *result = NULL;
+  if (lp_iter_build(&it) && lp_iter_run(&it, table->drive, &d)) result = lp_iter_take(&it, 0);
+  lp_iter_done(&it);
+  return result;
+}
+
+/* --- unary ------------------------------------------------------------------------------------ */
+
+LpTensor *lp_unary(int op, LpTensor *out, LpTensor *self, const LpScalar *params, int n_params) {
+  ASSERT(n_params == infos[op].n_params);
+  if (LP_UNLIKELY(self->dtype == LP_BOOL && op == LP_UNARY_neg))
+    CHECK(false, LP_ERR_TYPE,
+          "negation of a bool tensor is not supported; to invert a mask use logical_not() or ~");
+  return lp_pointwise(LP_POINTWISE_UNARY(op), out, &self, 1, params);
+}
+
+/* --- binary ----------------------------------------------------------------------------------- */
+
+static void find_zero(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+  const void *const *p = params; /* {atomic flag, element size} */
+  static const char zero[16];
+  size_t size = (size_t)(intptr_t)p[1];
+  for (int64_t i = 0; i < n; i++)
+    if (memcmp(ptrs[0] + i * strides[0], zero, size) == 0) {
+      __atomic_store_n((bool *)p[0], true, __ATOMIC_RELAXED);
+      return;
+    }
+}
+
+bool lp_check_no_zero(LpTensor *divisor) {
+  bool found = false;
+  const void *params[2] = {&found, (void *)(intptr_t)lp_dtype_size(divisor->dtype)};
+  LpIter it;
+  lp_iter_init(&it);
+  lp_iter_input(&it, divisor);
+  bool ok = lp_iter_build(&it) && lp_iter_run(&it, find_zero, params);
+  lp_iter_done(&it);
+  if (ok && found)
+    return lp_fail(LP_ERR_ARGUMENT, "ZeroDivisionError: integer division by zero: other has a 0");
+  return ok;
+}
+
+/* What add, sub and rsub ask of their alpha. */
+static bool check_alpha(LpTensor *self, LpTensor *other, LpScalar alpha) {
+  if (alpha.kind == LP_SCALAR_INT && alpha.v.i == 1) return true;
+  LpDtype common = lp_result_type((LpTensor *const[]){self, other}, 2);
+  CHECK(alpha.kind != LP_SCALAR_BOOL || common == LP_BOOL, LP_ERR_TYPE,
+        "Boolean alpha is only supported for Boolean results, got %s", lp_dtype_name(common));
+  CHECK(alpha.kind <= LP_SCALAR_INT || !lp_dtype_is_integral(common, true), LP_ERR_TYPE,
+        "for integral input tensors, argument alpha must not be a floating point number");
+  CHECK(alpha.kind != LP_SCALAR_COMPLEX || lp_dtype_is_complex(common), LP_ERR_TYPE,
+        "for non-complex input tensors, argument alpha must not be a complex number");
+  return true;
+}
+
+/* A number as exponent has short cuts, which are exact where pow is not; -1: none. */
+static int pow_shortcut(const LpTensor *self, const LpTensor *exponent, LpDtype common) {
+  if (!(exponent->flags & LP_FLAG_WRAPPED_NUMBER) || self->flags & LP_FLAG_WRAPPED_NUMBER) return -1;
+  if (!lp_dtype_is_floating(common)) return -1;
+  LpScalar e;
+  if (!lp_item((LpTensor *)exponent, &e)) return -1;
+  double value = lp_scalar_to_double(e);
+  return value == 2      ? LP_POINTWISE_UNARY(LP_UNARY_square)
+         : value == 3    ? LP_POINTWISE_EXTRA(LP_EXTRA_cube)
+         : value == 0.5  ? LP_POINTWISE_UNARY(LP_UNARY_sqrt)
+         : value == -0.5 ? LP_POINTWISE_UNARY(LP_UNARY_rsqrt)
+         : value == -1   ? LP_POINTWISE_UNARY(LP_UNARY_reciprocal)
+                         : -1;
+}
+
+static bool check_pow(LpTensor *self, LpTensor *exponent, LpDtype common, int *shortcut) {
+  *shortcut = pow_shortcut(self, exponent, common);
+  if (lp_dtype_is_integral(common, false) && exponent->flags & LP_FLAG_WRAPPED_NUMBER) {
+    LpScalar e;
+    TRY(lp_item(exponent, &e));
+    CHECK(lp_scalar_to_int(e) >= 0, LP_ERR_ARGUMENT,
+          "integers to negative integer powers are not allowed: make self a floating tensor");
+  }
+  return true;
+}
+
+LpTensor *lp_binary(int op, LpTensor *out, LpTensor *self, LpTensor *other, const LpScalar *params,
+                    int n_params) {
+  ASSERT(n_params == infos[LP_POINTWISE_BINARY(op)].n_params);
+  LpTensor *const inputs[2] = {self, other};
+  switch (op) {
+    case LP_BINARY_sub:
+    case LP_BINARY_rsub:
+      CHECK(self->dtype != LP_BOOL && other->dtype != LP_BOOL, LP_ERR_TYPE,
+            "subtraction with a bool tensor is not supported; use logical_xor() or ^, or "
+            "logical_not() or ~ to invert a mask");
+      /* fall through */
+    case LP_BINARY_add:
+      TRY(check_alpha(self, other, params[0]));
+      break;
+    case LP_BINARY_floor_divide:
+    case LP_BINARY_remainder:
+    case LP_BINARY_fmod:
+      if (lp_dtype_is_integral(self->dtype, true) && lp_dtype_is_integral(other->dtype, true))
+        TRY(lp_check_no_zero(other));
+      break;
+    case LP_BINARY_pow: {
+      int shortcut;
+      TRY(check_pow(self, other, lp_result_type(inputs, 2), &shortcut));
+      if (shortcut >= 0 && (LpDtype)self->dtype == lp_result_type(inputs, 2))
+        return lp_pointwise(shortcut, out, &self, 1, NULL);
+      break;
+    }
+    default: break;
+  }
+  return lp_pointwise(LP_POINTWISE_BINARY(op), out, inputs, 2, params);
+}
