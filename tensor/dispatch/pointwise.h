@@ -79,7 +79,7 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out_or_null, LpTensor *const *inputs
 bool lp_check_no_zero(LpTensor *divisor);
 
 /* out = condition ? self : other, in the given dtype; condition is bool or uint8. */
-LpTensor *lp_select(LpTensor *out_or_null, LpTensor *condition, LpTensor *self, LpTensor *other,
+LpTensor *lp_choose(LpTensor *out_or_null, LpTensor *condition, LpTensor *self, LpTensor *other,
                     LpDtype dtype);
 
 #endif

@@ -4,7 +4,7 @@
 #include "dispatch/pointwise.h"
 #include "impl.h"
 
-LpTensor *lp_select(LpTensor *out, LpTensor *condition, LpTensor *self, LpTensor *other, LpDtype dtype) {
+LpTensor *lp_choose(LpTensor *out, LpTensor *condition, LpTensor *self, LpTensor *other, LpDtype dtype) {
   LpIter it;
   lp_iter_init(&it);
   lp_iter_output(&it, out);
@@ -27,7 +27,7 @@ LpTensor *lp_select(LpTensor *out, LpTensor *condition, LpTensor *self, LpTensor
 LpTensor *lp_impl_where(LpTensor *out, LpTensor *condition, LpTensor *self, LpTensor *other) {
   CHECK(condition->dtype == LP_BOOL || condition->dtype == LP_UINT8, LP_ERR_TYPE,
         "condition: expected a bool tensor, got %s", lp_dtype_name(condition->dtype));
-  return lp_select(out, condition, self, other, lp_result_type((LpTensor *const[]){self, other}, 2));
+  return lp_choose(out, condition, self, other, lp_result_type((LpTensor *const[]){self, other}, 2));
 }
 
 LpTensor *lp_impl_masked_fill(LpTensor *out, LpTensor *self, LpTensor *mask, LpTensor *value) {
@@ -37,7 +37,7 @@ LpTensor *lp_impl_masked_fill(LpTensor *out, LpTensor *self, LpTensor *mask, LpT
         SHAPE_TEXT(value));
   CHECK(lp_dtype_is_complex(self->dtype) || !lp_dtype_is_complex(value->dtype), LP_ERR_TYPE,
         "value: a complex value does not fit self of dtype %s", lp_dtype_name(self->dtype));
-  return lp_select(out, mask, value, self, self->dtype);
+  return lp_choose(out, mask, value, self, self->dtype);
 }
 
 /* --- limits ----------------------------------------------------------------------------------- */

@@ -1,0 +1,133 @@
+/* Elementwise ops written in terms of other ops, so that their gradients follow: conj, and the
+ * derivative formulas that need a decision the formula language cannot express. */
+#include <math.h>
+#include "core/scalar.h"
+#include "core/tensor.h"
+#include "impl.h"
+#include "lampad/ops.h"
+
+typedef LpTensor *(*Binary)(LpTensor *, LpTensor *);
+
+/* f(a, b), consuming both; NULL when either is. */
+static LpTensor *take2(Binary f, LpTensor *a, LpTensor *b) {
+  LpTensor *result = a && b ? f(a, b) : NULL;
+  lp_tensor_release(a);
+  lp_tensor_release(b);
+  return result;
+}
+
+static LpTensor *take_conj(LpTensor *a) {
+  LpTensor *result = a ? lp_conj(a) : NULL;
+  lp_tensor_release(a);
+  return result;
+}
+
+static LpTensor *plus(LpTensor *a, LpTensor *b) { return lp_add(a, b, lp_scalar_int(1)); }
+static LpTensor *minus(LpTensor *a, LpTensor *b) { return lp_sub(a, b, lp_scalar_int(1)); }
+static LpTensor *number(double value) { return lp_tensor_wrapped(lp_scalar_float(value)); }
+static LpTensor *integer(int64_t value) { return lp_tensor_wrapped(lp_scalar_int(value)); }
+static LpTensor *own(LpTensor *t) { return lp_tensor_retain(t); }
+
+/* condition ? a : b, consuming all three. */
+static LpTensor *take_where(LpTensor *condition, LpTensor *a, LpTensor *b) {
+  LpTensor *result = condition && a && b ? lp_where(condition, a, b) : NULL;
+  lp_tensor_release(condition);
+  lp_tensor_release(a);
+  lp_tensor_release(b);
+  return result;
+}
+
+static LpTensor *zeros_as(LpTensor *grad) { return take2(lp_mul, own(grad), integer(0)); }
+
+/* --- the tensor itself ------------------------------------------------------------------------ */
+
+LpTensor *lp_composite_positive(LpTensor *self) {
+  CHECK(self->dtype != LP_BOOL, LP_ERR_TYPE, "expected a tensor of numbers, got bool");
+  return own(self);
+}
+
+LpTensor *lp_composite_conj(LpTensor *self) {
+  return lp_dtype_is_complex(self->dtype) ? lp_conj_physical(self) : own(self);
+}
+
+LpTensor *lp_composite_resolve_conj(LpTensor *self) { return own(self); }
+LpTensor *lp_composite_resolve_neg(LpTensor *self) { return own(self); }
+
+/* --- derivatives ------------------------------------------------------------------------------ */
+
+/* Complex: (grad - Re(grad conj(s)) s) / |z| with s = z / |z|, and 0 at 0. */
+LpTensor *lp_composite_sgn_backward(LpTensor *grad, LpTensor *self, LpTensor *result) {
+  if (!lp_dtype_is_complex(self->dtype)) return zeros_as(grad);
+  LpTensor *product = take2(lp_mul, own(grad), lp_conj(result));
+  LpTensor *twice = take2(plus, own(product), take_conj(own(product)));
+  lp_tensor_release(product);
+  LpTensor *along = take2(lp_mul, take2(lp_mul, twice, number(0.5)), own(result));
+  LpTensor *across = take2(minus, own(grad), along);
+  LpTensor *quotient = take2(lp_div, across, lp_abs(self));
+  return take_where(take2(lp_eq, own(self), integer(0)), integer(0), quotient);
+}
+
+/* Complex: i grad z / |z|^2, and 0 at 0. */
+LpTensor *lp_composite_angle_backward(LpTensor *grad, LpTensor *self) {
+  if (!lp_dtype_is_complex(self->dtype)) return zeros_as(grad);
+  LpTensor *i = lp_tensor_wrapped(lp_scalar_complex(0, 1));
+  LpTensor *turned = take2(lp_mul, take2(lp_mul, own(self), i), own(grad));
+  LpTensor *square = take2(lp_mul, lp_abs(self), lp_abs(self));
+  return take_where(take2(lp_eq, own(self), integer(0)), integer(0), take2(lp_div, turned, square));
+}
+
+/* grad * conj(exponent * self^(exponent - 1)), 0 where the exponent is. */
+LpTensor *lp_composite_pow_backward_self(LpTensor *grad, LpTensor *self, LpTensor *exponent) {
+  if (exponent->flags & LP_FLAG_WRAPPED_NUMBER) {
+    LpScalar e;
+    TRY(lp_item(exponent, &e));
+    if (lp_scalar_equal(e, lp_scalar_int(0))) return zeros_as(grad);
+    if (lp_scalar_equal(e, lp_scalar_int(1))) return own(grad);
+    LpTensor *power = lp_scalar_equal(e, lp_scalar_int(2))
+                          ? own(self)
+                          : take2(lp_pow, own(self), lp_tensor_wrapped(lp_scalar_sub(e, lp_scalar_int(1))));
+    return take2(lp_mul, own(grad), take_conj(take2(lp_mul, power, own(exponent))));
+  }
+  LpTensor *less = take2(minus, own(exponent), integer(1));
+  LpTensor *slope = take2(lp_mul, own(exponent), take2(lp_pow, own(self), less));
+  return take_where(take2(lp_eq, own(exponent), integer(0)), integer(0),
+                    take2(lp_mul, own(grad), take_conj(slope)));
+}
+
+/* grad * conj(result * log(self)), 0 where 0 is raised to something not negative. */
+LpTensor *lp_composite_pow_backward_exponent(LpTensor *grad, LpTensor *self, LpTensor *exponent,
+                                             LpTensor *result) {
+  if (self->flags & LP_FLAG_WRAPPED_NUMBER) {
+    LpScalar base;
+    TRY(lp_item(self, &base));
+    if (base.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(base) > 0)
+      return take2(lp_mul, own(grad),
+                   take_conj(take2(lp_mul, own(result), number(log(lp_scalar_to_double(base))))));
+  }
+  LpTensor *zero = take2(lp_eq, own(self), integer(0));
+  if (!lp_dtype_is_complex(exponent->dtype))
+    zero = take2(lp_logical_and, zero, take2(lp_ge, own(exponent), integer(0)));
+  LpTensor *slope = take2(lp_mul, own(result), lp_log(self));
+  return take_where(zero, integer(0), take2(lp_mul, own(grad), take_conj(slope)));
+}
+
+/* The gradient reaches self where it was inside the limits, ... */
+LpTensor *lp_composite_clamp_tensor_backward(LpTensor *grad, LpTensor *self, LpTensor *min, LpTensor *max) {
+  LpTensor *above = min ? lp_ge(self, min) : NULL, *below = max ? lp_le(self, max) : NULL;
+  LpTensor *inside = min && max ? take2(lp_logical_and, above, below) : min ? above : below;
+  return take_where(inside, own(grad), integer(0));
+}
+
+/* ... min where self was below it, unless max is still lower, ... */
+LpTensor *lp_composite_clamp_min_backward(LpTensor *grad, LpTensor *self, LpTensor *min, LpTensor *max) {
+  LpTensor *chosen = lp_lt(self, min);
+  if (max) chosen = take2(lp_logical_and, chosen, lp_lt(min, max));
+  return take_where(chosen, own(grad), integer(0));
+}
+
+/* ... and max where self was above it or min is. */
+LpTensor *lp_composite_clamp_max_backward(LpTensor *grad, LpTensor *self, LpTensor *min, LpTensor *max) {
+  LpTensor *chosen = lp_gt(self, max);
+  if (min) chosen = take2(lp_logical_or, chosen, lp_lt(max, min));
+  return take_where(chosen, own(grad), integer(0));
+}
