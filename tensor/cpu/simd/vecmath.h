@@ -19,34 +19,31 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(LP_CAP)
 #define LP_VECTOR_FUNCTION __attribute__((simd("notinbranch"), const, nothrow))
+/* ISA letter of the ABI, lanes, operands, our name, SLEEF's name. */
+#define LP_EQUATE(isa, lanes, args, name, target)                                        \
+  __asm__(".set _ZGV" isa "N" #lanes args "_lp_" name ", Sleef_" target);
+#define LP_EQUATE_SSE(name, args, ulp)                                                   \
+  LP_EQUATE("b", 4, args, name "_f32", name "f4_" ulp)                                   \
+  LP_EQUATE("b", 2, args, name "_f64", name "d2_" ulp)
+#define LP_EQUATE_AVX2(name, args, ulp)                                                  \
+  LP_EQUATE("d", 8, args, name "_f32", name "f8_" ulp "avx2")                            \
+  LP_EQUATE("d", 4, args, name "_f64", name "d4_" ulp "avx2")
+#define LP_EQUATE_AVX512(name, args, ulp)                                                \
+  LP_EQUATE("e", 16, args, name "_f32", name "f16_" ulp "avx512f")                       \
+  LP_EQUATE("e", 8, args, name "_f64", name "d8_" ulp "avx512f")
+/* gcc may choose a narrower vector than the widest it has. */
 #if defined(LP_CAP_avx512)
-#define LP_EQUATE(name, bits, args, target)                                              \
-  __asm__(".set _ZGVeN" #bits args "_lp_" name ", Sleef_" target "avx512f");
-#define LP_EQUATE_1(name, ulp)                                                           \
-  LP_EQUATE(#name "_f32", 16, "v", #name "f16_" #ulp)                                    \
-  LP_EQUATE(#name "_f64", 8, "v", #name "d8_" #ulp)
-#define LP_EQUATE_2(name, ulp)                                                           \
-  LP_EQUATE(#name "_f32", 16, "vv", #name "f16_" #ulp)                                   \
-  LP_EQUATE(#name "_f64", 8, "vv", #name "d8_" #ulp)
+#define LP_EQUATE_ALL(name, args, ulp)                                                   \
+  LP_EQUATE_SSE(name, args, ulp) LP_EQUATE_AVX2(name, args, ulp)                         \
+  LP_EQUATE_AVX512(name, args, ulp)
 #elif defined(LP_CAP_avx2)
-#define LP_EQUATE(name, bits, args, target)                                              \
-  __asm__(".set _ZGVdN" #bits args "_lp_" name ", Sleef_" target "avx2");
-#define LP_EQUATE_1(name, ulp)                                                           \
-  LP_EQUATE(#name "_f32", 8, "v", #name "f8_" #ulp)                                      \
-  LP_EQUATE(#name "_f64", 4, "v", #name "d4_" #ulp)
-#define LP_EQUATE_2(name, ulp)                                                           \
-  LP_EQUATE(#name "_f32", 8, "vv", #name "f8_" #ulp)                                     \
-  LP_EQUATE(#name "_f64", 4, "vv", #name "d4_" #ulp)
+#define LP_EQUATE_ALL(name, args, ulp)                                                   \
+  LP_EQUATE_SSE(name, args, ulp) LP_EQUATE_AVX2(name, args, ulp)
 #else
-#define LP_EQUATE(name, bits, args, target)                                              \
-  __asm__(".set _ZGVbN" #bits args "_lp_" name ", Sleef_" target);
-#define LP_EQUATE_1(name, ulp)                                                           \
-  LP_EQUATE(#name "_f32", 4, "v", #name "f4_" #ulp)                                      \
-  LP_EQUATE(#name "_f64", 2, "v", #name "d2_" #ulp)
-#define LP_EQUATE_2(name, ulp)                                                           \
-  LP_EQUATE(#name "_f32", 4, "vv", #name "f4_" #ulp)                                     \
-  LP_EQUATE(#name "_f64", 2, "vv", #name "d2_" #ulp)
+#define LP_EQUATE_ALL(name, args, ulp) LP_EQUATE_SSE(name, args, ulp)
 #endif
+#define LP_EQUATE_1(name, ulp) LP_EQUATE_ALL(#name, "v", #ulp)
+#define LP_EQUATE_2(name, ulp) LP_EQUATE_ALL(#name, "vv", #ulp)
 LP_MATH_1(LP_EQUATE_1)
 LP_MATH_2(LP_EQUATE_2)
 #else
