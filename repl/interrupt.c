@@ -90,6 +90,7 @@ static int coroutine_resume(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
   luaL_argexpected(L, co, 1, "coroutine");
   int n_results = resume(L, co, lua_gettop(L) - 1);
+  if (n_results < 0 && interrupt_is_cause(L)) return lua_error(L); /* stops schedulers of coroutines too */
   lua_pushboolean(L, n_results >= 0);
   if (n_results < 0) n_results = 1;
   lua_insert(L, -(n_results + 1));
