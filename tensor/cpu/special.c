@@ -5,7 +5,7 @@
 
 /* A first guess (Winitzki 2008, relative error 2e-3), then Halley steps on erf(x) = y, each of which
  * cubes the error. Near 1 the residue is taken from erfc, where erf has no digits left. */
-double lp_erfinv(double y) {
+double lp_erfinv_f64(double y) {
   double m = fabs(y);
   if (!(m < 1)) return m == 1 ? copysign(INFINITY, y) : NAN;
   if (m < 1e-8) return y * 0.88622692545275801365; /* sqrt(pi)/2: the next term is y^3 */
@@ -28,7 +28,7 @@ static const double bernoulli[] = {1.0 / 6,    -1.0 / 30,        1.0 / 42, -1.0 
 #define ASYMPTOTIC_FROM 12.0
 
 /* Abramowitz and Stegun 6.3.5 (recurrence), 6.3.7 (reflection), 6.3.18 (series). */
-double lp_digamma(double x) {
+double lp_digamma_f64(double x) {
   if (x == 0) return copysign(INFINITY, -x);
   double reflected = 0;
   if (x < 0) {
@@ -47,12 +47,12 @@ double lp_digamma(double x) {
 
 /* (-1)^(n+1) n! zeta(n+1, x), the Hurwitz zeta function by Euler-Maclaurin summation
  * (Abramowitz and Stegun 6.4.10, 23.1.30); trigamma of negative x by reflection (6.4.7). */
-double lp_polygamma(int64_t n, double x) {
-  if (n == 0) return lp_digamma(x);
+double lp_polygamma_f64(int64_t n, double x) {
+  if (n == 0) return lp_digamma_f64(x);
   if (x <= 0 && x == floor(x)) return n % 2 ? INFINITY : x == 0 ? copysign(INFINITY, -x) : NAN;
   if (n == 1 && x < 0) {
     double whole, s = sin(M_PI * modf(x, &whole));
-    return M_PI * M_PI / (s * s) - lp_polygamma(1, 1 - x);
+    return M_PI * M_PI / (s * s) - lp_polygamma_f64(1, 1 - x);
   }
   double s = (double)n + 1, sum = 0, q = x;
   for (; q < ASYMPTOTIC_FROM + (double)n; q += 1) {

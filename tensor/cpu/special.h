@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 /* The inverse of erf on [-1, 1]; NaN outside. */
-double lp_erfinv(double y);
+double lp_erfinv_f64(double y);
 /* The logarithmic derivative of gamma; NaN at negative integers, -inf at +0, +inf at -0. */
-double lp_digamma(double x);
+double lp_digamma_f64(double x);
 /* The n-th derivative of digamma, n >= 0. */
-double lp_polygamma(int64_t n, double x);
+double lp_polygamma_f64(int64_t n, double x);
 
 #endif
