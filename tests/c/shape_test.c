@@ -92,7 +92,7 @@ TEST(shape_view_follows_every_layout) {
     lp_tensor_release(t);
     lp_tensor_release(dense);
   }
-  EXPECT(granted >= 12 && granted < 42);
+  EXPECT(granted == 9); /* as many as PyTorch grants */
   lp_tensor_release(x);
 }
 
@@ -295,7 +295,7 @@ static LpTensor *f_stack(LpTensor *x) { return lp_stack(LIST(x, x), -1); }
 static LpTensor *f_clone(LpTensor *x) { return lp_clone(x, LP_FORMAT_NONE); }
 static LpTensor *f_float(LpTensor *x) { return lp_to_copy(x, LP_FLOAT64, NO_DEVICE, LP_FORMAT_NONE); }
 static LpTensor *f_reshape(LpTensor *x) {
-  LpTensor *t = lp_t(x), *r = lp_reshape(t, INTS(12));
+  LpTensor *t = lp_t(x), *r = t ? lp_reshape(t, INTS(12)) : NULL;
   lp_tensor_release(t);
   return r;
 }
@@ -315,7 +315,7 @@ static LpTensor *f_unbind(LpTensor *x) {
 }
 static LpTensor *f_copy(LpTensor *x) {
   LpTensor *r = lp_zeros(INTS(2, 3, 4), LP_FLOAT64, NO_DEVICE, false);
-  lp_copy_(r, x, false);
+  if (r) lp_copy_(r, x, false);
   return r;
 }
 
