@@ -1,0 +1,213 @@
+/* Variance with its derivative, quantiles, covariance, and search given as numbers. */
+#include <math.h>
+#include <string.h>
+#include "composite/chain.h"
+#include "impl.h"
+
+/* --- variance ------------------------------------------------------------------------------------------- */
+
+LpTensor *lp_composite_var_backward(LpTensor *grad, LpTensor *self, LpInts dim, LpOptScalar correction, bool keepdim) {
+  int64_t ndim = lp_ndim(self);
+  double count = 1;
+  for (int64_t d = 0; d < ndim; d++) {
+    bool reduced = dim.count <= 0;
+    for (int64_t i = 0; i < dim.count; i++) reduced = reduced || dim.data[i] == d || dim.data[i] + ndim == d;
+    if (reduced) count *= (double)lp_size(self, d);
+  }
+  double factor = 2.0 / (count - (correction.has ? lp_scalar_to_double(correction.value) : 1.0));
+  LpTensor *centre = own_sub(lp_own(self), lp_mean_dim(self, dim, true, LP_DTYPE_NONE));
+  LpTensor *g = lp_restore_dims(own_mul(lp_own(grad), lp_number(factor)), ndim, dim, keepdim);
+  return own_mul(g, centre);
+}
+
+static bool with_mean(LpTensor *spread, LpTensor *self, LpInts dim, bool keepdim, LpTensor **results) {
+  results[0] = spread;
+  results[1] = spread ? lp_mean_dim(self, dim, keepdim, LP_DTYPE_NONE) : NULL;
+  if (results[1]) return true;
+  lp_tensor_release(results[0]);
+  results[0] = NULL;
+  return false;
+}
+static LpOptScalar correction_of(bool unbiased) {
+  LpOptScalar c = {true, lp_scalar_int(unbiased)};
+  return c;
+}
+
+bool lp_composite_var_mean(LpTensor *self, bool unbiased, LpTensor **results) {
+  LpInts all = lp_ints_none();
+  return with_mean(lp_var_correction(self, all, correction_of(unbiased), false), self, all, false, results);
+}
+bool lp_composite_var_mean_dim(LpTensor *self, LpInts dim, bool unbiased, bool keepdim, LpTensor **results) {
+  return with_mean(lp_var_correction(self, dim, correction_of(unbiased), keepdim), self, dim, keepdim, results);
+}
+bool lp_composite_var_mean_correction(LpTensor *self, LpInts dim, LpOptScalar correction, bool keepdim,
+                                      LpTensor **results) {
+  return with_mean(lp_var_correction(self, dim, correction, keepdim), self, dim, keepdim, results);
+}
+bool lp_composite_std_mean(LpTensor *self, bool unbiased, LpTensor **results) {
+  LpInts all = lp_ints_none();
+  return with_mean(lp_std_correction(self, all, correction_of(unbiased), false), self, all, false, results);
+}
+bool lp_composite_std_mean_dim(LpTensor *self, LpInts dim, bool unbiased, bool keepdim, LpTensor **results) {
+  return with_mean(lp_std_correction(self, dim, correction_of(unbiased), keepdim), self, dim, keepdim, results);
+}
+bool lp_composite_std_mean_correction(LpTensor *self, LpInts dim, LpOptScalar correction, bool keepdim,
+                                      LpTensor **results) {
+  return with_mean(lp_std_correction(self, dim, correction, keepdim), self, dim, keepdim, results);
+}
+
+/* --- quantiles ------------------------------------------------------------------------------------------ */
+
+typedef enum Interpolation { LINEAR, LOWER, HIGHER, MIDPOINT, NEAREST, UNKNOWN } Interpolation;
+
+static Interpolation interpolation_of(const char *name) {
+  static const char *const names[] = {"linear", "lower", "higher", "midpoint", "nearest"};
+  for (int i = 0; i < UNKNOWN; i++)
+    if (!strcmp(name, names[i])) return (Interpolation)i;
+  lp_fail(LP_ERR_ARGUMENT, "interpolation must be 'linear', 'lower', 'higher', 'midpoint' or 'nearest', got '%s'", name);
+  return UNKNOWN;
+}
+
+/* Places among n sorted elements, [..., Q]: q * (count - 1), with the NaN at the end where a row has one. */
+static LpTensor *ranks_of(LpTensor *sorted, LpTensor *q, bool ignore_nan) {
+  int64_t last = lp_ndim(sorted) - 1, n = lp_size(sorted, last);
+  if (ignore_nan) {
+    LpTensor *count = own_sum(own_not(lp_isnan(sorted)), lp_ints(&last, 1), true);
+    LpTensor *steps = own_cast(own_sub(count, lp_integer(1)), lp_dtype(q));
+    LpTensor *ranks = own_mul(steps, lp_own(q));
+    LpTensor *least = ranks ? lp_clamp(ranks, (LpOptScalar){true, lp_scalar_int(0)}, (LpOptScalar){.has = false}) : NULL;
+    lp_tensor_release(ranks);
+    return least;
+  }
+  LpTensor *end = lp_narrow(sorted, last, n - 1, 1);
+  LpTensor *broken = end ? lp_isnan(end) : NULL;
+  lp_tensor_release(end);
+  LpTensor *ranks = own_mul(lp_own(q), lp_number((double)(n - 1)));
+  LpTensor *at_end = lp_tensor_from_scalar(lp_scalar_int(n - 1), lp_dtype(q));
+  LpTensor *result = broken && ranks && at_end ? lp_where(broken, at_end, ranks) : NULL;
+  lp_tensor_release(broken);
+  lp_tensor_release(ranks);
+  lp_tensor_release(at_end);
+  return result;
+}
+
+/* sorted at the places given by op(ranks), along the last dim. */
+static LpTensor *values_at(LpTensor *sorted, LpTensor *ranks, LpTensor *(*op)(LpTensor *)) {
+  LpTensor *at = own_cast(op(ranks), LP_INT64), *result = NULL;
+  if (at) {
+    int64_t sizes[LP_MAX_DIMS], ndim = lp_ndim(sorted);
+    for (int64_t d = 0; d < ndim - 1; d++) sizes[d] = lp_size(sorted, d);
+    sizes[ndim - 1] = lp_size(at, lp_ndim(at) - 1);
+    LpTensor *full = lp_expand(at, lp_ints(sizes, ndim));
+    result = full ? lp_gather(sorted, ndim - 1, full, false) : NULL;
+    lp_tensor_release(full);
+  }
+  lp_tensor_release(at);
+  return result;
+}
+
+static LpTensor *interpolate(LpTensor *sorted, LpTensor *ranks, Interpolation how) {
+  if (how == LOWER) return values_at(sorted, ranks, lp_floor);
+  if (how == HIGHER) return values_at(sorted, ranks, lp_ceil);
+  if (how == NEAREST) return values_at(sorted, ranks, lp_round);
+  LpTensor *below = values_at(sorted, ranks, lp_floor), *above = values_at(sorted, ranks, lp_ceil), *result = NULL;
+  LpTensor *weight = how == MIDPOINT ? lp_number(0.5) : own_sub(lp_own(ranks), lp_floor(ranks));
+  if (below && above && weight) {
+    LpTensor *gap = own_mul(own_sub(lp_own(above), lp_own(below)), lp_own(weight));
+    result = own_add(lp_own(below), gap);
+  }
+  lp_tensor_release(below);
+  lp_tensor_release(above);
+  lp_tensor_release(weight);
+  return result;
+}
+
+static LpTensor *quantile(LpTensor *self, LpTensor *q, LpOptInt dim, bool keepdim, const char *interpolation,
+                          bool ignore_nan) {
+  Interpolation how = interpolation_of(interpolation);
+  if (how == UNKNOWN) return NULL;
+  LpDtype dtype = lp_dtype(self);
+  CHECK(dtype == LP_FLOAT32 || dtype == LP_FLOAT64, LP_ERR_TYPE, "self must be float32 or float64, got %s",
+        lp_dtype_name(dtype));
+  CHECK(lp_ndim(q) <= 1, LP_ERR_ARGUMENT, "q must be a number or 1-d, got shape %s", SHAPE_TEXT(q));
+  CHECK(lp_dtype(q) == dtype, LP_ERR_TYPE, "q must have self's dtype %s, got %s", lp_dtype_name(dtype),
+        lp_dtype_name(lp_dtype(q)));
+  CHECK(lp_numel(self) > 0, LP_ERR_ARGUMENT, "self must not be empty");
+  for (int64_t i = 0; i < lp_numel(q); i++) {
+    const char *at = (const char *)lp_data(q) + (lp_ndim(q) ? i * lp_stride(q, 0) : 0) * (int64_t)lp_dtype_size(dtype);
+    double x = dtype == LP_FLOAT32 ? *(const float *)at : *(const double *)at;
+    CHECK(x >= 0 && x <= 1, LP_ERR_ARGUMENT, "q must be in [0, 1], got %g", x);
+  }
+  int64_t ndim = lp_ndim(self), along = 0, all = -1;
+  if (dim.has) TRY(lp_wrap_dim(dim.value, ndim, &along));
+  LpTensor *x = dim.has && ndim > 0 ? lp_movedim_int(self, along, -1) : lp_reshape(self, lp_ints(&all, 1));
+  LpTensor *sorted[2] = {NULL, NULL}, *result = NULL;
+  if (x && lp_sort(x, -1, false, sorted)) {
+    LpTensor *points = lp_reshape(q, lp_ints(&all, 1));
+    LpTensor *ranks = points ? ranks_of(sorted[0], points, ignore_nan) : NULL;
+    result = ranks ? interpolate(sorted[0], ranks, how) : NULL;
+    lp_tensor_release(points);
+    lp_tensor_release(ranks);
+  }
+  lp_tensor_release(sorted[0]);
+  lp_tensor_release(sorted[1]);
+  lp_tensor_release(x);
+  if (!result) return NULL;
+  /* [rest, Q] to [Q, rest], the reduced dims kept when asked for, Q dropped for a single q. */
+  LpTensor *front = lp_movedim_int(result, -1, 0);
+  lp_tensor_release(result);
+  for (int64_t d = 0; front && keepdim && d < ndim; d++)
+    if (!dim.has || d == along) front = own_unsqueeze(front, d + 1);
+  if (front && lp_ndim(q) == 0) {
+    LpTensor *one = lp_select(front, 0, 0);
+    lp_tensor_release(front);
+    front = one;
+  }
+  return front;
+}
+
+LpTensor *lp_composite_quantile(LpTensor *self, LpTensor *q, LpOptInt dim, bool keepdim, const char *interpolation) {
+  return quantile(self, q, dim, keepdim, interpolation, false);
+}
+LpTensor *lp_composite_nanquantile(LpTensor *self, LpTensor *q, LpOptInt dim, bool keepdim, const char *interpolation) {
+  return quantile(self, q, dim, keepdim, interpolation, true);
+}
+LpTensor *lp_composite_quantile_scalar(LpTensor *self, double q, LpOptInt dim, bool keepdim, const char *interpolation) {
+  LpTensor *point = lp_tensor_from_scalar(lp_scalar_float(q), lp_dtype(self));
+  LpTensor *result = point ? quantile(self, point, dim, keepdim, interpolation, false) : NULL;
+  lp_tensor_release(point);
+  return result;
+}
+LpTensor *lp_composite_nanquantile_scalar(LpTensor *self, double q, LpOptInt dim, bool keepdim,
+                                          const char *interpolation) {
+  LpTensor *point = lp_tensor_from_scalar(lp_scalar_float(q), lp_dtype(self));
+  LpTensor *result = point ? quantile(self, point, dim, keepdim, interpolation, true) : NULL;
+  lp_tensor_release(point);
+  return result;
+}
+
+/* --- search --------------------------------------------------------------------------------------------- */
+
+LpTensor *lp_composite_searchsorted_scalar(LpTensor *sorted_sequence, LpScalar self, bool out_int32, bool right,
+                                           const char *side, LpTensor *sorter) {
+  CHECK(lp_ndim(sorted_sequence) == 1, LP_ERR_ARGUMENT, "sorted_sequence must be 1-d to search one number, got shape %s",
+        SHAPE_TEXT(sorted_sequence));
+  LpTensor *value = lp_tensor_wrapped(self);
+  LpTensor *result = value ? lp_searchsorted_tensor(sorted_sequence, value, out_int32, right, side, sorter) : NULL;
+  lp_tensor_release(value);
+  return result;
+}
+
+LpTensor *lp_composite_bucketize_tensor(LpTensor *self, LpTensor *boundaries, bool out_int32, bool right) {
+  CHECK(lp_ndim(boundaries) == 1, LP_ERR_ARGUMENT, "boundaries must be 1-d, got shape %s", SHAPE_TEXT(boundaries));
+  LpDtype dtype = lp_promote_types(lp_dtype(self), lp_dtype(boundaries));
+  LpTensor *edges = own_cast(lp_own(boundaries), dtype), *values = own_cast(lp_own(self), dtype);
+  LpTensor *result = edges && values ? lp_searchsorted_tensor(edges, values, out_int32, right, NULL, NULL) : NULL;
+  lp_tensor_release(edges);
+  lp_tensor_release(values);
+  return result;
+}
+
+LpTensor *lp_composite_bucketize_scalar(LpScalar self, LpTensor *boundaries, bool out_int32, bool right) {
+  return lp_composite_searchsorted_scalar(boundaries, self, out_int32, right, NULL, NULL);
+}

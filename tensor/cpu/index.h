@@ -1,0 +1,56 @@
+/* The kernels of indexing, and the walk over blocks that they share. A kernel moves or combines n
+ * elements between an indexed tensor t and a plain one v:
+ *
+ *   t at  t + j * t_step + (idx ? idx[j * idx_step] * scale : 0)     v at  v + j * v_step     (bytes)
+ *
+ * idx_step counts elements. Elements of t may be named twice; they are taken in order. Indices are
+ * checked before. Must not include dispatch or autograd headers. */
+#ifndef LP_CPU_INDEX_H
+#define LP_CPU_INDEX_H
+
+#include "cpu/caps.h"
+#include "lampad/base.h"
+
+typedef struct LpIndexRow {
+  char *t;
+  int64_t t_step;
+  const int64_t *idx; /* NULL: none */
+  int64_t idx_step, scale;
+  char *v;
+  int64_t v_step, n;
+} LpIndexRow;
+typedef void (*LpIndexKernel)(const LpIndexRow *row);
+
+typedef struct LpIndexTable {
+  LpIndexKernel get[5], put[5]; /* v = t, t = v; by log2 of the element's bytes */
+  LpIndexKernel add[LP_DTYPE_COUNT], mul[LP_DTYPE_COUNT]; /* t += v, t *= v */
+  LpIndexKernel max[LP_DTYPE_COUNT], min[LP_DTYPE_COUNT]; /* NaN wins; none for complex */
+} LpIndexTable;
+
+LP_DISPATCH(LpIndexTable, lp_index_table)
+
+/* log2 of an element's bytes. */
+static inline int lp_size_class(int64_t elem_bytes) {
+  return elem_bytes == 1 ? 0 : elem_bytes == 2 ? 1 : elem_bytes == 4 ? 2 : elem_bytes == 8 ? 3 : 4;
+}
+
+typedef struct LpIndexDim {
+  int64_t size, t_stride, v_stride; /* bytes */
+} LpIndexDim;
+
+/* Blocks of t named by offsets, for every position of the dims before:
+ *   v[before][k][after] <-> t[before] + offsets[k] + t[after] */
+typedef struct LpIndexBlocks {
+  LpIndexKernel kernel;
+  bool writes_t; /* then blocks named twice are taken in the order of k */
+  char *t, *v;
+  int n_before, n_after;
+  LpIndexDim before[LP_MAX_DIMS], after[LP_MAX_DIMS]; /* outermost first */
+  int64_t k, v_k_stride;
+  const int64_t *offsets; /* bytes */
+} LpIndexBlocks;
+
+/* Runs the kernel over all blocks, in parallel; false when interrupted, with the error recorded. */
+bool lp_index_blocks_run(LpIndexBlocks *b);
+
+#endif

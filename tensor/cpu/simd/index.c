@@ -1,0 +1,130 @@
+/* Indexing kernels, compiled once per instruction set; see cpu/index.h for what a row is. */
+#include "cpu/simd/simd.h"
+
+#include <math.h>
+#include <string.h>
+#include "core/half.h"
+#include "cpu/index.h"
+
+typedef struct { uint64_t part[2]; } Bytes16;
+
+/* The three forms of a row, so that each loop has few strides: dense on both sides, strided, indexed. */
+#define ROW(name, T, dense, strided)                                                        \
+  static void name(const LpIndexRow *row) {                                                 \
+    const int64_t n = row->n, t_step = row->t_step, v_step = row->v_step;                   \
+    if (!row->idx && t_step == (int64_t)sizeof(T) && v_step == (int64_t)sizeof(T)) {        \
+      dense;                                                                                \
+      return;                                                                               \
+    }                                                                                       \
+    const int64_t *idx = row->idx;                                                          \
+    if (!idx) {                                                                             \
+      for (int64_t j = 0; j < n; j++) {                                                     \
+        T *t = (T *)(row->t + j * t_step), *v = (T *)(row->v + j * v_step);                 \
+        strided;                                                                            \
+      }                                                                                     \
+      return;                                                                               \
+    }                                                                                       \
+    const int64_t idx_step = row->idx_step, scale = row->scale;                             \
+    for (int64_t j = 0; j < n; j++) {                                                       \
+      T *t = (T *)(row->t + j * t_step + idx[j * idx_step] * scale);                        \
+      T *v = (T *)(row->v + j * v_step);                                                    \
+      strided;                                                                              \
+    }                                                                                       \
+  }
+
+#define MOVES(suffix, T)                                                                    \
+  ROW(get_##suffix, T, memcpy(row->v, row->t, (size_t)n * sizeof(T)), *v = *t)              \
+  ROW(put_##suffix, T, memcpy(row->t, row->v, (size_t)n * sizeof(T)), *t = *v)
+MOVES(1, uint8_t)
+MOVES(2, uint16_t)
+MOVES(4, uint32_t)
+MOVES(8, uint64_t)
+MOVES(16, Bytes16)
+
+#define DENSE(T, combine)                                                                   \
+  T *t0 = (T *)row->t;                                                                      \
+  const T *v0 = (const T *)row->v;                                                          \
+  LP_IVDEP                                                                                  \
+  for (int64_t j = 0; j < n; j++) t0[j] = combine(t0[j], v0[j])
+#define COMBINE(name, T, combine) ROW(name, T, DENSE(T, combine), *t = combine(*t, *v))
+
+#define ADD(a, b) (__typeof__(a))((a) + (b))
+#define MUL(a, b) (__typeof__(a))((a) * (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define FMAX(a, b) ((a) > (b) || (a) != (a) ? (a) : (b))
+#define FMIN(a, b) ((a) < (b) || (a) != (a) ? (a) : (b))
+#define OR(a, b) ((a) | (b))
+#define AND(a, b) ((a) & (b))
+
+#define NUMBERS(suffix, T, larger, smaller)                                                 \
+  COMBINE(max_##suffix, T, larger)                                                          \
+  COMBINE(min_##suffix, T, smaller)
+#define SUMS(suffix, U)                                                                     \
+  COMBINE(add_##suffix, U, ADD)                                                             \
+  COMBINE(mul_##suffix, U, MUL)
+
+/* Integers wrap around: their sums and products are taken unsigned. */
+SUMS(8, uint8_t)
+SUMS(16, uint16_t)
+SUMS(32, uint32_t)
+SUMS(64, uint64_t)
+SUMS(f32, float)
+SUMS(f64, double)
+NUMBERS(u8, uint8_t, MAX, MIN)
+NUMBERS(i8, int8_t, MAX, MIN)
+NUMBERS(i16, int16_t, MAX, MIN)
+NUMBERS(i32, int32_t, MAX, MIN)
+NUMBERS(i64, int64_t, MAX, MIN)
+NUMBERS(f32, float, FMAX, FMIN)
+NUMBERS(f64, double, FMAX, FMIN)
+COMBINE(add_bool, uint8_t, OR)
+COMBINE(mul_bool, uint8_t, AND)
+
+#define HALF(name, widen, narrow)                                                           \
+  static inline uint16_t name##_add2(uint16_t a, uint16_t b) { return narrow(widen(a) + widen(b)); } \
+  static inline uint16_t name##_mul2(uint16_t a, uint16_t b) { return narrow(widen(a) * widen(b)); } \
+  static inline uint16_t name##_max2(uint16_t a, uint16_t b) {                              \
+    float x = widen(a), y = widen(b);                                                       \
+    return FMAX(x, y) == x || x != x ? a : b;                                               \
+  }                                                                                         \
+  static inline uint16_t name##_min2(uint16_t a, uint16_t b) {                              \
+    float x = widen(a), y = widen(b);                                                       \
+    return FMIN(x, y) == x || x != x ? a : b;                                               \
+  }                                                                                         \
+  COMBINE(add_##name, uint16_t, name##_add2)                                                \
+  COMBINE(mul_##name, uint16_t, name##_mul2)                                                \
+  COMBINE(max_##name, uint16_t, name##_max2)                                                \
+  COMBINE(min_##name, uint16_t, name##_min2)
+HALF(f16, lp_half_to_float, lp_half_from_float)
+HALF(bf16, lp_bf16_to_float, lp_bf16_from_float)
+
+#define COMPLEX(name, T)                                                                    \
+  typedef struct { T re, im; } name;                                                        \
+  static inline name name##_add2(name a, name b) { return (name){a.re + b.re, a.im + b.im}; } \
+  static inline name name##_mul2(name a, name b) {                                          \
+    return (name){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};                    \
+  }                                                                                         \
+  COMBINE(add_##name, name, name##_add2)                                                    \
+  COMBINE(mul_##name, name, name##_mul2)
+COMPLEX(c64, float)
+COMPLEX(c128, double)
+
+const LpIndexTable LP_SIMD(lp_index_table) = {
+  .get = {get_1, get_2, get_4, get_8, get_16},
+  .put = {put_1, put_2, put_4, put_8, put_16},
+  .add = {[LP_UINT8] = add_8, [LP_INT8] = add_8, [LP_INT16] = add_16, [LP_INT32] = add_32,
+          [LP_INT64] = add_64, [LP_FLOAT16] = add_f16, [LP_FLOAT32] = add_f32,
+          [LP_FLOAT64] = add_f64, [LP_COMPLEX64] = add_c64, [LP_COMPLEX128] = add_c128,
+          [LP_BOOL] = add_bool, [LP_BFLOAT16] = add_bf16},
+  .mul = {[LP_UINT8] = mul_8, [LP_INT8] = mul_8, [LP_INT16] = mul_16, [LP_INT32] = mul_32,
+          [LP_INT64] = mul_64, [LP_FLOAT16] = mul_f16, [LP_FLOAT32] = mul_f32,
+          [LP_FLOAT64] = mul_f64, [LP_COMPLEX64] = mul_c64, [LP_COMPLEX128] = mul_c128,
+          [LP_BOOL] = mul_bool, [LP_BFLOAT16] = mul_bf16},
+  .max = {[LP_UINT8] = max_u8, [LP_INT8] = max_i8, [LP_INT16] = max_i16, [LP_INT32] = max_i32,
+          [LP_INT64] = max_i64, [LP_FLOAT16] = max_f16, [LP_FLOAT32] = max_f32,
+          [LP_FLOAT64] = max_f64, [LP_BOOL] = add_bool, [LP_BFLOAT16] = max_bf16},
+  .min = {[LP_UINT8] = min_u8, [LP_INT8] = min_i8, [LP_INT16] = min_i16, [LP_INT32] = min_i32,
+          [LP_INT64] = min_i64, [LP_FLOAT16] = min_f16, [LP_FLOAT32] = min_f32,
+          [LP_FLOAT64] = min_f64, [LP_BOOL] = mul_bool, [LP_BFLOAT16] = min_bf16},
+};

@@ -1,0 +1,394 @@
+/* Reduction kernels and loaders, compiled once per instruction set (cpu/simd/simd.h). Called by
+ * dispatch/reduce.c through lp_reduce_table(); see cpu/reduce.h for the contract. */
+#include "cpu/simd/simd.h"
+
+#include <math.h>
+#include <string.h>
+#include "cpu/reduce.h"
+
+#define VB LP_VECTOR_BYTES
+typedef long long VecI __attribute__((vector_size(VB)));
+typedef float VecF32 __attribute__((vector_size(VB)));
+typedef double VecF64 __attribute__((vector_size(VB)));
+typedef int64_t VecI64 __attribute__((vector_size(VB)));
+typedef uint64_t VecU64 __attribute__((vector_size(VB)));
+
+#define NAME(x) f32_##x
+#define T float
+#define A double
+#define VT VecF32
+#define SUM_T float
+#define SUM_A double
+#define SUM_VT VecF32
+#define INDEX_T int32_t
+#define IS_FLOAT 1
+#define ROW_BLOCK 2048
+#include "cpu/simd/reduce_body.h"
+#undef NAME
+#undef T
+#undef VT
+#undef SUM_T
+#undef SUM_VT
+#undef INDEX_T
+
+#define NAME(x) f64_##x
+#define T double
+#define VT VecF64
+#define SUM_T double
+#define SUM_VT VecF64
+#define INDEX_T int64_t
+#include "cpu/simd/reduce_body.h"
+#undef NAME
+#undef T
+#undef A
+#undef VT
+#undef SUM_T
+#undef SUM_A
+#undef SUM_VT
+#undef IS_FLOAT
+
+#define NAME(x) i64_##x
+#define T int64_t
+#define A int64_t
+#define VT VecI64
+#define SUM_T uint64_t
+#define SUM_A uint64_t
+#define SUM_VT VecU64
+#define IS_FLOAT 0
+#include "cpu/simd/reduce_body.h"
+#undef NAME
+
+/* --- sums over mapped elements -------------------------------------------------------------
+ * MAPPED(name, type, map): the sum of map(x) in double. */
+
+#define MAPPED(name, type, map)                                                             \
+  static void name##_row(void *acc, const void *x, int64_t n, double p) {                   \
+    const type *v = x;                                                                      \
+    double lane[16] = {0}, total = 0;                                                       \
+    int64_t i = 0;                                                                          \
+    for (; i + 16 <= n; i += 16) {                                                          \
+      for (int k = 0; k < 16; k++) lane[k] += map(v[i + k]);                                \
+    }                                                                                       \
+    for (; i < n; i++) total += map(v[i]);                                                  \
+    for (int k = 0; k < 8; k++) lane[k] += lane[k + 8];                                     \
+    for (int k = 0; k < 4; k++) lane[k] += lane[k + 4];                                     \
+    *(double *)acc += total + ((lane[0] + lane[2]) + (lane[1] + lane[3]));                  \
+  }                                                                                         \
+  static void name##_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
+    double *restrict a = acc;                                                               \
+    for (int64_t r = 0; r < rows; r++) {                                                    \
+      const type *v = (const type *)x + r * ld;                                             \
+      for (int64_t j = 0; j < w; j++) a[j] += map(v[j]);                                    \
+    }                                                                                       \
+  }
+
+#define KEEP_NUMBER(x) ((x) == (x) ? (double)(x) : 0.0)
+#define IS_NUMBER(x) ((x) == (x) ? 1.0 : 0.0)
+#define SQUARE(x) ((double)(x) * (double)(x))
+#define POWER(x) pow((double)(x), p)
+MAPPED(f32_nansum, float, KEEP_NUMBER)
+MAPPED(f64_nansum, double, KEEP_NUMBER)
+MAPPED(f32_nancount, float, IS_NUMBER)
+MAPPED(f64_nancount, double, IS_NUMBER)
+MAPPED(f64_square, double, SQUARE)
+MAPPED(f32_square, float, SQUARE)
+MAPPED(f64_pow, double, POWER)
+
+/* --- products ------------------------------------------------------------------------------ */
+
+#define PRODUCT(name, type)                                                                 \
+  static void name##_prod_init(void *acc, int64_t n) {                                      \
+    for (int64_t i = 0; i < n; i++) ((type *)acc)[i] = 1;                                   \
+  }                                                                                         \
+  static void name##_prod_merge(void *acc, const void *other, int64_t n) {                  \
+    for (int64_t i = 0; i < n; i++) ((type *)acc)[i] *= ((const type *)other)[i];           \
+  }                                                                                         \
+  static void name##_prod_row(void *acc, const void *x, int64_t n, double p) {              \
+    const type *v = x;                                                                      \
+    type lane[8] = {1, 1, 1, 1, 1, 1, 1, 1}, total = 1;                                     \
+    int64_t i = 0;                                                                          \
+    for (; i + 8 <= n; i += 8) {                                                            \
+      for (int k = 0; k < 8; k++) lane[k] *= v[i + k];                                      \
+    }                                                                                       \
+    for (int k = 0; k < 8; k++) total *= lane[k];                                           \
+    for (; i < n; i++) total *= v[i];                                                       \
+    *(type *)acc *= total;                                                                  \
+  }                                                                                         \
+  static void name##_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
+    type *restrict a = acc;                                                                 \
+    for (int64_t r = 0; r < rows; r++) {                                                    \
+      const type *v = (const type *)x + r * ld;                                             \
+      for (int64_t j = 0; j < w; j++) a[j] *= v[j];                                         \
+    }                                                                                       \
+  }
+PRODUCT(f64, double)
+PRODUCT(i64, uint64_t)
+
+/* --- complex: sum and product over pairs of doubles ----------------------------------------- */
+
+static void c128_sum_init(void *acc, int64_t n) { memset(acc, 0, (size_t)n * 16); }
+static void c128_sum_merge(void *acc, const void *other, int64_t n) { f64_sum_merge(acc, other, 2 * n); }
+static void c128_sum_row(void *acc, const void *x, int64_t n, double p) {
+  const double *v = x;
+  double re[4] = {0}, im[4] = {0};
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) {
+    for (int k = 0; k < 4; k++) {
+      re[k] += v[2 * (i + k)];
+      im[k] += v[2 * (i + k) + 1];
+    }
+  }
+  for (; i < n; i++) {
+    re[0] += v[2 * i];
+    im[0] += v[2 * i + 1];
+  }
+  ((double *)acc)[0] += (re[0] + re[1]) + (re[2] + re[3]);
+  ((double *)acc)[1] += (im[0] + im[1]) + (im[2] + im[3]);
+}
+static void c128_sum_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
+  double *restrict a = acc;
+  for (int64_t r = 0; r < rows; r++) {
+    const double *v = (const double *)x + 2 * r * ld;
+    for (int64_t j = 0; j < 2 * w; j++) a[j] += v[j];
+  }
+}
+static void c128_prod_init(void *acc, int64_t n) {
+  double *a = acc;
+  for (int64_t i = 0; i < n; i++) {
+    a[2 * i] = 1;
+    a[2 * i + 1] = 0;
+  }
+}
+static void c128_prod_merge(void *acc, const void *other, int64_t n) {
+  double *a = acc;
+  const double *b = other;
+  for (int64_t i = 0; i < 2 * n; i += 2) {
+    double re = a[i] * b[i] - a[i + 1] * b[i + 1], im = a[i] * b[i + 1] + a[i + 1] * b[i];
+    a[i] = re;
+    a[i + 1] = im;
+  }
+}
+static void c128_prod_row(void *acc, const void *x, int64_t n, double p) {
+  for (int64_t i = 0; i < n; i++) c128_prod_merge(acc, (const double *)x + 2 * i, 1);
+}
+static void c128_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
+  for (int64_t r = 0; r < rows; r++) c128_prod_merge(acc, (const double *)x + 2 * r * ld, w);
+}
+
+/* --- truth: any, all and counts over bytes ---------------------------------------------------- */
+
+static int64_t count_bytes(const uint8_t *v, int64_t n) {
+  int64_t total = 0;
+  for (int64_t i = 0; i < n; i += 128) {
+    int64_t end = i + 128 < n ? i + 128 : n;
+    uint8_t part = 0; /* at most 128 */
+    for (int64_t k = i; k < end; k++) part += v[k];
+    total += part;
+  }
+  return total;
+}
+static void zero_init(void *acc, int64_t n) { memset(acc, 0, (size_t)n * sizeof(int64_t)); }
+static void one_init(void *acc, int64_t n) {
+  for (int64_t i = 0; i < n; i++) ((int64_t *)acc)[i] = 1;
+}
+static void any_row(void *acc, const void *x, int64_t n, double p) {
+  *(int64_t *)acc |= count_bytes(x, n) > 0;
+}
+static void all_row(void *acc, const void *x, int64_t n, double p) {
+  *(int64_t *)acc &= count_bytes(x, n) == n;
+}
+static void count_row(void *acc, const void *x, int64_t n, double p) {
+  *(int64_t *)acc += count_bytes(x, n);
+}
+#define TRUTH(name, OP)                                                                      \
+  static void name##_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
+    int64_t *restrict a = acc;                                                               \
+    for (int64_t r = 0; r < rows; r++) {                                                     \
+      const uint8_t *v = (const uint8_t *)x + r * ld;                                        \
+      for (int64_t j = 0; j < w; j++) a[j] OP v[j];                                          \
+    }                                                                                        \
+  }                                                                                          \
+  static void name##_merge(void *acc, const void *other, int64_t n) {                        \
+    for (int64_t j = 0; j < n; j++) ((int64_t *)acc)[j] OP ((const int64_t *)other)[j];      \
+  }
+TRUTH(any, |=)
+TRUTH(all, &=)
+TRUTH(count, +=)
+
+/* --- variance: blocks in two passes, joined by Chan, Golub and LeVeque's update ---------------- */
+
+static inline void var_join(LpVarAcc *a, double count, double mean, double m2) {
+  if (count == 0) return;
+  double total = a->count + count, delta = mean - a->mean;
+  a->m2 += m2 + delta * delta * (a->count * count / total);
+  a->mean += delta * (count / total);
+  a->count = total;
+}
+static void var_init(void *acc, int64_t n) { memset(acc, 0, (size_t)n * sizeof(LpVarAcc)); }
+static void var_merge(void *acc, const void *other, int64_t n) {
+  const LpVarAcc *b = other;
+  for (int64_t i = 0; i < n; i++) var_join((LpVarAcc *)acc + i, b[i].count, b[i].mean, b[i].m2);
+}
+static void var_row(void *acc, const void *x, int64_t n, double p) {
+  const double *v = x;
+  for (int64_t i0 = 0; i0 < n; i0 += 1024) {
+    int64_t count = n - i0 < 1024 ? n - i0 : 1024, i = 0;
+    double mean = f64_sum_block(v + i0, count) / (double)count;
+    double lane[8] = {0}, m2 = 0;
+    for (; i + 8 <= count; i += 8) {
+      for (int k = 0; k < 8; k++) {
+        double d = v[i0 + i + k] - mean;
+        lane[k] += d * d;
+      }
+    }
+    for (; i < count; i++) m2 += (v[i0 + i] - mean) * (v[i0 + i] - mean);
+    for (int k = 0; k < 8; k++) m2 += lane[k];
+    var_join(acc, (double)count, mean, m2);
+  }
+}
+static void var_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
+  double mean[LP_REDUCE_TILE], m2[LP_REDUCE_TILE];
+  for (int64_t r0 = 0; r0 < rows; r0 += 64) {
+    int64_t count = rows - r0 < 64 ? rows - r0 : 64;
+    const double *block = (const double *)x + r0 * ld;
+    memset(mean, 0, (size_t)w * sizeof(double));
+    memset(m2, 0, (size_t)w * sizeof(double));
+    for (int64_t r = 0; r < count; r++) {
+      for (int64_t j = 0; j < w; j++) mean[j] += block[r * ld + j];
+    }
+    for (int64_t j = 0; j < w; j++) mean[j] /= (double)count;
+    for (int64_t r = 0; r < count; r++) {
+      for (int64_t j = 0; j < w; j++) {
+        double d = block[r * ld + j] - mean[j];
+        m2[j] += d * d;
+      }
+    }
+    for (int64_t j = 0; j < w; j++) var_join((LpVarAcc *)acc + j, (double)count, mean[j], m2[j]);
+  }
+}
+
+/* --- loaders --------------------------------------------------------------------------------- */
+
+typedef struct { uint16_t bits; } Bf16;
+typedef struct { float re, im; } C64;
+typedef struct { double re, im; } C128;
+
+static inline float bf16_to_float(Bf16 x) {
+  uint32_t bits = (uint32_t)x.bits << 16;
+  float f;
+  memcpy(&f, &bits, 4);
+  return f;
+}
+#define NUMBER(x) (x)
+#define WIDEN(x) bf16_to_float(x)
+#define REAL(x) ((x).re)
+
+#define LOAD(name, S, D, expr)                                                               \
+  static void name(void *dst, const char *src, int64_t stride, int64_t n) {                  \
+    D *restrict d = dst;                                                                     \
+    if (stride == (int64_t)sizeof(S)) {                                                      \
+      const S *restrict s = (const S *)src;                                                  \
+      for (int64_t i = 0; i < n; i++) {                                                      \
+        S x = s[i];                                                                          \
+        d[i] = (D)(expr);                                                                    \
+      }                                                                                      \
+    } else {                                                                                 \
+      for (int64_t i = 0; i < n; i++) {                                                      \
+        S x = *(const S *)(src + i * stride);                                                \
+        d[i] = (D)(expr);                                                                    \
+      }                                                                                      \
+    }                                                                                        \
+  }
+#define LOAD_C128(name, S, re_expr, im_expr)                                                 \
+  static void name(void *dst, const char *src, int64_t stride, int64_t n) {                  \
+    double *restrict d = dst;                                                                \
+    for (int64_t i = 0; i < n; i++) {                                                        \
+      S x = *(const S *)(src + i * stride);                                                  \
+      d[2 * i] = (double)(re_expr);                                                          \
+      d[2 * i + 1] = (double)(im_expr);                                                      \
+    }                                                                                        \
+  }
+
+/* Out-of-range floats become INT64_MIN, as the conversion instruction gives. */
+static inline int64_t float_to_int(double x) {
+  return x >= -9223372036854775808.0 && x < 9223372036854775808.0 ? (int64_t)x : INT64_MIN;
+}
+
+#define LOADERS(name, S, get)                                                                \
+  LOAD(name##_f32, S, float, get(x))                                                         \
+  LOAD(name##_f64, S, double, get(x))                                                        \
+  LOAD_C128(name##_c128, S, get(x), 0)                                                       \
+  LOAD(name##_bool, S, uint8_t, get(x) != 0)
+#define FLOAT_LOADERS(name, S, get)                                                          \
+  LOADERS(name, S, get)                                                                      \
+  LOAD(name##_i64, S, int64_t, float_to_int((double)get(x)))                                 \
+  LOAD(name##_abs, S, double, fabs((double)get(x)))
+#define INT_LOADERS(name, S)                                                                 \
+  LOADERS(name, S, NUMBER)                                                                   \
+  LOAD(name##_i64, S, int64_t, x)                                                            \
+  LOAD(name##_abs, S, double, fabs((double)x))
+#define COMPLEX_LOADERS(name, S)                                                             \
+  LOAD(name##_f32, S, float, x.re)                                                           \
+  LOAD(name##_f64, S, double, x.re)                                                          \
+  LOAD(name##_i64, S, int64_t, float_to_int((double)x.re))                                   \
+  LOAD_C128(name##_c128, S, x.re, x.im)                                                      \
+  LOAD(name##_bool, S, uint8_t, x.re != 0 || x.im != 0)                                      \
+  LOAD(name##_abs, S, double, hypot((double)x.re, (double)x.im))
+
+FLOAT_LOADERS(half, _Float16, (float))
+FLOAT_LOADERS(bf16, Bf16, WIDEN)
+FLOAT_LOADERS(float, float, NUMBER)
+FLOAT_LOADERS(double, double, NUMBER)
+INT_LOADERS(u8, uint8_t)
+INT_LOADERS(i8, int8_t)
+INT_LOADERS(i16, int16_t)
+INT_LOADERS(i32, int32_t)
+INT_LOADERS(i64, int64_t)
+COMPLEX_LOADERS(c64, C64)
+COMPLEX_LOADERS(c128, C128)
+
+#define LOAD_ROW(suffix)                                                                     \
+  {                                                                                          \
+    [LP_UINT8] = u8_##suffix, [LP_INT8] = i8_##suffix, [LP_INT16] = i16_##suffix,            \
+    [LP_INT32] = i32_##suffix, [LP_INT64] = i64_##suffix, [LP_FLOAT16] = half_##suffix,      \
+    [LP_FLOAT32] = float_##suffix, [LP_FLOAT64] = double_##suffix,                           \
+    [LP_COMPLEX64] = c64_##suffix, [LP_COMPLEX128] = c128_##suffix,                          \
+    [LP_BOOL] = u8_##suffix, [LP_BFLOAT16] = bf16_##suffix                                   \
+  }
+
+#define KERNEL(type, acc, init, row, col, merge) \
+  [LP_AS_##type] = {acc, init, row, col, merge}
+#define PLAIN(type, acc, name) \
+  KERNEL(type, acc, name##_init, name##_row, name##_col, name##_merge)
+#define DOUBLE_SUM(type, name) KERNEL(type, 8, f64_sum_init, name##_row, name##_col, f64_sum_merge)
+#define ARG(type, name) [LP_AS_##type] = {name##_row, name##_col}
+
+const LpReduceTable LP_SIMD(lp_reduce_table) = {
+  .load = {
+    [LP_AS_F32] = LOAD_ROW(f32), [LP_AS_F64] = LOAD_ROW(f64), [LP_AS_I64] = LOAD_ROW(i64),
+    [LP_AS_C128] = LOAD_ROW(c128), [LP_AS_BOOL] = LOAD_ROW(bool), [LP_AS_ABS] = LOAD_ROW(abs),
+  },
+  .kernel = {
+    [LP_REDUCE_SUM] = {PLAIN(F32, 8, f32_sum), PLAIN(F64, 8, f64_sum), PLAIN(I64, 8, i64_sum),
+                       PLAIN(C128, 16, c128_sum)},
+    [LP_REDUCE_NANSUM] = {DOUBLE_SUM(F32, f32_nansum), DOUBLE_SUM(F64, f64_nansum)},
+    [LP_REDUCE_NANCOUNT] = {DOUBLE_SUM(F32, f32_nancount), DOUBLE_SUM(F64, f64_nancount)},
+    [LP_REDUCE_PROD] = {PLAIN(F64, 8, f64_prod), PLAIN(I64, 8, i64_prod), PLAIN(C128, 16, c128_prod)},
+    [LP_REDUCE_MAX] = {PLAIN(F32, 8, f32_max), PLAIN(F64, 8, f64_max), PLAIN(I64, 8, i64_max),
+                       KERNEL(ABS, 8, f64_max_init, f64_max_row, f64_max_col, f64_max_merge)},
+    [LP_REDUCE_MIN] = {PLAIN(F32, 8, f32_min), PLAIN(F64, 8, f64_min), PLAIN(I64, 8, i64_min),
+                       KERNEL(ABS, 8, f64_min_init, f64_min_row, f64_min_col, f64_min_merge)},
+    [LP_REDUCE_ANY] = {KERNEL(BOOL, 8, zero_init, any_row, any_col, any_merge)},
+    [LP_REDUCE_ALL] = {KERNEL(BOOL, 8, one_init, all_row, all_col, all_merge)},
+    [LP_REDUCE_COUNT] = {KERNEL(BOOL, 8, zero_init, count_row, count_col, count_merge)},
+    [LP_REDUCE_VAR] = {PLAIN(F64, sizeof(LpVarAcc), var)},
+    [LP_REDUCE_SUM_ABS] = {KERNEL(ABS, 8, f64_sum_init, f64_sum_row, f64_sum_col, f64_sum_merge)},
+    [LP_REDUCE_SUM_SQUARE] = {DOUBLE_SUM(F32, f32_square), DOUBLE_SUM(F64, f64_square),
+                              DOUBLE_SUM(ABS, f64_square)},
+    [LP_REDUCE_SUM_POW] = {DOUBLE_SUM(ABS, f64_pow)},
+  },
+  .arg = {
+    {ARG(F32, f32_argmax), ARG(F64, f64_argmax), ARG(I64, i64_argmax)},
+    {ARG(F32, f32_argmin), ARG(F64, f64_argmin), ARG(I64, i64_argmin)},
+  },
+};

@@ -1,0 +1,288 @@
+/* Running sums, products and extremes along a dim, and the walk over rows (dispatch/scan.h).
+ * Elements are loaded to double (floats), int64 or two doubles (complex), as in reductions. */
+#include "dispatch/scan.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <string.h>
+#include "core/alloc.h"
+#include "core/parallel.h"
+#include "dispatch/iter.h"
+#include "dispatch/reduce.h"
+#include "impl.h"
+
+/* --- rows ------------------------------------------------------------------------------------------- */
+
+void lp_rows_init(LpRows *r, int64_t dim, LpTensor *const *tensors, int n_tensors) {
+  r->n_tensors = n_tensors;
+  r->n_outer = 0;
+  r->n_rows = 1;
+  for (int k = 0; k < n_tensors; k++) {
+    const LpTensor *t = tensors[k];
+    int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t));
+    r->base[k] = lp_data(t);
+    r->n[k] = lp_ndim(t) ? lp_size(t, dim) : 1;
+    r->step[k] = lp_ndim(t) ? lp_stride(t, dim) * elem : elem;
+  }
+  for (int64_t d = 0; d < lp_ndim(tensors[0]); d++) {
+    if (d == dim) continue;
+    r->sizes[r->n_outer] = lp_size(tensors[0], d);
+    r->n_rows *= lp_size(tensors[0], d);
+    for (int k = 0; k < n_tensors; k++)
+      r->strides[k][r->n_outer] = lp_stride(tensors[k], d) * (int64_t)lp_dtype_size(lp_dtype(tensors[k]));
+    r->n_outer++;
+  }
+}
+
+typedef struct RowsRun {
+  const LpRows *rows;
+  size_t scratch_bytes;
+  int64_t check_every;
+  void (*body)(void *ctx, const LpRows *rows, char *const *ptrs, void *scratch);
+  void *ctx;
+  _Atomic bool stopped, no_memory;
+} RowsRun;
+
+static void run_rows(void *ctx, int64_t begin, int64_t end) {
+  RowsRun *run = ctx;
+  const LpRows *r = run->rows;
+  void *scratch = NULL;
+  if (run->scratch_bytes && !(scratch = lp_alloc(run->scratch_bytes))) {
+    atomic_store_explicit(&run->no_memory, true, memory_order_relaxed);
+    return;
+  }
+  int64_t left = run->check_every;
+  for (int64_t i = begin; i < end; i++) {
+    char *ptrs[LP_ROWS_MAX];
+    int64_t rest = i;
+    memcpy(ptrs, r->base, sizeof ptrs);
+    for (int d = r->n_outer - 1; d >= 0; d--) {
+      int64_t at = rest % r->sizes[d];
+      rest /= r->sizes[d];
+      for (int k = 0; k < r->n_tensors; k++) ptrs[k] += at * r->strides[k][d];
+    }
+    run->body(run->ctx, r, ptrs, scratch);
+    if (--left > 0) continue;
+    left = run->check_every;
+    if (lp_interrupt_pending()) atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
+    if (atomic_load_explicit(&run->stopped, memory_order_relaxed)) break;
+  }
+  lp_free(scratch, run->scratch_bytes);
+}
+
+bool lp_rows_run(const LpRows *rows, int64_t work_elems, size_t scratch_bytes,
+                 void (*body)(void *ctx, const LpRows *rows, char *const *ptrs, void *scratch), void *ctx) {
+  int64_t grain = LP_GRAIN / (work_elems > 0 ? work_elems : 1);
+  if (grain < 1) grain = 1;
+  RowsRun run = {.rows = rows, .scratch_bytes = scratch_bytes, .check_every = grain, .body = body, .ctx = ctx};
+  lp_parallel_for(rows->n_rows, grain, run_rows, &run);
+  CHECK(!run.no_memory, LP_ERR_MEMORY, "out of memory: %zu bytes of scratch space", scratch_bytes);
+  if (!run.stopped) return true;
+  lp_interrupt_take();
+  return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+}
+
+/* --- running sums and products ----------------------------------------------------------------------- */
+
+typedef enum ScanOp { SCAN_SUM, SCAN_PROD, SCAN_LOGSUMEXP, SCAN_MAX, SCAN_MIN } ScanOp;
+
+typedef struct Scan {
+  ScanOp op;
+  LpCompute compute;
+  LpLoad load;
+  LpLoop store; /* compute type to the result's dtype */
+  int64_t width, in_step, out_step; /* neighbouring rows that are walked together; bytes between them */
+} Scan;
+
+#define BLOCK 512 /* elements loaded at a time */
+
+static inline double log_add_exp(double a, double b) {
+  double high = a > b || isnan(a) ? a : b, low = a > b || isnan(a) ? b : a;
+  if (isinf(high) && high == low) return high;
+  return high + log1p(exp(low - high));
+}
+
+static void store(const Scan *s, char *dst, int64_t step, void *values, int64_t n) {
+  char *ptrs[2] = {dst, values};
+  int64_t strides[2] = {step, lp_compute_bytes(s->compute)};
+  s->store(ptrs, strides, n, NULL);
+}
+
+/* carry op= x, and x = carry, for n lanes. */
+static void step_lanes(const Scan *s, double *carry, double *x, int64_t n) {
+  int64_t *ci = (int64_t *)carry, *xi = (int64_t *)x;
+  switch (s->op) {
+    case SCAN_SUM:
+      if (s->compute == LP_AS_I64)
+        for (int64_t j = 0; j < n; j++) ci[j] = (int64_t)((uint64_t)ci[j] + (uint64_t)xi[j]);
+      else
+        for (int64_t j = 0; j < (s->compute == LP_AS_C128 ? 2 * n : n); j++) carry[j] += x[j];
+      break;
+    case SCAN_PROD:
+      if (s->compute == LP_AS_I64)
+        for (int64_t j = 0; j < n; j++) ci[j] = (int64_t)((uint64_t)ci[j] * (uint64_t)xi[j]);
+      else if (s->compute == LP_AS_F64)
+        for (int64_t j = 0; j < n; j++) carry[j] *= x[j];
+      else
+        for (int64_t j = 0; j < 2 * n; j += 2) {
+          double re = carry[j] * x[j] - carry[j + 1] * x[j + 1];
+          carry[j + 1] = carry[j] * x[j + 1] + carry[j + 1] * x[j];
+          carry[j] = re;
+        }
+      break;
+    default:
+      for (int64_t j = 0; j < n; j++) carry[j] = log_add_exp(carry[j], x[j]);
+  }
+}
+
+static void start_lanes(const Scan *s, double *carry, int64_t n) {
+  for (int64_t j = 0; j < n; j++) {
+    if (s->compute == LP_AS_I64) ((int64_t *)carry)[j] = s->op == SCAN_PROD;
+    else if (s->compute == LP_AS_C128) {
+      carry[2 * j] = s->op == SCAN_PROD;
+      carry[2 * j + 1] = 0;
+    } else carry[j] = s->op == SCAN_PROD ? 1 : s->op == SCAN_SUM ? 0 : -INFINITY;
+  }
+}
+
+/* One row, block by block. */
+static void scan_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Scan *s = ctx;
+  double buffer[2 * BLOCK], carry[2];
+  int lane = lp_compute_bytes(s->compute) / 8;
+  start_lanes(s, carry, 1);
+  for (int64_t i = 0; i < r->n[0]; i += BLOCK) {
+    int64_t n = r->n[0] - i < BLOCK ? r->n[0] - i : BLOCK;
+    s->load(buffer, ptrs[0] + i * r->step[0], r->step[0], n);
+    if (s->op == SCAN_SUM && s->compute == LP_AS_F64) {
+      double total = carry[0];
+      for (int64_t j = 0; j < n; j++) buffer[j] = total += buffer[j];
+      carry[0] = total;
+    } else {
+      for (int64_t j = 0; j < n; j++) {
+        step_lanes(s, carry, buffer + j * lane, 1);
+        memcpy(buffer + j * lane, carry, (size_t)lane * 8);
+      }
+    }
+    store(s, ptrs[1] + i * r->step[1], r->step[1], buffer, n);
+  }
+}
+
+/* Neighbouring rows side by side: the walk goes along dim with a tile of carries. */
+static void scan_tile(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Scan *s = ctx;
+  double x[2 * BLOCK], carry[2 * BLOCK];
+  for (int64_t first = 0; first < s->width; first += BLOCK) {
+    int64_t w = s->width - first < BLOCK ? s->width - first : BLOCK;
+    start_lanes(s, carry, w);
+    for (int64_t i = 0; i < r->n[0]; i++) {
+      s->load(x, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
+      step_lanes(s, carry, x, w);
+      store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, carry, w);
+    }
+  }
+}
+
+static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op) {
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  LpTensor *result = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
+  if (!result || lp_numel(self) == 0) return result;
+  Scan s = {.op = op, .compute = lp_compute_of(dtype)};
+  if (s.compute == LP_AS_F32) s.compute = LP_AS_F64;
+  s.load = lp_reduce_table()->load[s.compute][lp_dtype(self)];
+  s.store = lp_cast_loop(dtype, s.compute == LP_AS_F64 ? LP_FLOAT64 : s.compute == LP_AS_I64 ? LP_INT64 : LP_COMPLEX128);
+  LpRows rows;
+  lp_rows_init(&rows, dim, (LpTensor *[]){self, result}, 2);
+  int64_t work = rows.n[0];
+  int last = rows.n_outer - 1;
+  bool tile = last >= 0 && rows.sizes[last] > 1 && rows.strides[0][last] < rows.step[0];
+  if (tile) {
+    s.width = rows.sizes[last];
+    s.in_step = rows.strides[0][last];
+    s.out_step = rows.strides[1][last];
+    rows.n_outer--;
+    rows.n_rows /= s.width;
+    work *= s.width;
+  }
+  if (lp_rows_run(&rows, work, 0, tile ? scan_tile : scan_row, &s)) return result;
+  lp_tensor_release(result);
+  return NULL;
+}
+
+static LpDtype scan_dtype(LpTensor *out, LpTensor *self, LpDtype dtype) {
+  if (dtype != LP_DTYPE_NONE) return dtype;
+  if (out && out != self) return lp_dtype(out);
+  if (out == self) return lp_dtype(self);
+  return lp_dtype_is_integral(lp_dtype(self), true) ? LP_INT64 : lp_dtype(self);
+}
+
+LpTensor *lp_impl_cumsum(LpTensor *out, LpTensor *self, int64_t dim, LpDtype dtype) {
+  return lp_give(out, run_scan(self, dim, scan_dtype(out, self, dtype), SCAN_SUM));
+}
+LpTensor *lp_impl_cumprod(LpTensor *out, LpTensor *self, int64_t dim, LpDtype dtype) {
+  return lp_give(out, run_scan(self, dim, scan_dtype(out, self, dtype), SCAN_PROD));
+}
+LpTensor *lp_impl_logcumsumexp(LpTensor *out, LpTensor *self, int64_t dim) {
+  CHECK(lp_dtype_is_floating(lp_dtype(self)), LP_ERR_TYPE, "self must be floating, got %s", lp_dtype_name(lp_dtype(self)));
+  return lp_give(out, run_scan(self, dim, lp_dtype(self), SCAN_LOGSUMEXP));
+}
+
+/* --- running extremes --------------------------------------------------------------------------------- */
+
+static void scan_extreme(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Scan *s = ctx;
+  double buffer[BLOCK], best = 0;
+  int64_t *ints = (int64_t *)buffer, best_int = 0, at = 0;
+  bool max = s->op == SCAN_MAX;
+  for (int64_t i = 0; i < r->n[0]; i += BLOCK) {
+    int64_t n = r->n[0] - i < BLOCK ? r->n[0] - i : BLOCK;
+    s->load(buffer, ptrs[0] + i * r->step[0], r->step[0], n);
+    for (int64_t j = 0; j < n; j++) {
+      bool wins = i + j == 0;
+      if (s->compute == LP_AS_I64) {
+        wins = wins || (max ? ints[j] >= best_int : ints[j] <= best_int);
+        if (wins) best_int = ints[j];
+        ints[j] = best_int;
+      } else {
+        double x = buffer[j];
+        wins = wins || isnan(x) || (!isnan(best) && (max ? x >= best : x <= best));
+        if (wins) best = x;
+        buffer[j] = best;
+      }
+      if (wins) at = i + j;
+      *(int64_t *)(ptrs[2] + (i + j) * r->step[2]) = at;
+    }
+    store(s, ptrs[1] + i * r->step[1], r->step[1], buffer, n);
+  }
+}
+
+static bool run_extreme(LpTensor **outs, LpTensor *self, int64_t dim, ScanOp op, LpTensor **results) {
+  LpDtype dtype = lp_dtype(self);
+  CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "self must be real, got %s: complex numbers have no order",
+        lp_dtype_name(dtype));
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  Scan s = {.op = op, .compute = lp_compute_of(dtype) == LP_AS_I64 ? LP_AS_I64 : LP_AS_F64};
+  s.load = lp_reduce_table()->load[s.compute][dtype];
+  s.store = lp_cast_loop(dtype, s.compute == LP_AS_I64 ? LP_INT64 : LP_FLOAT64);
+  results[0] = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
+  results[1] = results[0] ? lp_tensor_new(lp_sizes(self), LP_INT64, lp_device(self)) : NULL;
+  bool ok = results[1] != NULL;
+  if (ok && lp_numel(self) > 0) {
+    LpRows rows;
+    lp_rows_init(&rows, dim, (LpTensor *[]){self, results[0], results[1]}, 3);
+    ok = lp_rows_run(&rows, rows.n[0], 0, scan_extreme, &s);
+  }
+  if (ok) return lp_give_all(outs, results, 2);
+  for (int i = 0; i < 2; i++) {
+    lp_tensor_release(results[i]);
+    results[i] = NULL;
+  }
+  return false;
+}
+
+bool lp_impl_cummax(LpTensor **outs, LpTensor *self, int64_t dim, LpTensor **results) {
+  return run_extreme(outs, self, dim, SCAN_MAX, results);
+}
+bool lp_impl_cummin(LpTensor **outs, LpTensor *self, int64_t dim, LpTensor **results) {
+  return run_extreme(outs, self, dim, SCAN_MIN, results);
+}

@@ -1,0 +1,232 @@
+/* Sorting and order statistics along a dim: sort, argsort, topk, kthvalue, median, mode. Each row is
+ * mapped to pairs of key and position (cpu/sort.h); results are copied from the row by position. */
+#include <math.h>
+#include <string.h>
+#include "cpu/sort.h"
+#include "dispatch/index.h"
+#include "dispatch/reduce.h"
+#include "dispatch/scan.h"
+#include "impl.h"
+
+typedef struct Task {
+  LpDtype dtype;
+  size_t elem;
+  bool descending, sorted, skip_nan;
+  int64_t k;
+} Task;
+
+/* rows: 0 the input, 1 the values, 2 the positions. */
+static inline void give(const Task *t, const LpRows *r, char *const *ptrs, int64_t i, int64_t at) {
+  memcpy(ptrs[1] + i * r->step[1], ptrs[0] + at * r->step[0], t->elem);
+  *(int64_t *)(ptrs[2] + i * r->step[2]) = at;
+}
+
+static void sort_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Task *t = ctx;
+  int64_t n = r->n[0];
+  LpPair *pairs = scratch;
+  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, t->descending);
+  lp_sort_pairs(pairs, pairs + n, n);
+  for (int64_t i = 0; i < n; i++) give(t, r, ptrs, i, pairs[i].at);
+}
+
+static void topk_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Task *t = ctx;
+  int64_t n = r->n[0];
+  LpPair *pairs = scratch;
+  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, t->descending);
+  if (t->k < n) lp_select_pairs(pairs, n, t->k);
+  if (t->sorted && t->k < n) {
+    /* Selection has shuffled the pairs: order by position first, for a stable result. */
+    for (int64_t i = 0; i < t->k; i++) {
+      uint64_t key = pairs[i].key;
+      pairs[i].key = (uint64_t)pairs[i].at;
+      pairs[i].at = (int64_t)key;
+    }
+    lp_sort_pairs(pairs, pairs + n, t->k);
+    for (int64_t i = 0; i < t->k; i++) {
+      uint64_t key = (uint64_t)pairs[i].at;
+      pairs[i].at = (int64_t)pairs[i].key;
+      pairs[i].key = key;
+    }
+  }
+  if (t->sorted) lp_sort_pairs(pairs, pairs + n, t->k);
+  for (int64_t i = 0; i < t->k; i++) give(t, r, ptrs, i, pairs[i].at);
+}
+
+static void kth_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Task *t = ctx;
+  LpPair *pairs = scratch;
+  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, r->n[0], false);
+  lp_select_pairs(pairs, r->n[0], t->k);
+  give(t, r, ptrs, 0, pairs[t->k - 1].at);
+}
+
+static void median_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Task *t = ctx;
+  LpPair *pairs = scratch;
+  int64_t n = r->n[0], numbers = 0, first_nan = -1;
+  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, false);
+  bool floating = lp_dtype_is_floating(t->dtype);
+  for (int64_t i = 0; i < n; i++) {
+    bool nan = floating && pairs[i].key == LP_KEY_NAN;
+    numbers += !nan;
+    if (nan && first_nan < 0) first_nan = i;
+  }
+  if (first_nan >= 0 && (!t->skip_nan || numbers == 0)) {
+    give(t, r, ptrs, 0, first_nan);
+    return;
+  }
+  int64_t k = (numbers - 1) / 2 + 1; /* NaN keys are the largest: they stay behind the numbers */
+  lp_select_pairs(pairs, n, k);
+  give(t, r, ptrs, 0, pairs[k - 1].at);
+}
+
+static void mode_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Task *t = ctx;
+  int64_t n = r->n[0], best = 0, best_end = 0;
+  LpPair *pairs = scratch;
+  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, false);
+  lp_sort_pairs(pairs, pairs + n, n);
+  for (int64_t i = 0, run = 0; i < n; i++) {
+    run = i > 0 && pairs[i].key == pairs[i - 1].key ? run + 1 : 1;
+    if (run <= best) continue;
+    best = run;
+    best_end = i;
+  }
+  give(t, r, ptrs, 0, pairs[best_end].at);
+}
+
+/* --- the walk ------------------------------------------------------------------------------------------ */
+
+typedef void (*RowBody)(void *ctx, const LpRows *rows, char *const *ptrs, void *scratch);
+
+/* Values and positions with `out_size` elements along dim (wrapped), filled by body. */
+static bool run(LpTensor *self, int64_t dim, int64_t out_size, RowBody body, Task *t, LpTensor **results) {
+  LpDtype dtype = lp_dtype(self);
+  CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "self must be real, got %s: complex numbers have no order",
+        lp_dtype_name(dtype));
+  int64_t sizes[LP_MAX_DIMS];
+  for (int64_t d = 0; d < lp_ndim(self); d++) sizes[d] = d == dim ? out_size : lp_size(self, d);
+  LpInts shape = lp_ints(sizes, lp_ndim(self));
+  results[0] = lp_tensor_new(shape, dtype, lp_device(self));
+  results[1] = results[0] ? lp_tensor_new(shape, LP_INT64, lp_device(self)) : NULL;
+  bool ok = results[1] != NULL;
+  if (ok && lp_numel(results[0]) > 0) {
+    LpRows rows;
+    t->dtype = dtype;
+    t->elem = lp_dtype_size(dtype);
+    lp_rows_init(&rows, dim, (LpTensor *[]){self, results[0], results[1]}, 3);
+    /* A sort costs a few dozen times a sum. */
+    ok = lp_rows_run(&rows, 16 * rows.n[0], 2 * (size_t)rows.n[0] * sizeof(LpPair), body, t);
+  }
+  for (int i = 0; i < 2 && !ok; i++) {
+    lp_tensor_release(results[i]);
+    results[i] = NULL;
+  }
+  return ok;
+}
+
+/* Drops dim, of size 1, from both results unless keepdim; then serves outs. */
+static bool settle(LpTensor **outs, LpTensor **results, int64_t dim, bool keepdim) {
+  for (int i = 0; i < 2 && !keepdim && lp_ndim(results[i]) > 0; i++) {
+    int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS], n = 0;
+    for (int64_t d = 0; d < lp_ndim(results[i]); d++)
+      if (d != dim) sizes[n++] = lp_size(results[i], d);
+    lp_contiguous_strides(lp_ints(sizes, n), strides);
+    if (lp_tensor_set_geometry(results[i], lp_ints(sizes, n), lp_ints(strides, n), results[i]->offset_elems)) continue;
+    lp_tensor_release(results[0]);
+    lp_tensor_release(results[1]);
+    results[0] = results[1] = NULL;
+    return false;
+  }
+  return lp_give_all(outs, results, 2);
+}
+
+static int64_t size_along(const LpTensor *t, int64_t dim) { return lp_ndim(t) ? lp_size(t, dim) : 1; }
+
+static bool sort(LpTensor **outs, LpTensor *self, int64_t dim, bool descending, LpTensor **results) {
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  Task t = {.descending = descending};
+  TRY(run(self, dim, size_along(self, dim), sort_row, &t, results));
+  return lp_give_all(outs, results, 2);
+}
+
+/* --- ops ------------------------------------------------------------------------------------------------ */
+
+bool lp_impl_sort(LpTensor **outs, LpTensor *self, int64_t dim, bool descending, LpTensor **results) {
+  return sort(outs, self, dim, descending, results);
+}
+bool lp_impl_sort_stable(LpTensor **outs, LpTensor *self, LpOptBool stable, int64_t dim, bool descending,
+                         LpTensor **results) {
+  return sort(outs, self, dim, descending, results);
+}
+LpTensor *lp_impl_argsort(LpTensor *self, int64_t dim, bool descending) {
+  LpTensor *results[2] = {NULL, NULL};
+  TRY(sort(NULL, self, dim, descending, results));
+  lp_tensor_release(results[0]);
+  return results[1];
+}
+LpTensor *lp_impl_argsort_stable(LpTensor *self, bool stable, int64_t dim, bool descending) {
+  return lp_impl_argsort(self, dim, descending);
+}
+
+bool lp_impl_topk(LpTensor **outs, LpTensor *self, int64_t k, int64_t dim, bool largest, bool sorted,
+                  LpTensor **results) {
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  CHECK(k >= 0 && k <= size_along(self, dim), LP_ERR_ARGUMENT,
+        "k must be in [0, %lld], the size of dim %lld, got %lld", (long long)size_along(self, dim), (long long)dim,
+        (long long)k);
+  Task t = {.descending = largest, .sorted = sorted, .k = k};
+  TRY(run(self, dim, k, topk_row, &t, results));
+  return lp_give_all(outs, results, 2);
+}
+
+bool lp_impl_kthvalue(LpTensor **outs, LpTensor *self, int64_t k, int64_t dim, bool keepdim, LpTensor **results) {
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  CHECK(k >= 1 && k <= size_along(self, dim), LP_ERR_ARGUMENT,
+        "k must be in [1, %lld], the size of dim %lld, got %lld", (long long)size_along(self, dim), (long long)dim,
+        (long long)k);
+  Task t = {.k = k};
+  TRY(run(self, dim, 1, kth_row, &t, results));
+  return settle(outs, results, dim, keepdim);
+}
+
+static bool choose(LpTensor **outs, LpTensor *self, int64_t dim, bool keepdim, RowBody body, bool skip_nan,
+                   LpTensor **results) {
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  CHECK(size_along(self, dim) > 0 || lp_numel(self) > 0, LP_ERR_INDEX,
+        "expected reduction dim %lld to have non-zero size, got shape %s", (long long)dim, SHAPE_TEXT(self));
+  Task t = {.skip_nan = skip_nan};
+  TRY(run(self, dim, 1, body, &t, results));
+  return settle(outs, results, dim, keepdim);
+}
+
+bool lp_impl_median_dim(LpTensor **outs, LpTensor *self, int64_t dim, bool keepdim, LpTensor **results) {
+  return choose(outs, self, dim, keepdim, median_row, false, results);
+}
+bool lp_impl_nanmedian_dim(LpTensor **outs, LpTensor *self, int64_t dim, bool keepdim, LpTensor **results) {
+  return choose(outs, self, dim, keepdim, median_row, true, results);
+}
+bool lp_impl_mode(LpTensor **outs, LpTensor *self, int64_t dim, bool keepdim, LpTensor **results) {
+  return choose(outs, self, dim, keepdim, mode_row, false, results);
+}
+
+/* The median of all elements; of none, NaN (the smallest integer for integers). */
+static LpTensor *median(LpTensor *self, bool skip_nan) {
+  LpDtype dtype = lp_dtype(self);
+  if (lp_numel(self) == 0)
+    return lp_tensor_from_scalar(lp_dtype_is_floating(dtype) ? lp_scalar_float(NAN) : lp_scalar_int(INT64_MIN), dtype);
+  LpTensor *dense = lp_dense(self, dtype), *results[2] = {NULL, NULL};
+  if (!dense) return NULL;
+  int64_t n = lp_numel(dense), one = 1;
+  LpTensor *flat = lp_tensor_alias(dense, lp_ints(&n, 1), lp_ints(&one, 1), dense->offset_elems);
+  if (flat) choose(NULL, flat, 0, false, median_row, skip_nan, results);
+  lp_tensor_release(results[1]);
+  lp_tensor_release(flat);
+  lp_tensor_release(dense);
+  return results[0];
+}
+
+LpTensor *lp_impl_median(LpTensor *self) { return median(self, false); }
+LpTensor *lp_impl_nanmedian(LpTensor *self) { return median(self, true); }

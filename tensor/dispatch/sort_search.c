@@ -1,0 +1,385 @@
+/* Sets, counts and search: unique, bincount, histc, searchsorted, isin. */
+#include <math.h>
+#include <string.h>
+#include "core/alloc.h"
+#include "cpu/reduce.h"
+#include "cpu/sort.h"
+#include "cpu/tasks.h"
+#include "dispatch/index.h"
+#include "dispatch/reduce.h"
+#include "dispatch/scan.h"
+#include "impl.h"
+#include "lampad/ops.h"
+
+/* --- unique --------------------------------------------------------------------------------------------
+ *
+ * Items (elements, or slices of a dim) are given an order and a test of equality with the item before;
+ * from these the distinct ones, each item's group and the groups' sizes follow. */
+
+/* order[i]: the item at place i. starts[i]: item order[i] differs from order[i - 1]. */
+typedef struct Groups {
+  int64_t n, count; /* items, groups */
+  int64_t *order;
+  uint8_t *starts;
+} Groups;
+
+static bool groups_new(Groups *g, int64_t n) {
+  g->n = n;
+  g->count = 0;
+  g->starts = NULL;
+  g->order = lp_alloc((size_t)(n + 1) * sizeof *g->order);
+  if (g->order) g->starts = lp_alloc((size_t)n + 1);
+  return g->starts != NULL;
+}
+static void groups_free(Groups *g) {
+  lp_free(g->order, (size_t)(g->n + 1) * sizeof *g->order);
+  lp_free(g->starts, (size_t)g->n + 1);
+}
+
+/* The first item of each group, each item's group (shape of inverse_shape), and the groups' sizes. An unwanted one is
+ * an empty tensor. */
+static bool groups_give(const Groups *g, LpInts inverse_shape, bool want_inverse, bool want_counts, LpTensor **firsts,
+                        LpTensor **inverse, LpTensor **counts) {
+  int64_t zero = 0;
+  *firsts = lp_tensor_new(lp_ints(&g->count, 1), LP_INT64, lp_cpu());
+  *inverse = lp_tensor_new(want_inverse ? inverse_shape : lp_ints(&zero, 1), LP_INT64, lp_cpu());
+  *counts = lp_tensor_new(lp_ints(want_counts ? &g->count : &zero, 1), LP_INT64, lp_cpu());
+  if (!*firsts || !*inverse || !*counts) return false;
+  int64_t *first = lp_data(*firsts), *group_of = lp_data(*inverse), *size = lp_data(*counts), at = -1;
+  for (int64_t i = 0; i < g->n; i++) {
+    if (g->starts[i]) {
+      first[++at] = g->order[i];
+      if (want_counts) size[at] = 0;
+    }
+    if (want_inverse) group_of[g->order[i]] = at;
+    if (want_counts) size[at]++;
+  }
+  return true;
+}
+
+/* Ends a unique op: results[0] from select(self-like, firsts). Takes the groups over. */
+static bool unique_finish(Groups *g, bool ok, LpTensor *source, int64_t dim, LpInts inverse_shape, bool want_inverse,
+                          bool want_counts, LpTensor **results) {
+  LpTensor *firsts = NULL;
+  results[0] = results[1] = results[2] = NULL;
+  ok = ok && groups_give(g, inverse_shape, want_inverse, want_counts, &firsts, &results[1], &results[2]) &&
+       (results[0] = lp_impl_index_select(NULL, source, dim, firsts));
+  lp_tensor_release(firsts);
+  groups_free(g);
+  for (int i = 0; i < 3 && !ok; i++) {
+    lp_tensor_release(results[i]);
+    results[i] = NULL;
+  }
+  return ok;
+}
+
+static bool check_real(LpTensor *self) {
+  CHECK(!lp_dtype_is_complex(lp_dtype(self)), LP_ERR_TYPE, "self must be real, got %s", lp_dtype_name(lp_dtype(self)));
+  return true;
+}
+
+/* Distinct elements of the flattened tensor; sorted, or as runs. NaN equals nothing. */
+static bool unique_flat(LpTensor *self, bool consecutive, bool want_inverse, bool want_counts, LpTensor **results) {
+  TRY(check_real(self));
+  LpDtype dtype = lp_dtype(self);
+  LpTensor *dense = lp_dense(self, dtype);
+  if (!dense) return false;
+  int64_t n = lp_numel(dense), one = 1;
+  size_t bytes = 2 * (size_t)(n + 1) * sizeof(LpPair);
+  Groups g = {0};
+  LpPair *pairs = lp_alloc(bytes);
+  LpTensor *flat = lp_tensor_alias(dense, lp_ints(&n, 1), lp_ints(&one, 1), dense->offset_elems);
+  bool ok = groups_new(&g, n) && pairs && flat;
+  if (ok) {
+    lp_sort_load(pairs, lp_data(dense), (int64_t)lp_dtype_size(dtype), dtype, n, false);
+    if (!consecutive) lp_sort_pairs(pairs, pairs + n, n);
+    bool floating = lp_dtype_is_floating(dtype);
+    for (int64_t i = 0; i < n; i++) {
+      g.order[i] = pairs[i].at;
+      g.starts[i] = i == 0 || pairs[i].key != pairs[i - 1].key || (floating && pairs[i].key == LP_KEY_NAN);
+      g.count += g.starts[i];
+    }
+  }
+  lp_free(pairs, bytes);
+  ok = unique_finish(&g, ok, flat ? flat : dense, 0, lp_sizes(self), want_inverse, want_counts, results);
+  lp_tensor_release(flat);
+  lp_tensor_release(dense);
+  return ok;
+}
+
+/* Slices of a dim compared element by element, in the order of their keys. */
+typedef struct Slices {
+  const uint64_t *keys;
+  int64_t length;
+} Slices;
+
+static int compare_slices(const Slices *s, int64_t a, int64_t b) {
+  const uint64_t *x = s->keys + a * s->length, *y = s->keys + b * s->length;
+  for (int64_t i = 0; i < s->length; i++)
+    if (x[i] != y[i]) return x[i] < y[i] ? -1 : 1;
+  return 0;
+}
+
+/* A stable merge sort of order[] by slice. */
+static void sort_slices(const Slices *s, int64_t *order, int64_t *tmp, int64_t n) {
+  int64_t *from = order, *to = tmp;
+  for (int64_t run = 1; run < n; run *= 2) {
+    for (int64_t i = 0; i < n; i += 2 * run) {
+      int64_t middle = i + run < n ? i + run : n, end = i + 2 * run < n ? i + 2 * run : n, a = i, b = middle;
+      for (int64_t k = i; k < end; k++) {
+        bool left = a < middle && (b >= end || compare_slices(s, from[a], from[b]) <= 0);
+        to[k] = left ? from[a++] : from[b++];
+      }
+    }
+    int64_t *swap = from;
+    from = to;
+    to = swap;
+  }
+  if (from != order) memcpy(order, from, (size_t)n * sizeof *order);
+}
+
+static bool unique_slices(LpTensor *self, int64_t dim, bool consecutive, bool want_inverse, bool want_counts,
+                          LpTensor **results) {
+  TRY(check_real(self));
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  CHECK(lp_ndim(self) > 0, LP_ERR_ARGUMENT, "self must have at least 1 dim for unique along a dim");
+  int64_t n = lp_size(self, dim), length = 1, at = 0;
+  for (int64_t d = 0; d < lp_ndim(self); d++) length *= d == dim ? 1 : lp_size(self, d);
+  CHECK(n == 0 || length > 0, LP_ERR_ARGUMENT, "slices of dim %lld are empty (shape %s)", (long long)dim,
+        SHAPE_TEXT(self));
+  size_t key_bytes = (size_t)(n * length + 1) * sizeof(uint64_t), pair_bytes = (size_t)(n + 1) * sizeof(LpPair);
+  Groups g = {0};
+  uint64_t *keys = lp_alloc(key_bytes);
+  LpPair *pairs = lp_alloc(pair_bytes);
+  bool ok = groups_new(&g, n) && keys && pairs;
+  if (ok && n > 0) {
+    LpRows rows;
+    lp_rows_init(&rows, dim, &self, 1);
+    for (int64_t row = 0; row < rows.n_rows; row++, at++) {
+      int64_t rest = row;
+      char *src = rows.base[0];
+      for (int d = rows.n_outer - 1; d >= 0; d--) {
+        src += rest % rows.sizes[d] * rows.strides[0][d];
+        rest /= rows.sizes[d];
+      }
+      lp_sort_load(pairs, src, rows.step[0], lp_dtype(self), n, false);
+      for (int64_t i = 0; i < n; i++) keys[i * length + at] = pairs[i].key;
+    }
+    Slices s = {keys, length};
+    for (int64_t i = 0; i < n; i++) g.order[i] = i;
+    if (!consecutive) sort_slices(&s, g.order, (int64_t *)pairs, n);
+    for (int64_t i = 0; i < n; i++) {
+      g.starts[i] = i == 0 || compare_slices(&s, g.order[i - 1], g.order[i]) != 0;
+      g.count += g.starts[i];
+    }
+  }
+  lp_free(keys, key_bytes);
+  lp_free(pairs, pair_bytes);
+  return unique_finish(&g, ok, self, dim, lp_ints(&n, 1), want_inverse, want_counts, results);
+}
+
+bool lp_impl__unique2(LpTensor *self, bool sorted, bool return_inverse, bool return_counts, LpTensor **results) {
+  return unique_flat(self, false, return_inverse, return_counts, results);
+}
+bool lp_impl_unique_dim(LpTensor *self, int64_t dim, bool sorted, bool return_inverse, bool return_counts,
+                        LpTensor **results) {
+  return unique_slices(self, dim, false, return_inverse, return_counts, results);
+}
+bool lp_impl__unique_consecutive(LpTensor *self, bool return_inverse, bool return_counts, LpOptInt dim,
+                                 LpTensor **results) {
+  if (dim.has) return unique_slices(self, dim.value, true, return_inverse, return_counts, results);
+  return unique_flat(self, true, return_inverse, return_counts, results);
+}
+
+/* --- counting -------------------------------------------------------------------------------------------- */
+
+LpTensor *lp_impl_bincount(LpTensor *self, LpTensor *weights, int64_t minlength) {
+  CHECK(lp_ndim(self) == 1 && lp_dtype_is_integral(lp_dtype(self), false), LP_ERR_ARGUMENT,
+        "self must be 1-d and of an integer dtype, got shape %s and %s", SHAPE_TEXT(self), lp_dtype_name(lp_dtype(self)));
+  CHECK(minlength >= 0, LP_ERR_ARGUMENT, "minlength must not be negative, got %lld", (long long)minlength);
+  CHECK(!weights || (lp_ndim(weights) == 1 && lp_size(weights, 0) == lp_size(self, 0)), LP_ERR_ARGUMENT,
+        "weights must have self's shape %s, got %s", SHAPE_TEXT(self), SHAPE_TEXT(weights));
+  LpTensor *dense = lp_dense(self, LP_INT64);
+  if (!dense) return NULL;
+  const int64_t *v = lp_data(dense);
+  int64_t n = lp_numel(dense), bins = 0, lowest = 0;
+  for (int64_t i = 0; i < n; i++) {
+    if (v[i] >= bins) bins = v[i] + 1;
+    if (v[i] < lowest) lowest = v[i];
+  }
+  if (bins < minlength) bins = minlength;
+  LpDtype dtype = !weights ? LP_INT64 : lp_dtype(weights) == LP_FLOAT32 ? LP_FLOAT32 : LP_FLOAT64;
+  LpTensor *w = NULL, *sums = NULL;
+  if (lowest < 0) lp_fail(LP_ERR_ARGUMENT, "self must hold no negative numbers, got %lld", (long long)lowest);
+  else if (!weights || (w = lp_dense(weights, LP_FLOAT64)))
+    sums = lp_tensor_new(lp_ints(&bins, 1), weights ? LP_FLOAT64 : LP_INT64, lp_device(self));
+  if (sums) {
+    memset(lp_data(sums), 0, (size_t)bins * 8);
+    int64_t *counts = lp_data(sums);
+    double *totals = lp_data(sums);
+    const double *weight = w ? lp_data(w) : NULL;
+    for (int64_t i = 0; i < n; i++) {
+      if (weight) totals[v[i]] += weight[i];
+      else counts[v[i]]++;
+    }
+  }
+  LpTensor *result = sums ? lp_dense(sums, dtype) : NULL;
+  lp_tensor_release(sums);
+  lp_tensor_release(w);
+  lp_tensor_release(dense);
+  return result;
+}
+
+static LpTensor *histc(LpTensor *self, int64_t bins, double min, double max) {
+  CHECK(lp_dtype_is_floating(lp_dtype(self)), LP_ERR_TYPE, "self must be floating, got %s", lp_dtype_name(lp_dtype(self)));
+  CHECK(bins > 0, LP_ERR_ARGUMENT, "bins must be positive, got %lld", (long long)bins);
+  LpTensor *dense = lp_dense(self, LP_FLOAT64), *counts = NULL, *result = NULL;
+  if (!dense) return NULL;
+  const double *v = lp_data(dense);
+  int64_t n = lp_numel(dense);
+  if (min == max && n > 0) {
+    min = max = v[0];
+    for (int64_t i = 0; i < n; i++) {
+      if (!(v[i] >= min)) min = v[i];
+      if (!(v[i] <= max)) max = v[i];
+    }
+  }
+  if (min == max) {
+    min -= 1;
+    max += 1;
+  }
+  if (!(isfinite(min) && isfinite(max)))
+    lp_fail(LP_ERR_ARGUMENT, "the range [%g, %g] of the bins must be finite", min, max);
+  else if (max < min) lp_fail(LP_ERR_ARGUMENT, "max must not be smaller than min, got %g and %g", max, min);
+  else counts = lp_tensor_new(lp_ints(&bins, 1), LP_FLOAT64, lp_device(self));
+  if (counts) {
+    double *c = lp_data(counts);
+    memset(c, 0, (size_t)bins * sizeof *c);
+    for (int64_t i = 0; i < n; i++) {
+      if (!(v[i] >= min && v[i] <= max)) continue;
+      int64_t bin = (int64_t)((v[i] - min) / (max - min) * (double)bins);
+      c[bin < bins ? bin : bins - 1]++;
+    }
+    result = lp_dense(counts, lp_dtype(self));
+  }
+  lp_tensor_release(counts);
+  lp_tensor_release(dense);
+  return result;
+}
+
+LpTensor *lp_impl_histc(LpTensor *out, LpTensor *self, int64_t bins, LpScalar min, LpScalar max) {
+  return lp_give(out, histc(self, bins, lp_scalar_to_double(min), lp_scalar_to_double(max)));
+}
+
+/* --- search ---------------------------------------------------------------------------------------------- */
+
+typedef struct Search {
+  LpPair *pairs; /* keys of the sequences, all rows, in sorted order */
+  int64_t length, rows;
+  bool right, one_row;
+  const LpPair *wanted;
+  int64_t per_row;
+  int64_t *out;
+} Search;
+
+/* Task: one wanted value. */
+static void search_task(void *ctx, int64_t i) {
+  const Search *s = ctx;
+  const LpPair *row = s->pairs + (s->one_row ? 0 : i / s->per_row * s->length);
+  uint64_t key = s->wanted[i].key;
+  int64_t low = 0, high = s->length;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    bool before = s->right ? row[middle].key <= key : row[middle].key < key;
+    if (before) low = middle + 1;
+    else high = middle;
+  }
+  s->out[i] = low;
+}
+
+LpTensor *lp_impl_searchsorted_tensor(LpTensor *out, LpTensor *sorted_sequence, LpTensor *self, bool out_int32,
+                                      bool right, const char *side, LpTensor *sorter) {
+  CHECK(!side || !strcmp(side, "left") || !strcmp(side, "right"), LP_ERR_ARGUMENT,
+        "side must be 'left' or 'right', got '%s'", side);
+  CHECK(!(side && right && !strcmp(side, "left")), LP_ERR_ARGUMENT, "side = 'left' contradicts right = true");
+  if (side && !strcmp(side, "right")) right = true;
+  int64_t ndim = lp_ndim(sorted_sequence);
+  CHECK(ndim >= 1, LP_ERR_ARGUMENT, "sorted_sequence must have at least 1 dim");
+  bool fits = ndim == 1 || lp_ndim(self) == ndim;
+  for (int64_t d = 0; fits && ndim > 1 && d < ndim - 1; d++) fits = lp_size(sorted_sequence, d) == lp_size(self, d);
+  CHECK(fits, LP_ERR_ARGUMENT,
+        "sorted_sequence must be 1-d, or have the shape of the values but for the last dim: got %s and %s",
+        SHAPE_TEXT(sorted_sequence), SHAPE_TEXT(self));
+  LpDtype dtype = self->flags & LP_FLAG_WRAPPED_NUMBER || lp_dtype(self) == lp_dtype(sorted_sequence)
+                      ? lp_promote_types(lp_dtype(sorted_sequence), lp_dtype(self))
+                      : LP_DTYPE_NONE;
+  CHECK(dtype != LP_DTYPE_NONE, LP_ERR_TYPE, "sorted_sequence and the values must have one dtype, got %s and %s",
+        lp_dtype_name(lp_dtype(sorted_sequence)), lp_dtype_name(lp_dtype(self)));
+  CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "sorted_sequence must be real, got %s", lp_dtype_name(dtype));
+  CHECK(!sorter || (lp_dtype(sorter) == LP_INT64 && lp_numel(sorter) == lp_numel(sorted_sequence)), LP_ERR_ARGUMENT,
+        "sorter must be int64 and of sorted_sequence's shape");
+  LpTensor *sequence = lp_dense(sorted_sequence, dtype), *values = lp_dense(self, dtype), *result = NULL;
+  LpTensor *order = sorter ? lp_dense(sorter, LP_INT64) : NULL;
+  if (sequence && order) { /* the sequence in the order the sorter gives */
+    LpTensor *sorted = lp_impl_gather(NULL, sequence, ndim - 1, order, false);
+    lp_tensor_release(sequence);
+    sequence = sorted;
+  }
+  int64_t n = sequence ? lp_numel(sequence) : 0, m = values ? lp_numel(values) : 0;
+  int64_t elem = (int64_t)lp_dtype_size(dtype);
+  size_t bytes = (size_t)(n + m + 1) * sizeof(LpPair);
+  LpPair *pairs = sequence && values && (!sorter || order) ? lp_alloc(bytes) : NULL;
+  if (pairs && (result = lp_tensor_new(lp_sizes(self), LP_INT64, lp_device(self)))) {
+    lp_sort_load(pairs, lp_data(sequence), elem, dtype, n, false);
+    lp_sort_load(pairs + n, lp_data(values), elem, dtype, m, false);
+    Search s = {.pairs = pairs, .length = lp_size(sequence, ndim - 1), .right = right, .one_row = ndim == 1,
+                .wanted = pairs + n, .per_row = lp_ndim(self) ? lp_size(self, lp_ndim(self) - 1) : 1,
+                .out = lp_data(result)};
+    if (!lp_run_tasks(m, 32, search_task, &s)) {
+      lp_tensor_release(result);
+      result = NULL;
+    }
+  }
+  lp_free(pairs, bytes);
+  lp_tensor_release(sequence);
+  lp_tensor_release(values);
+  lp_tensor_release(order);
+  if (result && out_int32) {
+    LpTensor *narrow = lp_dense(result, LP_INT32);
+    lp_tensor_release(result);
+    result = narrow;
+  }
+  return lp_give(out, result);
+}
+
+LpTensor *lp_impl_isin_tensor_tensor(LpTensor *elements, LpTensor *test_elements, bool assume_unique, bool invert) {
+  LpDtype dtype = lp_promote_types(lp_dtype(elements), lp_dtype(test_elements));
+  CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "elements must be real, got %s", lp_dtype_name(dtype));
+  LpTensor *a = lp_dense(elements, dtype), *b = lp_dense(test_elements, dtype), *result = NULL;
+  int64_t n = lp_numel(elements), m = lp_numel(test_elements), elem = (int64_t)lp_dtype_size(dtype);
+  size_t bytes = (size_t)(n + 2 * m + 1) * sizeof(LpPair);
+  LpPair *pairs = a && b ? lp_alloc(bytes) : NULL;
+  if (pairs && (result = lp_tensor_new(lp_sizes(elements), LP_BOOL, lp_device(elements)))) {
+    LpPair *tests = pairs + n;
+    bool floating = lp_dtype_is_floating(dtype);
+    uint8_t *out = lp_data(result);
+    lp_sort_load(pairs, lp_data(a), elem, dtype, n, false);
+    lp_sort_load(tests, lp_data(b), elem, dtype, m, false);
+    lp_sort_pairs(tests, tests + m, m);
+    for (int64_t i = 0; i < n; i++) {
+      uint64_t key = pairs[i].key;
+      int64_t low = 0, high = m;
+      while (low < high) {
+        int64_t middle = low + (high - low) / 2;
+        if (tests[middle].key < key) low = middle + 1;
+        else high = middle;
+      }
+      bool found = low < m && tests[low].key == key && !(floating && key == LP_KEY_NAN);
+      out[i] = found != invert;
+    }
+  }
+  lp_free(pairs, bytes);
+  lp_tensor_release(a);
+  lp_tensor_release(b);
+  return result;
+}
