@@ -172,7 +172,7 @@ LpTensor *lp_composite_norm_backward(LpTensor *grad, LpTensor *self, LpTensor *r
   }
   if (isinf(p)) { /* shared by the elements at the extreme */
     LpTensor *at = own_cast(own_eq(lp_abs(self), norm), lp_dtype(g));
-    LpTensor *count = at ? lp_sum_dim_intlist(at, dim, true, LP_DTYPE_NONE) : NULL;
+    LpTensor *count = at ? lp_sum_dim(at, dim, true, LP_DTYPE_NONE) : NULL;
     return own_mul(own_mul(lp_sgn(self), at), own_div(g, count));
   }
   LpTensor *zero = lp_integer(0);

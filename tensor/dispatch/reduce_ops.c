@@ -84,7 +84,7 @@ static LpTensor *truth(LpTensor *self, LpInts dims, bool keepdim, LpReduceOp op)
 /* --- sums, means, products -------------------------------------------------------------------------- */
 
 LpTensor *lp_impl_sum(LpTensor *self, LpDtype dtype) { return sum(self, lp_ints_none(), false, dtype); }
-LpTensor *lp_impl_sum_dim_intlist(LpTensor *out, LpTensor *self, LpInts dim, bool keepdim, LpDtype dtype) {
+LpTensor *lp_impl_sum_dim(LpTensor *out, LpTensor *self, LpInts dim, bool keepdim, LpDtype dtype) {
   if (out && dtype == LP_DTYPE_NONE) dtype = lp_dtype(out);
   return lp_give(out, sum(self, dim, keepdim, dtype));
 }

@@ -7,7 +7,7 @@ op{ "reduce_expand(Tensor self, int[] sizes, int[]? dim, bool keepdim) -> Tensor
 op{ "mean_backward(Tensor grad, int[] sizes, int[]? dim, bool keepdim) -> Tensor", variants = "internal",
     kind = "composite" }
 op{ "share_masked(Tensor grad, Tensor mask, int[]? dim) -> Tensor", variants = "internal",
-    composite = "grad * mask / sum_dim_intlist(mask, dim, true)" }
+    composite = "grad * mask / sum_dim(mask, dim, true)" }
 op{ "extreme_backward(Tensor grad, Tensor self, Tensor result, int[]? dim, bool keepdim) -> Tensor",
     variants = "internal",
     composite = "share_masked(reduce_expand(grad, self.shape, dim, keepdim), \z
@@ -41,7 +41,7 @@ op{ "sum(Tensor self, *, dtype? dtype=nil) -> Tensor",
     cases = { "(3,4)", "(2,3,4)t", "()", "(0,)", "(3,4)i", "(5,)b", "(3,4), dtype=float64", "(3,4)i, dtype=float32" },
     doc = "The sum of all elements. Integers and booleans are summed in int64.",
     example = "torch.sum(torch.tensor{1, 2, 3})" }
-op{ "sum.dim_IntList(Tensor self, int[1]? dim, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
+op{ "sum.dim(Tensor self, int[1]? dim, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
     variants = "function method out",
     grad = { self = "reduce_expand(grad, self.shape, dim, keepdim)" },
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4), [0, 2]", "(2,3,4)t, [-1], true", "(2,3,4), [1], true", "(3,4), []",
@@ -65,7 +65,7 @@ op{ "mean.dim(Tensor self, int[1]? dim, bool keepdim=false, *, dtype? dtype=nil)
     doc = "The mean over one dim or several.", example = "torch.ones(2, 3):mean{dim = 1, keepdim = true}" }
 op{ "nanmean(Tensor self, int[1]? dim=nil, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
     composite = "nansum(self, dim, keepdim, dtype=dtype) / \z
-                 sum_dim_intlist(logical_not(isnan(self)), dim, keepdim)",
+                 sum_dim(logical_not(isnan(self)), dim, keepdim)",
     cases = { "(3,4)", "(3,4), 1", "(2,3,4), [0, 2], true" },
     doc = "The mean of the elements that are not NaN.", example = "torch.nanmean(torch.tensor{1., 0/0, 2.})" }
 op{ "prod(Tensor self, *, dtype? dtype=nil) -> Tensor",
