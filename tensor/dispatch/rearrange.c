@@ -8,7 +8,7 @@
 #include "lampad/ops.h"
 
 LpTensor *lp_index_select(LpTensor *self, int64_t dim, LpTensor *index);
-LpTensor *lp_sum_dim_intlist(LpTensor *self, LpInts dim, bool keepdim, LpDtype dtype);
+LpTensor *lp_sum_dim(LpTensor *self, LpInts dim, bool keepdim, LpDtype dtype);
 
 #define L(x) ((long long)(x))
 #define INTS_TEXT(ints) lp_format_ints(ints, (char[256]){0}, 256)
@@ -280,7 +280,7 @@ LpTensor *lp_composite_sum_to_size(LpTensor *self, LpInts size) {
     if (want == 1 && self->sizes[i] != 1) dims[n++] = i;
   }
   if (n == 0 && same) return lp_tensor_retain(self);
-  LpTensor *sum = n == 0 ? lp_tensor_retain(self) : lp_sum_dim_intlist(self, lp_ints(dims, n), true, LP_DTYPE_NONE);
+  LpTensor *sum = n == 0 ? lp_tensor_retain(self) : lp_sum_dim(self, lp_ints(dims, n), true, LP_DTYPE_NONE);
   if (!sum || same) return sum;
   LpTensor *result = lp_view(sum, size);
   lp_tensor_release(sum);
