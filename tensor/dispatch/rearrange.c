@@ -7,9 +7,6 @@
 #include "impl.h"
 #include "lampad/ops.h"
 
-LpTensor *lp_index_select(LpTensor *self, int64_t dim, LpTensor *index);
-LpTensor *lp_sum_dim(LpTensor *self, LpInts dim, bool keepdim, LpDtype dtype);
-
 #define L(x) ((long long)(x))
 #define INTS_TEXT(ints) lp_format_ints(ints, (char[256]){0}, 256)
 
