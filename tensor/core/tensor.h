@@ -65,7 +65,7 @@ bool lp_tensor_set_geometry(LpTensor *t, LpInts sizes, LpInts strides, int64_t o
 /* Makes t of the given sizes for use as an `out` tensor: grows the storage when needed. */
 bool lp_tensor_resize_out(LpTensor *t, LpInts sizes);
 /* A wrapped number: 0-d, flag LP_FLAG_WRAPPED_NUMBER; bool, int64, float64 or complex128. */
-LpTensor *lp_tensor_wrapped(LpScalar value);
+LP_API LpTensor *lp_tensor_wrapped(LpScalar value);
 /* Writes the scalar as one element of the dtype at p: casts as PyTorch's fill_ does. */
 void lp_scalar_store(LpScalar value, LpDtype dtype, void *p);
 
