@@ -568,6 +568,20 @@ static int tensor_new_tensor(lua_State *L) {
   return 1;
 }
 
+/* torch.set_printoptions and its like: found in lampad.printing, which is loaded at the first use. */
+static int call_printing(lua_State *L) {
+  const int n = lua_gettop(L);
+  lua_getglobal(L, "require");
+  lua_pushliteral(L, "lampad.printing");
+  lua_call(L, 1, 1);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_gettable(L, -2);
+  lua_insert(L, 1);
+  lua_settop(L, n + 1);
+  lua_call(L, n, LUA_MULTRET);
+  return lua_gettop(L);
+}
+
 void lpvm_open_convert(lua_State *L, int torch_index, int methods_index) {
   static const luaL_Reg functions[] = {
       {"tensor", torch_tensor}, {"as_tensor", torch_as_tensor}, {"asarray", torch_as_tensor}, {NULL, NULL}};
@@ -579,6 +593,12 @@ void lpvm_open_convert(lua_State *L, int torch_index, int methods_index) {
   int torch = lua_absindex(L, torch_index), table = lua_absindex(L, methods_index);
   lua_pushvalue(L, torch);
   luaL_setfuncs(L, functions, 0);
+  static const char *const printing[] = {"set_printoptions", "get_printoptions", "printoptions"};
+  for (int i = 0; i < 3; i++) {
+    lua_pushstring(L, printing[i]);
+    lua_pushcclosure(L, call_printing, 1);
+    lua_setfield(L, torch, printing[i]);
+  }
   lua_pushvalue(L, table);
   luaL_setfuncs(L, methods, 0);
   lua_pop(L, 2);

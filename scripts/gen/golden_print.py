@@ -172,7 +172,7 @@ def main():
     expression(lead + "x:mean()", x.mean())
     expression(lead + "x:t()", x.t())
     expression(lead + "x[0]", x[0])
-    expression(lead + "x:exp()", x.exp())
+    expression(lead + "x:sqrt()", x.sqrt())
     expression(lead + "x:sigmoid()", x.sigmoid())
     expression(lead + "x:matmul(x)", x.matmul(x))
     expression(lead + "x:reshape(4)", x.reshape(4))

@@ -595,7 +595,7 @@ return {
 {lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x:mean()", text = "tensor(2.5000, grad_fn=<MeanBackward0>)"},
 {lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x:t()", text = "tensor([[1., 3.],\n        [2., 4.]], grad_fn=<TBackward0>)"},
 {lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x[0]", text = "tensor([1., 2.], grad_fn=<SelectBackward0>)"},
-{lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x:exp()", text = "tensor([[ 2.7183,  7.3891],\n        [20.0855, 54.5981]], grad_fn=<ExpBackward0>)"},
+{lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x:sqrt()", text = "tensor([[1.0000, 1.4142],\n        [1.7321, 2.0000]], grad_fn=<SqrtBackward0>)"},
 {lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x:sigmoid()", text = "tensor([[0.7311, 0.8808],\n        [0.9526, 0.9820]], grad_fn=<SigmoidBackward0>)"},
 {lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x:matmul(x)", text = "tensor([[ 7., 10.],\n        [15., 22.]], grad_fn=<MmBackward0>)"},
 {lua = "local x = torch.tensor({{1., 2.}, {3., 4.}}, {requires_grad = true}); return x:reshape(4)", text = "tensor([1., 2., 3., 4.], grad_fn=<ViewBackward0>)"},
