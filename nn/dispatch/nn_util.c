@@ -1,0 +1,57 @@
+/* See nn_util.h. */
+#include "dispatch/nn_util.h"
+#include "dispatch/iter.h"
+
+bool nn_copy(LpTensor *dst, LpTensor *src) {
+  LpIter it;
+  lp_iter_init(&it);
+  it.no_resize = true;
+  lp_iter_output(&it, dst);
+  lp_iter_input(&it, src);
+  bool ok = lp_iter_build(&it) &&
+            lp_iter_run(&it, lp_cast_loop(lp_dtype(dst), lp_dtype(src)), NULL);
+  lp_iter_done(&it);
+  return ok;
+}
+
+LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
+  if (t->is_contiguous && lp_dtype(t) == dtype) return lp_tensor_retain(t);
+  LpTensor *copy = lp_tensor_new(lp_sizes(t), dtype, lp_device(t));
+  if (copy && !nn_copy(copy, t)) nn_drop(&copy);
+  return copy;
+}
+
+LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
+  if (!t || lp_dtype(t) == dtype) return t;
+  LpTensor *result = nn_dense(t, dtype);
+  lp_tensor_release(t);
+  return result;
+}
+
+LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
+  return lp_tensor_new(lp_ints(sizes, ndim), dtype, lp_cpu());
+}
+
+LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
+  LpTensor *t = nn_empty(sizes, ndim, dtype);
+  if (t) memset(lp_data(t), 0, (size_t)lp_numel(t) * lp_dtype_size(dtype));
+  return t;
+}
+
+bool nn_expand(LpInts values, int n, const char *what, int64_t *out) {
+  CHECK(values.count == 1 || values.count == n, LP_ERR_ARGUMENT,
+        "'%s' must be one number or %d, got %lld", what, n, (long long)values.count);
+  for (int i = 0; i < n; i++) out[i] = values.data[values.count == 1 ? 0 : i];
+  return true;
+}
+
+bool nn_reduction(const char *text, bool allow_batchmean, NnReduction *result) {
+  if (!strcmp(text, "mean")) *result = NN_MEAN;
+  else if (!strcmp(text, "sum")) *result = NN_SUM;
+  else if (!strcmp(text, "none")) *result = NN_NONE;
+  else if (allow_batchmean && !strcmp(text, "batchmean")) *result = NN_BATCHMEAN;
+  else
+    return lp_fail(LP_ERR_ARGUMENT, "expected 'reduction' to be 'none', 'mean'%s or 'sum', got '%s'",
+                   allow_batchmean ? ", 'batchmean'" : "", text);
+  return true;
+}
