@@ -1,0 +1,342 @@
+/* float32 convolutions through oneDNN: a cache of ready plans (primitive, reorders, descriptors) by
+ * geometry. Owns the library's engine; nothing of oneDNN shows outside this file.
+ *
+ * Note [Convolution algorithms]: Winograd F(4x4, 3x3) needs 2.25-4x fewer multiplications than the
+ * direct kernel and wins from 32 channels on; the transforms eat the gain below. It is chosen by
+ * geometry alone, so that results do not depend on timing. oneDNN falls back to `ref` kernels
+ * without a word, 1000 times slower; a plan whose kernel is one is recorded as unusable, and the
+ * caller takes im2col. Layouts are the library's choice: arguments are reordered into scratch of
+ * the caching allocator. */
+#include <omp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <oneapi/dnnl/dnnl.h>
+#include "core/alloc.h"
+#include "core/parallel.h"
+#include "cpu/conv.h"
+
+enum { X, W, Y, N_BUFFERS };
+#define CACHE_BUCKETS 256
+#define CACHE_LIMIT 1024
+
+typedef struct PlanKey {
+  int64_t pass, has_bias, threads;
+  LpConvGeometry geometry;
+} PlanKey;
+
+typedef struct Plan {
+  PlanKey key;
+  struct Plan *next;   /* in its bucket */
+  int users;           /* running now; guarded by the cache's lock, like the three below */
+  uint64_t last_use;
+  bool usable;
+  dnnl_primitive_t primitive;
+  dnnl_memory_desc_t plain[N_BUFFERS], wanted[N_BUFFERS], bias, scratchpad;
+  dnnl_primitive_t reorder[N_BUFFERS]; /* NULL: the plain buffer serves */
+  size_t scratch_bytes[N_BUFFERS], scratchpad_bytes;
+} Plan;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static Plan *buckets[CACHE_BUCKETS];
+static int n_plans;
+static uint64_t clock_ticks;
+static dnnl_engine_t engine; /* made under the lock, never freed */
+
+static bool failed(dnnl_status_t status, const char *what) {
+  if (status == dnnl_out_of_memory)
+    lp_fail(LP_ERR_MEMORY, "out of memory in oneDNN (%s)", what);
+  else
+    lp_fail(LP_ERR_INTERNAL, "oneDNN failed with status %d (%s)", (int)status, what);
+  return false;
+}
+
+static void plan_free(Plan *plan) {
+  for (int i = 0; i < N_BUFFERS; i++)
+    if (plan->reorder[i]) dnnl_primitive_destroy(plan->reorder[i]);
+  if (plan->primitive) dnnl_primitive_destroy(plan->primitive);
+  free(plan);
+}
+
+static bool is_output(LpConvPass pass, int buffer) {
+  return buffer == (pass == LP_CONV_FORWARD ? Y : pass == LP_CONV_INPUT_GRAD ? X : W);
+}
+
+/* The three shapes and the paddings as oneDNN wants them; 1-d runs as 2-d of height 1. */
+typedef struct DnnlGeometry {
+  int ndim;
+  dnnl_dims_t shape[N_BUFFERS], stride, dilation, left, right;
+  int weight_dims;
+} DnnlGeometry;
+
+static DnnlGeometry translate(const LpConvGeometry *g) {
+  DnnlGeometry t = {.ndim = g->ndim == 3 ? 3 : 2};
+  int skip = t.ndim - g->ndim, lead = g->groups > 1;
+  t.weight_dims = t.ndim + 2 + lead;
+  t.shape[X][0] = t.shape[Y][0] = g->n;
+  t.shape[X][1] = g->c;
+  t.shape[Y][1] = g->k;
+  if (lead) t.shape[W][0] = g->groups;
+  t.shape[W][lead] = g->k / g->groups;
+  t.shape[W][lead + 1] = g->c / g->groups;
+  for (int d = 0; d < t.ndim; d++) {
+    int from = d - skip;
+    int64_t in = from < 0 ? 1 : g->in[from], out = from < 0 ? 1 : g->out[from];
+    int64_t kernel = from < 0 ? 1 : g->kernel[from];
+    t.stride[d] = from < 0 ? 1 : g->stride[from];
+    t.dilation[d] = from < 0 ? 0 : g->dilation[from] - 1;
+    t.left[d] = from < 0 ? 0 : g->padding[from];
+    t.right[d] = (out - 1) * t.stride[d] + (kernel - 1) * (t.dilation[d] + 1) + 1 - in - t.left[d];
+    t.shape[X][2 + d] = in;
+    t.shape[Y][2 + d] = out;
+    t.shape[W][lead + 2 + d] = kernel;
+  }
+  return t;
+}
+
+static bool winograd_pays(const LpConvGeometry *g) {
+  if (g->ndim != 2 || g->groups != 1 || g->c < 32 || g->k < 32 || g->c % 16 || g->k % 16) return false;
+  for (int d = 0; d < 2; d++)
+    if (g->kernel[d] != 3 || g->stride[d] != 1 || g->dilation[d] != 1 || g->padding[d] > 1) return false;
+  return true;
+}
+
+static bool is_reference(const_dnnl_primitive_desc_t pd) {
+  const char *name = NULL;
+  dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
+  return !name || strstr(name, "ref");
+}
+
+/* A primitive descriptor of the pass, NULL when the algorithm is refused or only a reference kernel. */
+static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t, dnnl_alg_kind_t algorithm,
+                                      const dnnl_memory_desc_t any[N_BUFFERS],
+                                      const dnnl_memory_desc_t *bias, const_dnnl_primitive_attr_t attr) {
+  dnnl_convolution_desc_t forward, desc;
+  dnnl_primitive_desc_t hint = NULL, pd = NULL;
+  bool is_forward = key->pass == LP_CONV_FORWARD;
+  if (dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, algorithm, &any[X], &any[W],
+                                                 is_forward && key->has_bias ? bias : NULL, &any[Y],
+                                                 t->stride, t->dilation, t->left, t->right))
+    return NULL;
+  if (dnnl_primitive_desc_create(&hint, &forward, attr, engine, NULL)) return NULL;
+  if (is_forward) {
+    pd = hint;
+    hint = NULL;
+  } else {
+    dnnl_status_t status =
+        key->pass == LP_CONV_INPUT_GRAD
+            ? dnnl_dilated_convolution_backward_data_desc_init(&desc, algorithm, &any[X], &any[W], &any[Y],
+                                                               t->stride, t->dilation, t->left, t->right)
+            : dnnl_dilated_convolution_backward_weights_desc_init(&desc, algorithm, &any[X], &any[W], NULL,
+                                                                  &any[Y], t->stride, t->dilation, t->left,
+                                                                  t->right);
+    if (!status && dnnl_primitive_desc_create(&pd, &desc, attr, engine, hint)) pd = NULL;
+  }
+  if (hint) dnnl_primitive_desc_destroy(hint);
+  if (pd && is_reference(pd)) {
+    dnnl_primitive_desc_destroy(pd);
+    pd = NULL;
+  }
+  return pd;
+}
+
+static dnnl_format_tag_t plain_tag(int ndim) {
+  return ndim == 4 ? dnnl_abcd : ndim == 5 ? dnnl_abcde : dnnl_abcdef;
+}
+
+static bool make_reorder(Plan *plan, int i) {
+  const dnnl_memory_desc_t *from = &plan->plain[i], *to = &plan->wanted[i];
+  if (dnnl_memory_desc_equal(from, to)) return true;
+  if (is_output(plan->key.pass, i)) {
+    from = &plan->wanted[i];
+    to = &plan->plain[i];
+  }
+  dnnl_primitive_desc_t pd;
+  if (dnnl_reorder_primitive_desc_create(&pd, from, engine, to, engine, NULL)) return false;
+  dnnl_status_t status = dnnl_primitive_create(&plan->reorder[i], pd);
+  dnnl_primitive_desc_destroy(pd);
+  plan->scratch_bytes[i] = dnnl_memory_desc_get_size(&plan->wanted[i]);
+  return status == dnnl_success;
+}
+
+/* Fills an unusable plan in; leaves it unusable when oneDNN has nothing good. */
+static void plan_prepare(Plan *plan) {
+  DnnlGeometry t = translate(&plan->key.geometry);
+  dnnl_memory_desc_t any[N_BUFFERS];
+  for (int i = 0; i < N_BUFFERS; i++) {
+    int ndim = i == W ? t.weight_dims : t.ndim + 2;
+    if (dnnl_memory_desc_init_by_tag(&any[i], ndim, t.shape[i], dnnl_f32, dnnl_format_tag_any)) return;
+    if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], dnnl_f32, plain_tag(ndim))) return;
+  }
+  dnnl_dims_t bias_shape = {plan->key.geometry.k};
+  if (dnnl_memory_desc_init_by_tag(&plan->bias, 1, bias_shape, dnnl_f32, dnnl_a)) return;
+  dnnl_primitive_attr_t attr;
+  if (dnnl_primitive_attr_create(&attr)) return;
+  dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
+  dnnl_primitive_desc_t pd = NULL;
+  if (winograd_pays(&plan->key.geometry))
+    pd = describe(&plan->key, &t, dnnl_convolution_winograd, any, &plan->bias, attr);
+  if (!pd) pd = describe(&plan->key, &t, dnnl_convolution_direct, any, &plan->bias, attr);
+  dnnl_primitive_attr_destroy(attr);
+  if (!pd) return;
+  LpConvPass pass = (LpConvPass)plan->key.pass;
+  dnnl_query_t queries[N_BUFFERS] = {
+      pass == LP_CONV_INPUT_GRAD ? dnnl_query_diff_src_md : dnnl_query_src_md,
+      pass == LP_CONV_WEIGHT_GRAD ? dnnl_query_diff_weights_md : dnnl_query_weights_md,
+      pass == LP_CONV_FORWARD ? dnnl_query_dst_md : dnnl_query_diff_dst_md};
+  for (int i = 0; i < N_BUFFERS; i++) plan->wanted[i] = *dnnl_primitive_desc_query_md(pd, queries[i], 0);
+  plan->scratchpad = *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
+  plan->scratchpad_bytes = dnnl_memory_desc_get_size(&plan->scratchpad);
+  bool ok = dnnl_primitive_create(&plan->primitive, pd) == dnnl_success;
+  dnnl_primitive_desc_destroy(pd);
+  for (int i = 0; ok && i < N_BUFFERS; i++) ok = make_reorder(plan, i);
+  plan->usable = ok;
+}
+
+static void evict_oldest(void) {
+  Plan **oldest = NULL;
+  for (int i = 0; i < CACHE_BUCKETS; i++)
+    for (Plan **at = &buckets[i]; *at; at = &(*at)->next)
+      if (!(*at)->users && (!oldest || (*at)->last_use < (*oldest)->last_use)) oldest = at;
+  if (!oldest) return;
+  Plan *gone = *oldest;
+  *oldest = gone->next;
+  plan_free(gone);
+  n_plans--;
+}
+
+static unsigned hash(const PlanKey *key) {
+  uint64_t h = 1469598103934665603u;
+  const int64_t *words = (const int64_t *)key;
+  for (size_t i = 0; i < sizeof *key / sizeof *words; i++) h = (h ^ (uint64_t)words[i]) * 1099511628211u;
+  return (unsigned)(h >> 32) % CACHE_BUCKETS;
+}
+
+/* The plan for the key, made when it is new; hand back with plan_leave. NULL on error. */
+static Plan *plan_enter(const PlanKey *key) {
+  pthread_mutex_lock(&lock);
+  Plan **bucket = &buckets[hash(key)], *plan = *bucket;
+  while (plan && memcmp(&plan->key, key, sizeof *key)) plan = plan->next;
+  if (!plan) {
+    dnnl_status_t status = engine ? dnnl_success : dnnl_engine_create(&engine, dnnl_cpu, 0);
+    plan = status ? NULL : calloc(1, sizeof *plan);
+    if (!plan) {
+      pthread_mutex_unlock(&lock);
+      failed(status ? status : dnnl_out_of_memory, "convolution plan");
+      return NULL;
+    }
+    if (n_plans >= CACHE_LIMIT) evict_oldest();
+    plan->key = *key;
+    plan_prepare(plan);
+    bucket = &buckets[hash(key)];
+    plan->next = *bucket;
+    *bucket = plan;
+    n_plans++;
+  }
+  plan->users++;
+  plan->last_use = ++clock_ticks;
+  pthread_mutex_unlock(&lock);
+  return plan;
+}
+
+static void plan_leave(Plan *plan) {
+  pthread_mutex_lock(&lock);
+  plan->users--;
+  pthread_mutex_unlock(&lock);
+}
+
+static size_t padded(size_t size_bytes) {
+  return (size_bytes + LP_ALIGNMENT - 1) / LP_ALIGNMENT * LP_ALIGNMENT;
+}
+
+static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream, dnnl_memory_t from,
+                             dnnl_memory_t to) {
+  dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
+  return dnnl_primitive_execute(primitive, stream, 2, args);
+}
+
+static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUFFERS], const float *b) {
+  LpConvPass pass = (LpConvPass)plan->key.pass;
+  const int argument[N_BUFFERS] = {
+      pass == LP_CONV_INPUT_GRAD ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC,
+      pass == LP_CONV_WEIGHT_GRAD ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS,
+      pass == LP_CONV_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST};
+  dnnl_memory_t memory[N_BUFFERS] = {0}, own[N_BUFFERS] = {0}, bias = NULL, scratchpad = NULL;
+  dnnl_stream_t stream = NULL;
+  dnnl_exec_arg_t args[N_BUFFERS + 2];
+  int n_args = 0;
+  dnnl_status_t s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+  for (int i = 0; !s && i < N_BUFFERS; i++) {
+    s = dnnl_memory_create(&memory[i], &plan->plain[i], engine, plain[i]);
+    if (!s && plan->reorder[i]) {
+      s = dnnl_memory_create(&own[i], &plan->wanted[i], engine, scratch);
+      scratch += padded(plan->scratch_bytes[i]);
+      if (!s && !is_output(pass, i)) s = reorder(plan->reorder[i], stream, memory[i], own[i]);
+    }
+    args[n_args++] = (dnnl_exec_arg_t){argument[i], own[i] ? own[i] : memory[i]};
+  }
+  if (!s && plan->scratchpad_bytes) {
+    s = dnnl_memory_create(&scratchpad, &plan->scratchpad, engine, scratch);
+    args[n_args++] = (dnnl_exec_arg_t){DNNL_ARG_SCRATCHPAD, scratchpad};
+  }
+  if (!s && plan->key.has_bias) {
+    s = dnnl_memory_create(&bias, &plan->bias, engine, (void *)b);
+    args[n_args++] = (dnnl_exec_arg_t){DNNL_ARG_BIAS, bias};
+  }
+  if (!s) s = dnnl_primitive_execute(plan->primitive, stream, n_args, args);
+  for (int i = 0; !s && i < N_BUFFERS; i++)
+    if (own[i] && is_output(pass, i)) s = reorder(plan->reorder[i], stream, own[i], memory[i]);
+  if (stream) {
+    if (!s) s = dnnl_stream_wait(stream);
+    dnnl_stream_destroy(stream);
+  }
+  for (int i = 0; i < N_BUFFERS; i++) {
+    if (memory[i]) dnnl_memory_destroy(memory[i]);
+    if (own[i]) dnnl_memory_destroy(own[i]);
+  }
+  if (bias) dnnl_memory_destroy(bias);
+  if (scratchpad) dnnl_memory_destroy(scratchpad);
+  return s;
+}
+
+bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w, const float *b,
+                  float *y, bool *done) {
+  *done = false;
+  if (omp_get_max_threads() != lp_num_threads()) omp_set_num_threads(lp_num_threads());
+  PlanKey key;
+  memset(&key, 0, sizeof key); /* the padding bytes are compared too */
+  key.pass = pass;
+  key.has_bias = pass == LP_CONV_FORWARD && b;
+  key.threads = lp_num_threads();
+  key.geometry.ndim = g->ndim;
+  key.geometry.n = g->n;
+  key.geometry.c = g->c;
+  key.geometry.k = g->k;
+  key.geometry.groups = g->groups;
+  for (int d = 0; d < g->ndim; d++) {
+    key.geometry.in[d] = g->in[d];
+    key.geometry.out[d] = g->out[d];
+    key.geometry.kernel[d] = g->kernel[d];
+    key.geometry.stride[d] = g->stride[d];
+    key.geometry.padding[d] = g->padding[d];
+    key.geometry.dilation[d] = g->dilation[d];
+  }
+  Plan *plan = plan_enter(&key);
+  TRY(plan);
+  bool ok = true;
+  if (plan->usable) {
+    size_t wanted_bytes = padded(plan->scratchpad_bytes), capacity_bytes = 0;
+    for (int i = 0; i < N_BUFFERS; i++) wanted_bytes += padded(plan->scratch_bytes[i]);
+    char *scratch = wanted_bytes ? lp_block_alloc(wanted_bytes, &capacity_bytes) : NULL;
+    ok = scratch || !wanted_bytes;
+    if (ok) {
+      float *plain[N_BUFFERS] = {x, w, y};
+      dnnl_status_t status = execute(plan, scratch, plain, b);
+      ok = status == dnnl_success || failed(status, "convolution");
+      *done = ok;
+    }
+    if (scratch) lp_block_free(scratch, capacity_bytes);
+  }
+  plan_leave(plan);
+  return ok;
+}
