@@ -1,0 +1,67 @@
+/* Pooling loops; see cpu/pool.h. */
+#include <math.h>
+#include <string.h>
+#include "cpu/simd/simd.h"
+#include "cpu/pool.h"
+
+#define COLUMNS 128
+
+/* The outputs [lo, hi) of columns [c0, c0 + m), counted from c0, whose tap lies inside the row. */
+static inline void inside(int64_t in, int64_t shift, int64_t step, int64_t c0, int64_t m, int64_t *lo, int64_t *hi) {
+  int64_t first = shift < 0 ? (-shift + step - 1) / step : 0;
+  int64_t last = in - 1 - shift < 0 ? 0 : (in - 1 - shift) / step + 1;
+  *lo = first > c0 ? first - c0 : 0;
+  *hi = last - c0 < m ? last - c0 : m;
+  if (*hi < *lo) *hi = *lo;
+}
+
+static inline bool is_2x2(const LpPoolShape *s) {
+  return s->in[0] == 1 && s->kernel[0] == 1 && s->out[0] == 1 && s->padding[0] == 0 && s->kernel[1] == 2 &&
+         s->kernel[2] == 2 && s->stride[1] == 2 && s->stride[2] == 2 && s->padding[1] == 0 && s->padding[2] == 0 &&
+         s->dilation[1] == 1 && s->dilation[2] == 1 && 2 * s->out[1] <= s->in[1] && 2 * s->out[2] <= s->in[2];
+}
+
+/* Elements of the window along dim d that count for the mean. */
+static inline int64_t counted(const LpPoolShape *s, int d, int64_t o) {
+  int64_t from = o * s->stride[d] - s->padding[d];
+  int64_t to = from + s->kernel[d], end = s->in[d] + s->padding[d];
+  if (to > end) to = end;
+  if (!s->count_include_pad) {
+    if (from < 0) from = 0;
+    if (to > s->in[d]) to = s->in[d];
+  }
+  return to - from;
+}
+static inline int64_t divisor_rows(const LpPoolShape *s, int64_t od, int64_t oh) {
+  return s->divisor ? 0 : counted(s, 0, od) * counted(s, 1, oh);
+}
+static inline int64_t divisor(const LpPoolShape *s, int64_t rows, int64_t ow) {
+  return s->divisor ? s->divisor : rows * counted(s, 2, ow);
+}
+
+typedef struct AdaptiveWindow {
+  int64_t from[3], to[3], size;
+} AdaptiveWindow;
+static inline AdaptiveWindow adaptive_window(const LpPoolShape *s, int64_t od, int64_t oh, int64_t ow) {
+  AdaptiveWindow w = {.size = 1};
+  int64_t o[3] = {od, oh, ow};
+  for (int d = 0; d < 3; d++) {
+    w.from[d] = o[d] * s->in[d] / s->out[d];
+    w.to[d] = ((o[d] + 1) * s->in[d] + s->out[d] - 1) / s->out[d];
+    w.size *= w.to[d] - w.from[d];
+  }
+  return w;
+}
+
+#define BODY "cpu/simd/pool_body.h"
+#include "cpu/simd/nn_each.h"
+
+const LpPoolKernels LP_SIMD(lp_pool_kernels) = {
+    .max = EACH_TYPE(max),
+    .scatter = EACH_TYPE(scatter),
+    .average = EACH_TYPE(average),
+    .average_grad = EACH_TYPE(average_grad),
+    .adaptive_average = EACH_TYPE(adaptive_average),
+    .adaptive_average_grad = EACH_TYPE(adaptive_average_grad),
+    .adaptive_max = EACH_TYPE(adaptive_max),
+};
