@@ -1,0 +1,27 @@
+/* Row loops of the normalisations; see cpu/rows.h. */
+#include "cpu/simd/simd.h"
+#include "cpu/rows.h"
+
+#define PIECE 4096      /* elements whose sum stays in the lanes */
+#define PIECE_ROWS 1024 /* likewise for columns */
+#define COLUMNS 64      /* columns at a time, so that their sums stay in registers and L1 */
+
+#define BODY "cpu/simd/rows_body.h"
+#include "cpu/simd/nn_each.h"
+
+const LpRowKernels LP_SIMD(lp_row_kernels) = {
+    .sum = EACH_TYPE(sum),
+    .moments = EACH_TYPE(moments),
+    .affine = EACH_TYPE(affine),
+    .grad_moments = EACH_TYPE(grad_moments),
+    .combine = EACH_TYPE(combine),
+    .first = EACH_TYPE(first),
+    .weighted_affine = EACH_TYPE(weighted_affine),
+    .weighted_grad_moments = EACH_TYPE(weighted_grad_moments),
+    .weighted_combine = EACH_TYPE(weighted_combine),
+    .weight_grads = EACH_TYPE(weight_grads),
+    .column_moments = EACH_TYPE(column_moments),
+    .column_affine = EACH_TYPE(column_affine),
+    .column_grad_moments = EACH_TYPE(column_grad_moments),
+    .column_combine = EACH_TYPE(column_combine),
+};
