@@ -1,0 +1,209 @@
+/* softmax and log_softmax along one dim, their gradients, and the fused cross entropy over class
+ * indices: loss = logsumexp(x) - x[target], gradient softmax(x) - onehot(target), in one pass each. */
+#include <math.h>
+#include "core/parallel.h"
+#include "cpu/softmax.h"
+#include "dispatch/nn_util.h"
+#include "impl.h"
+
+typedef struct SoftmaxJob {
+  int type, is_log;
+  size_t elem_bytes;
+  int64_t n, inner; /* a tensor is (outer, n, inner) */
+  const char *x, *g;
+  char *y;
+} SoftmaxJob;
+
+static void forward(void *ctx, int64_t begin, int64_t end) {
+  SoftmaxJob *j = ctx;
+  const LpSoftmaxKernels *k = lp_softmax_kernels();
+  for (int64_t o = begin; o < end; o++) {
+    size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
+    if (j->inner == 1) k->row[j->type][j->is_log](j->y + at, j->x + at, j->n);
+    else k->inner[j->type][j->is_log](j->y + at, j->x + at, j->n, j->inner, j->inner);
+  }
+}
+
+static void backward(void *ctx, int64_t begin, int64_t end) {
+  SoftmaxJob *j = ctx;
+  const LpSoftmaxKernels *k = lp_softmax_kernels();
+  for (int64_t o = begin; o < end; o++) {
+    size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
+    if (j->inner == 1) k->row_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n);
+    else k->inner_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n, j->inner, j->inner);
+  }
+}
+
+static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, int64_t *outer) {
+  SoftmaxJob j = {.type = nn_float_index(lp_dtype(t)), .is_log = is_log, .n = 1, .inner = 1};
+  j.elem_bytes = lp_dtype_size(lp_dtype(t));
+  *outer = 1;
+  for (int d = 0; d < t->ndim; d++) {
+    if (d < dim) *outer *= t->sizes[d];
+    else if (d == dim) j.n = t->sizes[d];
+    else j.inner *= t->sizes[d];
+  }
+  return j;
+}
+
+/* exp costs about 8 cheap elements */
+static int64_t grain_of(const SoftmaxJob *j) { return LP_GRAIN / 8 / (j->n * j->inner + 1) + 1; }
+
+static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log) {
+  if (dtype == LP_DTYPE_NONE) dtype = lp_dtype(self);
+  int64_t outer;
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
+        "expected an input of a floating dtype, got %s: give dtype to convert it", lp_dtype_name(dtype));
+  LpTensor *x = nn_dense(self, dtype);
+  TRY(x);
+  LpTensor *y = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
+  if (y && lp_numel(y)) {
+    SoftmaxJob j = job_along(x, dim, is_log, &outer);
+    j.x = lp_data(x);
+    j.y = lp_data(y);
+    lp_parallel_for(outer, grain_of(&j), forward, &j);
+  }
+  lp_tensor_release(x);
+  return y;
+}
+
+static LpTensor *softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim, int is_log) {
+  TRY(lp_wrap_dim(dim, lp_ndim(result), &dim));
+  LpTensor *g = nn_dense(grad, lp_dtype(result)), *y = nn_dense(result, lp_dtype(result));
+  LpTensor *gx = lp_tensor_new(lp_sizes(result), lp_dtype(result), lp_device(result));
+  bool ok = g && y && gx;
+  if (ok && lp_numel(gx)) {
+    int64_t outer;
+    SoftmaxJob j = job_along(y, dim, is_log, &outer);
+    j.g = lp_data(g);
+    j.x = lp_data(y);
+    j.y = lp_data(gx);
+    lp_parallel_for(outer, grain_of(&j), backward, &j);
+  }
+  lp_tensor_release(g);
+  lp_tensor_release(y);
+  if (!ok) nn_drop(&gx);
+  return gx;
+}
+
+LpTensor *lp_impl_softmax(LpTensor *self, int64_t dim, LpDtype dtype) { return softmax(self, dim, dtype, 0); }
+LpTensor *lp_impl_log_softmax(LpTensor *self, int64_t dim, LpDtype dtype) { return softmax(self, dim, dtype, 1); }
+LpTensor *lp_impl_softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim) {
+  return softmax_grad(grad, result, dim, 0);
+}
+LpTensor *lp_impl_log_softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim) {
+  return softmax_grad(grad, result, dim, 1);
+}
+
+/* --- cross entropy ---------------------------------------------------------------------------- */
+typedef struct EntropyJob {
+  int type;
+  size_t elem_bytes;
+  int64_t classes, ignore_index;
+  const char *x;
+  const int64_t *target;
+  const double *lse, *scale; /* backward: of each row */
+  double *out;               /* forward: (2, rows): loss and logsumexp */
+  char *gx;
+} EntropyJob;
+
+static void entropy_rows(void *ctx, int64_t begin, int64_t end) {
+  EntropyJob *j = ctx;
+  const LpSoftmaxKernels *k = lp_softmax_kernels();
+  double *lse = (double *)j->lse;
+  for (int64_t r = begin; r < end; r++) {
+    const char *x = j->x + (size_t)(r * j->classes) * j->elem_bytes;
+    bool ignored = j->target[r] == j->ignore_index;
+    lse[r] = k->logsumexp[j->type](x, j->classes);
+    j->out[r] = ignored ? 0 : lse[r] - k->get[j->type](x, j->target[r]);
+  }
+}
+
+static void entropy_grad_rows(void *ctx, int64_t begin, int64_t end) {
+  EntropyJob *j = ctx;
+  const LpSoftmaxKernels *k = lp_softmax_kernels();
+  for (int64_t r = begin; r < end; r++) {
+    size_t at = (size_t)(r * j->classes) * j->elem_bytes;
+    if (j->target[r] == j->ignore_index) {
+      memset(j->gx + at, 0, (size_t)j->classes * j->elem_bytes);
+      continue;
+    }
+    k->scaled_exp[j->type](j->gx + at, j->x + at, j->classes, j->lse[r], j->scale[r]);
+    k->add_at[j->type](j->gx + at, j->target[r], -j->scale[r]);
+  }
+}
+
+static int64_t entropy_grain(const EntropyJob *j) { return LP_GRAIN / 8 / (j->classes + 1) + 1; }
+
+bool nn_check_targets(LpTensor *dense_target, int64_t classes, int64_t ignore_index) {
+  const int64_t *t = lp_data(dense_target);
+  for (int64_t i = 0; i < lp_numel(dense_target); i++)
+    if (LP_UNLIKELY((t[i] < 0 || t[i] >= classes) && t[i] != ignore_index))
+      return lp_fail(LP_ERR_INDEX, "target %lld is out of range: expected class indices in [0, %lld)%s",
+                     (long long)t[i], (long long)classes, ignore_index >= 0 ? " or ignore_index" : "");
+  return true;
+}
+
+bool lp_impl_cross_entropy_rows(LpTensor *input, LpTensor *target, const char *reduction, int64_t ignore_index,
+                                LpTensor **results) {
+  NnReduction how;
+  TRY(nn_reduction(reduction, false, &how));
+  LpDtype dtype = lp_dtype(input);
+  int64_t rows = lp_size(input, 0), classes = lp_size(input, 1);
+  LpTensor *x = nn_dense(input, dtype), *t = nn_dense(target, LP_INT64);
+  LpTensor *losses = nn_empty(&rows, 1, LP_FLOAT64), *lse = nn_empty(&rows, 1, LP_FLOAT64), *result = NULL;
+  bool ok = x && t && losses && lse && nn_check_targets(t, classes, ignore_index);
+  if (ok) {
+    EntropyJob j = {.type = nn_float_index(dtype), .elem_bytes = lp_dtype_size(dtype), .classes = classes,
+                    .ignore_index = ignore_index, .x = lp_data(x), .target = lp_data(t), .lse = lp_data(lse),
+                    .out = lp_data(losses)};
+    lp_parallel_for(rows, entropy_grain(&j), entropy_rows, &j);
+    if (how == NN_NONE) {
+      result = lp_tensor_retain(losses);
+    } else if ((result = nn_empty(NULL, 0, LP_FLOAT64))) {
+      double sum = 0, counted = 0;
+      for (int64_t r = 0; r < rows; r++) {
+        sum += j.out[r];
+        counted += j.target[r] != ignore_index;
+      }
+      *(double *)lp_data(result) = how == NN_MEAN ? sum / counted : sum;
+    }
+    result = nn_cast_take(result, dtype);
+    ok = result != NULL;
+  }
+  lp_tensor_release(x);
+  lp_tensor_release(t);
+  lp_tensor_release(losses);
+  if (!ok) nn_drop(&lse);
+  results[0] = result;
+  results[1] = lse;
+  return ok;
+}
+
+LpTensor *lp_impl_cross_entropy_rows_grad(LpTensor *grad, LpTensor *input, LpTensor *target, LpTensor *lse,
+                                          const char *reduction, int64_t ignore_index) {
+  NnReduction how;
+  TRY(nn_reduction(reduction, false, &how));
+  LpDtype dtype = lp_dtype(input);
+  int64_t rows = lp_size(input, 0);
+  LpTensor *x = nn_dense(input, dtype), *t = nn_dense(target, LP_INT64), *g = nn_dense(grad, LP_FLOAT64);
+  LpTensor *scale = nn_empty(&rows, 1, LP_FLOAT64), *gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input));
+  bool ok = x && t && g && scale && gx;
+  if (ok) {
+    EntropyJob j = {.type = nn_float_index(dtype), .elem_bytes = lp_dtype_size(dtype), .classes = lp_size(input, 1),
+                    .ignore_index = ignore_index, .x = lp_data(x), .target = lp_data(t), .lse = lp_data(lse),
+                    .scale = lp_data(scale), .gx = lp_data(gx)};
+    double counted = 0, *s = lp_data(scale);
+    const double *up = lp_data(g);
+    for (int64_t r = 0; how == NN_MEAN && r < rows; r++) counted += j.target[r] != ignore_index;
+    for (int64_t r = 0; r < rows; r++) s[r] = how == NN_NONE ? up[r] : how == NN_MEAN ? up[0] / counted : up[0];
+    lp_parallel_for(rows, entropy_grain(&j), entropy_grad_rows, &j);
+  }
+  lp_tensor_release(x);
+  lp_tensor_release(t);
+  lp_tensor_release(g);
+  lp_tensor_release(scale);
+  if (!ok) nn_drop(&gx);
+  return gx;
+}
