@@ -1,0 +1,47 @@
+-- Ops that pad, rearrange and resize images; attention and gates.
+local F = "nn.functional"
+op{ "pad(Tensor input, int[] pad, str mode='constant', float? value=nil) -> Tensor", variants = "function", module = F,
+    kind = "composite",
+    cases = { "(2,3,4),[1,2]", "(2,3,4),[1,-1,2,0],'constant',1.5", "(2,3,4),[2,1],'reflect'",
+              "(2,3,4,5),[1,2,2,1],'replicate'", "(2,3,4,5),[1,2,2,1],'circular'" },
+    doc = "Pads the last dims: {left, right, top, bottom, ...}. mode: constant, reflect, replicate or circular." }
+op{ "constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor", variants = "function", kind = "composite",
+    cases = { "(2,3,4),[1,2,0,1],0.5" }, doc = "Pads the last dims with a value; negative numbers crop." }
+op{ "pad_nd(Tensor self, int[] pad, str mode, Scalar value) -> Tensor", variants = "internal",
+    grad = { self = "pad_nd_adjoint(grad, self.shape, pad, mode)" } }
+op{ "pad_nd_adjoint(Tensor grad_output, int[] size, int[] pad, str mode) -> Tensor", variants = "internal",
+    grad = { grad_output = "pad_nd(grad, pad, mode, 0)" } }
+
+op{ "unfold.patches(Tensor input, int[2] kernel_size, int[2] dilation=1, int[2] padding=0, int[2] stride=1) -> Tensor",
+    variants = "function", module = F, kind = "composite", cases = { "(2,3,5,4),2", "(3,5,6),[2,3],1,1,2" },
+    doc = "The patches of images (N, C, H, W) as columns (N, C * kernel elements, patches)." }
+op{ "fold(Tensor input, int[2] output_size, int[2] kernel_size, int[2] dilation=1, int[2] padding=0, int[2] stride=1) "
+      .. "-> Tensor", variants = "function", module = F, kind = "composite",
+    cases = { "(2,12,12),[5,4],2", "(12,12),[5,4],2" },
+    doc = "Adds columns (N, C * kernel elements, patches) back into images; the adjoint of unfold." }
+op{ "unfold_batch(Tensor self, int[] kernel_size, int[] dilation, int[] padding, int[] stride) -> Tensor",
+    variants = "internal",
+    grad = { self = "fold_batch(grad, [self.shape[2], self.shape[3]], kernel_size, dilation, padding, stride)" } }
+op{ "fold_batch(Tensor self, int[] output_size, int[] kernel_size, int[] dilation, int[] padding, int[] stride) -> Tensor",
+    variants = "internal", grad = { self = "unfold_batch(grad, kernel_size, dilation, padding, stride)" } }
+
+op{ "pixel_shuffle(Tensor self, int upscale_factor) -> Tensor", variants = "function", module = "nn.functional torch",
+    kind = "composite", cases = { "(2,8,3,2),2" }, doc = "(N, C r^2, H, W) to (N, C, H r, W r)." }
+op{ "pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor", variants = "function",
+    module = "nn.functional torch", kind = "composite", cases = { "(2,2,4,6),2" }, doc = "The inverse of pixel_shuffle." }
+op{ "channel_shuffle(Tensor self, int groups) -> Tensor", variants = "function", module = "nn.functional torch",
+    kind = "composite", cases = { "(2,6,3),3" }, doc = "Interleaves groups of channels." }
+op{ "interpolate(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil, str mode='nearest', bool? align_corners=nil, "
+      .. "bool? recompute_scale_factor=nil, bool antialias=false) -> Tensor",
+    variants = "function", module = F, kind = "composite",
+    cases = { "(2,3,4,5),[8,7]", "(2,3,4,5),[7,9],mode='bilinear'", "(2,3,5),[9],mode='linear',align_corners=true",
+              "(1,2,5,4),[8,9],mode='bicubic'", "(1,2,5,4),[3,2],mode='area'" },
+    doc = "Resizes (N, C, ...) to size or by scale_factor. mode: nearest, nearest-exact, linear, bilinear, bicubic, "
+      .. "trilinear, area." }
+op{ "resample(Tensor self, int dim, int size, str mode, bool align_corners, float factor) -> Tensor",
+    variants = "internal", grad = { self = "resample_adjoint(grad, dim, self.shape, mode, align_corners, factor)" } }
+op{ "resample_adjoint(Tensor grad_output, int dim, int[] size, str mode, bool align_corners, float factor) -> Tensor",
+    variants = "internal", grad = { grad_output = "resample(grad, dim, size[dim], mode, align_corners, factor)" } }
+
+op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
+    cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second." }
