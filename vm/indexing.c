@@ -91,6 +91,28 @@ static void add_value(lua_State *L, Key *key, int index) {
                lpvm_describe(L, index, buf, sizeof buf));
 }
 
+/* As in PyTorch, a text that is one list of lists, x["[[0, 1], [2, 3]]"], stands for the tuple of its members. */
+static void spread_list(lua_State *L, int index, Key *key) {
+  size_t length;
+  const char *text = lua_tolstring(L, index, &length);
+  while (length && strchr(" \t\n\r", text[length - 1])) length--;
+  if (key->count != 1 || key->items[0].kind != ITEM_TENSOR || text[length - 1] != ']') return;
+  const int list = key->items[0].stack_index;
+  const lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+  bool has_list = false;
+  for (lua_Integer i = 1; i <= n && !has_list; i++) {
+    has_list = lua_rawgeti(L, list, i) == LUA_TTABLE;
+    lua_pop(L, 1);
+  }
+  if (!has_list) return;
+  key->count = 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    luaL_checkstack(L, 6, "index");
+    lua_rawgeti(L, list, i);
+    add_value(L, key, lua_gettop(L));
+  }
+}
+
 static void read_key(lua_State *L, int index, Key *key) {
   LpInts sizes;
   key->count = 0;
@@ -100,6 +122,7 @@ static void read_key(lua_State *L, int index, Key *key) {
   }
   if (lua_type(L, index) != LUA_TTABLE) {
     add_value(L, key, index);
+    if (lua_type(L, index) == LUA_TSTRING) spread_list(L, index, key);
     return;
   }
   lua_Integer n = (lua_Integer)lua_rawlen(L, index);

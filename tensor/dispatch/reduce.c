@@ -6,6 +6,7 @@
  * down the reduced dims ("outer"). Few results over many elements are cut into chunks that depend on
  * the sizes only, so that the number of threads never changes a result's bits. */
 #include "dispatch/reduce.h"
+#include "dispatch/shape.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -73,17 +74,7 @@ LpTensor *lp_reduce_output(const LpTensor *self, const LpReduceDims *dims, LpDty
   return lp_tensor_new(lp_ints(dims->out_sizes, dims->out_ndim), dtype, lp_device(self));
 }
 
-bool lp_copy_values(LpTensor *dst, LpTensor *src) {
-  LpIter it;
-  lp_iter_init(&it);
-  lp_iter_output(&it, dst);
-  lp_iter_input(&it, src);
-  it.output_dtype = lp_dtype(dst);
-  it.no_resize = true;
-  bool ok = lp_iter_build(&it) && lp_iter_run(&it, lp_cast_loop(lp_dtype(dst), lp_dtype(src)), NULL);
-  lp_iter_done(&it);
-  return ok;
-}
+bool lp_copy_values(LpTensor *dst, LpTensor *src) { return lp_copy_into(dst, src); }
 
 LpTensor *lp_dense(LpTensor *t, LpDtype dtype) {
   if (lp_dtype(t) == dtype && t->is_contiguous) return lp_tensor_retain(t);
