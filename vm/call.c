@@ -63,7 +63,7 @@ static int distance(const char *a, const char *b) {
 
 static const char *nearest_argument(const LpBinding *b, const char *name) {
   const char *best = NULL;
-  int best_distance = 1 + (int)strlen(name) / 2;
+  int best_distance = 2 + (int)strlen(name) / 2;
   for (int o = 0; o < b->n_overloads; o++) {
     const LpOpInfo *op = b->overloads[o];
     for (int i = 0; i < op->n_args; i++) {
