@@ -138,6 +138,9 @@ static const Pending *find(const Run *run, const LpNode *node) {
   return p->node ? p : NULL;
 }
 
+/* Leaves lead nowhere: they run last, when every gradient has arrived, whenever they were made. */
+static uint64_t rank_of(const LpNode *node) { return node->n_edges ? node->sequence : 0; }
+
 static bool heap_push(Run *run, LpNode *node) {
   if (run->heap_count == run->heap_capacity) {
     const int64_t capacity = run->heap_capacity ? run->heap_capacity * 2 : 64;
@@ -149,7 +152,7 @@ static bool heap_push(Run *run, LpNode *node) {
     run->heap_capacity = capacity;
   }
   int64_t i = run->heap_count++;
-  while (i > 0 && run->heap[(i - 1) / 2]->sequence < node->sequence) {
+  while (i > 0 && rank_of(run->heap[(i - 1) / 2]) < rank_of(node)) {
     run->heap[i] = run->heap[(i - 1) / 2];
     i = (i - 1) / 2;
   }
@@ -164,9 +167,9 @@ static LpNode *heap_pop(Run *run) {
   for (;;) {
     int64_t child = 2 * i + 1;
     if (child >= run->heap_count) break;
-    if (child + 1 < run->heap_count && run->heap[child + 1]->sequence > run->heap[child]->sequence)
+    if (child + 1 < run->heap_count && rank_of(run->heap[child + 1]) > rank_of(run->heap[child]))
       child++;
-    if (run->heap[child]->sequence <= last->sequence) break;
+    if (rank_of(run->heap[child]) <= rank_of(last)) break;
     run->heap[i] = run->heap[child];
     i = child;
   }
@@ -227,8 +230,7 @@ static bool deliver(Run *run, LpNode *node, int output_nr, LpTensor *grad) {
 
 static int by_sequence(const void *a, const void *b) {
   const LpNode *x = *(LpNode *const *)a, *y = *(LpNode *const *)b;
-  /* Leaves lead nowhere: they come first, whenever they were made. */
-  const uint64_t sx = x->n_edges ? x->sequence : 0, sy = y->n_edges ? y->sequence : 0;
+  const uint64_t sx = rank_of(x), sy = rank_of(y);
   return sx < sy ? -1 : sx > sy;
 }
 

@@ -99,7 +99,7 @@ local function check_inplace(row, case, record, where, strided)
   check(row, where, function()
     local sample = samples.sample(row, case, record.dtype, strided)
     local self = self_of(sample)
-    local results = call(self[row.name .. "_"], sample, 2)
+    local results = call(self[row.name .. "_"], sample, 1)
     if results[1] ~= self then return "did not return self" end
     return golden.compare(record.result, results, how_of(row))
   end)
@@ -140,7 +140,7 @@ local function check_forward(row, case, record)
       local sample = samples.sample(row, case, dtype, #functions == 0)
       local self = self_of(sample)
       if not self then return nil end
-      return golden.compare(record.result, call(self[row.name], sample, 2), how)
+      return golden.compare(record.result, call(self[row.name], sample, 1), how)
     end)
   end
   if has(row, "inplace") then
@@ -171,11 +171,11 @@ local function forward_of(row)
     local f = functions_of(row)[1][2]
     return function(sample) return call(f, sample, 1) end
   elseif has(row, "method") then
-    return function(sample) return call(sample.args[1][row.name], sample, 2) end
+    return function(sample) return call(sample.args[1][row.name], sample, 1) end
   end
   return function(sample)
     sample.args[1] = sample.args[1]:clone()
-    return call(sample.args[1][row.name .. "_"], sample, 2)
+    return call(sample.args[1][row.name .. "_"], sample, 1)
   end
 end
 
