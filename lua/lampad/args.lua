@@ -243,4 +243,14 @@ function args.tuple(what, name, value, count)
   return value
 end
 
+--- The named arguments of an op that makes a tensor: args.making(device, dtype), both may be nil.
+function args.making(device, dtype)
+  return { device = device or "cpu", dtype = dtype or core.torch.get_default_dtype() }
+end
+
+--- The named argument of an op that draws random numbers; nil stands for the default generator.
+function args.drawing(generator)
+  return { generator = generator or core.torch.default_generator }
+end
+
 return setmetatable(args, { __call = function(_, signature) return parse(signature) end })

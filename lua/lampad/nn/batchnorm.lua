@@ -21,7 +21,7 @@ function Base:_setup(o)
     num_features = o.num_features, eps = o.eps, momentum = o.momentum, affine = o.affine,
     track_running_stats = o.track_running_stats,
   }
-  local sizes, options = { o.num_features }, { device = o.device, dtype = o.dtype }
+  local sizes, options = { o.num_features }, args.making(o.device, o.dtype)
   self:register_parameter("weight", o.affine and Parameter(torch.empty(sizes, options)) or nil)
   self:register_parameter("bias", o.affine and o.bias and Parameter(torch.empty(sizes, options)) or nil)
   local track = o.track_running_stats

@@ -17,7 +17,7 @@ function Bilinear:init(...)
   local in1, in2, out, bias, device, dtype = spec(...)
   if in1 <= 0 then args.fail("Bilinear", "in1_features must be > 0, but got %d", in1) end
   self:_set { in1_features = in1, in2_features = in2, out_features = out }
-  local options = { device = device, dtype = dtype }
+  local options = args.making(device, dtype)
   self.weight = Parameter(torch.empty({ out, in1, in2 }, options))
   self:register_parameter("bias", bias and Parameter(torch.empty({ out }, options)) or nil)
   self:reset_parameters()

@@ -61,7 +61,7 @@ function Base:_setup(o, transposed)
   local sizes = transposed and { o.in_channels, o.out_channels // o.groups }
     or { o.out_channels, o.in_channels // o.groups }
   for i = 1, n do sizes[i + 2] = o.kernel_size[i] end
-  local options, bias = { device = o.device, dtype = o.dtype }, o.bias
+  local options, bias = args.making(o.device, o.dtype), o.bias
   o.device, o.dtype, o.bias = nil, nil, nil
   o.transposed = transposed
   self:_set(o)

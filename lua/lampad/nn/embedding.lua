@@ -37,7 +37,7 @@ function Embedding:init(...)
     end
     self.weight = Parameter(weight, not freeze)
   else
-    self.weight = Parameter(torch.empty({ count, dim }, { device = device, dtype = dtype }), not freeze)
+    self.weight = Parameter(torch.empty({ count, dim }, args.making(device, dtype)), not freeze)
     self:reset_parameters()
   end
 end

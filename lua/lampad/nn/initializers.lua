@@ -66,7 +66,7 @@ local uniform_spec = args "uniform_(Tensor tensor, float a=0.0, float b=1.0, any
 --- Values of U(a, b).
 function init.uniform_(...)
   local tensor, a, b, generator = uniform_spec(...)
-  return quietly(tensor, function(t) t:uniform_(a, b, { generator = generator }) end)
+  return quietly(tensor, function(t) t:uniform_(a, b, args.drawing(generator)) end)
 end
 
 local normal_spec = args "normal_(Tensor tensor, float mean=0.0, float std=1.0, any generator=nil)"
@@ -74,7 +74,7 @@ local normal_spec = args "normal_(Tensor tensor, float mean=0.0, float std=1.0, 
 --- Values of N(mean, std^2).
 function init.normal_(...)
   local tensor, mean, std, generator = normal_spec(...)
-  return quietly(tensor, function(t) t:normal_(mean, std, { generator = generator }) end)
+  return quietly(tensor, function(t) t:normal_(mean, std, args.drawing(generator)) end)
 end
 
 local constant_spec = args "constant_(Tensor tensor, float val)"
@@ -139,7 +139,7 @@ function init.xavier_uniform_(...)
   local fan_in, fan_out = fans("xavier_uniform_", tensor)
   local std = gain * math.sqrt(2.0 / (fan_in + fan_out))
   local a = math.sqrt(3.0) * std
-  return init.uniform_(tensor, -a, a, { generator = generator })
+  return init.uniform_(tensor, -a, a, args.drawing(generator))
 end
 
 local xavier_normal = args "xavier_normal_(Tensor tensor, float gain=1.0, any generator=nil)"
@@ -148,7 +148,7 @@ local xavier_normal = args "xavier_normal_(Tensor tensor, float gain=1.0, any ge
 function init.xavier_normal_(...)
   local tensor, gain, generator = xavier_normal(...)
   local fan_in, fan_out = fans("xavier_normal_", tensor)
-  return init.normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)), { generator = generator })
+  return init.normal_(tensor, 0.0, gain * math.sqrt(2.0 / (fan_in + fan_out)), args.drawing(generator))
 end
 
 local kaiming = "(Tensor tensor, float a=0, str mode='fan_in', str nonlinearity='leaky_relu', any generator=nil)"
@@ -160,7 +160,7 @@ function init.kaiming_uniform_(...)
   if tensor:numel() == 0 then return tensor end
   local std = init.calculate_gain(nonlinearity, a) / math.sqrt(fan_of("kaiming_uniform_", tensor, mode))
   local bound = math.sqrt(3.0) * std
-  return init.uniform_(tensor, -bound, bound, { generator = generator })
+  return init.uniform_(tensor, -bound, bound, args.drawing(generator))
 end
 
 --- He et al. (2015), normal: std = gain / sqrt(fan).
@@ -168,7 +168,7 @@ function init.kaiming_normal_(...)
   local tensor, a, mode, nonlinearity, generator = kaiming_normal(...)
   if tensor:numel() == 0 then return tensor end
   local std = init.calculate_gain(nonlinearity, a) / math.sqrt(fan_of("kaiming_normal_", tensor, mode))
-  return init.normal_(tensor, 0.0, std, { generator = generator })
+  return init.normal_(tensor, 0.0, std, args.drawing(generator))
 end
 
 local orthogonal_spec = args "orthogonal_(Tensor tensor, float gain=1, any generator=nil)"
@@ -185,7 +185,7 @@ function init.orthogonal_(...)
     local rows = t:size(0)
     local columns = t:numel() // rows
     local flat = torch.empty({ rows, columns }, { dtype = t.dtype })
-    flat:normal_(0, 1, { generator = generator })
+    flat:normal_(0, 1, args.drawing(generator))
     if rows < columns then flat = flat:t() end
     local q, r = torch.linalg.qr(flat)
     q = q * torch.diag(r, 0):sign() -- the sign of the diagonal makes Q uniform (Mezzadri 2007)
@@ -206,7 +206,7 @@ function init.sparse_(...)
   return quietly(tensor, function(t)
     local rows, columns = t:size(0), t:size(1)
     local zeros = math.ceil(sparsity * rows)
-    t:normal_(0, std, { generator = generator })
+    t:normal_(0, std, args.drawing(generator))
     for column = 0, columns - 1 do
       local chosen = torch.randperm(rows)
       if zeros > 0 then t[{ chosen:narrow(0, 0, zeros), column }] = 0 end
@@ -240,7 +240,7 @@ local trunc_spec = args [[trunc_normal_(Tensor tensor, float mean=0.0, float std
 --- N(mean, std^2) restricted to [a, b], by drawing again what falls outside.
 function init.trunc_normal_(...)
   local tensor, mean, std, a, b, generator = trunc_spec(...)
-  local drawing = { generator = generator }
+  local drawing = args.drawing(generator)
   local function below(x) return (1.0 + erf(x / math.sqrt(2.0))) / 2.0 end
   local p = below((b - mean) / std) - below((a - mean) / std)
   return quietly(tensor, function(t)

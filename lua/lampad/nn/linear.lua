@@ -15,7 +15,7 @@ local spec = args "Linear(int in_features, int out_features, bool bias=true, dev
 function Linear:init(...)
   local in_features, out_features, bias, device, dtype = spec(...)
   self:_set { in_features = in_features, out_features = out_features }
-  local options = { device = device, dtype = dtype }
+  local options = args.making(device, dtype)
   self.weight = Parameter(torch.empty({ out_features, in_features }, options))
   self:register_parameter("bias", bias and Parameter(torch.empty({ out_features }, options)) or nil)
   self:reset_parameters()

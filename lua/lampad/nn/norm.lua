@@ -17,7 +17,7 @@ local function reset(self)
 end
 
 local function declare(self, sizes, with_weight, with_bias, device, dtype)
-  local options = { device = device, dtype = dtype }
+  local options = args.making(device, dtype)
   self:register_parameter("weight", with_weight and Parameter(torch.empty(sizes, options)) or nil)
   if with_bias ~= nil then
     self:register_parameter("bias", with_bias and Parameter(torch.empty(sizes, options)) or nil)

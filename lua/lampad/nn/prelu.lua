@@ -13,7 +13,7 @@ local spec = args "PReLU(int num_parameters=1, float init=0.25, device device=ni
 function PReLU:init(...)
   local count, value, device, dtype = spec(...)
   self:_set { num_parameters = count, init_value = value }
-  self.weight = Parameter(core.torch.full({ count }, value, { device = device, dtype = dtype or core.torch.float32 }))
+  self.weight = Parameter(core.torch.full({ count }, value, args.making(device, dtype)))
 end
 
 function PReLU:forward(input) return F.prelu(input, self.weight) end

@@ -127,7 +127,7 @@ end
 --- An iterator over the batches, each as the values collate_fn returns. A new call starts a new epoch.
 function DataLoader:iter()
   -- Note [Order of random draws]; without a worker the base seed itself is not needed.
-  torch.empty({}, { dtype = torch.int64 }):random_({ generator = self.generator })
+  torch.empty({}, { dtype = torch.int64 }):random_(args.drawing(self.generator))
   if self._iterable then return over_iterable(self) end
   if not self.batch_sampler then
     local next_index = iterate.iterator(self.sampler)

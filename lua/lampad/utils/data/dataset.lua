@@ -167,7 +167,7 @@ local function random_split(...)
     args.fail("random_split", "Sum of input lengths (%s) does not equal the length of the input dataset (%d)",
       text.repr(sum), total)
   end
-  local order = torch.randperm(total, { generator = generator }):tolist()
+  local order = torch.randperm(total, args.drawing(generator)):tolist()
   local result, at = {}, 0
   for i, length in ipairs(lengths) do
     length = math.tointeger(length)

@@ -87,9 +87,9 @@ function RandomSampler:chunks()
     step = step + 1
     if self.replacement then
       local count = step <= full and 32 or wanted % 32
-      return torch.randint(0, n, { count }, { dtype = torch.int64, generator = generator })
+      return torch.randint(0, n, { count }, { dtype = torch.int64, generator = generator or torch.default_generator })
     end
-    local order = torch.randperm(n, { generator = generator })
+    local order = torch.randperm(n, args.drawing(generator))
     -- PyTorch draws one more permutation for what remains, also when nothing does.
     return step <= full and order or order:narrow(0, 0, n > 0 and wanted % n or 0)
   end
@@ -114,7 +114,7 @@ function SubsetRandomSampler:len() return #self.indices end
 function SubsetRandomSampler:iter()
   local order, i
   return function()
-    order = order or torch.randperm(#self.indices, { generator = self.generator }):tolist()
+    order = order or torch.randperm(#self.indices, args.drawing(self.generator)):tolist()
     i = (i or 0) + 1
     if order[i] then return self.indices[order[i] + 1] end
   end
