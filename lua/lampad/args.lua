@@ -136,10 +136,9 @@ end
 --- True for a table of named arguments: plain, with string keys (or empty).
 local function is_named(v)
   if type(v) ~= "table" or getmetatable(v) ~= nil then return false end
+  if #v > 0 then return false end
   local key = next(v)
-  if key == nil then return true end
-  if v[1] ~= nil then return false end
-  return type(key) == "string" and key ~= "n"
+  return key == nil or type(key) == "string"
 end
 args.is_named = is_named
 

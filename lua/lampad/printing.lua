@@ -4,6 +4,8 @@
 -- rules were read off PyTorch's output: one number format for the whole tensor, chosen from the
 -- finite non-zero elements that are shown; a dim is cut when the tensor has more than `threshold`
 -- elements and the dim more than 2 * `edgeitems`; suffixes move to a new line past `linewidth`.
+local core = require "lampad.core"
+
 local M = {}
 
 local defaults = { precision = 4, threshold = 1000, edgeitems = 3, linewidth = 80 }
@@ -188,7 +190,9 @@ end
 -- @return "tensor([[1., 2.],\n        [3., 4.]])"
 function M.tostring(x)
   local shape, indent = x.shape, #"tensor("
-  local parts = { "tensor(" .. contents(x, shape, indent) }
+  local parameters = core.parameters -- nn.Parameter's marks, once nn is loaded
+  local title = parameters and parameters[x] and "Parameter containing:\ntensor(" or "tensor("
+  local parts = { title .. contents(x, shape, indent) }
   local last_line = parts[1]:match("[^\n]*$")
   local line_length = #last_line + 2
   for _, suffix in ipairs(suffixes_of(x, shape)) do

@@ -39,7 +39,9 @@ end)
 describe("OrderedDict", function()
   it("keeps the order of its keys", function()
     local d = OrderedDict()
-    d.b, d.a, d["c.d"] = 1, 2, 3
+    d.b = 1
+    d.a = 2
+    d["c.d"] = 3
     d.b = 10
     local seen = {}
     for k, v in d:items() do seen[#seen + 1] = k .. "=" .. v end

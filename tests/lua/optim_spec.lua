@@ -31,7 +31,8 @@ end
 local function close(expected, got, tolerance)
   assert.equal(#expected, #got)
   for i = 1, #expected do
-    if not (math.abs(expected[i] - got[i]) <= tolerance) then
+    local difference = math.abs(expected[i] - got[i])
+    if difference ~= difference or difference > tolerance then
       error(("element %d is %.9g, expected %.9g"):format(i - 1, got[i], expected[i]), 2)
     end
   end

@@ -95,7 +95,7 @@ describe("MNIST files", function()
     local bytes = io.open(full .. ".gz", "rb"):read("a")
     write("t10k-labels-idx1-ubyte.gz", bytes:sub(1, -6))
     assert.error_matches(open, "t10k%-labels%-idx1%-ubyte.gz is truncated")
-    write("t10k-labels-idx1-ubyte.gz", bytes:sub(1, 20) .. "garbage!" .. bytes:sub(29))
+    write("t10k-labels-idx1-ubyte.gz", bytes:sub(1, -9) .. "garbage!")
     assert.error_matches(open, "is corrupted")
   end)
 

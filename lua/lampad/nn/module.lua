@@ -11,9 +11,9 @@
 --   _buffers  name -> persistent, for declared buffers; _hooks  tables of hooks by kind, or false
 --   training  the mode flag, a public field
 --
--- Note [Module path in errors]: the modules being called form a stack. Each call puts itself at its
--- depth; a frame left by an error is simply overwritten later. The outermost call runs under xpcall and
--- adds the path of the innermost module ("features.3 (Conv2d)") to an error's message.
+-- Note [Module path in errors]: the outermost call of a module runs under xpcall. At an error its handler
+-- looks through the stack for functions whose first argument is a module, and adds the path of the innermost
+-- one ("features.3 (Conv2d)") to the message. Calls inside cost nothing for it.
 local core = require "lampad.core"
 local class = require "lampad.class"
 local args = require "lampad.args"
@@ -365,8 +365,12 @@ local function convert_tensors(self, convert)
           local changed = convert(p)
           if not rawequal(changed, p) then
             local grad = p.grad
+            -- A leaf changes its dtype between two states without gradient.
+            local requires_grad = p.requires_grad
             p.grad = nil
+            p:requires_grad_(false)
             p.data = changed
+            p:requires_grad_(requires_grad)
             if grad ~= nil then p.grad = convert(grad) end
           end
         end
@@ -472,7 +476,7 @@ function Module:state_dict(...)
 end
 
 --- Copies this module's own tensors from the map. `report` has the lists missing, unexpected and errors.
-function Module:_load_from_state_dict(state, prefix, metadata, strict, report)
+function Module:_load_from_state_dict(state, prefix, metadata, report)
   local local_state, assign = {}, metadata.assign
   local function load(names, values)
     for i = 1, #names do
@@ -481,7 +485,7 @@ function Module:_load_from_state_dict(state, prefix, metadata, strict, report)
       local key = prefix .. name
       local input = OrderedDict.get(state, key)
       if input == nil then
-        if strict then report.missing[#report.missing + 1] = key end
+        report.missing[#report.missing + 1] = key
       elseif not torch.is_tensor(input) then
         report.errors[#report.errors + 1] = ('While copying the parameter named "%s", expected a tensor '
           .. "from the checkpoint but received %s"):format(key, text.describe(input))
@@ -508,14 +512,12 @@ function Module:_load_from_state_dict(state, prefix, metadata, strict, report)
   end
   load(own_parameters(self))
   load(own_buffers(self, true))
-  if strict then
-    for key in OrderedDict.keys(state) do
-      if type(key) == "string" and key:sub(1, #prefix) == prefix then
-        local first, rest = key:sub(#prefix + 1):match("^([^.]*)(.*)$")
-        local known = local_state[first]
-        if rest ~= "" then known = is_module(rawget(self, first)) end
-        if not known then report.unexpected[#report.unexpected + 1] = key end
-      end
+  for key in OrderedDict.keys(state) do
+    if type(key) == "string" and key:sub(1, #prefix) == prefix then
+      local first, rest = key:sub(#prefix + 1):match("^([^.]*)(.*)$")
+      local known = local_state[first]
+      if rest ~= "" then known = is_module(rawget(self, first)) end
+      if not known then report.unexpected[#report.unexpected + 1] = key end
     end
   end
 end
@@ -526,7 +528,7 @@ local function load_tree(self, state, prefix, strict, assign, report)
   for key, value in pairs(saved and saved[prefix:sub(1, -2)] or {}) do metadata[key] = value end
   run_hooks(self, "load_state_dict_pre", state, prefix, metadata, strict, report.missing,
     report.unexpected, report.errors)
-  self:_load_from_state_dict(state, prefix, metadata, strict, report)
+  self:_load_from_state_dict(state, prefix, metadata, report)
   local names, children = own_children(self)
   for i = 1, #children do
     load_tree(children[i], state, prefix .. names[i] .. ".", strict, assign, report)
@@ -612,40 +614,35 @@ function Module:forward()
   args.fail(nil, "Module [%s] is missing the required \"forward\" function", self.__name)
 end
 
-local stack, depth = {}, 0 -- Note [Module path in errors]
-
--- "features.3" from the innermost called module up to the outermost, or nil.
-local function path_of_failure(last)
-  local parts = {}
-  for d = 2, last do
-    local parent, child = stack[d - 1], stack[d]
-    local found
-    for name, module in parent:named_modules() do
-      if module == child then found = name end
-      if found then break end
-    end
-    if not found then return nil end
-    if found ~= "" then parts[#parts + 1] = found end
-  end
-  return table.concat(parts, ".")
-end
-
-local function add_path(err)
-  local inner = stack[depth]
-  if type(err) ~= "string" or err == "interrupted" or not inner then return err end
-  local outer = stack[1].__name
-  local path = path_of_failure(depth)
-  if depth == 1 or path == "" then return err .. "\n  in " .. inner.__name end
-  return ("%s\n  in %s (%s) of %s"):format(err, path or "?", inner.__name, outer)
-end
-
-local function leave(d, ...)
-  depth = d - 1
-  stack[d] = nil
-  return ...
-end
-
 local call_hooked -- below
+local outermost = nil -- the module whose call is the outermost one: Note [Module path in errors]
+
+-- The module whose method is the innermost running one, or nil.
+local function innermost_module()
+  for level = 3, math.huge do
+    local info = debug.getinfo(level, "f")
+    if not info or info.func == xpcall then return nil end
+    local _, value = debug.getlocal(level, 1)
+    if is_module(value) then return value end
+  end
+end
+
+-- Where `module` is below `outer`: "features.3", "" for itself, nil when it is not.
+local function path_below(outer, module)
+  for name, candidate in outer:named_modules() do
+    if candidate == module then return name end
+  end
+end
+
+-- The message handler of the outermost call.
+local function add_path(err)
+  if type(err) ~= "string" or err == "interrupted" then return err end
+  local outer = outermost
+  local inner = innermost_module() or outer
+  if inner == outer then return err .. "\n  in " .. inner.__name end
+  local ok, path = pcall(path_below, outer, inner)
+  return ("%s\n  in %s (%s) of %s"):format(err, ok and path or "?", inner.__name, outer.__name)
+end
 
 local function call_inner(self, ...)
   if self._hooks then return call_hooked(self, ...) end
@@ -653,19 +650,18 @@ local function call_inner(self, ...)
 end
 
 local function leave_outermost(ok, ...)
-  depth = 0
-  for d = #stack, 1, -1 do stack[d] = nil end
+  outermost = nil
   if ok then return ... end
   error((...), 0)
 end
 
 function meta.__call(self, ...)
-  local d = depth + 1
-  depth = d
-  stack[d] = self
-  if d == 1 then return leave_outermost(xpcall(call_inner, add_path, self, ...)) end
-  if self._hooks then return leave(d, call_hooked(self, ...)) end
-  return leave(d, self:forward(...))
+  if outermost then
+    if self._hooks then return call_hooked(self, ...) end
+    return self:forward(...)
+  end
+  outermost = self
+  return leave_outermost(xpcall(call_inner, add_path, self, ...))
 end
 
 -- --- hooks --------------------------------------------------------------------------------------------
