@@ -192,7 +192,10 @@ class Parser:
             c = self.peek()
             self.pos += 1
             if c == "<":
-                below = int(self.word(""))
+                start = self.pos
+                while self.peek().isdigit():
+                    self.pos += 1
+                below = int(self.text[start:self.pos])
             else:
                 flags += c
         return TensorSpec((shape, flags, below))
@@ -303,10 +306,14 @@ def candidates(row):
 
 def evaluate(row, sample):
     error = None
-    for fn in candidates(row):
+    # Where a tensor is due, a number stands for a 0-d tensor, which promotes alike.
+    due = [a["type"].startswith("Tensor") and "[" not in a["type"] for a in row["args"]]
+    wrapped = [torch.tensor(v) if d and isinstance(v, (int, float)) else v for v, d in zip(sample.args, due)]
+    calls = [sample.args] + ([wrapped] if any(a is not b for a, b in zip(wrapped, sample.args)) else [])
+    for fn, args in [(fn, args) for args in calls for fn in candidates(row)]:
         try:
             torch.manual_seed(0)
-            return fn(*sample.args, **sample.named)
+            return fn(*args, **sample.named)
         except Exception as e:  # PyTorch's refusals come in every class
             error = error or e
     raise error or RuntimeError("PyTorch has no such function")
@@ -326,9 +333,9 @@ def pack_value(v):
     if v is None:
         return b"N"
     if isinstance(v, torch.Tensor):
-        t = v.detach().resolve_conj().resolve_neg().contiguous()
+        t = v.detach().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
         head = b"T" + struct.pack("<BB%dI" % t.dim(), dtype_number(t.dtype), t.dim(), *t.shape)
-        raw = t.reshape(-1).view(torch.uint8).numpy().tobytes() if t.numel() else b""
+        raw = torch.ravel(t).view(torch.uint8).numpy().tobytes() if t.numel() else b""
         return head + raw
     if isinstance(v, (tuple, list)):
         return b"L" + struct.pack("<H", len(v)) + b"".join(pack_value(x) for x in v)
@@ -395,8 +402,10 @@ def main():
         chunks = files.setdefault(row["source"].split(":")[0].replace(".lua", "").replace("/", "_"), [])
         for i, case in enumerate(row["cases"]):
             some = False
+            ints = not row["name"].startswith("conv")
             has_default = any("(" in part for part in [case])
-            for dtype in MAIN + [d for d in DTYPES if d not in MAIN and i == 0 and has_default]:
+            for dtype in MAIN + [d for d in DTYPES if d not in MAIN and i == 0 and has_default
+                                     and (ints or "float" in d or "complex" in d)]:
                 try:
                     chunks.append(record(row, case, dtype))
                     count += 1

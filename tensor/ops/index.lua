@@ -11,7 +11,7 @@ op{ "index_select(Tensor self, int dim, Tensor index) -> Tensor", variants = "fu
 op{ "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
     variants = "function method inplace out",
     grad = { self = "grad", source = "index_select(grad, dim, index) * alpha" },
-    cases = { "(3,4), 0, (5,)<3, (5,4)", "(3,4), 1, (2,)<4, (3,2), alpha=2", "(2,3,4)t, 1, (3,)<3, (4,3,2)",
+    cases = { "(3,4), 0, (5,)<3, (5,4)", "(3,4), 1, (2,)<4, (3,2), alpha=2", "(2,3,4)t, 1, (3,)<3, (2,3,4)",
               "(3,4)i, 0, (2,)<3, (2,4)i" },
     doc = "Adds the slices of source, times alpha, to the slices of self that index names.",
     example = "torch.zeros(3, 2):index_add(0, torch.tensor{0, 0, 2}, torch.ones(3, 2))" }
@@ -44,7 +44,7 @@ op{ "index_reduce(Tensor self, int dim, Tensor index, Tensor source, str reduce,
 op{ "gather(Tensor self, int dim, Tensor index, *, bool sparse_grad=false) -> Tensor",
     variants = "function method out",
     grad = { self = "scatter_add(new_zeros(grad, self.shape), dim, index, grad)" },
-    cases = { "(3,4), 0, (2,4)<3", "(3,4), 1, (3,2)<4", "(2,3,4)t, 2, (3,2,5)<2", "(), 0, ()<1", "(3,4)i, 1, (1,1)<4" },
+    cases = { "(3,4), 0, (2,4)<3", "(3,4), 1, (3,2)<4", "(2,3,4)t, 2, (2,3,5)<4", "(), 0, ()<1", "(3,4)i, 1, (1,1)<4" },
     doc = "out[i][j] = self[index[i][j]][j] for dim 0, and so on for the other dims.",
     example = "torch.gather(torch.tensor{{1, 2}, {3, 4}}, 1, torch.tensor{{0}, {1}})" }
 op{ "take_along_dim(Tensor self, Tensor indices, int? dim=nil) -> Tensor", kind = "composite",
@@ -126,13 +126,13 @@ op{ "index_put(Tensor self, Tensor?[] indices, Tensor values, bool accumulate=fa
 -- --- masks ------------------------------------------------------------------------------------------
 
 op{ "masked_select(Tensor self, Tensor mask) -> Tensor", variants = "function method out", kind = "composite",
-    cases = { "(3,4), (3,4)b", "(3,4)t, (3,)b", "(4,), (3,4)b" },
+    cases = { "(3,4), (3,4)b", "(3,4)t, (4,)b", "(4,), (3,4)b" },
     doc = "The elements where the mask is true, as a 1-d tensor.",
     example = "torch.masked_select(torch.tensor{1, 2, 3}, torch.tensor{true, false, true})" }
 op{ "masked_scatter(Tensor self, Tensor mask, Tensor source) -> Tensor", variants = "function method inplace",
     grad = { self = "sum_to_size(masked_fill(grad, mask, 0), self.shape)",
              source = "masked_scatter_backward(grad, mask, source.shape)" },
-    cases = { "(3,4), (3,4)b, (12,)", "(3,4)t, (3,)b, (4,3)" },
+    cases = { "(3,4), (3,4)b, (12,)", "(3,4)t, (4,)b, (4,3)" },
     doc = "Writes source's elements, in order, where the mask is true.",
     example = "torch.zeros(3):masked_scatter(torch.tensor{true, false, true}, torch.tensor{1., 2.})" }
 op{ "masked_scatter_backward(Tensor grad, Tensor mask, int[] sizes) -> Tensor", variants = "internal",

@@ -35,12 +35,10 @@ local function has(row, variant)
   return false
 end
 
+local core = require "lampad.core"
+
 local function module_of(name)
-  local t = torch
-  if name ~= "torch" then
-    for part in name:gmatch("[^.]+") do t = t and t[part] end
-  end
-  return t
+  return name == "torch" and torch or core.modules[name]
 end
 
 -- Functions of the row, as {text, function}: one for each module it lives in.
@@ -63,9 +61,9 @@ local function how_of(row)
   return { shape_only = only_shape[row.name], signless = free_signs[row.cname] }
 end
 
--- Calls fn with a sample's arguments from position `first` on; extra: one more named argument.
-local function call(fn, sample, first, extra)
-  local args = table.pack(table.unpack(sample.args, first, sample.args.n))
+-- Calls fn with a sample's arguments; extra: one more named argument.
+local function call(fn, sample, extra)
+  local args = table.pack(table.unpack(sample.args, 1, sample.args.n))
   local named = sample.named
   if extra then
     named = {}
@@ -99,7 +97,7 @@ local function check_inplace(row, case, record, where, strided)
   check(row, where, function()
     local sample = samples.sample(row, case, record.dtype, strided)
     local self = self_of(sample)
-    local results = call(self[row.name .. "_"], sample, 1)
+    local results = call(self[row.name .. "_"], sample)
     if results[1] ~= self then return "did not return self" end
     return golden.compare(record.result, results, how_of(row))
   end)
@@ -120,16 +118,16 @@ local function check_forward(row, case, record)
   for _, f in ipairs(functions) do
     check(row, label .. " function", function()
       if not f[2] then return "there is no " .. f[1] end
-      return golden.compare(record.result, call(f[2], samples.sample(row, case, dtype), 1), how)
+      return golden.compare(record.result, call(f[2], samples.sample(row, case, dtype)), how)
     end)
     check(row, label .. " strided", function()
       if not f[2] then return "there is no " .. f[1] end
-      return golden.compare(record.result, call(f[2], samples.sample(row, case, dtype, true), 1), how)
+      return golden.compare(record.result, call(f[2], samples.sample(row, case, dtype, true)), how)
     end)
     if has(row, "out") then
       check(row, label .. " out", function()
         local out = out_like(record.result)
-        local results = call(f[2], samples.sample(row, case, dtype), 1, { out = out })
+        local results = call(f[2], samples.sample(row, case, dtype), { out = out })
         if record.result.kind == "tensor" and results[1] ~= out then return "did not return out" end
         return golden.compare(record.result, torch.is_tensor(out) and { out } or out, how)
       end)
@@ -140,7 +138,7 @@ local function check_forward(row, case, record)
       local sample = samples.sample(row, case, dtype, #functions == 0)
       local self = self_of(sample)
       if not self then return nil end
-      return golden.compare(record.result, call(self[row.name], sample, 1), how)
+      return golden.compare(record.result, call(self[row.name], sample), how)
     end)
   end
   if has(row, "inplace") then
@@ -169,13 +167,13 @@ end
 local function forward_of(row)
   if has(row, "function") then
     local f = functions_of(row)[1][2]
-    return function(sample) return call(f, sample, 1) end
+    return function(sample) return call(f, sample) end
   elseif has(row, "method") then
-    return function(sample) return call(sample.args[1][row.name], sample, 1) end
+    return function(sample) return call(sample.args[1][row.name], sample) end
   end
   return function(sample)
     sample.args[1] = sample.args[1]:clone()
-    return call(sample.args[1][row.name .. "_"], sample, 1)
+    return call(sample.args[1][row.name .. "_"], sample)
   end
 end
 
