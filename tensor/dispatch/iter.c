@@ -12,7 +12,8 @@
 
 void lp_iter_init(LpIter *it) {
   it->n_operands = it->n_outputs = 0;
-  it->output_dtype = it->common_dtype = it->loop_dtype = LP_DTYPE_NONE;
+  it->output_dtype = it->common_dtype = it->loop_dtype = it->round_dtype = LP_DTYPE_NONE;
+  it->exact_scalars = false;
   it->cast_inputs = it->allow_overlap = it->no_resize = false;
   it->keep_dtype = it->cast_mask = 0;
   it->ndim = 0;
@@ -137,10 +138,18 @@ static bool plan_cast(LpIter *it, int k) {
     CHECK(lp_can_cast(it->output_dtype, dtype), LP_ERR_TYPE,
           "result type %s can't be cast to the desired output type %s",
           lp_dtype_title(it->output_dtype), lp_dtype_title(dtype));
-  if (dtype == wanted) return true;
+  bool rounds = !is_output && it->round_dtype != LP_DTYPE_NONE && dtype != it->round_dtype &&
+                !(it->exact_scalars && t->ndim == 0);
+  if (dtype == wanted && !rounds) return true;
+  it->rounds[k] = rounds ? lp_cast_loop(it->round_dtype, dtype) : NULL;
+  if (rounds) dtype = it->round_dtype;
   it->casts[k] = is_output ? lp_cast_loop(dtype, wanted) : lp_cast_loop(wanted, dtype);
   if (!is_output && t->numel == 1) {
-    char *ptrs[2] = {it->scalars[k], it->data[k]};
+    _Alignas(16) char rounded[16];
+    char *ptrs[2] = {rounded, it->data[k]};
+    if (rounds) it->rounds[k](ptrs, (int64_t[2]){0, 0}, 1, NULL);
+    if (rounds) ptrs[1] = rounded;
+    ptrs[0] = it->scalars[k];
     it->casts[k](ptrs, (int64_t[2]){0, 0}, 1, NULL);
     it->data[k] = it->scalars[k];
     for (int d = 0; d < it->ndim; d++) it->strides[k][d] = 0;
@@ -359,6 +368,7 @@ typedef struct Run {
 static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides, int64_t n,
                          LpLoop loop, const void *params) {
   _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][CAST_ELEMS * 16];
+  _Alignas(64) char rounded[CAST_ELEMS * 2]; /* round_dtype is float16 or bfloat16 */
   char *at[LP_ITER_MAX_OPERANDS];
   int64_t steps[LP_ITER_MAX_OPERANDS];
   for (int64_t done = 0; done < n; done += CAST_ELEMS) {
@@ -369,8 +379,14 @@ static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *str
       if (!(it->cast_mask >> k & 1)) continue;
       if (k >= it->n_outputs) {
         char *pair[2] = {buffers[k], at[k]};
+        int64_t pair_strides[2] = {it->loop_sizes[k], strides[k]};
         int64_t count = strides[k] == 0 ? 1 : m;
-        it->casts[k](pair, (int64_t[2]){it->loop_sizes[k], strides[k]}, count, NULL);
+        if (it->rounds[k]) {
+          it->rounds[k]((char *[2]){rounded, at[k]}, (int64_t[2]){2, strides[k]}, count, NULL);
+          pair[1] = rounded;
+          pair_strides[1] = 2;
+        }
+        it->casts[k](pair, pair_strides, count, NULL);
       }
       at[k] = buffers[k];
       steps[k] = strides[k] == 0 && k >= it->n_outputs ? 0 : it->loop_sizes[k];

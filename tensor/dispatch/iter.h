@@ -23,6 +23,8 @@ typedef struct LpIter {
   LpDtype output_dtype;                     /* for outputs to be allocated */
   LpDtype common_dtype;                     /* inputs are cast to it when cast_inputs is set */
   LpDtype loop_dtype; /* with cast_inputs: what the loop writes; NONE: output_dtype */
+  LpDtype round_dtype; /* with cast_inputs: inputs of other dtypes are rounded to it first; NONE */
+  bool exact_scalars;  /* ... but not one-element inputs */
   bool cast_inputs;
   unsigned keep_dtype; /* bit k: operand k is not cast (a condition, an index) */
   bool allow_overlap; /* skip the partial-overlap check */
@@ -34,6 +36,7 @@ typedef struct LpIter {
   int64_t strides[LP_ITER_MAX_OPERANDS][LP_MAX_DIMS]; /* bytes */
   unsigned cast_mask; /* operands that pass through buffers, in run */
   LpLoop casts[LP_ITER_MAX_OPERANDS];
+  LpLoop rounds[LP_ITER_MAX_OPERANDS]; /* to round_dtype, before casts; NULL */
   int8_t loop_sizes[LP_ITER_MAX_OPERANDS]; /* of those: bytes of the elements the loop sees */
   _Alignas(16) char scalars[LP_ITER_MAX_OPERANDS][16]; /* one-element inputs, cast once by build */
 } LpIter;

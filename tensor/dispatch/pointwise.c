@@ -105,7 +105,7 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   const OpInfo *info = &infos[op];
   ASSERT(n_inputs == info->arity);
   if (info->promote == INT_TO_FLOAT && lp_dtype_is_integral(common, true)) common = lp_default_dtype();
-  if (!(info->dtypes & category(common))) return fail_dtype(info->dtypes, common);
+  if (LP_UNLIKELY(!(info->dtypes & category(common)))) return fail_dtype(info->dtypes, common);
   const LpPointwiseTable *table = lp_pointwise_table();
   LpDtype compute = common; /* what the block works in */
   LpBlock block = table->rows[common]->blocks[op];
@@ -128,7 +128,10 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
                     : is_real_of_complex(op)     ? lp_dtype_to_real(common)
                                                  : common;
   it.loop_dtype = info->promote == BOOL_RESULT ? LP_BOOL : compute;
-  it.no_resize = false;
+  if (compute != common) {
+    it.round_dtype = common;
+    it.exact_scalars = op == LP_POINTWISE_BINARY(LP_BINARY_mul) || op == LP_POINTWISE_BINARY(LP_BINARY_div);
+  }
   for (int k = 0; k < n_inputs; k++) it.no_resize = it.no_resize || out == inputs[k];
   int8_t size = (int8_t)lp_dtype_size(compute);
   LpDrive d = {block, params, n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
@@ -145,6 +148,13 @@ LpTensor *lp_unary(int op, LpTensor *out, LpTensor *self, const LpScalar *params
   if (LP_UNLIKELY(self->dtype == LP_BOOL && op == LP_UNARY_neg))
     CHECK(false, LP_ERR_TYPE,
           "negation of a bool tensor is not supported; to invert a mask use logical_not() or ~");
+  if (LP_UNLIKELY(self->dtype == LP_BOOL && op == LP_UNARY_square))
+    return lp_pointwise_as(op, out, &self, 1, params, LP_INT64);
+  if (LP_UNLIKELY(self->dtype == LP_UINT8 && op == LP_UNARY_hardtanh)) { /* limits below 0 are 0 */
+    int64_t low = lp_scalar_to_int(params[0]), high = lp_scalar_to_int(params[1]);
+    LpScalar limits[2] = {lp_scalar_int(low < 0 ? 0 : low), lp_scalar_int(high < 0 ? 0 : high)};
+    return lp_pointwise(op, out, &self, 1, limits);
+  }
   return lp_pointwise(LP_POINTWISE_UNARY(op), out, &self, 1, params);
 }
 

@@ -49,7 +49,25 @@ LpTensor *lp_impl_clamp_tensor(LpTensor *out, LpTensor *self, LpTensor *min, LpT
   return lp_binary(min ? LP_BINARY_maximum : LP_BINARY_minimum, out, self, min ? min : max, NULL, 0);
 }
 
+/* An integer limit beyond what self's dtype can hold is as good as the dtype's own limit; one that
+ * nothing can reach is an error. */
+static bool fit_limit(const LpTensor *self, LpScalar *limit, bool is_min) {
+  LpDtype dtype = (LpDtype)self->dtype;
+  if (!lp_dtype_is_integral(dtype, false) || dtype == LP_INT64 || limit->kind != LP_SCALAR_INT) return true;
+  int bits = (int)lp_dtype_size(dtype) * 8;
+  int64_t low = dtype == LP_UINT8 ? 0 : -((int64_t)1 << (bits - 1));
+  int64_t high = dtype == LP_UINT8 ? 255 : -low - 1;
+  CHECK(is_min ? limit->v.i <= high : limit->v.i >= low, LP_ERR_ARGUMENT,
+        "%s: %lld is outside what %s can represent", is_min ? "min" : "max", (long long)limit->v.i,
+        lp_dtype_name(dtype));
+  if (limit->v.i < low) limit->v.i = low;
+  if (limit->v.i > high) limit->v.i = high;
+  return true;
+}
+
 LpTensor *lp_impl_clamp(LpTensor *out, LpTensor *self, LpOptScalar min, LpOptScalar max) {
+  if (min.has) TRY(fit_limit(self, &min.value, true));
+  if (max.has) TRY(fit_limit(self, &max.value, false));
   LpTensor *low = min.has ? lp_tensor_wrapped(min.value) : NULL;
   LpTensor *high = max.has ? lp_tensor_wrapped(max.value) : NULL;
   LpTensor *result = NULL;

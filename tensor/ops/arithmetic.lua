@@ -88,7 +88,9 @@ op{ "xlog1py(Tensor self, Tensor other) -> Tensor", module = "special", variants
     grad = { self = "where(logical_and(self == 0, other <= -1), 0, grad * log1p(other))", other = "grad * self / (other + 1)" },
     cases = positive, doc = "self * log1p(other), and 0 where self is 0.",
     example = "torch.special.xlog1py(torch.tensor{1.0}, torch.tensor{1.0})" }
-op{ "ldexp(Tensor self, Tensor other) -> Tensor", variants = all, composite = "self * pow(2.0, other)",
+op{ "ldexp(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float complex",
+    promote = "int->float",
+    grad = { self = "grad * conj(pow(2.0, other))", other = "grad * conj(result * 0.6931471805599453)" },
     cases = { "(3,4), (3,4)i", "(3,), 3" }, doc = "self * 2^other.", example = "torch.ldexp(torch.tensor{1.0}, torch.tensor{4})" }
 op{ "heaviside(Tensor self, Tensor values) -> Tensor", variants = all, kind = "binary", dtypes = "float int bool",
     grad = { self = "grad * 0", values = "grad * (self == 0)" }, cases = { "(3,4), (3,4)", "(3,4), (4,)" },

@@ -76,6 +76,7 @@ static inline T FN(pow)(T a, T b) {
   if (!FN(nonzero)(a)) return FN(re)(b) > 0 ? 0 : CX(cpow)(a, b);
   return CX(cpow)(a, b);
 }
+static inline T FN(ldexp)(T a, T b) { return FN(times)(a, FN(exp2)(b)); }
 static inline T FN(sin)(T z) { return CX(csin)(z); }
 static inline T FN(cos)(T z) { return CX(ccos)(z); }
 static inline T FN(tan)(T z) { return CX(ctan)(z); }

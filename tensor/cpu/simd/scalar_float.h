@@ -66,6 +66,7 @@ static inline T FN(sqrt)(T x) { return BI(sqrt)(x); }
 static inline T FN(rsqrt)(T x) { return 1 / BI(sqrt)(x); }
 static inline T FN(reciprocal)(T x) { return 1 / x; }
 static inline T FN(pow)(T x, T y) { return V(pow)(x, y); }
+static inline T FN(ldexp)(T x, T y) { return x * V(exp2)(y); }
 static inline T FN(logaddexp)(T a, T b) {
   T high = a > b ? a : b;
   T sum = high + V(log1p)(V(exp)(-BI(fabs)(a - b)));
