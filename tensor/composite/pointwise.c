@@ -53,6 +53,10 @@ LpTensor *lp_composite_conj(LpTensor *self) {
 LpTensor *lp_composite_resolve_conj(LpTensor *self) { return own(self); }
 LpTensor *lp_composite_resolve_neg(LpTensor *self) { return own(self); }
 
+LpTensor *lp_composite_unwrap(LpTensor *self) {
+  return self->flags & LP_FLAG_WRAPPED_NUMBER ? lp_widen(self) : own(self);
+}
+
 /* --- derivatives ------------------------------------------------------------------------------ */
 
 /* Complex: (grad - Re(grad conj(s)) s) / |z| with s = z / |z|, and 0 at 0. */

@@ -57,10 +57,14 @@ op{ "float_power(Tensor self, Tensor exponent) -> Tensor", variants = all, compo
     cases = { "(3,4)p, (3,4)", "(3,)i, 2" },
     doc = "self to the power exponent, computed in float64 or complex128.", example = "torch.float_power(torch.tensor{1, 2}, 3)" }
 op{ "widen(Tensor self) -> Tensor", variants = "internal", grad = { self = "grad" } }
+-- A number as a 0-d float64 or complex128 tensor: between numbers alone the default dtype would round.
+op{ "unwrap(Tensor self) -> Tensor", variants = "internal", kind = "composite" }
 op{ "atan2(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float", promote = "int->float",
     aliases = "arctan2", cases = pair,
-    grad = { self = "grad * (other / (self * self + other * other))", other = "-grad * (self / (self * self + other * other))" },
+    grad = { self = "grad * atan2_slope(unwrap(other), unwrap(self))", other = "-grad * atan2_slope(unwrap(self), unwrap(other))" },
     doc = "The angle of the point (other, self), in (-pi, pi].", example = "torch.atan2(torch.tensor{1.0}, torch.tensor{1.0})" }
+op{ "atan2_slope(Tensor self, Tensor other) -> Tensor", variants = "internal",
+    composite = "self / (self * self + other * other)" }
 op{ "hypot(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float",
     grad = { self = "grad * (self / result)", other = "grad * (other / result)" },
     cases = { "(3,4), (3,4)", "(3,4), (4,)", "(2,3)t, (2,3)" },
@@ -81,11 +85,11 @@ op{ "logaddexp2(Tensor self, Tensor other) -> Tensor", variants = "function meth
     doc = "log2(2^self + 2^other).", example = "torch.logaddexp2(torch.tensor{0.0}, torch.tensor{0.0})" }
 op{ "xlogy(Tensor self, Tensor other) -> Tensor", module = "torch special", variants = all, kind = "binary",
     dtypes = "float", promote = "int->float",
-    grad = { self = "where(logical_and(self == 0, other <= 0), 0, grad * log(other))", other = "grad * self / other" },
+    grad = { self = "where(logical_and(self == 0, other <= 0), 0, grad * log(unwrap(other)))", other = "grad * self / other" },
     cases = positive, doc = "self * log(other), and 0 where self is 0.", example = "torch.xlogy(torch.tensor{0.0}, torch.tensor{0.0})" }
 op{ "xlog1py(Tensor self, Tensor other) -> Tensor", module = "special", variants = "function out", kind = "binary",
     dtypes = "float", promote = "int->float",
-    grad = { self = "where(logical_and(self == 0, other <= -1), 0, grad * log1p(other))", other = "grad * self / (other + 1)" },
+    grad = { self = "where(logical_and(self == 0, other <= -1), 0, grad * log1p(unwrap(other)))", other = "grad * self / (other + 1)" },
     cases = positive, doc = "self * log1p(other), and 0 where self is 0.",
     example = "torch.special.xlog1py(torch.tensor{1.0}, torch.tensor{1.0})" }
 op{ "ldexp(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float complex",
@@ -213,7 +217,7 @@ op{ "masked_fill(Tensor self, Tensor mask, Tensor value) -> Tensor", variants = 
     cases = { "(3,4), (3,4)b, 2.5", "(3,4), (4,)b, 0", "(3,4)t, (1,)b, ()" },
     doc = "self with value where the mask is true.", example = "torch.masked_fill(torch.tensor{1.0, 2.0}, torch.tensor{true, false}, 0)" }
 op{ "lerp(Tensor self, Tensor end, Tensor weight) -> Tensor", variants = all,
-    grad = { self = "sum_to_size(grad * conj(1 - weight), self.shape)",
+    grad = { self = "sum_to_size(grad * conj(1 - unwrap(weight)), self.shape)",
       ["end"] = "sum_to_size(grad * conj(weight), end.shape)",
       weight = "sum_to_size(grad * conj(end - self), weight.shape)" },
     cases = { "(3,4), (3,4), 0.25", "(3,4), (3,4), (3,4)u", "(3,4), (4,), (3,1)u" },
