@@ -150,11 +150,14 @@ local function check_forward(row, case, record)
   end
 end
 
-local function differentiable_results(results)
+-- The results that carry gradients; `all`: every floating or complex one, for calls under no_grad.
+local function differentiable_results(results, all)
   local list = {}
   local function add(value)
     if torch.is_tensor(value) then
-      if value.requires_grad then list[#list + 1] = value end
+      if value.requires_grad or (all and (value:is_floating_point() or value:is_complex())) then
+        list[#list + 1] = value
+      end
     elseif type(value) == "table" then
       for i = 1, #value do add(value[i]) end
     end
@@ -212,7 +215,7 @@ local function check_numerically(row, case, record)
         local function body()
           local copy = { args = table.move(sample.args, 1, sample.args.n, 1, { n = sample.args.n }),
             named = sample.named }
-          return table.unpack(differentiable_results(forward(copy)))
+          return table.unpack(differentiable_results(forward(copy), true))
         end
         local ok = torch.autograd[name](body, sample.inputs)
         return not ok and "gradients differ" or nil
