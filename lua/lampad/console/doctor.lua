@@ -88,7 +88,7 @@ return function()
   end)
   try("gradients", function()
     local x = torch.tensor({ 3.0 }, { requires_grad = true })
-    (x * x):sum():backward()
+    x:mul(x):sum():backward()
     return x.grad:item() == 6
   end)
   try("random numbers", function()
