@@ -177,8 +177,7 @@ LP_API int luaopen_lampad(lua_State *L) {
   lua_settop(L, 0);
   luaopen_lampad_core(L);
   if (!lpvm_load_embedded(L, "lampad")) return luaL_error(L, "lampad: the embedded library is missing");
-  lua_insert(L, -2);
-  lua_pushliteral(L, "lampad");
+  lua_pushliteral(L, "lampad"); /* the chunk's arguments: module name, file name */
   lua_insert(L, -2);
   lua_call(L, 2, 1);
   return 1;
