@@ -2,6 +2,7 @@
  * scripts: when one of them is given, they decide instead of reduction. */
 #include <math.h>
 #include "composite/expr.h"
+#include "dispatch/iter.h"
 #include "impl.h"
 
 /* What the three arguments say together. */
@@ -171,6 +172,13 @@ static LpTensor *at_least_zero(Expr *e, LpTensor *a) {
   return a && zero ? keep(e, lp_clamp_min(a, zero)) : NULL;
 }
 
+/* Where target is not `other`, the value, else 0. */
+static LpTensor *where_not(Expr *e, LpTensor *target, double other, LpTensor *value) {
+  LpTensor *excluded = x_number(e, other), *zero = x_number(e, 0);
+  LpTensor *mask = excluded ? keep(e, lp_ne(target, excluded)) : NULL;
+  return x_where(e, mask, value, zero);
+}
+
 /* Where target is 1 (or -1), the value, else 0. */
 static LpTensor *where_target(Expr *e, LpTensor *target, double is, LpTensor *value) {
   LpTensor *wanted = x_number(e, is), *zero = x_number(e, 0);
@@ -185,13 +193,18 @@ LpTensor *lp_composite_hinge_embedding_loss(LpTensor *input, LpTensor *target, d
   TRY(broadcastable(input, target));
   Expr e = {0};
   LpTensor *far = at_least_zero(&e, x_offset(&e, x_neg(&e, input), margin));
-  LpTensor *loss = x_add(&e, where_target(&e, target, -1, far), where_target(&e, target, 1, input));
+  LpTensor *loss = x_add(&e, where_not(&e, target, 1, far), where_not(&e, target, -1, input));
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
 LpTensor *lp_composite_cosine_similarity(LpTensor *x1, LpTensor *x2, int64_t dim, double eps) {
   Expr e = {0};
   LpInts dims = lp_ints(&dim, 1);
+  int64_t shape[LP_MAX_DIMS], ndim;
+  TRY(lp_broadcast_shapes((LpInts[]){lp_sizes(x1), lp_sizes(x2)}, 2, shape, &ndim));
+  x1 = keep(&e, lp_expand(x1, lp_ints(shape, ndim)));
+  x2 = keep(&e, lp_expand(x2, lp_ints(shape, ndim)));
+  if (!x1 || !x2) return expr_end(&e, NULL);
   LpTensor *least = x_number(&e, eps);
   LpTensor *n1 = keep(&e, lp_linalg_vector_norm(x1, lp_scalar_int(2), dims, true, LP_DTYPE_NONE));
   LpTensor *n2 = keep(&e, lp_linalg_vector_norm(x2, lp_scalar_int(2), dims, true, LP_DTYPE_NONE));
@@ -305,6 +318,8 @@ LpTensor *lp_composite_soft_margin_loss(LpTensor *input, LpTensor *target, LpOpt
   Expr e = {0};
   /* log(1 + exp(-t * x)) = -logsigmoid(t * x) */
   LpTensor *product = x_mul(&e, target, input);
+  if (product && lp_dtype_is_complex(lp_dtype(product)))
+    return expr_end(&e, x_reduce(&e, x_log(&e, x_offset(&e, x_exp(&e, x_neg(&e, product)), 1)), how));
   LpTensor *log_sigmoid = product ? keep(&e, lp_logsigmoid(product)) : NULL;
   return expr_end(&e, x_reduce(&e, x_neg(&e, log_sigmoid), how));
 }

@@ -203,7 +203,7 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape, LpTens
   }
   CHECK(fits, LP_ERR_ARGUMENT, "expected 'input' whose last sizes are normalized_shape %s, got %s",
         lp_format_ints(normalized_shape, (char[256]){0}, 256), SHAPE_TEXT(input));
-  LpDtype dtype = lp_dtype(input);
+  LpDtype dtype = lp_dtype_to_real(lp_dtype(input));
   double tiny = dtype == LP_FLOAT64 ? DBL_EPSILON : dtype == LP_FLOAT16 ? 0x1p-10 : dtype == LP_BFLOAT16 ? 0x1p-7
                                                                                                         : FLT_EPSILON;
   Expr e = {0};

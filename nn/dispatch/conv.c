@@ -14,9 +14,7 @@ typedef struct Options {
   int64_t groups;
 } Options;
 
-static bool is_supported(LpDtype dtype) {
-  return lp_dtype_is_floating(dtype) || lp_dtype_is_complex(dtype);
-}
+static bool is_supported(LpDtype dtype) { return dtype != LP_BOOL; }
 
 /* The geometry of the plain convolution behind the call: for a transposed one, of the convolution
  * whose input gradient it is (so x is the result and y the input). */
@@ -97,7 +95,7 @@ static bool add_bias(LpTensor *y, LpTensor *b) {
  * dtype of a. In the order of arguments: forward (x, w), input gradient (y, w), weight gradient (y, x). */
 static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTensor *b, LpTensor *bias,
                      LpInts sizes) {
-  LpDtype dtype = nn_compute_dtype(lp_dtype(a)), wanted = lp_dtype(a);
+  LpDtype dtype = nn_number_dtype(lp_dtype(a)), wanted = lp_dtype(a);
   LpTensor *da = nn_dense(a, dtype), *db = nn_dense(b, dtype), *dbias = NULL, *result = NULL;
   bool ok = da && db && (!bias || (dbias = nn_dense(bias, dtype))) &&
             (result = lp_tensor_new(sizes, dtype, lp_device(a)));
@@ -132,7 +130,7 @@ LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias,
   CHECK(lp_dtype(input) == lp_dtype(weight) && (!bias || lp_dtype(bias) == lp_dtype(input)), LP_ERR_TYPE,
         "expected input, weight and bias of one dtype, got %s, %s%s%s", lp_dtype_name(lp_dtype(input)),
         lp_dtype_name(lp_dtype(weight)), bias ? ", " : "", bias ? lp_dtype_name(lp_dtype(bias)) : "");
-  CHECK(is_supported(lp_dtype(input)), LP_ERR_TYPE, "expected a floating or complex dtype, got %s",
+  CHECK(is_supported(lp_dtype(input)), LP_ERR_TYPE, "expected numbers, got %s",
         lp_dtype_name(lp_dtype(input)));
   TRY(geometry_of(lp_sizes(input), lp_sizes(weight), &o, &g, sizes));
   LpInts result_sizes = lp_ints(sizes, g.ndim + 2);

@@ -23,6 +23,9 @@ LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
 
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
   if (!t || lp_dtype(t) == dtype) return t;
+  /* A float beyond a narrow integer's range has no defined conversion: pass through int64. */
+  bool narrow = lp_dtype_is_integral(dtype, false) && dtype != LP_INT64 && lp_dtype(t) != LP_INT64;
+  if (narrow && !(t = nn_cast_take(t, LP_INT64))) return NULL;
   LpTensor *result = nn_dense(t, dtype);
   lp_tensor_release(t);
   return result;

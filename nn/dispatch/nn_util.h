@@ -14,7 +14,7 @@ bool nn_copy(LpTensor *dst, LpTensor *src);
 /* New contiguous CPU tensors. */
 LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype);
-/* t (released) converted to dtype; NULL in, NULL out. */
+/* t (released) converted to dtype, floats to integers as C does, wrapping; NULL in, NULL out. */
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype);
 
 /* `values` of count 1 or n into out[n]; `what` names the argument in the error. */
@@ -23,6 +23,11 @@ bool nn_expand(LpInts values, int n, const char *what, int64_t *out);
 /* float32 for the 16-bit floats, otherwise the dtype: what statistics are kept in. */
 static inline LpDtype nn_compute_dtype(LpDtype dtype) {
   return dtype == LP_FLOAT16 || dtype == LP_BFLOAT16 ? LP_FLOAT32 : dtype;
+}
+
+/* The same, and float64 for integers, which it holds exactly below 2^53. */
+static inline LpDtype nn_number_dtype(LpDtype dtype) {
+  return lp_dtype_is_integral(dtype, true) ? LP_FLOAT64 : nn_compute_dtype(dtype);
 }
 
 /* Index into a kernel table of the four floating dtypes, -1 for others. */

@@ -21,22 +21,13 @@ static bool geometry_of(LpInts space, LpInts kernel, LpInts dilation, LpInts pad
   return true;
 }
 
-static LpDtype patch_dtype(LpTensor *t) { return nn_compute_dtype(lp_dtype(t)); }
-
-static bool is_supported(LpTensor *t) {
-  CHECK(lp_dtype_is_floating(lp_dtype(t)) || lp_dtype_is_complex(lp_dtype(t)), LP_ERR_TYPE,
-        "expected a floating or complex input, got %s", lp_dtype_name(lp_dtype(t)));
-  return true;
-}
-
 LpTensor *lp_impl_unfold_batch(LpTensor *self, LpInts kernel_size, LpInts dilation, LpInts padding, LpInts stride) {
   LpConvGeometry g;
   CHECK(lp_ndim(self) == 4, LP_ERR_ARGUMENT, "expected an input of 3 or 4 dims (images), got %s", SHAPE_TEXT(self));
-  TRY(is_supported(self));
   TRY(geometry_of(lp_ints(self->sizes + 2, 2), kernel_size, dilation, padding, stride, &g));
   int64_t n = lp_size(self, 0), channels = lp_size(self, 1), outs = lp_conv_volume(g.out, 2);
   int64_t sizes[3] = {n, channels * lp_conv_volume(g.kernel, 2), outs};
-  LpDtype dtype = patch_dtype(self);
+  LpDtype dtype = nn_number_dtype(lp_dtype(self));
   LpTensor *x = nn_dense(self, dtype), *y = nn_empty(sizes, 3, dtype);
   bool ok = x && y;
   size_t e = lp_dtype_size(dtype);
@@ -53,7 +44,6 @@ LpTensor *lp_impl_fold_batch(LpTensor *self, LpInts output_size, LpInts kernel_s
   LpConvGeometry g;
   int64_t space[2];
   CHECK(lp_ndim(self) == 3, LP_ERR_ARGUMENT, "expected an input of 2 or 3 dims (columns), got %s", SHAPE_TEXT(self));
-  TRY(is_supported(self));
   TRY(nn_expand(output_size, 2, "output_size", space));
   TRY(geometry_of(lp_ints(space, 2), kernel_size, dilation, padding, stride, &g));
   int64_t n = lp_size(self, 0), taps = lp_conv_volume(g.kernel, 2), outs = lp_conv_volume(g.out, 2);
@@ -61,7 +51,7 @@ LpTensor *lp_impl_fold_batch(LpTensor *self, LpInts output_size, LpInts kernel_s
         "expected an input of shape [N, C * %lld, %lld] for this output_size and kernel_size, got %s", (long long)taps,
         (long long)outs, SHAPE_TEXT(self));
   int64_t channels = lp_size(self, 1) / taps, sizes[4] = {n, channels, space[0], space[1]};
-  LpDtype dtype = patch_dtype(self);
+  LpDtype dtype = nn_number_dtype(lp_dtype(self));
   LpTensor *x = nn_dense(self, dtype), *y = nn_zeros(sizes, 4, dtype);
   bool ok = x && y;
   size_t e = lp_dtype_size(dtype);

@@ -228,8 +228,9 @@ LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndi
 /* Runs a linear plane kernel over self, in the compute dtype; the result has the given sizes. */
 static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes, int64_t out_plane,
                         void (*const kernels[4])(const LpPoolShape *, const void *, void *)) {
-  CHECK_FLOATING(self, "input");
-  LpDtype dtype = nn_compute_dtype(lp_dtype(self));
+  CHECK(!lp_dtype_is_complex(lp_dtype(self)) && lp_dtype(self) != LP_BOOL, LP_ERR_TYPE,
+        "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
+  LpDtype dtype = nn_number_dtype(lp_dtype(self));
   LpTensor *x = nn_dense(self, dtype), *y = lp_tensor_new(out_sizes, dtype, lp_device(self));
   bool ok = x && y;
   if (ok && lp_numel(y)) {
