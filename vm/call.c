@@ -328,6 +328,19 @@ static bool is_options(lua_State *L, int index) {
   return named;
 }
 
+/* A plain table without any entry: a list of nothing, or named arguments that are all nil. */
+static bool is_empty_table(lua_State *L, int index) {
+  if (!lua_istable(L, index)) return false;
+  if (lua_getmetatable(L, index)) {
+    lua_pop(L, 1);
+    return false;
+  }
+  lua_pushnil(L);
+  if (!lua_next(L, index)) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
 /* May the trailing numbers (or tensors) be spread over this argument? As in PyTorch: when it is the only
  * positional one beside self. */
 static bool is_spread(const LpOpInfo *op, int i) {
@@ -596,11 +609,16 @@ int lpvm_call_binding(lua_State *L, const LpBinding *b, int n) {
   int options = 0;
   if (n > 0 && lua_type(L, n) == LUA_TTABLE && is_options(L, n)) options = n--;
   const bool single = b->n_overloads == 1;
-  /* First the forms whose types fit as they are; then those where a number stands for a tensor. */
-  for (int wrap = single; wrap < 2; wrap++) {
-    for (int o = 0; o < b->n_overloads; o++) {
-      if (match(L, b->overloads[o], n, options, wrap, &f, &m)) return run(L, b, b->overloads[o], &f, options);
+  for (;;) {
+    /* First the forms whose types fit as they are; then those where a number stands for a tensor. */
+    for (int wrap = single; wrap < 2; wrap++) {
+      for (int o = 0; o < b->n_overloads; o++) {
+        if (match(L, b->overloads[o], n, options, wrap, &f, &m)) return run(L, b, b->overloads[o], &f, options);
+      }
     }
+    /* f(x, {dtype = nil}): an empty table that is no argument of any form is the one of named arguments. */
+    if (options || n == 0 || !is_empty_table(L, n)) break;
+    options = n--;
   }
   return raise_mismatch(L, b, options, &m);
 }
