@@ -83,23 +83,17 @@ static double now_s(void) {
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-static size_t live_bytes(void) {
-  LpMemoryStats stats;
-  lp_memory_stats((LpDevice){LP_CPU, 0}, &stats);
-  return stats.live_bytes;
-}
-
 void lpvm_request_collection(void) { collect_next = true; }
 
 void lpvm_collect_pressure(lua_State *L) {
-  const size_t live = live_bytes();
+  const size_t live = lp_memory_live_bytes();
   if (LP_LIKELY(live <= threshold_bytes && !collect_next)) return;
   collect_next = false;
   if (!lua_gc(L, LUA_GCISRUNNING)) return; /* the host stopped the collector, or a finalizer runs */
   const double begin_s = now_s();
   lua_gc(L, LUA_GCCOLLECT);
   const double end_s = now_s();
-  const size_t left = live_bytes();
+  const size_t left = lp_memory_live_bytes();
   /* Where collecting takes more than a twentieth of the time, the heap is large and the step short: wait for more. */
   const bool dear = end_s - begin_s > 0.05 * (end_s - last_end_s);
   const size_t margin = left / (dear ? 4 : 10);
@@ -114,9 +108,9 @@ static bool memory_pressure(size_t wanted_bytes) {
   (void)wanted_bytes;
   lua_State *L = lpvm_running;
   if (!L || !lua_gc(L, LUA_GCISRUNNING)) return false;
-  const size_t before = live_bytes();
+  const size_t before = lp_memory_live_bytes();
   lua_gc(L, LUA_GCCOLLECT);
-  return live_bytes() < before;
+  return lp_memory_live_bytes() < before;
 }
 
 static int box_gc(lua_State *L) {

@@ -39,12 +39,12 @@
 #define MIN_SHIFT 6 /* the smallest class is 64 bytes */
 #define CLASS_COUNT ((64 - MIN_SHIFT) * 8)
 #define SMALL_CLASSES ((15 - MIN_SHIFT) * 8 + 1)
-#define THREAD_CLASS_BYTES (128 * KIB) /* kept per thread and small class */
-#define THREAD_CLASS_BLOCKS 64
+#define THREAD_CLASS_BYTES (2 * MIB) /* kept per thread and small class */
+#define THREAD_CLASS_BLOCKS 16384
 
 #define OBJECT_MAX 1024 /* largest object of the free lists; 16-byte classes */
 #define OBJECT_CLASSES (OBJECT_MAX / 16)
-#define OBJECT_KEEP 512 /* objects kept per thread and class */
+#define OBJECT_KEEP_BYTES (4 * MIB) /* objects kept per thread and class: a collection of the host frees thousands at once */
 
 /* A cached block holds its own links. */
 typedef struct FreeBlock {
@@ -477,7 +477,7 @@ void lp_free(void *p, size_t size) {
   }
   ThreadCache *tc = my_cache();
   FreeList *list = tc ? &tc->objects[object_bytes(size) / 16 - 1] : NULL;
-  if (LP_UNLIKELY(!list || list->count >= OBJECT_KEEP)) {
+  if (LP_UNLIKELY(!list || list->count * object_bytes(size) >= OBJECT_KEEP_BYTES)) {
     free(p);
     return;
   }
@@ -505,6 +505,8 @@ void lp_memory_stats(LpDevice device, LpMemoryStats *stats) {
   stats->hit_count = stats->alloc_count > missed ? stats->alloc_count - missed : 0;
   stats->live_count = stats->alloc_count > freed ? stats->alloc_count - freed : 0;
 }
+
+size_t lp_memory_live_bytes(void) { return atomic_load_explicit(&live_bytes, memory_order_relaxed); }
 
 void lp_memory_reset_peak(LpDevice device) { atomic_store(&peak_bytes, atomic_load(&live_bytes)); }
 

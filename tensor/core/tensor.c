@@ -80,12 +80,18 @@ bool lp_extent_of(LpInts sizes, LpInts strides, int64_t *result) {
 
 /* --- storages ------------------------------------------------------------------------------- */
 
+#define TINY_BYTES 64
+
 LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
   CHECK(device.type == LP_CPU || device.type == LP_DEVICE_NONE, LP_ERR_DEVICE,
         "device cuda is not available: this build has no CUDA support; use device \"cpu\"");
-  LpStorage *s = lp_alloc(sizeof *s);
+  /* A few numbers live in the header's own allocation. */
+  const uint16_t inline_bytes = size_bytes <= TINY_BYTES ? TINY_BYTES : 0;
+  LpStorage *s = lp_alloc(sizeof *s + inline_bytes);
   if (!s) return NULL;
-  s->data = lp_block_alloc(size_bytes, &s->capacity_bytes);
+  s->inline_bytes = inline_bytes;
+  s->capacity_bytes = 0;
+  s->data = inline_bytes ? (void *)(s + 1) : lp_block_alloc(size_bytes, &s->capacity_bytes);
   if (!s->data) {
     lp_free(s, sizeof *s);
     return NULL;
@@ -107,7 +113,7 @@ static void free_storage_data(LpStorage *s) {
 void lp_storage_release(LpStorage *s) {
   if (!s || atomic_fetch_sub_explicit(&s->refcount, 1, memory_order_acq_rel) != 1) return;
   free_storage_data(s);
-  lp_free(s, sizeof *s);
+  lp_free(s, sizeof *s + s->inline_bytes);
 }
 
 bool lp_storage_grow(LpStorage *s, size_t size_bytes) {

@@ -13,6 +13,7 @@ typedef struct LpStorage {
   _Atomic int32_t refcount;
   _Atomic uint32_t version;
   LpDevice device;
+  uint16_t inline_bytes; /* room for tiny data right behind this header; 0: none */
   void *data;
   size_t size_bytes;
   size_t capacity_bytes;                  /* what lp_block_free wants back */

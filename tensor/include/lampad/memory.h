@@ -19,6 +19,8 @@ typedef struct LpMemoryStats {
 } LpMemoryStats;
 
 LP_API void lp_memory_stats(LpDevice device, LpMemoryStats *stats);
+/* live_bytes of the CPU alone: cheap enough to ask at every op. */
+LP_API size_t lp_memory_live_bytes(void);
 LP_API void lp_memory_reset_peak(LpDevice device);
 /* Gives every cached block back to the system. */
 LP_API void lp_memory_empty_cache(void);
