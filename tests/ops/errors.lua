@@ -48,7 +48,7 @@ return {
   { "return torch.zeros(2, {dtype = torch.int64}):mean()", "mean" },
   { "return torch.tensor({1, 2}):sqrt_()", "sqrt_" },
   { "return torch.tensor({1., 2.}):bitwise_and(1)", "bitwise_and" },
-  { "return torch.tensor({1, 2}, {requires_grad = true})", "requires_grad" },
+  { "return torch.tensor({1, 2}, {requires_grad = true})", "require gradients" },
   { "return torch.tensor({1, 2}):requires_grad_()", "floating" },
   { "return torch.zeros(2, 2):mm(torch.zeros(2, 2, {dtype = torch.float64}))", "dtype" },
   { "return torch.tensor({true}):sub(torch.tensor({true}))", "sub" },

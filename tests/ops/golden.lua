@@ -136,6 +136,48 @@ local function compare_tensor(expected, actual, how)
   return nil
 end
 
+local function each_number(expected, visit)
+  local format, pos = formats[expected.dtype], expected.pos
+  for _ = 1, expected.numbers do
+    local want, after = string.unpack(format, expected.data, pos)
+    pos = after
+    visit(want)
+  end
+end
+
+--- Whether a stored gradient holds a NaN.
+function M.has_nan(expected)
+  local found = false
+  if expected.kind == "tensor" then each_number(expected, function(v) found = found or v ~= v end) end
+  return found
+end
+
+--- Whether differences of the result mean something: no tensor of it is of less than double precision.
+function M.is_precise(expected)
+  if expected.kind == "tensor" then
+    local dtype = expected.dtype
+    return not (dtype.is_floating_point and dtype ~= torch.float64) and dtype ~= torch.complex64
+  end
+  for _, item in ipairs(expected) do
+    if not M.is_precise(item) then return false end
+  end
+  return true
+end
+
+--- As compare, for one gradient: no gradient and one of zeros are the same.
+function M.compare_gradient(expected, actual, how)
+  if expected.kind == "none" then
+    if actual ~= nil and actual:count_nonzero():item() > 0 then return "expected none, got " .. tostring(actual) end
+    return nil
+  end
+  if actual == nil then
+    local largest = 0
+    each_number(expected, function(v) largest = math.max(largest, math.abs(v)) end)
+    return largest > 0 and "expected a gradient, got nil" or nil
+  end
+  return M.compare(expected, { actual }, how)
+end
+
 --- nil when the results (a table.pack of Lua results) are the expected ones, else what differs.
 -- how: shape_only, signless (compare absolute values), scale (of the tolerances)
 function M.compare(expected, results, how)
