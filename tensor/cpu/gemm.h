@@ -1,0 +1,31 @@
+/* Matrix products on raw memory: C = alpha * op(A) op(B) + beta * C, row-major, any dtype but bool.
+ *
+ * Note [Choice of GEMM]: float32 goes to oneDNN, except for small products, where OpenBLAS has less
+ * to set up; float64 and complex go to OpenBLAS. float16 and bfloat16 are converted and accumulated
+ * in float32, rounded once. Integers (which wrap) have a plain kernel. All of them take their threads
+ * from OpenMP, so a product inside a parallel region runs on one. Owned by gemm.c. */
+#ifndef LP_CPU_GEMM_H
+#define LP_CPU_GEMM_H
+
+#include "lampad/tensor.h"
+
+typedef struct LpGemm {
+  LpDtype dtype;
+  int64_t m, n, k;       /* op(A) is m x k, op(B) is k x n, C is m x n; none negative */
+  bool trans_a, trans_b; /* the memory holds A^T (k x m), B^T (n x k) */
+  const void *a, *b;
+  void *c;
+  int64_t lda, ldb, ldc; /* elements from one row of the memory to the next */
+  LpScalar alpha, beta;  /* beta = 0: C is written without being read */
+} LpGemm;
+
+/* False when memory for a conversion runs out or a size is beyond the BLAS's 32-bit integers. */
+bool lp_cpu_gemm(const LpGemm *g);
+/* The same for `count` products whose operands lie stride_* elements apart. */
+bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
+                       int64_t stride_c);
+/* The sum of the n products; conjugates x's elements when `conj`. *result is of the dtype. */
+void lp_cpu_dot(LpDtype dtype, int64_t n, const void *x, int64_t stride_x, const void *y,
+                int64_t stride_y, bool conj, void *result);
+
+#endif
