@@ -1,35 +1,13 @@
 /* Products of matrices, vectors and batches: checks, and bringing operands of any strides to the
  * row-major-or-transposed form a GEMM takes. Copies only what neither form describes. */
-#include "core/alloc.h"
 #include "cpu/gemm.h"
-#include "dispatch/iter.h"
+#include "dispatch/shape.h"
 #include "impl.h"
 
 /* --- operands --------------------------------------------------------------------------------- */
 
 static char *data_of(const LpTensor *t) {
   return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
-}
-
-/* dst (any strides) = src, which broadcasts to it and has its dtype. */
-static bool copy_into(LpTensor *dst, LpTensor *src) {
-  LpIter it;
-  lp_iter_init(&it);
-  it.no_resize = true;
-  lp_iter_output(&it, dst);
-  lp_iter_input(&it, src);
-  bool ok = lp_iter_build(&it) && lp_iter_run(&it, lp_cast_loop(dst->dtype, src->dtype), NULL);
-  lp_iter_done(&it);
-  return ok;
-}
-
-static LpTensor *packed(LpTensor *t) {
-  LpTensor *copy = lp_tensor_new(lp_sizes(t), t->dtype, t->storage->device);
-  if (copy && !copy_into(copy, t)) {
-    lp_tensor_release(copy);
-    return NULL;
-  }
-  return copy;
 }
 
 /* The last two dims of a tensor as memory a GEMM can walk. */
@@ -56,7 +34,7 @@ static bool as_matrix(const LpTensor *t, Matrix *m) {
 /* t itself, retained, or a copy that as_matrix accepts. */
 static LpTensor *walkable(LpTensor *t, Matrix *m) {
   if (as_matrix(t, m)) return lp_tensor_retain(t);
-  LpTensor *copy = packed(t);
+  LpTensor *copy = lp_contiguous_raw(t);
   if (copy) as_matrix(copy, m);
   return copy;
 }
@@ -180,7 +158,7 @@ static LpTensor *affine(LpTensor *out, LpTensor *self, LpTensor *a, LpTensor *b,
   LpTensor *target = target_for(out, self, a, b, sizes);
   if (!target) return NULL;
   bool ok = true;
-  if (self && !is_zero(beta) && self != target) ok = copy_into(target, self);
+  if (self && !is_zero(beta) && self != target) ok = lp_copy_into(target, self);
   if (!self) beta = lp_scalar_int(0);
   LpTensor *matrix = NULL;
   if (ok) {
@@ -188,7 +166,7 @@ static LpTensor *affine(LpTensor *out, LpTensor *self, LpTensor *a, LpTensor *b,
     ok = matrix && multiply_into(matrix, a, b, alpha, beta);
     lp_tensor_release(matrix);
   }
-  if (ok && out && out != target) ok = copy_into(out, target);
+  if (ok && out && out != target) ok = lp_copy_into(out, target);
   LpTensor *result = ok ? lp_tensor_retain(out ? out : target) : NULL;
   lp_tensor_release(target);
   return result;
@@ -297,7 +275,7 @@ LpTensor *lp_impl_addbmm(LpTensor *out, LpTensor *self, LpTensor *batch1, LpTens
   TRY(check_self(self, lp_ints(sizes, 2), batch1->dtype, out == self));
   LpTensor *target = target_for(out, self, batch1, batch2, lp_ints(sizes, 2));
   if (!target) return NULL;
-  bool ok = self == target || copy_into(target, self);
+  bool ok = self == target || lp_copy_into(target, self);
   if (batch1->sizes[0] == 0) { /* nothing to add: scale only */
     LpGemm g = {.dtype = target->dtype, .m = sizes[0], .n = sizes[1], .c = data_of(target), .beta = beta};
     Matrix m;
@@ -315,7 +293,7 @@ LpTensor *lp_impl_addbmm(LpTensor *out, LpTensor *self, LpTensor *batch1, LpTens
     lp_tensor_release(a);
     lp_tensor_release(b);
   }
-  if (ok && out && out != target) ok = copy_into(out, target);
+  if (ok && out && out != target) ok = lp_copy_into(out, target);
   LpTensor *result = ok ? lp_tensor_retain(out ? out : target) : NULL;
   lp_tensor_release(target);
   return result;
@@ -364,7 +342,7 @@ static LpTensor *fold_rows(LpTensor *t) {
     expected = t->strides[d] * t->sizes[d];
   }
   if (uniform || rows == 0) return lp_tensor_alias(t, lp_ints(sizes, 2), lp_ints(strides, 2), t->offset_elems);
-  LpTensor *copy = packed(t);
+  LpTensor *copy = lp_contiguous_raw(t);
   if (!copy) return NULL;
   strides[0] = columns;
   strides[1] = 1;
@@ -401,7 +379,7 @@ LpTensor *lp_impl_linear(LpTensor *input, LpTensor *weight, LpTensor *bias) {
   LpTensor *c = lp_tensor_alias(result, lp_ints(flat, 2), lp_ints(flat_strides, 2), 0);
   LpTensor *a = fold_rows(input);
   LpTensor *b = lp_tensor_alias(weight, lp_ints(turned, 2), lp_ints(turned_strides, 2), weight->offset_elems);
-  bool ok = a && b && c && (!bias || copy_into(c, bias)) &&
+  bool ok = a && b && c && (!bias || lp_copy_into(c, bias)) &&
             multiply_into(c, a, b, lp_scalar_int(1), lp_scalar_int(bias != NULL));
   lp_tensor_release(a);
   lp_tensor_release(b);

@@ -8,6 +8,7 @@
 #include "core/half.h"
 #include "cpu/random.h"
 #include "dispatch/iter.h"
+#include "dispatch/shape.h"
 #include "impl.h"
 
 typedef struct Candidate {
@@ -144,13 +145,7 @@ LpTensor *lp_impl_multinomial(LpTensor *out, LpTensor *self, int64_t num_samples
   bool ok = rows.n_rows == 0 || draw(self, rows, generator, num_samples, replacement,
                                      (int64_t *)result->storage->data + result->offset_elems);
   if (ok && !direct) {
-    LpIter it;
-    lp_iter_init(&it);
-    it.no_resize = true;
-    lp_iter_output(&it, out);
-    lp_iter_input(&it, result);
-    ok = lp_iter_build(&it) && lp_iter_run(&it, lp_cast_loop(LP_INT64, LP_INT64), NULL);
-    lp_iter_done(&it);
+    ok = lp_copy_into(out, result);
     lp_tensor_release(result);
     result = lp_tensor_retain(out);
   }

@@ -1,0 +1,385 @@
+/* Linear systems and determinants, by LU factorisation.
+ *
+ * Note [Transposed factorisation]: a row-major matrix is its transpose to LAPACK. inv and det do not
+ * mind, and a system is solved with the transposed factors, so A is never turned over; only
+ * right-hand sides of several columns are. */
+#include "dispatch/linalg.h"
+
+#include <complex.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include "core/alloc.h"
+#include "cpu/lapack.h"
+#include "dispatch/iter.h"
+#include "dispatch/shape.h"
+#include "impl.h"
+
+/* --- shared ------------------------------------------------------------------------------------- */
+
+bool lp_check_square(const LpTensor *t, const char *name) {
+  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "%s must have at least 2 dims, got shape %s", name, SHAPE_TEXT(t));
+  CHECK(t->sizes[t->ndim - 1] == t->sizes[t->ndim - 2], LP_ERR_ARGUMENT,
+        "%s must be batches of square matrices, got shape %s", name, SHAPE_TEXT(t));
+  return true;
+}
+
+bool lp_check_lapack(const LpTensor *t, const char *name) {
+  CHECK(t->storage->device.type == LP_CPU, LP_ERR_DEVICE, "%s must be on the CPU", name);
+  CHECK(t->dtype == LP_FLOAT32 || t->dtype == LP_FLOAT64 || t->dtype == LP_COMPLEX64 || t->dtype == LP_COMPLEX128,
+        LP_ERR_TYPE, "%s must be float32, float64, complex64 or complex128, got %s; convert it with :to(torch.float32)",
+        name, lp_dtype_name(t->dtype));
+  return true;
+}
+
+bool lp_check_matrix(const LpTensor *t, const char *name) {
+  TRY(lp_check_lapack(t, name));
+  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "%s must have at least 2 dims, got shape %s", name, SHAPE_TEXT(t));
+  CHECK(t->sizes[t->ndim - 1] <= INT_MAX / 8 && t->sizes[t->ndim - 2] <= INT_MAX / 8, LP_ERR_ARGUMENT,
+        "%s (shape %s) is too large for LAPACK", name, SHAPE_TEXT(t));
+  return true;
+}
+
+LpBatch lp_batch_of(const LpTensor *t) {
+  LpBatch b = {.count = 1, .m = (int)t->sizes[t->ndim - 2], .n = (int)t->sizes[t->ndim - 1]};
+  for (int d = 0; d < t->ndim - 2; d++) b.count *= t->sizes[d];
+  b.matrix_bytes = (size_t)b.m * (size_t)b.n * lp_dtype_size(t->dtype);
+  return b;
+}
+
+char *lp_linalg_data(const LpTensor *t) {
+  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+}
+
+LpTensor *lp_linalg_copy(LpTensor *t) {
+  LpTensor *copy = lp_tensor_new(lp_sizes(t), t->dtype, t->storage->device);
+  if (!copy || lp_copy_into(copy, t)) return copy;
+  lp_tensor_release(copy);
+  return NULL;
+}
+
+LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim, LpDtype dtype) {
+  int64_t sizes[LP_MAX_DIMS];
+  int ndim = t->ndim - 2;
+  for (int d = 0; d < ndim; d++) sizes[d] = t->sizes[d];
+  for (int i = 0; i < tail_ndim; i++) sizes[ndim + i] = tail[i];
+  return lp_tensor_new(lp_ints(sizes, ndim + tail_ndim), dtype, t->storage->device);
+}
+
+void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst) {
+  for (int64_t i = 0; i < m; i++)
+    for (int64_t j = 0; j < n; j++)
+      memcpy(dst + (size_t)(j * m + i) * item, src + (size_t)(i * n + j) * item, item);
+}
+
+LpTensor *lp_linalg_deliver(LpTensor *out, LpTensor *result) {
+  if (!result || !out) return result;
+  bool ok = lp_can_cast(result->dtype, out->dtype) ||
+            lp_fail(LP_ERR_TYPE, "out has dtype %s, which cannot hold a result of %s", lp_dtype_name(out->dtype),
+                    lp_dtype_name(result->dtype));
+  ok = ok && lp_tensor_resize_out(out, lp_sizes(result)) && lp_copy_into(out, result);
+  lp_tensor_release(result);
+  return ok ? lp_tensor_retain(out) : NULL;
+}
+
+const char *lp_batch_text(const LpTensor *t, int64_t i, char *buf, size_t buf_bytes) {
+  buf[0] = 0;
+  if (t->ndim > 2) snprintf(buf, buf_bytes, "(Batch element %lld): ", (long long)i);
+  return buf;
+}
+
+/* Pivots of one matrix after another. */
+typedef struct Pivots {
+  int *data;
+  size_t bytes;
+} Pivots;
+
+static bool new_pivots(Pivots *p, int n) {
+  p->bytes = (size_t)(n > 0 ? n : 1) * sizeof(int);
+  p->data = lp_alloc(p->bytes);
+  return p->data != NULL;
+}
+
+static LpTensor *owned_if(bool ok, LpTensor *t) {
+  if (ok) return t;
+  lp_tensor_release(t);
+  return NULL;
+}
+
+/* --- inverse -------------------------------------------------------------------------------------- */
+
+static bool invert_all(LpTensor *a) {
+  LpBatch b = lp_batch_of(a);
+  Pivots pivots;
+  if (b.n == 0) return true;
+  TRY(new_pivots(&pivots, b.n));
+  char text[64];
+  bool ok = true;
+  for (int64_t i = 0; ok && i < b.count; i++) {
+    char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    int info = lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
+    if (info == 0) info = lp_lapack_lu_invert(a->dtype, b.n, matrix, pivots.data);
+    if (info == LP_LAPACK_NO_MEMORY) ok = false;
+    else if (info != 0)
+      ok = lp_fail(LP_ERR_ARGUMENT,
+                   "%sThe diagonal element %d is zero, the inversion could not be completed because the input "
+                   "matrix is singular.",
+                   lp_batch_text(a, i, text, sizeof text), info);
+  }
+  lp_free(pivots.data, pivots.bytes);
+  return ok;
+}
+
+LpTensor *lp_impl_linalg_inv(LpTensor *out, LpTensor *A) {
+  TRY(lp_check_matrix(A, "A"));
+  TRY(lp_check_square(A, "A"));
+  LpTensor *work = lp_linalg_copy(A);
+  return work ? lp_linalg_deliver(out, owned_if(invert_all(work), work)) : NULL;
+}
+
+/* --- determinants ---------------------------------------------------------------------------------- */
+
+static double complex element(LpDtype dtype, const void *p, size_t i) {
+  switch (dtype) {
+    case LP_FLOAT32: return ((const float *)p)[i];
+    case LP_FLOAT64: return ((const double *)p)[i];
+    case LP_COMPLEX64: return ((const float complex *)p)[i];
+    default: return ((const double complex *)p)[i];
+  }
+}
+
+static void put(LpDtype dtype, void *p, size_t i, double complex v) {
+  switch (dtype) {
+    case LP_FLOAT32: ((float *)p)[i] = (float)creal(v); break;
+    case LP_FLOAT64: ((double *)p)[i] = creal(v); break;
+    case LP_COMPLEX64: ((float complex *)p)[i] = (float complex)v; break;
+    default: ((double complex *)p)[i] = v;
+  }
+}
+
+/* The determinant as sign (of modulus 1, or 0) and logarithm of the modulus; and as a product. */
+static bool determinants(LpTensor *A, LpTensor *det, LpTensor *sign, LpTensor *logabs) {
+  LpTensor *a = lp_linalg_copy(A);
+  if (!a) return false;
+  LpBatch b = lp_batch_of(a);
+  Pivots pivots;
+  if (!new_pivots(&pivots, b.n)) {
+    lp_tensor_release(a);
+    return false;
+  }
+  for (int64_t i = 0; i < b.count; i++) {
+    char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    if (b.n > 0) lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
+    double complex product = 1, unit = 1;
+    double log_sum = 0;
+    for (int k = 0; k < b.n; k++) {
+      double complex pivot = element(a->dtype, matrix, (size_t)k * (size_t)b.n + (size_t)k);
+      if (pivots.data[k] != k + 1) product = -product, unit = -unit;
+      double size = cabs(pivot);
+      product *= pivot;
+      unit *= size > 0 ? pivot / size : 0 * pivot;
+      log_sum += log(size);
+    }
+    if (det) put(det->dtype, lp_linalg_data(det), (size_t)i, product);
+    if (sign) put(sign->dtype, lp_linalg_data(sign), (size_t)i, unit);
+    if (logabs) put(logabs->dtype, lp_linalg_data(logabs), (size_t)i, log_sum);
+  }
+  lp_free(pivots.data, pivots.bytes);
+  lp_tensor_release(a);
+  return true;
+}
+
+LpTensor *lp_impl_linalg_det(LpTensor *out, LpTensor *A) {
+  TRY(lp_check_matrix(A, "A"));
+  TRY(lp_check_square(A, "A"));
+  LpTensor *det = lp_linalg_new(A, NULL, 0, A->dtype);
+  return det ? lp_linalg_deliver(out, owned_if(determinants(A, det, NULL, NULL), det)) : NULL;
+}
+
+bool lp_impl_linalg_slogdet(LpTensor *A, LpTensor **results) {
+  TRY(lp_check_matrix(A, "A"));
+  TRY(lp_check_square(A, "A"));
+  LpTensor *sign = lp_linalg_new(A, NULL, 0, A->dtype);
+  LpTensor *logabs = sign ? lp_linalg_new(A, NULL, 0, lp_dtype_to_real(A->dtype)) : NULL;
+  if (!logabs || !determinants(A, NULL, sign, logabs)) {
+    lp_tensor_release(sign);
+    lp_tensor_release(logabs);
+    return false;
+  }
+  results[0] = sign;
+  results[1] = logabs;
+  return true;
+}
+
+/* --- solve ------------------------------------------------------------------------------------------ */
+
+/* B holds vectors, one per matrix of A. */
+bool lp_solve_by_vectors(LpInts a, LpInts b) {
+  if (b.count == 1) return true;
+  if (b.count != a.count - 1) return false;
+  for (int64_t d = 0; d < b.count; d++)
+    if (b.data[d] != a.data[d]) return false;
+  return true;
+}
+
+static bool solve_all(LpTensor *a, LpTensor *x, bool left) {
+  LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
+  if (x->numel == 0) return true;
+  Pivots pivots;
+  TRY(new_pivots(&pivots, ba.n));
+  size_t item = lp_dtype_size(a->dtype), capacity = 0;
+  int n_rhs = left ? bx.n : bx.m;
+  bool turn = left && n_rhs > 1, ok = true;
+  char text[64], *turned = turn ? lp_block_alloc(bx.matrix_bytes, &capacity) : NULL;
+  if (turn && !turned) ok = false;
+  for (int64_t i = 0; ok && i < ba.count; i++) {
+    char *matrix = lp_linalg_data(a) + (size_t)i * ba.matrix_bytes;
+    char *rhs = lp_linalg_data(x) + (size_t)i * bx.matrix_bytes;
+    int info = lp_lapack_lu(a->dtype, ba.n, ba.n, matrix, pivots.data);
+    if (info > 0) {
+      ok = lp_fail(LP_ERR_ARGUMENT, "%sThe solver failed because the input matrix is singular.",
+                   lp_batch_text(a, i, text, sizeof text));
+      break;
+    }
+    if (turn) lp_linalg_turn(item, rhs, bx.m, bx.n, turned);
+    lp_lapack_lu_solve(a->dtype, left ? 'T' : 'N', ba.n, n_rhs, matrix, pivots.data, turn ? turned : rhs);
+    if (turn) lp_linalg_turn(item, turned, bx.n, bx.m, rhs);
+  }
+  if (turned) lp_block_free(turned, capacity);
+  lp_free(pivots.data, pivots.bytes);
+  return ok;
+}
+
+/* a expanded to the batch, with its last two dims. */
+static LpTensor *expanded_copy(LpTensor *a, const int64_t *batch, int64_t batch_ndim) {
+  int64_t sizes[LP_MAX_DIMS];
+  for (int64_t d = 0; d < batch_ndim; d++) sizes[d] = batch[d];
+  sizes[batch_ndim] = a->sizes[a->ndim - 2];
+  sizes[batch_ndim + 1] = a->sizes[a->ndim - 1];
+  LpTensor *wide = lp_expand_alias(a, lp_ints(sizes, batch_ndim + 2));
+  LpTensor *copy = wide ? lp_linalg_copy(wide) : NULL;
+  lp_tensor_release(wide);
+  return copy;
+}
+
+static bool check_same_dtype(const LpTensor *A, const LpTensor *B) {
+  CHECK(A->dtype == B->dtype, LP_ERR_TYPE, "A and B must have the same dtype, got %s and %s", lp_dtype_name(A->dtype),
+        lp_dtype_name(B->dtype));
+  return true;
+}
+
+LpTensor *lp_impl_linalg_solve(LpTensor *out, LpTensor *A, LpTensor *B, bool left) {
+  TRY(lp_check_matrix(A, "A"));
+  TRY(lp_check_square(A, "A"));
+  TRY(lp_check_lapack(B, "B"));
+  TRY(check_same_dtype(A, B));
+  CHECK(B->ndim >= 1, LP_ERR_ARGUMENT, "B must have at least 1 dim, got a 0-d tensor");
+  bool vectors = lp_solve_by_vectors(lp_sizes(A), lp_sizes(B));
+  CHECK(left || !vectors, LP_ERR_ARGUMENT, "left = false needs matrices in B, got shape %s", SHAPE_TEXT(B));
+  int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS];
+  for (int d = 0; d < B->ndim; d++) sizes[d] = B->sizes[d], strides[d] = B->strides[d];
+  if (vectors) sizes[B->ndim] = 1, strides[B->ndim] = 1;
+  LpTensor *b = lp_tensor_alias(B, lp_ints(sizes, B->ndim + vectors), lp_ints(strides, B->ndim + vectors), B->offset_elems);
+  if (!b) return NULL;
+  int64_t n = A->sizes[A->ndim - 1], matched = b->sizes[left ? b->ndim - 2 : b->ndim - 1];
+  int64_t batch[LP_MAX_DIMS], batch_ndim;
+  LpInts shapes[2] = {lp_ints(A->sizes, A->ndim - 2), lp_ints(b->sizes, b->ndim - 2)};
+  bool ok = matched == n || lp_fail(LP_ERR_ARGUMENT, "A (shape %s) and B (shape %s) do not fit: B must have %lld %s",
+                                    SHAPE_TEXT(A), SHAPE_TEXT(B), (long long)n, left ? "rows" : "columns");
+  ok = ok && lp_broadcast_shapes(shapes, 2, batch, &batch_ndim);
+  LpTensor *a = ok ? expanded_copy(A, batch, batch_ndim) : NULL;
+  LpTensor *x = a ? expanded_copy(b, batch, batch_ndim) : NULL;
+  ok = x && solve_all(a, x, left);
+  if (ok && vectors) ok = lp_tensor_set_geometry(x, lp_ints(x->sizes, x->ndim - 1), lp_ints(x->strides, x->ndim - 1), 0);
+  lp_tensor_release(a);
+  lp_tensor_release(b);
+  return lp_linalg_deliver(out, owned_if(ok, x));
+}
+
+/* --- LU factors -------------------------------------------------------------------------------------- */
+
+bool lp_impl_linalg_lu_factor(LpTensor *A, bool pivot, LpTensor **results) {
+  TRY(lp_check_matrix(A, "A"));
+  CHECK(pivot, LP_ERR_ARGUMENT, "pivot = false is possible on CUDA only");
+  LpBatch b = lp_batch_of(A);
+  int64_t k = b.m < b.n ? b.m : b.n;
+  LpTensor *lu = lp_linalg_copy(A), *pivots = lu ? lp_linalg_new(A, &k, 1, LP_INT32) : NULL;
+  size_t capacity;
+  char *columns = pivots ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
+  if (!columns) {
+    lp_tensor_release(lu);
+    lp_tensor_release(pivots);
+    return false;
+  }
+  size_t item = lp_dtype_size(A->dtype);
+  for (int64_t i = 0; k > 0 && i < b.count; i++) {
+    char *matrix = lp_linalg_data(lu) + (size_t)i * b.matrix_bytes;
+    lp_linalg_turn(item, matrix, b.m, b.n, columns);
+    lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_linalg_data(pivots) + i * k);
+    lp_linalg_turn(item, columns, b.n, b.m, matrix);
+  }
+  lp_block_free(columns, capacity);
+  results[0] = lu;
+  results[1] = pivots;
+  return true;
+}
+
+/* The row order that pivots stand for, as a matrix P with A = P L U. */
+LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
+  LpTensor *contiguous = lp_contiguous_raw(pivots);
+  if (!contiguous) return NULL;
+  int64_t k = pivots->sizes[pivots->ndim - 1], count = k ? pivots->numel / k : 0, sizes[LP_MAX_DIMS];
+  for (int d = 0; d < pivots->ndim - 1; d++) sizes[d] = pivots->sizes[d];
+  sizes[pivots->ndim - 1] = sizes[pivots->ndim] = m;
+  LpTensor *p = lp_new_zeros_raw(lp_ints(sizes, pivots->ndim + 1), dtype, pivots->storage->device);
+  Pivots rows;
+  if (p && !new_pivots(&rows, (int)m)) {
+    lp_tensor_release(p);
+    p = NULL;
+  }
+  if (p) {
+    if (!k) count = m ? p->numel / (m * m) : 0;
+    for (int64_t i = 0; i < count; i++) {
+      const int *swap = (const int *)lp_linalg_data(contiguous) + i * k;
+      for (int r = 0; r < m; r++) rows.data[r] = r;
+      for (int r = 0; r < k; r++) {
+        int other = swap[r] - 1, saved = rows.data[r];
+        if (other < 0 || other >= m) continue;
+        rows.data[r] = rows.data[other];
+        rows.data[other] = saved;
+      }
+      for (int r = 0; r < m; r++) put(dtype, lp_linalg_data(p), (size_t)(i * m * m + rows.data[r] * m + r), 1);
+    }
+    lp_free(rows.data, rows.bytes);
+  }
+  lp_tensor_release(contiguous);
+  return p;
+}
+
+/* --- triangular systems -------------------------------------------------------------------------------- */
+
+LpTensor *lp_impl_linalg_solve_triangular(LpTensor *out, LpTensor *A, LpTensor *B, bool upper, bool left,
+                                          bool unitriangular) {
+  TRY(lp_check_matrix(A, "A"));
+  TRY(lp_check_square(A, "A"));
+  TRY(lp_check_matrix(B, "B"));
+  TRY(check_same_dtype(A, B));
+  int64_t n = A->sizes[A->ndim - 1];
+  CHECK(B->sizes[left ? B->ndim - 2 : B->ndim - 1] == n, LP_ERR_ARGUMENT,
+        "A (shape %s) and B (shape %s) do not fit: B must have %lld %s", SHAPE_TEXT(A), SHAPE_TEXT(B), (long long)n,
+        left ? "rows" : "columns");
+  int64_t batch[LP_MAX_DIMS], batch_ndim;
+  LpInts shapes[2] = {lp_ints(A->sizes, A->ndim - 2), lp_ints(B->sizes, B->ndim - 2)};
+  TRY(lp_broadcast_shapes(shapes, 2, batch, &batch_ndim));
+  LpTensor *a = expanded_copy(A, batch, batch_ndim), *x = a ? expanded_copy(B, batch, batch_ndim) : NULL;
+  if (x && x->numel) {
+    LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
+    for (int64_t i = 0; i < bx.count; i++)
+      lp_blas_triangular_solve(a->dtype, left, upper, 'N', unitriangular, bx.m, bx.n,
+                               lp_linalg_data(a) + (size_t)i * ba.matrix_bytes, ba.n,
+                               lp_linalg_data(x) + (size_t)i * bx.matrix_bytes, bx.n);
+  }
+  lp_tensor_release(a);
+  return lp_linalg_deliver(out, x);
+}
