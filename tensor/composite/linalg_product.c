@@ -313,13 +313,6 @@ LpTensor *lp_composite_chain_matmul(LpTensors matrices) {
 
 /* --- powers ---------------------------------------------------------------------------------------- */
 
-bool lp_check_square(const LpTensor *t, const char *name) {
-  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "%s must have at least 2 dims, got shape %s", name, SHAPE_TEXT(t));
-  CHECK(t->sizes[t->ndim - 1] == t->sizes[t->ndim - 2], LP_ERR_ARGUMENT,
-        "%s must be batches of square matrices, got shape %s", name, SHAPE_TEXT(t));
-  return true;
-}
-
 LpTensor *lp_composite_linalg_matrix_power(LpTensor *self, int64_t n) {
   TRY(lp_check_square(self, "self"));
   Steps s = {0};
