@@ -197,11 +197,11 @@ bool lp_inplace_check(LpTensor *self) {
         "in-place update to a tensor made in inference mode outside of it is not allowed; clone it "
         "first");
   if (!lp_wants_grad(self)) return true;
-  const bool is_leaf = lp_is_leaf(self);
-  CHECK(!is_leaf || !self->autograd->base, LP_ERR_AUTOGRAD,
+  const LpTensor *base = self->autograd ? self->autograd->base : NULL;
+  CHECK(!base || !lp_is_leaf(base) || !lp_requires_grad(base), LP_ERR_AUTOGRAD,
         "a view of a leaf Variable that requires grad is being used in an in-place operation; do it "
         "under torch.no_grad(), or on a clone()");
-  CHECK(!is_leaf, LP_ERR_AUTOGRAD,
+  CHECK(!lp_is_leaf(self), LP_ERR_AUTOGRAD,
         "a leaf Variable that requires grad is being used in an in-place operation; do it under "
         "torch.no_grad(), or on a clone()");
   return true;
