@@ -10,7 +10,7 @@
 #define MIN_TILE 8      /* dims from here on are worth transposing in tiles */
 #define TILE 64         /* rows and columns of a tile */
 #define COPY_GRAIN (1 << 18) /* bytes of memcpy below which a second thread does not pay */
-#define CHECK_BYTES (1 << 22) /* bytes between two looks at the interrupt flag */
+#define CHECK_BYTES (1 << 24) /* bytes between two looks at the interrupt flag */
 
 static bool fail_interrupt(void) {
   lp_interrupt_take();

@@ -130,6 +130,11 @@ static void fill_range(void *ctx, int64_t begin, int64_t end) {
     double f[CHUNK];
   } chunk;
   int64_t size = (int64_t)lp_dtype_size(r->dtype);
+  if (r->kind == RANGE_INT && r->dtype == LP_INT64) {
+    int64_t *out = (int64_t *)r->out;
+    for (int64_t i = begin; i < end; i++) out[i] = (int64_t)((uint64_t)r->start_int + (uint64_t)i * (uint64_t)r->step_int);
+    return;
+  }
   LpLoop cast = lp_cast_loop(r->dtype, r->kind == RANGE_INT ? LP_INT64 : LP_FLOAT64);
   for (int64_t at = begin; at < end; at += CHUNK) {
     int64_t n = end - at < CHUNK ? end - at : CHUNK;

@@ -4,6 +4,7 @@
 #include "dispatch/accumulate.h"
 #include "dispatch/shape.h"
 #include "impl.h"
+#include "lampad/autograd.h"
 #include "lampad/ops.h"
 
 #define L(x) ((long long)(x))
@@ -393,6 +394,32 @@ LpTensor *lp_impl_unsqueeze(LpTensor *self, int64_t dim) {
   g.sizes[dim] = 1;
   return alias_with(self, &g);
 }
+
+/* --- in place ---------------------------------------------------------------------------------- */
+
+/* Gives out the geometry of `view` (taken over, may be NULL). The gradient of a view is written back through its
+ * geometry, so that one may not change. */
+static LpTensor *take_geometry(LpTensor *out, LpTensor *view) {
+  if (!view) return NULL;
+  bool ok = !(lp_is_view(out) && lp_requires_grad(out)) ||
+            lp_fail(LP_ERR_AUTOGRAD, "self is a view that needs a gradient: its shape cannot change in place; use the form "
+                                     "without the underscore");
+  ok = ok && lp_tensor_set_geometry(out, lp_sizes(view), lp_strides(view), view->offset_elems);
+  lp_tensor_release(view);
+  return ok ? lp_tensor_retain(out) : NULL;
+}
+
+LpTensor *lp_impl_unsqueeze_inplace(LpTensor *out, LpTensor *self, int64_t dim) {
+  return take_geometry(out, lp_impl_unsqueeze(self, dim));
+}
+LpTensor *lp_impl_squeeze_inplace(LpTensor *out, LpTensor *self) { return take_geometry(out, lp_impl_squeeze(self)); }
+LpTensor *lp_impl_squeeze_dim_inplace(LpTensor *out, LpTensor *self, int64_t dim) {
+  return take_geometry(out, lp_impl_squeeze_dim(self, dim));
+}
+LpTensor *lp_impl_transpose_inplace(LpTensor *out, LpTensor *self, int64_t dim0, int64_t dim1) {
+  return take_geometry(out, lp_impl_transpose(self, dim0, dim1));
+}
+LpTensor *lp_impl_t_inplace(LpTensor *out, LpTensor *self) { return take_geometry(out, lp_impl_t(self)); }
 
 /* --- broadcasting ----------------------------------------------------------------------------- */
 

@@ -82,6 +82,21 @@ op{ "movedim.int(Tensor self, int source, int destination) -> Tensor", kind = "c
     cases = { "(2,3,4), 0, 2", "(2,3,4), -1, 0" }, doc = "Moves one dim to another place.",
     example = "torch.zeros(2, 3, 4):movedim(0, 2)" }
 
+-- --- in place: the tensor itself takes the other geometry ---------------------------------------------
+op{ "unsqueeze.inplace(Tensor self, int dim) -> Tensor", variants = "inplace",
+    grad = { self = "squeeze_dim(grad, dim)" }, cases = { "(2,3), 0", "(2,3), -1" },
+    doc = "Puts a new dim of size 1 at the place, in place.", example = "torch.zeros(3):unsqueeze_(0)" }
+op{ "squeeze.inplace(Tensor self) -> Tensor", variants = "inplace", grad = { self = "reshape(grad, self.shape)" },
+    cases = { "(1,3,1)" }, doc = "Removes all dims of size 1, in place.", example = "torch.zeros(1, 3):squeeze_()" }
+op{ "squeeze.dim_inplace(Tensor self, int dim) -> Tensor", variants = "inplace",
+    grad = { self = "reshape(grad, self.shape)" }, cases = { "(1,3,1), 0", "(1,3,1), 1" },
+    doc = "Removes the dim when its size is 1, in place.", example = "torch.zeros(1, 3):squeeze_(0)" }
+op{ "transpose.inplace(Tensor self, int dim0, int dim1) -> Tensor", variants = "inplace", aliases = "swapaxes swapdims",
+    grad = { self = "transpose(grad, dim0, dim1)" }, cases = { "(2,3,4), 0, 2" },
+    doc = "Swaps two dims, in place.", example = "torch.zeros(2, 3):transpose_(0, 1)" }
+op{ "t.inplace(Tensor self) -> Tensor", variants = "inplace", grad = { self = "t(grad)" }, cases = { "(2,3)" },
+    doc = "Transposes a matrix, in place.", example = "torch.zeros(2, 3):t_()" }
+
 -- --- parts -----------------------------------------------------------------------------------------
 op{ "select(Tensor self, int dim, int index) -> Tensor", kind = "view",
     grad = { self = "select_backward(grad, self.shape, dim, index)" },
