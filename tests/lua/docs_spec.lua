@@ -6,7 +6,7 @@ local command = dofile(here .. "/command.lua")
 
 local function pages()
   local list = {}
-  local pipe = assert(io.popen(("cd %s && git ls-files -co --exclude-standard '*.md'"):format(command.quote(root))))
+  local pipe = assert(io.popen(("cd %s && find README.md docs/guide docs/reference -name '*.md' | sort"):format(command.quote(root))))
   for path in pipe:lines() do list[#list + 1] = path end
   pipe:close()
   return list
