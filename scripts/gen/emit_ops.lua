@@ -501,6 +501,12 @@ local function emit_function(out, row, plan, diffs)
     end
     return
   end
+  -- A function that fails may leave its results unset, and they are dropped then.
+  if form == "tensors" then
+    w("  for (int i = 0; i < %d; i++) results[i] = NULL;", #row.results)
+  elseif form ~= "tensor" then
+    w("  *results = (LpTensorVec){NULL, 0};")
+  end
   emit_need(w, diffs)
   w("  LpNode *node = NULL;")
   w("  if (LP_UNLIKELY(need) && !(node = record_%s(%s))) return %s;", row.cname, names_of(row, "need"), ret)
