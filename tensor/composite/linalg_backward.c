@@ -178,6 +178,34 @@ LpTensor *lp_composite_cholesky_backward(LpTensor *grad, LpTensor *factor, bool 
   return steps_finish(&s, result);
 }
 
+/* The gradient of the factor of A where `common` is the one of A^-1 = X: -(common + common^H) L for the
+ * lower factor, -U (...) for the upper. All of the factor counts, as if none of it were known to be 0. */
+static LpTensor *through_factor(LpTensor *common, LpTensor *factor, bool upper) {
+  Steps s = {0};
+  STEP(turned, lp_mat_adjoint(common));
+  STEP(both, add(common, turned));
+  STEP(product, upper ? lp_matmul(factor, both) : lp_matmul(both, factor));
+  STEP(result, lp_neg(product));
+  return steps_finish(&s, result);
+}
+
+LpTensor *lp_composite_cholesky_solve_backward(LpTensor *grad, LpTensor *x, LpTensor *factor, bool upper) {
+  Steps s = {0};
+  STEP(solved, lp_cholesky_solve(grad, factor, upper));
+  STEP(common, times_adjoint(solved, x));
+  STEP(result, through_factor(common, factor, upper));
+  RESTEP(result, lp_sum_to_size(result, lp_sizes(factor)));
+  return steps_finish(&s, result);
+}
+
+LpTensor *lp_composite_cholesky_inverse_backward(LpTensor *grad, LpTensor *inverse, LpTensor *factor, bool upper) {
+  Steps s = {0};
+  STEP(left, lp_matmul(inverse, grad));
+  STEP(common, lp_matmul(left, inverse));
+  STEP(result, through_factor(common, factor, upper));
+  return steps_finish(&s, result);
+}
+
 /* R square and invertible. */
 static LpTensor *qr_backward_square(LpTensor *grad_q, LpTensor *grad_r, LpTensor *q, LpTensor *r) {
   Steps s = {0};

@@ -39,15 +39,17 @@ static LpTensor *fold(LpTensor *t) {
 }
 
 LpTensor *lp_composite_linear_grad_input(LpTensor *grad, LpTensor *weight) {
-  if (weight->ndim == 2) return lp_matmul(grad, weight);
   Steps s = {0};
-  STEP(wide, lp_unsqueeze(grad, -1));
-  return steps_finish(&s, steps_note(&s, lp_mul(wide, weight)));
+  STEP(w, lp_conj(weight));
+  STEP(wide, w->ndim == 2 ? lp_tensor_retain(grad) : lp_unsqueeze(grad, -1));
+  STEP(result, w->ndim == 2 ? lp_matmul(wide, w) : lp_mul(wide, w));
+  return steps_finish(&s, result);
 }
 
 LpTensor *lp_composite_linear_grad_weight(LpTensor *grad, LpTensor *input, int64_t weight_ndim) {
   Steps s = {0};
-  STEP(rows, fold(input));
+  STEP(plain, lp_conj(input));
+  STEP(rows, fold(plain));
   if (weight_ndim == 1) {
     int64_t all = -1;
     STEP(flat, lp_reshape(grad, lp_ints(&all, 1)));
@@ -318,8 +320,8 @@ LpTensor *lp_composite_linalg_matrix_power(LpTensor *self, int64_t n) {
   Steps s = {0};
   if (n == 0) {
     STEP(one, lp_eye(self->sizes[self->ndim - 1], self->dtype, self->storage->device, false));
-    STEP(wide, lp_expand(one, lp_sizes(self)));
-    STEP(result, lp_clone(wide, LP_CONTIGUOUS));
+    STEP(result, lp_clone(self, LP_CONTIGUOUS)); /* self's history, with a derivative of 0 */
+    if (!lp_copy_(result, one, false)) return steps_drop(&s);
     return steps_finish(&s, result);
   }
   STEP(square, n > 0 ? lp_tensor_retain(self) : lp_linalg_inv(self));

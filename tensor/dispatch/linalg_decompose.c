@@ -73,10 +73,10 @@ LpTensor *lp_impl_linalg_cholesky(LpTensor *out, LpTensor *self, bool upper) {
 
 /* --- QR ------------------------------------------------------------------------------------------------ */
 
-/* mode 'r': R only, Q empty; 'c': complete; else reduced. */
-static bool qr_all(LpTensor *A, LpTensor *a, LpTensor *q, LpTensor *r, char mode) {
+/* q NULL: R only. */
+static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
   LpBatch b = lp_batch_of(a);
-  int k = b.m < b.n ? b.m : b.n, q_columns = mode == 'c' ? b.m : k;
+  int k = b.m < b.n ? b.m : b.n, q_columns = complete ? b.m : k;
   int wide = b.n > q_columns ? b.n : q_columns;
   size_t item = lp_dtype_size(a->dtype), m = (size_t)b.m, capacity, r_rows = (size_t)r->sizes[r->ndim - 2];
   char *columns = lp_block_alloc((m * (size_t)wide + (size_t)k + 1) * item, &capacity);
@@ -91,7 +91,7 @@ static bool qr_all(LpTensor *A, LpTensor *a, LpTensor *q, LpTensor *r, char mode
       for (size_t c = 0; c < (size_t)b.n; c++)
         if (c >= row) memcpy(out + (row * (size_t)b.n + c) * item, columns + (c * m + row) * item, item);
         else memset(out + (row * (size_t)b.n + c) * item, 0, item);
-    if (!ok || mode == 'r' || q_columns == 0) continue;
+    if (!ok || !q || q_columns == 0) continue;
     ok = lp_lapack_qr_form(a->dtype, b.m, q_columns, k, columns, tau) != LP_LAPACK_NO_MEMORY;
     lp_linalg_turn(item, columns, q_columns, b.m, at(q, i, (int64_t)b.m * q_columns));
   }
@@ -111,7 +111,7 @@ bool lp_impl_linalg_qr(LpTensor *A, const char *mode, LpTensor **results) {
                       : lp_linalg_new(A, (int64_t[]){b.m, k}, 2, A->dtype);
   results[1] = lp_linalg_new(A, (int64_t[]){k, b.n}, 2, A->dtype);
   bool ok = all_made(results, 2);
-  ok = ok && released_unless(qr_all(A, a, results[0], results[1], mode[0]), results, 2);
+  ok = ok && released_unless(qr_all(a, only_r ? NULL : results[0], results[1], complete), results, 2);
   lp_tensor_release(a);
   return ok;
 }

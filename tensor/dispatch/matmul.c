@@ -252,8 +252,35 @@ LpTensor *lp_impl_addmv(LpTensor *out, LpTensor *self, LpTensor *mat, LpTensor *
   return matrix_vector(out, self, mat, vec, beta, alpha);
 }
 
+/* Of truth values: self or (vec1 and vec2), each where its factor is not 0. */
+static LpTensor *addr_bool(LpTensor *out, LpTensor *self, LpTensor *vec1, LpTensor *vec2, LpScalar beta,
+                           LpScalar alpha) {
+  CHECK(vec2->dtype == LP_BOOL, LP_ERR_TYPE, "vec1 and vec2 must have the same dtype, got bool and %s",
+        lp_dtype_name(vec2->dtype));
+  TRY(check_dims(vec1, "vec1", 1));
+  TRY(check_dims(vec2, "vec2", 1));
+  int64_t sizes[2] = {vec1->sizes[0], vec2->sizes[0]};
+  TRY(check_self(self, lp_ints(sizes, 2), LP_BOOL, out == self));
+  LpTensor *result = lp_tensor_new(lp_ints(sizes, 2), LP_BOOL, lp_cpu());
+  bool ok = result && (is_zero(beta) ? lp_fill_into(result, lp_scalar_bool(false)) : lp_copy_into(result, self));
+  bool *truth = ok ? (bool *)data_of(result) : NULL;
+  const bool *x = (const bool *)data_of(vec1), *y = (const bool *)data_of(vec2);
+  for (int64_t i = 0; ok && !is_zero(alpha) && i < sizes[0]; i++)
+    for (int64_t j = 0; j < sizes[1]; j++)
+      truth[i * sizes[1] + j] |= x[i * vec1->strides[0]] && y[j * vec2->strides[0]];
+  if (ok && out) {
+    ok = (out == self || lp_tensor_resize_out(out, lp_ints(sizes, 2))) && lp_copy_into(out, result);
+    lp_tensor_release(result);
+    return ok ? lp_tensor_retain(out) : NULL;
+  }
+  if (ok) return result;
+  lp_tensor_release(result);
+  return NULL;
+}
+
 LpTensor *lp_impl_addr(LpTensor *out, LpTensor *self, LpTensor *vec1, LpTensor *vec2, LpScalar beta,
                        LpScalar alpha) {
+  if (vec1->dtype == LP_BOOL) return addr_bool(out, self, vec1, vec2, beta, alpha);
   TRY(check_operands(vec1, "vec1", vec2, "vec2"));
   TRY(check_dims(vec1, "vec1", 1));
   TRY(check_dims(vec2, "vec2", 1));

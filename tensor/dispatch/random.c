@@ -9,6 +9,7 @@
 #include "core/half.h"
 #include "cpu/random.h"
 #include "dispatch/iter.h"
+#include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/autograd.h"
 
@@ -374,6 +375,8 @@ static void poisson_loop(char *const *ptrs, const int64_t *strides, int64_t n, c
 static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g, LpLoop loop,
                            const char *fault) {
   bool invalid = false;
+  LpTensor *wide = lp_expand_alias(parameter, lp_sizes(out));
+  if (!wide) return false;
   TensorDraw draw = {.to_out = lp_cast_loop(out->dtype, LP_FLOAT64),
                      .to_double = lp_cast_loop(LP_FLOAT64, parameter->dtype),
                      .wide = parameter->dtype == LP_FLOAT64,
@@ -382,7 +385,7 @@ static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g, L
   lp_iter_init(&it);
   it.no_resize = true;
   lp_iter_output(&it, out);
-  lp_iter_input(&it, parameter);
+  lp_iter_input(&it, wide);
   bool ok = lp_iter_build(&it);
   if (ok) {
     draw.generator = lp_generator_lock(g);
@@ -390,6 +393,7 @@ static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g, L
     lp_generator_unlock(draw.generator);
   }
   lp_iter_done(&it);
+  lp_tensor_release(wide);
   if (ok && invalid) return lp_fail(LP_ERR_ARGUMENT, "%s", fault);
   return ok;
 }

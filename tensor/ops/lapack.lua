@@ -15,6 +15,10 @@ op{ "triangular_backward_a(Tensor grad, Tensor A, Tensor x, bool upper, bool lef
 op{ "triangular_backward_b(Tensor grad, Tensor A, int[] b_sizes, bool upper, bool left, bool unitriangular) -> Tensor",
     variants = "internal", kind = "composite" }
 op{ "cholesky_backward(Tensor grad, Tensor factor, bool upper) -> Tensor", variants = "internal", kind = "composite" }
+op{ "cholesky_solve_backward(Tensor grad, Tensor x, Tensor factor, bool upper) -> Tensor", variants = "internal",
+    kind = "composite" }
+op{ "cholesky_inverse_backward(Tensor grad, Tensor inverse, Tensor factor, bool upper) -> Tensor",
+    variants = "internal", kind = "composite" }
 op{ "qr_backward(Tensor grad_q, Tensor grad_r, Tensor q, Tensor r, str mode) -> Tensor", variants = "internal",
     kind = "composite" }
 op{ "lu_backward(Tensor grad, Tensor lu, Tensor pivots) -> Tensor", variants = "internal", kind = "composite" }
@@ -86,18 +90,21 @@ op{ "triangular_solve(Tensor self, Tensor A, bool upper=true, bool transpose=fal
     example = "torch.triangular_solve(torch.tensor{{1.}, {1.}}, torch.tensor{{2., 1.}, {0., 4.}})" }
 op{ "lstsq(Tensor self, Tensor b, float? rcond=nil, *, str? driver=nil) -> \z
      (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", module = "linalg", variants = "function",
-    kind = "composite", cases = { "(4,3), (4,2)", "(2,4,3), (2,4,2)", "(3,4), (3,2)", "(4,3), (4,2), driver='gelsd'" },
+    kind = "composite", cases = { "(4,3), (4,2)", "(2,4,3), (2,4,2)", "(3,4), (3,2)", "(4,3), (4,2), driver='gelsd'", "(4,3), (4), driver='gels'" },
     doc = "The X that makes self X - b smallest, its squared residuals, the ranks and (drivers gelsd, gelss) the singular values.",
     example = "torch.linalg.lstsq(torch.tensor{{1., 0.}, {1., 1.}, {1., 2.}}, torch.tensor{{1.}, {3.}, {5.}})" }
 op{ "lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=true, bool adjoint=false) -> Tensor", module = "linalg",
     variants = "function", kind = "composite",
     doc = "X with A X = B from the LU factors of A that lu_factor gave.",
     example = "LU, pivots = torch.linalg.lu_factor(torch.tensor{{2., 0.}, {0., 4.}}); torch.linalg.lu_solve(LU, pivots, torch.ones(2, 1))" }
-op{ "cholesky_solve(Tensor self, Tensor input2, bool upper=false) -> Tensor", kind = "composite",
+op{ "cholesky_solve(Tensor self, Tensor input2, bool upper=false) -> Tensor",
+    grad = { self = "sum_to_size(cholesky_solve(grad, input2, upper), self.shape)",
+             input2 = "cholesky_solve_backward(grad, result, input2, upper)" },
     cases = { "(3,2), (3,3)s", "(3,2), (3,3)s, true" },
     doc = "X with A X = self from the Cholesky factor input2 of A.",
     example = "torch.cholesky_solve(torch.ones(2, 1), torch.tensor{{2., 0.}, {1., 1.}})" }
-op{ "cholesky_inverse(Tensor self, bool upper=false) -> Tensor", kind = "composite", cases = { "(3,3)s", "(3,3)s, true" },
+op{ "cholesky_inverse(Tensor self, bool upper=false) -> Tensor",
+    grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
     doc = "The inverse of A from its Cholesky factor.",
     example = "torch.cholesky_inverse(torch.tensor{{2., 0.}, {1., 1.}})" }
 op{ "pinv(Tensor self, *, float? atol=nil, float? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
@@ -140,7 +147,7 @@ op{ "lu(Tensor A, *, bool pivot=true) -> (Tensor P, Tensor L, Tensor U)", module
     example = "torch.linalg.lu(torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "svd(Tensor A, bool full_matrices=true) -> (Tensor U, Tensor S, Tensor Vh)", module = "linalg", variants = "function",
     grad = { A = "svd_backward(grad_U, grad_S, grad_Vh, U, S, Vh)" },
-    cases = { "(4,3), false", "(3,4), false", "(2,3,3), false" },
+    cases = { "(4,3), false", "(3,4), false" },
     doc = "A = U diag(S) Vh with the singular values S in descending order.",
     example = "torch.linalg.svd(torch.tensor{{3., 0.}, {0., 4.}})" }
 op{ "svdvals(Tensor A) -> Tensor", module = "linalg", variants = "function", kind = "composite",
