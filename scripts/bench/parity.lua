@@ -43,12 +43,12 @@ end
 print(#differing == 0 and "initial weights: equal to the last bit"
   or "initial weights: DIFFERENT in " .. table.concat(differing, ", "))
 
-local images = torch.rand(1000, 1, 28, 28)
+local images = torch.rand(1000, 1, 28, 28) * 0.1
 local labels = torch.randint(0, 10, { 1000 })
 local rows = labels:tolist()
 for i = 0, 999 do images[i][0][rows[i + 1]]:add_(0.5) end
 local loader = data.DataLoader(data.TensorDataset(images, labels), { batch_size = 64, shuffle = true })
-local optimizer = torch.optim.SGD(net:parameters(), { lr = 0.01 })
+local optimizer = torch.optim.SGD(net:parameters(), { lr = 0.005 })
 local step, worst, worst_step = 0, 0, 0
 while step < #losses do
   for x, y in loader:iter() do

@@ -186,6 +186,72 @@ LpTensor *lp_composite_nanquantile_scalar(LpTensor *self, double q, LpOptInt dim
   return result;
 }
 
+/* --- covariance ----------------------------------------------------------------------------------------- */
+
+static bool check_weights(LpTensor *w, const char *name, bool integral, int64_t n) {
+  if (!w) return true;
+  CHECK(lp_ndim(w) <= 1 && lp_numel(w) == n, LP_ERR_ARGUMENT, "%s must be 1-d with one weight for each of the %lld observations, got shape %s",
+        name, (long long)n, SHAPE_TEXT(w));
+  CHECK(lp_dtype_is_integral(lp_dtype(w), false) == integral, LP_ERR_TYPE, "%s must be %s, got %s", name,
+        integral ? "integers" : "floating", lp_dtype_name(lp_dtype(w)));
+  return true;
+}
+
+LpTensor *lp_composite_cov(LpTensor *self, int64_t correction, LpTensor *fweights, LpTensor *aweights) {
+  CHECK(lp_ndim(self) <= 2, LP_ERR_ARGUMENT, "self must have at most 2 dims, got shape %s", SHAPE_TEXT(self));
+  CHECK(lp_dtype(self) != LP_BOOL, LP_ERR_TYPE, "self must not be bool");
+  int64_t rows = lp_ndim(self) == 2 ? lp_size(self, 0) : 1, n = lp_ndim(self) == 2 ? lp_size(self, 1) : lp_numel(self);
+  int64_t shape[2] = {rows, n}, one = 1;
+  TRY(check_weights(fweights, "fweights", true, n));
+  TRY(check_weights(aweights, "aweights", false, n));
+  LpTensor *x = lp_reshape(self, lp_ints(shape, 2));
+  if (x && lp_dtype_is_integral(lp_dtype(x), false)) x = own_cast(x, lp_default_dtype());
+  if (!x) return NULL;
+  LpTensor *w = fweights && aweights ? lp_mul(fweights, aweights) : fweights ? lp_own(fweights) : lp_own(aweights);
+  LpTensor *w_sum = w ? lp_sum(w, LP_DTYPE_NONE) : lp_number((double)n);
+  LpTensor *norm = NULL, *mean = NULL, *centred = NULL, *result = NULL;
+  if (w_sum) {
+    LpTensor *lost = lp_integer(correction);
+    if (aweights && correction != 0) {
+      LpTensor *squares = own_sum(own_mul(lp_own(w), lp_own(aweights)), lp_ints_none(), false);
+      lost = own_mul(lost, own_div(squares, lp_own(w_sum)));
+    }
+    norm = own_sub(lp_own(w_sum), lost);
+    mean = w ? own_div(own_sum(lp_mul(x, w), lp_ints(&one, 1), true), lp_own(w_sum))
+             : lp_mean_dim(x, lp_ints(&one, 1), true, LP_DTYPE_NONE);
+    centred = own_sub(lp_own(x), mean);
+  }
+  if (norm && centred) {
+    LpTensor *other = w ? lp_mul(centred, w) : lp_own(centred), *side = other ? lp_transpose(other, 0, 1) : NULL;
+    LpTensor *flipped = side && lp_dtype_is_complex(lp_dtype(side)) ? lp_conj(side) : lp_own(side);
+    LpTensor *product = flipped ? lp_matmul(centred, flipped) : NULL;
+    result = own_div(product, lp_clamp(norm, (LpOptScalar){true, lp_scalar_int(0)}, (LpOptScalar){.has = false}));
+    lp_tensor_release(other);
+    lp_tensor_release(side);
+    lp_tensor_release(flipped);
+    if (result && rows == 1) result = own_reshape(result, lp_ints(NULL, 0));
+  }
+  LpTensor *all[] = {x, w, w_sum, norm, centred};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) lp_tensor_release(all[i]);
+  return result;
+}
+
+LpTensor *lp_composite_corrcoef(LpTensor *self) {
+  LpTensor *c = lp_cov(self, 1, NULL, NULL);
+  if (!c) return NULL;
+  if (lp_ndim(c) == 0) return own_div(c, lp_own(c));
+  LpTensor *diagonal = lp_diagonal(c, 0, 0, 1);
+  LpTensor *deviation = diagonal ? lp_sqrt(diagonal) : NULL;
+  c = own_div(c, own_unsqueeze(lp_own(deviation), 1));
+  c = own_div(c, own_unsqueeze(lp_own(deviation), 0));
+  lp_tensor_release(diagonal);
+  lp_tensor_release(deviation);
+  if (!c || lp_dtype_is_complex(lp_dtype(c))) return c;
+  LpTensor *clipped = lp_clamp(c, (LpOptScalar){true, lp_scalar_int(-1)}, (LpOptScalar){true, lp_scalar_int(1)});
+  lp_tensor_release(c);
+  return clipped;
+}
+
 /* --- search --------------------------------------------------------------------------------------------- */
 
 LpTensor *lp_composite_searchsorted_scalar(LpTensor *sorted_sequence, LpScalar self, bool out_int32, bool right,

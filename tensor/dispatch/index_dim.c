@@ -297,11 +297,11 @@ static LpScalar neutral(const char *reduce, LpDtype dtype) {
 
 /* Divides result by the number of values that went into each element. */
 static bool divide_by_counts(LpTensor *result, int64_t dim, LpTensor *index, bool include_self) {
-  LpTensor *counts = lp_tensor_new(lp_sizes(result), lp_dtype(result), lp_device(result)), *summed = NULL;
-  LpTensor *start = lp_tensor_from_scalar(lp_scalar_int(include_self), lp_dtype(result)), *mean = NULL, *least = NULL;
+  LpDtype dtype = lp_dtype_to_real(lp_dtype(result));
+  LpTensor *counts = lp_tensor_new(lp_sizes(result), dtype, lp_device(result)), *summed = NULL;
+  LpTensor *start = lp_tensor_from_scalar(lp_scalar_int(include_self), dtype), *mean = NULL, *least = NULL;
   bool ok = counts && start && lp_copy_values(counts, start) &&
-            (summed = scatter(counts, counts, dim, index, NULL, lp_scalar_int(1),
-                              lp_index_table()->add[lp_dtype(result)]));
+            (summed = scatter(counts, counts, dim, index, NULL, lp_scalar_int(1), lp_index_table()->add[dtype]));
   if (ok && !include_self) { /* untouched elements keep their value */
     LpTensor *one = lp_tensor_wrapped(lp_scalar_int(1));
     least = one ? lp_maximum(summed, one) : NULL;

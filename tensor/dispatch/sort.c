@@ -177,6 +177,7 @@ bool lp_impl_topk(LpTensor **outs, LpTensor *self, int64_t k, int64_t dim, bool 
   CHECK(k >= 0 && k <= size_along(self, dim), LP_ERR_ARGUMENT,
         "k must be in [0, %lld], the size of dim %lld, got %lld", (long long)size_along(self, dim), (long long)dim,
         (long long)k);
+  if (lp_ndim(self) == 0) k = 1; /* a 0-d result holds its one element */
   Task t = {.descending = largest, .sorted = sorted, .k = k};
   TRY(run(self, dim, k, topk_row, &t, results));
   return lp_give_all(outs, results, 2);
@@ -216,7 +217,9 @@ bool lp_impl_mode(LpTensor **outs, LpTensor *self, int64_t dim, bool keepdim, Lp
 static LpTensor *median(LpTensor *self, bool skip_nan) {
   LpDtype dtype = lp_dtype(self);
   if (lp_numel(self) == 0)
-    return lp_tensor_from_scalar(lp_dtype_is_floating(dtype) ? lp_scalar_float(NAN) : lp_scalar_int(INT64_MIN), dtype);
+    return lp_tensor_from_scalar(lp_dtype_is_floating(dtype) ? lp_scalar_float(NAN)
+                                                             : lp_scalar_int(dtype == LP_INT32 ? INT32_MIN : INT64_MIN),
+                                 dtype);
   LpTensor *dense = lp_dense(self, dtype), *results[2] = {NULL, NULL};
   if (!dense) return NULL;
   int64_t n = lp_numel(dense), one = 1;

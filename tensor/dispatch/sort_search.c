@@ -208,6 +208,7 @@ LpTensor *lp_impl_bincount(LpTensor *self, LpTensor *weights, int64_t minlength)
     if (v[i] < lowest) lowest = v[i];
   }
   if (bins < minlength) bins = minlength;
+  if (n == 0) weights = NULL; /* as PyTorch: counts, whatever the weights */
   LpDtype dtype = !weights ? LP_INT64 : lp_dtype(weights) == LP_FLOAT32 ? LP_FLOAT32 : LP_FLOAT64;
   LpTensor *w = NULL, *sums = NULL;
   if (lowest < 0) lp_fail(LP_ERR_ARGUMENT, "self must hold no negative numbers, got %lld", (long long)lowest);
@@ -239,9 +240,10 @@ static LpTensor *histc(LpTensor *self, int64_t bins, double min, double max) {
   int64_t n = lp_numel(dense);
   if (min == max && n > 0) {
     min = max = v[0];
-    for (int64_t i = 0; i < n; i++) {
-      if (!(v[i] >= min)) min = v[i];
-      if (!(v[i] <= max)) max = v[i];
+    for (int64_t i = 1; i < n; i++) {
+      if (v[i] < min || isnan(v[i])) min = v[i];
+      if (v[i] > max || isnan(v[i])) max = v[i];
+      if (isnan(v[i])) break;
     }
   }
   if (min == max) {

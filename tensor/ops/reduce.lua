@@ -363,3 +363,10 @@ op{ "isin.Tensor_Scalar(Tensor elements, Scalar test_element, *, bool assume_uni
     variants = "function", composite = "invert ? ne(elements, test_element) : eq(elements, test_element)",
     cases = { "(3,4)i, 2", "(3,4)i, 2, invert=true" },
     doc = "Which elements equal a number.", example = "torch.isin(torch.tensor{1, 2, 3}, 2)" }
+op{ "cov(Tensor self, *, int correction=1, Tensor? fweights=nil, Tensor? aweights=nil) -> Tensor", kind = "composite",
+    cases = { "(3,6)", "(6,)", "(3,6), correction=0" },
+    doc = "The covariance matrix of variables in rows, observations in columns.",
+    example = "torch.cov(torch.tensor{{0., 1., 2.}, {2., 1., 0.}})" }
+op{ "corrcoef(Tensor self) -> Tensor", kind = "composite", cases = { "(3,6)", "(6,)" },
+    doc = "The correlation coefficients of variables in rows.",
+    example = "torch.corrcoef(torch.tensor{{0., 1., 2.}, {2., 1., 0.}})" }

@@ -1,6 +1,5 @@
 -- The checkpoint file: what goes in comes out; faults are found.
 local torch = require "lampad"
-local core = require "lampad.core"
 local file = torch.utils.checkpoint_file
 local nn = torch.nn
 
@@ -55,14 +54,18 @@ describe("checkpoint_file", function()
   it("finds truncation and corruption, whatever the place", function()
     file.save({ x = torch.arange(10), name = "n" }, path)
     local bytes = io.open(path, "rb"):read("a")
+    local function rewrite(changed)
+      local out <close> = assert(io.open(path, "wb"))
+      out:write(changed)
+    end
     for length = 0, #bytes - 1 do
-      assert(core.atomic_write(path, bytes:sub(1, length)))
+      rewrite(bytes:sub(1, length))
       local ok, err = pcall(file.load, path)
       assert.is_false(ok)
       assert.matches("is truncated", length < 8 and "is truncated" or err)
     end
     for at = 1, #bytes do
-      assert(core.atomic_write(path, bytes:sub(1, at - 1) .. string.char(bytes:byte(at) ~ 0x55) .. bytes:sub(at + 1)))
+      rewrite(bytes:sub(1, at - 1) .. string.char(bytes:byte(at) ~ 0x55) .. bytes:sub(at + 1))
       assert.is_false((pcall(file.load, path)))
     end
   end)

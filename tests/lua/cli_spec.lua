@@ -129,13 +129,13 @@ describe("the lampad command", function()
 
   it("stops a script at Ctrl-C with status 130", function()
     local path = script("forever.lua", "while true do end\n")
-    local status, _, err = run({ path }, nil, "timeout -k 10 --preserve-status -s INT 0.5")
+    local status, _, err = run({ path }, nil, "timeout -k 10 --foreground --preserve-status -s INT 0.5")
     assert.equal(130, status)
     assert.truthy(err:find("forever.lua:1: interrupted", 1, true))
   end)
 
   it("stops a script inside a coroutine, and one that sleeps", function()
-    local prefix = "timeout -k 10 --preserve-status -s INT 0.5"
+    local prefix = "timeout -k 10 --foreground --preserve-status -s INT 0.5"
     local status, _, err = run({ "-e", "coroutine.wrap(function() while true do end end)()" }, nil, prefix)
     assert.equal(130, status)
     assert.truthy(err:find("interrupted", 1, true))
@@ -146,7 +146,7 @@ describe("the lampad command", function()
 
   it("lets a script catch the interrupt and go on", function()
     local status, out = run({ "-e", "print(pcall(function() while true do end end)) print 'cleaned up'" }, nil,
-      "timeout -k 10 --preserve-status -s INT 0.5")
+      "timeout -k 10 --foreground --preserve-status -s INT 0.5")
     assert.equal(0, status)
     assert.truthy(out:find("false\t%(command line%):1: interrupted\ncleaned up\n"))
   end)

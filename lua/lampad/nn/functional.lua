@@ -1,5 +1,5 @@
 -- torch.nn.functional. Most functions are ops of the schema (core.modules["nn.functional"]), found at
--- first use; here stand those whose PyTorch form takes an `inplace` flag.
+-- first use; here stand those whose PyTorch form takes an `inplace` flag, and a few written in terms of others.
 local core = require "lampad.core"
 local args = require "lampad.args"
 
@@ -58,5 +58,110 @@ with_inplace("elu", "float alpha=1.0")
 with_inplace("celu", "float alpha=1.0")
 with_inplace("hardtanh", "float min_val=-1.0, float max_val=1.0")
 with_inplace("threshold", "float threshold, float value")
+
+-- --- in terms of other ops ----------------------------------------------------------------------------
+local prelu_spec = args "prelu(Tensor input, Tensor weight)"
+
+--- x where x > 0, weight * x elsewhere; weight has one element, or one for each channel (dim 1).
+function F.prelu(...)
+  local x, weight = prelu_spec(...)
+  local count = weight:numel()
+  if weight.ndim > 1 then
+    args.fail("prelu", "weight must be a scalar or 1-d tensor, got shape %s", tostring(weight.shape))
+  end
+  if count > 1 then
+    local channels = x.ndim > 1 and x:size(1) or x.ndim == 1 and x:size(0) or 1
+    if channels ~= count then
+      args.fail("prelu", "weight has %d elements, but the input of shape %s has %d channels", count,
+        tostring(x.shape), channels)
+    end
+    local shape = {}
+    for d = 1, x.ndim do shape[d] = 1 end
+    shape[x.ndim > 1 and 2 or 1] = count
+    weight = weight:reshape(shape)
+  end
+  return torch.where(x:gt(0), x, weight * x)
+end
+
+local rrelu_spec = args [[rrelu(Tensor input, float lower=0.125, float upper=0.3333333333333333,
+  bool training=false, bool inplace=false)]]
+
+--- leaky_relu with slopes drawn from U(lower, upper) in training, with their mean otherwise.
+function F.rrelu(...)
+  local x, lower, upper, training, inplace = rrelu_spec(...)
+  if not training then return F.leaky_relu(x, (lower + upper) / 2, inplace) end
+  local slope = torch.ones_like(x):detach()
+  local negative = x:detach():le(0)
+  local count = negative:sum():item()
+  -- One draw in double for each element that is not positive, in order, as PyTorch.
+  slope[negative] = torch.empty({ count }, { dtype = torch.float64 }):uniform_(lower, upper):to(x.dtype)
+  if inplace then return x:mul_(slope) end
+  return x * slope
+end
+
+local bilinear_spec = args "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor bias=nil)"
+
+--- y[..., o] = input1 W[o] input2 + bias[o]; weight has shape (out, in1, in2).
+function F.bilinear(...)
+  local a, b, weight, bias = bilinear_spec(...)
+  local out, in1, in2 = weight.shape:unpack()
+  if weight.ndim ~= 3 or a:size(-1) ~= in1 or b:size(-1) ~= in2 then
+    args.fail("bilinear", "weight of shape %s does not fit inputs of shapes %s and %s", tostring(weight.shape),
+      tostring(a.shape), tostring(b.shape))
+  end
+  local leading = { a.shape:unpack() }
+  leading[#leading] = out
+  local rows = a:reshape(-1, in1):matmul(weight:permute(1, 0, 2):reshape(in1, out * in2)):view(-1, out, in2)
+  local y = (rows * b:reshape(-1, 1, in2)):sum(-1)
+  if bias ~= nil then y = y + bias end
+  return y:reshape(leading)
+end
+
+local gumbel_spec = args [[gumbel_softmax(Tensor logits, float tau=1, bool hard=false, float eps=1e-10,
+  int dim=-1)]]
+
+--- Samples of the Gumbel-softmax distribution (Jang et al. 2017); hard: one-hot with the soft gradient.
+function F.gumbel_softmax(...)
+  local logits, tau, hard, _, dim = gumbel_spec(...)
+  local noise = -torch.empty_like(logits):detach():exponential_():log()
+  local soft = F.softmax((logits + noise) / tau, dim)
+  if not hard then return soft end
+  local index = soft:argmax(dim, true)
+  return torch.zeros_like(logits):detach():scatter_(dim, index, 1.0) - soft:detach() + soft
+end
+
+local lp_spec = "(Tensor input, float norm_type, ints kernel_size, ints stride=nil, bool ceil_mode=false)"
+for n = 1, 2 do
+  local name = "lp_pool" .. n .. "d"
+  local spec, average = args(name .. lp_spec), "avg_pool" .. n .. "d"
+  --- (sum of x^p over each window)^(1/p).
+  F[name] = function(...)
+    local x, p, kernel, stride, ceil_mode = spec(...)
+    local sizes, count = args.tuple(name, "kernel_size", kernel, n), 1
+    for i = 1, n do count = count * sizes[i] end
+    local y = F[average](x:pow(p), sizes, stride or sizes, 0, ceil_mode)
+    return (y:sign() * F.relu(y:abs()) * count):pow(1.0 / p)
+  end
+end
+
+local distance_spec = args [[triplet_margin_with_distance_loss(Tensor anchor, Tensor positive, Tensor negative, *,
+  function distance_function=nil, float margin=1.0, bool swap=false, str reduction='mean')]]
+
+--- max(d(anchor, positive) - d(anchor, negative) + margin, 0) for any distance d.
+function F.triplet_margin_with_distance_loss(...)
+  local anchor, positive, negative, distance, margin, swap, reduction = distance_spec(...)
+  distance = distance or F.pairwise_distance
+  local near, far = distance(anchor, positive), distance(anchor, negative)
+  if swap then far = torch.minimum(far, distance(positive, negative)) end
+  local loss = (near - far + margin):clamp_min(0)
+  if reduction == "mean" then return loss:mean() end
+  if reduction == "sum" then return loss:sum() end
+  if reduction == "none" then return loss end
+  args.fail("triplet_margin_with_distance_loss", "%s is not a valid value for reduction; use 'mean', 'sum' or 'none'",
+    reduction)
+end
+
+F.log_sigmoid = ops.logsigmoid
+F.upsample = ops.interpolate
 
 return F

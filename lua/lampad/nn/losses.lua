@@ -76,6 +76,13 @@ loss { "TripletMarginLoss(float margin=1.0, float p=2.0, float eps=1e-06, bool s
       swap = self.swap, reduction = self.reduction })
   end }
 
+loss { "TripletMarginWithDistanceLoss(* , function distance_function=nil, float margin=1.0, bool swap=false, "
+  .. "str reduction='mean')",
+  forward = function(self, anchor, positive, negative)
+    return F.triplet_margin_with_distance_loss(anchor, positive, negative, { distance_function = self.distance_function,
+      margin = self.margin, swap = self.swap, reduction = self.reduction })
+  end }
+
 local function make(name)
   local row = rows[name]
   local Class = Module:extend(name)

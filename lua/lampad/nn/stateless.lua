@@ -179,6 +179,57 @@ layer { "CosineSimilarity(int dim=1, float eps=1e-08)",
 layer { "PairwiseDistance(float p=2.0, float eps=1e-06, bool keepdim=false)",
   forward = function(self, x, y) return F.pairwise_distance(x, y, self.p, self.eps, self.keepdim) end }
 
+layer { "LocalResponseNorm(int size, float alpha=0.0001, float beta=0.75, float k=1.0)",
+  repr = "{size}, alpha={alpha}, beta={beta}, k={k}",
+  forward = function(self, x) return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k) end }
+for n = 1, 2 do
+  layer { "LPPool" .. n .. "d(float norm_type, ints kernel_size, ints stride=nil, bool ceil_mode=false)",
+    repr = "norm_type={norm_type}, kernel_size={kernel_size}, stride={stride}, ceil_mode={ceil_mode}",
+    forward = function(self, x)
+      return F["lp_pool" .. n .. "d"](x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)
+    end }
+end
+local function show_upsample(self)
+  return ("%s, mode=%s"):format(self.scale_factor ~= nil and "scale_factor=" .. text.repr(self.scale_factor)
+    or "size=" .. text.repr(self.size), text.repr(self.mode))
+end
+-- PyTorch keeps factors as floats.
+local function float_factors(self)
+  local factor = self.scale_factor
+  if type(factor) == "number" then
+    self:_set { scale_factor = factor + 0.0 }
+  elseif factor ~= nil then
+    local list = {}
+    for i, f in ipairs(factor) do list[i] = f + 0.0 end
+    self:_set { scale_factor = list }
+  end
+end
+layer { "Upsample(ints size=nil, floats scale_factor=nil, str mode='nearest', bool align_corners=nil, "
+  .. "bool recompute_scale_factor=nil)", repr = show_upsample, setup = float_factors,
+  forward = function(self, x)
+    return F.interpolate(x, { size = self.size, scale_factor = self.scale_factor, mode = self.mode,
+      align_corners = self.align_corners, recompute_scale_factor = self.recompute_scale_factor })
+  end }
+for name, mode in pairs { UpsamplingNearest2d = "nearest", UpsamplingBilinear2d = "bilinear" } do
+  layer { name .. "(ints size=nil, floats scale_factor=nil)", repr = show_upsample,
+    setup = function(self)
+      float_factors(self)
+      self:_set { mode = mode, align_corners = mode == "bilinear" or nil }
+    end,
+    forward = function(self, x)
+      return F.interpolate(x, { size = self.size, scale_factor = self.scale_factor, mode = mode,
+        align_corners = self.align_corners })
+    end }
+end
+layer { "Fold(ints output_size, ints kernel_size, ints dilation=1, ints padding=0, ints stride=1)",
+  repr = "output_size={output_size}, kernel_size={kernel_size}, dilation={dilation}, padding={padding}, stride={stride}",
+  forward = function(self, x)
+    return F.fold(x, self.output_size, self.kernel_size, self.dilation, self.padding, self.stride)
+  end }
+layer { "Unfold(ints kernel_size, ints dilation=1, ints padding=0, ints stride=1)",
+  repr = "kernel_size={kernel_size}, dilation={dilation}, padding={padding}, stride={stride}",
+  forward = function(self, x) return F.unfold(x, self.kernel_size, self.dilation, self.padding, self.stride) end }
+
 -- --- padding: {left, right, top, bottom, ...} or one number for all sides ------------------------------
 for n = 1, 3 do
   local function spread(self)
