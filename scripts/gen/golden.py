@@ -47,6 +47,12 @@ LEFT_OUT = {
 # Functions of a triangle, whose gradients in PyTorch spread over the other one when it is not zero.
 NO_GRADIENTS = {"cholesky_solve", "cholesky_inverse"}
 
+# What newer PyTorch dropped, by what it names instead.
+REMOVED = {
+    "cholesky": lambda a, upper=False: torch.linalg.cholesky(a, upper=upper),
+    "qr": lambda a, some=True: torch.linalg.qr(a, "reduced" if some else "complete"),
+}
+
 TO_JSON = r"""
 local function text(v)
   if type(v) == "table" then
@@ -313,6 +319,8 @@ def candidates(row):
         method = getattr(torch.Tensor, name + "_", None)
         if method:
             found.append(lambda self, *a, **k: method(self.clone(), *a, **k))
+    if name in REMOVED:
+        found.insert(0, REMOVED[name])
     if hasattr(torch.ops.aten, name):
         found.append(getattr(torch.ops.aten, name))
     return found

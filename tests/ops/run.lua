@@ -204,7 +204,8 @@ local function check_gradients(row, case, record)
       local outputs = differentiable_results(forward_of(row)(sample))
       local fed = {}
       for i, t in ipairs(outputs) do fed[i] = samples.weights(t, sample.seed .. "|w" .. i - 1) end
-      local grads = #outputs == 0 and {} or table.pack(torch.autograd.grad(outputs, sample.inputs, { grad_outputs = fed, allow_unused = true }))
+      local options = { grad_outputs = fed, allow_unused = true }
+      local grads = #outputs == 0 and {} or table.pack(torch.autograd.grad(outputs, sample.inputs, options))
       if type(grads[1]) == "table" then grads = grads[1] end
       for i, expected in ipairs(record.grads) do
         local trouble = golden.compare_gradient(expected, grads[i])
