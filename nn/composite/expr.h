@@ -26,11 +26,9 @@ static inline LpTensor *expr_end(Expr *e, LpTensor *result) {
   return result;
 }
 
-/* A number; a whole one is an integer, so that it leaves integer tensors integers. */
-static inline LpTensor *x_number(Expr *e, double v) {
-  bool whole = v > -1e15 && v < 1e15 && v == (double)(int64_t)v;
-  return keep(e, lp_tensor_wrapped(whole ? lp_scalar_int((int64_t)v) : lp_scalar_float(v)));
-}
+/* A float, which turns integers into floats, and an integer, which does not. */
+static inline LpTensor *x_number(Expr *e, double v) { return keep(e, lp_tensor_wrapped(lp_scalar_float(v))); }
+static inline LpTensor *x_whole(Expr *e, int64_t v) { return keep(e, lp_tensor_wrapped(lp_scalar_int(v))); }
 static inline LpTensor *x_add(Expr *e, LpTensor *a, LpTensor *b) {
   return a && b ? keep(e, lp_add(a, b, lp_scalar_int(1))) : NULL;
 }

@@ -174,7 +174,7 @@ static LpTensor *at_least_zero(Expr *e, LpTensor *a) {
 
 /* Where target is not `other`, the value, else 0. */
 static LpTensor *where_not(Expr *e, LpTensor *target, double other, LpTensor *value) {
-  LpTensor *excluded = x_number(e, other), *zero = x_number(e, 0);
+  LpTensor *excluded = x_number(e, other), *zero = x_whole(e, 0);
   LpTensor *mask = excluded ? keep(e, lp_ne(target, excluded)) : NULL;
   return x_where(e, mask, value, zero);
 }
@@ -192,7 +192,11 @@ LpTensor *lp_composite_hinge_embedding_loss(LpTensor *input, LpTensor *target, d
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(broadcastable(input, target));
   Expr e = {0};
-  LpTensor *far = at_least_zero(&e, x_offset(&e, x_neg(&e, input), margin));
+  /* Integers stay integers, as in PyTorch, which adds the margin in place. */
+  bool whole = lp_dtype_is_integral(lp_dtype(input), false);
+  LpTensor *gap = whole ? x_add(&e, x_neg(&e, input), x_whole(&e, (int64_t)margin))
+                        : x_offset(&e, x_neg(&e, input), margin);
+  LpTensor *zero = x_whole(&e, 0), *far = gap && zero ? keep(&e, lp_clamp_min(gap, zero)) : NULL;
   LpTensor *loss = x_add(&e, where_not(&e, target, 1, far), where_not(&e, target, -1, input));
   return expr_end(&e, x_reduce(&e, loss, how));
 }

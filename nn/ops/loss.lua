@@ -34,7 +34,7 @@ loss{ "kl_div(Tensor input, Tensor target, " .. legacy .. ", bool log_target=fal
       cases = { "(3,4),(3,4)u", "(3,4),(3,4),reduction='batchmean',log_target=true" },
       doc = "The divergence target * (log(target) - input) of log-probabilities; 'batchmean' divides by the batch size." }
 loss{ "hinge_embedding_loss(Tensor input, Tensor target, float margin=1.0, " .. legacy .. ") -> Tensor",
-      cases = { "(3,4),(3,4)<2" }, doc = "input where target is 1, max(0, margin - input) where it is -1." }
+      cases = { "(3,4),(3,4)<2,reduction='none'", "(3,4),(3,4)<2" }, doc = "input where target is 1, max(0, margin - input) where it is -1." }
 op{ "cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-8) -> Tensor", variants = "function",
     module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,4)", "(3,4),(4,),0" },
     doc = "The cosine of the angle between x1 and x2 along dim; norms count as at least eps." }
