@@ -2,16 +2,15 @@
 
 static inline A TYPED(exp_of)(A v) { return sizeof(A) == 8 ? (A)exp((double)v) : (A)nn_expf((float)v); }
 
-/* The largest element; NaN when there is one. */
+/* The largest element that is no NaN; a NaN makes the sum of exponentials one, and so all results. */
 static A TYPED(row_max)(const T *x, int64_t n) {
-  A top = -(A)INFINITY, bad = 0;
-#pragma omp simd reduction(max : top) reduction(+ : bad)
+  A top = -(A)INFINITY;
+#pragma omp simd reduction(max : top)
   for (int64_t i = 0; i < n; i++) {
     A v = LOAD(x[i]);
     top = v > top ? v : top;
-    bad += v != v ? 1 : 0;
   }
-  return bad > 0 ? (A)NAN : top;
+  return top;
 }
 
 static A TYPED(row_sum_exp)(const T *x, int64_t n, A top) {
@@ -96,7 +95,7 @@ static void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride, in
       LP_IVDEP
       for (int64_t j = 0; j < w; j++) {
         A v = LOAD(row[j]);
-        top[j] = v > top[j] || v != v ? v : top[j];
+        top[j] = v > top[j] ? v : top[j];
       }
     }
     for (int64_t i = 0; i < n; i++) {
