@@ -45,3 +45,12 @@ op{ "resample_adjoint(Tensor grad_output, int dim, int[] size, str mode, bool al
 
 op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
     cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second." }
+op{ "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=nil, float dropout_p=0.0, "
+      .. "bool is_causal=false, *, float? scale=nil, bool enable_gqa=false) -> Tensor",
+    variants = "function", module = F, kind = "composite",
+    cases = { "(2,3,4),(2,5,4),(2,5,6)", "(2,2,3,4),(2,2,3,4),(2,2,3,4),is_causal=true",
+              "(2,3,4),(2,5,4),(2,5,6),(3,5)" },
+    doc = "softmax(query key^T * scale + mask) value; scale defaults to 1 / sqrt(features)." }
+op{ "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=nil) -> Tensor", variants = "function",
+    module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,5),(2,4,5),(2,)" },
+    doc = "x1^T W[k] x2 + b[k] for each output k." }
