@@ -84,7 +84,8 @@ LpTensor *lp_composite_bilinear(LpTensor *input1, LpTensor *input2, LpTensor *we
   LpTensor *turned = keep(&e, lp_permute(weight, lp_ints(turn, 3)));
   LpTensor *w = x_reshape(&e, turned, lp_ints(wide, 2));
   LpTensor *products = x && w ? keep(&e, lp_matmul(x, w)) : NULL;
-  LpTensor *sums = x_sum_dims(&e, x_mul(&e, x_reshape(&e, products, lp_ints(cube, 3)), y), lp_ints(&dim, 1), false);
+  LpTensor *terms = x_mul(&e, x_reshape(&e, products, lp_ints(cube, 3)), y);
+  LpTensor *sums = terms ? keep(&e, lp_sum_dim(terms, lp_ints(&dim, 1), false, lp_dtype(terms))) : NULL;
   if (bias) sums = x_add(&e, sums, bias);
   return expr_end(&e, x_reshape(&e, sums, lp_ints(sizes, input1->ndim)));
 }
