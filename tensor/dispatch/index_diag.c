@@ -13,6 +13,12 @@ typedef struct Triangle {
   LpTensor *src, *dst;
 } Triangle;
 
+static void clear(char *dst, int64_t step, int64_t elem, int64_t n) {
+  if (step == elem) memset(dst, 0, (size_t)(n * elem));
+  else
+    for (int64_t i = 0; i < n; i++) memset(dst + i * step, 0, (size_t)elem);
+}
+
 /* Task: one row of one matrix. Column c of row r is kept when c - r >= diagonal (upper), <= (lower). */
 static void triangle_row(void *ctx, int64_t task) {
   const Triangle *t = ctx;
@@ -31,17 +37,14 @@ static void triangle_row(void *ctx, int64_t task) {
   if (edge > t->cols) edge = t->cols;
   int64_t keep0 = t->upper ? edge : 0, keep1 = t->upper ? t->cols : edge;
   int64_t s_step = lp_stride(t->src, ndim - 1) * t->elem, d_step = lp_stride(t->dst, ndim - 1) * t->elem;
-  for (int64_t c = 0; c < t->cols; c++) {
-    if (c == keep0 && keep0 < keep1) {
-      if (!t->in_place && s_step == t->elem && d_step == t->elem)
-        memcpy(dst + c * t->elem, src + c * t->elem, (size_t)((keep1 - keep0) * t->elem));
-      else if (!t->in_place)
-        for (int64_t k = keep0; k < keep1; k++) memcpy(dst + k * d_step, src + k * s_step, (size_t)t->elem);
-      c = keep1 - 1;
-      continue;
-    }
-    memset(dst + c * d_step, 0, (size_t)t->elem);
+  clear(dst, d_step, t->elem, keep0);
+  clear(dst + keep1 * d_step, d_step, t->elem, t->cols - keep1);
+  if (t->in_place) return;
+  if (s_step == t->elem && d_step == t->elem) {
+    memcpy(dst + keep0 * t->elem, src + keep0 * t->elem, (size_t)((keep1 - keep0) * t->elem));
+    return;
   }
+  for (int64_t c = keep0; c < keep1; c++) memcpy(dst + c * d_step, src + c * s_step, (size_t)t->elem);
 }
 
 static LpTensor *triangle(LpTensor *out, LpTensor *self, int64_t diagonal, bool upper) {

@@ -36,9 +36,9 @@ typedef struct Plan {
   int n_keep, n_red;
   Dim keep[LP_MAX_DIMS], red[LP_MAX_DIMS]; /* outermost first */
   int64_t n_out, n_in;                     /* results; elements per result */
-  int64_t n_units;    /* results (inner) or tiles (outer) */
-  int64_t tile;       /* outer: results per tile */
-  int64_t tiles;      /* outer: tiles per line of results */
+  int64_t n_units;    /* tiles of neighbouring results */
+  int64_t tile;       /* results per tile */
+  int64_t tiles;      /* tiles per line of results */
   int64_t n_chunks, chunk_len;             /* along red[split] */
   int split;
   bool outer;
@@ -188,10 +188,12 @@ static void choose_walk(Plan *p) {
   int64_t keep_stride = p->n_keep ? p->keep[p->n_keep - 1].stride : 0;
   int64_t width = p->n_keep ? p->keep[p->n_keep - 1].size : 1;
   p->outer = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride ||
-                               (p->n_in <= 8 && width >= 32));
-  p->tile = p->outer ? (width < LP_REDUCE_TILE ? width : LP_REDUCE_TILE) : 1;
-  p->tiles = p->outer ? (width + p->tile - 1) / p->tile : 1;
-  p->n_units = p->outer ? p->n_out / width * p->tiles : p->n_out;
+                               (p->n_in <= 12 && width >= 32));
+  int64_t most = p->outer ? LP_REDUCE_TILE : CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1);
+  if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
+  p->tile = width < most ? width : most > 1 ? most : 1;
+  p->tiles = (width + p->tile - 1) / p->tile;
+  p->n_units = p->n_out / width * p->tiles;
 
   p->n_chunks = 1;
   p->split = 0;
@@ -309,11 +311,15 @@ static void reduce_inner(const Plan *p, void *acc, const char *src, const int64_
   int last = p->n_red - 1;
   int64_t index[LP_MAX_DIMS], offset = 0, n = hi[last] - lo[last];
   int64_t stride = p->red[last].stride * p->elem_bytes;
+  if (last == 0 && p->native && stride == p->elem_bytes) {
+    p->kernel->row(acc, src + lo[0] * stride, n, p->r->p);
+    return;
+  }
   for (int d = 0; d <= last; d++) {
     index[d] = lo[d];
     offset += lo[d] * p->red[d].stride;
   }
-  if (p->native && stride == p->elem_bytes && (n >= 64 || last == 0)) {
+  if (p->native && stride == p->elem_bytes && n >= 64) {
     do p->kernel->row(acc, src + offset * p->elem_bytes, n, p->r->p);
     while (next_line(p->red, lo, hi, p->n_red, index, &offset));
     return;
@@ -385,7 +391,7 @@ static int64_t locate(const Plan *p, int64_t u, int64_t *src, int64_t *dst) {
   int d = p->n_keep - 1;
   int64_t w = 1;
   *src = *dst = 0;
-  if (p->outer) {
+  if (d >= 0) {
     int64_t first = u % p->tiles * p->tile;
     u /= p->tiles;
     w = p->keep[d].size - first < p->tile ? p->keep[d].size - first : p->tile;
@@ -419,14 +425,17 @@ static void run_unit(void *ctx, int64_t task) {
     if (lo[p->split] + p->chunk_len < hi[p->split]) hi[p->split] = lo[p->split] + p->chunk_len;
   }
   p->kernel->init(acc, w);
+  int64_t out_step = p->n_keep ? p->keep[p->n_keep - 1].out_stride : 1;
   if (p->n_in > 0 && p->outer) reduce_outer(p, acc, at, w, lo, hi);
-  else if (p->n_in > 0 && p->n_red > 0) reduce_inner(p, acc, at, lo, hi);
-  else if (p->n_in > 0) {
+  else if (p->n_in > 0 && p->n_red > 0) {
+    int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->elem_bytes : 0;
+    for (int64_t j = 0; j < w; j++) reduce_inner(p, acc + j * p->kernel->acc_bytes, at + j * step, lo, hi);
+  } else if (p->n_in > 0) {
     char one[16];
     p->load(one, at, p->elem_bytes, 1);
     p->kernel->row(acc, one, 1, p->r->p);
   }
-  if (!p->partial) finish(p, acc, w, p->dst + dst * p->out_bytes, p->outer ? p->keep[p->n_keep - 1].out_stride : 1);
+  if (!p->partial) finish(p, acc, w, p->dst + dst * p->out_bytes, out_step);
 }
 
 static void merge_chunks(const Plan *p) {
@@ -435,7 +444,7 @@ static void merge_chunks(const Plan *p) {
     int64_t src, dst, w = locate(p, u, &src, &dst);
     char *acc = p->partial + u * p->n_chunks * p->tile * acc_bytes;
     for (int64_t c = 1; c < p->n_chunks; c++) p->kernel->merge(acc, acc + c * p->tile * acc_bytes, w);
-    finish(p, acc, w, p->dst + dst * p->out_bytes, p->outer ? p->keep[p->n_keep - 1].out_stride : 1);
+    finish(p, acc, w, p->dst + dst * p->out_bytes, p->n_keep ? p->keep[p->n_keep - 1].out_stride : 1);
   }
 }
 

@@ -158,6 +158,10 @@ static void scan_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
       double total = carry[0];
       for (int64_t j = 0; j < n; j++) buffer[j] = total += buffer[j];
       carry[0] = total;
+    } else if (s->op == SCAN_PROD && s->compute == LP_AS_F64) {
+      double total = carry[0];
+      for (int64_t j = 0; j < n; j++) buffer[j] = total *= buffer[j];
+      carry[0] = total;
     } else {
       for (int64_t j = 0; j < n; j++) {
         step_lanes(s, carry, buffer + j * lane, 1);

@@ -30,27 +30,62 @@ static void sort_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
   for (int64_t i = 0; i < n; i++) give(t, r, ptrs, i, pairs[i].at);
 }
 
+static inline bool after(LpPair a, LpPair b) { return a.key > b.key || (a.key == b.key && a.at > b.at); }
+
+/* Restores the heap (the last pair in order on top) below place i. */
+static void sift_down(LpPair *heap, int64_t n, int64_t i) {
+  LpPair x = heap[i];
+  for (int64_t child = 2 * i + 1; child < n; child = 2 * i + 1) {
+    if (child + 1 < n && after(heap[child + 1], heap[child])) child++;
+    if (!after(heap[child], x)) break;
+    heap[i] = heap[child];
+    i = child;
+  }
+  heap[i] = x;
+}
+
+/* The first k pairs of the row's order, by a heap of the best so far: most elements need one comparison. */
+static void heap_select(const Task *t, const char *src, int64_t step, int64_t n, LpPair *heap) {
+  LpPair block[128];
+  lp_sort_load(heap, src, step, t->dtype, t->k, t->descending);
+  for (int64_t i = t->k / 2 - 1; i >= 0; i--) sift_down(heap, t->k, i);
+  for (int64_t first = t->k; first < n; first += 128) {
+    int64_t m = n - first < 128 ? n - first : 128;
+    lp_sort_load(block, src + first * step, step, t->dtype, m, t->descending);
+    for (int64_t i = 0; i < m; i++) {
+      if (block[i].key >= heap[0].key) continue; /* an equal one stands later */
+      heap[0] = (LpPair){block[i].key, first + i};
+      sift_down(heap, t->k, 0);
+    }
+  }
+}
+
+/* Pairs in any order to the order of (key, at): by position first, then stably by key. */
+static void sort_shuffled(LpPair *pairs, LpPair *tmp, int64_t n) {
+  for (int pass = 0; pass < 2; pass++) {
+    for (int64_t i = 0; i < n; i++) pairs[i] = (LpPair){(uint64_t)pairs[i].at, (int64_t)pairs[i].key};
+    if (pass == 0) lp_sort_pairs(pairs, tmp, n);
+  }
+  lp_sort_pairs(pairs, tmp, n);
+}
+
 static void topk_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Task *t = ctx;
   int64_t n = r->n[0];
   LpPair *pairs = scratch;
-  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, t->descending);
-  if (t->k < n) lp_select_pairs(pairs, n, t->k);
-  if (t->sorted && t->k < n) {
-    /* Selection has shuffled the pairs: order by position first, for a stable result. */
-    for (int64_t i = 0; i < t->k; i++) {
-      uint64_t key = pairs[i].key;
-      pairs[i].key = (uint64_t)pairs[i].at;
-      pairs[i].at = (int64_t)key;
+  if (t->k == 0) return;
+  if (t->k * 4 >= n) {
+    lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, t->descending);
+    lp_sort_pairs(pairs, pairs + n, n);
+  } else {
+    if (t->k <= 256) {
+      heap_select(t, ptrs[0], r->step[0], n, pairs);
+    } else {
+      lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, t->descending);
+      lp_select_pairs(pairs, n, t->k);
     }
-    lp_sort_pairs(pairs, pairs + n, t->k);
-    for (int64_t i = 0; i < t->k; i++) {
-      uint64_t key = (uint64_t)pairs[i].at;
-      pairs[i].at = (int64_t)pairs[i].key;
-      pairs[i].key = key;
-    }
+    if (t->sorted) sort_shuffled(pairs, pairs + n, t->k);
   }
-  if (t->sorted) lp_sort_pairs(pairs, pairs + n, t->k);
   for (int64_t i = 0; i < t->k; i++) give(t, r, ptrs, i, pairs[i].at);
 }
 

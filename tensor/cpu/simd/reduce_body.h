@@ -41,7 +41,11 @@ static SUM_A NAME(sum_block)(const SUM_T *x, int64_t n) {
       s3 += NAME(sum_load)(x + i + 3 * LANES);
     }
     s0 = (s0 + s1) + (s2 + s3);
-    for (int k = 0; k < LANES; k++) total += (SUM_A)s0[k];
+    SUM_T lane[LANES];
+    memcpy(lane, &s0, VB);
+    for (int h = LANES / 2; h > 0; h /= 2)
+      for (int k = 0; k < h; k++) lane[k] += lane[k + h];
+    total = (SUM_A)lane[0];
   }
   for (; i < n; i++) total += (SUM_A)x[i];
   return total;
