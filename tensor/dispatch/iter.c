@@ -355,6 +355,22 @@ bool lp_iter_build(LpIter *it) {
   return build_general(it, device);
 }
 
+void lp_iter_lengthen(LpIter *it) {
+  if (it->ndim < 2 || it->shape[0] >= 12) return;
+  int longest = 0;
+  for (int d = 1; d < it->ndim; d++)
+    if (it->shape[d] > it->shape[longest]) longest = d;
+  if (it->shape[longest] < 8 * it->shape[0]) return;
+  int64_t size = it->shape[0];
+  it->shape[0] = it->shape[longest];
+  it->shape[longest] = size;
+  for (int k = 0; k < it->n_operands; k++) {
+    int64_t stride = it->strides[k][0];
+    it->strides[k][0] = it->strides[k][longest];
+    it->strides[k][longest] = stride;
+  }
+}
+
 /* --- running ---------------------------------------------------------------------------------- */
 
 typedef struct Run {

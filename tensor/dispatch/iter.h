@@ -47,6 +47,9 @@ void lp_iter_input(LpIter *it, LpTensor *t);          /* retains t */
 bool lp_iter_build(LpIter *it);
 /* Runs the loop over all elements, in parallel above the grain; false when interrupted. */
 bool lp_iter_run(LpIter *it, LpLoop loop, const void *params);
+/* Before lp_iter_run: makes a long dim the innermost when the innermost is of a few elements only, for
+ * loops that take strided memory well and whose calls cost. */
+void lp_iter_lengthen(LpIter *it);
 bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params);
 /* The i-th operand, owned by the caller (retained). */
 LpTensor *lp_iter_take(LpIter *it, int i);

@@ -136,7 +136,10 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   int8_t size = (int8_t)lp_dtype_size(compute);
   LpDrive d = {block, params, n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
   LpTensor *result = NULL;
-  if (lp_iter_build(&it) && lp_iter_run(&it, table->drive, &d)) result = lp_iter_take(&it, 0);
+  if (lp_iter_build(&it)) {
+    lp_iter_lengthen(&it);
+    if (lp_iter_run(&it, table->drive, &d)) result = lp_iter_take(&it, 0);
+  }
   lp_iter_done(&it);
   return result;
 }

@@ -25,6 +25,23 @@ static void move(char *to, int64_t to_stride, const char *from, int64_t from_str
   }
 }
 
+/* n copies of one element. */
+#define FILL(type)                                                                       \
+  {                                                                                      \
+    type value, *out = (type *)to;                                                       \
+    memcpy(&value, from, sizeof value);                                                  \
+    for (int64_t i = 0; i < n; i++) out[i] = value;                                      \
+  }
+static void fill(char *to, const char *from, int size, int64_t n) {
+  switch (size) {
+    case 1: FILL(uint8_t) break;
+    case 2: FILL(uint16_t) break;
+    case 4: FILL(uint32_t) break;
+    case 8: FILL(uint64_t) break;
+    default: FILL(double _Complex) break;
+  }
+}
+
 /* Runs a block over strided operands of any count: whole vectors in place where the memory is
  * contiguous, the rest through buffers, the last vector filled up with its last element. */
 static void drive(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
@@ -43,20 +60,22 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n, const vo
   _Alignas(64) char buffers[4][BUFFER_BYTES];
   const int64_t chunk = BUFFER_BYTES / (sizes[0] > sizes[1] ? sizes[0] : sizes[1]);
   for (bool first = true; done < n; first = false) {
-    const int64_t m = n - done < chunk ? n - done : chunk;
+    /* Whole vectors first, then what is left. */
+    int64_t m = n - done < chunk ? n - done : chunk;
+    if (m >= granule) m &= -granule;
     const int64_t padded = (m + granule - 1) & -granule;
     char *at[4];
     for (int k = 1; k < n_operands; k++) {
       char *from = ptrs[k] + done * strides[k];
       at[k] = buffers[k];
       if (strides[k] == 0) {
-        if (first) move(buffers[k], sizes[k], from, 0, sizes[k], padded);
+        if (first) fill(buffers[k], from, sizes[k], padded);
       } else if (strides[k] == sizes[k] && m == padded) {
         at[k] = from;
       } else {
         move(buffers[k], sizes[k], from, strides[k], sizes[k], m);
         char *last = buffers[k] + (m - 1) * sizes[k];
-        move(last + sizes[k], sizes[k], last, 0, sizes[k], padded - m);
+        fill(last, last, sizes[k], padded - m + 1);
       }
     }
     char *to = ptrs[0] + done * strides[0];

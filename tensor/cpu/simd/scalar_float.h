@@ -1,7 +1,6 @@
 /* Elementwise functions on float and double; see scalar.h. */
 
 #define PI_ ((T)3.14159265358979323846)
-#define INV_SQRT2_ ((T)0.70710678118654752440)
 #define INV_SQRT2PI_ ((T)0.39894228040143267794)
 #define SQRT_2_PI_ ((T)0.79788456080286535588)
 #define INV_LN2_ ((T)1.44269504088896340736)
@@ -9,16 +8,8 @@
 
 static inline T FN(of)(LpScalar s) { return (T)lp_scalar_to_double(s); }
 
-/* c ? a : b of two values already computed; as bits, so that a vector call feeding it is not moved
- * into a branch (Note [Vector functions]). */
-static inline T FN(sel)(bool c, T a, T b) {
-  BITS mask = -(BITS)c, x, y;
-  memcpy(&x, &a, sizeof x);
-  memcpy(&y, &b, sizeof y);
-  x = (x & mask) | (y & ~mask);
-  memcpy(&a, &x, sizeof a);
-  return a;
-}
+/* c ? a : b of two values already computed; see Note [Vector functions]. */
+static inline T FN(sel)(bool c, T a, T b) { return V(sel)(c, a, b); }
 
 /* --- sign, rounding, tests --------------------------------------------------------------------- */
 static inline T FN(abs)(T x) { return BI(fabs)(x); }
@@ -69,12 +60,12 @@ static inline T FN(pow)(T x, T y) { return V(pow)(x, y); }
 static inline T FN(ldexp)(T x, T y) { return x * V(exp2)(y); }
 static inline T FN(logaddexp)(T a, T b) {
   T high = a > b ? a : b;
-  T sum = high + V(log1p)(V(exp)(-BI(fabs)(a - b)));
+  T sum = high + V(log1p_positive)(V(exp)(-BI(fabs)(a - b)));
   return FN(sel)(a == b && BI(fabs)(a) == (T)INFINITY, a, FN(sel)(a != a || b != b, a + b, sum));
 }
 static inline T FN(logaddexp2)(T a, T b) {
   T high = a > b ? a : b;
-  T sum = high + V(log1p)(V(exp2)(-BI(fabs)(a - b))) * INV_LN2_;
+  T sum = high + V(log1p_positive)(V(exp2)(-BI(fabs)(a - b))) * INV_LN2_;
   return FN(sel)(a == b && BI(fabs)(a) == (T)INFINITY, a, FN(sel)(a != a || b != b, a + b, sum));
 }
 static inline T FN(xlogy)(T x, T y) {
@@ -158,26 +149,26 @@ static inline T FN(silu_backward)(T grad, T x) {
   return grad * (s * (1 + x * (1 - s)));
 }
 static inline T FN(softplus)(T x, T beta, T limit) {
-  T soft = V(log1p)(V(exp)(x * beta)) / beta;
+  T soft = V(log1p_positive)(V(exp)(x * beta)) / beta;
   return FN(sel)(x * beta > limit, x, soft);
 }
 static inline T FN(softplus_backward)(T grad, T x, T beta, T limit) {
   T z = V(exp)(x * beta), soft = grad * (z / (z + 1));
   return FN(sel)(x * beta > limit, grad, soft);
 }
-static inline T FN(mish)(T x) { return x * V(tanh)(V(log1p)(V(exp)(x))); }
+static inline T FN(mish)(T x) { return x * V(tanh)(V(log1p_positive)(V(exp)(x))); }
 static inline T FN(mish_backward)(T grad, T x) {
-  T t = V(tanh)(V(log1p)(V(exp)(x))), s = 1 / (1 + V(exp)(-x));
+  T t = V(tanh)(V(log1p_positive)(V(exp)(x))), s = 1 / (1 + V(exp)(-x));
   return grad * (t + x * s * (1 - t * t));
 }
 static inline T FN(logsigmoid)(T x) {
-  T soft = V(log1p)(V(exp)(-BI(fabs)(x)));
+  T soft = V(log1p_positive)(V(exp)(-BI(fabs)(x)));
   return (x < 0 ? x : x != x ? x : 0) - soft;
 }
 static inline T FN(logsigmoid_backward)(T grad, T x) { return grad / (1 + V(exp)(x)); }
-static inline T FN(gelu_erf)(T x) { return x * ((T)0.5 * (1 + V(erf)(x * INV_SQRT2_))); }
+static inline T FN(gelu_erf)(T x) { return x * V(normal_cdf)(x); }
 static inline T FN(gelu_erf_backward)(T grad, T x) {
-  T cdf = (T)0.5 * (1 + V(erf)(x * INV_SQRT2_));
+  T cdf = V(normal_cdf)(x);
   T pdf = INV_SQRT2PI_ * V(exp)((T)-0.5 * x * x);
   return grad * (cdf + x * pdf);
 }
@@ -269,7 +260,6 @@ static inline T FN(addcmul)(T a, T b, T c, T value) { return a + value * b * c; 
 static inline T FN(addcdiv)(T a, T b, T c, T value) { return a + value * (b / c); }
 
 #undef PI_
-#undef INV_SQRT2_
 #undef INV_SQRT2PI_
 #undef SQRT_2_PI_
 #undef INV_LN2_

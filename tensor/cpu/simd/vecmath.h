@@ -9,12 +9,17 @@
 #ifndef LP_CPU_VECMATH_H
 #define LP_CPU_VECMATH_H
 
-/* X(name, SLEEF's suffix: the error bound in tenths of an ulp) */
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+/* X(name, SLEEF's suffix: the error bound in tenths of an ulp). tanh and erf of float are below. */
 #define LP_MATH_1(X)                                                                     \
   X(exp, u10) X(exp2, u10) X(expm1, u10) X(log, u10) X(log2, u10) X(log10, u10)          \
-  X(log1p, u10) X(sin, u10) X(cos, u10) X(tan, u10) X(asin, u10) X(acos, u10)            \
-  X(atan, u10) X(sinh, u10) X(cosh, u10) X(tanh, u10) X(asinh, u10) X(acosh, u10)        \
-  X(atanh, u10) X(erf, u10) X(erfc, u15) X(lgamma, u10)
+  X(log1p, u10) X(tan, u10) X(asin, u10) X(acos, u10) X(atan, u10) X(sinh, u10)          \
+  X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
+#define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35)
+#define LP_MATH_1_F64(X) X(sin, u10) X(cos, u10) X(tanh, u10) X(erf, u10)
 #define LP_MATH_2(X) X(pow, u10) X(atan2, u10) X(hypot, u05)
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(LP_CAP)
@@ -22,41 +27,151 @@
 /* ISA letter of the ABI, lanes, operands, our name, SLEEF's name. */
 #define LP_EQUATE(isa, lanes, args, name, target)                                        \
   __asm__(".set _ZGV" isa "N" #lanes args "_lp_" name ", Sleef_" target);
-#define LP_EQUATE_SSE(name, args, ulp)                                                   \
-  LP_EQUATE("b", 4, args, name "_f32", name "f4_" ulp)                                   \
-  LP_EQUATE("b", 2, args, name "_f64", name "d2_" ulp)
-#define LP_EQUATE_AVX2(name, args, ulp)                                                  \
-  LP_EQUATE("d", 8, args, name "_f32", name "f8_" ulp "avx2")                            \
+#define LP_EQUATE_SSE_F32(name, args, ulp) LP_EQUATE("b", 4, args, name "_f32", name "f4_" ulp)
+#define LP_EQUATE_SSE_F64(name, args, ulp) LP_EQUATE("b", 2, args, name "_f64", name "d2_" ulp)
+#define LP_EQUATE_AVX2_F32(name, args, ulp)                                              \
+  LP_EQUATE("d", 8, args, name "_f32", name "f8_" ulp "avx2")
+#define LP_EQUATE_AVX2_F64(name, args, ulp)                                              \
   LP_EQUATE("d", 4, args, name "_f64", name "d4_" ulp "avx2")
-#define LP_EQUATE_AVX512(name, args, ulp)                                                \
-  LP_EQUATE("e", 16, args, name "_f32", name "f16_" ulp "avx512f")                       \
+#define LP_EQUATE_AVX512_F32(name, args, ulp)                                            \
+  LP_EQUATE("e", 16, args, name "_f32", name "f16_" ulp "avx512f")
+#define LP_EQUATE_AVX512_F64(name, args, ulp)                                            \
   LP_EQUATE("e", 8, args, name "_f64", name "d8_" ulp "avx512f")
 /* gcc may choose a narrower vector than the widest it has. */
 #if defined(LP_CAP_avx512)
-#define LP_EQUATE_ALL(name, args, ulp)                                                   \
-  LP_EQUATE_SSE(name, args, ulp) LP_EQUATE_AVX2(name, args, ulp)                         \
-  LP_EQUATE_AVX512(name, args, ulp)
+#define LP_EQUATE_ALL(type, name, args, ulp)                                             \
+  LP_EQUATE_SSE_##type(name, args, ulp) LP_EQUATE_AVX2_##type(name, args, ulp)           \
+  LP_EQUATE_AVX512_##type(name, args, ulp)
 #elif defined(LP_CAP_avx2)
-#define LP_EQUATE_ALL(name, args, ulp)                                                   \
-  LP_EQUATE_SSE(name, args, ulp) LP_EQUATE_AVX2(name, args, ulp)
+#define LP_EQUATE_ALL(type, name, args, ulp)                                             \
+  LP_EQUATE_SSE_##type(name, args, ulp) LP_EQUATE_AVX2_##type(name, args, ulp)
 #else
-#define LP_EQUATE_ALL(name, args, ulp) LP_EQUATE_SSE(name, args, ulp)
+#define LP_EQUATE_ALL(type, name, args, ulp) LP_EQUATE_SSE_##type(name, args, ulp)
 #endif
-#define LP_EQUATE_1(name, ulp) LP_EQUATE_ALL(#name, "v", #ulp)
-#define LP_EQUATE_2(name, ulp) LP_EQUATE_ALL(#name, "vv", #ulp)
-LP_MATH_1(LP_EQUATE_1)
-LP_MATH_2(LP_EQUATE_2)
+#define LP_EQUATE_1_F32(name, ulp) LP_EQUATE_ALL(F32, #name, "v", #ulp)
+#define LP_EQUATE_1_F64(name, ulp) LP_EQUATE_ALL(F64, #name, "v", #ulp)
+#define LP_EQUATE_2_F32(name, ulp) LP_EQUATE_ALL(F32, #name, "vv", #ulp)
+#define LP_EQUATE_2_F64(name, ulp) LP_EQUATE_ALL(F64, #name, "vv", #ulp)
+LP_MATH_1(LP_EQUATE_1_F32)
+LP_MATH_1(LP_EQUATE_1_F64)
+LP_MATH_1_F32(LP_EQUATE_1_F32)
+LP_MATH_1_F64(LP_EQUATE_1_F64)
+LP_MATH_2(LP_EQUATE_2_F32)
+LP_MATH_2(LP_EQUATE_2_F64)
 #else
 #define LP_VECTOR_FUNCTION __attribute__((const, nothrow))
 #endif
 
-#define LP_DECLARE_1(name, ulp)                                                          \
-  LP_VECTOR_FUNCTION float lp_##name##_f32(float);                                       \
-  LP_VECTOR_FUNCTION double lp_##name##_f64(double);
-#define LP_DECLARE_2(name, ulp)                                                          \
-  LP_VECTOR_FUNCTION float lp_##name##_f32(float, float);                                \
-  LP_VECTOR_FUNCTION double lp_##name##_f64(double, double);
-LP_MATH_1(LP_DECLARE_1)
-LP_MATH_2(LP_DECLARE_2)
+#define LP_DECLARE_1_F32(name, ulp) LP_VECTOR_FUNCTION float lp_##name##_f32(float);
+#define LP_DECLARE_1_F64(name, ulp) LP_VECTOR_FUNCTION double lp_##name##_f64(double);
+#define LP_DECLARE_2_F32(name, ulp) LP_VECTOR_FUNCTION float lp_##name##_f32(float, float);
+#define LP_DECLARE_2_F64(name, ulp) LP_VECTOR_FUNCTION double lp_##name##_f64(double, double);
+LP_MATH_1(LP_DECLARE_1_F32)
+LP_MATH_1(LP_DECLARE_1_F64)
+LP_MATH_1_F32(LP_DECLARE_1_F32)
+LP_MATH_1_F64(LP_DECLARE_1_F64)
+LP_MATH_2(LP_DECLARE_2_F32)
+LP_MATH_2(LP_DECLARE_2_F64)
+
+/* --- functions of our own ---------------------------------------------------------------------
+ * Where training spends its time SLEEF's float versions cost several times an exp. The polynomials
+ * (Estrin's form keeps chains of dependence short) are least-squares fits of the relative error, reweighted towards minimax (Lawson's iteration). */
+
+/* c ? a : b of values already computed, as bits (Note [Vector functions]). */
+static inline float lp_sel_f32(_Bool c, float a, float b) {
+  uint32_t mask = -(uint32_t)c, x, y;
+  memcpy(&x, &a, sizeof x);
+  memcpy(&y, &b, sizeof y);
+  x = (x & mask) | (y & ~mask);
+  memcpy(&a, &x, sizeof a);
+  return a;
+}
+static inline double lp_sel_f64(_Bool c, double a, double b) {
+  uint64_t mask = -(uint64_t)c, x, y;
+  memcpy(&x, &a, sizeof x);
+  memcpy(&y, &b, sizeof y);
+  x = (x & mask) | (y & ~mask);
+  memcpy(&a, &x, sizeof a);
+  return a;
+}
+
+/* exp for arguments in [-87, 88], without the ends' special cases: 2^n e^r by Cody and Waite's
+ * reduction; n is rounded by adding 1.5 * 2^23, whose low bits then shift into the exponent. */
+static inline float lp_exp_inner_f32(float x) {
+  const float magic = 12582912.0f;
+  float shifted = x * 1.44269504088896341f + magic, n = shifted - magic;
+  float r = x - n * 0.693359375f;
+  r = r + n * 2.12194440e-4f;
+  float r2 = r * r, low = 0.166665152f * r + 0.49999994f;
+  float high = 0.00836941879f * r + 0.041668456f;
+  float p = (low + r2 * (high + r2 * 0.00138131424f)) * r2 + (r + 1);
+  uint32_t bits, power;
+  memcpy(&bits, &p, sizeof bits);
+  memcpy(&power, &shifted, sizeof power);
+  bits += power << 23;
+  memcpy(&p, &bits, sizeof p);
+  return p;
+}
+
+/* Odd polynomial up to 0.625, 1 - 2 / (exp(2x) + 1) beyond; within 2 ulp. */
+static inline float lp_tanh_f32(float x) {
+  float size = __builtin_fabsf(x), u = x * x;
+  float p = -0.0057049785f;
+  p = p * u + 0.020639079f;
+  p = p * u - 0.05373971f;
+  p = p * u + 0.13331442f;
+  p = p * u - 0.3333328f;
+  float small = x + x * u * p;
+  float twice = size < 10 ? 2 * size : 20; /* 1 from there on */
+  float large = __builtin_copysignf(1 - 2 / (lp_exp_inner_f32(twice) + 1), x);
+  return lp_sel_f32(!(size >= 0.625f), small, large);
+}
+
+/* erfc(z) for z >= 0: exp(-z^2 + P(z)), P the logarithm of erfcx on [0, 4.1]. Further out, where erfc
+ * is below 1e-8, P stays at its end and the relative error grows. */
+static inline float lp_erfc_tail_f32(float z) {
+  float y = z < 4.1f ? z : 4.1f, y2 = y * y, y4 = y2 * y2;
+  float p01 = -1.12839115f * y + 1.94001316e-07f;
+  float p23 = -0.103250608f * y + 0.363501489f;
+  float p45 = -0.000869348936f * y + 0.020083189f;
+  float p67 = 0.000387837412f * y - 0.00100105722f;
+  float p89 = 7.36690754e-06f * y - 7.30261236e-05f;
+  float p = (p01 + p23 * y2) + y4 * ((p45 + p67 * y2) + y4 * (p89 - 3.17220696e-07f * y2));
+  float power = p - z * z;
+  return power > -87 ? lp_exp_inner_f32(power) : z != z ? z : 0;
+}
+
+/* Odd polynomial up to 1, 1 - erfc beyond; within 2 ulp. */
+static inline float lp_erf_f32(float x) {
+  float size = __builtin_fabsf(x), u = x * x;
+  float p = 7.853857823647559e-05f;
+  p = p * u - 0.0008010192541405559f;
+  p = p * u + 0.005188327748328447f;
+  p = p * u - 0.026853810995817184f;
+  p = p * u + 0.1128358542919159f;
+  p = p * u - 0.3761262595653534f;
+  p = p * u + 1.1283791065216064f;
+  float large = __builtin_copysignf(1 - lp_erfc_tail_f32(size), x);
+  return lp_sel_f32(size < 1, x * p, large);
+}
+
+/* The normal distribution function, with digits left in the lower tail. */
+static inline float lp_normal_cdf_f32(float x) {
+  float tail = 0.5f * lp_erfc_tail_f32(__builtin_fabsf(x) * 0.70710678118654752440f);
+  return x < 0 ? tail : 1 - tail;
+}
+static inline double lp_normal_cdf_f64(double x) {
+  return 0.5 * (1 + lp_erf_f64(x * 0.70710678118654752440));
+}
+
+/* log(1 + x) for x >= 0: the rounding of 1 + x is made good by the factor (Kahan). */
+static inline float lp_log1p_positive_f32(float x) {
+  float u = 1 + x, y = lp_log_f32(u) * (x / (u - 1));
+  return lp_sel_f32(u == 1, x, lp_sel_f32(u == INFINITY, u, y));
+}
+static inline double lp_log1p_positive_f64(double x) {
+  double u = 1 + x, y = lp_log_f64(u) * (x / (u - 1));
+  return lp_sel_f64(u == 1, x, lp_sel_f64(u == INFINITY, u, y));
+}
 
 #endif
