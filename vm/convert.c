@@ -518,7 +518,8 @@ static void apply_requires_grad(lua_State *L, const char *op, const Options *opt
 static int torch_tensor(lua_State *L) {
   lua_settop(L, 2);
   if (lua_isnil(L, 2) && lua_type(L, 1) == LUA_TTABLE) { /* torch.tensor{data = ..., dtype = ...} */
-    lua_getfield(L, 1, "data");
+    lua_pushliteral(L, "data");
+    lua_rawget(L, 1);
     lua_insert(L, 1);
     if (lua_isnil(L, 1)) lua_remove(L, 1);
   }

@@ -41,7 +41,7 @@ LEFT_OUT = {
     "div_mode": {"float16", "bfloat16"},  # the quotient rounded before it is truncated
     "soft_margin_loss": {"complex64", "complex128"},
     "local_response_norm": INTS, "avg_pool1d": INTS, "avg_pool2d": INTS, "avg_pool3d": INTS,
-    "unfold_patches": INTS, "fold": INTS,
+    "unfold_patches": INTS, "fold": INTS, "hinge_embedding_loss": INTS, "margin_ranking_loss": INTS,
     "matrix_exp": {"float16", "bfloat16"}, "linalg_matrix_exp": {"float16", "bfloat16"},
 }
 # Functions of a triangle, whose gradients in PyTorch spread over the other one when it is not zero.

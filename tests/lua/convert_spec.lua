@@ -67,6 +67,9 @@ describe("torch.tensor", function()
     says(error_of(torch.tensor, { torch.zeros(2), torch.zeros(2) }), "torch.stack")
     says(error_of(torch.tensor, { [0] = 1 }), "lists start at key 1")
     says(error_of(torch.tensor, { a = 1 }), "has other keys")
+    local cycle = {}
+    cycle[1] = cycle
+    says(error_of(torch.tensor, cycle), "nested deeper than 64")
   end)
   it("checks ranges", function()
     for _, case in ipairs { { 300, "uint8" }, { -256, "uint8" }, { 128, "int8" }, { -129, "int8" }, { 40000, "int16" },

@@ -62,7 +62,7 @@ local dense_only = { view_dtype = true, as_strided = true, view_as_complex = tru
 -- Ops whose gradient is by design not the derivative: rows left out, matrices taken as symmetric.
 local no_differences = { embedding = true, linalg_cholesky = true, linalg_cholesky_ex = true, linalg_eigvalsh = true,
   cholesky_solve = true, cholesky_inverse = true,
-  linalg_eigh = true }
+  linalg_eigh = true, cholesky = true }
 
 local function how_of(row)
   return { shape_only = only_shape[row.name], signless = free_signs[row.cname] }
