@@ -208,10 +208,19 @@ static bool check_fill(const LpTensor *self, LpScalar value) {
   return true;
 }
 
+/* out filled, retained; without one, a new tensor like self. */
+static LpTensor *fill_out(LpTensor *out, LpTensor *self, LpScalar value) {
+  out = out ? lp_tensor_retain(out) : lp_tensor_new_like(self, (LpDtype)self->dtype);
+  if (out && !lp_fill_into(out, value)) {
+    lp_tensor_release(out);
+    return NULL;
+  }
+  return out;
+}
+
 LpTensor *lp_impl_fill(LpTensor *out, LpTensor *self, LpScalar value) {
-  TRY(check_fill(out, value));
-  TRY(lp_fill_into(out, value));
-  return lp_tensor_retain(out);
+  TRY(check_fill(self, value));
+  return fill_out(out, self, value);
 }
 
 LpTensor *lp_impl_fill_tensor(LpTensor *out, LpTensor *self, LpTensor *value) {
@@ -219,8 +228,8 @@ LpTensor *lp_impl_fill_tensor(LpTensor *out, LpTensor *self, LpTensor *value) {
         value->ndim, SHAPE_TEXT(value));
   LpScalar scalar;
   TRY(lp_item(value, &scalar));
-  TRY(lp_fill_into(out, scalar));
-  return lp_tensor_retain(out);
+  TRY(check_fill(self, scalar));
+  return fill_out(out, self, scalar);
 }
 
 LpTensor *lp_impl_zero(LpTensor *out, LpTensor *self) {
@@ -339,6 +348,21 @@ LpTensor *lp_impl_resize(LpTensor *out, LpTensor *self, LpInts size, LpMemoryFor
     TRY(lp_tensor_set_geometry(out, size, lp_ints(strides, want), out->offset_elems));
   }
   return lp_tensor_retain(out);
+}
+
+LpTensor *lp_impl_set(LpTensor *out, LpTensor *self, LpTensor *source) {
+  CHECK(out->dtype == source->dtype, LP_ERR_TYPE, "source must have self's dtype %s, got %s", lp_dtype_name((LpDtype)out->dtype),
+        lp_dtype_name((LpDtype)source->dtype));
+  TRY(lp_tensor_set_geometry(out, lp_sizes(source), lp_strides(source), source->offset_elems));
+  LpStorage *old = out->storage;
+  out->storage = lp_storage_retain(source->storage);
+  lp_storage_release(old);
+  return lp_tensor_retain(out);
+}
+
+bool lp_impl_is_same_size(LpTensor *self, LpTensor *other, bool *result) {
+  *result = same_sizes(self, other);
+  return true;
 }
 
 LpTensor *lp_impl_resize_as(LpTensor *out, LpTensor *self, LpTensor *the_template, LpMemoryFormat memory_format) {

@@ -231,3 +231,83 @@ LpTensor *lp_composite_atleast_3d(LpTensor *self) {
   int64_t sizes[3] = {1, self->ndim == 0 ? 1 : self->sizes[0], 1};
   return lp_reshape(self, lp_ints(sizes, 3));
 }
+
+/* --- matrices of parts, products of sets --------------------------------------------------------- */
+
+LpTensor *lp_composite_block_diag(LpTensors tensors) {
+  TRY(check_list(tensors));
+  int64_t sizes[2] = {0, 0};
+  for (int64_t i = 0; i < tensors.count; i++) {
+    const LpTensor *t = tensors.data[i];
+    CHECK(t->ndim <= 2, LP_ERR_ARGUMENT, "expected tensors of at most 2 dims, but tensor %lld has shape %s", L(i), SHAPE_TEXT(t));
+    sizes[0] += t->ndim == 2 ? t->sizes[0] : 1;
+    sizes[1] += t->ndim == 0 ? 1 : t->sizes[t->ndim - 1];
+  }
+  LpTensor *out = lp_zeros(lp_ints(sizes, 2), joined_dtype(tensors), tensors.data[0]->storage->device, false);
+  int64_t row = 0, column = 0;
+  for (int64_t i = 0; i < tensors.count && out; i++) {
+    LpTensor *block = lp_atleast_2d(tensors.data[i]), *rows = NULL, *place = NULL;
+    bool ok = block && (rows = lp_narrow(out, 0, row, block->sizes[0])) &&
+              (place = lp_narrow(rows, 1, column, block->sizes[1])) && lp_copy_(place, block, false);
+    if (ok) row += block->sizes[0], column += block->sizes[1];
+    lp_tensor_release(block);
+    lp_tensor_release(rows);
+    lp_tensor_release(place);
+    if (ok) continue;
+    lp_tensor_release(out);
+    out = NULL;
+  }
+  return out;
+}
+
+LpTensor *lp_composite_cartesian_prod(LpTensors tensors) {
+  TRY(check_list(tensors));
+  for (int64_t i = 0; i < tensors.count; i++)
+    CHECK(tensors.data[i]->ndim == 1, LP_ERR_ARGUMENT, "expected vectors, but tensor %lld has shape %s", L(i),
+          SHAPE_TEXT(tensors.data[i]));
+  if (tensors.count == 1) return lp_tensor_retain(tensors.data[0]);
+  LpTensorVec grids;
+  TRY(lp_meshgrid(tensors, "ij", &grids));
+  LpTensor *joined = lp_stack((LpTensors){grids.data, grids.count}, -1);
+  lp_tensor_vec_free(&grids);
+  LpTensor *result = joined ? lp_reshape(joined, lp_ints((int64_t[]){-1, tensors.count}, 2)) : NULL;
+  lp_tensor_release(joined);
+  return result;
+}
+
+/* The number of rows of combinations: choose(n, r), or choose(n + r - 1, r) with replacement. */
+static bool count_choices(int64_t n, int64_t r, bool with_replacement, int64_t *count) {
+  if (with_replacement) n = n == 0 && r > 0 ? 0 : n + r - 1;
+  *count = r > n ? 0 : 1;
+  for (int64_t k = 1; k <= r && *count; k++) { /* exact: the product of k factors in a row divides by k! */
+    CHECK(!__builtin_mul_overflow(*count, n - r + k, count), LP_ERR_MEMORY, "there are too many combinations");
+    *count /= k;
+  }
+  return true;
+}
+
+LpTensor *lp_composite_combinations(LpTensor *self, int64_t r, bool with_replacement) {
+  CHECK(self->ndim == 1, LP_ERR_ARGUMENT, "expects a 1-d vector, got shape %s", SHAPE_TEXT(self));
+  CHECK(r >= 0, LP_ERR_ARGUMENT, "r must be non-negative, got %lld", L(r));
+  if (r == 0) return lp_empty(lp_ints((int64_t[]){0}, 1), (LpDtype)self->dtype, self->storage->device, LP_FORMAT_NONE, false);
+  int64_t count, total;
+  TRY(count_choices(self->numel, r, with_replacement, &count));
+  CHECK(!__builtin_mul_overflow(count, r, &total), LP_ERR_MEMORY, "there are too many combinations");
+  LpTensor *index = lp_tensor_new(lp_ints(&total, 1), LP_INT64, self->storage->device);
+  if (!index) return NULL;
+  int64_t *out = lp_data(index);
+  for (int64_t k = 0; k < r && count; k++) out[k] = with_replacement ? 0 : k;
+  for (int64_t i = 1; i < count; i++) {
+    int64_t *row = out + i * r, at = r - 1;
+    memcpy(row, row - r, (size_t)r * sizeof *row);
+    /* The last place that can still grow grows; those behind it start anew. */
+    while (row[at] == self->numel - 1 - (with_replacement ? 0 : r - 1 - at)) at--;
+    row[at]++;
+    for (int64_t k = at + 1; k < r; k++) row[k] = row[k - 1] + !with_replacement;
+  }
+  LpTensor *chosen = lp_index_select(self, 0, index);
+  LpTensor *result = chosen ? lp_view(chosen, lp_ints((int64_t[]){count, r}, 2)) : NULL;
+  lp_tensor_release(index);
+  lp_tensor_release(chosen);
+  return result;
+}

@@ -75,6 +75,8 @@ op{ "swapdims(Tensor self, int dim0, int dim1) -> Tensor", composite = "transpos
     cases = { "(2,3,4), 0, 2" }, doc = "Swaps two dims, as transpose.", example = "torch.zeros(2, 3):swapdims(0, 1)" }
 op{ "t(Tensor self) -> Tensor", kind = "view", grad = { self = "t(grad)" }, cases = { "(2,3)", "(3)", "()" },
     doc = "The transpose of a matrix; tensors of fewer dims as they are.", example = "torch.zeros(2, 3):t()" }
+op{ "adjoint(Tensor self) -> Tensor", composite = "conj(transpose(self, -2, -1))", cases = { "(2,3)", "(2,3,4)" },
+    doc = "The last two dims swapped, conjugated.", example = "torch.zeros(2, 3):adjoint()" }
 op{ "movedim(Tensor self, int[] source, int[] destination) -> Tensor", kind = "composite", aliases = "moveaxis",
     cases = { "(2,3,4), [0, 1], [1, 2]", "(2,3,4), [-1], [0]" },
     doc = "Moves dims to other places; the others keep their order.", example = "torch.zeros(2, 3, 4):movedim({0}, {2})" }
@@ -159,6 +161,10 @@ op{ "imag(Tensor self) -> Tensor", kind = "composite",
     doc = "The imaginary parts of a complex tensor, as a view.",
     example = "torch.imag(torch.view_as_complex(torch.ones(3, 2)))" }
 
+op{ "polar(Tensor abs, Tensor angle) -> Tensor", variants = "function out",
+    composite = "complex(abs * cos(angle), abs * sin(angle))", cases = { "(2,3), (2,3)" },
+    doc = "The complex tensor of lengths and angles.", example = "torch.polar(torch.ones(2), torch.zeros(2))" }
+
 -- --- splitting -------------------------------------------------------------------------------------
 op{ "split(Tensor self, int split_size, int dim=0) -> Tensor[]", kind = "view",
     grad = { self = "cat_same(grads, dim < 0 ? dim + self.ndim : dim)" }, cases = { "(7,3), 3", "(7,3), 2, -1" },
@@ -223,6 +229,18 @@ op{ "dstack(Tensor[] tensors) -> Tensor", variants = "function out", kind = "com
 op{ "column_stack(Tensor[] tensors) -> Tensor", variants = "function out", kind = "composite",
     cases = { "[(3), (3,2)]", "[(3), (3)]" }, doc = "Joins along dim 1; vectors are columns.",
     example = "torch.column_stack({torch.zeros(2), torch.ones(2)})" }
+
+op{ "block_diag(Tensor[] tensors) -> Tensor", variants = "function", kind = "composite",
+    cases = { "[(2,3), (1,2)]", "[(2), (), (2,2)i]" },
+    doc = "The matrix with the given matrices along its diagonal; vectors are rows.",
+    example = "torch.block_diag{torch.eye(2), torch.ones(1, 2)}" }
+op{ "cartesian_prod(Tensor[] tensors) -> Tensor", variants = "function", kind = "composite",
+    cases = { "[(2), (3)]", "[(4)]" }, doc = "All tuples of elements of the vectors, one a row.",
+    example = "torch.cartesian_prod{torch.arange(2), torch.arange(2)}" }
+op{ "combinations(Tensor self, int r=2, bool with_replacement=false) -> Tensor", kind = "composite",
+    cases = { "(4)", "(3), 2, true", "(4), 3", "(2), 3" },
+    doc = "All choices of r elements of a vector, one a row, in order.",
+    example = "torch.combinations(torch.arange(3))" }
 
 -- --- rearranging -----------------------------------------------------------------------------------
 op{ "flip(Tensor self, int[1] dims) -> Tensor", grad = { self = "flip(grad, dims)" },
@@ -299,10 +317,10 @@ for _, row in ipairs {
       doc = ("The tensor in %s: itself when it is so already, else a copy."):format(row[2]),
       example = ("torch.ones(2):%s()"):format(row[1]) }
 end
-op{ "fill(Tensor self, Scalar value) -> Tensor", variants = "inplace", grad = { self = "zeros_like(grad)" },
+op{ "fill(Tensor self, Scalar value) -> Tensor", variants = "function inplace", grad = { self = "zeros_like(grad)" },
     cases = { "(2,3)g, 1.5", "(2,3)tg, 2", "()g, 3" },
     doc = "Sets every element to the value.", example = "torch.zeros(2):fill_(3)" }
-op{ "fill.Tensor(Tensor self, Tensor value) -> Tensor", variants = "inplace",
+op{ "fill.Tensor(Tensor self, Tensor value) -> Tensor", variants = "function inplace",
     grad = { self = "zeros_like(grad)", value = "sum_to_size(grad, value.shape)" }, cases = { "(2,3), ()" },
     doc = "Sets every element to the value of a 0-d tensor.", example = "torch.zeros(2):fill_(torch.tensor(3))" }
 op{ "zero(Tensor self) -> Tensor", variants = "inplace", grad = { self = "zeros_like(grad)" },
@@ -310,5 +328,10 @@ op{ "zero(Tensor self) -> Tensor", variants = "inplace", grad = { self = "zeros_
 op{ "resize(Tensor self, int[] size, *, memory_format? memory_format=nil) -> Tensor", variants = "inplace",
     grad = "none", doc = "Changes the shape in place; new memory, where it needs more, is uninitialised.",
     example = "torch.zeros(2):resize_(3)" }
+op{ "set(Tensor self, Tensor source) -> Tensor", variants = "inplace", grad = "none",
+    doc = "Makes self share the memory and the geometry of a tensor of its dtype.",
+    example = "torch.zeros(2):set_(torch.ones(3))" }
+op{ "is_same_size(Tensor self, Tensor other) -> bool", doc = "Whether both have the same shape.",
+    example = "torch.ones(2):is_same_size(torch.zeros(2))" }
 op{ "resize_as(Tensor self, Tensor the_template, *, memory_format? memory_format=nil) -> Tensor", variants = "inplace",
     grad = "none", doc = "resize_ to the shape of another tensor.", example = "torch.zeros(2):resize_as_(torch.zeros(3))" }
