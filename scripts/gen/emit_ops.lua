@@ -214,7 +214,12 @@ local function plan_node(row, by_cname, diffs)
         ("lp_kept_count(lp_sizes_or_none(%s))"):format(name))
       return { type = "int[]", c = ("n->%s_shape"):format(name) }
     end
-    local ctypes = { dtype = "LpDtype", ndim = "int64_t", numel = "int64_t", device = "LpDevice" }
+    if node.name == "strides" then
+      field(name .. "_strides", "LpInts", ("lp_node_keep_ints(node, lp_strides(%s))"):format(name),
+        ("lp_ndim(%s)"):format(name))
+      return { type = "int[]", c = ("n->%s_strides"):format(name) }
+    end
+    local ctypes = { dtype = "LpDtype", ndim = "int64_t", numel = "int64_t", device = "LpDevice", offset = "int64_t" }
     field(name .. "_" .. node.name, ctypes[node.name], spec[2]:format(name))
     return { type = spec[1], c = ("n->%s_%s"):format(name, node.name) }
   end

@@ -367,6 +367,7 @@ end
 local tensor_props = {
   shape = { "int[]", "lp_sizes(%s)" }, dtype = { "dtype", "lp_dtype(%s)" }, ndim = { "int", "lp_ndim(%s)" },
   numel = { "int", "lp_numel(%s)" }, device = { "device?", "lp_device(%s)" },
+  strides = { "int[]", "lp_strides(%s)" }, offset = { "int", "lp_storage_offset(%s)" },
 }
 formula.tensor_props = tensor_props
 

@@ -564,51 +564,54 @@ fail:
   return NULL;
 }
 
-/* A tensor of zeros covering everything that two geometries over one storage reach, and its first element's
- * place in that storage. */
-static LpTensor *cover(LpTensor *grad, LpTensor *self, LpInts size, LpInts stride, int64_t offset, int64_t *first) {
-  int64_t a, b;
-  TRY(lp_extent_of(lp_sizes(self), lp_strides(self), &a));
-  TRY(lp_extent_of(size, stride, &b));
-  int64_t begin = self->offset_elems < offset ? self->offset_elems : offset;
-  int64_t end_a = self->offset_elems + a, end_b = offset + b, end = end_a > end_b ? end_a : end_b;
-  *first = begin;
+/* A geometry over some memory. */
+typedef struct Window {
+  LpInts sizes, strides;
+  int64_t offset;
+} Window;
+
+/* Zeros covering everything that two windows on one storage reach; their offsets become relative to it. */
+static LpTensor *cover(LpTensor *grad, Window *a, Window *b) {
+  int64_t extent_a, extent_b;
+  TRY(lp_extent_of(a->sizes, a->strides, &extent_a));
+  TRY(lp_extent_of(b->sizes, b->strides, &extent_b));
+  int64_t begin = a->offset < b->offset ? a->offset : b->offset;
+  int64_t end_a = a->offset + extent_a, end_b = b->offset + extent_b, end = end_a > end_b ? end_a : end_b;
+  a->offset -= begin;
+  b->offset -= begin;
   return lp_new_zeros_raw(lp_ints((int64_t[]){end - begin}, 1), (LpDtype)grad->dtype, grad->storage->device);
 }
 
-static bool has_overlap(const LpTensor *t) {
-  for (int64_t i = 0; i < t->ndim; i++)
-    if (t->sizes[i] > 1 && t->strides[i] == 0) return true;
-  return !lp_is_dense(t) && t->numel > 1;
-}
-
-/* to[k at an address] += from, element by element: addresses may repeat. */
-static bool add_at(LpTensor *base, LpInts size, LpInts stride, int64_t offset, LpTensor *from) {
-  LpTensor *view = lp_tensor_alias(base, size, stride, offset);
+/* base seen through the window += from; places may repeat. */
+static bool add_through(LpTensor *base, const Window *w, LpTensor *from) {
+  LpTensor *view = lp_tensor_alias(base, w->sizes, w->strides, w->offset);
   bool ok = view && lp_add_into(view, from);
   lp_tensor_release(view);
   return ok;
 }
 
-/* Divides base by how often self's geometry reads each of its places, when it may read one several times. */
-static bool share_overlaps(LpTensor *base, LpTensor *self, int64_t first) {
-  if (!has_overlap(self)) return true;
+/* Divides base by how often the window reads each of its places, when it may read one several times. */
+static bool share_overlaps(LpTensor *base, const Window *w) {
+  LpTensor *view = lp_tensor_alias(base, w->sizes, w->strides, w->offset);
+  if (!view) return false;
+  bool dense = lp_is_dense(view) || view->numel <= 1;
+  lp_tensor_release(view);
+  if (dense) return true;
   LpDtype dtype = (LpDtype)base->dtype;
   LpTensor *counts = lp_new_zeros_raw(lp_sizes(base), dtype, base->storage->device);
   LpTensor *one = lp_tensor_from_scalar(lp_scalar_float(1), dtype);
-  LpTensor *ones = one ? lp_expand_alias(one, lp_sizes(self)) : NULL;
-  bool ok = counts && ones && add_at(counts, lp_sizes(self), lp_strides(self), self->offset_elems - first, ones) &&
-            lp_divide_by_counts(base, counts);
+  LpTensor *ones = one ? lp_expand_alias(one, w->sizes) : NULL;
+  bool ok = counts && ones && add_through(counts, w, ones) && lp_divide_by_counts(base, counts);
   lp_tensor_release(counts);
   lp_tensor_release(one);
   lp_tensor_release(ones);
   return ok;
 }
 
-/* A copy of what the geometry reads from base. */
-static LpTensor *gather_from(LpTensor *base, LpInts size, LpInts stride, int64_t offset) {
-  LpTensor *view = lp_tensor_alias(base, size, stride, offset);
-  LpTensor *result = view ? lp_tensor_new(size, (LpDtype)base->dtype, base->storage->device) : NULL;
+/* A copy of what the window shows of base. */
+static LpTensor *read_through(LpTensor *base, const Window *w) {
+  LpTensor *view = lp_tensor_alias(base, w->sizes, w->strides, w->offset);
+  LpTensor *result = view ? lp_tensor_new(w->sizes, (LpDtype)base->dtype, base->storage->device) : NULL;
   bool ok = result && lp_copy_into(result, view);
   lp_tensor_release(view);
   if (ok) return result;
@@ -616,24 +619,27 @@ static LpTensor *gather_from(LpTensor *base, LpInts size, LpInts stride, int64_t
   return NULL;
 }
 
-/* The gradient of a read of self's memory through (size, stride, offset), as seen through self's own geometry.
- * Where self reads a place several times, each reader gets an equal share, as in PyTorch. */
-LpTensor *lp_impl_as_strided_backward(LpTensor *grad, LpTensor *self, LpInts size, LpInts stride, LpOptInt storage_offset) {
-  int64_t first, offset = storage_offset.has ? storage_offset.value : self->offset_elems;
-  LpTensor *base = cover(grad, self, size, stride, offset, &first), *result = NULL;
-  if (base && add_at(base, size, stride, offset - first, grad) && share_overlaps(base, self, first))
-    result = gather_from(base, lp_sizes(self), lp_strides(self), self->offset_elems - first);
+/* Written through `to`, shared among the readers of self's window, read through `from`. */
+static LpTensor *pass_through(LpTensor *values, Window *to, Window *from, const Window *self) {
+  LpTensor *base = cover(values, to, from), *result = NULL;
+  if (base && add_through(base, to, values) && share_overlaps(base, self)) result = read_through(base, from);
   lp_tensor_release(base);
   return result;
 }
 
+/* The gradient of a read of self's memory through (size, stride, offset), as seen through self's own geometry.
+ * Where self reads a place several times, each reader gets an equal share, as in PyTorch. */
+LpTensor *lp_impl_as_strided_backward(LpTensor *grad, LpInts self_size, LpInts self_stride, int64_t self_offset, LpInts size,
+                                      LpInts stride, LpOptInt storage_offset) {
+  Window self = {self_size, self_stride, self_offset};
+  Window view = {size, stride, storage_offset.has ? storage_offset.value : self_offset};
+  return pass_through(grad, &view, &self, &self);
+}
+
 /* The adjoint of the above: values in self's geometry, read through (size, stride, offset). */
-LpTensor *lp_impl_as_strided_gather(LpTensor *values, LpTensor *self, LpInts size, LpInts stride, LpOptInt storage_offset) {
-  int64_t first, offset = storage_offset.has ? storage_offset.value : self->offset_elems;
-  LpTensor *base = cover(values, self, size, stride, offset, &first), *result = NULL;
-  if (base && add_at(base, lp_sizes(self), lp_strides(self), self->offset_elems - first, values) &&
-      share_overlaps(base, self, first))
-    result = gather_from(base, size, stride, offset - first);
-  lp_tensor_release(base);
-  return result;
+LpTensor *lp_impl_as_strided_gather(LpTensor *values, LpInts self_size, LpInts self_stride, int64_t self_offset, LpInts size,
+                                    LpInts stride, LpOptInt storage_offset) {
+  Window self = {self_size, self_stride, self_offset};
+  Window view = {size, stride, storage_offset.has ? storage_offset.value : self_offset};
+  return pass_through(values, &self, &view, &self);
 }

@@ -10,10 +10,12 @@ op{ "diagonal_backward(Tensor grad, int[] sizes, int offset, int dim1, int dim2)
     grad = { grad = "diagonal(grad, offset, dim1, dim2)" } }
 op{ "unfold_backward(Tensor grad, int[] sizes, int dimension, int size, int step) -> Tensor", variants = "internal",
     grad = { grad = "unfold(grad, dimension, size, step)" } }
-op{ "as_strided_backward(Tensor grad, Tensor self, int[] size, int[] stride, int? storage_offset) -> Tensor",
-    variants = "internal", grad = { grad = "as_strided_gather(grad, self, size, stride, storage_offset)" } }
-op{ "as_strided_gather(Tensor values, Tensor self, int[] size, int[] stride, int? storage_offset) -> Tensor",
-    variants = "internal", grad = { values = "as_strided_backward(grad, self, size, stride, storage_offset)" } }
+op{ "as_strided_backward(Tensor grad, int[] self_size, int[] self_stride, int self_offset, int[] size, \z
+     int[] stride, int? storage_offset) -> Tensor", variants = "internal",
+    grad = { grad = "as_strided_gather(grad, self_size, self_stride, self_offset, size, stride, storage_offset)" } }
+op{ "as_strided_gather(Tensor values, int[] self_size, int[] self_stride, int self_offset, int[] size, \z
+     int[] stride, int? storage_offset) -> Tensor", variants = "internal",
+    grad = { values = "as_strided_backward(grad, self_size, self_stride, self_offset, size, stride, storage_offset)" } }
 -- A view that autograd does not record as one: its base is out of reach.
 op{ "unsafe_view(Tensor self, int[] size) -> Tensor", variants = "internal",
     grad = { self = "reshape(grad, self.shape)" } }
@@ -118,7 +120,8 @@ op{ "unfold(Tensor self, int dimension, int size, int step) -> Tensor", variants
     doc = "All windows of `size` along a dim, `step` apart, as a new last dim.",
     example = "torch.arange(7):unfold(0, 3, 2)" }
 op{ "as_strided(Tensor self, int[] size, int[] stride, int? storage_offset=nil) -> Tensor", kind = "view",
-    grad = { self = "as_strided_backward(grad, self, size, stride, storage_offset)" },
+    grad = { self = "as_strided_backward(grad, self.shape, self.strides, self.offset, size, stride, \z
+             storage_offset)" },
     doc = "A view of any sizes and strides over the same memory.",
     example = "torch.arange(6):as_strided({2, 2}, {3, 1})" }
 
@@ -162,7 +165,7 @@ op{ "imag(Tensor self) -> Tensor", kind = "composite",
     example = "torch.imag(torch.view_as_complex(torch.ones(3, 2)))" }
 
 op{ "polar(Tensor abs, Tensor angle) -> Tensor", variants = "function out",
-    composite = "complex(abs * cos(angle), abs * sin(angle))", cases = { "(2,3), (2,3)" },
+    composite = "complex(abs * cos(angle), abs * sin(angle))", cases = { "(2,3)p, (2,3)" },
     doc = "The complex tensor of lengths and angles.", example = "torch.polar(torch.ones(2), torch.zeros(2))" }
 
 -- --- splitting -------------------------------------------------------------------------------------
