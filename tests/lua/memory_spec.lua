@@ -1,0 +1,63 @@
+-- Memory over many steps: what a loop makes and drops must not pile up.
+local core = require "lampad.core"
+local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
+
+local function resident_mib()
+  local file = assert(io.open("/proc/self/status"))
+  local kib = file:read("a"):match("VmRSS:%s*(%d+)")
+  file:close()
+  return tonumber(kib) / 1024
+end
+
+describe("memory", function()
+  it("stays flat over 10,000 training steps of a tiny net", function()
+    torch.manual_seed(0)
+    local net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 2))
+    local optimizer = optim.SGD(net:parameters(), { lr = 0.01, momentum = 0.9 })
+    local x, y = torch.randn(4, 8), torch.tensor { 0, 1, 0, 1 }
+    local first
+    for step = 1, 10000 do
+      optimizer:zero_grad()
+      local loss = F.cross_entropy(net(x), y)
+      loss:backward()
+      optimizer:step()
+      if step == 2000 then
+        collectgarbage()
+        first = { rss = resident_mib(), live = core.memory_stats().live_bytes }
+      end
+    end
+    collectgarbage()
+    assert.is_true(resident_mib() - first.rss < 4)
+    assert.is_true(core.memory_stats().live_bytes <= first.live + 4096)
+  end)
+
+  it("frees large garbage without a call by the user", function()
+    core.memory_reset_peak()
+    local before = core.memory_stats().live_bytes
+    local x = torch.ones(1024, 1024)
+    for _ = 1, 200 do x = x + 1 end -- 800 MiB of garbage
+    assert.equal(201, x["0, 0"]:item())
+    local peak = core.memory_stats().peak_bytes - before
+    assert.is_true(peak < 80 * 2 ^ 20, ("peak %.0f MiB"):format(peak / 2 ^ 20))
+  end)
+
+  it("releases at once with free(), and says so afterwards", function()
+    local x = torch.ones(1024, 1024)
+    local before = core.memory_stats().live_bytes
+    x:free()
+    assert.is_true(core.memory_stats().live_bytes <= before - 4 * 2 ^ 20)
+    assert.has_error(function() return x + 1 end)
+    assert.truthy(tostring(x):find("freed", 1, true))
+  end)
+
+  it("collects at the end of torch.scope", function()
+    local before = core.memory_stats().live_bytes
+    local kept = torch.scope(function()
+      local a = torch.ones(1024, 1024)
+      local b = a * 2
+      return b:sum()
+    end)
+    assert.equal(2 * 1024 * 1024, kept:item())
+    assert.is_true(core.memory_stats().live_bytes < before + 2 ^ 20)
+  end)
+end)
