@@ -56,7 +56,9 @@ local function parse(arguments)
         value = arguments[i]
       end
       local parsed, expected = option_kinds[name](value)
-      if value == nil or parsed == nil then fail("--%s takes %s, got '%s'", name, expected, tostring(value)) end
+      if parsed == nil then
+        fail("--%s takes %s, got %s", name, expected, value and "'" .. value .. "'" or "nothing")
+      end
       options[name] = parsed
     else
       fail("unknown option '%s'; --help shows the options", arguments[i])

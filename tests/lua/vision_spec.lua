@@ -75,7 +75,7 @@ describe("MNIST files", function()
       write("t10k-labels-idx1-ubyte", labels "\1\77")
     end },
     { "is truncated: it ends in its header", function() write("t10k-labels-idx1-ubyte", "\0\0\8\1\0") end },
-    { "missing t10k%-labels%-idx1%-ubyte.gz in .*MNIST/raw.*To get the data", function()
+    { "missing t10k%-labels%-idx1%-ubyte.gz; looked in .*MNIST/raw.*To get the data", function()
       os.remove(folder .. "/t10k-labels-idx1-ubyte")
     end },
   }
@@ -101,7 +101,7 @@ describe("MNIST files", function()
 
   it("are missing with advice", function()
     assert.error_matches(function() datasets.FashionMNIST("/nonexistent") end,
-      "missing train%-images%-idx3%-ubyte.gz and train%-labels%-idx1%-ubyte.gz in /nonexistent .*"
+      "missing train%-images%-idx3%-ubyte.gz and train%-labels%-idx1%-ubyte.gz; looked in /nonexistent and .*"
       .. "apt install dataset%-fashion%-mnist")
     assert.error_matches(function() datasets.FashionMNIST("/nonexistent", { download = true }) end, "apt install")
   end)

@@ -38,33 +38,26 @@ MNIST.classes = {
   "9 - nine",
 }
 
--- Where a file may lie under the root: packed or not, directly or in torchvision's <Name>/raw.
-local function candidates(self, name)
-  local result = {}
-  for _, folder in ipairs { self.root, self.root .. "/" .. self.__name .. "/raw" } do
-    result[#result + 1] = folder .. "/" .. name .. ".gz"
-    result[#result + 1] = folder .. "/" .. name
-  end
-  return result
-end
-
+-- The files under the root: packed or not, directly or in torchvision's <Name>/raw.
 local function find(self, names)
-  local found, missing, looked = {}, {}, {}
+  local folders = { self.root, self.root .. "/" .. self.__name .. "/raw" }
+  local found, missing = {}, {}
   for i, name in ipairs(names) do
-    for _, path in ipairs(candidates(self, name)) do
-      looked[#looked + 1] = path
-      local file = io.open(path, "rb")
-      if file then
-        file:close()
-        found[i] = path
-        break
+    for _, folder in ipairs(folders) do
+      for _, ending in ipairs { ".gz", "" } do
+        local path = folder .. "/" .. name .. ending
+        local file = not found[i] and io.open(path, "rb")
+        if file then
+          file:close()
+          found[i] = path
+        end
       end
     end
     if not found[i] then missing[#missing + 1] = name .. ".gz" end
   end
   if #missing > 0 then
-    args.fail(self.__name, "missing %s in %s (looked for %s). To get the data, %s", table.concat(missing, " and "),
-      self.root, table.concat(looked, ", "), self.advice)
+    args.fail(self.__name, "missing %s; looked in %s (packed or not). To get the data, %s",
+      table.concat(missing, " and "), table.concat(folders, " and "), self.advice)
   end
   return table.unpack(found)
 end
