@@ -23,7 +23,7 @@ typedef uint64_t VecU64 __attribute__((vector_size(VB)));
 #define SUM_VT VecF32
 #define INDEX_T int32_t
 #define IS_FLOAT 1
-#define ROW_BLOCK 2048
+#define ROW_BLOCK 512
 #include "cpu/simd/reduce_body.h"
 #undef NAME
 #undef T

@@ -1,0 +1,116 @@
+/* Sorting, selection, sets and search. */
+#include "values.h"
+
+TEST(sort_values_and_positions) {
+  LpTensor *x = TENSOR(LP_FLOAT32, INTS(2, 3), 3, NAN, -1, 0, -0.0, 0), *r[2];
+  EXPECT(lp_sort(x, -1, false, r));
+  EXPECT_TENSOR(r[0], LP_FLOAT32, INTS(2, 3), 0, -1, 3, NAN, 0, 0, 0);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(2, 3), 0, 2, 0, 1, 0, 1, 2);
+  EXPECT(lp_sort(x, 1, true, r));
+  EXPECT_TENSOR(r[0], LP_FLOAT32, INTS(2, 3), 0, NAN, 3, -1, 0, 0, 0);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(2, 3), 0, 1, 0, 2, 0, 1, 2);
+  x = strided(x);
+  EXPECT_TENSOR(lp_argsort(x, 0, false), LP_INT64, INTS(2, 3), 0, 1, 1, 0, 0, 0, 1);
+  EXPECT_FAILS(lp_sort(x, 2, false, r), LP_ERR_INDEX, "range");
+  lp_tensor_release(x);
+}
+
+/* Every size class of the sort, for narrow and wide keys, against the definition. */
+TEST(sort_sizes_and_dtypes) {
+  const LpDtype dtypes[] = {LP_UINT8, LP_INT8, LP_INT16, LP_INT32, LP_INT64, LP_FLOAT16, LP_BFLOAT16, LP_FLOAT32, LP_FLOAT64};
+  const int64_t sizes[] = {1, 2, 17, 24, 25, 100, 768, 769, 3000};
+  uint32_t state = 7;
+  for (size_t k = 0; k < sizeof dtypes / sizeof *dtypes; k++) {
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+      int64_t n = sizes[s];
+      LpTensor *x = lp_tensor_new(INTS(n), dtypes[k], lp_cpu()), *r[2] = {NULL, NULL};
+      for (int64_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        put_number(x, i, (double)(state >> 24) - (dtypes[k] == LP_UINT8 ? 0 : 128));
+      }
+      bool ok = lp_sort(x, 0, s % 2, r);
+      double before = 0, before_at = 0;
+      for (int64_t i = 0; i < n && ok; i++) {
+        double v = number_at(r[0], i), at = number_at(r[1], i);
+        ok = number_at(x, (int64_t)at) == v;
+        if (i > 0) ok = ok && ((s % 2 ? v < before : v > before) || (v == before && at > before_at));
+        before = v;
+        before_at = at;
+      }
+      if (!ok) test_failure(__FILE__, __LINE__, "%s of %lld", lp_dtype_name(dtypes[k]), (long long)n);
+      lp_tensor_release(x);
+      lp_tensor_release(r[0]);
+      lp_tensor_release(r[1]);
+    }
+  }
+}
+
+TEST(sort_selection) {
+  LpTensor *x = TENSOR(LP_INT32, INTS(2, 5), 3, 1, 4, 1, 5, 9, 2, 6, 5, 3), *r[2];
+  EXPECT(lp_topk(x, 2, -1, true, true, r));
+  EXPECT_TENSOR(r[0], LP_INT32, INTS(2, 2), 0, 5, 4, 9, 6);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(2, 2), 0, 4, 2, 0, 2);
+  EXPECT(lp_topk(x, 1, 0, false, true, r));
+  EXPECT_TENSOR(r[0], LP_INT32, INTS(1, 5), 0, 3, 1, 4, 1, 3);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(1, 5), 0, 0, 0, 0, 0, 1);
+  EXPECT(lp_kthvalue(x, 3, 1, true, r));
+  EXPECT_TENSOR(r[0], LP_INT32, INTS(2, 1), 0, 3, 5);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(2, 1), 0, 0, 3);
+  EXPECT(lp_mode(x, 1, false, r));
+  EXPECT_TENSOR(r[0], LP_INT32, INTS(2), 0, 1, 2);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(2), 0, 3, 1);
+  EXPECT_FAILS(lp_topk(x, 6, 1, true, true, r), LP_ERR_ARGUMENT, "[0, 5]");
+  EXPECT_FAILS(lp_kthvalue(x, 0, 1, false, r), LP_ERR_ARGUMENT, "[1, 5]");
+  LpTensor *f = VECTOR(LP_FLOAT64, 4, NAN, 1, 3), *q = VECTOR(LP_FLOAT64, 0.25, 0.5), *even = VECTOR(LP_FLOAT64, 4, 2, 1, 3);
+  LpOptInt all_dims = {.has = false};
+  EXPECT_TENSOR(lp_median(f), LP_FLOAT64, SCALAR_SHAPE, 0, NAN);
+  EXPECT_TENSOR(lp_nanmedian(f), LP_FLOAT64, SCALAR_SHAPE, 0, 3);
+  EXPECT_TENSOR(lp_median(even), LP_FLOAT64, SCALAR_SHAPE, 0, 2);
+  EXPECT_TENSOR(lp_quantile(even, q, all_dims, false, "linear"), LP_FLOAT64, INTS(2), 1e-12, 1.75, 2.5);
+  EXPECT_TENSOR(lp_quantile_scalar(even, 0.25, all_dims, true, "higher"), LP_FLOAT64, INTS(1), 0, 2);
+  EXPECT_TENSOR(lp_nanquantile_scalar(f, 0.5, all_dims, false, "linear"), LP_FLOAT64, SCALAR_SHAPE, 0, 3);
+  EXPECT_FAILS(lp_quantile_scalar(even, 1.5, all_dims, false, "linear"), LP_ERR_ARGUMENT, "[0, 1]");
+  EXPECT_FAILS(lp_quantile_scalar(even, 0.5, all_dims, false, "cubic"), LP_ERR_ARGUMENT, "'midpoint'");
+  LpTensor *all[] = {x, f, q, even};
+  for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
+}
+
+TEST(sort_sets_and_counts) {
+  LpTensor *x = VECTOR(LP_INT64, 3, 1, 3, 0, 1, 3), *r[3];
+  EXPECT(lp__unique2(x, true, true, true, r));
+  EXPECT_TENSOR(r[0], LP_INT64, INTS(3), 0, 0, 1, 3);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(6), 0, 2, 1, 2, 0, 1, 2);
+  EXPECT_TENSOR(r[2], LP_INT64, INTS(3), 0, 1, 2, 3);
+  LpTensor *m = TENSOR(LP_INT64, INTS(3, 2), 1, 2, 0, 5, 1, 2);
+  EXPECT(lp_unique_dim(m, 0, true, true, true, r));
+  EXPECT_TENSOR(r[0], LP_INT64, INTS(2, 2), 0, 0, 5, 1, 2);
+  EXPECT_TENSOR(r[1], LP_INT64, INTS(3), 0, 1, 0, 1);
+  EXPECT_TENSOR(r[2], LP_INT64, INTS(2), 0, 1, 2);
+  LpTensor *runs = VECTOR(LP_INT64, 1, 1, 2, 1);
+  EXPECT(lp__unique_consecutive(runs, false, true, (LpOptInt){.has = false}, r));
+  EXPECT_TENSOR(r[0], LP_INT64, INTS(3), 0, 1, 2, 1);
+  EXPECT_EMPTY(r[1], LP_INT64, INTS(0));
+  EXPECT_TENSOR(r[2], LP_INT64, INTS(3), 0, 2, 1, 1);
+  LpTensor *w = VECTOR(LP_FLOAT32, 1, 2, 3, 4, 5, 6), *negative = VECTOR(LP_INT64, -1);
+  EXPECT_TENSOR(lp_bincount(x, NULL, 6), LP_INT64, INTS(6), 0, 1, 2, 0, 3, 0, 0);
+  EXPECT_TENSOR(lp_bincount(x, w, 0), LP_FLOAT32, INTS(4), 0, 4, 7, 0, 10);
+  EXPECT_FAILS(lp_bincount(negative, NULL, 0), LP_ERR_ARGUMENT, "negative");
+  EXPECT_TENSOR(lp_histc(w, 5, lp_scalar_int(0), lp_scalar_int(0)), LP_FLOAT32, INTS(5), 0, 1, 1, 1, 1, 2);
+  EXPECT_TENSOR(lp_isin_tensor_tensor(x, runs, false, true), LP_BOOL, INTS(6), 0, 1, 0, 1, 1, 0, 1);
+  LpTensor *all[] = {x, m, runs, w, negative};
+  for (int i = 0; i < 5; i++) lp_tensor_release(all[i]);
+}
+
+TEST(sort_search) {
+  LpTensor *edges = VECTOR(LP_FLOAT32, 1, 3, 3, 7), *v = TENSOR(LP_FLOAT32, INTS(2, 2), 0, 3, 7, 9);
+  EXPECT_TENSOR(lp_searchsorted_tensor(edges, v, false, false, NULL, NULL), LP_INT64, INTS(2, 2), 0, 0, 1, 3, 4);
+  EXPECT_TENSOR(lp_searchsorted_tensor(edges, v, true, true, NULL, NULL), LP_INT32, INTS(2, 2), 0, 0, 3, 4, 4);
+  EXPECT_TENSOR(lp_searchsorted_scalar(edges, lp_scalar_int(5), false, false, "right", NULL), LP_INT64, SCALAR_SHAPE, 0, 3);
+  EXPECT_TENSOR(lp_bucketize_tensor(v, edges, false, true), LP_INT64, INTS(2, 2), 0, 0, 3, 4, 4);
+  LpTensor *rows = TENSOR(LP_FLOAT32, INTS(2, 3), 1, 2, 3, 5, 6, 7);
+  EXPECT_TENSOR(lp_searchsorted_tensor(rows, v, false, false, NULL, NULL), LP_INT64, INTS(2, 2), 0, 0, 2, 2, 3);
+  EXPECT_FAILS(lp_searchsorted_tensor(edges, v, false, true, "left", NULL), LP_ERR_ARGUMENT, "contradicts");
+  EXPECT_FAILS(lp_bucketize_tensor(v, rows, false, false), LP_ERR_ARGUMENT, "1-d");
+  LpTensor *all[] = {edges, v, rows};
+  for (int i = 0; i < 3; i++) lp_tensor_release(all[i]);
+}
