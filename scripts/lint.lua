@@ -141,7 +141,7 @@ rule("the engine never prints, exits or aborts", function(fault)
   end
 end)
 
-rule("no tabs, trailing blanks or lines over 140 columns", function(fault)
+rule("no tabs, trailing blanks or lines over 160 columns", function(fault)
   for _, pattern in ipairs { "%.[ch]$", "%.lua$", "%.sh$", "%.cuh?$" } do
     for path in matching(pattern) do
       local number = 0
@@ -150,7 +150,7 @@ rule("no tabs, trailing blanks or lines over 140 columns", function(fault)
         number = number + 1
         if line:find("\t", 1, true) then fault("%s:%d: tab", path, number) end
         if line:find("%s$") then fault("%s:%d: blanks at the end", path, number) end
-        if (utf8.len(line) or #line) > 140 then fault("%s:%d: %d columns", path, number, utf8.len(line) or #line) end
+        if (utf8.len(line) or #line) > 160 then fault("%s:%d: %d columns", path, number, utf8.len(line) or #line) end
       end
     end
   end
@@ -160,7 +160,7 @@ rule("files stay readable: at most 1000 lines", function(fault)
   for _, pattern in ipairs { "%.[ch]$", "%.lua$" } do
     for path in matching(pattern) do
       local _, count = read(path):gsub("\n", "\n")
-      if count > 1000 then fault("%s: %d lines", path, count) end
+      if count > 1000 and not path:match("^tests/golden/") then fault("%s: %d lines", path, count) end
     end
   end
 end)
@@ -193,11 +193,12 @@ end)
 rule("links and file names in the documents lead somewhere", function(fault)
   for path in matching("%.md$") do
     local folder = path:match("^(.*/)") or ""
-    local number = 0
+    local number, fenced = 0, false
     for line in (read(path) .. "\n"):gmatch("(.-)\n") do
       number = number + 1
-      for target in line:gmatch("%]%(([^)#]+)[^)]*%)") do
-        if not target:match("^%a+:") then
+      if line:match("^%s*```") then fenced = not fenced end
+      for target in line:gsub("`[^`]*`", ""):gmatch("%]%(([^)#]+)[^)]*%)") do
+        if not target:match("^%a+:") and not fenced then
           local plain = folder .. target
           repeat
             local shorter, count = plain:gsub("[^/]+/%.%./", "", 1)

@@ -38,7 +38,7 @@ print(([[
                    the next build: checks in dispatch/, loops in cpu/
    composite in C: lp_composite_NAME(...)
 
-3. Expected values from PyTorch: python3 scripts/gen/golden.py NAME
+3. Expected values from PyTorch: python3 scripts/gen/golden.py build  (PyTorch 2.x)
 
 4. Check: scripts/dev build && scripts/dev test NAME && scripts/dev explain NAME && scripts/dev reference
 

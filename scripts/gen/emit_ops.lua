@@ -308,7 +308,7 @@ local function emit_node(out, row, by_cname, diffs)
   plan.saved_fixed = saved_fixed
   w("} Node_%s;\n", cname)
   -- edge index expressions: lists come after the fixed edges
-  local at, after = 0, {}
+  local at = 0
   for _, d in ipairs(diffs) do
     if d.arg.type:find("%[%]") then d.edge = "n->" .. d.arg.name .. "_edge"
     else

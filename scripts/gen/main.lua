@@ -145,12 +145,9 @@ local function main()
   local files = { table.unpack(arg, 3) }
   table.sort(files)
   local rows, by_cname = schema.load(root, files)
-  local by_file, order = {}, {}
+  local by_file = {}
   for _, row in ipairs(rows) do
-    if not by_file[row.file] then
-      by_file[row.file] = {}
-      order[#order + 1] = row.file
-    end
+    by_file[row.file] = by_file[row.file] or {}
     table.insert(by_file[row.file], row)
   end
   local faults = {}

@@ -23,7 +23,9 @@ local function pages_of(row)
   if has(row.variants, "internal") then return {} end
   if not has(row.variants, "function") then return { "Tensor" } end
   local pages = {}
-  for module in (row.module or "torch"):gmatch "%S+" do pages[#pages + 1] = module end
+  for module in (row.module or "torch"):gmatch "%S+" do
+    if not module:match "_kernels$" then pages[#pages + 1] = module end -- those serve the libraries only
+  end
   return pages
 end
 

@@ -12,6 +12,7 @@
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/autograd.h"
+#include "lampad/ops.h"
 
 /* --- the walk --------------------------------------------------------------------------------- */
 
@@ -423,7 +424,11 @@ LpTensor *lp_impl_bernoulli_tensor(LpTensor *out, LpTensor *self, LpTensor *p, L
   TRY(check_parameter(p, "p"));
   CHECK(!lp_dtype_is_complex(out->dtype), LP_ERR_TYPE, "self must not be complex");
   if (out->numel == 0) return lp_tensor_retain(out);
-  TRY(draw_by_tensor(out, p, generator, bernoulli_loop, "the elements of p must be in [0, 1]"));
+  LpTensor *spread = lp_expand(p, lp_sizes(out)); /* p may broadcast over self */
+  TRY(spread);
+  bool ok = draw_by_tensor(out, spread, generator, bernoulli_loop, "the elements of p must be in [0, 1]");
+  lp_tensor_release(spread);
+  TRY(ok);
   return lp_tensor_retain(out);
 }
 

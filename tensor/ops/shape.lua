@@ -153,7 +153,7 @@ op{ "atleast_3d(Tensor self) -> Tensor", variants = "function", kind = "composit
 op{ "view_as_real(Tensor self) -> Tensor", variants = "function", kind = "view",
     grad = { self = "view_as_complex(contiguous(grad))" },
     doc = "A complex tensor as a real one with a last dim of size 2.",
-    example = "torch.view_as_real(torch.zeros(2, torch.complex64))" }
+    example = "torch.view_as_real(torch.zeros(2, {dtype = torch.complex64}))" }
 op{ "view_as_complex(Tensor self) -> Tensor", variants = "function", kind = "view",
     grad = { self = "view_as_real(grad)" },
     doc = "A real tensor with a last dim of size 2 as a complex one.",

@@ -219,8 +219,10 @@ describe("a wrong call", function()
   end)
 
   it("is survived: Ctrl-C in a loop and in a long op", function()
-    local prefix = "timeout -k 20 --foreground --preserve-status -s INT 1"
-    local status, out, err = command.run({ "-e", [[
+    -- The script has itself interrupted once it is ready: $PPID is the process that runs the shell.
+    local interrupt_soon = "os.execute '(sleep 0.7; kill -INT $PPID) >/dev/null 2>&1 &'\n"
+    local prefix = "timeout -k 20 60"
+    local status, out, err = command.run({ "-e", interrupt_soon .. [[
       local x = torch.ones(10)
       local ok, message = pcall(function() while true do x = x + 0 end end)
       print(ok, message:match "interrupt" ~= nil, x:sum():item())]] }, nil, prefix)
@@ -230,6 +232,7 @@ describe("a wrong call", function()
     status, out, err = command.run({ "-e", [[
       local x = torch.ones(20000000, { dtype = torch.float64 })
       local start = os.time()
+      ]] .. interrupt_soon .. [[
       local ok, message = pcall(function() for _ = 1, 1000 do torch.lgamma(x, { out = x }) end end)
       print(ok, message:match "interrupt" ~= nil, os.time() - start < 15, torch.ones(3):sum():item())]] }, nil, prefix)
     assert.equal("", err)
