@@ -1,16 +1,16 @@
 /* The caching allocator of storages and the small-object allocator of headers and nodes.
  *
- * Note [Allocator]. Blocks are rounded up to size classes (eight per power of two), so a training
- * loop finds the blocks of its last step again.
+ * Note [Allocator]. Blocks are rounded up to size classes (eight per power of two), so a
+ * training loop finds the blocks of its last step again.
  *   - up to SMALL_MAX: free lists of the calling thread, no lock;
- *   - above: one list per class and one over all by age, under a mutex. A miss may take a block of
- *     the next two classes (at most 31% larger). Before fresh memory is asked for, the oldest cached
- *     blocks go until live + cached stays near the peak of live bytes: the cache never makes the
- *     process much larger than its own working set;
+ *   - above: one list per class and one over all by age, under a mutex. A miss may take a
+ * block of the next two classes (at most 31% larger). Before fresh memory is asked for,
+ * the oldest cached blocks go until live + cached stays near the peak of live bytes: the
+ * cache never makes the process much larger than its own working set;
  *   - from MMAP_MIN: fresh mappings, 2 MiB aligned, with huge pages asked for.
- * When memory runs out: the pressure hook, an empty cache, one more try, then LP_ERR_MEMORY.
- * Thread lists are given back when the thread ends. Under a sanitizer nothing is cached, so that
- * every stale pointer is seen. */
+ * When memory runs out: the pressure hook, an empty cache, one more try, then
+ * LP_ERR_MEMORY. Thread lists are given back when the thread ends. Under a sanitizer
+ * nothing is cached, so that every stale pointer is seen. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS, MADV_HUGEPAGE */
 #include "core/alloc.h"
 #include <pthread.h>
@@ -31,10 +31,11 @@
 #define KIB ((size_t)1 << 10)
 #define MIB ((size_t)1 << 20)
 #define HUGE_PAGE (2 * MIB)
-#define SMALL_MAX (32 * KIB)       /* largest block of the thread lists */
-#define MMAP_MIN MIB               /* from here on blocks are mappings of their own */
-#define SLACK_BYTES (32 * MIB)     /* cache allowed beyond the working set's peak */
-#define CHECK_AVAILABLE (256 * MIB) /* fresh mappings from here on look at what the system has left */
+#define SMALL_MAX (32 * KIB)   /* largest block of the thread lists */
+#define MMAP_MIN MIB           /* from here on blocks are mappings of their own */
+#define SLACK_BYTES (32 * MIB) /* cache allowed beyond the working set's peak */
+#define CHECK_AVAILABLE                                                                  \
+  (256 * MIB) /* fresh mappings from here on look at what the system has left */
 
 #define MIN_SHIFT 6 /* the smallest class is 64 bytes */
 #define CLASS_COUNT ((64 - MIN_SHIFT) * 8)
@@ -44,7 +45,9 @@
 
 #define OBJECT_MAX 1024 /* largest object of the free lists; 16-byte classes */
 #define OBJECT_CLASSES (OBJECT_MAX / 16)
-#define OBJECT_KEEP_BYTES (4 * MIB) /* objects kept per thread and class: a collection of the host frees thousands at once */
+#define OBJECT_KEEP_BYTES                                                                \
+  (4 * MIB) /* objects kept per thread and class: a collection of the host frees         \
+               thousands at once */
 
 /* A cached block holds its own links. */
 typedef struct FreeBlock {
@@ -62,7 +65,8 @@ typedef struct FreeList {
 typedef struct ThreadCache {
   FreeList objects[OBJECT_CLASSES];
   FreeList blocks[SMALL_CLASSES];
-  _Atomic size_t cached_bytes; /* of blocks; written by the owner, read by lp_memory_stats */
+  _Atomic size_t
+      cached_bytes; /* of blocks; written by the owner, read by lp_memory_stats */
   struct ThreadCache *next, *prev;
 } ThreadCache;
 
@@ -76,15 +80,17 @@ static _Atomic size_t live_bytes, peak_bytes, limit_bytes;
 static _Atomic uint64_t alloc_count, free_count, miss_count;
 static _Atomic(bool (*)(size_t)) pressure_hook;
 
-/* A pointer and a counter only: the module may be loaded late, when static TLS is scarce. */
+/* A pointer and a counter only: the module may be loaded late, when static TLS is scarce.
+ */
 static _Thread_local ThreadCache *thread_cache __attribute__((tls_model("initial-exec")));
 static _Thread_local int64_t fail_after __attribute__((tls_model("initial-exec"))) = -1;
 static _Thread_local bool in_pressure;
 
-/* --- size classes --------------------------------------------------------------------------- */
+/* --- size classes
+ * --------------------------------------------------------------------------- */
 
-/* Class of the smallest capacity >= size; size in [1, PTRDIFF_MAX]. Sizes are taken in whole
- * alignments, so that a block goes back to the class it came from. */
+/* Class of the smallest capacity >= size; size in [1, PTRDIFF_MAX]. Sizes are taken in
+ * whole alignments, so that a block goes back to the class it came from. */
 static int class_of(size_t size) {
   size = (size + LP_ALIGNMENT - 1) / LP_ALIGNMENT * LP_ALIGNMENT;
   if (size <= 64) return 0;
@@ -99,7 +105,8 @@ static size_t capacity_of(int class) {
   return ((size_t)1 << shift) + ((size_t)1 << shift) / 8 * (size_t)eighth;
 }
 
-/* --- the system's memory -------------------------------------------------------------------- */
+/* --- the system's memory
+ * -------------------------------------------------------------------- */
 
 /* What the machine or the control group can hold at all. */
 static size_t physical_bytes(void) {
@@ -138,13 +145,16 @@ static void *system_alloc(size_t capacity) {
   if (!USE_CACHE || capacity < MMAP_MIN) return aligned_alloc(LP_ALIGNMENT, capacity);
   if (capacity >= CHECK_AVAILABLE && capacity > available_bytes()) return NULL;
   size_t page = 4 * KIB, align = capacity >= HUGE_PAGE ? HUGE_PAGE : page;
-  size_t size = (capacity + page - 1) / page * page, mapped = size + (align > page ? align : 0);
-  char *p = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  size_t size = (capacity + page - 1) / page * page,
+         mapped = size + (align > page ? align : 0);
+  char *p =
+      mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return NULL;
   if (align > page) {
     char *start = (char *)(((uintptr_t)p + align - 1) / align * align);
     if (start > p) munmap(p, (size_t)(start - p));
-    if (start + size < p + mapped) munmap(start + size, (size_t)(p + mapped - start - size));
+    if (start + size < p + mapped)
+      munmap(start + size, (size_t)(p + mapped - start - size));
     p = start;
     madvise(p, size, MADV_HUGEPAGE);
   }
@@ -152,11 +162,14 @@ static void *system_alloc(size_t capacity) {
 }
 
 static void system_free(void *p, size_t capacity) {
-  if (!USE_CACHE || capacity < MMAP_MIN) free(p);
-  else munmap(p, (capacity + 4 * KIB - 1) / (4 * KIB) * (4 * KIB));
+  if (!USE_CACHE || capacity < MMAP_MIN)
+    free(p);
+  else
+    munmap(p, (capacity + 4 * KIB - 1) / (4 * KIB) * (4 * KIB));
 }
 
-/* --- thread caches -------------------------------------------------------------------------- */
+/* --- thread caches
+ * -------------------------------------------------------------------------- */
 
 static pthread_key_t thread_key;
 static bool thread_key_made;
@@ -183,15 +196,18 @@ static void free_thread_objects(ThreadCache *tc) {
   }
 }
 
-/* At the thread's end. What later destructors release makes a new cache, and ends here again. */
+/* At the thread's end. What later destructors release makes a new cache, and ends here
+ * again. */
 static void free_thread_cache(void *p) {
   ThreadCache *tc = p;
   thread_cache = NULL;
   free_thread_blocks(tc);
   free_thread_objects(tc);
   pthread_mutex_lock(&lock);
-  if (tc->prev) tc->prev->next = tc->next;
-  else threads = tc->next;
+  if (tc->prev)
+    tc->prev->next = tc->next;
+  else
+    threads = tc->next;
   if (tc->next) tc->next->prev = tc->prev;
   pthread_mutex_unlock(&lock);
   free(tc);
@@ -226,17 +242,24 @@ static inline ThreadCache *my_cache(void) {
   return LP_LIKELY(tc != NULL) ? tc : make_thread_cache();
 }
 
-/* --- the shared cache (under lock) ---------------------------------------------------------- */
+/* --- the shared cache (under lock)
+ * ---------------------------------------------------------- */
 
 static void unlink_block(FreeBlock *b) {
   int class = class_of(b->capacity_bytes);
-  if (b->prev) b->prev->next = b->next;
-  else classes[class] = b->next;
+  if (b->prev)
+    b->prev->next = b->next;
+  else
+    classes[class] = b->next;
   if (b->next) b->next->prev = b->prev;
-  if (b->newer) b->newer->older = b->older;
-  else newest = b->older;
-  if (b->older) b->older->newer = b->newer;
-  else oldest = b->newer;
+  if (b->newer)
+    b->newer->older = b->older;
+  else
+    newest = b->older;
+  if (b->older)
+    b->older->newer = b->newer;
+  else
+    oldest = b->newer;
   atomic_fetch_sub_explicit(&cached_bytes, b->capacity_bytes, memory_order_relaxed);
 }
 
@@ -249,8 +272,10 @@ static void link_block(FreeBlock *b, size_t capacity) {
   classes[class] = b;
   b->newer = NULL;
   b->older = newest;
-  if (newest) newest->newer = b;
-  else oldest = b;
+  if (newest)
+    newest->newer = b;
+  else
+    oldest = b;
   newest = b;
   atomic_fetch_add_explicit(&cached_bytes, capacity, memory_order_relaxed);
 }
@@ -270,7 +295,8 @@ static FreeBlock *take_block(int class) {
 static void trim_cache(size_t keep) {
   for (;;) {
     pthread_mutex_lock(&lock);
-    FreeBlock *b = atomic_load_explicit(&cached_bytes, memory_order_relaxed) > keep ? oldest : NULL;
+    FreeBlock *b =
+        atomic_load_explicit(&cached_bytes, memory_order_relaxed) > keep ? oldest : NULL;
     if (b) unlink_block(b);
     pthread_mutex_unlock(&lock);
     if (!b) return;
@@ -278,7 +304,8 @@ static void trim_cache(size_t keep) {
   }
 }
 
-/* --- blocks --------------------------------------------------------------------------------- */
+/* --- blocks
+ * --------------------------------------------------------------------------------- */
 
 static const char *format_bytes(double bytes, char *buf, size_t buf_bytes) {
   static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
@@ -293,13 +320,16 @@ static bool fail_memory(size_t wanted) {
   LpMemoryStats s;
   lp_memory_stats((LpDevice){LP_CPU, 0}, &s);
   size_t limit = atomic_load(&limit_bytes);
-  return lp_fail(LP_ERR_MEMORY,
-                 "out of memory on cpu: wanted %s; %s are live in %llu storages (peak %s), %s cached, "
-                 "%s %s. Release tensors you no longer need (x:free()), use smaller batches, or run "
-                 "under torch.no_grad() where no gradient is needed",
-                 BYTES_TEXT(wanted), BYTES_TEXT(s.live_bytes), (unsigned long long)s.live_count,
-                 BYTES_TEXT(s.peak_bytes), BYTES_TEXT(s.cached_bytes),
-                 limit ? "the limit is" : "the machine has", BYTES_TEXT(limit ? limit : physical_bytes()));
+  return lp_fail(
+      LP_ERR_MEMORY,
+      "out of memory on cpu: wanted %s; %s are live in %llu storages (peak %s), %s "
+      "cached, "
+      "%s %s. Release tensors you no longer need (x:free()), use smaller batches, or run "
+      "under torch.no_grad() where no gradient is needed",
+      BYTES_TEXT(wanted), BYTES_TEXT(s.live_bytes), (unsigned long long)s.live_count,
+      BYTES_TEXT(s.peak_bytes), BYTES_TEXT(s.cached_bytes),
+      limit ? "the limit is" : "the machine has",
+      BYTES_TEXT(limit ? limit : physical_bytes()));
 }
 
 /* True once when this allocation is the one chosen to fail. */
@@ -317,15 +347,18 @@ static bool fits(size_t capacity) {
 }
 
 static void count_alloc(size_t capacity) {
-  size_t live = atomic_fetch_add_explicit(&live_bytes, capacity, memory_order_relaxed) + capacity;
+  size_t live =
+      atomic_fetch_add_explicit(&live_bytes, capacity, memory_order_relaxed) + capacity;
   size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
-  while (live > peak && !atomic_compare_exchange_weak_explicit(
-                            &peak_bytes, &peak, live, memory_order_relaxed, memory_order_relaxed)) {
+  while (live > peak && !atomic_compare_exchange_weak_explicit(&peak_bytes, &peak, live,
+                                                               memory_order_relaxed,
+                                                               memory_order_relaxed)) {
   }
   atomic_fetch_add_explicit(&alloc_count, 1, memory_order_relaxed);
 }
 
-/* One try, from the cache or the system; *capacity may grow to that of the block found. */
+/* One try, from the cache or the system; *capacity may grow to that of the block found.
+ */
 static void *try_alloc(int class, size_t *capacity) {
   if (!fits(*capacity)) return NULL;
   if (USE_CACHE && class >= SMALL_CLASSES) {
@@ -336,7 +369,8 @@ static void *try_alloc(int class, size_t *capacity) {
       *capacity = b->capacity_bytes;
       return b;
     }
-    /* See Note [Allocator]: fresh memory may not raise the footprint far above the peak. */
+    /* See Note [Allocator]: fresh memory may not raise the footprint far above the peak.
+     */
     size_t live = atomic_load_explicit(&live_bytes, memory_order_relaxed) + *capacity;
     size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
     if (peak < live) peak = live;
@@ -347,13 +381,15 @@ static void *try_alloc(int class, size_t *capacity) {
   return p;
 }
 
-static __attribute__((noinline)) void *alloc_slow(size_t size, int class, size_t *capacity_bytes) {
+static __attribute__((noinline)) void *alloc_slow(size_t size, int class,
+                                                  size_t *capacity_bytes) {
   size_t capacity = capacity_of(class);
   void *p = try_alloc(class, &capacity);
   if (!p && !in_pressure) {
     bool (*hook)(size_t) = atomic_load(&pressure_hook);
     if (hook) {
-      in_pressure = true; /* the hook may allocate, and fail: it is not asked again for that */
+      in_pressure =
+          true; /* the hook may allocate, and fail: it is not asked again for that */
       hook(size);
       in_pressure = false;
     }
@@ -387,7 +423,8 @@ void *lp_block_alloc(size_t size, size_t *capacity_bytes) {
     return NULL;
   }
   int class = class_of(size);
-  if (USE_CACHE && class < SMALL_CLASSES && atomic_load_explicit(&limit_bytes, memory_order_relaxed) == 0) {
+  if (USE_CACHE && class < SMALL_CLASSES &&
+      atomic_load_explicit(&limit_bytes, memory_order_relaxed) == 0) {
     ThreadCache *tc = my_cache();
     FreeList *list = tc ? &tc->blocks[class] : NULL;
     if (list && list->first) {
@@ -397,7 +434,8 @@ void *lp_block_alloc(size_t size, size_t *capacity_bytes) {
       list->count--;
       atomic_store_explicit(
           &tc->cached_bytes,
-          atomic_load_explicit(&tc->cached_bytes, memory_order_relaxed) - capacity, memory_order_relaxed);
+          atomic_load_explicit(&tc->cached_bytes, memory_order_relaxed) - capacity,
+          memory_order_relaxed);
       count_alloc(capacity);
       *capacity_bytes = capacity;
       return p;
@@ -416,7 +454,8 @@ void lp_block_free(void *data, size_t capacity) {
   } else if (class < SMALL_CLASSES) {
     ThreadCache *tc = my_cache();
     FreeList *list = tc ? &tc->blocks[class] : NULL;
-    if (!list || list->count >= THREAD_CLASS_BLOCKS || list->count * capacity >= THREAD_CLASS_BYTES) {
+    if (!list || list->count >= THREAD_CLASS_BLOCKS ||
+        list->count * capacity >= THREAD_CLASS_BYTES) {
       free(data);
       return;
     }
@@ -424,7 +463,8 @@ void lp_block_free(void *data, size_t capacity) {
     list->first = data;
     list->count++;
     atomic_store_explicit(&tc->cached_bytes,
-                          atomic_load_explicit(&tc->cached_bytes, memory_order_relaxed) + capacity,
+                          atomic_load_explicit(&tc->cached_bytes, memory_order_relaxed) +
+                              capacity,
                           memory_order_relaxed);
   } else {
     pthread_mutex_lock(&lock);
@@ -433,7 +473,8 @@ void lp_block_free(void *data, size_t capacity) {
   }
 }
 
-/* --- objects -------------------------------------------------------------------------------- */
+/* --- objects
+ * -------------------------------------------------------------------------------- */
 
 static __attribute__((noinline)) void *alloc_object_slow(size_t size) {
   void *p = NULL;
@@ -445,7 +486,9 @@ static __attribute__((noinline)) void *alloc_object_slow(size_t size) {
   return p;
 }
 
-static inline size_t object_bytes(size_t size) { return size ? (size + 15) & ~(size_t)15 : 16; }
+static inline size_t object_bytes(size_t size) {
+  return size ? (size + 15) & ~(size_t)15 : 16;
+}
 
 void *lp_alloc(size_t size) {
   if (LP_UNLIKELY(is_chosen_to_fail())) {
@@ -486,7 +529,8 @@ void lp_free(void *p, size_t size) {
   list->count++;
 }
 
-/* --- control -------------------------------------------------------------------------------- */
+/* --- control
+ * -------------------------------------------------------------------------------- */
 
 void lp_memory_stats(LpDevice device, LpMemoryStats *stats) {
   memset(stats, 0, sizeof *stats);
@@ -506,17 +550,27 @@ void lp_memory_stats(LpDevice device, LpMemoryStats *stats) {
   stats->live_count = stats->alloc_count > freed ? stats->alloc_count - freed : 0;
 }
 
-size_t lp_memory_live_bytes(void) { return atomic_load_explicit(&live_bytes, memory_order_relaxed); }
+size_t lp_memory_live_bytes(void) {
+  return atomic_load_explicit(&live_bytes, memory_order_relaxed);
+}
 
-void lp_memory_reset_peak(LpDevice device) { atomic_store(&peak_bytes, atomic_load(&live_bytes)); }
+void lp_memory_reset_peak(LpDevice device) {
+  atomic_store(&peak_bytes, atomic_load(&live_bytes));
+}
 
 void lp_memory_empty_cache(void) {
   if (thread_cache) free_thread_blocks(thread_cache);
   trim_cache(0);
 }
 
-void lp_memory_set_limit(size_t bytes) { atomic_store(&limit_bytes, bytes); }
+void lp_memory_set_limit(size_t bytes) {
+  atomic_store(&limit_bytes, bytes);
+}
 
-void lp_memory_set_pressure_hook(bool (*hook)(size_t wanted_bytes)) { atomic_store(&pressure_hook, hook); }
+void lp_memory_set_pressure_hook(bool (*hook)(size_t wanted_bytes)) {
+  atomic_store(&pressure_hook, hook);
+}
 
-void lp_memory_fail_after(int64_t after) { fail_after = after < 0 ? -1 : after; }
+void lp_memory_fail_after(int64_t after) {
+  fail_after = after < 0 ? -1 : after;
+}

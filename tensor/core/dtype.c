@@ -1,10 +1,12 @@
-/* Dtypes: names, sizes, categories, PyTorch's promotion table, the default floating dtype. */
+/* Dtypes: names, sizes, categories, PyTorch's promotion table, the default floating
+ * dtype. */
 #include <stdatomic.h>
 #include "core/check.h"
 #include "lampad/tensor.h"
 
 enum { INTEGRAL = 1, FLOATING = 2, COMPLEX = 4, BOOLEAN = 8 };
 
+/* clang-format off */
 static const struct {
   const char *name;
   uint8_t size_bytes, category;
@@ -16,6 +18,7 @@ static const struct {
     [LP_COMPLEX64] = {"complex64", 8, COMPLEX},    [LP_COMPLEX128] = {"complex128", 16, COMPLEX},
     [LP_BOOL] = {"bool", 1, BOOLEAN},              [LP_BFLOAT16] = {"bfloat16", 2, FLOATING},
 };
+/* clang-format on */
 
 /* The smallest dtype that holds both kinds, as torch.promote_types. */
 #define U1 LP_UINT8
@@ -30,6 +33,7 @@ static const struct {
 #define C8 LP_COMPLEX128
 #define B1 LP_BOOL
 #define BF LP_BFLOAT16
+/* clang-format off */
 static const int8_t promotion[LP_DTYPE_COUNT][LP_DTYPE_COUNT] = {
     /*        u1  i1  i2  i4  i8  f2  f4  f8  c4  c8  b1  bf */
     [U1] = {U1, I2, I2, I4, I8, F2, F4, F8, C4, C8, U1, BF},
@@ -45,14 +49,21 @@ static const int8_t promotion[LP_DTYPE_COUNT][LP_DTYPE_COUNT] = {
     [B1] = {U1, I1, I2, I4, I8, F2, F4, F8, C4, C8, B1, BF},
     [BF] = {BF, BF, BF, BF, BF, F4, F4, F8, C4, C8, BF, BF},
 };
+/* clang-format on */
 
 static _Atomic int default_dtype = LP_FLOAT32;
 
-static bool is_valid(LpDtype dtype) { return dtype >= 0 && dtype < LP_DTYPE_COUNT; }
+static bool is_valid(LpDtype dtype) {
+  return dtype >= 0 && dtype < LP_DTYPE_COUNT;
+}
 
-const char *lp_dtype_name(LpDtype dtype) { return is_valid(dtype) ? infos[dtype].name : "none"; }
+const char *lp_dtype_name(LpDtype dtype) {
+  return is_valid(dtype) ? infos[dtype].name : "none";
+}
 
-size_t lp_dtype_size(LpDtype dtype) { return is_valid(dtype) ? infos[dtype].size_bytes : 0; }
+size_t lp_dtype_size(LpDtype dtype) {
+  return is_valid(dtype) ? infos[dtype].size_bytes : 0;
+}
 
 bool lp_dtype_is_floating(LpDtype dtype) {
   return is_valid(dtype) && infos[dtype].category == FLOATING;
@@ -79,7 +90,8 @@ LpDtype lp_default_dtype(void) {
 
 bool lp_set_default_dtype(LpDtype dtype) {
   CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
-        "the default dtype must be a floating point dtype (float16, bfloat16, float32, float64), got %s",
+        "the default dtype must be a floating point dtype (float16, bfloat16, float32, "
+        "float64), got %s",
         lp_dtype_name(dtype));
   atomic_store_explicit(&default_dtype, dtype, memory_order_relaxed);
   return true;
@@ -96,9 +108,9 @@ LpDtype lp_dtype_to_complex(LpDtype dtype) {
 
 LpDtype lp_scalar_dtype(LpScalar scalar) {
   switch (scalar.kind) {
-    case LP_SCALAR_BOOL: return LP_BOOL;
-    case LP_SCALAR_INT: return LP_INT64;
-    case LP_SCALAR_FLOAT: return lp_default_dtype();
-    default: return lp_dtype_to_complex(lp_default_dtype());
+  case LP_SCALAR_BOOL: return LP_BOOL;
+  case LP_SCALAR_INT: return LP_INT64;
+  case LP_SCALAR_FLOAT: return lp_default_dtype();
+  default: return lp_dtype_to_complex(lp_default_dtype());
   }
 }

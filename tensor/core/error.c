@@ -1,5 +1,6 @@
 /* The calling thread's error record and the interrupt flag (lampad/base.h).
- * Includes nothing but the base header: everything else in the engine reports through here. */
+ * Includes nothing but the base header: everything else in the engine reports through
+ * here. */
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -8,9 +9,10 @@
 #include <string.h>
 #include "lampad/base.h"
 
-/* Note [Small thread-local storage]: a library opened at run time (require "lampad" from a host program) gets
- * its thread-local variables from a small reserve of the loader's. So the record itself is on the heap, made
- * when a thread first fails, and freed at the thread's end. */
+/* Note [Small thread-local storage]: a library opened at run time (require "lampad" from
+ * a host program) gets its thread-local variables from a small reserve of the loader's.
+ * So the record itself is on the heap, made when a thread first fails, and freed at the
+ * thread's end. */
 static _Thread_local LpError *last_error;
 static pthread_key_t record_key;
 static pthread_once_t record_once = PTHREAD_ONCE_INIT;
@@ -18,14 +20,17 @@ static bool have_key;
 static atomic_bool interrupted;
 
 static const LpError no_error;
-static LpError no_memory = {LP_ERR_MEMORY, "out of memory, even for the message of an error"};
+static LpError no_memory = {LP_ERR_MEMORY,
+                            "out of memory, even for the message of an error"};
 
 static void free_record(void *record) {
   last_error = NULL;
   if (record != &no_memory) free(record);
 }
 
-static void make_key(void) { have_key = pthread_key_create(&record_key, free_record) == 0; }
+static void make_key(void) {
+  have_key = pthread_key_create(&record_key, free_record) == 0;
+}
 
 /* The thread's record, or NULL when there is no memory for one. */
 static LpError *own_record(void) {
@@ -40,7 +45,9 @@ static LpError *own_record(void) {
   return record;
 }
 
-const LpError *lp_last_error(void) { return last_error ? last_error : &no_error; }
+const LpError *lp_last_error(void) {
+  return last_error ? last_error : &no_error;
+}
 
 void lp_error_clear(void) {
   if (last_error == &no_memory) last_error = NULL;
@@ -77,8 +84,14 @@ bool lp_fail_prefix(const char *format, ...) {
   return false;
 }
 
-void lp_interrupt(void) { atomic_store_explicit(&interrupted, true, memory_order_relaxed); }
+void lp_interrupt(void) {
+  atomic_store_explicit(&interrupted, true, memory_order_relaxed);
+}
 
-bool lp_interrupt_pending(void) { return atomic_load_explicit(&interrupted, memory_order_relaxed); }
+bool lp_interrupt_pending(void) {
+  return atomic_load_explicit(&interrupted, memory_order_relaxed);
+}
 
-bool lp_interrupt_take(void) { return atomic_exchange(&interrupted, false); }
+bool lp_interrupt_take(void) {
+  return atomic_exchange(&interrupted, false);
+}

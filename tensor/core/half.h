@@ -1,6 +1,7 @@
-/* float16 and bfloat16 as bit patterns: conversions to and from float, rounding to nearest even,
- * exact for denormals, infinities and NaN (quieted). Header only; the loops over it vectorise.
- * Under F16C the hardware converts, with the same bits as the portable code. */
+/* float16 and bfloat16 as bit patterns: conversions to and from float, rounding to
+ * nearest even, exact for denormals, infinities and NaN (quieted). Header only; the loops
+ * over it vectorise. Under F16C the hardware converts, with the same bits as the portable
+ * code. */
 #ifndef LP_CORE_HALF_H
 #define LP_CORE_HALF_H
 
@@ -23,8 +24,9 @@ static inline float lp_float_from_bits(uint32_t u) {
 
 static inline float lp_half_to_float_portable(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
-  uint32_t rest = (uint32_t)(h & 0x7fffu) << 13; /* exponent and mantissa in float's places */
-  if (rest >= 0x0f800000u) {                     /* inf or NaN */
+  uint32_t rest = (uint32_t)(h & 0x7fffu)
+                  << 13;     /* exponent and mantissa in float's places */
+  if (rest >= 0x0f800000u) { /* inf or NaN */
     if (rest > 0x0f800000u) rest |= 0x00400000u; /* quiet */
     return lp_float_from_bits(sign | 0x70000000u | rest);
   }
@@ -37,9 +39,11 @@ static inline uint16_t lp_half_from_float_portable(float f) {
   uint16_t sign = (uint16_t)((u >> 16) & 0x8000u);
   u &= 0x7fffffffu;
   if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u | ((u >> 13) & 0x3ffu)); /* NaN */
-  if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u); /* from 65520 on rounds to infinity */
+  if (u >= 0x477ff000u)
+    return (uint16_t)(sign | 0x7c00u); /* from 65520 on rounds to infinity */
   if (u < 0x38800000u) {
-    /* Below 2^-14: adding 0.5 leaves the result, rounded to even by the FPU, in the low bits. */
+    /* Below 2^-14: adding 0.5 leaves the result, rounded to even by the FPU, in the low
+     * bits. */
     float shifted = lp_float_from_bits(u) + 0.5f;
     return (uint16_t)(sign | (uint16_t)(lp_float_bits(shifted) - 0x3f000000u));
   }
@@ -49,16 +53,24 @@ static inline uint16_t lp_half_from_float_portable(float f) {
 }
 
 #ifdef __F16C__
-static inline float lp_half_to_float(uint16_t h) { return _cvtsh_ss(h); }
+static inline float lp_half_to_float(uint16_t h) {
+  return _cvtsh_ss(h);
+}
 static inline uint16_t lp_half_from_float(float f) {
   return (uint16_t)_cvtss_sh(f, _MM_FROUND_TO_NEAREST_INT);
 }
 #else
-static inline float lp_half_to_float(uint16_t h) { return lp_half_to_float_portable(h); }
-static inline uint16_t lp_half_from_float(float f) { return lp_half_from_float_portable(f); }
+static inline float lp_half_to_float(uint16_t h) {
+  return lp_half_to_float_portable(h);
+}
+static inline uint16_t lp_half_from_float(float f) {
+  return lp_half_from_float_portable(f);
+}
 #endif
 
-static inline float lp_bf16_to_float(uint16_t b) { return lp_float_from_bits((uint32_t)b << 16); }
+static inline float lp_bf16_to_float(uint16_t b) {
+  return lp_float_from_bits((uint32_t)b << 16);
+}
 
 static inline uint16_t lp_bf16_from_float(float f) {
   uint32_t u = lp_float_bits(f);

@@ -1,5 +1,5 @@
-/* Threads: the one place that starts OpenMP regions (core/parallel.h). Nothing is started before
- * the first region that needs a second thread. */
+/* Threads: the one place that starts OpenMP regions (core/parallel.h). Nothing is started
+ * before the first region that needs a second thread. */
 #define _GNU_SOURCE /* sched_getaffinity */
 #include "core/parallel.h"
 #include <omp.h>
@@ -8,13 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Chunk borders fall on multiples of this many elements, so that even one-byte elements of two
- * threads do not share a cache line (or the pair of lines that the prefetcher fetches). */
+/* Chunk borders fall on multiples of this many elements, so that even one-byte elements
+ * of two threads do not share a cache line (or the pair of lines that the prefetcher
+ * fetches). */
 #define BORDER_ELEMS 128
 
 static _Atomic int thread_count; /* 0: not yet decided */
 
-/* CPUs' worth of time that the control group grants, rounded up; 0 when there is no quota. */
+/* CPUs' worth of time that the control group grants, rounded up; 0 when there is no
+ * quota. */
 static int cgroup_cpus(void) {
   long long quota = -1, period = 0;
   FILE *f = fopen("/sys/fs/cgroup/cpu.max", "re");
@@ -64,8 +66,8 @@ void lp_set_num_threads(int n) {
   omp_set_num_threads(n);
 }
 
-void lp_parallel_for(int64_t n, int64_t grain, void (*body)(void *ctx, int64_t begin, int64_t end),
-                     void *ctx) {
+void lp_parallel_for(int64_t n, int64_t grain,
+                     void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
   if (n <= 0) return;
   if (grain < 1) grain = 1;
   int64_t threads = n <= grain || omp_in_parallel() ? 1 : lp_num_threads();
@@ -76,11 +78,14 @@ void lp_parallel_for(int64_t n, int64_t grain, void (*body)(void *ctx, int64_t b
     return;
   }
   int64_t chunk = n / threads + (n % threads != 0);
-  /* Few, costly elements (rows, images) are not worth unbalancing for the sake of a border. */
-  if (chunk >= 8 * BORDER_ELEMS) chunk = (chunk + BORDER_ELEMS - 1) / BORDER_ELEMS * BORDER_ELEMS;
+  /* Few, costly elements (rows, images) are not worth unbalancing for the sake of a
+   * border. */
+  if (chunk >= 8 * BORDER_ELEMS)
+    chunk = (chunk + BORDER_ELEMS - 1) / BORDER_ELEMS * BORDER_ELEMS;
 #pragma omp parallel num_threads((int)threads)
   {
-    /* OpenMP may grant fewer threads than asked for: walk the chunks with what there is. */
+    /* OpenMP may grant fewer threads than asked for: walk the chunks with what there is.
+     */
     int64_t step = omp_get_num_threads();
     for (int64_t i = omp_get_thread_num(); i * chunk < n; i += step) {
       int64_t begin = i * chunk, end = begin + chunk;

@@ -1,18 +1,21 @@
 /* Storages and tensor headers: life, geometry, metadata (core/tensor.h, lampad/tensor.h).
- * Knows nothing of kernels; of autograd only that a tensor's history must be freed with it. */
+ * Knows nothing of kernels; of autograd only that a tensor's history must be freed with
+ * it. */
 #include "core/tensor.h"
 #include <stdio.h>
 #include <string.h>
 #include "core/alloc.h"
 #include "core/half.h"
 
-/* --- shapes --------------------------------------------------------------------------------- */
+/* --- shapes
+ * --------------------------------------------------------------------------------- */
 
 const char *lp_format_ints(LpInts ints, char *buf, size_t buf_bytes) {
   if (buf_bytes == 0) return buf;
   size_t used = (size_t)snprintf(buf, buf_bytes, "[");
   for (int64_t i = 0; i < ints.count && used < buf_bytes; i++)
-    used += (size_t)snprintf(buf + used, buf_bytes - used, i ? ", %lld" : "%lld", (long long)ints.data[i]);
+    used += (size_t)snprintf(buf + used, buf_bytes - used, i ? ", %lld" : "%lld",
+                             (long long)ints.data[i]);
   if (used < buf_bytes) snprintf(buf + used, buf_bytes - used, "]");
   return buf;
 }
@@ -21,8 +24,8 @@ const char *lp_format_ints(LpInts ints, char *buf, size_t buf_bytes) {
 bool lp_wrap_dim(int64_t dim, int64_t ndim, int64_t *result) {
   int64_t range = ndim > 0 ? ndim : 1;
   CHECK(dim >= -range && dim < range, LP_ERR_INDEX,
-        "dim is out of range (expected to be in [%lld, %lld], but got %lld)", (long long)-range,
-        (long long)(range - 1), (long long)dim);
+        "dim is out of range (expected to be in [%lld, %lld], but got %lld)",
+        (long long)-range, (long long)(range - 1), (long long)dim);
   *result = dim < 0 ? dim + range : dim;
   return true;
 }
@@ -33,12 +36,15 @@ bool lp_numel_of(LpInts sizes, int64_t *result) {
   int64_t n = 1;
   bool overflow = false, empty = false;
   for (int64_t i = 0; i < sizes.count; i++) {
-    CHECK(sizes.data[i] >= 0, LP_ERR_ARGUMENT, "sizes must not be negative, got %s", INTS_TEXT(sizes));
-    if (sizes.data[i] == 0) empty = true;
-    else overflow |= __builtin_mul_overflow(n, sizes.data[i], &n);
+    CHECK(sizes.data[i] >= 0, LP_ERR_ARGUMENT, "sizes must not be negative, got %s",
+          INTS_TEXT(sizes));
+    if (sizes.data[i] == 0)
+      empty = true;
+    else
+      overflow |= __builtin_mul_overflow(n, sizes.data[i], &n);
   }
-  CHECK(empty || !overflow, LP_ERR_MEMORY, "sizes %s have more elements than can be counted",
-        INTS_TEXT(sizes));
+  CHECK(empty || !overflow, LP_ERR_MEMORY,
+        "sizes %s have more elements than can be counted", INTS_TEXT(sizes));
   *result = empty ? 0 : n;
   return true;
 }
@@ -47,7 +53,8 @@ void lp_contiguous_strides(LpInts sizes, int64_t *strides) {
   int64_t step = 1;
   for (int64_t i = sizes.count - 1; i >= 0; i--) {
     strides[i] = step;
-    /* An empty dim counts as 1; the product of the others may overflow then, harmlessly. */
+    /* An empty dim counts as 1; the product of the others may overflow then, harmlessly.
+     */
     step = (int64_t)((uint64_t)step * (uint64_t)(sizes.data[i] > 1 ? sizes.data[i] : 1));
   }
 }
@@ -55,7 +62,9 @@ void lp_contiguous_strides(LpInts sizes, int64_t *strides) {
 void lp_channels_last_strides(LpInts sizes, int64_t *strides) {
   int64_t step = 1, n = sizes.count;
   for (int64_t k = 0; k < n; k++) {
-    int64_t i = k == 0 ? 1 : k == n - 1 ? 0 : n - k; /* channels, then width to depth, then batch */
+    int64_t i = k == 0       ? 1
+                : k == n - 1 ? 0
+                             : n - k; /* channels, then width to depth, then batch */
     strides[i] = step;
     step = (int64_t)((uint64_t)step * (uint64_t)(sizes.data[i] > 1 ? sizes.data[i] : 1));
   }
@@ -63,35 +72,42 @@ void lp_channels_last_strides(LpInts sizes, int64_t *strides) {
 
 bool lp_extent_of(LpInts sizes, LpInts strides, int64_t *result) {
   CHECK(sizes.count == strides.count, LP_ERR_ARGUMENT,
-        "size and stride must have as many entries, got %s and %s", INTS_TEXT(sizes), INTS_TEXT(strides));
+        "size and stride must have as many entries, got %s and %s", INTS_TEXT(sizes),
+        INTS_TEXT(strides));
   int64_t numel, last = 0;
   TRY(lp_numel_of(sizes, &numel));
   for (int64_t i = 0; i < sizes.count; i++) {
-    CHECK(strides.data[i] >= 0, LP_ERR_ARGUMENT, "strides must not be negative, got %s", INTS_TEXT(strides));
+    CHECK(strides.data[i] >= 0, LP_ERR_ARGUMENT, "strides must not be negative, got %s",
+          INTS_TEXT(strides));
     int64_t reach;
-    bool overflow = numel > 0 && (__builtin_mul_overflow(sizes.data[i] - 1, strides.data[i], &reach) ||
-                                  __builtin_add_overflow(last, reach, &last));
-    CHECK(!overflow && last < INT64_MAX, LP_ERR_MEMORY, "sizes %s with strides %s reach past any memory",
-          INTS_TEXT(sizes), INTS_TEXT(strides));
+    bool overflow = numel > 0 &&
+                    (__builtin_mul_overflow(sizes.data[i] - 1, strides.data[i], &reach) ||
+                     __builtin_add_overflow(last, reach, &last));
+    CHECK(!overflow && last < INT64_MAX, LP_ERR_MEMORY,
+          "sizes %s with strides %s reach past any memory", INTS_TEXT(sizes),
+          INTS_TEXT(strides));
   }
   *result = numel == 0 ? 0 : last + 1;
   return true;
 }
 
-/* --- storages ------------------------------------------------------------------------------- */
+/* --- storages
+ * ------------------------------------------------------------------------------- */
 
 #define TINY_BYTES 64
 
 LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
-  CHECK(device.type == LP_CPU || device.type == LP_DEVICE_NONE, LP_ERR_DEVICE,
-        "device cuda is not available: this build has no CUDA support; use device \"cpu\"");
+  CHECK(
+      device.type == LP_CPU || device.type == LP_DEVICE_NONE, LP_ERR_DEVICE,
+      "device cuda is not available: this build has no CUDA support; use device \"cpu\"");
   /* A few numbers live in the header's own allocation. */
   const uint16_t inline_bytes = size_bytes <= TINY_BYTES ? TINY_BYTES : 0;
   LpStorage *s = lp_alloc(sizeof *s + inline_bytes);
   if (!s) return NULL;
   s->inline_bytes = inline_bytes;
   s->capacity_bytes = 0;
-  s->data = inline_bytes ? (void *)(s + 1) : lp_block_alloc(size_bytes, &s->capacity_bytes);
+  s->data =
+      inline_bytes ? (void *)(s + 1) : lp_block_alloc(size_bytes, &s->capacity_bytes);
   if (!s->data) {
     lp_free(s, sizeof *s);
     return NULL;
@@ -106,8 +122,10 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
 }
 
 static void free_storage_data(LpStorage *s) {
-  if (s->free_fn) s->free_fn(s->free_ctx, s->data);
-  else if (s->capacity_bytes) lp_block_free(s->data, s->capacity_bytes);
+  if (s->free_fn)
+    s->free_fn(s->free_ctx, s->data);
+  else if (s->capacity_bytes)
+    lp_block_free(s->data, s->capacity_bytes);
 }
 
 void lp_storage_release(LpStorage *s) {
@@ -135,9 +153,12 @@ bool lp_storage_grow(LpStorage *s, size_t size_bytes) {
   return true;
 }
 
-/* --- headers -------------------------------------------------------------------------------- */
+/* --- headers
+ * -------------------------------------------------------------------------------- */
 
-static size_t dims_bytes(int64_t ndim) { return (size_t)ndim * 2 * sizeof(int64_t); }
+static size_t dims_bytes(int64_t ndim) {
+  return (size_t)ndim * 2 * sizeof(int64_t);
+}
 
 /* Points sizes and strides at room for ndim entries; false when there is no memory. */
 static bool make_dims(LpTensor *t, int64_t ndim) {
@@ -170,8 +191,10 @@ static void lp_tensor_refresh(LpTensor *t) {
   t->is_contiguous = contiguous || numel == 0;
 }
 
-/* A header taking the storage reference over; dims uninitialised. NULL: the storage is released. */
-static LpTensor *make_header(LpStorage *storage, LpDtype dtype, int64_t ndim, int64_t offset) {
+/* A header taking the storage reference over; dims uninitialised. NULL: the storage is
+ * released. */
+static LpTensor *make_header(LpStorage *storage, LpDtype dtype, int64_t ndim,
+                             int64_t offset) {
   LpTensor *t = lp_alloc(sizeof *t);
   if (!t) {
     lp_storage_release(storage);
@@ -193,10 +216,12 @@ static LpTensor *make_header(LpStorage *storage, LpDtype dtype, int64_t ndim, in
 }
 
 static bool bytes_of(int64_t elems, LpDtype dtype, size_t *result) {
-  CHECK(dtype >= 0 && dtype < LP_DTYPE_COUNT, LP_ERR_TYPE, "dtype %d does not exist", (int)dtype);
-  CHECK(!__builtin_mul_overflow((size_t)elems, lp_dtype_size(dtype), result) && *result < PTRDIFF_MAX,
-        LP_ERR_MEMORY, "%lld elements of %s are more than any memory holds", (long long)elems,
-        lp_dtype_name(dtype));
+  CHECK(dtype >= 0 && dtype < LP_DTYPE_COUNT, LP_ERR_TYPE, "dtype %d does not exist",
+        (int)dtype);
+  CHECK(!__builtin_mul_overflow((size_t)elems, lp_dtype_size(dtype), result) &&
+            *result < PTRDIFF_MAX,
+        LP_ERR_MEMORY, "%lld elements of %s are more than any memory holds",
+        (long long)elems, lp_dtype_name(dtype));
   return true;
 }
 
@@ -216,7 +241,8 @@ LpTensor *lp_tensor_new(LpInts sizes, LpDtype dtype, LpDevice device) {
   return t;
 }
 
-LpTensor *lp_tensor_new_strided(LpInts sizes, LpInts strides, LpDtype dtype, LpDevice device) {
+LpTensor *lp_tensor_new_strided(LpInts sizes, LpInts strides, LpDtype dtype,
+                                LpDevice device) {
   int64_t extent;
   size_t bytes;
   TRY(lp_extent_of(sizes, strides, &extent));
@@ -234,7 +260,8 @@ LpTensor *lp_tensor_from_blob(void *data, LpInts sizes, LpDtype dtype,
   size_t bytes;
   TRY(lp_numel_of(sizes, &numel));
   TRY(bytes_of(numel, dtype, &bytes));
-  CHECK(data || bytes == 0, LP_ERR_ARGUMENT, "data is NULL for a tensor of %zu bytes", bytes);
+  CHECK(data || bytes == 0, LP_ERR_ARGUMENT, "data is NULL for a tensor of %zu bytes",
+        bytes);
   LpTensor *t = lp_tensor_new((LpInts){(int64_t[]){0}, 1}, dtype, lp_cpu());
   if (!t) return NULL;
   if (!lp_tensor_set_geometry(t, sizes, lp_ints_none(), 0)) {
@@ -250,12 +277,14 @@ LpTensor *lp_tensor_from_blob(void *data, LpInts sizes, LpDtype dtype,
   return t;
 }
 
-LpTensor *lp_tensor_wrap(LpStorage *storage, LpDtype dtype, LpInts sizes, LpInts strides, int64_t offset) {
-  CHECK(sizes.count <= LP_MAX_DIMS, LP_ERR_ARGUMENT, "a tensor has at most %d dims, got %lld", LP_MAX_DIMS,
-        (long long)sizes.count);
+LpTensor *lp_tensor_wrap(LpStorage *storage, LpDtype dtype, LpInts sizes, LpInts strides,
+                         int64_t offset) {
+  CHECK(sizes.count <= LP_MAX_DIMS, LP_ERR_ARGUMENT,
+        "a tensor has at most %d dims, got %lld", LP_MAX_DIMS, (long long)sizes.count);
   LpTensor *t = make_header(lp_storage_retain(storage), dtype, sizes.count, offset);
   if (!t) return NULL;
-  for (int64_t i = 0; i < sizes.count; i++) t->sizes[i] = sizes.data[i], t->strides[i] = strides.data[i];
+  for (int64_t i = 0; i < sizes.count; i++)
+    t->sizes[i] = sizes.data[i], t->strides[i] = strides.data[i];
   lp_tensor_refresh(t);
   return t;
 }
@@ -281,8 +310,10 @@ void lp_tensor_vec_free(LpTensorVec *vec) {
   vec->count = 0;
 }
 
-LpTensor *lp_tensor_alias(LpTensor *t, LpInts sizes, LpInts strides, int64_t offset_elems) {
-  LpTensor *alias = lp_tensor_wrap(t->storage, (LpDtype)t->dtype, sizes, strides, offset_elems);
+LpTensor *lp_tensor_alias(LpTensor *t, LpInts sizes, LpInts strides,
+                          int64_t offset_elems) {
+  LpTensor *alias =
+      lp_tensor_wrap(t->storage, (LpDtype)t->dtype, sizes, strides, offset_elems);
   if (alias) alias->flags = t->flags & LP_FLAG_INFERENCE;
   return alias;
 }
@@ -294,13 +325,15 @@ LpTensor *lp_tensor_shallow(LpTensor *t) {
 }
 
 /* strides.count < 0 stands for contiguous ones. */
-bool lp_tensor_set_geometry(LpTensor *t, LpInts sizes, LpInts strides, int64_t offset_elems) {
+bool lp_tensor_set_geometry(LpTensor *t, LpInts sizes, LpInts strides,
+                            int64_t offset_elems) {
   CHECK(sizes.count >= 0 && sizes.count <= LP_MAX_DIMS, LP_ERR_ARGUMENT,
         "a tensor has at most %d dims, got %lld", LP_MAX_DIMS, (long long)sizes.count);
   /* The spans may be t's own. */
   int64_t copy[2 * LP_MAX_DIMS];
   for (int64_t i = 0; i < sizes.count; i++) copy[i] = sizes.data[i];
-  if (strides.count < 0) lp_contiguous_strides(sizes, copy + LP_MAX_DIMS);
+  if (strides.count < 0)
+    lp_contiguous_strides(sizes, copy + LP_MAX_DIMS);
   else
     for (int64_t i = 0; i < sizes.count; i++) copy[LP_MAX_DIMS + i] = strides.data[i];
   if (sizes.count != t->ndim) {
@@ -313,7 +346,8 @@ bool lp_tensor_set_geometry(LpTensor *t, LpInts sizes, LpInts strides, int64_t o
     }
     if (old != t->dims_inline) lp_free(old, dims_bytes(old_ndim));
   }
-  for (int64_t i = 0; i < sizes.count; i++) t->sizes[i] = copy[i], t->strides[i] = copy[LP_MAX_DIMS + i];
+  for (int64_t i = 0; i < sizes.count; i++)
+    t->sizes[i] = copy[i], t->strides[i] = copy[LP_MAX_DIMS + i];
   t->offset_elems = offset_elems;
   lp_tensor_refresh(t);
   return true;
@@ -331,15 +365,18 @@ bool lp_tensor_resize_out(LpTensor *t, LpInts sizes) {
   return lp_tensor_set_geometry(t, sizes, lp_ints_none(), t->offset_elems);
 }
 
-/* --- layouts -------------------------------------------------------------------------------- */
+/* --- layouts
+ * -------------------------------------------------------------------------------- */
 
-/* Dims of more than one element from the largest stride to the smallest (stable); their count. */
+/* Dims of more than one element from the largest stride to the smallest (stable); their
+ * count. */
 static int order_dims(const LpTensor *t, int *order) {
   int n = 0;
   for (int i = 0; i < t->ndim; i++) {
     if (t->sizes[i] == 1) continue;
     int at = n++;
-    while (at > 0 && t->strides[order[at - 1]] < t->strides[i]) order[at] = order[at - 1], at--;
+    while (at > 0 && t->strides[order[at - 1]] < t->strides[i])
+      order[at] = order[at - 1], at--;
     order[at] = i;
   }
   return n;
@@ -366,7 +403,8 @@ LpTensor *lp_tensor_new_like(const LpTensor *like, LpDtype dtype) {
     lp_storage_release(storage);
     return t;
   }
-  /* PyTorch's rule for the rest: the order of the strides stays, the holes and overlaps go. */
+  /* PyTorch's rule for the rest: the order of the strides stays, the holes and overlaps
+   * go. */
   int64_t strides[LP_MAX_DIMS], step = 1;
   int perm[LP_MAX_DIMS];
   for (int i = 0; i < like->ndim; i++) perm[i] = like->ndim - 1 - i; /* innermost first */
@@ -388,15 +426,17 @@ LpTensor *lp_tensor_new_like(const LpTensor *like, LpDtype dtype) {
     strides[perm[i]] = step;
     step *= like->sizes[perm[i]] > 1 ? like->sizes[perm[i]] : 1;
   }
-  return lp_tensor_new_strided(lp_sizes(like), lp_ints(strides, like->ndim), dtype, like->storage->device);
+  return lp_tensor_new_strided(lp_sizes(like), lp_ints(strides, like->ndim), dtype,
+                               like->storage->device);
 }
 
-LpTensor *lp_tensor_new_format(LpInts sizes, LpDtype dtype, LpDevice device, LpMemoryFormat format,
-                               const LpTensor *like) {
+LpTensor *lp_tensor_new_format(LpInts sizes, LpDtype dtype, LpDevice device,
+                               LpMemoryFormat format, const LpTensor *like) {
   if (format == LP_PRESERVE && like) return lp_tensor_new_like(like, dtype);
   if (format == LP_CHANNELS_LAST || format == LP_CHANNELS_LAST_3D) {
     int64_t want = format == LP_CHANNELS_LAST ? 4 : 5, numel, strides[5];
-    CHECK(sizes.count == want, LP_ERR_ARGUMENT, "memory_format channels_last%s needs a %lld-d tensor, got %s",
+    CHECK(sizes.count == want, LP_ERR_ARGUMENT,
+          "memory_format channels_last%s needs a %lld-d tensor, got %s",
           want == 5 ? "_3d" : "", (long long)want, INTS_TEXT(sizes));
     TRY(lp_numel_of(sizes, &numel));
     lp_channels_last_strides(sizes, strides);
@@ -405,21 +445,43 @@ LpTensor *lp_tensor_new_format(LpInts sizes, LpDtype dtype, LpDevice device, LpM
   return lp_tensor_new(sizes, dtype, device);
 }
 
-/* --- metadata ------------------------------------------------------------------------------- */
+/* --- metadata
+ * ------------------------------------------------------------------------------- */
 
-int64_t lp_ndim(const LpTensor *t) { return t->ndim; }
-int64_t lp_size(const LpTensor *t, int64_t dim) { return t->sizes[dim]; }
-int64_t lp_stride(const LpTensor *t, int64_t dim) { return t->strides[dim]; }
-LpInts lp_sizes(const LpTensor *t) { return lp_ints(t->sizes, t->ndim); }
-LpInts lp_strides(const LpTensor *t) { return lp_ints(t->strides, t->ndim); }
-int64_t lp_numel(const LpTensor *t) { return t->numel; }
-int64_t lp_storage_offset(const LpTensor *t) { return t->offset_elems; }
-LpDtype lp_dtype(const LpTensor *t) { return (LpDtype)t->dtype; }
-LpDevice lp_device(const LpTensor *t) { return t->storage->device; }
-size_t lp_storage_bytes(const LpTensor *t) { return t->storage->size_bytes; }
+int64_t lp_ndim(const LpTensor *t) {
+  return t->ndim;
+}
+int64_t lp_size(const LpTensor *t, int64_t dim) {
+  return t->sizes[dim];
+}
+int64_t lp_stride(const LpTensor *t, int64_t dim) {
+  return t->strides[dim];
+}
+LpInts lp_sizes(const LpTensor *t) {
+  return lp_ints(t->sizes, t->ndim);
+}
+LpInts lp_strides(const LpTensor *t) {
+  return lp_ints(t->strides, t->ndim);
+}
+int64_t lp_numel(const LpTensor *t) {
+  return t->numel;
+}
+int64_t lp_storage_offset(const LpTensor *t) {
+  return t->offset_elems;
+}
+LpDtype lp_dtype(const LpTensor *t) {
+  return (LpDtype)t->dtype;
+}
+LpDevice lp_device(const LpTensor *t) {
+  return t->storage->device;
+}
+size_t lp_storage_bytes(const LpTensor *t) {
+  return t->storage->size_bytes;
+}
 
 bool lp_is_contiguous(const LpTensor *t, LpMemoryFormat format) {
-  if (format != LP_CHANNELS_LAST && format != LP_CHANNELS_LAST_3D) return t->is_contiguous;
+  if (format != LP_CHANNELS_LAST && format != LP_CHANNELS_LAST_3D)
+    return t->is_contiguous;
   if (t->ndim != (format == LP_CHANNELS_LAST ? 4 : 5)) return false;
   if (t->numel == 0) return true;
   int64_t strides[5];
@@ -429,10 +491,13 @@ bool lp_is_contiguous(const LpTensor *t, LpMemoryFormat format) {
   return true;
 }
 
-bool lp_is_same_storage(const LpTensor *a, const LpTensor *b) { return a->storage == b->storage; }
+bool lp_is_same_storage(const LpTensor *a, const LpTensor *b) {
+  return a->storage == b->storage;
+}
 
 void *lp_data(const LpTensor *t) {
-  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size((LpDtype)t->dtype);
+  return (char *)t->storage->data +
+         t->offset_elems * (int64_t)lp_dtype_size((LpDtype)t->dtype);
 }
 
 uint32_t lp_version(const LpTensor *t) {
@@ -441,30 +506,42 @@ uint32_t lp_version(const LpTensor *t) {
 }
 
 void lp_bump_version(LpTensor *t) {
-  if (t->flags & LP_FLAG_OWN_VERSION) t->own_version++;
-  else atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
+  if (t->flags & LP_FLAG_OWN_VERSION)
+    t->own_version++;
+  else
+    atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
 }
 
-/* --- scalars -------------------------------------------------------------------------------- */
+/* --- scalars
+ * -------------------------------------------------------------------------------- */
 
 bool lp_item(LpTensor *t, LpScalar *result) {
-  CHECK(t->numel == 1, LP_ERR_ARGUMENT, "a tensor of shape %s (%lld elements) has no single value; index it first",
+  CHECK(t->numel == 1, LP_ERR_ARGUMENT,
+        "a tensor of shape %s (%lld elements) has no single value; index it first",
         SHAPE_TEXT(t), (long long)t->numel);
   const void *p = lp_data(t);
   switch ((LpDtype)t->dtype) {
-    case LP_BOOL: *result = lp_scalar_bool(*(const uint8_t *)p != 0); break;
-    case LP_UINT8: *result = lp_scalar_int(*(const uint8_t *)p); break;
-    case LP_INT8: *result = lp_scalar_int(*(const int8_t *)p); break;
-    case LP_INT16: *result = lp_scalar_int(*(const int16_t *)p); break;
-    case LP_INT32: *result = lp_scalar_int(*(const int32_t *)p); break;
-    case LP_INT64: *result = lp_scalar_int(*(const int64_t *)p); break;
-    case LP_FLOAT16: *result = lp_scalar_float(lp_half_to_float(*(const uint16_t *)p)); break;
-    case LP_BFLOAT16: *result = lp_scalar_float(lp_bf16_to_float(*(const uint16_t *)p)); break;
-    case LP_FLOAT32: *result = lp_scalar_float(*(const float *)p); break;
-    case LP_FLOAT64: *result = lp_scalar_float(*(const double *)p); break;
-    case LP_COMPLEX64: *result = lp_scalar_complex(((const float *)p)[0], ((const float *)p)[1]); break;
-    case LP_COMPLEX128: *result = lp_scalar_complex(((const double *)p)[0], ((const double *)p)[1]); break;
-    default: return lp_fail(LP_ERR_INTERNAL, "dtype %d does not exist", t->dtype);
+  case LP_BOOL: *result = lp_scalar_bool(*(const uint8_t *)p != 0); break;
+  case LP_UINT8: *result = lp_scalar_int(*(const uint8_t *)p); break;
+  case LP_INT8: *result = lp_scalar_int(*(const int8_t *)p); break;
+  case LP_INT16: *result = lp_scalar_int(*(const int16_t *)p); break;
+  case LP_INT32: *result = lp_scalar_int(*(const int32_t *)p); break;
+  case LP_INT64: *result = lp_scalar_int(*(const int64_t *)p); break;
+  case LP_FLOAT16:
+    *result = lp_scalar_float(lp_half_to_float(*(const uint16_t *)p));
+    break;
+  case LP_BFLOAT16:
+    *result = lp_scalar_float(lp_bf16_to_float(*(const uint16_t *)p));
+    break;
+  case LP_FLOAT32: *result = lp_scalar_float(*(const float *)p); break;
+  case LP_FLOAT64: *result = lp_scalar_float(*(const double *)p); break;
+  case LP_COMPLEX64:
+    *result = lp_scalar_complex(((const float *)p)[0], ((const float *)p)[1]);
+    break;
+  case LP_COMPLEX128:
+    *result = lp_scalar_complex(((const double *)p)[0], ((const double *)p)[1]);
+    break;
+  default: return lp_fail(LP_ERR_INTERNAL, "dtype %d does not exist", t->dtype);
   }
   return true;
 }
@@ -477,22 +554,23 @@ static int64_t double_to_int(double d) {
 
 void lp_scalar_store(LpScalar value, LpDtype dtype, void *p) {
   bool integer = value.kind <= LP_SCALAR_INT;
-  double re = lp_scalar_to_double(value), im = value.kind == LP_SCALAR_COMPLEX ? value.v.c[1] : 0;
+  double re = lp_scalar_to_double(value),
+         im = value.kind == LP_SCALAR_COMPLEX ? value.v.c[1] : 0;
   int64_t i = integer ? value.v.i : double_to_int(re);
   switch (dtype) {
-    case LP_BOOL: *(uint8_t *)p = integer ? value.v.i != 0 : re != 0 || im != 0; break;
-    case LP_UINT8: *(uint8_t *)p = (uint8_t)i; break;
-    case LP_INT8: *(int8_t *)p = (int8_t)i; break;
-    case LP_INT16: *(int16_t *)p = (int16_t)i; break;
-    case LP_INT32: *(int32_t *)p = (int32_t)i; break;
-    case LP_INT64: *(int64_t *)p = i; break;
-    case LP_FLOAT16: *(uint16_t *)p = lp_half_from_float((float)re); break;
-    case LP_BFLOAT16: *(uint16_t *)p = lp_bf16_from_float((float)re); break;
-    case LP_FLOAT32: *(float *)p = (float)re; break;
-    case LP_FLOAT64: *(double *)p = re; break;
-    case LP_COMPLEX64: ((float *)p)[0] = (float)re, ((float *)p)[1] = (float)im; break;
-    case LP_COMPLEX128: ((double *)p)[0] = re, ((double *)p)[1] = im; break;
-    default: break;
+  case LP_BOOL: *(uint8_t *)p = integer ? value.v.i != 0 : re != 0 || im != 0; break;
+  case LP_UINT8: *(uint8_t *)p = (uint8_t)i; break;
+  case LP_INT8: *(int8_t *)p = (int8_t)i; break;
+  case LP_INT16: *(int16_t *)p = (int16_t)i; break;
+  case LP_INT32: *(int32_t *)p = (int32_t)i; break;
+  case LP_INT64: *(int64_t *)p = i; break;
+  case LP_FLOAT16: *(uint16_t *)p = lp_half_from_float((float)re); break;
+  case LP_BFLOAT16: *(uint16_t *)p = lp_bf16_from_float((float)re); break;
+  case LP_FLOAT32: *(float *)p = (float)re; break;
+  case LP_FLOAT64: *(double *)p = re; break;
+  case LP_COMPLEX64: ((float *)p)[0] = (float)re, ((float *)p)[1] = (float)im; break;
+  case LP_COMPLEX128: ((double *)p)[0] = re, ((double *)p)[1] = im; break;
+  default: break;
   }
 }
 

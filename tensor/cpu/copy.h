@@ -1,13 +1,15 @@
-/* Kernels that move elements without looking at them, by element size: cpu/simd/copy.c. */
+/* Kernels that move elements without looking at them, by element size: cpu/simd/copy.c.
+ */
 #ifndef LP_CPU_COPY_H
 #define LP_CPU_COPY_H
 
 #include "cpu/caps.h"
 #include "dispatch/iter.h"
 
-/* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (steps in elements). */
-typedef void (*LpTransposeTile)(char *dst, int64_t dst_step, const char *src, int64_t src_step, int64_t rows,
-                                int64_t columns);
+/* dst[j * dst_step + i] = src[i * src_step + j] for i < rows, j < columns (steps in
+ * elements). */
+typedef void (*LpTransposeTile)(char *dst, int64_t dst_step, const char *src,
+                                int64_t src_step, int64_t rows, int64_t columns);
 
 /* Indexed by the logarithm of the element size: 1, 2, 4, 8, 16 bytes. */
 typedef struct LpCopyKernels {

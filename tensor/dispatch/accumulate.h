@@ -1,4 +1,5 @@
-/* Sums and quotients that the gradients of views need (cpu/accumulate.c); floating and complex dtypes, untracked. */
+/* Sums and quotients that the gradients of views need (cpu/accumulate.c); floating and
+ * complex dtypes, untracked. */
 #ifndef LP_DISPATCH_ACCUMULATE_H
 #define LP_DISPATCH_ACCUMULATE_H
 

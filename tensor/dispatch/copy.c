@@ -1,5 +1,6 @@
-/* Copies and fills: the fast paths (memcpy, blocked transpose), conversion, overlap; the ops copy_, fill_,
- * zero_, and the raw forms that other implementations call (dispatch/shape.h). */
+/* Copies and fills: the fast paths (memcpy, blocked transpose), conversion, overlap; the
+ * ops copy_, fill_, zero_, and the raw forms that other implementations call
+ * (dispatch/shape.h). */
 #include <string.h>
 #include "core/parallel.h"
 #include "cpu/copy.h"
@@ -7,9 +8,10 @@
 #include "impl.h"
 #include "lampad/ops.h"
 
-#define MIN_TILE 8      /* dims from here on are worth transposing in tiles */
-#define TILE 64         /* rows and columns of a tile */
-#define COPY_GRAIN (1 << 18) /* bytes of memcpy below which a second thread does not pay */
+#define MIN_TILE 8 /* dims from here on are worth transposing in tiles */
+#define TILE 64    /* rows and columns of a tile */
+#define COPY_GRAIN                                                                       \
+  (1 << 18) /* bytes of memcpy below which a second thread does not pay */
 #define CHECK_BYTES (1 << 24) /* bytes between two looks at the interrupt flag */
 
 static bool fail_interrupt(void) {
@@ -17,10 +19,13 @@ static bool fail_interrupt(void) {
   return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
 }
 
-static int log2_size(const LpTensor *t) { return __builtin_ctzll(lp_dtype_size((LpDtype)t->dtype)); }
+static int log2_size(const LpTensor *t) {
+  return __builtin_ctzll(lp_dtype_size((LpDtype)t->dtype));
+}
 
 static bool same_sizes(const LpTensor *a, const LpTensor *b) {
-  return a->ndim == b->ndim && memcmp(a->sizes, b->sizes, (size_t)a->ndim * sizeof *a->sizes) == 0;
+  return a->ndim == b->ndim &&
+         memcmp(a->sizes, b->sizes, (size_t)a->ndim * sizeof *a->sizes) == 0;
 }
 
 static bool same_strides(const LpTensor *a, const LpTensor *b) {
@@ -29,7 +34,8 @@ static bool same_strides(const LpTensor *a, const LpTensor *b) {
   return true;
 }
 
-/* --- memory blocks ---------------------------------------------------------------------------- */
+/* --- memory blocks
+ * ---------------------------------------------------------------------------- */
 
 typedef struct Block {
   char *dst;
@@ -41,8 +47,10 @@ static void copy_block(void *ctx, int64_t begin, int64_t end) {
   Block *b = ctx;
   for (int64_t at = begin; at < end; at += CHECK_BYTES) {
     int64_t n = end - at < CHECK_BYTES ? end - at : CHECK_BYTES;
-    if (b->src) memcpy(b->dst + at, b->src + at, (size_t)n);
-    else memset(b->dst + at, 0, (size_t)n);
+    if (b->src)
+      memcpy(b->dst + at, b->src + at, (size_t)n);
+    else
+      memset(b->dst + at, 0, (size_t)n);
     if (lp_interrupt_pending()) {
       __atomic_store_n(&b->stopped, true, __ATOMIC_RELAXED);
       return;
@@ -53,8 +61,10 @@ static void copy_block(void *ctx, int64_t begin, int64_t end) {
 /* src NULL: zeros. */
 static bool copy_bytes(char *dst, const char *src, int64_t size_bytes) {
   if (size_bytes <= COPY_GRAIN) {
-    if (src) memcpy(dst, src, (size_t)size_bytes);
-    else memset(dst, 0, (size_t)size_bytes);
+    if (src)
+      memcpy(dst, src, (size_t)size_bytes);
+    else
+      memset(dst, 0, (size_t)size_bytes);
     return true;
   }
   Block b = {dst, src, false};
@@ -62,20 +72,26 @@ static bool copy_bytes(char *dst, const char *src, int64_t size_bytes) {
   return !b.stopped || fail_interrupt();
 }
 
-/* --- overlap ---------------------------------------------------------------------------------- */
+/* --- overlap
+ * ---------------------------------------------------------------------------------- */
 
 /* May writing dst change what is still to be read from src? */
 static bool may_overlap(const LpTensor *dst, const LpTensor *src) {
   if (dst->storage != src->storage) return false;
-  int64_t a, b, size_a = (int64_t)lp_dtype_size((LpDtype)dst->dtype), size_b = (int64_t)lp_dtype_size((LpDtype)src->dtype);
-  if (!lp_extent_of(lp_sizes(dst), lp_strides(dst), &a) || !lp_extent_of(lp_sizes(src), lp_strides(src), &b)) return true;
+  int64_t a, b, size_a = (int64_t)lp_dtype_size((LpDtype)dst->dtype),
+                size_b = (int64_t)lp_dtype_size((LpDtype)src->dtype);
+  if (!lp_extent_of(lp_sizes(dst), lp_strides(dst), &a) ||
+      !lp_extent_of(lp_sizes(src), lp_strides(src), &b))
+    return true;
   int64_t begin_a = dst->offset_elems * size_a, begin_b = src->offset_elems * size_b;
   return begin_a < begin_b + b * size_b && begin_b < begin_a + a * size_a;
 }
 
-/* --- blocked transpose ------------------------------------------------------------------------ */
+/* --- blocked transpose
+ * ------------------------------------------------------------------------ */
 
-/* A copy whose output runs along dim 0 of the iterator and whose input runs along dim `along`. */
+/* A copy whose output runs along dim 0 of the iterator and whose input runs along dim
+ * `along`. */
 typedef struct Transpose {
   const LpIter *it;
   LpTransposeTile tile;
@@ -105,8 +121,8 @@ static void transpose_tiles(void *ctx, int64_t begin, int64_t end) {
       dst += at * it->strides[0][d];
       src += at * it->strides[1][d];
     }
-    t->tile(dst, dst_column >> t->log_size, src, src_row >> t->log_size, rows - i < TILE ? rows - i : TILE,
-            columns - j < TILE ? columns - j : TILE);
+    t->tile(dst, dst_column >> t->log_size, src, src_row >> t->log_size,
+            rows - i < TILE ? rows - i : TILE, columns - j < TILE ? columns - j : TILE);
   }
 }
 
@@ -114,12 +130,17 @@ static void transpose_tiles(void *ctx, int64_t begin, int64_t end) {
 static bool try_transpose(LpIter *it, int log_size, bool *done) {
   int64_t size = (int64_t)1 << log_size;
   *done = false;
-  if (it->ndim < 2 || it->shape[0] < MIN_TILE || it->strides[0][0] != size || it->strides[1][0] == size) return true;
+  if (it->ndim < 2 || it->shape[0] < MIN_TILE || it->strides[0][0] != size ||
+      it->strides[1][0] == size)
+    return true;
   int along = 0;
   for (int d = 1; d < it->ndim; d++)
     if (it->strides[1][d] == size && it->shape[d] >= MIN_TILE) along = d;
   if (along == 0) return true;
-  Transpose t = {.it = it, .tile = lp_copy_kernels()->transpose[log_size], .along = along, .log_size = log_size};
+  Transpose t = {.it = it,
+                 .tile = lp_copy_kernels()->transpose[log_size],
+                 .along = along,
+                 .log_size = log_size};
   t.tiles0 = (it->shape[0] + TILE - 1) / TILE;
   t.tiles1 = (it->shape[along] + TILE - 1) / TILE;
   int64_t count = t.tiles0 * t.tiles1;
@@ -131,7 +152,9 @@ static bool try_transpose(LpIter *it, int log_size, bool *done) {
   return !t.stopped || fail_interrupt();
 }
 
-/* --- copy ------------------------------------------------------------------------------------- */
+/* --- copy
+ * -------------------------------------------------------------------------------------
+ */
 
 /* Same shape, no overlap. */
 static bool copy_apart(LpTensor *dst, LpTensor *src) {
@@ -146,20 +169,24 @@ static bool copy_apart(LpTensor *dst, LpTensor *src) {
   lp_iter_input(&it, src);
   bool done = false, ok = lp_iter_build(&it);
   if (ok && dst->dtype == src->dtype) ok = try_transpose(&it, log2_size(dst), &done);
-  if (ok && !done) ok = lp_iter_run(&it, lp_cast_loop((LpDtype)dst->dtype, (LpDtype)src->dtype), NULL);
+  if (ok && !done)
+    ok = lp_iter_run(&it, lp_cast_loop((LpDtype)dst->dtype, (LpDtype)src->dtype), NULL);
   lp_iter_done(&it);
   return ok;
 }
 
 bool lp_copy_into(LpTensor *dst, LpTensor *src) {
-  LpTensor *from = same_sizes(dst, src) ? lp_tensor_retain(src) : lp_expand_alias(src, lp_sizes(dst));
+  LpTensor *from =
+      same_sizes(dst, src) ? lp_tensor_retain(src) : lp_expand_alias(src, lp_sizes(dst));
   if (!from) return false;
   bool ok = true;
   if (dst->numel > 0) {
     if (!may_overlap(dst, from)) {
       ok = copy_apart(dst, from);
-    } else if (!(dst->dtype == from->dtype && dst->offset_elems == from->offset_elems && same_strides(dst, from))) {
-      LpTensor *temp = lp_tensor_new(lp_sizes(src), (LpDtype)src->dtype, src->storage->device);
+    } else if (!(dst->dtype == from->dtype && dst->offset_elems == from->offset_elems &&
+                 same_strides(dst, from))) {
+      LpTensor *temp =
+          lp_tensor_new(lp_sizes(src), (LpDtype)src->dtype, src->storage->device);
       ok = temp && copy_apart(temp, src) && lp_copy_into(dst, temp);
       lp_tensor_release(temp);
     }
@@ -173,7 +200,9 @@ LpTensor *lp_impl_copy(LpTensor *out, LpTensor *self, LpTensor *src, bool non_bl
   return lp_tensor_retain(out);
 }
 
-/* --- fill ------------------------------------------------------------------------------------- */
+/* --- fill
+ * -------------------------------------------------------------------------------------
+ */
 
 static bool is_zero_bytes(const char *p, size_t n) {
   for (size_t i = 0; i < n; i++)
@@ -190,21 +219,26 @@ bool lp_fill_into(LpTensor *dst, LpScalar value) {
     memcpy(lp_data(dst), element, size);
     return true;
   }
-  if (is_zero_bytes(element, size) && lp_is_dense(dst)) return copy_bytes(lp_data(dst), NULL, dst->numel * (int64_t)size);
+  if (is_zero_bytes(element, size) && lp_is_dense(dst))
+    return copy_bytes(lp_data(dst), NULL, dst->numel * (int64_t)size);
   LpIter it;
   lp_iter_init(&it);
   it.allow_overlap = it.no_resize = true; /* writing one value twice does no harm */
   lp_iter_output(&it, dst);
-  bool ok = lp_iter_build(&it) && lp_iter_run(&it, lp_copy_kernels()->fill[log2_size(dst)], element);
+  bool ok = lp_iter_build(&it) &&
+            lp_iter_run(&it, lp_copy_kernels()->fill[log2_size(dst)], element);
   lp_iter_done(&it);
   return ok;
 }
 
-/* PyTorch refuses numbers that an integer dtype cannot hold, and complex ones in real tensors. */
+/* PyTorch refuses numbers that an integer dtype cannot hold, and complex ones in real
+ * tensors. */
 static bool check_fill(const LpTensor *self, LpScalar value) {
-  CHECK(value.kind != LP_SCALAR_COMPLEX || value.v.c[1] == 0 || lp_dtype_is_complex((LpDtype)self->dtype), LP_ERR_TYPE,
-        "value %g%+gi cannot be converted to %s without losing its imaginary part", value.v.c[0], value.v.c[1],
-        lp_dtype_name((LpDtype)self->dtype));
+  CHECK(value.kind != LP_SCALAR_COMPLEX || value.v.c[1] == 0 ||
+            lp_dtype_is_complex((LpDtype)self->dtype),
+        LP_ERR_TYPE,
+        "value %g%+gi cannot be converted to %s without losing its imaginary part",
+        value.v.c[0], value.v.c[1], lp_dtype_name((LpDtype)self->dtype));
   return true;
 }
 
@@ -224,7 +258,9 @@ LpTensor *lp_impl_fill(LpTensor *out, LpTensor *self, LpScalar value) {
 }
 
 LpTensor *lp_impl_fill_tensor(LpTensor *out, LpTensor *self, LpTensor *value) {
-  CHECK(value->ndim == 0, LP_ERR_ARGUMENT, "only supports 0-dimension value tensor but got tensor with %d dimensions (shape %s)",
+  CHECK(value->ndim == 0, LP_ERR_ARGUMENT,
+        "only supports 0-dimension value tensor but got tensor with %d dimensions (shape "
+        "%s)",
         value->ndim, SHAPE_TEXT(value));
   LpScalar scalar;
   TRY(lp_item(value, &scalar));
@@ -237,7 +273,8 @@ LpTensor *lp_impl_zero(LpTensor *out, LpTensor *self) {
   return lp_tensor_retain(out);
 }
 
-/* --- raw forms -------------------------------------------------------------------------------- */
+/* --- raw forms
+ * -------------------------------------------------------------------------------- */
 
 LpTensor *lp_new_zeros_raw(LpInts sizes, LpDtype dtype, LpDevice device) {
   LpTensor *t = lp_tensor_new(sizes, dtype, device);
@@ -258,7 +295,8 @@ static LpTensor *filled_from(LpTensor *owned, LpTensor *src) {
 
 LpTensor *lp_contiguous_raw(LpTensor *t) {
   if (t->is_contiguous) return lp_tensor_retain(t);
-  return filled_from(lp_tensor_new(lp_sizes(t), (LpDtype)t->dtype, t->storage->device), t);
+  return filled_from(lp_tensor_new(lp_sizes(t), (LpDtype)t->dtype, t->storage->device),
+                     t);
 }
 
 LpTensor *lp_cast_raw(LpTensor *t, LpDtype dtype) {
@@ -266,37 +304,49 @@ LpTensor *lp_cast_raw(LpTensor *t, LpDtype dtype) {
   return filled_from(lp_tensor_new_like(t, dtype), t);
 }
 
-/* --- clone, contiguous, conversions ------------------------------------------------------------- */
+/* --- clone, contiguous, conversions
+ * ------------------------------------------------------------- */
 
-static LpMemoryFormat or_preserve(LpMemoryFormat format) { return format == LP_FORMAT_NONE ? LP_PRESERVE : format; }
+static LpMemoryFormat or_preserve(LpMemoryFormat format) {
+  return format == LP_FORMAT_NONE ? LP_PRESERVE : format;
+}
 
 LpTensor *lp_impl_clone(LpTensor *self, LpMemoryFormat memory_format) {
-  return filled_from(lp_tensor_new_format(lp_sizes(self), (LpDtype)self->dtype, self->storage->device,
+  return filled_from(lp_tensor_new_format(lp_sizes(self), (LpDtype)self->dtype,
+                                          self->storage->device,
                                           or_preserve(memory_format), self),
                      self);
 }
 
 LpTensor *lp_composite_contiguous(LpTensor *self, LpMemoryFormat memory_format) {
   if (memory_format == LP_FORMAT_NONE) memory_format = LP_CONTIGUOUS;
-  CHECK(memory_format != LP_PRESERVE, LP_ERR_ARGUMENT, "preserve_format is not an order of memory; use contiguous_format");
+  CHECK(memory_format != LP_PRESERVE, LP_ERR_ARGUMENT,
+        "preserve_format is not an order of memory; use contiguous_format");
   if (lp_is_contiguous(self, memory_format)) return lp_tensor_retain(self);
   return lp_clone(self, memory_format);
 }
 
-LpTensor *lp_impl_to_copy(LpTensor *self, LpDtype dtype, LpDevice device, LpMemoryFormat memory_format) {
+LpTensor *lp_impl_to_copy(LpTensor *self, LpDtype dtype, LpDevice device,
+                          LpMemoryFormat memory_format) {
   if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
   if (device.type == LP_DEVICE_NONE) device = self->storage->device;
-  CHECK(device.type == LP_CPU, LP_ERR_DEVICE,
-        "device cuda:%d is not available: this build has no CUDA support; use device \"cpu\"", device.index);
-  return filled_from(lp_tensor_new_format(lp_sizes(self), dtype, device, or_preserve(memory_format), self), self);
+  CHECK(
+      device.type == LP_CPU, LP_ERR_DEVICE,
+      "device cuda is not available: this build has no CUDA support; use device \"cpu\"");
+  return filled_from(lp_tensor_new_format(lp_sizes(self), dtype, device,
+                                          or_preserve(memory_format), self),
+                     self);
 }
 
 /* self where nothing changes, else a converted copy. */
-static LpTensor *convert(LpTensor *self, LpDtype dtype, LpDevice device, bool copy, LpMemoryFormat format) {
-  bool same = (dtype == LP_DTYPE_NONE || dtype == (LpDtype)self->dtype) &&
-              (device.type == LP_DEVICE_NONE ||
-               (device.type == self->storage->device.type && device.index == self->storage->device.index)) &&
-              (format == LP_FORMAT_NONE || format == LP_PRESERVE || lp_is_contiguous(self, format));
+static LpTensor *convert(LpTensor *self, LpDtype dtype, LpDevice device, bool copy,
+                         LpMemoryFormat format) {
+  bool same =
+      (dtype == LP_DTYPE_NONE || dtype == (LpDtype)self->dtype) &&
+      (device.type == LP_DEVICE_NONE || (device.type == self->storage->device.type &&
+                                         device.index == self->storage->device.index)) &&
+      (format == LP_FORMAT_NONE || format == LP_PRESERVE ||
+       lp_is_contiguous(self, format));
   if (same && !copy) return lp_tensor_retain(self);
   return lp_to_copy(self, dtype, device, format);
 }
@@ -305,45 +355,79 @@ static LpTensor *convert_dtype(LpTensor *self, LpDtype dtype) {
   return convert(self, dtype, (LpDevice){LP_DEVICE_NONE, 0}, false, LP_FORMAT_NONE);
 }
 
-LpTensor *lp_composite_to_dtype(LpTensor *self, LpDtype dtype, bool non_blocking, bool copy, LpMemoryFormat memory_format) {
+LpTensor *lp_composite_to_dtype(LpTensor *self, LpDtype dtype, bool non_blocking,
+                                bool copy, LpMemoryFormat memory_format) {
   return convert(self, dtype, (LpDevice){LP_DEVICE_NONE, 0}, copy, memory_format);
 }
 
-LpTensor *lp_composite_to_device(LpTensor *self, LpDevice device, LpDtype dtype, bool non_blocking, bool copy,
+LpTensor *lp_composite_to_device(LpTensor *self, LpDevice device, LpDtype dtype,
+                                 bool non_blocking, bool copy,
                                  LpMemoryFormat memory_format) {
   return convert(self, dtype, device, copy, memory_format);
 }
 
-LpTensor *lp_composite_to_other(LpTensor *self, LpTensor *other, bool non_blocking, bool copy, LpMemoryFormat memory_format) {
-  return convert(self, (LpDtype)other->dtype, other->storage->device, copy, memory_format);
+LpTensor *lp_composite_to_other(LpTensor *self, LpTensor *other, bool non_blocking,
+                                bool copy, LpMemoryFormat memory_format) {
+  return convert(self, (LpDtype)other->dtype, other->storage->device, copy,
+                 memory_format);
 }
 
 LpTensor *lp_composite_type_as(LpTensor *self, LpTensor *other) {
-  return convert(self, (LpDtype)other->dtype, other->storage->device, false, LP_FORMAT_NONE);
+  return convert(self, (LpDtype)other->dtype, other->storage->device, false,
+                 LP_FORMAT_NONE);
 }
 
-LpTensor *lp_composite_float(LpTensor *self) { return convert_dtype(self, LP_FLOAT32); }
-LpTensor *lp_composite_double(LpTensor *self) { return convert_dtype(self, LP_FLOAT64); }
-LpTensor *lp_composite_half(LpTensor *self) { return convert_dtype(self, LP_FLOAT16); }
-LpTensor *lp_composite_bfloat16(LpTensor *self) { return convert_dtype(self, LP_BFLOAT16); }
-LpTensor *lp_composite_int(LpTensor *self) { return convert_dtype(self, LP_INT32); }
-LpTensor *lp_composite_long(LpTensor *self) { return convert_dtype(self, LP_INT64); }
-LpTensor *lp_composite_short(LpTensor *self) { return convert_dtype(self, LP_INT16); }
-LpTensor *lp_composite_char(LpTensor *self) { return convert_dtype(self, LP_INT8); }
-LpTensor *lp_composite_byte(LpTensor *self) { return convert_dtype(self, LP_UINT8); }
-LpTensor *lp_composite_bool(LpTensor *self) { return convert_dtype(self, LP_BOOL); }
-LpTensor *lp_composite_cfloat(LpTensor *self) { return convert_dtype(self, LP_COMPLEX64); }
-LpTensor *lp_composite_cdouble(LpTensor *self) { return convert_dtype(self, LP_COMPLEX128); }
+LpTensor *lp_composite_float(LpTensor *self) {
+  return convert_dtype(self, LP_FLOAT32);
+}
+LpTensor *lp_composite_double(LpTensor *self) {
+  return convert_dtype(self, LP_FLOAT64);
+}
+LpTensor *lp_composite_half(LpTensor *self) {
+  return convert_dtype(self, LP_FLOAT16);
+}
+LpTensor *lp_composite_bfloat16(LpTensor *self) {
+  return convert_dtype(self, LP_BFLOAT16);
+}
+LpTensor *lp_composite_int(LpTensor *self) {
+  return convert_dtype(self, LP_INT32);
+}
+LpTensor *lp_composite_long(LpTensor *self) {
+  return convert_dtype(self, LP_INT64);
+}
+LpTensor *lp_composite_short(LpTensor *self) {
+  return convert_dtype(self, LP_INT16);
+}
+LpTensor *lp_composite_char(LpTensor *self) {
+  return convert_dtype(self, LP_INT8);
+}
+LpTensor *lp_composite_byte(LpTensor *self) {
+  return convert_dtype(self, LP_UINT8);
+}
+LpTensor *lp_composite_bool(LpTensor *self) {
+  return convert_dtype(self, LP_BOOL);
+}
+LpTensor *lp_composite_cfloat(LpTensor *self) {
+  return convert_dtype(self, LP_COMPLEX64);
+}
+LpTensor *lp_composite_cdouble(LpTensor *self) {
+  return convert_dtype(self, LP_COMPLEX128);
+}
 
-/* --- resize ----------------------------------------------------------------------------------- */
+/* --- resize
+ * ----------------------------------------------------------------------------------- */
 
-LpTensor *lp_impl_resize(LpTensor *out, LpTensor *self, LpInts size, LpMemoryFormat memory_format) {
-  CHECK(memory_format != LP_PRESERVE, LP_ERR_ARGUMENT, "preserve_format is not an order of memory; use contiguous_format");
+LpTensor *lp_impl_resize(LpTensor *out, LpTensor *self, LpInts size,
+                         LpMemoryFormat memory_format) {
+  CHECK(memory_format != LP_PRESERVE, LP_ERR_ARGUMENT,
+        "preserve_format is not an order of memory; use contiguous_format");
   TRY(lp_tensor_resize_out(out, size));
   if (memory_format == LP_CHANNELS_LAST || memory_format == LP_CHANNELS_LAST_3D) {
     int64_t strides[5], want = memory_format == LP_CHANNELS_LAST ? 4 : 5;
-    CHECK(size.count == want, LP_ERR_ARGUMENT, "memory_format channels_last%s needs %lld dims, got size %s",
-          want == 5 ? "_3d" : "", (long long)want, lp_format_ints(size, (char[256]){0}, 256));
+    CHECK(size.count == want, LP_ERR_ARGUMENT,
+          "memory_format channels_last%s needs %lld dims, got size %s",
+          want == 5 ? "_3d" : "", (long long)want,
+          lp_format_ints(size, (char[256]){0}, 256));
     lp_channels_last_strides(size, strides);
     TRY(lp_tensor_set_geometry(out, size, lp_ints(strides, want), out->offset_elems));
   }
@@ -351,9 +435,11 @@ LpTensor *lp_impl_resize(LpTensor *out, LpTensor *self, LpInts size, LpMemoryFor
 }
 
 LpTensor *lp_impl_set(LpTensor *out, LpTensor *self, LpTensor *source) {
-  CHECK(out->dtype == source->dtype, LP_ERR_TYPE, "source must have self's dtype %s, got %s", lp_dtype_name((LpDtype)out->dtype),
+  CHECK(out->dtype == source->dtype, LP_ERR_TYPE,
+        "source must have self's dtype %s, got %s", lp_dtype_name((LpDtype)out->dtype),
         lp_dtype_name((LpDtype)source->dtype));
-  TRY(lp_tensor_set_geometry(out, lp_sizes(source), lp_strides(source), source->offset_elems));
+  TRY(lp_tensor_set_geometry(out, lp_sizes(source), lp_strides(source),
+                             source->offset_elems));
   LpStorage *old = out->storage;
   out->storage = lp_storage_retain(source->storage);
   lp_storage_release(old);
@@ -365,6 +451,7 @@ bool lp_impl_is_same_size(LpTensor *self, LpTensor *other, bool *result) {
   return true;
 }
 
-LpTensor *lp_impl_resize_as(LpTensor *out, LpTensor *self, LpTensor *the_template, LpMemoryFormat memory_format) {
+LpTensor *lp_impl_resize_as(LpTensor *out, LpTensor *self, LpTensor *the_template,
+                            LpMemoryFormat memory_format) {
   return lp_impl_resize(out, self, lp_sizes(the_template), memory_format);
 }

@@ -1,4 +1,5 @@
-/* Making tensors: zeros, full, arange, linspace, eye and their kin. requires_grad marks the result as a leaf. */
+/* Making tensors: zeros, full, arange, linspace, eye and their kin. requires_grad marks
+ * the result as a leaf. */
 #include <math.h>
 #include <stdio.h>
 #include "core/parallel.h"
@@ -11,11 +12,15 @@
 #define L(x) ((long long)(x))
 #define SCALAR_TEXT(s) format_scalar(s, (char[64]){0}, 64)
 
-static LpDtype or_default(LpDtype dtype) { return dtype == LP_DTYPE_NONE ? lp_default_dtype() : dtype; }
+static LpDtype or_default(LpDtype dtype) {
+  return dtype == LP_DTYPE_NONE ? lp_default_dtype() : dtype;
+}
 
 static const char *format_scalar(LpScalar s, char *buf, size_t buf_bytes) {
-  if (s.kind <= LP_SCALAR_INT) snprintf(buf, buf_bytes, "%lld", L(s.v.i));
-  else snprintf(buf, buf_bytes, "%g", lp_scalar_to_double(s));
+  if (s.kind <= LP_SCALAR_INT)
+    snprintf(buf, buf_bytes, "%lld", L(s.v.i));
+  else
+    snprintf(buf, buf_bytes, "%g", lp_scalar_to_double(s));
   return buf;
 }
 
@@ -34,55 +39,76 @@ static LpTensor *filled(LpTensor *t, LpScalar value, bool requires_grad) {
   return finish(t, requires_grad);
 }
 
-/* --- from sizes ------------------------------------------------------------------------------- */
+/* --- from sizes
+ * ------------------------------------------------------------------------------- */
 
-LpTensor *lp_impl_empty(LpInts size, LpDtype dtype, LpDevice device, LpMemoryFormat memory_format, bool requires_grad) {
-  CHECK(memory_format != LP_PRESERVE, LP_ERR_ARGUMENT, "preserve_format needs a tensor to follow; use empty_like()");
-  return finish(lp_tensor_new_format(size, or_default(dtype), device, memory_format, NULL), requires_grad);
+LpTensor *lp_impl_empty(LpInts size, LpDtype dtype, LpDevice device,
+                        LpMemoryFormat memory_format, bool requires_grad) {
+  CHECK(memory_format != LP_PRESERVE, LP_ERR_ARGUMENT,
+        "preserve_format needs a tensor to follow; use empty_like()");
+  return finish(
+      lp_tensor_new_format(size, or_default(dtype), device, memory_format, NULL),
+      requires_grad);
 }
 
 LpTensor *lp_impl_zeros(LpInts size, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return filled(lp_tensor_new(size, or_default(dtype), device), lp_scalar_int(0), requires_grad);
+  return filled(lp_tensor_new(size, or_default(dtype), device), lp_scalar_int(0),
+                requires_grad);
 }
 
 LpTensor *lp_impl_ones(LpInts size, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return filled(lp_tensor_new(size, or_default(dtype), device), lp_scalar_int(1), requires_grad);
+  return filled(lp_tensor_new(size, or_default(dtype), device), lp_scalar_int(1),
+                requires_grad);
 }
 
-LpTensor *lp_impl_full(LpInts size, LpScalar fill_value, LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_full(LpInts size, LpScalar fill_value, LpDtype dtype, LpDevice device,
+                       bool requires_grad) {
   if (dtype == LP_DTYPE_NONE) dtype = lp_scalar_dtype(fill_value);
   return filled(lp_tensor_new(size, dtype, device), fill_value, requires_grad);
 }
 
-LpTensor *lp_impl_empty_strided(LpInts size, LpInts stride, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return finish(lp_tensor_new_strided(size, stride, or_default(dtype), device), requires_grad);
+LpTensor *lp_impl_empty_strided(LpInts size, LpInts stride, LpDtype dtype,
+                                LpDevice device, bool requires_grad) {
+  return finish(lp_tensor_new_strided(size, stride, or_default(dtype), device),
+                requires_grad);
 }
 
-LpTensor *lp_impl_scalar_tensor(LpScalar s, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return filled(lp_tensor_new(lp_ints(NULL, 0), or_default(dtype), device), s, requires_grad);
+LpTensor *lp_impl_scalar_tensor(LpScalar s, LpDtype dtype, LpDevice device,
+                                bool requires_grad) {
+  return filled(lp_tensor_new(lp_ints(NULL, 0), or_default(dtype), device), s,
+                requires_grad);
 }
 
-/* --- like another tensor ---------------------------------------------------------------------- */
+/* --- like another tensor
+ * ---------------------------------------------------------------------- */
 
-static LpTensor *new_like(LpTensor *self, LpDtype dtype, LpDevice device, LpMemoryFormat format) {
+static LpTensor *new_like(LpTensor *self, LpDtype dtype, LpDevice device,
+                          LpMemoryFormat format) {
   if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
   if (device.type == LP_DEVICE_NONE) device = self->storage->device;
-  return lp_tensor_new_format(lp_sizes(self), dtype, device, format == LP_FORMAT_NONE ? LP_PRESERVE : format, self);
+  return lp_tensor_new_format(lp_sizes(self), dtype, device,
+                              format == LP_FORMAT_NONE ? LP_PRESERVE : format, self);
 }
 
-LpTensor *lp_impl_empty_like(LpTensor *self, LpDtype dtype, LpDevice device, LpMemoryFormat memory_format, bool requires_grad) {
+LpTensor *lp_impl_empty_like(LpTensor *self, LpDtype dtype, LpDevice device,
+                             LpMemoryFormat memory_format, bool requires_grad) {
   return finish(new_like(self, dtype, device, memory_format), requires_grad);
 }
 
-LpTensor *lp_impl_zeros_like(LpTensor *self, LpDtype dtype, LpDevice device, LpMemoryFormat memory_format, bool requires_grad) {
-  return filled(new_like(self, dtype, device, memory_format), lp_scalar_int(0), requires_grad);
+LpTensor *lp_impl_zeros_like(LpTensor *self, LpDtype dtype, LpDevice device,
+                             LpMemoryFormat memory_format, bool requires_grad) {
+  return filled(new_like(self, dtype, device, memory_format), lp_scalar_int(0),
+                requires_grad);
 }
 
-LpTensor *lp_impl_ones_like(LpTensor *self, LpDtype dtype, LpDevice device, LpMemoryFormat memory_format, bool requires_grad) {
-  return filled(new_like(self, dtype, device, memory_format), lp_scalar_int(1), requires_grad);
+LpTensor *lp_impl_ones_like(LpTensor *self, LpDtype dtype, LpDevice device,
+                            LpMemoryFormat memory_format, bool requires_grad) {
+  return filled(new_like(self, dtype, device, memory_format), lp_scalar_int(1),
+                requires_grad);
 }
 
-LpTensor *lp_impl_full_like(LpTensor *self, LpScalar fill_value, LpDtype dtype, LpDevice device, LpMemoryFormat memory_format,
+LpTensor *lp_impl_full_like(LpTensor *self, LpScalar fill_value, LpDtype dtype,
+                            LpDevice device, LpMemoryFormat memory_format,
                             bool requires_grad) {
   return filled(new_like(self, dtype, device, memory_format), fill_value, requires_grad);
 }
@@ -93,23 +119,28 @@ static LpTensor *new_as(LpTensor *self, LpInts size, LpDtype dtype, LpDevice dev
   return lp_tensor_new(size, dtype, device);
 }
 
-LpTensor *lp_impl_new_empty(LpTensor *self, LpInts size, LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_new_empty(LpTensor *self, LpInts size, LpDtype dtype, LpDevice device,
+                            bool requires_grad) {
   return finish(new_as(self, size, dtype, device), requires_grad);
 }
 
-LpTensor *lp_impl_new_zeros(LpTensor *self, LpInts size, LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_new_zeros(LpTensor *self, LpInts size, LpDtype dtype, LpDevice device,
+                            bool requires_grad) {
   return filled(new_as(self, size, dtype, device), lp_scalar_int(0), requires_grad);
 }
 
-LpTensor *lp_impl_new_ones(LpTensor *self, LpInts size, LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_new_ones(LpTensor *self, LpInts size, LpDtype dtype, LpDevice device,
+                           bool requires_grad) {
   return filled(new_as(self, size, dtype, device), lp_scalar_int(1), requires_grad);
 }
 
-LpTensor *lp_impl_new_full(LpTensor *self, LpInts size, LpScalar fill_value, LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_new_full(LpTensor *self, LpInts size, LpScalar fill_value,
+                           LpDtype dtype, LpDevice device, bool requires_grad) {
   return filled(new_as(self, size, dtype, device), fill_value, requires_grad);
 }
 
-/* --- ranges ----------------------------------------------------------------------------------- */
+/* --- ranges
+ * ----------------------------------------------------------------------------------- */
 
 /* A 1-d tensor made in double or int64 chunks and cast to its dtype. */
 typedef struct Range {
@@ -119,7 +150,8 @@ typedef struct Range {
   int64_t start_int, step_int;
   double start, end, step, base;
   int64_t count;
-  bool from_end; /* the second half counts back from the end, so that both ends are exact */
+  bool from_end; /* the second half counts back from the end, so that both ends are exact
+                  */
 } Range;
 
 static void fill_range(void *ctx, int64_t begin, int64_t end) {
@@ -132,19 +164,23 @@ static void fill_range(void *ctx, int64_t begin, int64_t end) {
   int64_t size = (int64_t)lp_dtype_size(r->dtype);
   if (r->kind == RANGE_INT && r->dtype == LP_INT64) {
     int64_t *out = (int64_t *)r->out;
-    for (int64_t i = begin; i < end; i++) out[i] = (int64_t)((uint64_t)r->start_int + (uint64_t)i * (uint64_t)r->step_int);
+    for (int64_t i = begin; i < end; i++)
+      out[i] = (int64_t)((uint64_t)r->start_int + (uint64_t)i * (uint64_t)r->step_int);
     return;
   }
   LpLoop cast = lp_cast_loop(r->dtype, r->kind == RANGE_INT ? LP_INT64 : LP_FLOAT64);
   for (int64_t at = begin; at < end; at += CHUNK) {
     int64_t n = end - at < CHUNK ? end - at : CHUNK;
     if (r->kind == RANGE_INT) {
-      for (int64_t k = 0; k < n; k++) chunk.i[k] = (int64_t)((uint64_t)r->start_int + (uint64_t)(at + k) * (uint64_t)r->step_int);
+      for (int64_t k = 0; k < n; k++)
+        chunk.i[k] = (int64_t)((uint64_t)r->start_int +
+                               (uint64_t)(at + k) * (uint64_t)r->step_int);
     } else {
       for (int64_t k = 0; k < n; k++) {
         int64_t i = at + k;
-        chunk.f[k] = r->from_end && i >= r->count / 2 ? r->end - r->step * (double)(r->count - 1 - i)
-                                                      : r->start + r->step * (double)i;
+        chunk.f[k] = r->from_end && i >= r->count / 2
+                         ? r->end - r->step * (double)(r->count - 1 - i)
+                         : r->start + r->step * (double)i;
       }
       if (r->kind == RANGE_LOG)
         for (int64_t k = 0; k < n; k++) chunk.f[k] = pow(r->base, chunk.f[k]);
@@ -168,27 +204,33 @@ static LpTensor *make_range(Range *r, LpDevice device, bool requires_grad) {
   return finish(t, requires_grad);
 }
 
-LpTensor *lp_impl_arange_start_step(LpScalar start, LpScalar end, LpScalar step, LpDtype dtype, LpDevice device,
-                                    bool requires_grad) {
-  bool integers = start.kind <= LP_SCALAR_INT && end.kind <= LP_SCALAR_INT && step.kind <= LP_SCALAR_INT;
-  CHECK(start.kind != LP_SCALAR_COMPLEX && end.kind != LP_SCALAR_COMPLEX && step.kind != LP_SCALAR_COMPLEX, LP_ERR_TYPE,
-        "start, end and step must be real numbers");
+LpTensor *lp_impl_arange_start_step(LpScalar start, LpScalar end, LpScalar step,
+                                    LpDtype dtype, LpDevice device, bool requires_grad) {
+  bool integers = start.kind <= LP_SCALAR_INT && end.kind <= LP_SCALAR_INT &&
+                  step.kind <= LP_SCALAR_INT;
+  CHECK(start.kind != LP_SCALAR_COMPLEX && end.kind != LP_SCALAR_COMPLEX &&
+            step.kind != LP_SCALAR_COMPLEX,
+        LP_ERR_TYPE, "start, end and step must be real numbers");
   if (dtype == LP_DTYPE_NONE) dtype = integers ? LP_INT64 : lp_default_dtype();
-  CHECK(!lp_dtype_is_complex(dtype) && dtype != LP_BOOL, LP_ERR_TYPE, "dtype must be an integer or floating dtype, got %s",
-        lp_dtype_name(dtype));
+  CHECK(!lp_dtype_is_complex(dtype) && dtype != LP_BOOL, LP_ERR_TYPE,
+        "dtype must be an integer or floating dtype, got %s", lp_dtype_name(dtype));
   Range r = {.dtype = dtype, .kind = RANGE_FLOAT};
-  double from = lp_scalar_to_double(start), to = lp_scalar_to_double(end), by = lp_scalar_to_double(step), count;
+  double from = lp_scalar_to_double(start), to = lp_scalar_to_double(end),
+         by = lp_scalar_to_double(step), count;
   CHECK(by != 0 && by == by, LP_ERR_ARGUMENT, "step must be nonzero");
-  CHECK(isfinite(from) && isfinite(to), LP_ERR_ARGUMENT, "unsupported range: %g -> %g", from, to);
+  CHECK(isfinite(from) && isfinite(to), LP_ERR_ARGUMENT, "unsupported range: %g -> %g",
+        from, to);
   CHECK((by > 0 && to >= from) || (by < 0 && to <= from), LP_ERR_ARGUMENT,
-        "upper bound and lower bound inconsistent with step sign: start %s, end %s, step %s", SCALAR_TEXT(start),
-        SCALAR_TEXT(end), SCALAR_TEXT(step));
-  if (lp_dtype_is_integral(dtype, false) ) {
+        "upper bound and lower bound inconsistent with step sign: start %s, end %s, step "
+        "%s",
+        SCALAR_TEXT(start), SCALAR_TEXT(end), SCALAR_TEXT(step));
+  if (lp_dtype_is_integral(dtype, false)) {
     /* In an integer dtype the numbers themselves become integers first, as in PyTorch. */
     r.kind = RANGE_INT;
     r.start_int = lp_scalar_to_int(start);
     r.step_int = lp_scalar_to_int(step);
-    CHECK(r.step_int != 0, LP_ERR_ARGUMENT, "step must be nonzero in dtype %s, got %s", lp_dtype_name(dtype), SCALAR_TEXT(step));
+    CHECK(r.step_int != 0, LP_ERR_ARGUMENT, "step must be nonzero in dtype %s, got %s",
+          lp_dtype_name(dtype), SCALAR_TEXT(step));
   }
   if (integers) {
     int64_t a = start.v.i, b = end.v.i, s = step.v.i;
@@ -199,7 +241,8 @@ LpTensor *lp_impl_arange_start_step(LpScalar start, LpScalar end, LpScalar step,
     r.count = span == 0 ? 0 : (int64_t)((span - 1) / stride + 1);
   } else {
     count = ceil((to - from) / by);
-    CHECK(count >= 0 && count < 0x1p62, LP_ERR_MEMORY, "the range has %g elements", count);
+    CHECK(count >= 0 && count < 0x1p62, LP_ERR_MEMORY, "the range has %g elements",
+          count);
     r.count = (int64_t)count;
   }
   r.start = from;
@@ -207,43 +250,60 @@ LpTensor *lp_impl_arange_start_step(LpScalar start, LpScalar end, LpScalar step,
   return make_range(&r, device, requires_grad);
 }
 
-LpTensor *lp_impl_arange(LpScalar end, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return lp_impl_arange_start_step(lp_scalar_int(0), end, lp_scalar_int(1), dtype, device, requires_grad);
+LpTensor *lp_impl_arange(LpScalar end, LpDtype dtype, LpDevice device,
+                         bool requires_grad) {
+  return lp_impl_arange_start_step(lp_scalar_int(0), end, lp_scalar_int(1), dtype, device,
+                                   requires_grad);
 }
 
-LpTensor *lp_impl_arange_start(LpScalar start, LpScalar end, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return lp_impl_arange_start_step(start, end, lp_scalar_int(1), dtype, device, requires_grad);
+LpTensor *lp_impl_arange_start(LpScalar start, LpScalar end, LpDtype dtype,
+                               LpDevice device, bool requires_grad) {
+  return lp_impl_arange_start_step(start, end, lp_scalar_int(1), dtype, device,
+                                   requires_grad);
 }
 
-static LpTensor *spaced(LpScalar start, LpScalar end, int64_t steps, double base, bool is_log, LpDtype dtype, LpDevice device,
-                        bool requires_grad) {
-  CHECK(steps >= 0, LP_ERR_ARGUMENT, "number of steps must be non-negative, got %lld", L(steps));
-  CHECK(start.kind != LP_SCALAR_COMPLEX && end.kind != LP_SCALAR_COMPLEX, LP_ERR_TYPE, "start and end must be real numbers");
+static LpTensor *spaced(LpScalar start, LpScalar end, int64_t steps, double base,
+                        bool is_log, LpDtype dtype, LpDevice device, bool requires_grad) {
+  CHECK(steps >= 0, LP_ERR_ARGUMENT, "number of steps must be non-negative, got %lld",
+        L(steps));
+  CHECK(start.kind != LP_SCALAR_COMPLEX && end.kind != LP_SCALAR_COMPLEX, LP_ERR_TYPE,
+        "start and end must be real numbers");
   dtype = or_default(dtype);
   CHECK(dtype != LP_BOOL, LP_ERR_TYPE, "dtype must not be bool");
-  Range r = {.dtype = dtype, .kind = is_log ? RANGE_LOG : RANGE_FLOAT, .start = lp_scalar_to_double(start),
-             .end = lp_scalar_to_double(end), .base = base, .count = steps, .from_end = steps > 1};
+  Range r = {.dtype = dtype,
+             .kind = is_log ? RANGE_LOG : RANGE_FLOAT,
+             .start = lp_scalar_to_double(start),
+             .end = lp_scalar_to_double(end),
+             .base = base,
+             .count = steps,
+             .from_end = steps > 1};
   r.step = steps > 1 ? (r.end - r.start) / (double)(steps - 1) : 0;
   return make_range(&r, device, requires_grad);
 }
 
-LpTensor *lp_impl_linspace(LpScalar start, LpScalar end, int64_t steps, LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_linspace(LpScalar start, LpScalar end, int64_t steps, LpDtype dtype,
+                           LpDevice device, bool requires_grad) {
   return spaced(start, end, steps, 0, false, dtype, device, requires_grad);
 }
 
-LpTensor *lp_impl_logspace(LpScalar start, LpScalar end, int64_t steps, double base, LpDtype dtype, LpDevice device,
-                           bool requires_grad) {
+LpTensor *lp_impl_logspace(LpScalar start, LpScalar end, int64_t steps, double base,
+                           LpDtype dtype, LpDevice device, bool requires_grad) {
   return spaced(start, end, steps, base, true, dtype, device, requires_grad);
 }
 
-/* --- matrices --------------------------------------------------------------------------------- */
+/* --- matrices
+ * --------------------------------------------------------------------------------- */
 
-LpTensor *lp_impl_eye_m(int64_t n, int64_t m, LpDtype dtype, LpDevice device, bool requires_grad) {
-  CHECK(n >= 0 && m >= 0, LP_ERR_ARGUMENT, "n and m must be greater or equal to 0, got %lld and %lld", L(n), L(m));
-  LpTensor *t = lp_new_zeros_raw(lp_ints((int64_t[]){n, m}, 2), or_default(dtype), device);
+LpTensor *lp_impl_eye_m(int64_t n, int64_t m, LpDtype dtype, LpDevice device,
+                        bool requires_grad) {
+  CHECK(n >= 0 && m >= 0, LP_ERR_ARGUMENT,
+        "n and m must be greater or equal to 0, got %lld and %lld", L(n), L(m));
+  LpTensor *t =
+      lp_new_zeros_raw(lp_ints((int64_t[]){n, m}, 2), or_default(dtype), device);
   if (!t) return NULL;
   int64_t length = n < m ? n : m;
-  LpTensor *diagonal = lp_tensor_alias(t, lp_ints(&length, 1), lp_ints((int64_t[]){m + 1}, 1), 0);
+  LpTensor *diagonal =
+      lp_tensor_alias(t, lp_ints(&length, 1), lp_ints((int64_t[]){m + 1}, 1), 0);
   bool ok = diagonal && lp_fill_into(diagonal, lp_scalar_int(1));
   lp_tensor_release(diagonal);
   if (!ok) {
@@ -259,7 +319,8 @@ LpTensor *lp_impl_eye(int64_t n, LpDtype dtype, LpDevice device, bool requires_g
 }
 
 /* Columns [*from, *to) of row i that lie in the triangle. */
-static void triangle_row(int64_t i, int64_t col, int64_t offset, bool lower, int64_t *from, int64_t *to) {
+static void triangle_row(int64_t i, int64_t col, int64_t offset, bool lower,
+                         int64_t *from, int64_t *to) {
   *from = lower ? 0 : i + offset;
   *to = lower ? i + offset + 1 : col;
   if (*from < 0) *from = 0;
@@ -267,15 +328,22 @@ static void triangle_row(int64_t i, int64_t col, int64_t offset, bool lower, int
   if (*to < *from) *to = *from;
 }
 
-static LpTensor *triangle_indices(int64_t row, int64_t col, int64_t offset, LpDtype dtype, LpDevice device, bool lower) {
-  CHECK(row >= 0 && col >= 0, LP_ERR_ARGUMENT, "row and col must be non-negative, got %lld and %lld", L(row), L(col));
-  CHECK(offset > -((int64_t)1 << 60) && offset < (int64_t)1 << 60, LP_ERR_ARGUMENT, "offset %lld is out of range", L(offset));
+static LpTensor *triangle_indices(int64_t row, int64_t col, int64_t offset, LpDtype dtype,
+                                  LpDevice device, bool lower) {
+  CHECK(row >= 0 && col >= 0, LP_ERR_ARGUMENT,
+        "row and col must be non-negative, got %lld and %lld", L(row), L(col));
+  CHECK(offset > -((int64_t)1 << 60) && offset < (int64_t)1 << 60, LP_ERR_ARGUMENT,
+        "offset %lld is out of range", L(offset));
   if (dtype == LP_DTYPE_NONE) dtype = LP_INT64;
-  CHECK(dtype == LP_INT64 || dtype == LP_INT32, LP_ERR_TYPE, "dtype must be int32 or int64, got %s", lp_dtype_name(dtype));
+  CHECK(dtype == LP_INT64 || dtype == LP_INT32, LP_ERR_TYPE,
+        "dtype must be int32 or int64, got %s", lp_dtype_name(dtype));
   int64_t count = 0, from, to;
   for (int64_t i = 0; i < row; i++) {
     triangle_row(i, col, offset, lower, &from, &to);
-    CHECK(!__builtin_add_overflow(count, to - from, &count), LP_ERR_MEMORY, "the triangle has too many elements");
+    CHECK(!__builtin_add_overflow(count, to - from, &count), LP_ERR_MEMORY,
+          "the triangle has too many elements");
+    if ((i & 0xfffff) == 0xfffff && lp_interrupt_take())
+      return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt"), NULL;
   }
   LpTensor *wide = lp_tensor_new(lp_ints((int64_t[]){2, count}, 2), LP_INT64, device);
   if (!wide) return NULL;
@@ -289,27 +357,33 @@ static LpTensor *triangle_indices(int64_t row, int64_t col, int64_t offset, LpDt
   return result;
 }
 
-LpTensor *lp_impl_tril_indices(int64_t row, int64_t col, int64_t offset, LpDtype dtype, LpDevice device) {
+LpTensor *lp_impl_tril_indices(int64_t row, int64_t col, int64_t offset, LpDtype dtype,
+                               LpDevice device) {
   return triangle_indices(row, col, offset, dtype, device, true);
 }
 
-LpTensor *lp_impl_triu_indices(int64_t row, int64_t col, int64_t offset, LpDtype dtype, LpDevice device) {
+LpTensor *lp_impl_triu_indices(int64_t row, int64_t col, int64_t offset, LpDtype dtype,
+                               LpDevice device) {
   return triangle_indices(row, col, offset, dtype, device, false);
 }
 
-/* --- complex ---------------------------------------------------------------------------------- */
+/* --- complex
+ * ---------------------------------------------------------------------------------- */
 
 LpTensor *lp_impl_complex(LpTensor *out, LpTensor *real, LpTensor *imag) {
-  CHECK(real->dtype == imag->dtype, LP_ERR_TYPE, "real and imag must have the same dtype, got %s and %s",
+  CHECK(real->dtype == imag->dtype, LP_ERR_TYPE,
+        "real and imag must have the same dtype, got %s and %s",
         lp_dtype_name((LpDtype)real->dtype), lp_dtype_name((LpDtype)imag->dtype));
-  CHECK(real->dtype == LP_FLOAT32 || real->dtype == LP_FLOAT64, LP_ERR_TYPE, "real and imag must be float32 or float64, got %s",
+  CHECK(real->dtype == LP_FLOAT32 || real->dtype == LP_FLOAT64, LP_ERR_TYPE,
+        "real and imag must be float32 or float64, got %s",
         lp_dtype_name((LpDtype)real->dtype));
   int64_t shape[LP_MAX_DIMS], ndim;
   LpInts shapes[2] = {lp_sizes(real), lp_sizes(imag)};
   TRY(lp_broadcast_shapes(shapes, 2, shape, &ndim));
   LpDtype dtype = lp_dtype_to_complex((LpDtype)real->dtype);
   if (out) {
-    CHECK(out->dtype == dtype, LP_ERR_TYPE, "out must have dtype %s, got %s", lp_dtype_name(dtype), lp_dtype_name((LpDtype)out->dtype));
+    CHECK(out->dtype == dtype, LP_ERR_TYPE, "out must have dtype %s, got %s",
+          lp_dtype_name(dtype), lp_dtype_name((LpDtype)out->dtype));
     TRY(lp_tensor_resize_out(out, lp_ints(shape, ndim)));
     lp_tensor_retain(out);
   } else if (!(out = lp_tensor_new(lp_ints(shape, ndim), dtype, real->storage->device))) {

@@ -32,11 +32,14 @@ static void parts_free(Parts *p) {
   lp_free(p->data, (size_t)p->capacity * sizeof *p->data);
 }
 
-static LpTensors parts_span(const Parts *p) { return (LpTensors){p->data, p->count}; }
+static LpTensors parts_span(const Parts *p) {
+  return (LpTensors){p->data, p->count};
+}
 
 static bool check_list(LpTensors tensors) {
   CHECK(tensors.count > 0, LP_ERR_ARGUMENT, "expected a non-empty list of tensors");
-  for (int64_t i = 0; i < tensors.count; i++) CHECK(tensors.data[i], LP_ERR_ARGUMENT, "tensor %lld of the list is nil", L(i));
+  for (int64_t i = 0; i < tensors.count; i++)
+    CHECK(tensors.data[i], LP_ERR_ARGUMENT, "tensor %lld of the list is nil", L(i));
   return true;
 }
 
@@ -53,24 +56,33 @@ static LpTensor *cast_to(LpTensor *t, LpDtype dtype) {
 }
 
 static LpDtype joined_dtype(LpTensors tensors) {
-  return is_same_dtype(tensors) ? (LpDtype)tensors.data[0]->dtype : lp_result_type(tensors.data, (int)tensors.count);
+  return is_same_dtype(tensors) ? (LpDtype)tensors.data[0]->dtype
+                                : lp_result_type(tensors.data, (int)tensors.count);
 }
 
-/* --- cat -------------------------------------------------------------------------------------- */
+/* --- cat
+ * --------------------------------------------------------------------------------------
+ */
 
-/* PyTorch of old had no other empty tensor than the one of shape (0,): it joins with anything. */
-static bool is_legacy_empty(const LpTensor *t) { return t->ndim == 1 && t->sizes[0] == 0; }
+/* PyTorch of old had no other empty tensor than the one of shape (0,): it joins with
+ * anything. */
+static bool is_legacy_empty(const LpTensor *t) {
+  return t->ndim == 1 && t->sizes[0] == 0;
+}
 
 LpTensor *lp_composite_cat(LpTensors tensors, int64_t dim) {
   TRY(check_list(tensors));
   for (int64_t i = 0; i < tensors.count; i++)
-    CHECK(tensors.data[i]->ndim > 0, LP_ERR_ARGUMENT, "0-d tensors cannot be concatenated (tensor %lld); use stack()", L(i));
+    CHECK(tensors.data[i]->ndim > 0, LP_ERR_ARGUMENT,
+          "0-d tensors cannot be concatenated (tensor %lld); use stack()", L(i));
   LpDtype dtype = joined_dtype(tensors);
   int64_t ndim = 1;
   bool plain = is_same_dtype(tensors);
   for (int64_t i = 0; i < tensors.count; i++) {
-    if (is_legacy_empty(tensors.data[i])) plain = false;
-    else ndim = tensors.data[i]->ndim;
+    if (is_legacy_empty(tensors.data[i]))
+      plain = false;
+    else
+      ndim = tensors.data[i]->ndim;
   }
   TRY(lp_wrap_dim(dim, ndim, &dim));
   if (plain) return lp_cat_same(tensors, dim);
@@ -78,7 +90,9 @@ LpTensor *lp_composite_cat(LpTensors tensors, int64_t dim) {
   TRY(parts_new(&parts, tensors.count));
   LpTensor *result = NULL;
   for (int64_t i = 0; i < tensors.count; i++) {
-    if (is_legacy_empty(tensors.data[i]) && (ndim > 1 || i + 1 < tensors.count || parts.count > 0)) continue;
+    if (is_legacy_empty(tensors.data[i]) &&
+        (ndim > 1 || i + 1 < tensors.count || parts.count > 0))
+      continue;
     if (!parts_add(&parts, cast_to(tensors.data[i], dtype))) goto done;
   }
   if (parts.count == 0 && !parts_add(&parts, cast_to(tensors.data[0], dtype))) goto done;
@@ -94,7 +108,8 @@ static LpMemoryFormat joined_format(LpTensors tensors) {
   for (int k = 0; k < 2; k++) {
     bool all = true;
     for (int64_t i = 0; i < tensors.count && all; i++)
-      all = !tensors.data[i]->is_contiguous && lp_is_contiguous(tensors.data[i], formats[k]);
+      all = !tensors.data[i]->is_contiguous &&
+            lp_is_contiguous(tensors.data[i], formats[k]);
     if (all) return formats[k];
   }
   return LP_CONTIGUOUS;
@@ -107,7 +122,8 @@ static bool fill_joined(LpTensor *out, LpTensors tensors, int64_t dim) {
   for (int64_t i = 0; i < tensors.count; i++) {
     LpTensor *t = tensors.data[i];
     sizes[dim] = t->sizes[dim];
-    LpTensor *part = lp_tensor_alias(out, lp_ints(sizes, out->ndim), lp_strides(out), offset);
+    LpTensor *part =
+        lp_tensor_alias(out, lp_ints(sizes, out->ndim), lp_strides(out), offset);
     bool ok = part && lp_copy_into(part, t);
     lp_tensor_release(part);
     TRY(ok);
@@ -124,17 +140,23 @@ LpTensor *lp_impl_cat_same(LpTensors tensors, int64_t dim) {
   sizes[dim] = 0;
   for (int64_t i = 0; i < tensors.count; i++) {
     const LpTensor *t = tensors.data[i];
-    CHECK(t->ndim == first->ndim, LP_ERR_ARGUMENT, "tensors must have the same number of dims: got %d (shape %s) and %d (shape %s)",
-          first->ndim, SHAPE_TEXT(first), t->ndim, SHAPE_TEXT(t));
+    CHECK(
+        t->ndim == first->ndim, LP_ERR_ARGUMENT,
+        "tensors must have the same number of dims: got %d (shape %s) and %d (shape %s)",
+        first->ndim, SHAPE_TEXT(first), t->ndim, SHAPE_TEXT(t));
     for (int64_t d = 0; d < t->ndim; d++)
       CHECK(d == dim || t->sizes[d] == first->sizes[d], LP_ERR_ARGUMENT,
-            "sizes of tensors must match except in dim %lld: expected size %lld but got size %lld in dim %lld of tensor %lld "
+            "sizes of tensors must match except in dim %lld: expected size %lld but got "
+            "size %lld in dim %lld of tensor %lld "
             "(shapes %s and %s)",
-            L(dim), L(first->sizes[d]), L(t->sizes[d]), L(d), L(i), SHAPE_TEXT(first), SHAPE_TEXT(t));
-    CHECK(!__builtin_add_overflow(sizes[dim], t->sizes[dim], &sizes[dim]), LP_ERR_MEMORY, "dim %lld gets too large", L(dim));
+            L(dim), L(first->sizes[d]), L(t->sizes[d]), L(d), L(i), SHAPE_TEXT(first),
+            SHAPE_TEXT(t));
+    CHECK(!__builtin_add_overflow(sizes[dim], t->sizes[dim], &sizes[dim]), LP_ERR_MEMORY,
+          "dim %lld gets too large", L(dim));
   }
-  LpTensor *out = lp_tensor_new_format(lp_ints(sizes, first->ndim), (LpDtype)first->dtype, first->storage->device,
-                                       joined_format(tensors), NULL);
+  LpTensor *out =
+      lp_tensor_new_format(lp_ints(sizes, first->ndim), (LpDtype)first->dtype,
+                           first->storage->device, joined_format(tensors), NULL);
   if (out && !fill_joined(out, tensors, dim)) {
     lp_tensor_release(out);
     return NULL;
@@ -142,7 +164,8 @@ LpTensor *lp_impl_cat_same(LpTensors tensors, int64_t dim) {
   return out;
 }
 
-/* --- stack ------------------------------------------------------------------------------------ */
+/* --- stack
+ * ------------------------------------------------------------------------------------ */
 
 LpTensor *lp_composite_stack(LpTensors tensors, int64_t dim) {
   TRY(check_list(tensors));
@@ -150,9 +173,12 @@ LpTensor *lp_composite_stack(LpTensors tensors, int64_t dim) {
   TRY(lp_wrap_dim(dim, first->ndim + 1, &dim));
   for (int64_t i = 1; i < tensors.count; i++) {
     const LpTensor *t = tensors.data[i];
-    CHECK(t->ndim == first->ndim && memcmp(t->sizes, first->sizes, (size_t)t->ndim * sizeof *t->sizes) == 0, LP_ERR_ARGUMENT,
-          "expects each tensor to be of equal size, but got %s at entry 0 and %s at entry %lld", SHAPE_TEXT(first), SHAPE_TEXT(t),
-          L(i));
+    CHECK(t->ndim == first->ndim &&
+              memcmp(t->sizes, first->sizes, (size_t)t->ndim * sizeof *t->sizes) == 0,
+          LP_ERR_ARGUMENT,
+          "expects each tensor to be of equal size, but got %s at entry 0 and %s at "
+          "entry %lld",
+          SHAPE_TEXT(first), SHAPE_TEXT(t), L(i));
   }
   if (is_same_dtype(tensors)) return lp_stack_same(tensors, dim);
   LpDtype dtype = joined_dtype(tensors);
@@ -170,16 +196,20 @@ done:
 /* Tensors of one dtype and shape; dim wrapped. */
 LpTensor *lp_impl_stack_same(LpTensors tensors, int64_t dim) {
   LpTensor *first = tensors.data[0];
-  CHECK(first->ndim < LP_MAX_DIMS, LP_ERR_ARGUMENT, "a tensor has at most %d dims", LP_MAX_DIMS);
+  CHECK(first->ndim < LP_MAX_DIMS, LP_ERR_ARGUMENT, "a tensor has at most %d dims",
+        LP_MAX_DIMS);
   int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS], n = 0;
-  for (int64_t i = 0; i <= first->ndim; i++) sizes[i] = i == dim ? tensors.count : first->sizes[n++];
-  LpTensor *out = lp_tensor_new(lp_ints(sizes, first->ndim + 1), (LpDtype)first->dtype, first->storage->device);
+  for (int64_t i = 0; i <= first->ndim; i++)
+    sizes[i] = i == dim ? tensors.count : first->sizes[n++];
+  LpTensor *out = lp_tensor_new(lp_ints(sizes, first->ndim + 1), (LpDtype)first->dtype,
+                                first->storage->device);
   if (!out) return NULL;
   n = 0;
   for (int64_t i = 0; i <= first->ndim; i++)
     if (i != dim) strides[n++] = out->strides[i];
   for (int64_t i = 0; i < tensors.count; i++) {
-    LpTensor *part = lp_tensor_alias(out, lp_sizes(first), lp_ints(strides, n), i * out->strides[dim]);
+    LpTensor *part =
+        lp_tensor_alias(out, lp_sizes(first), lp_ints(strides, n), i * out->strides[dim]);
     bool ok = part && lp_copy_into(part, tensors.data[i]);
     lp_tensor_release(part);
     if (!ok) {
@@ -190,10 +220,13 @@ LpTensor *lp_impl_stack_same(LpTensors tensors, int64_t dim) {
   return out;
 }
 
-/* --- kin -------------------------------------------------------------------------------------- */
+/* --- kin
+ * --------------------------------------------------------------------------------------
+ */
 
 /* Joins after `prepare` has given each tensor its dims. */
-static LpTensor *join_prepared(LpTensors tensors, LpTensor *(*prepare)(LpTensor *t), int64_t dim) {
+static LpTensor *join_prepared(LpTensors tensors, LpTensor *(*prepare)(LpTensor *t),
+                               int64_t dim) {
   TRY(check_list(tensors));
   Parts parts;
   TRY(parts_new(&parts, tensors.count));
@@ -208,21 +241,32 @@ done:
 }
 
 static LpTensor *as_column(LpTensor *t) {
-  return t->ndim > 1 ? lp_tensor_retain(t) : lp_reshape(t, lp_ints((int64_t[]){t->numel, 1}, 2));
+  return t->ndim > 1 ? lp_tensor_retain(t)
+                     : lp_reshape(t, lp_ints((int64_t[]){t->numel, 1}, 2));
 }
 
-LpTensor *lp_composite_hstack(LpTensors tensors) { return join_prepared(tensors, lp_atleast_1d, -1); }
-LpTensor *lp_composite_vstack(LpTensors tensors) { return join_prepared(tensors, lp_atleast_2d, 0); }
-LpTensor *lp_composite_dstack(LpTensors tensors) { return join_prepared(tensors, lp_atleast_3d, 2); }
-LpTensor *lp_composite_column_stack(LpTensors tensors) { return join_prepared(tensors, as_column, 1); }
+LpTensor *lp_composite_hstack(LpTensors tensors) {
+  return join_prepared(tensors, lp_atleast_1d, -1);
+}
+LpTensor *lp_composite_vstack(LpTensors tensors) {
+  return join_prepared(tensors, lp_atleast_2d, 0);
+}
+LpTensor *lp_composite_dstack(LpTensors tensors) {
+  return join_prepared(tensors, lp_atleast_3d, 2);
+}
+LpTensor *lp_composite_column_stack(LpTensors tensors) {
+  return join_prepared(tensors, as_column, 1);
+}
 
 LpTensor *lp_composite_atleast_1d(LpTensor *self) {
-  return self->ndim >= 1 ? lp_tensor_retain(self) : lp_reshape(self, lp_ints((int64_t[]){1}, 1));
+  return self->ndim >= 1 ? lp_tensor_retain(self)
+                         : lp_reshape(self, lp_ints((int64_t[]){1}, 1));
 }
 
 LpTensor *lp_composite_atleast_2d(LpTensor *self) {
   if (self->ndim >= 2) return lp_tensor_retain(self);
-  return self->ndim == 0 ? lp_reshape(self, lp_ints((int64_t[]){1, 1}, 2)) : lp_unsqueeze(self, 0);
+  return self->ndim == 0 ? lp_reshape(self, lp_ints((int64_t[]){1, 1}, 2))
+                         : lp_unsqueeze(self, 0);
 }
 
 LpTensor *lp_composite_atleast_3d(LpTensor *self) {
@@ -232,23 +276,28 @@ LpTensor *lp_composite_atleast_3d(LpTensor *self) {
   return lp_reshape(self, lp_ints(sizes, 3));
 }
 
-/* --- matrices of parts, products of sets --------------------------------------------------------- */
+/* --- matrices of parts, products of sets
+ * --------------------------------------------------------- */
 
 LpTensor *lp_composite_block_diag(LpTensors tensors) {
   TRY(check_list(tensors));
   int64_t sizes[2] = {0, 0};
   for (int64_t i = 0; i < tensors.count; i++) {
     const LpTensor *t = tensors.data[i];
-    CHECK(t->ndim <= 2, LP_ERR_ARGUMENT, "expected tensors of at most 2 dims, but tensor %lld has shape %s", L(i), SHAPE_TEXT(t));
+    CHECK(t->ndim <= 2, LP_ERR_ARGUMENT,
+          "expected tensors of at most 2 dims, but tensor %lld has shape %s", L(i),
+          SHAPE_TEXT(t));
     sizes[0] += t->ndim == 2 ? t->sizes[0] : 1;
     sizes[1] += t->ndim == 0 ? 1 : t->sizes[t->ndim - 1];
   }
-  LpTensor *out = lp_zeros(lp_ints(sizes, 2), joined_dtype(tensors), tensors.data[0]->storage->device, false);
+  LpTensor *out = lp_zeros(lp_ints(sizes, 2), joined_dtype(tensors),
+                           tensors.data[0]->storage->device, false);
   int64_t row = 0, column = 0;
   for (int64_t i = 0; i < tensors.count && out; i++) {
     LpTensor *block = lp_atleast_2d(tensors.data[i]), *rows = NULL, *place = NULL;
     bool ok = block && (rows = lp_narrow(out, 0, row, block->sizes[0])) &&
-              (place = lp_narrow(rows, 1, column, block->sizes[1])) && lp_copy_(place, block, false);
+              (place = lp_narrow(rows, 1, column, block->sizes[1])) &&
+              lp_copy_(place, block, false);
     if (ok) row += block->sizes[0], column += block->sizes[1];
     lp_tensor_release(block);
     lp_tensor_release(rows);
@@ -263,36 +312,45 @@ LpTensor *lp_composite_block_diag(LpTensors tensors) {
 LpTensor *lp_composite_cartesian_prod(LpTensors tensors) {
   TRY(check_list(tensors));
   for (int64_t i = 0; i < tensors.count; i++)
-    CHECK(tensors.data[i]->ndim == 1, LP_ERR_ARGUMENT, "expected vectors, but tensor %lld has shape %s", L(i),
+    CHECK(tensors.data[i]->ndim == 1, LP_ERR_ARGUMENT,
+          "expected vectors, but tensor %lld has shape %s", L(i),
           SHAPE_TEXT(tensors.data[i]));
   if (tensors.count == 1) return lp_tensor_retain(tensors.data[0]);
   LpTensorVec grids;
   TRY(lp_meshgrid(tensors, "ij", &grids));
   LpTensor *joined = lp_stack((LpTensors){grids.data, grids.count}, -1);
   lp_tensor_vec_free(&grids);
-  LpTensor *result = joined ? lp_reshape(joined, lp_ints((int64_t[]){-1, tensors.count}, 2)) : NULL;
+  LpTensor *result =
+      joined ? lp_reshape(joined, lp_ints((int64_t[]){-1, tensors.count}, 2)) : NULL;
   lp_tensor_release(joined);
   return result;
 }
 
-/* The number of rows of combinations: choose(n, r), or choose(n + r - 1, r) with replacement. */
+/* The number of rows of combinations: choose(n, r), or choose(n + r - 1, r) with
+ * replacement. */
 static bool count_choices(int64_t n, int64_t r, bool with_replacement, int64_t *count) {
   if (with_replacement) n = n == 0 && r > 0 ? 0 : n + r - 1;
   *count = r > n ? 0 : 1;
-  for (int64_t k = 1; k <= r && *count; k++) { /* exact: the product of k factors in a row divides by k! */
-    CHECK(!__builtin_mul_overflow(*count, n - r + k, count), LP_ERR_MEMORY, "there are too many combinations");
+  for (int64_t k = 1; k <= r && *count;
+       k++) { /* exact: the product of k factors in a row divides by k! */
+    CHECK(!__builtin_mul_overflow(*count, n - r + k, count), LP_ERR_MEMORY,
+          "there are too many combinations");
     *count /= k;
   }
   return true;
 }
 
 LpTensor *lp_composite_combinations(LpTensor *self, int64_t r, bool with_replacement) {
-  CHECK(self->ndim == 1, LP_ERR_ARGUMENT, "expects a 1-d vector, got shape %s", SHAPE_TEXT(self));
+  CHECK(self->ndim == 1, LP_ERR_ARGUMENT, "expects a 1-d vector, got shape %s",
+        SHAPE_TEXT(self));
   CHECK(r >= 0, LP_ERR_ARGUMENT, "r must be non-negative, got %lld", L(r));
-  if (r == 0) return lp_empty(lp_ints((int64_t[]){0}, 1), (LpDtype)self->dtype, self->storage->device, LP_FORMAT_NONE, false);
+  if (r == 0)
+    return lp_empty(lp_ints((int64_t[]){0}, 1), (LpDtype)self->dtype,
+                    self->storage->device, LP_FORMAT_NONE, false);
   int64_t count, total;
   TRY(count_choices(self->numel, r, with_replacement, &count));
-  CHECK(!__builtin_mul_overflow(count, r, &total), LP_ERR_MEMORY, "there are too many combinations");
+  CHECK(!__builtin_mul_overflow(count, r, &total), LP_ERR_MEMORY,
+        "there are too many combinations");
   LpTensor *index = lp_tensor_new(lp_ints(&total, 1), LP_INT64, self->storage->device);
   if (!index) return NULL;
   int64_t *out = lp_data(index);

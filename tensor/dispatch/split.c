@@ -1,4 +1,5 @@
-/* Cutting a tensor into lists of views: split, chunk, unbind and their kin; meshgrid, broadcast_tensors. */
+/* Cutting a tensor into lists of views: split, chunk, unbind and their kin; meshgrid,
+ * broadcast_tensors. */
 #include <string.h>
 #include "core/alloc.h"
 #include "dispatch/iter.h"
@@ -7,10 +8,13 @@
 #include "lampad/ops.h"
 
 #define L(x) ((long long)(x))
+#define MAX_PARTS ((int64_t)1 << 40) /* far beyond any memory; keeps sizes in bytes from overflowing */
 #define INTS_TEXT(ints) lp_format_ints(ints, (char[256]){0}, 256)
 
 bool lp_vec_new(LpTensorVec *vec, int64_t count) {
   vec->count = 0;
+  vec->data = NULL;
+  CHECK(count <= MAX_PARTS, LP_ERR_MEMORY, "a list of %lld tensors is too long", L(count));
   vec->data = lp_calloc((size_t)count * sizeof *vec->data);
   if (!vec->data) return false;
   vec->count = count;
@@ -29,23 +33,28 @@ static LpTensor *slice_alias(LpTensor *t, int64_t dim, int64_t start, int64_t le
   int64_t sizes[LP_MAX_DIMS];
   memcpy(sizes, t->sizes, (size_t)t->ndim * sizeof *sizes);
   sizes[dim] = length;
-  return lp_tensor_alias(t, lp_ints(sizes, t->ndim), lp_strides(t), t->offset_elems + start * t->strides[dim]);
+  return lp_tensor_alias(t, lp_ints(sizes, t->ndim), lp_strides(t),
+                         t->offset_elems + start * t->strides[dim]);
 }
 
-/* --- split ------------------------------------------------------------------------------------ */
+/* --- split
+ * ------------------------------------------------------------------------------------ */
 
-bool lp_impl_split_with_sizes(LpTensor *self, LpInts split_sizes, int64_t dim, LpTensorVec *results) {
+bool lp_impl_split_with_sizes(LpTensor *self, LpInts split_sizes, int64_t dim,
+                              LpTensorVec *results) {
   CHECK(self->ndim > 0, LP_ERR_ARGUMENT, "expects at least a 1-dimensional tensor");
   TRY(lp_wrap_dim(dim, self->ndim, &dim));
   int64_t size = self->sizes[dim], sum = 0;
   for (int64_t i = 0; i < split_sizes.count; i++) {
-    CHECK(split_sizes.data[i] >= 0 && split_sizes.data[i] <= size, LP_ERR_ARGUMENT,
-          "split sizes must be non-negative and sum to %lld (the size of dim %lld), got %s", L(size), L(dim),
-          INTS_TEXT(split_sizes));
+    CHECK(
+        split_sizes.data[i] >= 0 && split_sizes.data[i] <= size, LP_ERR_ARGUMENT,
+        "split sizes must be non-negative and sum to %lld (the size of dim %lld), got %s",
+        L(size), L(dim), INTS_TEXT(split_sizes));
     sum += split_sizes.data[i];
     if (sum > size) break;
   }
-  CHECK(sum == size, LP_ERR_ARGUMENT, "split sizes must sum exactly to %lld (the size of dim %lld), got %s", L(size),
+  CHECK(sum == size, LP_ERR_ARGUMENT,
+        "split sizes must sum exactly to %lld (the size of dim %lld), got %s", L(size),
         L(dim), INTS_TEXT(split_sizes));
   TRY(lp_vec_new(results, split_sizes.count));
   for (int64_t i = 0, at = 0; i < split_sizes.count; at += split_sizes.data[i++])
@@ -53,33 +62,41 @@ bool lp_impl_split_with_sizes(LpTensor *self, LpInts split_sizes, int64_t dim, L
   return true;
 }
 
-bool lp_impl_split(LpTensor *self, int64_t split_size, int64_t dim, LpTensorVec *results) {
+bool lp_impl_split(LpTensor *self, int64_t split_size, int64_t dim,
+                   LpTensorVec *results) {
   CHECK(self->ndim > 0, LP_ERR_ARGUMENT, "expects at least a 1-dimensional tensor");
   TRY(lp_wrap_dim(dim, self->ndim, &dim));
   int64_t size = self->sizes[dim];
-  CHECK(split_size >= 0, LP_ERR_ARGUMENT, "split_size must not be negative, got %lld", L(split_size));
-  CHECK(split_size > 0 || size == 0, LP_ERR_ARGUMENT, "split_size can only be 0 if the dim's size is 0, but dim %lld has size %lld",
+  CHECK(split_size >= 0, LP_ERR_ARGUMENT, "split_size must not be negative, got %lld",
+        L(split_size));
+  CHECK(split_size > 0 || size == 0, LP_ERR_ARGUMENT,
+        "split_size can only be 0 if the dim's size is 0, but dim %lld has size %lld",
         L(dim), L(size));
   int64_t count = split_size == 0 || size == 0 ? 1 : (size - 1) / split_size + 1;
   TRY(lp_vec_new(results, count));
   for (int64_t i = 0; i < count; i++) {
     int64_t at = i * split_size, rest = size - at;
-    TRY(put(results, i, slice_alias(self, dim, at, rest < split_size ? rest : split_size)));
+    TRY(put(results, i,
+            slice_alias(self, dim, at, rest < split_size ? rest : split_size)));
   }
   return true;
 }
 
-bool lp_composite_split_sizes(LpTensor *self, LpInts split_size, int64_t dim, LpTensorVec *results) {
+bool lp_composite_split_sizes(LpTensor *self, LpInts split_size, int64_t dim,
+                              LpTensorVec *results) {
   return lp_split_with_sizes(self, split_size, dim, results);
 }
 
-bool lp_composite_chunk(LpTensor *self, int64_t chunks, int64_t dim, LpTensorVec *results) {
+bool lp_composite_chunk(LpTensor *self, int64_t chunks, int64_t dim,
+                        LpTensorVec *results) {
   CHECK(self->ndim > 0, LP_ERR_ARGUMENT, "expects at least a 1-dimensional tensor");
-  CHECK(chunks > 0, LP_ERR_ARGUMENT, "chunks must be greater than 0, got %lld", L(chunks));
+  CHECK(chunks > 0, LP_ERR_ARGUMENT, "chunks must be greater than 0, got %lld",
+        L(chunks));
   TRY(lp_wrap_dim(dim, self->ndim, &dim));
-  int64_t size = self->sizes[dim], each = (size + chunks - 1) / chunks;
+  int64_t size = self->sizes[dim], each = size > 0 ? (size - 1) / chunks + 1 : 0;
   if (each > 0) return lp_split(self, each, dim, results);
   /* An empty dim still gives as many chunks as were asked for. */
+  CHECK(chunks <= MAX_PARTS, LP_ERR_MEMORY, "a list of %lld tensors is too long", L(chunks));
   int64_t *zeros = lp_calloc((size_t)chunks * sizeof *zeros);
   if (!zeros) return false;
   bool ok = lp_split_with_sizes(self, lp_ints(zeros, chunks), dim, results);
@@ -87,22 +104,28 @@ bool lp_composite_chunk(LpTensor *self, int64_t chunks, int64_t dim, LpTensorVec
   return ok;
 }
 
-bool lp_composite_tensor_split(LpTensor *self, int64_t sections, int64_t dim, LpTensorVec *results) {
-  CHECK(self->ndim > 0, LP_ERR_ARGUMENT, "expects at least a 1-dimensional tensor, but got one with %d dims", self->ndim);
+bool lp_composite_tensor_split(LpTensor *self, int64_t sections, int64_t dim,
+                               LpTensorVec *results) {
+  CHECK(self->ndim > 0, LP_ERR_ARGUMENT,
+        "expects at least a 1-dimensional tensor, but got one with %d dims", self->ndim);
   TRY(lp_wrap_dim(dim, self->ndim, &dim));
-  CHECK(sections > 0, LP_ERR_ARGUMENT, "number of sections must be larger than 0, got %lld", L(sections));
+  CHECK(sections > 0, LP_ERR_ARGUMENT,
+        "number of sections must be larger than 0, got %lld", L(sections));
   int64_t size = self->sizes[dim], each = size / sections, larger = size % sections;
   TRY(lp_vec_new(results, sections));
   for (int64_t i = 0, at = 0; i < sections; i++) {
     int64_t length = each + (i < larger);
-    TRY(put(results, i, lp_slice(self, dim, (LpOptInt){true, at}, (LpOptInt){true, at + length}, 1)));
+    TRY(put(results, i,
+            lp_slice(self, dim, (LpOptInt){true, at}, (LpOptInt){true, at + length}, 1)));
     at += length;
   }
   return true;
 }
 
-bool lp_composite_tensor_split_indices(LpTensor *self, LpInts indices, int64_t dim, LpTensorVec *results) {
-  CHECK(self->ndim > 0, LP_ERR_ARGUMENT, "expects at least a 1-dimensional tensor, but got one with %d dims", self->ndim);
+bool lp_composite_tensor_split_indices(LpTensor *self, LpInts indices, int64_t dim,
+                                       LpTensorVec *results) {
+  CHECK(self->ndim > 0, LP_ERR_ARGUMENT,
+        "expects at least a 1-dimensional tensor, but got one with %d dims", self->ndim);
   TRY(lp_wrap_dim(dim, self->ndim, &dim));
   TRY(lp_vec_new(results, indices.count + 1));
   LpOptInt start = {true, 0};
@@ -117,30 +140,40 @@ bool lp_composite_tensor_split_indices(LpTensor *self, LpInts indices, int64_t d
 /* The dim that hsplit, vsplit and dsplit cut. */
 static bool named_dim(const LpTensor *self, const char *name, int64_t *dim) {
   int64_t least = name[0] == 'h' ? 1 : name[0] == 'v' ? 2 : 3;
-  CHECK(self->ndim >= least, LP_ERR_ARGUMENT, "requires a tensor with at least %lld dims, but got one with %d dims", L(least),
+  CHECK(self->ndim >= least, LP_ERR_ARGUMENT,
+        "requires a tensor with at least %lld dims, but got one with %d dims", L(least),
         self->ndim);
   *dim = name[0] == 'h' ? (self->ndim > 1) : name[0] == 'v' ? 0 : 2;
   return true;
 }
 
-static bool split_named(LpTensor *self, int64_t sections, const char *name, LpTensorVec *results) {
+static bool split_named(LpTensor *self, int64_t sections, const char *name,
+                        LpTensorVec *results) {
   int64_t dim;
   TRY(named_dim(self, name, &dim));
   CHECK(sections > 0 && self->sizes[dim] % sections == 0, LP_ERR_ARGUMENT,
-        "attempted to split along dim %lld, but its size %lld is not divisible by the split_size %lld", L(dim),
-        L(self->sizes[dim]), L(sections));
+        "attempted to split along dim %lld, but its size %lld is not divisible by the "
+        "split_size %lld",
+        L(dim), L(self->sizes[dim]), L(sections));
   return lp_tensor_split(self, sections, dim, results);
 }
 
-static bool split_named_indices(LpTensor *self, LpInts indices, const char *name, LpTensorVec *results) {
+static bool split_named_indices(LpTensor *self, LpInts indices, const char *name,
+                                LpTensorVec *results) {
   int64_t dim;
   TRY(named_dim(self, name, &dim));
   return lp_tensor_split_indices(self, indices, dim, results);
 }
 
-bool lp_composite_hsplit(LpTensor *self, int64_t sections, LpTensorVec *results) { return split_named(self, sections, "h", results); }
-bool lp_composite_vsplit(LpTensor *self, int64_t sections, LpTensorVec *results) { return split_named(self, sections, "v", results); }
-bool lp_composite_dsplit(LpTensor *self, int64_t sections, LpTensorVec *results) { return split_named(self, sections, "d", results); }
+bool lp_composite_hsplit(LpTensor *self, int64_t sections, LpTensorVec *results) {
+  return split_named(self, sections, "h", results);
+}
+bool lp_composite_vsplit(LpTensor *self, int64_t sections, LpTensorVec *results) {
+  return split_named(self, sections, "v", results);
+}
+bool lp_composite_dsplit(LpTensor *self, int64_t sections, LpTensorVec *results) {
+  return split_named(self, sections, "d", results);
+}
 bool lp_composite_hsplit_indices(LpTensor *self, LpInts indices, LpTensorVec *results) {
   return split_named_indices(self, indices, "h", results);
 }
@@ -159,12 +192,14 @@ bool lp_impl_unbind(LpTensor *self, int64_t dim, LpTensorVec *results) {
     if (i != dim) sizes[n] = self->sizes[i], strides[n++] = self->strides[i];
   TRY(lp_vec_new(results, self->sizes[dim]));
   for (int64_t i = 0; i < self->sizes[dim]; i++)
-    TRY(put(results, i, lp_tensor_alias(self, lp_ints(sizes, n), lp_ints(strides, n),
-                                        self->offset_elems + i * self->strides[dim])));
+    TRY(put(results, i,
+            lp_tensor_alias(self, lp_ints(sizes, n), lp_ints(strides, n),
+                            self->offset_elems + i * self->strides[dim])));
   return true;
 }
 
-/* --- grids and broadcasting ------------------------------------------------------------------- */
+/* --- grids and broadcasting
+ * ------------------------------------------------------------------- */
 
 bool lp_composite_broadcast_tensors(LpTensors tensors, LpTensorVec *results) {
   int64_t shape[LP_MAX_DIMS], ndim = 0;
@@ -193,22 +228,31 @@ static LpTensor *grid_axis(LpTensor *vector, int64_t at, LpInts shape, bool swap
   return swapped;
 }
 
-bool lp_composite_meshgrid(LpTensors tensors, const char *indexing, LpTensorVec *results) {
-  CHECK(tensors.count > 0 && tensors.count <= LP_MAX_DIMS, LP_ERR_ARGUMENT, "expects a non-empty list of tensors");
+bool lp_composite_meshgrid(LpTensors tensors, const char *indexing,
+                           LpTensorVec *results) {
+  CHECK(tensors.count > 0 && tensors.count <= LP_MAX_DIMS, LP_ERR_ARGUMENT,
+        "expects a non-empty list of tensors");
   bool xy = strcmp(indexing, "xy") == 0;
-  CHECK(xy || strcmp(indexing, "ij") == 0, LP_ERR_ARGUMENT, "indexing must be one of \"xy\" or \"ij\", but received: \"%s\"", indexing);
-  /* "xy" is the grid of the first two vectors swapped, with its first two dims swapped back. */
+  CHECK(xy || strcmp(indexing, "ij") == 0, LP_ERR_ARGUMENT,
+        "indexing must be one of \"xy\" or \"ij\", but received: \"%s\"", indexing);
+  /* "xy" is the grid of the first two vectors swapped, with its first two dims swapped
+   * back. */
   bool swap = xy && tensors.count >= 2;
   int64_t sizes[LP_MAX_DIMS];
   for (int64_t i = 0; i < tensors.count; i++) {
     const LpTensor *t = tensors.data[i];
-    CHECK(t->ndim <= 1, LP_ERR_ARGUMENT, "expects 0-d or 1-d tensors, but tensor %lld has shape %s", L(i), SHAPE_TEXT(t));
-    CHECK(t->dtype == tensors.data[0]->dtype, LP_ERR_TYPE, "expects all tensors to have the same dtype, got %s and %s",
-          lp_dtype_name((LpDtype)tensors.data[0]->dtype), lp_dtype_name((LpDtype)t->dtype));
+    CHECK(t->ndim <= 1, LP_ERR_ARGUMENT,
+          "expects 0-d or 1-d tensors, but tensor %lld has shape %s", L(i),
+          SHAPE_TEXT(t));
+    CHECK(t->dtype == tensors.data[0]->dtype, LP_ERR_TYPE,
+          "expects all tensors to have the same dtype, got %s and %s",
+          lp_dtype_name((LpDtype)tensors.data[0]->dtype),
+          lp_dtype_name((LpDtype)t->dtype));
     sizes[i] = t->numel;
   }
   TRY(lp_vec_new(results, tensors.count));
   for (int64_t i = 0; i < tensors.count; i++)
-    TRY(put(results, i, grid_axis(tensors.data[i], i, lp_ints(sizes, tensors.count), swap)));
+    TRY(put(results, i,
+            grid_axis(tensors.data[i], i, lp_ints(sizes, tensors.count), swap)));
   return true;
 }

@@ -155,15 +155,18 @@ static void *churn(void *arg) {
     unsigned char mark = (unsigned char)(k ^ (int)(uintptr_t)arg);
     if (blocks[k].p) {
       bad += blocks[k].p[0] != mark || blocks[k].p[blocks[k].size - 1] != mark;
-      if (blocks[k].capacity) lp_block_free(blocks[k].p, blocks[k].capacity);
-      else lp_free(blocks[k].p, blocks[k].size);
+      if (blocks[k].capacity)
+        lp_block_free(blocks[k].p, blocks[k].capacity);
+      else
+        lp_free(blocks[k].p, blocks[k].size);
       blocks[k].p = NULL;
       continue;
     }
     bool small = rand_r(&seed) & 1;
     blocks[k].size = 1 + (size_t)rand_r(&seed) % (small ? 1500 : 200000);
     blocks[k].capacity = 0;
-    blocks[k].p = small ? lp_alloc(blocks[k].size) : lp_block_alloc(blocks[k].size, &blocks[k].capacity);
+    blocks[k].p = small ? lp_alloc(blocks[k].size)
+                        : lp_block_alloc(blocks[k].size, &blocks[k].capacity);
     if (!blocks[k].p) {
       bad++;
       continue;
@@ -172,8 +175,10 @@ static void *churn(void *arg) {
   }
   for (int k = 0; k < KEEP; k++) {
     if (!blocks[k].p) continue;
-    if (blocks[k].capacity) lp_block_free(blocks[k].p, blocks[k].capacity);
-    else lp_free(blocks[k].p, blocks[k].size);
+    if (blocks[k].capacity)
+      lp_block_free(blocks[k].p, blocks[k].capacity);
+    else
+      lp_free(blocks[k].p, blocks[k].size);
   }
   return (void *)bad;
 }
@@ -181,7 +186,8 @@ static void *churn(void *arg) {
 TEST(alloc_threads_do_not_disturb_each_other) {
   size_t before = stats().live_bytes;
   pthread_t threads[4];
-  for (uintptr_t i = 0; i < 4; i++) EXPECT(pthread_create(&threads[i], NULL, churn, (void *)(i * 77 + 1)) == 0);
+  for (uintptr_t i = 0; i < 4; i++)
+    EXPECT(pthread_create(&threads[i], NULL, churn, (void *)(i * 77 + 1)) == 0);
   for (int i = 0; i < 4; i++) {
     void *bad;
     pthread_join(threads[i], &bad);

@@ -5,7 +5,9 @@
 #include "lampad/ops.h"
 #include "test.h"
 
-#define INTS(...) lp_ints((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define INTS(...)                                                                        \
+  lp_ints((const int64_t[]){__VA_ARGS__},                                                \
+          sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 #define NO_DEVICE ((LpDevice){LP_DEVICE_NONE, 0})
 
 /* Element (i, j) of a 2-d tensor, as bytes. */
@@ -16,18 +18,23 @@ static const char *at(LpTensor *t, int64_t i, int64_t j) {
 
 TEST(copy_transposes_every_element_size) {
   const LpDtype dtypes[] = {LP_UINT8, LP_INT16, LP_FLOAT32, LP_FLOAT64, LP_COMPLEX128};
-  const int64_t shapes[][2] = {{1, 5}, {7, 9}, {8, 8}, {64, 64}, {65, 130}, {200, 3}, {129, 71}, {600, 500}};
+  const int64_t shapes[][2] = {{1, 5},    {7, 9},   {8, 8},    {64, 64},
+                               {65, 130}, {200, 3}, {129, 71}, {600, 500}};
   for (int d = 0; d < 5; d++)
     for (int s = 0; s < 8; s++) {
       LpTensor *x = lp_tensor_new(lp_ints(shapes[s], 2), dtypes[d], lp_cpu());
       unsigned char *bytes = lp_data(x);
-      for (size_t i = 0; i < lp_storage_bytes(x); i++) bytes[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
+      for (size_t i = 0; i < lp_storage_bytes(x); i++)
+        bytes[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
       LpTensor *t = lp_transpose(x, 0, 1), *c = lp_contiguous(t, LP_CONTIGUOUS);
       size_t size = lp_dtype_size(dtypes[d]);
       int bad = 0;
       for (int64_t i = 0; i < shapes[s][1]; i++)
-        for (int64_t j = 0; j < shapes[s][0]; j++) bad += memcmp(at(c, i, j), at(x, j, i), size) != 0;
-      if (bad) test_failure(__FILE__, __LINE__, "%s %s: %d wrong", lp_dtype_name(dtypes[d]), SHAPE_TEXT(x), bad);
+        for (int64_t j = 0; j < shapes[s][0]; j++)
+          bad += memcmp(at(c, i, j), at(x, j, i), size) != 0;
+      if (bad)
+        test_failure(__FILE__, __LINE__, "%s %s: %d wrong", lp_dtype_name(dtypes[d]),
+                     SHAPE_TEXT(x), bad);
       lp_tensor_release(x);
       lp_tensor_release(t);
       lp_tensor_release(c);
@@ -35,17 +42,21 @@ TEST(copy_transposes_every_element_size) {
 }
 
 TEST(copy_permutes_images) {
-  LpTensor *flat = lp_arange(lp_scalar_int(2 * 20 * 30 * 16), LP_FLOAT32, NO_DEVICE, false);
-  LpTensor *x = lp_view(flat, INTS(2, 20, 30, 16)), *p = lp_permute(x, INTS(0, 3, 1, 2)), *c = lp_contiguous(p, LP_CONTIGUOUS);
+  LpTensor *flat =
+      lp_arange(lp_scalar_int(2 * 20 * 30 * 16), LP_FLOAT32, NO_DEVICE, false);
+  LpTensor *x = lp_view(flat, INTS(2, 20, 30, 16)), *p = lp_permute(x, INTS(0, 3, 1, 2)),
+           *c = lp_contiguous(p, LP_CONTIGUOUS);
   const float *out = lp_data(c);
   int bad = 0;
   for (int64_t n = 0, k = 0; n < 2; n++)
     for (int64_t ch = 0; ch < 16; ch++)
       for (int64_t h = 0; h < 20; h++)
-        for (int64_t w = 0; w < 30; w++, k++) bad += out[k] != (float)(((n * 20 + h) * 30 + w) * 16 + ch);
+        for (int64_t w = 0; w < 30; w++, k++)
+          bad += out[k] != (float)(((n * 20 + h) * 30 + w) * 16 + ch);
   EXPECT(bad == 0);
   LpTensor *last = lp_contiguous(c, LP_CHANNELS_LAST);
-  EXPECT(lp_stride(last, 1) == 1 && memcmp(lp_data(last), lp_data(x), lp_storage_bytes(x)) == 0);
+  EXPECT(lp_stride(last, 1) == 1 &&
+         memcmp(lp_data(last), lp_data(x), lp_storage_bytes(x)) == 0);
   LpTensor *clone = lp_clone(last, LP_FORMAT_NONE);
   EXPECT(lp_stride(clone, 1) == 1);
   lp_tensor_release(clone);
@@ -66,7 +77,8 @@ TEST(copy_converts_between_all_dtypes) {
       lp_item(one, &s);
       double want = from == LP_BOOL || to == LP_BOOL ? 1 : 99;
       if (lp_scalar_to_double(s) != want)
-        test_failure(__FILE__, __LINE__, "%s to %s: 99 became %g", lp_dtype_name(from), lp_dtype_name(to), lp_scalar_to_double(s));
+        test_failure(__FILE__, __LINE__, "%s to %s: 99 became %g", lp_dtype_name(from),
+                     lp_dtype_name(to), lp_scalar_to_double(s));
       lp_tensor_release(x);
       lp_tensor_release(a);
       lp_tensor_release(b);
@@ -95,10 +107,12 @@ TEST(copy_is_overlap_safe) {
 }
 
 TEST(copy_broadcasts_and_checks) {
-  LpTensor *x = lp_zeros(INTS(2, 3), LP_FLOAT32, NO_DEVICE, false), *row = lp_arange(lp_scalar_int(3), LP_INT64, NO_DEVICE, false);
+  LpTensor *x = lp_zeros(INTS(2, 3), LP_FLOAT32, NO_DEVICE, false),
+           *row = lp_arange(lp_scalar_int(3), LP_INT64, NO_DEVICE, false);
   EXPECT(lp_copy_(x, row, false) && ((float *)lp_data(x))[5] == 2);
   LpTensor *four = lp_arange(lp_scalar_int(4), LP_INT64, NO_DEVICE, false);
-  EXPECT_FAILS(lp_copy_(x, four, false), LP_ERR_ARGUMENT, "must match the existing size (4)");
+  EXPECT_FAILS(lp_copy_(x, four, false), LP_ERR_ARGUMENT,
+               "must match the existing size (4)");
   LpTensor *wide = lp_expand(row, INTS(2, 3));
   EXPECT(!lp_copy_(wide, x, false));
   uint32_t version = lp_version(x);
@@ -111,7 +125,8 @@ TEST(copy_broadcasts_and_checks) {
 
 TEST(copy_fills_any_layout) {
   for (int d = 0; d < LP_DTYPE_COUNT; d++) {
-    LpTensor *x = lp_zeros(INTS(50, 40), d, NO_DEVICE, false), *part = lp_narrow(x, 1, 3, 20);
+    LpTensor *x = lp_zeros(INTS(50, 40), d, NO_DEVICE, false),
+             *part = lp_narrow(x, 1, 3, 20);
     EXPECT(lp_fill_(part, lp_scalar_int(1)));
     LpTensor *wide = lp_cast_raw(x, LP_FLOAT64);
     double sum = 0;
@@ -122,7 +137,8 @@ TEST(copy_fills_any_layout) {
     lp_tensor_release(x);
     lp_tensor_release(part);
   }
-  LpTensor *x = lp_zeros(INTS(2), LP_FLOAT32, NO_DEVICE, false), *v = lp_ones(INTS(1), LP_FLOAT32, NO_DEVICE, false);
+  LpTensor *x = lp_zeros(INTS(2), LP_FLOAT32, NO_DEVICE, false),
+           *v = lp_ones(INTS(1), LP_FLOAT32, NO_DEVICE, false);
   EXPECT_FAILS(lp_fill_tensor_(x, v), LP_ERR_ARGUMENT, "0-dimension value tensor");
   EXPECT_FAILS(lp_fill_(x, lp_scalar_complex(1, 1)), LP_ERR_TYPE, "imaginary");
   lp_tensor_release(x);
@@ -137,9 +153,11 @@ TEST(copy_stops_when_interrupted) {
   lp_interrupt();
   EXPECT_FAILS(lp_clone(x, LP_CONTIGUOUS), LP_ERR_INTERRUPT, "interrupt");
   lp_interrupt();
-  EXPECT_FAILS(lp_to_copy(x, LP_INT64, NO_DEVICE, LP_FORMAT_NONE), LP_ERR_INTERRUPT, "interrupt");
+  EXPECT_FAILS(lp_to_copy(x, LP_INT64, NO_DEVICE, LP_FORMAT_NONE), LP_ERR_INTERRUPT,
+               "interrupt");
   lp_interrupt();
-  EXPECT_FAILS(lp_arange(lp_scalar_int(10000000), LP_DTYPE_NONE, NO_DEVICE, false), LP_ERR_INTERRUPT, "interrupt");
+  EXPECT_FAILS(lp_arange(lp_scalar_int(10000000), LP_DTYPE_NONE, NO_DEVICE, false),
+               LP_ERR_INTERRUPT, "interrupt");
   lp_interrupt_take();
   lp_tensor_release(x);
   lp_tensor_release(t);
@@ -147,9 +165,11 @@ TEST(copy_stops_when_interrupted) {
 
 TEST(copy_resize_keeps_elements) {
   LpTensor *x = lp_arange(lp_scalar_int(4), LP_INT64, NO_DEVICE, false);
-  EXPECT(lp_resize_(x, INTS(3, 2), LP_FORMAT_NONE) && lp_size(x, 0) == 3 && ((int64_t *)lp_data(x))[3] == 3);
+  EXPECT(lp_resize_(x, INTS(3, 2), LP_FORMAT_NONE) && lp_size(x, 0) == 3 &&
+         ((int64_t *)lp_data(x))[3] == 3);
   EXPECT(lp_resize_(x, INTS(2), LP_FORMAT_NONE) && lp_numel(x) == 2);
-  EXPECT_FAILS(lp_resize_(x, INTS((int64_t)1 << 45), LP_FORMAT_NONE), LP_ERR_MEMORY, "TiB");
+  EXPECT_FAILS(lp_resize_(x, INTS((int64_t)1 << 45), LP_FORMAT_NONE), LP_ERR_MEMORY,
+               "TiB");
   EXPECT(lp_numel(x) == 2);
   lp_tensor_release(x);
 }

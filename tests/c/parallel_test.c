@@ -1,4 +1,5 @@
-/* The range splitter: every element once, whatever the size, the grain and the nesting. */
+/* The range splitter: every element once, whatever the size, the grain and the nesting.
+ */
 #include "core/parallel.h"
 #include <stdlib.h>
 #include "test.h"
@@ -9,7 +10,8 @@ static void count(void *ctx, int64_t begin, int64_t end) {
 }
 
 static void nested(void *ctx, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; i++) lp_parallel_for(100, 1, count, (char *)ctx + i * 100);
+  for (int64_t i = begin; i < end; i++)
+    lp_parallel_for(100, 1, count, (char *)ctx + i * 100);
 }
 
 static bool all_once(const unsigned char *seen, int64_t n) {

@@ -1,4 +1,5 @@
-/* Shape ops through their public functions: geometry, values, errors, gradients, failing allocations. */
+/* Shape ops through their public functions: geometry, values, errors, gradients, failing
+ * allocations. */
 #include <stdlib.h>
 #include "core/alloc.h"
 #include "core/tensor.h"
@@ -6,18 +7,23 @@
 #include "lampad/ops.h"
 #include "test.h"
 
-#define INTS(...) lp_ints((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define INTS(...)                                                                        \
+  lp_ints((const int64_t[]){__VA_ARGS__},                                                \
+          sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 #define NONE lp_ints(NULL, 0)
 #define SOME(v) ((LpOptInt){true, v})
 #define NO_INT ((LpOptInt){false, 0})
 #define NO_DEVICE ((LpDevice){LP_DEVICE_NONE, 0})
-#define LIST(...) ((LpTensors){(LpTensor *const[]){__VA_ARGS__}, sizeof((LpTensor *[]){__VA_ARGS__}) / sizeof(LpTensor *)})
+#define LIST(...)                                                                        \
+  ((LpTensors){(LpTensor *const[]){__VA_ARGS__},                                         \
+               sizeof((LpTensor *[]){__VA_ARGS__}) / sizeof(LpTensor *)})
 
 /* 0, 1, 2, ... in the shape, float64. */
 static LpTensor *counting(LpInts sizes) {
   int64_t n;
   lp_numel_of(sizes, &n);
-  LpTensor *flat = lp_arange(lp_scalar_int(n), LP_FLOAT64, NO_DEVICE, false), *t = lp_view(flat, sizes);
+  LpTensor *flat = lp_arange(lp_scalar_int(n), LP_FLOAT64, NO_DEVICE, false),
+           *t = lp_view(flat, sizes);
   LpTensor *result = lp_detach(t);
   lp_tensor_release(flat);
   lp_tensor_release(t);
@@ -39,11 +45,13 @@ static bool is(LpTensor *t, LpInts shape, const double *values) {
     fprintf(stderr, "  failed: %s\n", lp_last_error()->message);
     return false;
   }
-  bool ok = t->ndim == shape.count && memcmp(t->sizes, shape.data, (size_t)t->ndim * sizeof(int64_t)) == 0;
+  bool ok = t->ndim == shape.count &&
+            memcmp(t->sizes, shape.data, (size_t)t->ndim * sizeof(int64_t)) == 0;
   if (!ok) fprintf(stderr, "  shape is %s\n", SHAPE_TEXT(t));
   for (int64_t i = 0; i < t->numel && ok; i++)
     if (value_at(t, i) != values[i]) {
-      fprintf(stderr, "  element %lld is %g, expected %g\n", (long long)i, value_at(t, i), values[i]);
+      fprintf(stderr, "  element %lld is %g, expected %g\n", (long long)i, value_at(t, i),
+              values[i]);
       ok = false;
     }
   lp_tensor_release(t);
@@ -53,13 +61,17 @@ static bool is(LpTensor *t, LpInts shape, const double *values) {
 
 TEST(shape_view_infers_and_refuses) {
   LpTensor *x = counting(INTS(2, 6)), *t = lp_transpose(x, 0, 1);
-  EXPECT(is(lp_view(x, INTS(3, -1)), INTS(3, 4), VALUES(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)));
-  EXPECT_FAILS(lp_view(x, INTS(5, -1)), LP_ERR_ARGUMENT, "shape '[5, -1]' is invalid for input of size 12");
-  EXPECT_FAILS(lp_view(x, INTS(-1, -1)), LP_ERR_ARGUMENT, "only one dimension can be inferred");
+  EXPECT(is(lp_view(x, INTS(3, -1)), INTS(3, 4),
+            VALUES(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)));
+  EXPECT_FAILS(lp_view(x, INTS(5, -1)), LP_ERR_ARGUMENT,
+               "shape '[5, -1]' is invalid for input of size 12");
+  EXPECT_FAILS(lp_view(x, INTS(-1, -1)), LP_ERR_ARGUMENT,
+               "only one dimension can be inferred");
   EXPECT_FAILS(lp_view(x, INTS(-2, 6)), LP_ERR_ARGUMENT, "invalid shape dimension -2");
   EXPECT_FAILS(lp_view(x, INTS(3, 5)), LP_ERR_ARGUMENT, "invalid for input of size 12");
   EXPECT_FAILS(lp_view(t, INTS(12)), LP_ERR_ARGUMENT, "use reshape()");
-  EXPECT(is(lp_view(t, INTS(3, 2, 2)), INTS(3, 2, 2), VALUES(0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11)));
+  EXPECT(is(lp_view(t, INTS(3, 2, 2)), INTS(3, 2, 2),
+            VALUES(0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11)));
   LpTensor *flat = lp_reshape(t, INTS(-1));
   EXPECT(!lp_is_same_storage(flat, t));
   EXPECT(is(flat, INTS(12), VALUES(0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11)));
@@ -77,14 +89,19 @@ TEST(shape_view_infers_and_refuses) {
 TEST(shape_view_follows_every_layout) {
   /* A view that view() grants must read the same elements as a copy of the shape. */
   LpTensor *x = counting(INTS(2, 3, 4, 2));
-  const int64_t perms[][4] = {{0, 1, 2, 3}, {1, 0, 2, 3}, {0, 2, 3, 1}, {3, 2, 1, 0}, {2, 3, 0, 1}, {0, 3, 1, 2}};
-  const int64_t shapes[][4] = {{2, 3, 8, 1}, {6, 8, 1, 1}, {48, 1, 1, 1}, {2, 12, 2, 1}, {3, 2, 4, 2}, {4, 2, 2, 3}, {2, 24, 1, 1}};
+  const int64_t perms[][4] = {{0, 1, 2, 3}, {1, 0, 2, 3}, {0, 2, 3, 1},
+                              {3, 2, 1, 0}, {2, 3, 0, 1}, {0, 3, 1, 2}};
+  const int64_t shapes[][4] = {{2, 3, 8, 1}, {6, 8, 1, 1}, {48, 1, 1, 1}, {2, 12, 2, 1},
+                               {3, 2, 4, 2}, {4, 2, 2, 3}, {2, 24, 1, 1}};
   int granted = 0;
   for (int p = 0; p < 6; p++) {
-    LpTensor *t = lp_permute(x, lp_ints(perms[p], 4)), *dense = lp_contiguous(t, LP_CONTIGUOUS);
+    LpTensor *t = lp_permute(x, lp_ints(perms[p], 4)),
+             *dense = lp_contiguous(t, LP_CONTIGUOUS);
     for (int s = 0; s < 7; s++) {
-      LpTensor *view = lp_view(t, lp_ints(shapes[s], 4)), *copy = lp_view(dense, lp_ints(shapes[s], 4));
-      for (int64_t i = 0; view && i < 48; i += 5) EXPECT_NEAR(value_at(view, i), value_at(copy, i), 0);
+      LpTensor *view = lp_view(t, lp_ints(shapes[s], 4)),
+               *copy = lp_view(dense, lp_ints(shapes[s], 4));
+      for (int64_t i = 0; view && i < 48; i += 5)
+        EXPECT_NEAR(value_at(view, i), value_at(copy, i), 0);
       granted += view != NULL;
       lp_tensor_release(view);
       lp_tensor_release(copy);
@@ -101,7 +118,8 @@ TEST(shape_dims_move) {
   EXPECT(is(lp_t(x), INTS(3, 2), VALUES(0, 3, 1, 4, 2, 5)));
   EXPECT(is(lp_permute(x, INTS(-1, 0)), INTS(3, 2), VALUES(0, 3, 1, 4, 2, 5)));
   EXPECT_FAILS(lp_permute(x, INTS(0, 0)), LP_ERR_ARGUMENT, "duplicate dims");
-  EXPECT_FAILS(lp_permute(x, INTS(0)), LP_ERR_ARGUMENT, "number of dims in the desired ordering");
+  EXPECT_FAILS(lp_permute(x, INTS(0)), LP_ERR_ARGUMENT,
+               "number of dims in the desired ordering");
   EXPECT_FAILS(lp_transpose(x, 0, 2), LP_ERR_INDEX, "[-2, 1], but got 2");
   EXPECT(is(lp_movedim(x, INTS(0), INTS(1)), INTS(3, 2), VALUES(0, 3, 1, 4, 2, 5)));
   EXPECT(is(lp_unsqueeze(x, -1), INTS(2, 3, 1), VALUES(0, 1, 2, 3, 4, 5)));
@@ -120,20 +138,26 @@ TEST(shape_dims_move) {
 TEST(shape_parts) {
   LpTensor *x = counting(INTS(3, 4));
   EXPECT(is(lp_select(x, 1, -1), INTS(3), VALUES(3, 7, 11)));
-  EXPECT_FAILS(lp_select(x, 0, 3), LP_ERR_INDEX, "index 3 is out of range for dim 0 of size 3");
+  EXPECT_FAILS(lp_select(x, 0, 3), LP_ERR_INDEX,
+               "index 3 is out of range for dim 0 of size 3");
   EXPECT(is(lp_slice(x, 1, SOME(1), NO_INT, 2), INTS(3, 2), VALUES(1, 3, 5, 7, 9, 11)));
-  EXPECT(is(lp_slice(x, 0, SOME(-2), SOME(100), 1), INTS(2, 4), VALUES(4, 5, 6, 7, 8, 9, 10, 11)));
+  EXPECT(is(lp_slice(x, 0, SOME(-2), SOME(100), 1), INTS(2, 4),
+            VALUES(4, 5, 6, 7, 8, 9, 10, 11)));
   EXPECT(is(lp_slice(x, 0, SOME(2), SOME(1), 1), INTS(0, 4), NULL));
   EXPECT(is(lp_slice(x, 0, NO_INT, NO_INT, INT64_MAX), INTS(1, 4), VALUES(0, 1, 2, 3)));
-  EXPECT_FAILS(lp_slice(x, 0, NO_INT, NO_INT, 0), LP_ERR_ARGUMENT, "step must be positive");
+  EXPECT_FAILS(lp_slice(x, 0, NO_INT, NO_INT, 0), LP_ERR_ARGUMENT,
+               "step must be positive");
   EXPECT(is(lp_narrow(x, 1, -2, 2), INTS(3, 2), VALUES(2, 3, 6, 7, 10, 11)));
   EXPECT_FAILS(lp_narrow(x, 1, 3, 2), LP_ERR_ARGUMENT, "exceeds the size (4)");
   EXPECT(is(lp_diagonal(x, 1, 0, 1), INTS(3), VALUES(1, 6, 11)));
   EXPECT(is(lp_diagonal(x, -1, 0, 1), INTS(2), VALUES(4, 9)));
   EXPECT(is(lp_diagonal(x, 9, 0, 1), INTS(0), NULL));
-  EXPECT(is(lp_unfold(x, 1, 2, 2), INTS(3, 2, 2), VALUES(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)));
-  EXPECT(is(lp_as_strided(x, INTS(2, 2), INTS(5, 1), SOME(1)), INTS(2, 2), VALUES(1, 2, 6, 7)));
-  EXPECT_FAILS(lp_as_strided(x, INTS(4, 4), INTS(4, 1), NO_INT), LP_ERR_ARGUMENT, "out of bounds");
+  EXPECT(is(lp_unfold(x, 1, 2, 2), INTS(3, 2, 2),
+            VALUES(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11)));
+  EXPECT(is(lp_as_strided(x, INTS(2, 2), INTS(5, 1), SOME(1)), INTS(2, 2),
+            VALUES(1, 2, 6, 7)));
+  EXPECT_FAILS(lp_as_strided(x, INTS(4, 4), INTS(4, 1), NO_INT), LP_ERR_ARGUMENT,
+               "out of bounds");
   EXPECT_FAILS(lp_as_strided(x, INTS(2), INTS(-1), NO_INT), LP_ERR_ARGUMENT, "negative");
   lp_tensor_release(x);
 }
@@ -141,9 +165,11 @@ TEST(shape_parts) {
 TEST(shape_expand) {
   LpTensor *x = counting(INTS(2, 1));
   EXPECT(is(lp_expand(x, INTS(2, -1, 2)), INTS(2, 2, 2), VALUES(0, 0, 1, 1, 0, 0, 1, 1)));
-  EXPECT_FAILS(lp_expand(x, INTS(3, 2)), LP_ERR_ARGUMENT, "must match the existing size (2)");
+  EXPECT_FAILS(lp_expand(x, INTS(3, 2)), LP_ERR_ARGUMENT,
+               "must match the existing size (2)");
   EXPECT_FAILS(lp_expand(x, INTS(2)), LP_ERR_ARGUMENT, "greater or equal");
   EXPECT_FAILS(lp_expand(x, INTS(-1, 2, 2)), LP_ERR_ARGUMENT, "non-existing");
+  EXPECT_FAILS(lp_expand(x, INTS(INT64_MAX, 2, 4)), LP_ERR_MEMORY, "more elements");
   LpTensor *wide = lp_expand(x, INTS(3, 2, 4));
   EXPECT(is(lp_sum_to_size(wide, INTS(2, 1)), INTS(2, 1), VALUES(0, 12)));
   EXPECT_FAILS(lp_sum_to_size(wide, INTS(3, 1)), LP_ERR_ARGUMENT, "not expandable");
@@ -153,7 +179,8 @@ TEST(shape_expand) {
 
 static bool vec_shapes(LpTensorVec *v, int64_t dim, LpInts sizes) {
   bool ok = v->count == sizes.count;
-  for (int64_t i = 0; i < v->count && ok; i++) ok = lp_size(v->data[i], dim) == sizes.data[i];
+  for (int64_t i = 0; i < v->count && ok; i++)
+    ok = lp_size(v->data[i], dim) == sizes.data[i];
   lp_tensor_vec_free(v);
   return ok;
 }
@@ -162,21 +189,27 @@ TEST(shape_splits) {
   LpTensor *x = counting(INTS(7, 2));
   LpTensorVec v;
   EXPECT(lp_split(x, 3, 0, &v) && vec_shapes(&v, 0, INTS(3, 3, 1)));
-  EXPECT(lp_split_with_sizes(x, INTS(2, 0, 5), 0, &v) && vec_shapes(&v, 0, INTS(2, 0, 5)));
+  EXPECT(lp_split_with_sizes(x, INTS(2, 0, 5), 0, &v) &&
+         vec_shapes(&v, 0, INTS(2, 0, 5)));
   EXPECT(lp_chunk(x, 3, 0, &v) && vec_shapes(&v, 0, INTS(3, 3, 1)));
   EXPECT(lp_tensor_split(x, 3, 0, &v) && vec_shapes(&v, 0, INTS(3, 2, 2)));
-  EXPECT(lp_tensor_split_indices(x, INTS(2, 1, -1), 0, &v) && vec_shapes(&v, 0, INTS(2, 0, 5, 1)));
+  EXPECT(lp_tensor_split_indices(x, INTS(2, 1, -1), 0, &v) &&
+         vec_shapes(&v, 0, INTS(2, 0, 5, 1)));
   EXPECT(lp_unbind(x, 1, &v) && vec_shapes(&v, 0, INTS(7, 7)));
   EXPECT(lp_hsplit(x, 2, &v) && vec_shapes(&v, 1, INTS(1, 1)));
-  EXPECT_FAILS(lp_split_with_sizes(x, INTS(2, 2), 0, &v), LP_ERR_ARGUMENT, "sum exactly to 7");
+  EXPECT_FAILS(lp_split_with_sizes(x, INTS(2, 2), 0, &v), LP_ERR_ARGUMENT,
+               "sum exactly to 7");
   EXPECT_FAILS(lp_vsplit(x, 2, &v), LP_ERR_ARGUMENT, "not divisible");
   EXPECT_FAILS(lp_split(x, 0, 0, &v), LP_ERR_ARGUMENT, "split_size can only be 0");
   EXPECT_FAILS(lp_chunk(x, 0, 0, &v), LP_ERR_ARGUMENT, "greater than 0");
+  EXPECT(lp_chunk(x, INT64_MAX, 1, &v) && vec_shapes(&v, 0, INTS(7, 7)));
+  EXPECT_FAILS(lp_tensor_split(x, INT64_MAX, 0, &v), LP_ERR_MEMORY, "too long");
   lp_tensor_release(x);
 }
 
 TEST(shape_joins) {
-  LpTensor *x = counting(INTS(2, 2)), *row = counting(INTS(1, 2)), *i = lp_to_dtype(row, LP_INT64, false, false, LP_FORMAT_NONE);
+  LpTensor *x = counting(INTS(2, 2)), *row = counting(INTS(1, 2)),
+           *i = lp_to_dtype(row, LP_INT64, false, false, LP_FORMAT_NONE);
   LpTensor *legacy = counting(INTS(0)), *cube = counting(INTS(1, 2, 1));
   EXPECT(is(lp_cat(LIST(x, row), 0), INTS(3, 2), VALUES(0, 1, 2, 3, 0, 1)));
   EXPECT(is(lp_cat(LIST(x, x), -1), INTS(2, 4), VALUES(0, 1, 0, 1, 2, 3, 2, 3)));
@@ -187,7 +220,8 @@ TEST(shape_joins) {
   EXPECT(is(lp_cat(LIST(legacy, legacy), 0), INTS(0), NULL));
   EXPECT(is(lp_stack(LIST(row, row), 1), INTS(1, 2, 2), VALUES(0, 1, 0, 1)));
   EXPECT(is(lp_stack(LIST(row, row), -1), INTS(1, 2, 2), VALUES(0, 0, 1, 1)));
-  EXPECT_FAILS(lp_cat(LIST(x, row), 1), LP_ERR_ARGUMENT, "sizes of tensors must match except in dim 1");
+  EXPECT_FAILS(lp_cat(LIST(x, row), 1), LP_ERR_ARGUMENT,
+               "sizes of tensors must match except in dim 1");
   EXPECT_FAILS(lp_cat(LIST(x, cube), 0), LP_ERR_ARGUMENT, "same number of dims");
   EXPECT_FAILS(lp_stack(LIST(x, row), 0), LP_ERR_ARGUMENT, "equal size");
   EXPECT_FAILS(lp_cat((LpTensors){NULL, 0}, 0), LP_ERR_ARGUMENT, "non-empty list");
@@ -208,10 +242,13 @@ TEST(shape_rearranges) {
   EXPECT(is(lp_rot90(x, 1, INTS(0, 1)), INTS(3, 2), VALUES(2, 5, 1, 4, 0, 3)));
   EXPECT(is(lp_roll(x, INTS(1), NONE), INTS(2, 3), VALUES(5, 0, 1, 2, 3, 4)));
   EXPECT(is(lp_roll(x, INTS(1, -1), INTS(0, 1)), INTS(2, 3), VALUES(4, 5, 3, 1, 2, 0)));
-  EXPECT(is(lp_rep(x, INTS(2, 1)), INTS(4, 3), VALUES(0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5)));
+  EXPECT(
+      is(lp_rep(x, INTS(2, 1)), INTS(4, 3), VALUES(0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5)));
   EXPECT(is(lp_tile(x, INTS(2)), INTS(2, 6), VALUES(0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5)));
-  EXPECT(is(lp_repeat_interleave_self_int(x, 2, SOME(0)), INTS(4, 3), VALUES(0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5)));
-  EXPECT(is(lp_repeat_interleave_self_int(x, 2, NO_INT), INTS(12), VALUES(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)));
+  EXPECT(is(lp_repeat_interleave_self_int(x, 2, SOME(0)), INTS(4, 3),
+            VALUES(0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5)));
+  EXPECT(is(lp_repeat_interleave_self_int(x, 2, NO_INT), INTS(12),
+            VALUES(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)));
   EXPECT_FAILS(lp_flip(x, INTS(0, 0)), LP_ERR_ARGUMENT, "multiple times");
   EXPECT_FAILS(lp_rep(x, INTS(2)), LP_ERR_ARGUMENT, "can not be smaller");
   lp_tensor_release(x);
@@ -242,7 +279,8 @@ TEST(shape_complex_parts) {
   EXPECT_FAILS(lp_imag(x), LP_ERR_TYPE, "complex");
   EXPECT_FAILS(lp_view_as_complex(c), LP_ERR_TYPE, "float32 or float64");
   LpTensor *re = counting(INTS(2, 1)), *im = counting(INTS(3)), *z = lp_complex(re, im);
-  EXPECT(is(lp_view_as_real(z), INTS(2, 3, 2), VALUES(0, 0, 0, 1, 0, 2, 1, 0, 1, 1, 1, 2)));
+  EXPECT(
+      is(lp_view_as_real(z), INTS(2, 3, 2), VALUES(0, 0, 0, 1, 0, 2, 1, 0, 1, 1, 1, 2)));
   lp_tensor_release(x);
   lp_tensor_release(c);
   lp_tensor_release(re);
@@ -251,21 +289,34 @@ TEST(shape_complex_parts) {
 }
 
 TEST(shape_factories) {
-  EXPECT(is(lp_arange_start_step(lp_scalar_int(5), lp_scalar_int(0), lp_scalar_int(-2), LP_DTYPE_NONE, NO_DEVICE, false),
+  EXPECT(is(lp_arange_start_step(lp_scalar_int(5), lp_scalar_int(0), lp_scalar_int(-2),
+                                 LP_DTYPE_NONE, NO_DEVICE, false),
             INTS(3), VALUES(5, 3, 1)));
-  EXPECT(is(lp_arange_start_step(lp_scalar_float(0), lp_scalar_float(1), lp_scalar_float(0.25), LP_DTYPE_NONE, NO_DEVICE, false),
+  EXPECT(is(lp_arange_start_step(lp_scalar_float(0), lp_scalar_float(1),
+                                 lp_scalar_float(0.25), LP_DTYPE_NONE, NO_DEVICE, false),
             INTS(4), VALUES(0, 0.25, 0.5, 0.75)));
-  EXPECT(is(lp_linspace(lp_scalar_int(0), lp_scalar_int(1), 5, LP_DTYPE_NONE, NO_DEVICE, false), INTS(5),
-            VALUES(0, 0.25, 0.5, 0.75, 1)));
-  EXPECT(is(lp_logspace(lp_scalar_int(0), lp_scalar_int(2), 3, 2, LP_FLOAT64, NO_DEVICE, false), INTS(3), VALUES(1, 2, 4)));
-  EXPECT(is(lp_eye_m(2, 3, LP_INT64, NO_DEVICE, false), INTS(2, 3), VALUES(1, 0, 0, 0, 1, 0)));
-  EXPECT(is(lp_tril_indices(3, 2, 0, LP_INT64, NO_DEVICE), INTS(2, 5), VALUES(0, 1, 1, 2, 2, 0, 0, 1, 0, 1)));
-  EXPECT(is(lp_triu_indices(2, 3, 1, LP_INT64, NO_DEVICE), INTS(2, 3), VALUES(0, 0, 1, 1, 2, 2)));
-  EXPECT_FAILS(lp_arange_start_step(lp_scalar_int(0), lp_scalar_int(3), lp_scalar_int(0), LP_DTYPE_NONE, NO_DEVICE, false),
+  EXPECT(is(
+      lp_linspace(lp_scalar_int(0), lp_scalar_int(1), 5, LP_DTYPE_NONE, NO_DEVICE, false),
+      INTS(5), VALUES(0, 0.25, 0.5, 0.75, 1)));
+  EXPECT(is(
+      lp_logspace(lp_scalar_int(0), lp_scalar_int(2), 3, 2, LP_FLOAT64, NO_DEVICE, false),
+      INTS(3), VALUES(1, 2, 4)));
+  EXPECT(is(lp_eye_m(2, 3, LP_INT64, NO_DEVICE, false), INTS(2, 3),
+            VALUES(1, 0, 0, 0, 1, 0)));
+  EXPECT(is(lp_tril_indices(3, 2, 0, LP_INT64, NO_DEVICE), INTS(2, 5),
+            VALUES(0, 1, 1, 2, 2, 0, 0, 1, 0, 1)));
+  EXPECT(is(lp_triu_indices(2, 3, 1, LP_INT64, NO_DEVICE), INTS(2, 3),
+            VALUES(0, 0, 1, 1, 2, 2)));
+  EXPECT_FAILS(lp_arange_start_step(lp_scalar_int(0), lp_scalar_int(3), lp_scalar_int(0),
+                                    LP_DTYPE_NONE, NO_DEVICE, false),
                LP_ERR_ARGUMENT, "nonzero");
-  EXPECT_FAILS(lp_arange_start(lp_scalar_int(3), lp_scalar_int(0), LP_DTYPE_NONE, NO_DEVICE, false), LP_ERR_ARGUMENT, "step sign");
-  EXPECT_FAILS(lp_arange(lp_scalar_float(INFINITY), LP_DTYPE_NONE, NO_DEVICE, false), LP_ERR_ARGUMENT, "unsupported range");
-  EXPECT_FAILS(lp_eye(-1, LP_DTYPE_NONE, NO_DEVICE, false), LP_ERR_ARGUMENT, "greater or equal to 0");
+  EXPECT_FAILS(lp_arange_start(lp_scalar_int(3), lp_scalar_int(0), LP_DTYPE_NONE,
+                               NO_DEVICE, false),
+               LP_ERR_ARGUMENT, "step sign");
+  EXPECT_FAILS(lp_arange(lp_scalar_float(INFINITY), LP_DTYPE_NONE, NO_DEVICE, false),
+               LP_ERR_ARGUMENT, "unsupported range");
+  EXPECT_FAILS(lp_eye(-1, LP_DTYPE_NONE, NO_DEVICE, false), LP_ERR_ARGUMENT,
+               "greater or equal to 0");
   LpTensor *t = lp_full(INTS(2), lp_scalar_bool(true), LP_DTYPE_NONE, NO_DEVICE, false);
   EXPECT(lp_dtype(t) == LP_BOOL);
   lp_tensor_release(t);
@@ -274,26 +325,59 @@ TEST(shape_factories) {
   lp_tensor_release(t);
 }
 
-/* --- gradients: d(sum(w * f(x))) by the engine against differences --------------------------------- */
+/* --- gradients: d(sum(w * f(x))) by the engine against differences
+ * --------------------------------- */
 
 typedef LpTensor *(*Fn)(LpTensor *x);
 
-static LpTensor *f_view(LpTensor *x) { return lp_view(x, INTS(4, 3)); }
-static LpTensor *f_permute(LpTensor *x) { return lp_permute(x, INTS(1, 0)); }
-static LpTensor *f_select(LpTensor *x) { return lp_select(x, 1, -2); }
-static LpTensor *f_slice(LpTensor *x) { return lp_slice(x, 1, SOME(1), NO_INT, 2); }
-static LpTensor *f_expand(LpTensor *x) { return lp_expand(x, INTS(2, 3, 4)); }
-static LpTensor *f_diagonal(LpTensor *x) { return lp_diagonal(x, 1, 0, 1); }
-static LpTensor *f_unfold(LpTensor *x) { return lp_unfold(x, 1, 3, 1); }
-static LpTensor *f_as_strided(LpTensor *x) { return lp_as_strided(x, INTS(3, 3), INTS(2, 1), SOME(1)); }
-static LpTensor *f_unsqueeze(LpTensor *x) { return lp_unsqueeze(x, -1); }
-static LpTensor *f_flip(LpTensor *x) { return lp_flip(x, INTS(0, 1)); }
-static LpTensor *f_roll(LpTensor *x) { return lp_roll(x, INTS(2), NONE); }
-static LpTensor *f_rep(LpTensor *x) { return lp_rep(x, INTS(2, 1, 2)); }
-static LpTensor *f_cat(LpTensor *x) { return lp_cat(LIST(x, x), 1); }
-static LpTensor *f_stack(LpTensor *x) { return lp_stack(LIST(x, x), -1); }
-static LpTensor *f_clone(LpTensor *x) { return lp_clone(x, LP_FORMAT_NONE); }
-static LpTensor *f_float(LpTensor *x) { return lp_to_copy(x, LP_FLOAT64, NO_DEVICE, LP_FORMAT_NONE); }
+static LpTensor *f_view(LpTensor *x) {
+  return lp_view(x, INTS(4, 3));
+}
+static LpTensor *f_permute(LpTensor *x) {
+  return lp_permute(x, INTS(1, 0));
+}
+static LpTensor *f_select(LpTensor *x) {
+  return lp_select(x, 1, -2);
+}
+static LpTensor *f_slice(LpTensor *x) {
+  return lp_slice(x, 1, SOME(1), NO_INT, 2);
+}
+static LpTensor *f_expand(LpTensor *x) {
+  return lp_expand(x, INTS(2, 3, 4));
+}
+static LpTensor *f_diagonal(LpTensor *x) {
+  return lp_diagonal(x, 1, 0, 1);
+}
+static LpTensor *f_unfold(LpTensor *x) {
+  return lp_unfold(x, 1, 3, 1);
+}
+static LpTensor *f_as_strided(LpTensor *x) {
+  return lp_as_strided(x, INTS(3, 3), INTS(2, 1), SOME(1));
+}
+static LpTensor *f_unsqueeze(LpTensor *x) {
+  return lp_unsqueeze(x, -1);
+}
+static LpTensor *f_flip(LpTensor *x) {
+  return lp_flip(x, INTS(0, 1));
+}
+static LpTensor *f_roll(LpTensor *x) {
+  return lp_roll(x, INTS(2), NONE);
+}
+static LpTensor *f_rep(LpTensor *x) {
+  return lp_rep(x, INTS(2, 1, 2));
+}
+static LpTensor *f_cat(LpTensor *x) {
+  return lp_cat(LIST(x, x), 1);
+}
+static LpTensor *f_stack(LpTensor *x) {
+  return lp_stack(LIST(x, x), -1);
+}
+static LpTensor *f_clone(LpTensor *x) {
+  return lp_clone(x, LP_FORMAT_NONE);
+}
+static LpTensor *f_float(LpTensor *x) {
+  return lp_to_copy(x, LP_FLOAT64, NO_DEVICE, LP_FORMAT_NONE);
+}
 static LpTensor *f_reshape(LpTensor *x) {
   LpTensor *t = lp_t(x), *r = t ? lp_reshape(t, INTS(12)) : NULL;
   lp_tensor_release(t);
@@ -319,11 +403,13 @@ static LpTensor *f_copy(LpTensor *x) {
   return r;
 }
 
-/* All of these are linear, so the gradient of sum(w * f(x)) at element i is sum(w * f(e_i)), exactly. */
+/* All of these are linear, so the gradient of sum(w * f(x)) at element i is sum(w *
+ * f(e_i)), exactly. */
 static double weighted(Fn f, LpTensor *x) {
   LpTensor *y = f(x), *c = lp_contiguous(y, LP_CONTIGUOUS);
   double sum = 0;
-  for (int64_t i = 0; i < lp_numel(c); i++) sum += (double)(i + 1) * ((double *)lp_data(c))[i];
+  for (int64_t i = 0; i < lp_numel(c); i++)
+    sum += (double)(i + 1) * ((double *)lp_data(c))[i];
   lp_tensor_release(y);
   lp_tensor_release(c);
   return sum;
@@ -338,7 +424,8 @@ static void check_gradient(const char *name, Fn f) {
     lp_tensor_release(x);
     return;
   }
-  LpTensor *steps = lp_arange_start(lp_scalar_int(1), lp_scalar_int(lp_numel(y) + 1), LP_FLOAT64, NO_DEVICE, false);
+  LpTensor *steps = lp_arange_start(lp_scalar_int(1), lp_scalar_int(lp_numel(y) + 1),
+                                    LP_FLOAT64, NO_DEVICE, false);
   LpTensor *w = lp_view(steps, lp_sizes(y)), *grad = NULL;
   bool ok = lp_autograd_grad(LIST(y), LIST(x), LIST(w), false, false, false, &grad);
   if (!ok) test_failure(__FILE__, __LINE__, "%s: %s", name, lp_last_error()->message);
@@ -346,7 +433,9 @@ static void check_gradient(const char *name, Fn f) {
     LpTensor *e = lp_zeros(INTS(3, 4), LP_FLOAT64, NO_DEVICE, false);
     ((double *)lp_data(e))[i] = 1;
     double want = weighted(f, e), got = value_at(grad, i);
-    if (want != got) test_failure(__FILE__, __LINE__, "%s: gradient %lld is %g, expected %g", name, (long long)i, got, want);
+    if (want != got)
+      test_failure(__FILE__, __LINE__, "%s: gradient %lld is %g, expected %g", name,
+                   (long long)i, got, want);
     lp_tensor_release(e);
   }
   lp_tensor_release(grad);
@@ -360,19 +449,37 @@ TEST(shape_gradients) {
   static const struct {
     const char *name;
     Fn f;
-  } all[] = {{"view", f_view},     {"permute", f_permute}, {"select", f_select},       {"slice", f_slice},
-             {"expand", f_expand}, {"diagonal", f_diagonal}, {"unfold", f_unfold},     {"as_strided", f_as_strided},
-             {"flip", f_flip},     {"roll", f_roll},       {"rep", f_rep},             {"cat", f_cat},
-             {"stack", f_stack},   {"clone", f_clone},     {"to_copy", f_float},       {"reshape", f_reshape},
-             {"split", f_split},   {"unbind", f_unbind},   {"unsqueeze", f_unsqueeze}, {"copy_", f_copy}};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) check_gradient(all[i].name, all[i].f);
+  } all[] = {{"view", f_view},
+             {"permute", f_permute},
+             {"select", f_select},
+             {"slice", f_slice},
+             {"expand", f_expand},
+             {"diagonal", f_diagonal},
+             {"unfold", f_unfold},
+             {"as_strided", f_as_strided},
+             {"flip", f_flip},
+             {"roll", f_roll},
+             {"rep", f_rep},
+             {"cat", f_cat},
+             {"stack", f_stack},
+             {"clone", f_clone},
+             {"to_copy", f_float},
+             {"reshape", f_reshape},
+             {"split", f_split},
+             {"unbind", f_unbind},
+             {"unsqueeze", f_unsqueeze},
+             {"copy_", f_copy}};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    check_gradient(all[i].name, all[i].f);
 }
 
 TEST(shape_as_strided_gradient_shares_overlaps) {
   /* self is one element read three times: each reader gets a third. */
-  LpTensor *one = counting(INTS(1)), *wide = lp_expand(one, INTS(3)), *x = lp_detach(wide), *grad = NULL;
+  LpTensor *one = counting(INTS(1)), *wide = lp_expand(one, INTS(3)),
+           *x = lp_detach(wide), *grad = NULL;
   lp_set_requires_grad(x, true);
-  LpTensor *y = lp_as_strided(x, INTS(1), INTS(1), NO_INT), *w = lp_full(INTS(1), lp_scalar_float(6), LP_FLOAT64, NO_DEVICE, false);
+  LpTensor *y = lp_as_strided(x, INTS(1), INTS(1), NO_INT),
+           *w = lp_full(INTS(1), lp_scalar_float(6), LP_FLOAT64, NO_DEVICE, false);
   EXPECT(lp_autograd_grad(LIST(y), LIST(x), LIST(w), false, false, false, &grad));
   EXPECT(is(grad, INTS(3), VALUES(2, 2, 2)));
   lp_tensor_release(one);
@@ -382,11 +489,13 @@ TEST(shape_as_strided_gradient_shares_overlaps) {
   lp_tensor_release(w);
 }
 
-/* --- failing allocations ------------------------------------------------------------------------ */
+/* --- failing allocations
+ * ------------------------------------------------------------------------ */
 
 static void run_all(LpTensor *x, LpTensor *row) {
   LpTensorVec v = {NULL, 0};
-  Fn fns[] = {f_view, f_permute, f_unfold, f_flip, f_roll, f_rep, f_stack, f_reshape, f_split, f_unbind};
+  Fn fns[] = {f_view, f_permute, f_unfold,  f_flip,  f_roll,
+              f_rep,  f_stack,   f_reshape, f_split, f_unbind};
   for (size_t i = 0; i < sizeof fns / sizeof *fns; i++) lp_tensor_release(fns[i](x));
   lp_tensor_release(lp_cat(LIST(x, row), 0));
   lp_tensor_release(lp_vstack(LIST(x, row)));
@@ -401,7 +510,8 @@ static void run_all(LpTensor *x, LpTensor *row) {
 }
 
 TEST(shape_ops_survive_failing_allocations) {
-  LpTensor *x = counting(INTS(3, 4)), *row = lp_arange(lp_scalar_int(4), LP_FLOAT64, NO_DEVICE, false);
+  LpTensor *x = counting(INTS(3, 4)),
+           *row = lp_arange(lp_scalar_int(4), LP_FLOAT64, NO_DEVICE, false);
   LpMemoryStats before, after;
   lp_memory_stats(lp_cpu(), &before);
   for (int64_t n = 0; n < 160; n++) {

@@ -4,25 +4,32 @@
 #include "core/alloc.h"
 #include "test.h"
 
-#define INTS(...) lp_ints((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define INTS(...)                                                                        \
+  lp_ints((const int64_t[]){__VA_ARGS__},                                                \
+          sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
 static bool ints_equal(LpInts a, LpInts b) {
-  return a.count == b.count && memcmp(a.data, b.data, (size_t)a.count * sizeof *a.data) == 0;
+  return a.count == b.count &&
+         memcmp(a.data, b.data, (size_t)a.count * sizeof *a.data) == 0;
 }
 
 TEST(tensor_new_is_contiguous) {
   LpTensor *t = lp_tensor_new(INTS(2, 3, 4), LP_FLOAT32, lp_cpu());
-  EXPECT(lp_ndim(t) == 3 && lp_numel(t) == 24 && lp_size(t, 1) == 3 && lp_stride(t, 0) == 12);
-  EXPECT(lp_is_contiguous(t, LP_CONTIGUOUS) && lp_storage_bytes(t) == 96 && lp_dtype(t) == LP_FLOAT32);
+  EXPECT(lp_ndim(t) == 3 && lp_numel(t) == 24 && lp_size(t, 1) == 3 &&
+         lp_stride(t, 0) == 12);
+  EXPECT(lp_is_contiguous(t, LP_CONTIGUOUS) && lp_storage_bytes(t) == 96 &&
+         lp_dtype(t) == LP_FLOAT32);
   EXPECT((uintptr_t)lp_data(t) % LP_ALIGNMENT == 0 && lp_device(t).type == LP_CPU);
   lp_tensor_release(t);
 }
 
 TEST(tensor_scalar_and_empty_shapes) {
   LpTensor *scalar = lp_tensor_new(lp_ints(NULL, 0), LP_INT64, lp_cpu());
-  EXPECT(lp_ndim(scalar) == 0 && lp_numel(scalar) == 1 && lp_is_contiguous(scalar, LP_CONTIGUOUS));
+  EXPECT(lp_ndim(scalar) == 0 && lp_numel(scalar) == 1 &&
+         lp_is_contiguous(scalar, LP_CONTIGUOUS));
   LpTensor *empty = lp_tensor_new(INTS(3, 0, INT64_MAX), LP_INT64, lp_cpu());
-  EXPECT(empty && lp_numel(empty) == 0 && lp_data(empty) != NULL && lp_storage_bytes(empty) == 0);
+  EXPECT(empty && lp_numel(empty) == 0 && lp_data(empty) != NULL &&
+         lp_storage_bytes(empty) == 0);
   lp_tensor_release(scalar);
   lp_tensor_release(empty);
   lp_tensor_release(NULL);
@@ -36,24 +43,34 @@ TEST(tensor_many_dims) {
   EXPECT(t && lp_numel(t) == 16 && lp_size(t, 48) == 2);
   lp_tensor_release(t);
   int64_t more[LP_MAX_DIMS + 1] = {0};
-  EXPECT_FAILS(lp_tensor_new(lp_ints(more, LP_MAX_DIMS + 1), LP_BOOL, lp_cpu()), LP_ERR_ARGUMENT, "at most 64 dims");
+  EXPECT_FAILS(lp_tensor_new(lp_ints(more, LP_MAX_DIMS + 1), LP_BOOL, lp_cpu()),
+               LP_ERR_ARGUMENT, "at most 64 dims");
 }
 
 TEST(tensor_bad_sizes_fail) {
-  EXPECT_FAILS(lp_tensor_new(INTS(2, -1), LP_FLOAT32, lp_cpu()), LP_ERR_ARGUMENT, "[2, -1]");
-  EXPECT_FAILS(lp_tensor_new(INTS(INT64_MAX, 2), LP_FLOAT32, lp_cpu()), LP_ERR_MEMORY, "more elements");
-  EXPECT_FAILS(lp_tensor_new(INTS((int64_t)1 << 61), LP_FLOAT64, lp_cpu()), LP_ERR_MEMORY, "more than any memory");
-  EXPECT_FAILS(lp_tensor_new(INTS((int64_t)1 << 40), LP_FLOAT32, lp_cpu()), LP_ERR_MEMORY, "4.00 TiB");
-  EXPECT_FAILS(lp_tensor_new(INTS(2), LP_FLOAT32, (LpDevice){LP_CUDA, 0}), LP_ERR_DEVICE, "cuda");
-  EXPECT_FAILS(lp_tensor_new_strided(INTS(2, 2), INTS(1), LP_FLOAT32, lp_cpu()), LP_ERR_ARGUMENT, "as many entries");
-  EXPECT_FAILS(lp_tensor_new_strided(INTS(2), INTS(-1), LP_FLOAT32, lp_cpu()), LP_ERR_ARGUMENT, "negative");
-  EXPECT_FAILS(lp_tensor_new_strided(INTS(3, 2), INTS(INT64_MAX / 2, INT64_MAX / 2), LP_FLOAT32, lp_cpu()), LP_ERR_MEMORY,
-               "reach past");
+  EXPECT_FAILS(lp_tensor_new(INTS(2, -1), LP_FLOAT32, lp_cpu()), LP_ERR_ARGUMENT,
+               "[2, -1]");
+  EXPECT_FAILS(lp_tensor_new(INTS(INT64_MAX, 2), LP_FLOAT32, lp_cpu()), LP_ERR_MEMORY,
+               "more elements");
+  EXPECT_FAILS(lp_tensor_new(INTS((int64_t)1 << 61), LP_FLOAT64, lp_cpu()), LP_ERR_MEMORY,
+               "more than any memory");
+  EXPECT_FAILS(lp_tensor_new(INTS((int64_t)1 << 40), LP_FLOAT32, lp_cpu()), LP_ERR_MEMORY,
+               "4.00 TiB");
+  EXPECT_FAILS(lp_tensor_new(INTS(2), LP_FLOAT32, (LpDevice){LP_CUDA, 0}), LP_ERR_DEVICE,
+               "cuda");
+  EXPECT_FAILS(lp_tensor_new_strided(INTS(2, 2), INTS(1), LP_FLOAT32, lp_cpu()),
+               LP_ERR_ARGUMENT, "as many entries");
+  EXPECT_FAILS(lp_tensor_new_strided(INTS(2), INTS(-1), LP_FLOAT32, lp_cpu()),
+               LP_ERR_ARGUMENT, "negative");
+  EXPECT_FAILS(lp_tensor_new_strided(INTS(3, 2), INTS(INT64_MAX / 2, INT64_MAX / 2),
+                                     LP_FLOAT32, lp_cpu()),
+               LP_ERR_MEMORY, "reach past");
 }
 
 TEST(tensor_strided_covers_what_it_reaches) {
   LpTensor *t = lp_tensor_new_strided(INTS(2, 3), INTS(1, 2), LP_FLOAT64, lp_cpu());
-  EXPECT(lp_storage_bytes(t) == 48 && !lp_is_contiguous(t, LP_CONTIGUOUS) && lp_is_dense(t));
+  EXPECT(lp_storage_bytes(t) == 48 && !lp_is_contiguous(t, LP_CONTIGUOUS) &&
+         lp_is_dense(t));
   LpTensor *like = lp_tensor_new_like(t, LP_FLOAT32);
   EXPECT(ints_equal(lp_strides(like), INTS(1, 2)) && lp_dtype(like) == LP_FLOAT32);
   lp_tensor_release(t);
@@ -75,14 +92,20 @@ TEST(tensor_like_keeps_the_order_of_holey_strides) {
 }
 
 TEST(tensor_channels_last) {
-  LpTensor *t = lp_tensor_new_format(INTS(2, 3, 4, 5), LP_FLOAT32, lp_cpu(), LP_CHANNELS_LAST, NULL);
+  LpTensor *t = lp_tensor_new_format(INTS(2, 3, 4, 5), LP_FLOAT32, lp_cpu(),
+                                     LP_CHANNELS_LAST, NULL);
   EXPECT(ints_equal(lp_strides(t), INTS(60, 1, 15, 3)));
-  EXPECT(lp_is_contiguous(t, LP_CHANNELS_LAST) && !lp_is_contiguous(t, LP_CONTIGUOUS) && !lp_is_contiguous(t, LP_CHANNELS_LAST_3D));
+  EXPECT(lp_is_contiguous(t, LP_CHANNELS_LAST) && !lp_is_contiguous(t, LP_CONTIGUOUS) &&
+         !lp_is_contiguous(t, LP_CHANNELS_LAST_3D));
   lp_tensor_release(t);
-  t = lp_tensor_new_format(INTS(2, 3, 4, 5, 6), LP_FLOAT32, lp_cpu(), LP_CHANNELS_LAST_3D, NULL);
-  EXPECT(ints_equal(lp_strides(t), INTS(360, 1, 90, 18, 3)) && lp_is_contiguous(t, LP_CHANNELS_LAST_3D));
+  t = lp_tensor_new_format(INTS(2, 3, 4, 5, 6), LP_FLOAT32, lp_cpu(), LP_CHANNELS_LAST_3D,
+                           NULL);
+  EXPECT(ints_equal(lp_strides(t), INTS(360, 1, 90, 18, 3)) &&
+         lp_is_contiguous(t, LP_CHANNELS_LAST_3D));
   lp_tensor_release(t);
-  EXPECT_FAILS(lp_tensor_new_format(INTS(2, 3), LP_FLOAT32, lp_cpu(), LP_CHANNELS_LAST, NULL), LP_ERR_ARGUMENT, "4-d");
+  EXPECT_FAILS(
+      lp_tensor_new_format(INTS(2, 3), LP_FLOAT32, lp_cpu(), LP_CHANNELS_LAST, NULL),
+      LP_ERR_ARGUMENT, "4-d");
 }
 
 TEST(tensor_alias_shares_memory_and_version) {
@@ -117,7 +140,8 @@ TEST(tensor_from_blob_frees_once) {
   EXPECT(freed == 0);
   lp_tensor_release(alias);
   EXPECT(freed == 1);
-  EXPECT_FAILS(lp_tensor_from_blob(NULL, INTS(2), LP_FLOAT32, NULL, NULL), LP_ERR_ARGUMENT, "NULL");
+  EXPECT_FAILS(lp_tensor_from_blob(NULL, INTS(2), LP_FLOAT32, NULL, NULL),
+               LP_ERR_ARGUMENT, "NULL");
 }
 
 TEST(tensor_blob_grows_into_own_memory) {
@@ -134,10 +158,13 @@ TEST(tensor_blob_grows_into_own_memory) {
 
 TEST(tensor_set_geometry_moves_between_inline_and_heap) {
   LpTensor *t = lp_tensor_new(INTS(64), LP_FLOAT32, lp_cpu());
-  EXPECT(lp_tensor_set_geometry(t, INTS(2, 2, 2, 2, 2, 2), lp_ints_none(), 0) && lp_ndim(t) == 6 && lp_numel(t) == 64);
+  EXPECT(lp_tensor_set_geometry(t, INTS(2, 2, 2, 2, 2, 2), lp_ints_none(), 0) &&
+         lp_ndim(t) == 6 && lp_numel(t) == 64);
   EXPECT(lp_is_contiguous(t, LP_CONTIGUOUS));
-  EXPECT(lp_tensor_set_geometry(t, INTS(2, 2, 2, 2, 2, 2, 1), lp_ints_none(), 0) && lp_stride(t, 0) == 32);
-  EXPECT(lp_tensor_set_geometry(t, INTS(8, 8), INTS(1, 8), 0) && !lp_is_contiguous(t, LP_CONTIGUOUS));
+  EXPECT(lp_tensor_set_geometry(t, INTS(2, 2, 2, 2, 2, 2, 1), lp_ints_none(), 0) &&
+         lp_stride(t, 0) == 32);
+  EXPECT(lp_tensor_set_geometry(t, INTS(8, 8), INTS(1, 8), 0) &&
+         !lp_is_contiguous(t, LP_CONTIGUOUS));
   EXPECT(lp_tensor_set_geometry(t, lp_strides(t), lp_sizes(t), 0) && lp_size(t, 0) == 1);
   lp_tensor_release(t);
 }
@@ -169,7 +196,8 @@ TEST(tensor_scalar_edge_values) {
   EXPECT(lp_item(t, &s) && s.v.i == 255);
   lp_tensor_release(t);
   t = lp_tensor_wrapped(lp_scalar_complex(1, -2));
-  EXPECT(lp_item(t, &s) && s.kind == LP_SCALAR_COMPLEX && s.v.c[1] == -2 && (t->flags & LP_FLAG_WRAPPED_NUMBER));
+  EXPECT(lp_item(t, &s) && s.kind == LP_SCALAR_COMPLEX && s.v.c[1] == -2 &&
+         (t->flags & LP_FLAG_WRAPPED_NUMBER));
   lp_tensor_release(t);
 }
 
@@ -199,8 +227,10 @@ TEST(tensor_creation_survives_failing_allocations) {
     LpTensor *u = t ? lp_tensor_shallow(t) : NULL;
     bool grown = u && lp_tensor_resize_out(u, INTS(1000));
     lp_memory_fail_after(-1);
-    if (!grown) EXPECT(lp_last_error()->code == LP_ERR_MEMORY);
-    else EXPECT(n >= 5);
+    if (!grown)
+      EXPECT(lp_last_error()->code == LP_ERR_MEMORY);
+    else
+      EXPECT(n >= 5);
     if (u && !grown) EXPECT(lp_numel(u) == 6);
     lp_tensor_release(t);
     lp_tensor_release(u);

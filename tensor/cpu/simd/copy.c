@@ -1,4 +1,5 @@
-/* Moving elements: transposed tiles and fills, one function per element size (cpu/copy.h). */
+/* Moving elements: transposed tiles and fills, one function per element size
+ * (cpu/copy.h). */
 #include "cpu/simd/simd.h"
 #include <string.h>
 #include "cpu/copy.h"
@@ -15,12 +16,13 @@ typedef struct {
 } e16;
 
 /* Writes run along dst; the rows of src stay in the first-level cache for the tile. */
-#define TRANSPOSE(type)                                                                       \
-  static void transpose_##type(char *dst_, int64_t ds, const char *src_, int64_t ss, int64_t rows, int64_t columns) { \
-    type *dst = (type *)dst_;                                                                 \
-    const type *src = (const type *)src_;                                                     \
-    for (int64_t j = 0; j < columns; j++)                                                     \
-      for (int64_t i = 0; i < rows; i++) dst[j * ds + i] = src[i * ss + j];                   \
+#define TRANSPOSE(type)                                                                  \
+  static void transpose_##type(char *dst_, int64_t ds, const char *src_, int64_t ss,     \
+                               int64_t rows, int64_t columns) {                          \
+    type *dst = (type *)dst_;                                                            \
+    const type *src = (const type *)src_;                                                \
+    for (int64_t j = 0; j < columns; j++)                                                \
+      for (int64_t i = 0; i < rows; i++) dst[j * ds + i] = src[i * ss + j];              \
   }
 
 TRANSPOSE(e1)
@@ -50,33 +52,36 @@ static inline void transpose_8x8(float *dst, int64_t ds, const float *src, int64
   }
 }
 
-static void transpose_fast_e4(char *dst_, int64_t ds, const char *src_, int64_t ss, int64_t rows, int64_t columns) {
+static void transpose_fast_e4(char *dst_, int64_t ds, const char *src_, int64_t ss,
+                              int64_t rows, int64_t columns) {
   float *dst = (float *)dst_;
   const float *src = (const float *)src_;
   int64_t full_rows = rows / 8 * 8, full_columns = columns / 8 * 8;
   for (int64_t i = 0; i < full_rows; i += 8)
-    for (int64_t j = 0; j < full_columns; j += 8) transpose_8x8(dst + j * ds + i, ds, src + i * ss + j, ss);
+    for (int64_t j = 0; j < full_columns; j += 8)
+      transpose_8x8(dst + j * ds + i, ds, src + i * ss + j, ss);
   if (full_columns < columns)
-    transpose_e4((char *)(dst + full_columns * ds), ds, (const char *)(src + full_columns), ss, rows,
-                 columns - full_columns);
+    transpose_e4((char *)(dst + full_columns * ds), ds,
+                 (const char *)(src + full_columns), ss, rows, columns - full_columns);
   if (full_rows < rows)
-    transpose_e4((char *)(dst + full_rows), ds, (const char *)(src + full_rows * ss), ss, rows - full_rows,
-                 full_columns);
+    transpose_e4((char *)(dst + full_rows), ds, (const char *)(src + full_rows * ss), ss,
+                 rows - full_rows, full_columns);
 }
 #else
 #define transpose_fast_e4 transpose_e4
 #endif
 
-#define FILL(type)                                                                            \
-  static void fill_##type(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) { \
-    type value;                                                                               \
-    memcpy(&value, params, sizeof value);                                                     \
-    char *out = ptrs[0];                                                                      \
-    if (strides[0] == sizeof(type)) {                                                         \
-      for (int64_t i = 0; i < n; i++) ((type *)out)[i] = value;                               \
-    } else {                                                                                  \
-      for (int64_t i = 0; i < n; i++, out += strides[0]) *(type *)out = value;                \
-    }                                                                                         \
+#define FILL(type)                                                                       \
+  static void fill_##type(char *const *ptrs, const int64_t *strides, int64_t n,          \
+                          const void *params) {                                          \
+    type value;                                                                          \
+    memcpy(&value, params, sizeof value);                                                \
+    char *out = ptrs[0];                                                                 \
+    if (strides[0] == sizeof(type)) {                                                    \
+      for (int64_t i = 0; i < n; i++) ((type *)out)[i] = value;                          \
+    } else {                                                                             \
+      for (int64_t i = 0; i < n; i++, out += strides[0]) *(type *)out = value;           \
+    }                                                                                    \
   }
 
 FILL(e1)
@@ -86,5 +91,6 @@ FILL(e8)
 FILL(e16)
 
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
-    .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_e8, transpose_e16},
+    .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_e8,
+                  transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16}};
