@@ -5,6 +5,7 @@
 #include "composite/chain.h"
 #include "dispatch/reduce.h"
 #include "impl.h"
+#include "lampad/autograd.h"
 
 bool lp_has_zero(LpTensor *t, bool *ok) {
   LpTensor *count = lp_impl_count_nonzero(t, lp_ints_none());
@@ -94,13 +95,14 @@ static LpTensor *products_of_others(LpTensor *x, int64_t dim) {
   return own_mul(before, after);
 }
 
+/* self and result come conjugated. */
 LpTensor *lp_composite_prod_backward(LpTensor *grad, LpTensor *self, LpTensor *result) {
   bool ok;
   if (lp_ndim(self) == 0) return lp_own(grad);
   if (!lp_has_zero(self, &ok)) {
     if (!ok) return NULL;
     LpTensor *ratio = lp_div(result, self);
-    return own_mul(lp_own(grad), ratio && lp_dtype_is_complex(lp_dtype(ratio)) ? lp_conj(ratio) : ratio);
+    return own_mul(lp_own(grad), ratio);
   }
   int64_t all = -1;
   LpTensor *flat = lp_reshape(self, lp_ints(&all, 1));
@@ -153,6 +155,27 @@ LpTensor *lp_composite_cumprod_backward(LpTensor *grad, LpTensor *self, int64_t 
   LpTensor *total = cumprod_slice(grad, self, dim, 0);
   for (int64_t k = 1; k < n && total; k++) total = own_cat(total, cumprod_slice(grad, self, dim, k), dim);
   return total;
+}
+
+/* d result[i] / d x[j] for i >= j is exp(x[j] - result[i]), at most 1. Sums of logarithms give the
+ * gradient in one walk; when its own derivative will be wanted the matrix itself is, for logarithms of
+ * zero gradients have none. */
+LpTensor *lp_composite_logcumsumexp_backward(LpTensor *grad, LpTensor *self, LpTensor *result, int64_t dim) {
+  if (lp_ndim(self) == 0) return lp_own(grad);
+  if (!lp_grad_enabled()) return lp_logcumsumexp_backward_by_logs(grad, self, result, dim);
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  const int64_t n = lp_size(self, dim), square[2] = {n, n}, rows = -2;
+  LpTensor *x = own_unsqueeze(lp_transpose(self, dim, -1), -2), *y = own_unsqueeze(lp_transpose(result, dim, -1), -1);
+  LpTensor *ones = lp_ones_of(self, lp_ints(square, 2)), *later = ones ? lp_triu(ones, 1) : NULL;
+  lp_tensor_release(ones);
+  LpTensor *logs = own_fill(own_sub(x, y), own_cast(later, LP_BOOL), -INFINITY);
+  LpTensor *slopes = logs ? lp_exp(logs) : NULL;
+  lp_tensor_release(logs);
+  LpTensor *sums = own_mul(own_unsqueeze(lp_transpose(grad, dim, -1), -1), slopes);
+  sums = own_sum(sums, lp_ints(&rows, 1), false);
+  LpTensor *back = sums ? lp_transpose(sums, dim, -1) : NULL;
+  lp_tensor_release(sums);
+  return back;
 }
 
 /* --- norms ---------------------------------------------------------------------------------------------- */

@@ -286,12 +286,22 @@ LpTensor *lp_impl_linalg_vector_norm(LpTensor *out, LpTensor *self, LpScalar ord
   return lp_give(out, reduce(self, dim, keepdim, to, r));
 }
 
+/* The largest element, or of complex numbers the one of the largest real part (its real part alone). */
+static LpTensor *largest(LpTensor *x, LpInts dims) {
+  if (!lp_dtype_is_complex(lp_dtype(x))) return lp_amax(x, dims, true);
+  LpTensor *real = lp_complex_part(x, 0), *m = real ? lp_amax(real, dims, true) : NULL;
+  LpTensor *result = m ? lp_dense(m, lp_dtype(x)) : NULL;
+  lp_tensor_release(real);
+  lp_tensor_release(m);
+  return result;
+}
+
 /* log(sum(exp(x - m))) + m with m the largest element, or 0 where that is infinite. */
 static LpTensor *logsumexp(LpTensor *x, LpInts dims, bool keepdim) {
   LpTensor *m = NULL, *finite = NULL, *shifted = NULL, *powers = NULL, *total = NULL, *logs = NULL, *result = NULL;
   LpTensor *zero = lp_tensor_from_scalar(lp_scalar_int(0), lp_dtype(x)), *mask = NULL;
   LpReduceDims d;
-  bool ok = zero && lp_reduce_dims(x, dims, keepdim, &d) && (m = lp_numel(x) ? lp_amax(x, dims, true) : NULL) &&
+  bool ok = zero && lp_reduce_dims(x, dims, keepdim, &d) && (m = lp_numel(x) ? largest(x, dims) : NULL) &&
             (mask = lp_isfinite(m)) && (finite = lp_where(mask, m, zero)) &&
             (shifted = lp_sub(x, finite, lp_scalar_int(1))) && (powers = lp_exp(shifted)) &&
             (total = sum(powers, dims, keepdim, LP_DTYPE_NONE)) && (logs = lp_log(total));
@@ -304,7 +314,6 @@ static LpTensor *logsumexp(LpTensor *x, LpInts dims, bool keepdim) {
 
 LpTensor *lp_impl_logsumexp(LpTensor *out, LpTensor *self, LpInts dim, bool keepdim) {
   LpDtype dtype = lp_dtype(self);
-  TRY(check_real(self));
   LpTensor *x = lp_dtype_is_integral(dtype, true) ? lp_dense(self, lp_default_dtype()) : lp_tensor_retain(self);
   if (!x) return NULL;
   LpTensor *result;

@@ -27,6 +27,8 @@ op{ "std_backward(Tensor grad, Tensor self, Tensor result, int[]? dim, Scalar? c
 op{ "norm_backward(Tensor grad, Tensor self, Tensor result, Scalar ord, int[]? dim, bool keepdim) -> Tensor",
     variants = "internal", kind = "composite" }
 op{ "logcumsumexp_backward(Tensor grad, Tensor self, Tensor result, int dim) -> Tensor", variants = "internal",
+    kind = "composite" }
+op{ "logcumsumexp_backward_by_logs(Tensor grad, Tensor self, Tensor result, int dim) -> Tensor", variants = "internal",
     composite = "reverse_logcumsumexp_exp(where(gt(grad, 0), log(grad), -1/0.0) - result, self, dim) - \z
                  reverse_logcumsumexp_exp(where(lt(grad, 0), log(-grad), -1/0.0) - result, self, dim)" }
 op{ "reverse_logcumsumexp_exp(Tensor log_grad, Tensor self, int dim) -> Tensor", variants = "internal",
@@ -69,12 +71,12 @@ op{ "nanmean(Tensor self, int[1]? dim=nil, bool keepdim=false, *, dtype? dtype=n
     cases = { "(3,4)", "(3,4), 1", "(2,3,4), [0, 2], true" },
     doc = "The mean of the elements that are not NaN.", example = "torch.nanmean(torch.tensor{1., 0/0, 2.})" }
 op{ "prod(Tensor self, *, dtype? dtype=nil) -> Tensor",
-    grad = { self = "prod_backward(grad, self, result)" },
+    grad = { self = "prod_backward(grad, conj(self), conj(result))" },
     cases = { "(3,4)", "(2,3,2)t", "()", "(0,)", "(3,4)i", "(3,4), dtype=float64" },
     doc = "The product of all elements. Integers are multiplied in int64.", example = "torch.prod(torch.tensor{2, 3, 4})" }
 op{ "prod.dim_int(Tensor self, int dim, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
     variants = "function method out",
-    grad = { self = "prod_dim_backward(grad, self, result, dim, keepdim)" },
+    grad = { self = "prod_dim_backward(grad, conj(self), conj(result), dim, keepdim)" },
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4)t, -1, true", "(0,4), 0", "(), 0", "(3,4)i, 1" },
     doc = "The product over one dim.", example = "torch.prod(torch.tensor{{1, 2}, {3, 4}}, 1)" }
 op{ "trace(Tensor self) -> Tensor",
@@ -207,7 +209,7 @@ op{ "dist(Tensor self, Tensor other, Scalar p=2) -> Tensor",
     doc = "The p-norm of the difference.", example = "torch.dist(torch.tensor{1., 2.}, torch.tensor{4., 6.})" }
 op{ "logsumexp(Tensor self, int[1] dim, bool keepdim=false) -> Tensor", variants = "function method out",
     grad = { self = "reduce_expand(grad, self.shape, dim, keepdim) * \z
-                     exp(self - reduce_expand(result, self.shape, dim, keepdim))" },
+                     conj(exp(self - reduce_expand(result, self.shape, dim, keepdim)))" },
     cases = { "(3,4), 1", "(3,4), 0, true", "(2,3,4)t, [0, 2]", "(), 0" },
     doc = "log(sum(exp(x))) over dims, without overflow.", example = "torch.logsumexp(torch.tensor{1000., 1000.}, 0)" }
 
@@ -218,7 +220,7 @@ op{ "cumsum(Tensor self, int dim, *, dtype? dtype=nil) -> Tensor", variants = "f
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4)t, -1", "(), 0", "(0,), 0", "(3,4)i, 1", "(3,4), 1, dtype=float64" },
     doc = "Running sums along a dim.", example = "torch.cumsum(torch.tensor{1, 2, 3}, 0)" }
 op{ "cumprod(Tensor self, int dim, *, dtype? dtype=nil) -> Tensor", variants = "function method inplace out",
-    grad = { self = "cumprod_backward(grad, self, dim, result)" },
+    grad = { self = "cumprod_backward(grad, conj(self), dim, conj(result))" },
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4)t, -1", "(), 0", "(3,4)i, 1" },
     doc = "Running products along a dim.", example = "torch.cumprod(torch.tensor{1, 2, 3}, 0)" }
 op{ "cummax(Tensor self, int dim) -> (Tensor values, Tensor indices)", variants = "function method out",
