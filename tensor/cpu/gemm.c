@@ -11,11 +11,14 @@
 #include "core/check.h"
 #include "core/half.h"
 #include "core/parallel.h"
+#include "cpu/caps.h"
+#include "cpu/gemm_bf16.h"
+#include "cpu/gemm_int.h"
 #include "dispatch/iter.h"
 
 /* Up to this many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when B is transposed). */
 #define SMALL_PRODUCT (64 * 64 * 64)
-#define SMALL_PRODUCT_NT (32 * 32 * 32)
+#define SMALL_PRODUCT_NT (24 * 24 * 24)
 
 static bool is_zero(LpScalar s) {
   return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0 : lp_scalar_to_double(s) == 0;
@@ -128,6 +131,9 @@ static void convert_rows(LpDtype to, void *dst, int64_t ld_dst, LpDtype from, co
 }
 
 static bool gemm_half(const LpGemm *g) {
+  float alpha = (float)lp_scalar_to_double(g->alpha), beta = (float)lp_scalar_to_double(g->beta);
+  bool large = g->m * g->n * g->k > SMALL_PRODUCT_NT;
+  if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, alpha, beta)) return true;
   int64_t rows_a = g->trans_a ? g->k : g->m, columns_a = g->trans_a ? g->m : g->k;
   int64_t rows_b = g->trans_b ? g->n : g->k, columns_b = g->trans_b ? g->k : g->n;
   size_t bytes = (size_t)(rows_a * columns_a + rows_b * columns_b + g->m * g->n) * sizeof(float);
@@ -146,7 +152,7 @@ static bool gemm_half(const LpGemm *g) {
   single.lda = columns_a;
   single.ldb = columns_b;
   single.ldc = g->n;
-  bool ok = gemm_float(&single, (float)lp_scalar_to_double(g->alpha), (float)lp_scalar_to_double(g->beta));
+  bool ok = gemm_float(&single, alpha, beta);
   if (ok) convert_rows(g->dtype, g->c, g->ldc, LP_FLOAT32, c, g->n, g->m, g->n);
   lp_block_free(a, capacity);
   return ok;
@@ -154,41 +160,25 @@ static bool gemm_half(const LpGemm *g) {
 
 /* --- integers --------------------------------------------------------------------------------- */
 
+LP_DISPATCH(LpIntGemmKernels, lp_int_gemm_kernels)
+
 typedef struct IntJob {
-  const LpGemm *g;
-  const void *b; /* k x n, rows ldb apart */
-  int64_t ldb;
-  uint64_t alpha, beta;
+  LpIntGemm g;
+  int kind; /* log2 of the element's bytes */
 } IntJob;
 
-/* Rows of C one after another, each a sum of scaled rows of B: unsigned, so that it wraps. */
-#define INT_GEMM(name, type, wide)                                                              \
-  static void name(void *ctx, int64_t begin, int64_t end) {                                     \
-    const IntJob *job = ctx;                                                                    \
-    const LpGemm *g = job->g;                                                                   \
-    const type *a = g->a, *b = job->b;                                                          \
-    for (int64_t i = begin; i < end; i++) {                                                     \
-      type *restrict c = (type *)g->c + i * g->ldc;                                             \
-      if (job->beta == 0) memset(c, 0, (size_t)g->n * sizeof *c);                               \
-      else if (job->beta != 1)                                                                  \
-        for (int64_t j = 0; j < g->n; j++) c[j] = (type)((wide)c[j] * (type)job->beta);         \
-      for (int64_t p = 0; p < g->k; p++) {                                                      \
-        type factor = (type)(job->alpha * (g->trans_a ? a[p * g->lda + i] : a[i * g->lda + p]));  \
-        const type *row = b + p * job->ldb;                                                     \
-        if (factor)                                                                             \
-          for (int64_t j = 0; j < g->n; j++) c[j] = (type)(c[j] + (wide)factor * row[j]);       \
-      }                                                                                         \
-    }                                                                                           \
-  }
-INT_GEMM(gemm_8, uint8_t, uint32_t)
-INT_GEMM(gemm_16, uint16_t, uint32_t)
-INT_GEMM(gemm_32, uint32_t, uint32_t)
-INT_GEMM(gemm_64, uint64_t, uint64_t)
+static void int_rows(void *ctx, int64_t begin, int64_t end) {
+  const IntJob *job = ctx;
+  lp_int_gemm_kernels()->rows[job->kind](&job->g, begin, end);
+}
 
 static bool gemm_int(const LpGemm *g) {
   size_t item = lp_dtype_size(g->dtype), capacity = 0;
   void *packed = NULL;
-  IntJob job = {g, g->b, g->ldb, (uint64_t)lp_scalar_to_int(g->alpha), (uint64_t)lp_scalar_to_int(g->beta)};
+  IntJob job = {{.n = g->n, .k = g->k, .a = g->a, .b = g->b, .c = g->c, .ldb = g->ldb, .ldc = g->ldc,
+                 .step_a = g->trans_a ? 1 : g->lda, .step_k = g->trans_a ? g->lda : 1,
+                 .alpha = (uint64_t)lp_scalar_to_int(g->alpha), .beta = (uint64_t)lp_scalar_to_int(g->beta)},
+                item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : 3};
   if (g->trans_b) { /* turn B^T over */
     packed = lp_block_alloc((size_t)(g->k * g->n) * item, &capacity);
     if (!packed) return false;
@@ -196,11 +186,10 @@ static bool gemm_int(const LpGemm *g) {
     for (int64_t p = 0; p < g->k; p++)
       copy((char *[]){row_of(packed, p, g->n, item), (char *)g->b + p * (int64_t)item},
            (int64_t[]){(int64_t)item, g->ldb * (int64_t)item}, g->n, NULL);
-    job.b = packed;
-    job.ldb = g->n;
+    job.g.b = packed;
+    job.g.ldb = g->n;
   }
-  int64_t grain = LP_GRAIN / (g->n * g->k + 1) + 1;
-  lp_parallel_for(g->m, grain, item == 1 ? gemm_8 : item == 2 ? gemm_16 : item == 4 ? gemm_32 : gemm_64, &job);
+  lp_parallel_for(g->m, LP_GRAIN / (g->n * g->k + 1) + 1, int_rows, &job);
   if (packed) lp_block_free(packed, capacity);
   return true;
 }

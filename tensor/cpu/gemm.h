@@ -2,7 +2,8 @@
  *
  * Note [Choice of GEMM]: float32 goes to oneDNN, except for small products, where OpenBLAS has less
  * to set up; float64 and complex go to OpenBLAS. float16 and bfloat16 are converted and accumulated
- * in float32, rounded once. Integers (which wrap) have a plain kernel. All of them take their threads
+ * in float32, rounded once; bfloat16 stays as it is where the processor multiplies it (gemm_bf16.h).
+ * Integers (which wrap) have a plain kernel. All of them take their threads
  * from OpenMP, so a product inside a parallel region runs on one. Owned by gemm.c. */
 #ifndef LP_CPU_GEMM_H
 #define LP_CPU_GEMM_H

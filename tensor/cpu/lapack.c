@@ -109,6 +109,11 @@ int lp_lapack_lu_invert(LpDtype dtype, int n, void *a, const int *pivots) {
   static Getri *const table[] = {sgetri_, dgetri_, cgetri_, zgetri_};
   int info = 0, lda = at_least_1(n), lwork = -1;
   double query[2];
+  if (n <= 32) { /* batches of small matrices: no block algorithm, no allocation */
+    double work[2 * 32];
+    table[kind_of(dtype)](&n, a, &lda, pivots, work, &lda, &info);
+    return info;
+  }
   table[kind_of(dtype)](&n, a, &lda, pivots, query, &lwork, &info);
   lwork = queried(dtype, query);
   Scratch s = {{0}};

@@ -1,0 +1,10 @@
+/* bfloat16 products on processors with bfloat16 instructions; called by gemm.c. */
+#ifndef LP_CPU_GEMM_BF16_H
+#define LP_CPU_GEMM_BF16_H
+
+#include "cpu/gemm.h"
+
+/* False, with nothing written and no error recorded, where this is no gain or not possible. */
+bool lp_cpu_gemm_bf16(const LpGemm *g, float alpha, float beta);
+
+#endif
