@@ -4,8 +4,6 @@
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
-bool nn_check_targets(LpTensor *dense_target, int64_t classes, int64_t ignore_index);
-
 /* One call: dense buffers and the weight of each row (0 when ignored). */
 typedef struct Nll {
   NnReduction how;
