@@ -4,39 +4,51 @@
 #include "impl.h"
 
 LpTensor *lp_composite_glu(LpTensor *self, int64_t dim) {
-  CHECK(lp_ndim(self) > 0, LP_ERR_ARGUMENT, "expected an input of at least 1 dim, got []");
+  CHECK(lp_ndim(self) > 0, LP_ERR_ARGUMENT,
+        "expected an input of at least 1 dim, got []");
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   int64_t n = lp_size(self, dim);
-  CHECK(n % 2 == 0, LP_ERR_ARGUMENT, "expected an even size along dim %lld, got %s", (long long)dim, SHAPE_TEXT(self));
+  CHECK(n % 2 == 0, LP_ERR_ARGUMENT, "expected an even size along dim %lld, got %s",
+        (long long)dim, SHAPE_TEXT(self));
   Expr e = {0};
-  LpTensor *a = keep(&e, lp_narrow(self, dim, 0, n / 2)), *b = keep(&e, lp_narrow(self, dim, n / 2, n / 2));
+  LpTensor *a = keep(&e, lp_narrow(self, dim, 0, n / 2)),
+           *b = keep(&e, lp_narrow(self, dim, n / 2, n / 2));
   LpTensor *gate = b ? keep(&e, lp_sigmoid(b)) : NULL;
   return expr_end(&e, x_mul(&e, a, gate));
 }
 
-/* -inf where the mask is false (or above the diagonal), as something to add to the scores. */
+/* -inf where the mask is false (or above the diagonal), as something to add to the
+ * scores. */
 static LpTensor *additive(Expr *e, LpTensor *mask) {
   LpTensor *zero = x_number(e, 0), *minus = x_number(e, -INFINITY);
   return x_where(e, mask, zero, minus);
 }
 
-LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *key, LpTensor *value, LpTensor *attn_mask,
-                                                    double dropout_p, bool is_causal, LpOptFloat scale, bool enable_gqa) {
+LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *key,
+                                                    LpTensor *value, LpTensor *attn_mask,
+                                                    double dropout_p, bool is_causal,
+                                                    LpOptFloat scale, bool enable_gqa) {
   int64_t ndim = lp_ndim(query);
   CHECK(ndim >= 2 && lp_ndim(key) >= 2 && lp_ndim(value) >= 2, LP_ERR_ARGUMENT,
-        "expected query, key and value of at least 2 dims (length, features), got %s, %s and %s", SHAPE_TEXT(query),
-        SHAPE_TEXT(key), SHAPE_TEXT(value));
+        "expected query, key and value of at least 2 dims (length, features), got %s, %s "
+        "and %s",
+        SHAPE_TEXT(query), SHAPE_TEXT(key), SHAPE_TEXT(value));
   CHECK(lp_size(query, ndim - 1) == lp_size(key, lp_ndim(key) - 1), LP_ERR_ARGUMENT,
-        "expected query and key of as many features, got %s and %s", SHAPE_TEXT(query), SHAPE_TEXT(key));
-  CHECK(lp_size(key, lp_ndim(key) - 2) == lp_size(value, lp_ndim(value) - 2), LP_ERR_ARGUMENT,
-        "expected key and value of one length, got %s and %s", SHAPE_TEXT(key), SHAPE_TEXT(value));
-  CHECK(!is_causal || !attn_mask, LP_ERR_ARGUMENT, "expected no 'attn_mask' when is_causal is true");
+        "expected query and key of as many features, got %s and %s", SHAPE_TEXT(query),
+        SHAPE_TEXT(key));
+  CHECK(lp_size(key, lp_ndim(key) - 2) == lp_size(value, lp_ndim(value) - 2),
+        LP_ERR_ARGUMENT, "expected key and value of one length, got %s and %s",
+        SHAPE_TEXT(key), SHAPE_TEXT(value));
+  CHECK(!is_causal || !attn_mask, LP_ERR_ARGUMENT,
+        "expected no 'attn_mask' when is_causal is true");
   Expr e = {0};
-  if (enable_gqa && ndim >= 3 && lp_size(query, ndim - 3) != lp_size(key, lp_ndim(key) - 3)) {
+  if (enable_gqa && ndim >= 3 &&
+      lp_size(query, ndim - 3) != lp_size(key, lp_ndim(key) - 3)) {
     int64_t heads = lp_size(query, ndim - 3), shared = lp_size(key, lp_ndim(key) - 3);
-    CHECK(shared > 0 && heads % shared == 0, LP_ERR_ARGUMENT,
-          "expected a number of query heads divisible by the key heads, got %lld and %lld", (long long)heads,
-          (long long)shared);
+    CHECK(
+        shared > 0 && heads % shared == 0, LP_ERR_ARGUMENT,
+        "expected a number of query heads divisible by the key heads, got %lld and %lld",
+        (long long)heads, (long long)shared);
     LpOptInt dim = {true, -3};
     key = keep(&e, lp_repeat_interleave_self_int(key, heads / shared, dim));
     value = keep(&e, lp_repeat_interleave_self_int(value, heads / shared, dim));
@@ -55,37 +67,49 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
         for (int64_t j = 0; j < shape[1]; j++) m[i * shape[1] + j] = j <= i;
     }
   }
-  if (mask) scores = x_add(&e, scores, lp_dtype(mask) == LP_BOOL ? additive(&e, mask) : mask);
+  if (mask)
+    scores = x_add(&e, scores, lp_dtype(mask) == LP_BOOL ? additive(&e, mask) : mask);
   LpTensor *weights = scores ? keep(&e, lp_softmax(scores, -1, LP_DTYPE_NONE)) : NULL;
   if (mask && weights) { /* a row without any allowed key attends to nothing */
     LpTensor *low = x_number(&e, -INFINITY), *zero = x_number(&e, 0);
     LpTensor *forbidden = low ? keep(&e, lp_eq(scores, low)) : NULL;
     weights = x_where(&e, forbidden, zero, weights);
   }
-  if (dropout_p > 0 && weights) weights = keep(&e, lp_dropout(weights, dropout_p, true, false));
+  if (dropout_p > 0 && weights)
+    weights = keep(&e, lp_dropout(weights, dropout_p, true, false));
   return expr_end(&e, weights ? keep(&e, lp_matmul(weights, value)) : NULL);
 }
 
-LpTensor *lp_composite_bilinear(LpTensor *input1, LpTensor *input2, LpTensor *weight, LpTensor *bias) {
-  CHECK(lp_ndim(weight) == 3, LP_ERR_ARGUMENT, "expected 'weight' of 3 dims, got %s", SHAPE_TEXT(weight));
+LpTensor *lp_composite_bilinear(LpTensor *input1, LpTensor *input2, LpTensor *weight,
+                                LpTensor *bias) {
+  CHECK(lp_ndim(weight) == 3, LP_ERR_ARGUMENT, "expected 'weight' of 3 dims, got %s",
+        SHAPE_TEXT(weight));
   CHECK(lp_ndim(input1) >= 1 && lp_ndim(input1) == lp_ndim(input2), LP_ERR_ARGUMENT,
-        "expected inputs of as many dims, got %s and %s", SHAPE_TEXT(input1), SHAPE_TEXT(input2));
-  int64_t n1 = lp_size(input1, lp_ndim(input1) - 1), n2 = lp_size(input2, lp_ndim(input2) - 1);
+        "expected inputs of as many dims, got %s and %s", SHAPE_TEXT(input1),
+        SHAPE_TEXT(input2));
+  int64_t n1 = lp_size(input1, lp_ndim(input1) - 1),
+          n2 = lp_size(input2, lp_ndim(input2) - 1);
   int64_t outs = lp_size(weight, 0);
   CHECK(n1 == lp_size(weight, 1) && n2 == lp_size(weight, 2), LP_ERR_ARGUMENT,
-        "expected inputs of %lld and %lld features for weight %s, got %s and %s", (long long)lp_size(weight, 1),
-        (long long)lp_size(weight, 2), SHAPE_TEXT(weight), SHAPE_TEXT(input1), SHAPE_TEXT(input2));
-  int64_t rows = n1 ? lp_numel(input1) / n1 : 0, flat1[2] = {rows, n1}, flat2[3] = {rows, 1, n2};
-  int64_t wide[2] = {n1, outs * n2}, cube[3] = {rows, outs, n2}, dim = 2, turn[3] = {1, 0, 2}, sizes[LP_MAX_DIMS];
+        "expected inputs of %lld and %lld features for weight %s, got %s and %s",
+        (long long)lp_size(weight, 1), (long long)lp_size(weight, 2), SHAPE_TEXT(weight),
+        SHAPE_TEXT(input1), SHAPE_TEXT(input2));
+  int64_t rows = n1 ? lp_numel(input1) / n1 : 0, flat1[2] = {rows, n1},
+          flat2[3] = {rows, 1, n2};
+  int64_t wide[2] = {n1, outs * n2}, cube[3] = {rows, outs, n2}, dim = 2,
+          turn[3] = {1, 0, 2}, sizes[LP_MAX_DIMS];
   memcpy(sizes, input1->sizes, (size_t)input1->ndim * sizeof *sizes);
   sizes[input1->ndim - 1] = outs;
   Expr e = {0};
-  LpTensor *x = x_reshape(&e, input1, lp_ints(flat1, 2)), *y = x_reshape(&e, input2, lp_ints(flat2, 3));
+  LpTensor *x = x_reshape(&e, input1, lp_ints(flat1, 2)),
+           *y = x_reshape(&e, input2, lp_ints(flat2, 3));
   LpTensor *turned = keep(&e, lp_permute(weight, lp_ints(turn, 3)));
   LpTensor *w = x_reshape(&e, turned, lp_ints(wide, 2));
   LpTensor *products = x && w ? keep(&e, lp_matmul(x, w)) : NULL;
   LpTensor *terms = x_mul(&e, x_reshape(&e, products, lp_ints(cube, 3)), y);
-  LpTensor *sums = terms ? keep(&e, lp_sum_dim(terms, lp_ints(&dim, 1), false, lp_dtype(terms))) : NULL;
+  LpTensor *sums =
+      terms ? keep(&e, lp_sum_dim(terms, lp_ints(&dim, 1), false, lp_dtype(terms)))
+            : NULL;
   if (bias) sums = x_add(&e, sums, bias);
   return expr_end(&e, x_reshape(&e, sums, lp_ints(sizes, input1->ndim)));
 }

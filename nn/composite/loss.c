@@ -1,50 +1,58 @@
-/* The loss functions of nn.functional. All take size_average and reduce, which PyTorch keeps for old
- * scripts: when one of them is given, they decide instead of reduction. */
+/* The loss functions of nn.functional. All take size_average and reduce, which PyTorch
+ * keeps for old scripts: when one of them is given, they decide instead of reduction. */
 #include <math.h>
 #include "composite/expr.h"
 #include "dispatch/iter.h"
 #include "impl.h"
 
 /* What the three arguments say together. */
-static bool reduction_of(LpOptBool size_average, LpOptBool reduce, const char *text, bool allow_batchmean,
-                         NnReduction *how) {
+static bool reduction_of(LpOptBool size_average, LpOptBool reduce, const char *text,
+                         bool allow_batchmean, NnReduction *how) {
   if (size_average.has || reduce.has) {
-    bool any = !reduce.has || reduce.value, mean = !size_average.has || size_average.value;
+    bool any = !reduce.has || reduce.value,
+         mean = !size_average.has || size_average.value;
     *how = !any ? NN_NONE : mean ? NN_MEAN : NN_SUM;
     return true;
   }
   return nn_reduction(text, allow_batchmean, how);
 }
 
-static const char *reduction_name(NnReduction how) { return how == NN_NONE ? "none" : how == NN_MEAN ? "mean" : "sum"; }
+static const char *reduction_name(NnReduction how) {
+  return how == NN_NONE ? "none" : how == NN_MEAN ? "mean" : "sum";
+}
 
 static bool broadcastable(LpTensor *input, LpTensor *target) {
   for (int64_t i = 1; i <= lp_ndim(input) && i <= lp_ndim(target); i++) {
-    int64_t a = lp_size(input, lp_ndim(input) - i), b = lp_size(target, lp_ndim(target) - i);
+    int64_t a = lp_size(input, lp_ndim(input) - i),
+            b = lp_size(target, lp_ndim(target) - i);
     CHECK(a == b || a == 1 || b == 1, LP_ERR_ARGUMENT,
-          "expected 'target' of the shape of the input, %s, got %s", SHAPE_TEXT(input), SHAPE_TEXT(target));
+          "expected 'target' of the shape of the input, %s, got %s", SHAPE_TEXT(input),
+          SHAPE_TEXT(target));
   }
   return true;
 }
 
 static bool same_shape(LpTensor *input, LpTensor *target, const char *name) {
   bool same = lp_ndim(input) == lp_ndim(target);
-  for (int64_t d = 0; same && d < lp_ndim(input); d++) same = lp_size(input, d) == lp_size(target, d);
-  CHECK(same, LP_ERR_ARGUMENT, "expected '%s' of the shape of the input, %s, got %s", name, SHAPE_TEXT(input),
-        SHAPE_TEXT(target));
+  for (int64_t d = 0; same && d < lp_ndim(input); d++)
+    same = lp_size(input, d) == lp_size(target, d);
+  CHECK(same, LP_ERR_ARGUMENT, "expected '%s' of the shape of the input, %s, got %s",
+        name, SHAPE_TEXT(input), SHAPE_TEXT(target));
   return true;
 }
 
 /* The reduced loss; a weight multiplies each element, and its sum divides the mean. */
-static LpTensor *weighted_reduce(Expr *e, LpTensor *loss, LpTensor *weight, NnReduction how) {
+static LpTensor *weighted_reduce(Expr *e, LpTensor *loss, LpTensor *weight,
+                                 NnReduction how) {
   if (!weight) return x_reduce(e, loss, how);
   LpTensor *weighted = x_mul(e, loss, weight);
   if (how != NN_MEAN) return x_reduce(e, weighted, how);
   return x_div(e, x_sum(e, weighted), x_sum(e, weight));
 }
 
-LpTensor *lp_composite_mse_loss(LpTensor *input, LpTensor *target, LpOptBool size_average, LpOptBool reduce,
-                                const char *reduction, LpTensor *weight) {
+LpTensor *lp_composite_mse_loss(LpTensor *input, LpTensor *target, LpOptBool size_average,
+                                LpOptBool reduce, const char *reduction,
+                                LpTensor *weight) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(broadcastable(input, target));
@@ -54,8 +62,9 @@ LpTensor *lp_composite_mse_loss(LpTensor *input, LpTensor *target, LpOptBool siz
   return expr_end(&e, weighted_reduce(&e, loss, weight, how));
 }
 
-LpTensor *lp_composite_l1_loss(LpTensor *input, LpTensor *target, LpOptBool size_average, LpOptBool reduce,
-                               const char *reduction, LpTensor *weight) {
+LpTensor *lp_composite_l1_loss(LpTensor *input, LpTensor *target, LpOptBool size_average,
+                               LpOptBool reduce, const char *reduction,
+                               LpTensor *weight) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(broadcastable(input, target));
@@ -66,8 +75,8 @@ LpTensor *lp_composite_l1_loss(LpTensor *input, LpTensor *target, LpOptBool size
 }
 
 /* scale * z^2 / 2 below the bend, straight above it: z = |input - target|. */
-static LpTensor *bent(Expr *e, LpTensor *input, LpTensor *target, double bend, double square_scale,
-                      double line_scale) {
+static LpTensor *bent(Expr *e, LpTensor *input, LpTensor *target, double bend,
+                      double square_scale, double line_scale) {
   LpTensor *d = x_sub(e, input, target);
   LpTensor *z = d ? keep(e, lp_abs(d)) : NULL, *bend_at = x_number(e, bend);
   LpTensor *below = z && bend_at ? keep(e, lp_lt(z, bend_at)) : NULL;
@@ -76,10 +85,12 @@ static LpTensor *bent(Expr *e, LpTensor *input, LpTensor *target, double bend, d
   return x_where(e, below, square, line);
 }
 
-LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target, LpOptBool size_average, LpOptBool reduce,
+LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,
+                                      LpOptBool size_average, LpOptBool reduce,
                                       const char *reduction, double beta) {
   CHECK(beta >= 0, LP_ERR_ARGUMENT, "expected 'beta' of at least 0, got %g", beta);
-  if (beta == 0) return lp_composite_l1_loss(input, target, size_average, reduce, reduction, NULL);
+  if (beta == 0)
+    return lp_composite_l1_loss(input, target, size_average, reduce, reduction, NULL);
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(broadcastable(input, target));
@@ -87,17 +98,19 @@ LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target, LpOptBo
   return expr_end(&e, x_reduce(&e, bent(&e, input, target, beta, 1 / beta, 1), how));
 }
 
-LpTensor *lp_composite_huber_loss(LpTensor *input, LpTensor *target, const char *reduction, double delta,
-                                  LpTensor *weight) {
+LpTensor *lp_composite_huber_loss(LpTensor *input, LpTensor *target,
+                                  const char *reduction, double delta, LpTensor *weight) {
   NnReduction how;
   CHECK(delta > 0, LP_ERR_ARGUMENT, "expected 'delta' above 0, got %g", delta);
   TRY(nn_reduction(reduction, false, &how));
   TRY(broadcastable(input, target));
   Expr e = {0};
-  return expr_end(&e, weighted_reduce(&e, bent(&e, input, target, delta, 1, delta), weight, how));
+  return expr_end(
+      &e, weighted_reduce(&e, bent(&e, input, target, delta, 1, delta), weight, how));
 }
 
-/* -(t * log(x) + (1 - t) * log(1 - x)) with the logarithms at least -100; below autograd. */
+/* -(t * log(x) + (1 - t) * log(1 - x)) with the logarithms at least -100; below autograd.
+ */
 LpTensor *lp_impl_binary_cross_entropy_elements(LpTensor *input, LpTensor *target) {
   CHECK_FLOATING(input, "input");
   LpTensor *wide = nn_dense(input, LP_FLOAT64);
@@ -107,18 +120,21 @@ LpTensor *lp_impl_binary_cross_entropy_elements(LpTensor *input, LpTensor *targe
   for (int64_t i = 0; i < lp_numel(wide); i++) inside = inside && !(x[i] < 0 || x[i] > 1);
   lp_tensor_release(wide);
   CHECK(inside, LP_ERR_ARGUMENT,
-        "expected an input between 0 and 1: apply sigmoid, or use binary_cross_entropy_with_logits");
+        "expected an input between 0 and 1: apply sigmoid, or use "
+        "binary_cross_entropy_with_logits");
   Expr e = {0};
   LpTensor *floor = x_number(&e, -100), *opposite = x_neg(&e, input);
-  LpTensor *log_x = x_log(&e, input), *log_y = opposite ? keep(&e, lp_log1p(opposite)) : NULL;
+  LpTensor *log_x = x_log(&e, input),
+           *log_y = opposite ? keep(&e, lp_log1p(opposite)) : NULL;
   log_x = log_x && floor ? keep(&e, lp_clamp_min(log_x, floor)) : NULL;
   log_y = log_y && floor ? keep(&e, lp_clamp_min(log_y, floor)) : NULL;
   LpTensor *rest = x_offset(&e, target, -1); /* t - 1 */
   return expr_end(&e, x_sub(&e, x_mul(&e, rest, log_y), x_mul(&e, target, log_x)));
 }
 
-LpTensor *lp_composite_binary_cross_entropy(LpTensor *input, LpTensor *target, LpTensor *weight,
-                                            LpOptBool size_average, LpOptBool reduce, const char *reduction) {
+LpTensor *lp_composite_binary_cross_entropy(LpTensor *input, LpTensor *target,
+                                            LpTensor *weight, LpOptBool size_average,
+                                            LpOptBool reduce, const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(same_shape(input, target, "target"));
@@ -128,9 +144,9 @@ LpTensor *lp_composite_binary_cross_entropy(LpTensor *input, LpTensor *target, L
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
-LpTensor *lp_composite_binary_cross_entropy_with_logits(LpTensor *input, LpTensor *target, LpTensor *weight,
-                                                        LpOptBool size_average, LpOptBool reduce,
-                                                        const char *reduction, LpTensor *pos_weight) {
+LpTensor *lp_composite_binary_cross_entropy_with_logits(
+    LpTensor *input, LpTensor *target, LpTensor *weight, LpOptBool size_average,
+    LpOptBool reduce, const char *reduction, LpTensor *pos_weight) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(same_shape(input, target, "target"));
@@ -147,8 +163,8 @@ LpTensor *lp_composite_binary_cross_entropy_with_logits(LpTensor *input, LpTenso
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
-LpTensor *lp_composite_kl_div(LpTensor *input, LpTensor *target, LpOptBool size_average, LpOptBool reduce,
-                              const char *reduction, bool log_target) {
+LpTensor *lp_composite_kl_div(LpTensor *input, LpTensor *target, LpOptBool size_average,
+                              LpOptBool reduce, const char *reduction, bool log_target) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, true, &how));
   TRY(broadcastable(input, target));
@@ -186,7 +202,8 @@ static LpTensor *where_target(Expr *e, LpTensor *target, double is, LpTensor *va
   return x_where(e, mask, value, zero);
 }
 
-LpTensor *lp_composite_hinge_embedding_loss(LpTensor *input, LpTensor *target, double margin, LpOptBool size_average,
+LpTensor *lp_composite_hinge_embedding_loss(LpTensor *input, LpTensor *target,
+                                            double margin, LpOptBool size_average,
                                             LpOptBool reduce, const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
@@ -196,12 +213,15 @@ LpTensor *lp_composite_hinge_embedding_loss(LpTensor *input, LpTensor *target, d
   bool whole = lp_dtype_is_integral(lp_dtype(input), false);
   LpTensor *gap = whole ? x_add(&e, x_neg(&e, input), x_whole(&e, (int64_t)margin))
                         : x_offset(&e, x_neg(&e, input), margin);
-  LpTensor *zero = x_whole(&e, 0), *far = gap && zero ? keep(&e, lp_clamp_min(gap, zero)) : NULL;
-  LpTensor *loss = x_add(&e, where_not(&e, target, 1, far), where_not(&e, target, -1, input));
+  LpTensor *zero = x_whole(&e, 0),
+           *far = gap && zero ? keep(&e, lp_clamp_min(gap, zero)) : NULL;
+  LpTensor *loss =
+      x_add(&e, where_not(&e, target, 1, far), where_not(&e, target, -1, input));
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
-LpTensor *lp_composite_cosine_similarity(LpTensor *x1, LpTensor *x2, int64_t dim, double eps) {
+LpTensor *lp_composite_cosine_similarity(LpTensor *x1, LpTensor *x2, int64_t dim,
+                                         double eps) {
   Expr e = {0};
   LpInts dims = lp_ints(&dim, 1);
   int64_t shape[LP_MAX_DIMS], ndim;
@@ -210,64 +230,83 @@ LpTensor *lp_composite_cosine_similarity(LpTensor *x1, LpTensor *x2, int64_t dim
   x2 = keep(&e, lp_expand(x2, lp_ints(shape, ndim)));
   if (!x1 || !x2) return expr_end(&e, NULL);
   LpTensor *least = x_number(&e, eps);
-  LpTensor *n1 = keep(&e, lp_linalg_vector_norm(x1, lp_scalar_int(2), dims, true, LP_DTYPE_NONE));
-  LpTensor *n2 = keep(&e, lp_linalg_vector_norm(x2, lp_scalar_int(2), dims, true, LP_DTYPE_NONE));
+  LpTensor *n1 =
+      keep(&e, lp_linalg_vector_norm(x1, lp_scalar_int(2), dims, true, LP_DTYPE_NONE));
+  LpTensor *n2 =
+      keep(&e, lp_linalg_vector_norm(x2, lp_scalar_int(2), dims, true, LP_DTYPE_NONE));
   n1 = n1 && least ? keep(&e, lp_clamp_min(n1, least)) : NULL;
   n2 = n2 && least ? keep(&e, lp_clamp_min(n2, least)) : NULL;
   LpTensor *u1 = x_div(&e, x1, n1), *u2 = x_div(&e, x2, n2);
   return expr_end(&e, x_sum_dims(&e, x_mul(&e, u1, u2), dims, false));
 }
 
-LpTensor *lp_composite_cosine_embedding_loss(LpTensor *input1, LpTensor *input2, LpTensor *target, double margin,
-                                             LpOptBool size_average, LpOptBool reduce, const char *reduction) {
+LpTensor *lp_composite_cosine_embedding_loss(LpTensor *input1, LpTensor *input2,
+                                             LpTensor *target, double margin,
+                                             LpOptBool size_average, LpOptBool reduce,
+                                             const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
-  CHECK(lp_ndim(target) <= 1, LP_ERR_ARGUMENT, "expected 'target' of 0 or 1 dims, got %s", SHAPE_TEXT(target));
-  CHECK(lp_ndim(input1) == lp_ndim(target) + 1 && lp_ndim(input2) == lp_ndim(target) + 1, LP_ERR_ARGUMENT,
-        "expected inputs of %lld dims for target %s, got %s and %s", (long long)lp_ndim(target) + 1,
-        SHAPE_TEXT(target), SHAPE_TEXT(input1), SHAPE_TEXT(input2));
+  CHECK(lp_ndim(target) <= 1, LP_ERR_ARGUMENT, "expected 'target' of 0 or 1 dims, got %s",
+        SHAPE_TEXT(target));
+  CHECK(lp_ndim(input1) == lp_ndim(target) + 1 && lp_ndim(input2) == lp_ndim(target) + 1,
+        LP_ERR_ARGUMENT, "expected inputs of %lld dims for target %s, got %s and %s",
+        (long long)lp_ndim(target) + 1, SHAPE_TEXT(target), SHAPE_TEXT(input1),
+        SHAPE_TEXT(input2));
   Expr e = {0};
   int64_t dim = lp_ndim(target);
   LpInts dims = lp_ints(&dim, 1);
   const double tiny = 1e-12; /* added to the squares, as PyTorch does */
   LpTensor *products = x_sum_dims(&e, x_mul(&e, input1, input2), dims, false);
-  LpTensor *s1 = x_offset(&e, x_sum_dims(&e, x_mul(&e, input1, input1), dims, false), tiny);
-  LpTensor *s2 = x_offset(&e, x_sum_dims(&e, x_mul(&e, input2, input2), dims, false), tiny);
+  LpTensor *s1 =
+      x_offset(&e, x_sum_dims(&e, x_mul(&e, input1, input1), dims, false), tiny);
+  LpTensor *s2 =
+      x_offset(&e, x_sum_dims(&e, x_mul(&e, input2, input2), dims, false), tiny);
   LpTensor *s = x_mul(&e, s1, s2), *root = s ? keep(&e, lp_sqrt(s)) : NULL;
   LpTensor *cosine = x_div(&e, products, root);
-  LpTensor *near = x_offset(&e, x_neg(&e, cosine), 1), *far = at_least_zero(&e, x_offset(&e, cosine, -margin));
-  LpTensor *loss = x_add(&e, where_target(&e, target, 1, near), where_target(&e, target, -1, far));
+  LpTensor *near = x_offset(&e, x_neg(&e, cosine), 1),
+           *far = at_least_zero(&e, x_offset(&e, cosine, -margin));
+  LpTensor *loss =
+      x_add(&e, where_target(&e, target, 1, near), where_target(&e, target, -1, far));
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
-LpTensor *lp_composite_margin_ranking_loss(LpTensor *input1, LpTensor *input2, LpTensor *target, double margin,
-                                           LpOptBool size_average, LpOptBool reduce, const char *reduction) {
-  NnReduction how;
-  TRY(reduction_of(size_average, reduce, reduction, false, &how));
-  CHECK(lp_ndim(input1) == lp_ndim(input2) && lp_ndim(input1) == lp_ndim(target), LP_ERR_ARGUMENT,
-        "expected inputs and target of as many dims, got %s, %s and %s", SHAPE_TEXT(input1), SHAPE_TEXT(input2),
-        SHAPE_TEXT(target));
-  Expr e = {0};
-  LpTensor *signed_gap = x_mul(&e, x_neg(&e, target), x_sub(&e, input1, input2));
-  return expr_end(&e, x_reduce(&e, at_least_zero(&e, x_offset(&e, signed_gap, margin)), how));
-}
-
-LpTensor *lp_composite_pairwise_distance(LpTensor *x1, LpTensor *x2, double p, double eps, bool keepdim) {
-  Expr e = {0};
-  int64_t dim = -1;
-  LpTensor *d = x_offset(&e, x_sub(&e, x1, x2), eps);
-  LpTensor *norm = d ? keep(&e, lp_linalg_vector_norm(d, lp_scalar_float(p), lp_ints(&dim, 1), keepdim, LP_DTYPE_NONE)) : NULL;
-  return expr_end(&e, norm);
-}
-
-LpTensor *lp_composite_triplet_margin_loss(LpTensor *anchor, LpTensor *positive, LpTensor *negative, double margin,
-                                           double p, double eps, bool swap, LpOptBool size_average, LpOptBool reduce,
+LpTensor *lp_composite_margin_ranking_loss(LpTensor *input1, LpTensor *input2,
+                                           LpTensor *target, double margin,
+                                           LpOptBool size_average, LpOptBool reduce,
                                            const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
-  CHECK(lp_ndim(anchor) == lp_ndim(positive) && lp_ndim(anchor) == lp_ndim(negative), LP_ERR_ARGUMENT,
-        "expected anchor, positive and negative of as many dims, got %s, %s and %s", SHAPE_TEXT(anchor),
-        SHAPE_TEXT(positive), SHAPE_TEXT(negative));
+  CHECK(lp_ndim(input1) == lp_ndim(input2) && lp_ndim(input1) == lp_ndim(target),
+        LP_ERR_ARGUMENT, "expected inputs and target of as many dims, got %s, %s and %s",
+        SHAPE_TEXT(input1), SHAPE_TEXT(input2), SHAPE_TEXT(target));
+  Expr e = {0};
+  LpTensor *signed_gap = x_mul(&e, x_neg(&e, target), x_sub(&e, input1, input2));
+  return expr_end(&e,
+                  x_reduce(&e, at_least_zero(&e, x_offset(&e, signed_gap, margin)), how));
+}
+
+LpTensor *lp_composite_pairwise_distance(LpTensor *x1, LpTensor *x2, double p, double eps,
+                                         bool keepdim) {
+  Expr e = {0};
+  int64_t dim = -1;
+  LpTensor *d = x_offset(&e, x_sub(&e, x1, x2), eps);
+  LpTensor *norm =
+      d ? keep(&e, lp_linalg_vector_norm(d, lp_scalar_float(p), lp_ints(&dim, 1), keepdim,
+                                         LP_DTYPE_NONE))
+        : NULL;
+  return expr_end(&e, norm);
+}
+
+LpTensor *lp_composite_triplet_margin_loss(LpTensor *anchor, LpTensor *positive,
+                                           LpTensor *negative, double margin, double p,
+                                           double eps, bool swap, LpOptBool size_average,
+                                           LpOptBool reduce, const char *reduction) {
+  NnReduction how;
+  TRY(reduction_of(size_average, reduce, reduction, false, &how));
+  CHECK(lp_ndim(anchor) == lp_ndim(positive) && lp_ndim(anchor) == lp_ndim(negative),
+        LP_ERR_ARGUMENT,
+        "expected anchor, positive and negative of as many dims, got %s, %s and %s",
+        SHAPE_TEXT(anchor), SHAPE_TEXT(positive), SHAPE_TEXT(negative));
   Expr e = {0};
   LpTensor *near = keep(&e, lp_pairwise_distance(anchor, positive, p, eps, false));
   LpTensor *far = keep(&e, lp_pairwise_distance(anchor, negative, p, eps, false));
@@ -275,20 +314,26 @@ LpTensor *lp_composite_triplet_margin_loss(LpTensor *anchor, LpTensor *positive,
     LpTensor *other = keep(&e, lp_pairwise_distance(positive, negative, p, eps, false));
     far = other ? keep(&e, lp_minimum(far, other)) : NULL;
   }
-  return expr_end(&e, x_reduce(&e, at_least_zero(&e, x_offset(&e, x_sub(&e, near, far), margin)), how));
+  return expr_end(
+      &e,
+      x_reduce(&e, at_least_zero(&e, x_offset(&e, x_sub(&e, near, far), margin)), how));
 }
 
-LpTensor *lp_composite_poisson_nll_loss(LpTensor *input, LpTensor *target, bool log_input, bool full,
-                                        LpOptBool size_average, double eps, LpOptBool reduce, const char *reduction) {
+LpTensor *lp_composite_poisson_nll_loss(LpTensor *input, LpTensor *target, bool log_input,
+                                        bool full, LpOptBool size_average, double eps,
+                                        LpOptBool reduce, const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(broadcastable(input, target));
   Expr e = {0};
-  LpTensor *loss = log_input ? x_sub(&e, x_exp(&e, input), x_mul(&e, target, input))
-                             : x_sub(&e, input, x_mul(&e, target, x_log(&e, x_offset(&e, input, eps))));
+  LpTensor *loss =
+      log_input
+          ? x_sub(&e, x_exp(&e, input), x_mul(&e, target, input))
+          : x_sub(&e, input, x_mul(&e, target, x_log(&e, x_offset(&e, input, eps))));
   if (full) { /* Stirling's formula for log(target!), where target > 1 */
     LpTensor *stirling = x_sub(&e, x_mul(&e, target, x_log(&e, target)), target);
-    stirling = x_add(&e, stirling, x_scale(&e, x_log(&e, x_scale(&e, target, 2 * M_PI)), 0.5));
+    stirling =
+        x_add(&e, stirling, x_scale(&e, x_log(&e, x_scale(&e, target, 2 * M_PI)), 0.5));
     LpTensor *one = x_number(&e, 1), *zero = x_number(&e, 0);
     LpTensor *small = one ? keep(&e, lp_le(target, one)) : NULL;
     loss = x_add(&e, loss, x_where(&e, small, zero, stirling));
@@ -296,25 +341,28 @@ LpTensor *lp_composite_poisson_nll_loss(LpTensor *input, LpTensor *target, bool 
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
-LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTensor *var, bool full, double eps,
-                                         const char *reduction) {
+LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTensor *var,
+                                         bool full, double eps, const char *reduction) {
   NnReduction how;
   TRY(nn_reduction(reduction, false, &how));
   TRY(broadcastable(input, target));
   Expr e = {0};
-  bool fewer = lp_ndim(var) > 0 && lp_ndim(var) + 1 == lp_ndim(input); /* one variance for each row */
+  bool fewer = lp_ndim(var) > 0 &&
+               lp_ndim(var) + 1 == lp_ndim(input); /* one variance for each row */
   LpTensor *v = fewer ? x_unsqueeze(&e, var, -1) : var;
   /* The bound on the variance is no part of the gradient. */
   LpTensor *plain = v ? keep(&e, lp_detach(v)) : NULL, *least = x_number(&e, eps);
   LpTensor *bounded = plain && least ? keep(&e, lp_clamp_min(plain, least)) : NULL;
   v = x_add(&e, v, x_sub(&e, bounded, plain));
   LpTensor *d = x_sub(&e, input, target);
-  LpTensor *loss = x_scale(&e, x_add(&e, x_log(&e, v), x_div(&e, x_mul(&e, d, d), v)), 0.5);
+  LpTensor *loss =
+      x_scale(&e, x_add(&e, x_log(&e, v), x_div(&e, x_mul(&e, d, d), v)), 0.5);
   if (full) loss = x_offset(&e, loss, 0.5 * log(2 * M_PI));
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
-LpTensor *lp_composite_soft_margin_loss(LpTensor *input, LpTensor *target, LpOptBool size_average, LpOptBool reduce,
+LpTensor *lp_composite_soft_margin_loss(LpTensor *input, LpTensor *target,
+                                        LpOptBool size_average, LpOptBool reduce,
                                         const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
@@ -323,49 +371,64 @@ LpTensor *lp_composite_soft_margin_loss(LpTensor *input, LpTensor *target, LpOpt
   /* log(1 + exp(-t * x)) = -logsigmoid(t * x) */
   LpTensor *product = x_mul(&e, target, input);
   if (product && lp_dtype_is_complex(lp_dtype(product)))
-    return expr_end(&e, x_reduce(&e, x_log(&e, x_offset(&e, x_exp(&e, x_neg(&e, product)), 1)), how));
+    return expr_end(
+        &e, x_reduce(&e, x_log(&e, x_offset(&e, x_exp(&e, x_neg(&e, product)), 1)), how));
   LpTensor *log_sigmoid = product ? keep(&e, lp_logsigmoid(product)) : NULL;
   return expr_end(&e, x_reduce(&e, x_neg(&e, log_sigmoid), how));
 }
 
-LpTensor *lp_composite_multilabel_soft_margin_loss(LpTensor *input, LpTensor *target, LpTensor *weight,
-                                                   LpOptBool size_average, LpOptBool reduce, const char *reduction) {
+LpTensor *lp_composite_multilabel_soft_margin_loss(LpTensor *input, LpTensor *target,
+                                                   LpTensor *weight,
+                                                   LpOptBool size_average,
+                                                   LpOptBool reduce,
+                                                   const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(same_shape(input, target, "target"));
-  CHECK(lp_ndim(input) >= 1, LP_ERR_ARGUMENT, "expected an input of at least 1 dim, got []");
+  CHECK(lp_ndim(input) >= 1, LP_ERR_ARGUMENT,
+        "expected an input of at least 1 dim, got []");
   Expr e = {0};
   LpOptBool unset = {0};
-  LpTensor *loss = keep(&e, lp_binary_cross_entropy_with_logits(input, target, weight, unset, unset, "none", NULL));
+  LpTensor *loss = keep(&e, lp_binary_cross_entropy_with_logits(
+                                input, target, weight, unset, unset, "none", NULL));
   int64_t last = -1;
   return expr_end(&e, x_reduce(&e, x_mean_dims(&e, loss, lp_ints(&last, 1), false), how));
 }
 
-/* --- classification ------------------------------------------------------------------------------ */
+/* --- classification
+ * ------------------------------------------------------------------------------ */
 static bool check_class_shapes(LpTensor *input, LpTensor *target) {
   int64_t ndim = lp_ndim(input);
-  CHECK(ndim >= 1, LP_ERR_ARGUMENT, "expected an input of at least 1 dim (classes), got []");
-  bool fits = lp_ndim(target) == (ndim == 1 ? 0 : ndim - 1) && (ndim == 1 || lp_size(target, 0) == lp_size(input, 0));
-  for (int64_t d = 2; fits && d < ndim; d++) fits = lp_size(target, d - 1) == lp_size(input, d);
+  CHECK(ndim >= 1, LP_ERR_ARGUMENT,
+        "expected an input of at least 1 dim (classes), got []");
+  bool fits = lp_ndim(target) == (ndim == 1 ? 0 : ndim - 1) &&
+              (ndim == 1 || lp_size(target, 0) == lp_size(input, 0));
+  for (int64_t d = 2; fits && d < ndim; d++)
+    fits = lp_size(target, d - 1) == lp_size(input, d);
   int64_t wanted[LP_MAX_DIMS], n = 0;
   for (int64_t d = 0; d < ndim; d++)
     if (ndim > 1 && d != 1) wanted[n++] = lp_size(input, d);
-  CHECK(fits, LP_ERR_ARGUMENT, "expected 'target' of class indices of shape %s for input %s, got %s",
-        lp_format_ints(lp_ints(wanted, n), (char[256]){0}, 256), SHAPE_TEXT(input), SHAPE_TEXT(target));
+  CHECK(fits, LP_ERR_ARGUMENT,
+        "expected 'target' of class indices of shape %s for input %s, got %s",
+        lp_format_ints(lp_ints(wanted, n), (char[256]){0}, 256), SHAPE_TEXT(input),
+        SHAPE_TEXT(target));
   CHECK(lp_dtype_is_integral(lp_dtype(target), false), LP_ERR_TYPE,
-        "expected 'target' of class indices (int64), got %s", lp_dtype_name(lp_dtype(target)));
+        "expected 'target' of class indices (int64), got %s",
+        lp_dtype_name(lp_dtype(target)));
   return true;
 }
 
-static LpTensor *nll(LpTensor *input, LpTensor *target, LpTensor *weight, NnReduction how, int64_t ignore_index) {
+static LpTensor *nll(LpTensor *input, LpTensor *target, LpTensor *weight, NnReduction how,
+                     int64_t ignore_index) {
   LpTensor *results[2];
   TRY(lp_nll_loss_nd(input, target, weight, reduction_name(how), ignore_index, results));
   lp_tensor_release(results[1]);
   return results[0];
 }
 
-LpTensor *lp_composite_nll_loss(LpTensor *input, LpTensor *target, LpTensor *weight, LpOptBool size_average,
-                                int64_t ignore_index, LpOptBool reduce, const char *reduction) {
+LpTensor *lp_composite_nll_loss(LpTensor *input, LpTensor *target, LpTensor *weight,
+                                LpOptBool size_average, int64_t ignore_index,
+                                LpOptBool reduce, const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(check_class_shapes(input, target));
@@ -379,12 +442,15 @@ static LpTensor *class_view(Expr *e, LpTensor *weight, LpTensor *input, int64_t 
   return x_reshape(e, weight, lp_ints(view, lp_ndim(input)));
 }
 
-static LpTensor *entropy_of_probabilities(LpTensor *input, LpTensor *target, LpTensor *weight, NnReduction how,
+static LpTensor *entropy_of_probabilities(LpTensor *input, LpTensor *target,
+                                          LpTensor *weight, NnReduction how,
                                           double smoothing) {
   Expr e = {0};
   int64_t dim = lp_ndim(input) > 1, classes = lp_size(input, dim);
   LpTensor *logs = keep(&e, lp_log_softmax(input, dim, LP_DTYPE_NONE));
-  LpTensor *t = smoothing > 0 ? x_offset(&e, x_scale(&e, target, 1 - smoothing), smoothing / (double)classes) : target;
+  LpTensor *t = smoothing > 0 ? x_offset(&e, x_scale(&e, target, 1 - smoothing),
+                                         smoothing / (double)classes)
+                              : target;
   LpTensor *products = x_mul(&e, logs, t);
   if (weight) products = x_mul(&e, products, class_view(&e, weight, input, dim));
   LpTensor *loss = x_neg(&e, x_sum_dims(&e, products, lp_ints(&dim, 1), false));
@@ -395,13 +461,15 @@ static LpTensor *entropy_of_probabilities(LpTensor *input, LpTensor *target, LpT
 }
 
 /* (1 - smoothing) * nll + smoothing / classes * (sum over the classes of -log p). */
-static LpTensor *smoothed_entropy(LpTensor *input, LpTensor *target, LpTensor *weight, NnReduction how,
-                                  int64_t ignore_index, double smoothing) {
+static LpTensor *smoothed_entropy(LpTensor *input, LpTensor *target, LpTensor *weight,
+                                  NnReduction how, int64_t ignore_index,
+                                  double smoothing) {
   Expr e = {0};
   int64_t dim = lp_ndim(input) > 1, classes = lp_size(input, dim);
   LpTensor *logs = keep(&e, lp_log_softmax(input, dim, LP_DTYPE_NONE));
   LpTensor *main = logs ? keep(&e, nll(logs, target, weight, how, ignore_index)) : NULL;
-  LpTensor *products = weight ? x_mul(&e, logs, class_view(&e, weight, input, dim)) : logs;
+  LpTensor *products =
+      weight ? x_mul(&e, logs, class_view(&e, weight, input, dim)) : logs;
   LpTensor *all = x_neg(&e, x_sum_dims(&e, products, lp_ints(&dim, 1), false));
   LpTensor *ignored_value = x_number(&e, (double)ignore_index), *zero = x_number(&e, 0);
   LpTensor *ignored = ignored_value ? keep(&e, lp_eq(target, ignored_value)) : NULL;
@@ -411,7 +479,10 @@ static LpTensor *smoothed_entropy(LpTensor *input, LpTensor *target, LpTensor *w
     LpTensor *counted = ignored ? keep(&e, lp_logical_not(ignored)) : NULL;
     if (weight && counted) {
       LpTensor *index = x_where(&e, ignored, zero, target);
-      LpTensor *whole = index ? keep(&e, lp_to_copy(index, LP_INT64, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE)) : NULL;
+      LpTensor *whole =
+          index ? keep(&e, lp_to_copy(index, LP_INT64, (LpDevice){LP_DEVICE_NONE, 0},
+                                      LP_FORMAT_NONE))
+                : NULL;
       int64_t n = lp_numel(target);
       LpTensor *flat = x_reshape(&e, whole, lp_ints(&n, 1));
       LpTensor *picked = flat ? keep(&e, lp_index_select(weight, 0, flat)) : NULL;
@@ -419,27 +490,32 @@ static LpTensor *smoothed_entropy(LpTensor *input, LpTensor *target, LpTensor *w
     }
     smooth = x_div(&e, x_sum(&e, smooth), x_sum(&e, counted));
   }
-  return expr_end(&e, x_add(&e, x_scale(&e, main, 1 - smoothing), x_scale(&e, smooth, smoothing / (double)classes)));
+  return expr_end(&e, x_add(&e, x_scale(&e, main, 1 - smoothing),
+                            x_scale(&e, smooth, smoothing / (double)classes)));
 }
 
-LpTensor *lp_composite_cross_entropy(LpTensor *input, LpTensor *target, LpTensor *weight, LpOptBool size_average,
-                                     int64_t ignore_index, LpOptBool reduce, const char *reduction,
+LpTensor *lp_composite_cross_entropy(LpTensor *input, LpTensor *target, LpTensor *weight,
+                                     LpOptBool size_average, int64_t ignore_index,
+                                     LpOptBool reduce, const char *reduction,
                                      double label_smoothing) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   CHECK(label_smoothing >= 0 && label_smoothing <= 1, LP_ERR_ARGUMENT,
         "expected 'label_smoothing' between 0 and 1, got %g", label_smoothing);
   CHECK_FLOATING(input, "input");
-  CHECK(lp_ndim(input) >= 1, LP_ERR_ARGUMENT, "expected an input of at least 1 dim (classes), got []");
+  CHECK(lp_ndim(input) >= 1, LP_ERR_ARGUMENT,
+        "expected an input of at least 1 dim (classes), got []");
   int64_t classes = lp_size(input, lp_ndim(input) > 1);
-  CHECK(!weight || (lp_ndim(weight) == 1 && lp_size(weight, 0) == classes), LP_ERR_ARGUMENT,
-        "expected 'weight' of shape [%lld] (one per class), got %s", (long long)classes, SHAPE_TEXT(weight));
+  CHECK(!weight || (lp_ndim(weight) == 1 && lp_size(weight, 0) == classes),
+        LP_ERR_ARGUMENT, "expected 'weight' of shape [%lld] (one per class), got %s",
+        (long long)classes, SHAPE_TEXT(weight));
   if (lp_dtype_is_floating(lp_dtype(target))) {
     TRY(same_shape(input, target, "target (probabilities)"));
     return entropy_of_probabilities(input, target, weight, how, label_smoothing);
   }
   TRY(check_class_shapes(input, target));
-  if (label_smoothing > 0) return smoothed_entropy(input, target, weight, how, ignore_index, label_smoothing);
+  if (label_smoothing > 0)
+    return smoothed_entropy(input, target, weight, how, ignore_index, label_smoothing);
   if (!weight && lp_ndim(input) == 2) {
     LpTensor *results[2];
     TRY(lp_cross_entropy_rows(input, target, reduction_name(how), ignore_index, results));

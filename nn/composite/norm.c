@@ -1,12 +1,12 @@
 /* The second derivatives of the normalisations, and the norms made of other ops.
  *
- * Note [Second derivative of a normalisation]: with xhat = (x - mean) * rstd, m() the mean over the
- * normalised dims and N(a) = a - m(a) - xhat * m(a * xhat), the first derivative is gx = rstd * N(g'),
- * g' = g * w. For cotangents a (of gx), u (of gw = sum(g * xhat)) and v (of gb = sum(g)):
- *   d/dg = w * rstd * N(a) + u * xhat + v
- *   d/dw = sum(g * rstd * N(a))
- *   d/dx = rstd * N(u * g) - rstd^2 * (xhat * m(g' * N(a)) + m(g' * xhat) * N(a) + m(a * xhat) * N(g'))
- * With fixed statistics (eval): N(a) = a, d/dx = rstd * u * g. */
+ * Note [Second derivative of a normalisation]: with xhat = (x - mean) * rstd, m() the
+ * mean over the normalised dims and N(a) = a - m(a) - xhat * m(a * xhat), the first
+ * derivative is gx = rstd * N(g'), g' = g * w. For cotangents a (of gx), u (of gw = sum(g
+ * * xhat)) and v (of gb = sum(g)): d/dg = w * rstd * N(a) + u * xhat + v d/dw = sum(g *
+ * rstd * N(a)) d/dx = rstd * N(u * g) - rstd^2 * (xhat * m(g' * N(a)) + m(g' * xhat) *
+ * N(a) + m(a * xhat) * N(g')) With fixed statistics (eval): N(a) = a, d/dx = rstd * u *
+ * g. */
 #include <float.h>
 #include "composite/expr.h"
 #include "impl.h"
@@ -35,8 +35,10 @@ static bool second(Expr *e, const Second *s, LpTensor *out[3]) {
     LpTensor *gw = x_mul(e, s->g, s->w);
     LpTensor *t1 = x_mul(e, xhat, x_mean_dims(e, x_mul(e, gw, na), s->dims, true));
     LpTensor *t2 = x_mul(e, x_mean_dims(e, x_mul(e, gw, xhat), s->dims, true), na);
-    LpTensor *t3 = x_mul(e, x_mean_dims(e, x_mul(e, s->a, xhat), s->dims, true), project(e, gw, xhat, s->dims));
-    LpTensor *curve = x_mul(e, x_mul(e, s->rstd, s->rstd), x_add(e, x_add(e, t1, t2), t3));
+    LpTensor *t3 = x_mul(e, x_mean_dims(e, x_mul(e, s->a, xhat), s->dims, true),
+                         project(e, gw, xhat, s->dims));
+    LpTensor *curve =
+        x_mul(e, x_mul(e, s->rstd, s->rstd), x_add(e, x_add(e, t1, t2), t3));
     out[1] = x_sub(e, x_mul(e, s->rstd, project(e, ug, xhat, s->dims)), curve);
   }
   out[2] = x_mul(e, s->g, scaled);
@@ -48,7 +50,8 @@ static LpTensor *per_channel(Expr *e, LpTensor *v, LpTensor *x) {
   return keep(e, lp_channel_expand(v, lp_sizes(x)));
 }
 
-static bool finish(Expr *e, bool ok, LpTensor *gg, LpTensor *gx, LpTensor *gw, LpTensor **results) {
+static bool finish(Expr *e, bool ok, LpTensor *gg, LpTensor *gx, LpTensor *gw,
+                   LpTensor **results) {
   results[0] = ok ? lp_tensor_retain(gg) : NULL;
   results[1] = ok ? lp_tensor_retain(gx) : NULL;
   results[2] = ok ? lp_tensor_retain(gw) : NULL;
@@ -56,15 +59,19 @@ static bool finish(Expr *e, bool ok, LpTensor *gg, LpTensor *gx, LpTensor *gw, L
   return ok;
 }
 
-bool lp_composite_batch_norm_double_backward(LpTensor *grad_grad_input, LpTensor *grad_grad_weight,
-                                             LpTensor *grad_grad_bias, LpTensor *grad_output, LpTensor *input,
-                                             LpTensor *weight, LpTensor *save_mean, LpTensor *save_rstd,
-                                             bool training, LpTensor **results) {
+bool lp_composite_batch_norm_double_backward(
+    LpTensor *grad_grad_input, LpTensor *grad_grad_weight, LpTensor *grad_grad_bias,
+    LpTensor *grad_output, LpTensor *input, LpTensor *weight, LpTensor *save_mean,
+    LpTensor *save_rstd, bool training, LpTensor **results) {
   Expr e = {0};
   int64_t dims[LP_MAX_DIMS], n = 0;
   for (int64_t d = 0; d < lp_ndim(input); d++)
     if (d != 1) dims[n++] = d;
-  Second s = {.a = grad_grad_input, .g = grad_output, .x = input, .dims = lp_ints(dims, n), .fixed = !training};
+  Second s = {.a = grad_grad_input,
+              .g = grad_output,
+              .x = input,
+              .dims = lp_ints(dims, n),
+              .fixed = !training};
   s.u = per_channel(&e, grad_grad_weight, input);
   s.v = per_channel(&e, grad_grad_bias, input);
   s.mean = per_channel(&e, save_mean, input);
@@ -76,15 +83,22 @@ bool lp_composite_batch_norm_double_backward(LpTensor *grad_grad_input, LpTensor
   return finish(&e, gw != NULL, out[0], out[1], gw, results);
 }
 
-bool lp_composite_layer_norm_double_backward(LpTensor *grad_grad_input, LpTensor *grad_grad_weight,
-                                             LpTensor *grad_grad_bias, LpTensor *grad_output, LpTensor *input,
-                                             LpInts normalized_shape, LpTensor *weight, LpTensor *mean, LpTensor *rstd,
-                                             LpTensor **results) {
+bool lp_composite_layer_norm_double_backward(
+    LpTensor *grad_grad_input, LpTensor *grad_grad_weight, LpTensor *grad_grad_bias,
+    LpTensor *grad_output, LpTensor *input, LpInts normalized_shape, LpTensor *weight,
+    LpTensor *mean, LpTensor *rstd, LpTensor **results) {
   Expr e = {0};
   int64_t dims[LP_MAX_DIMS], n = 0;
-  for (int64_t d = lp_ndim(input) - normalized_shape.count; d < lp_ndim(input); d++) dims[n++] = d;
-  Second s = {.a = grad_grad_input, .u = grad_grad_weight, .v = grad_grad_bias, .g = grad_output, .x = input,
-              .mean = mean, .rstd = rstd, .dims = lp_ints(dims, n)};
+  for (int64_t d = lp_ndim(input) - normalized_shape.count; d < lp_ndim(input); d++)
+    dims[n++] = d;
+  Second s = {.a = grad_grad_input,
+              .u = grad_grad_weight,
+              .v = grad_grad_bias,
+              .g = grad_output,
+              .x = input,
+              .mean = mean,
+              .rstd = rstd,
+              .dims = lp_ints(dims, n)};
   s.w = weight ? weight : x_number(&e, 1);
   LpTensor *out[3];
   bool ok = second(&e, &s, out);
@@ -92,12 +106,13 @@ bool lp_composite_layer_norm_double_backward(LpTensor *grad_grad_input, LpTensor
   return finish(&e, gw != NULL, out[0], out[1], gw, results);
 }
 
-bool lp_composite_group_norm_double_backward(LpTensor *grad_grad_input, LpTensor *grad_grad_weight,
-                                             LpTensor *grad_grad_bias, LpTensor *grad_output, LpTensor *input,
-                                             int64_t num_groups, LpTensor *weight, LpTensor *mean, LpTensor *rstd,
-                                             LpTensor **results) {
+bool lp_composite_group_norm_double_backward(
+    LpTensor *grad_grad_input, LpTensor *grad_grad_weight, LpTensor *grad_grad_bias,
+    LpTensor *grad_output, LpTensor *input, int64_t num_groups, LpTensor *weight,
+    LpTensor *mean, LpTensor *rstd, LpTensor **results) {
   Expr e = {0};
-  int64_t n = lp_size(input, 0), dim = 2, wide[3] = {n, num_groups, 0}, stat[3] = {n, num_groups, 1};
+  int64_t n = lp_size(input, 0), dim = 2, wide[3] = {n, num_groups, 0},
+          stat[3] = {n, num_groups, 1};
   wide[2] = n * num_groups > 0 ? lp_numel(input) / (n * num_groups) : 0;
   LpInts rows = lp_ints(wide, 3);
   Second s = {.dims = lp_ints(&dim, 1)};
@@ -128,17 +143,19 @@ LpTensor *lp_composite_channel_expand(LpTensor *self, LpInts size) {
   return result;
 }
 
-LpTensor *lp_composite_batch_norm(LpTensor *input, LpTensor *running_mean, LpTensor *running_var, LpTensor *weight,
-                                  LpTensor *bias, bool training, double momentum, double eps) {
+LpTensor *lp_composite_batch_norm(LpTensor *input, LpTensor *running_mean,
+                                  LpTensor *running_var, LpTensor *weight, LpTensor *bias,
+                                  bool training, double momentum, double eps) {
   LpTensor *results[3];
-  TRY(lp_native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps, results));
+  TRY(lp_native_batch_norm(input, weight, bias, running_mean, running_var, training,
+                           momentum, eps, results));
   lp_tensor_release(results[1]);
   lp_tensor_release(results[2]);
   return results[0];
 }
 
-LpTensor *lp_composite_layer_norm(LpTensor *input, LpInts normalized_shape, LpTensor *weight, LpTensor *bias,
-                                  double eps) {
+LpTensor *lp_composite_layer_norm(LpTensor *input, LpInts normalized_shape,
+                                  LpTensor *weight, LpTensor *bias, double eps) {
   LpTensor *results[3];
   TRY(lp_native_layer_norm(input, normalized_shape, weight, bias, eps, results));
   lp_tensor_release(results[1]);
@@ -146,7 +163,8 @@ LpTensor *lp_composite_layer_norm(LpTensor *input, LpInts normalized_shape, LpTe
   return results[0];
 }
 
-LpTensor *lp_composite_group_norm(LpTensor *input, int64_t num_groups, LpTensor *weight, LpTensor *bias, double eps) {
+LpTensor *lp_composite_group_norm(LpTensor *input, int64_t num_groups, LpTensor *weight,
+                                  LpTensor *bias, double eps) {
   LpTensor *results[3];
   TRY(lp_native_group_norm(input, num_groups, weight, bias, eps, results));
   lp_tensor_release(results[1]);
@@ -162,7 +180,8 @@ static LpTensor *repeated(Expr *e, LpTensor *v, int64_t n) {
 /* The mean over the images of a statistic computed for each. */
 static bool average_back(Expr *e, LpTensor *running, LpTensor *of_images, int64_t n) {
   int64_t sizes[2] = {n, lp_size(running, 0)}, dim = 0;
-  LpTensor *mean = x_mean_dims(e, x_reshape(e, of_images, lp_ints(sizes, 2)), lp_ints(&dim, 1), false);
+  LpTensor *mean =
+      x_mean_dims(e, x_reshape(e, of_images, lp_ints(sizes, 2)), lp_ints(&dim, 1), false);
   TRY(mean);
   TRY(nn_copy(running, mean));
   lp_bump_version(running);
@@ -170,42 +189,55 @@ static bool average_back(Expr *e, LpTensor *running, LpTensor *of_images, int64_
 }
 
 /* Batch norm over one long batch of images times channels. */
-LpTensor *lp_composite_instance_norm(LpTensor *input, LpTensor *running_mean, LpTensor *running_var, LpTensor *weight,
-                                     LpTensor *bias, bool use_input_stats, double momentum, double eps) {
-  CHECK(lp_ndim(input) >= 3, LP_ERR_ARGUMENT, "expected 'input' of at least 3 dims (batch, channels, space), got %s",
+LpTensor *lp_composite_instance_norm(LpTensor *input, LpTensor *running_mean,
+                                     LpTensor *running_var, LpTensor *weight,
+                                     LpTensor *bias, bool use_input_stats,
+                                     double momentum, double eps) {
+  CHECK(lp_ndim(input) >= 3, LP_ERR_ARGUMENT,
+        "expected 'input' of at least 3 dims (batch, channels, space), got %s",
         SHAPE_TEXT(input));
-  CHECK(use_input_stats || (running_mean && running_var), LP_ERR_ARGUMENT,
-        "expected 'running_mean' and 'running_var' when use_input_stats is false, got nil");
-  int64_t n = lp_size(input, 0), channels = lp_size(input, 1), sizes[LP_MAX_DIMS], space = 1;
+  CHECK(
+      use_input_stats || (running_mean && running_var), LP_ERR_ARGUMENT,
+      "expected 'running_mean' and 'running_var' when use_input_stats is false, got nil");
+  int64_t n = lp_size(input, 0), channels = lp_size(input, 1), sizes[LP_MAX_DIMS],
+          space = 1;
   for (int64_t d = 2; d < lp_ndim(input); d++) space *= sizes[d] = lp_size(input, d);
   CHECK(!use_input_stats || space != 1, LP_ERR_ARGUMENT,
-        "expected more than 1 spatial element per channel when training, got input %s", SHAPE_TEXT(input));
+        "expected more than 1 spatial element per channel when training, got input %s",
+        SHAPE_TEXT(input));
   sizes[0] = 1;
   sizes[1] = n * channels;
   Expr e = {0};
   LpTensor *wide = x_reshape(&e, input, lp_ints(sizes, lp_ndim(input)));
   LpTensor *w = repeated(&e, weight, n), *b = repeated(&e, bias, n);
   LpTensor *mean = repeated(&e, running_mean, n), *var = repeated(&e, running_var, n);
-  bool ok = wide && !weight == !w && !bias == !b && !running_mean == !mean && !running_var == !var;
-  LpTensor *y = ok ? keep(&e, lp_batch_norm(wide, mean, var, w, b, use_input_stats, momentum, eps)) : NULL;
+  bool ok = wide && !weight == !w && !bias == !b && !running_mean == !mean &&
+            !running_var == !var;
+  LpTensor *y =
+      ok ? keep(&e, lp_batch_norm(wide, mean, var, w, b, use_input_stats, momentum, eps))
+         : NULL;
   ok = y != NULL;
   if (ok && use_input_stats && running_mean) ok = average_back(&e, running_mean, mean, n);
   if (ok && use_input_stats && running_var) ok = average_back(&e, running_var, var, n);
   return expr_end(&e, ok ? x_reshape(&e, y, lp_sizes(input)) : NULL);
 }
 
-LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape, LpTensor *weight, LpOptFloat eps) {
+LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
+                                LpTensor *weight, LpOptFloat eps) {
   int64_t dims[LP_MAX_DIMS], n = normalized_shape.count, ndim = lp_ndim(input);
   bool fits = n >= 1 && n <= ndim;
   for (int64_t d = 0; fits && d < n; d++) {
     dims[d] = ndim - n + d;
     fits = lp_size(input, dims[d]) == normalized_shape.data[d];
   }
-  CHECK(fits, LP_ERR_ARGUMENT, "expected 'input' whose last sizes are normalized_shape %s, got %s",
+  CHECK(fits, LP_ERR_ARGUMENT,
+        "expected 'input' whose last sizes are normalized_shape %s, got %s",
         lp_format_ints(normalized_shape, (char[256]){0}, 256), SHAPE_TEXT(input));
   LpDtype dtype = lp_dtype_to_real(lp_dtype(input));
-  double tiny = dtype == LP_FLOAT64 ? DBL_EPSILON : dtype == LP_FLOAT16 ? 0x1p-10 : dtype == LP_BFLOAT16 ? 0x1p-7
-                                                                                                        : FLT_EPSILON;
+  double tiny = dtype == LP_FLOAT64    ? DBL_EPSILON
+                : dtype == LP_FLOAT16  ? 0x1p-10
+                : dtype == LP_BFLOAT16 ? 0x1p-7
+                                       : FLT_EPSILON;
   Expr e = {0};
   LpTensor *square = x_mean_dims(&e, x_mul(&e, input, input), lp_ints(dims, n), true);
   LpTensor *shifted = x_offset(&e, square, eps.has ? eps.value : tiny);
@@ -216,20 +248,28 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape, LpTens
 }
 
 /* x / (k + alpha * mean of x^2 over `size` neighbouring channels)^beta */
-LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double alpha, double beta, double k) {
-  CHECK(lp_ndim(input) >= 3, LP_ERR_ARGUMENT, "expected 'input' of at least 3 dims, got %s", SHAPE_TEXT(input));
-  CHECK(size > 0, LP_ERR_ARGUMENT, "expected 'size' of at least 1, got %lld", (long long)size);
+LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double alpha,
+                                           double beta, double k) {
+  CHECK(lp_ndim(input) >= 3, LP_ERR_ARGUMENT,
+        "expected 'input' of at least 3 dims, got %s", SHAPE_TEXT(input));
+  CHECK(size > 0, LP_ERR_ARGUMENT, "expected 'size' of at least 1, got %lld",
+        (long long)size);
   if (!lp_numel(input)) return lp_mul(input, input);
   Expr e = {0};
   int64_t n = lp_size(input, 0), channels = lp_size(input, 1);
   int64_t volume[4] = {n, 1, channels, lp_numel(input) / (n * channels)};
-  int64_t pads[6] = {0, 0, size / 2, (size - 1) / 2, 0, 0}, kernel[2] = {size, 1}, one = 1, zero = 0;
+  int64_t pads[6] = {0, 0, size / 2, (size - 1) / 2, 0, 0}, kernel[2] = {size, 1},
+          one = 1, zero = 0;
   LpTensor *square = x_reshape(&e, x_mul(&e, input, input), lp_ints(volume, 4));
-  LpTensor *padded = square ? keep(&e, lp_constant_pad_nd(square, lp_ints(pads, 4), lp_scalar_int(0))) : NULL;
-  LpTensor *mean = padded ? keep(&e, lp_avg_pool(padded, 2, lp_ints(kernel, 2), lp_ints(&one, 1), lp_ints(&zero, 1),
-                                                 false, true, (LpOptInt){0}))
-                          : NULL;
-  LpTensor *base = x_offset(&e, x_scale(&e, x_reshape(&e, mean, lp_sizes(input)), alpha), k);
+  LpTensor *padded =
+      square ? keep(&e, lp_constant_pad_nd(square, lp_ints(pads, 4), lp_scalar_int(0)))
+             : NULL;
+  LpTensor *mean =
+      padded ? keep(&e, lp_avg_pool(padded, 2, lp_ints(kernel, 2), lp_ints(&one, 1),
+                                    lp_ints(&zero, 1), false, true, (LpOptInt){0}))
+             : NULL;
+  LpTensor *base =
+      x_offset(&e, x_scale(&e, x_reshape(&e, mean, lp_sizes(input)), alpha), k);
   LpTensor *exponent = x_number(&e, beta);
   LpTensor *divisor = base && exponent ? keep(&e, lp_pow(base, exponent)) : NULL;
   return expr_end(&e, x_div(&e, input, divisor));

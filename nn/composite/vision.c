@@ -1,17 +1,23 @@
-/* Ops that rearrange or resize images: padding, patches, interpolation, pixel and channel shuffles. */
+/* Ops that rearrange or resize images: padding, patches, interpolation, pixel and channel
+ * shuffles. */
 #include <math.h>
 #include "composite/expr.h"
 #include "impl.h"
 
-LpTensor *lp_composite_pad(LpTensor *input, LpInts pad, const char *mode, LpOptFloat value) {
+LpTensor *lp_composite_pad(LpTensor *input, LpInts pad, const char *mode,
+                           LpOptFloat value) {
   if (!strcmp(mode, "constant"))
     return lp_pad_nd(input, pad, mode, lp_scalar_float(value.has ? value.value : 0));
-  CHECK(!value.has || value.value == 0, LP_ERR_ARGUMENT, "'value' has no meaning for mode '%s'", mode);
+  CHECK(!value.has || value.value == 0, LP_ERR_ARGUMENT,
+        "'value' has no meaning for mode '%s'", mode);
   int64_t dims = pad.count / 2;
-  CHECK(pad.count % 2 == 0 && dims >= 1 && dims <= 3 && (lp_ndim(input) == dims + 1 || lp_ndim(input) == dims + 2),
+  CHECK(pad.count % 2 == 0 && dims >= 1 && dims <= 3 &&
+            (lp_ndim(input) == dims + 1 || lp_ndim(input) == dims + 2),
         LP_ERR_ARGUMENT,
-        "mode '%s' pads the last 1, 2 or 3 dims of an input with channels and an optional batch: got %lld numbers for "
-        "input %s", mode, (long long)pad.count, SHAPE_TEXT(input));
+        "mode '%s' pads the last 1, 2 or 3 dims of an input with channels and an "
+        "optional batch: got %lld numbers for "
+        "input %s",
+        mode, (long long)pad.count, SHAPE_TEXT(input));
   return lp_pad_nd(input, pad, mode, lp_scalar_int(0));
 }
 
@@ -19,34 +25,44 @@ LpTensor *lp_composite_constant_pad_nd(LpTensor *self, LpInts pad, LpScalar valu
   return lp_pad_nd(self, pad, "constant", value);
 }
 
-LpTensor *lp_composite_unfold_patches(LpTensor *input, LpInts kernel_size, LpInts dilation, LpInts padding,
-                                      LpInts stride) {
-  if (lp_ndim(input) != 3) return lp_unfold_batch(input, kernel_size, dilation, padding, stride);
+LpTensor *lp_composite_unfold_patches(LpTensor *input, LpInts kernel_size,
+                                      LpInts dilation, LpInts padding, LpInts stride) {
+  if (lp_ndim(input) != 3)
+    return lp_unfold_batch(input, kernel_size, dilation, padding, stride);
   Expr e = {0};
   LpTensor *batch = x_unsqueeze(&e, input, 0);
-  LpTensor *columns = batch ? keep(&e, lp_unfold_batch(batch, kernel_size, dilation, padding, stride)) : NULL;
+  LpTensor *columns =
+      batch ? keep(&e, lp_unfold_batch(batch, kernel_size, dilation, padding, stride))
+            : NULL;
   return expr_end(&e, columns ? keep(&e, lp_squeeze_dim(columns, 0)) : NULL);
 }
 
-LpTensor *lp_composite_fold(LpTensor *input, LpInts output_size, LpInts kernel_size, LpInts dilation, LpInts padding,
-                            LpInts stride) {
-  if (lp_ndim(input) != 2) return lp_fold_batch(input, output_size, kernel_size, dilation, padding, stride);
+LpTensor *lp_composite_fold(LpTensor *input, LpInts output_size, LpInts kernel_size,
+                            LpInts dilation, LpInts padding, LpInts stride) {
+  if (lp_ndim(input) != 2)
+    return lp_fold_batch(input, output_size, kernel_size, dilation, padding, stride);
   Expr e = {0};
   LpTensor *batch = x_unsqueeze(&e, input, 0);
-  LpTensor *image = batch ? keep(&e, lp_fold_batch(batch, output_size, kernel_size, dilation, padding, stride)) : NULL;
+  LpTensor *image = batch ? keep(&e, lp_fold_batch(batch, output_size, kernel_size,
+                                                   dilation, padding, stride))
+                          : NULL;
   return expr_end(&e, image ? keep(&e, lp_squeeze_dim(image, 0)) : NULL);
 }
 
 /* (..., C r^2, H, W) -> (..., C, H r, W r), and back. */
 static LpTensor *shuffle(LpTensor *self, int64_t r, bool back) {
   int64_t ndim = lp_ndim(self), lead = ndim - 3;
-  CHECK(ndim >= 3, LP_ERR_ARGUMENT, "expected an input of at least 3 dims (channels, height, width), got %s",
+  CHECK(ndim >= 3, LP_ERR_ARGUMENT,
+        "expected an input of at least 3 dims (channels, height, width), got %s",
         SHAPE_TEXT(self));
-  CHECK(r > 0, LP_ERR_ARGUMENT, "expected a factor of at least 1, got %lld", (long long)r);
-  int64_t c = lp_size(self, lead), h = lp_size(self, lead + 1), w = lp_size(self, lead + 2);
+  CHECK(r > 0, LP_ERR_ARGUMENT, "expected a factor of at least 1, got %lld",
+        (long long)r);
+  int64_t c = lp_size(self, lead), h = lp_size(self, lead + 1),
+          w = lp_size(self, lead + 2);
   CHECK(back ? h % r == 0 && w % r == 0 : c % (r * r) == 0, LP_ERR_ARGUMENT,
         back ? "expected height and width divisible by %lld, got %s"
-             : "expected a number of channels divisible by the squared factor (%lld squared), got %s",
+             : "expected a number of channels divisible by the squared factor (%lld "
+               "squared), got %s",
         (long long)r, SHAPE_TEXT(self));
   int64_t wide[LP_MAX_DIMS], order[LP_MAX_DIMS], last[LP_MAX_DIMS];
   CHECK(ndim + 2 <= LP_MAX_DIMS, LP_ERR_ARGUMENT, "too many dims: %lld", (long long)ndim);
@@ -55,7 +71,8 @@ static LpTensor *shuffle(LpTensor *self, int64_t r, bool back) {
     order[d] = d;
   }
   /* (c, r, r, h, w) -> (c, h, r, w, r); back: (c, h, r, w, r) -> (c, r, r, h, w) */
-  const int64_t split[5] = {c / (r * r), r, r, h, w}, split_back[5] = {c, h / r, r, w / r, r};
+  const int64_t split[5] = {c / (r * r), r, r, h, w},
+                split_back[5] = {c, h / r, r, w / r, r};
   const int64_t turn[5] = {0, 3, 1, 4, 2}, turn_back[5] = {0, 2, 4, 1, 3};
   for (int d = 0; d < 5; d++) {
     wide[lead + d] = back ? split_back[d] : split[d];
@@ -69,47 +86,64 @@ static LpTensor *shuffle(LpTensor *self, int64_t r, bool back) {
   LpTensor *turned = parts ? keep(&e, lp_permute(parts, lp_ints(order, lead + 5))) : NULL;
   return expr_end(&e, x_reshape(&e, turned, lp_ints(last, ndim)));
 }
-LpTensor *lp_composite_pixel_shuffle(LpTensor *self, int64_t upscale_factor) { return shuffle(self, upscale_factor, false); }
+LpTensor *lp_composite_pixel_shuffle(LpTensor *self, int64_t upscale_factor) {
+  return shuffle(self, upscale_factor, false);
+}
 LpTensor *lp_composite_pixel_unshuffle(LpTensor *self, int64_t downscale_factor) {
   return shuffle(self, downscale_factor, true);
 }
 
 LpTensor *lp_composite_channel_shuffle(LpTensor *self, int64_t groups) {
-  CHECK(lp_ndim(self) >= 3, LP_ERR_ARGUMENT, "expected an input of at least 3 dims, got %s", SHAPE_TEXT(self));
+  CHECK(lp_ndim(self) >= 3, LP_ERR_ARGUMENT,
+        "expected an input of at least 3 dims, got %s", SHAPE_TEXT(self));
   int64_t n = lp_size(self, 0), c = lp_size(self, 1);
-  CHECK(groups > 0 && c % groups == 0, LP_ERR_ARGUMENT, "expected a number of channels divisible by groups %lld, got %s",
+  CHECK(groups > 0 && c % groups == 0, LP_ERR_ARGUMENT,
+        "expected a number of channels divisible by groups %lld, got %s",
         (long long)groups, SHAPE_TEXT(self));
-  int64_t space = n * c > 0 ? lp_numel(self) / (n * c) : 0, wide[4] = {n, groups, c / groups, space};
+  int64_t space = n * c > 0 ? lp_numel(self) / (n * c) : 0,
+          wide[4] = {n, groups, c / groups, space};
   Expr e = {0};
   LpTensor *parts = x_reshape(&e, self, lp_ints(wide, 4));
   LpTensor *turned = parts ? keep(&e, lp_transpose(parts, 1, 2)) : NULL;
   return expr_end(&e, x_reshape(&e, turned, lp_sizes(self)));
 }
 
-LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_factor, const char *mode,
-                                   LpOptBool align_corners, LpOptBool recompute_scale_factor, bool antialias) {
-  static const struct { const char *name, *along; int64_t dims; bool corners; } modes[] = {
-      {"nearest", "nearest", 0, false}, {"nearest-exact", "nearest-exact", 0, false}, {"linear", "linear", 1, true},
-      {"bilinear", "linear", 2, true},  {"trilinear", "linear", 3, true},             {"bicubic", "cubic", 2, true},
+LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_factor,
+                                   const char *mode, LpOptBool align_corners,
+                                   LpOptBool recompute_scale_factor, bool antialias) {
+  static const struct {
+    const char *name, *along;
+    int64_t dims;
+    bool corners;
+  } modes[] = {
+      {"nearest", "nearest", 0, false}, {"nearest-exact", "nearest-exact", 0, false},
+      {"linear", "linear", 1, true},    {"bilinear", "linear", 2, true},
+      {"trilinear", "linear", 3, true}, {"bicubic", "cubic", 2, true},
       {"area", NULL, 0, false}};
   int chosen = -1;
   for (int i = 0; i < (int)(sizeof modes / sizeof *modes); i++)
     if (!strcmp(mode, modes[i].name)) chosen = i;
   CHECK(chosen >= 0, LP_ERR_ARGUMENT,
-        "expected 'mode' to be nearest, nearest-exact, linear, bilinear, bicubic, trilinear or area, got '%s'", mode);
+        "expected 'mode' to be nearest, nearest-exact, linear, bilinear, bicubic, "
+        "trilinear or area, got '%s'",
+        mode);
   CHECK(!antialias, LP_ERR_ARGUMENT, "antialias = true is not supported");
   int64_t ndim = lp_ndim(input), space = ndim - 2, sizes[3];
-  CHECK(space >= 1 && space <= 3 && (!modes[chosen].dims || modes[chosen].dims == space), LP_ERR_ARGUMENT,
-        "expected an input of %lld dims for mode '%s', got %s",
-        (long long)(modes[chosen].dims ? modes[chosen].dims + 2 : 3), mode, SHAPE_TEXT(input));
-  CHECK(modes[chosen].corners || !align_corners.has, LP_ERR_ARGUMENT, "'align_corners' has no meaning for mode '%s'", mode);
-  CHECK((size.count >= 0) != (scale_factor.count >= 0), LP_ERR_ARGUMENT, "expected either 'size' or 'scale_factor'");
+  CHECK(space >= 1 && space <= 3 && (!modes[chosen].dims || modes[chosen].dims == space),
+        LP_ERR_ARGUMENT, "expected an input of %lld dims for mode '%s', got %s",
+        (long long)(modes[chosen].dims ? modes[chosen].dims + 2 : 3), mode,
+        SHAPE_TEXT(input));
+  CHECK(modes[chosen].corners || !align_corners.has, LP_ERR_ARGUMENT,
+        "'align_corners' has no meaning for mode '%s'", mode);
+  CHECK((size.count >= 0) != (scale_factor.count >= 0), LP_ERR_ARGUMENT,
+        "expected either 'size' or 'scale_factor'");
   double factors[3] = {0};
   if (size.count >= 0) {
     TRY(nn_expand(size, (int)space, "size", sizes));
   } else {
     CHECK(scale_factor.count == 1 || scale_factor.count == space, LP_ERR_ARGUMENT,
-          "'scale_factor' must be one number or %lld, got %lld", (long long)space, (long long)scale_factor.count);
+          "'scale_factor' must be one number or %lld, got %lld", (long long)space,
+          (long long)scale_factor.count);
     for (int64_t d = 0; d < space; d++) {
       double f = scale_factor.data[scale_factor.count == 1 ? 0 : d];
       sizes[d] = (int64_t)floor((double)lp_size(input, d + 2) * f);
@@ -117,10 +151,12 @@ LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_
     }
   }
   bool corners = align_corners.has && align_corners.value;
-  if (!modes[chosen].along) return lp_adaptive_avg_pool(input, space, lp_ints(sizes, space));
+  if (!modes[chosen].along)
+    return lp_adaptive_avg_pool(input, space, lp_ints(sizes, space));
   LpTensor *result = lp_tensor_retain(input);
   for (int64_t d = 0; result && d < space; d++) {
-    LpTensor *next = lp_resample(result, d + 2, sizes[d], modes[chosen].along, corners, factors[d]);
+    LpTensor *next =
+        lp_resample(result, d + 2, sizes[d], modes[chosen].along, corners, factors[d]);
     lp_tensor_release(result);
     result = next;
   }

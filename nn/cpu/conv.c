@@ -8,12 +8,14 @@
 
 static double flops_per_image(const LpConvGeometry *g) {
   return 2.0 * (double)g->k * (double)(g->c / g->groups) *
-         (double)lp_conv_volume(g->kernel, g->ndim) * (double)lp_conv_volume(g->out, g->ndim);
+         (double)lp_conv_volume(g->kernel, g->ndim) *
+         (double)lp_conv_volume(g->out, g->ndim);
 }
 
-static bool run_piece(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x, void *w,
-                      const void *b, void *y) {
-  /* With a handful of input channels the library computes the input gradient on padded ones. */
+static bool run_piece(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
+                      void *w, const void *b, void *y) {
+  /* With a handful of input channels the library computes the input gradient on padded
+   * ones. */
   bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
   if (dtype == LP_FLOAT32 && !few_channels) {
     bool done = false;
@@ -38,8 +40,8 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
   }
 }
 
-bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x, void *w,
-                 const void *b, void *y) {
+bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
+                 void *w, const void *b, void *y) {
   int64_t piece = g->n;
   double total = flops_per_image(g) * (double)g->n;
   if (total > PIECE_FLOPS) {

@@ -1,7 +1,7 @@
-/* Convolution kernels of the CPU over raw contiguous buffers: forward, gradient of the input and
- * gradient of the weight, each by oneDNN (conv_dnnl.c) or by im2col and GEMM (conv_gemm.c).
- * Called by dispatch/conv.c, which has checked shapes. A transposed convolution is the input
- * gradient of a plain one, so the three passes serve both. */
+/* Convolution kernels of the CPU over raw contiguous buffers: forward, gradient of the
+ * input and gradient of the weight, each by oneDNN (conv_dnnl.c) or by im2col and GEMM
+ * (conv_gemm.c). Called by dispatch/conv.c, which has checked shapes. A transposed
+ * convolution is the input gradient of a plain one, so the three passes serve both. */
 #ifndef LP_NN_CPU_CONV_H
 #define LP_NN_CPU_CONV_H
 
@@ -9,8 +9,9 @@
 
 #define LP_CONV_MAX_DIMS 3
 
-/* y[n][k][out] = b[k] + sum over c, r of w[k][c][r] * x[n][c][out * stride - padding + r * dilation];
- * c runs over the channels / groups of k's group. Dims are in order depth, height, width. */
+/* y[n][k][out] = b[k] + sum over c, r of w[k][c][r] * x[n][c][out * stride - padding + r
+ * * dilation]; c runs over the channels / groups of k's group. Dims are in order depth,
+ * height, width. */
 typedef struct LpConvGeometry {
   int ndim; /* spatial dims: 1, 2 or 3 */
   int64_t n, c, k, groups;
@@ -18,24 +19,31 @@ typedef struct LpConvGeometry {
   int64_t stride[LP_CONV_MAX_DIMS], padding[LP_CONV_MAX_DIMS], dilation[LP_CONV_MAX_DIMS];
 } LpConvGeometry;
 
-typedef enum LpConvPass { LP_CONV_FORWARD, LP_CONV_INPUT_GRAD, LP_CONV_WEIGHT_GRAD } LpConvPass;
+typedef enum LpConvPass {
+  LP_CONV_FORWARD,
+  LP_CONV_INPUT_GRAD,
+  LP_CONV_WEIGHT_GRAD
+} LpConvPass;
 
-/* x (n, c, in), w (k, c / groups, kernel), y (n, k, out), b (k) or NULL, all contiguous. Each pass
- * writes the buffer its name says and reads the other two; b only in the forward pass.
- * dtype: float32, float64, complex64, complex128. False with the error recorded when memory ran
- * out or an interrupt came. */
-bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x, void *w,
-                 const void *b, void *y);
+/* x (n, c, in), w (k, c / groups, kernel), y (n, k, out), b (k) or NULL, all contiguous.
+ * Each pass writes the buffer its name says and reads the other two; b only in the
+ * forward pass. dtype: float32, float64, complex64, complex128. False with the error
+ * recorded when memory ran out or an interrupt came. */
+bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
+                 void *w, const void *b, void *y);
 
-/* float32 through oneDNN; *done is false when the library has no fast kernel for the geometry. */
-bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w, const float *b,
-                  float *y, bool *done);
-bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x, void *w,
-                  const void *b, void *y);
+/* float32 through oneDNN; *done is false when the library has no fast kernel for the
+ * geometry. */
+bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
+                  const float *b, float *y, bool *done);
+bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
+                  void *w, const void *b, void *y);
 
 /* columns[c * kernel][out] of one image x[c][in]; and its adjoint, which adds into x. */
-void lp_im2col(const LpConvGeometry *g, LpDtype dtype, int64_t channels, const void *x, void *columns);
-void lp_col2im(const LpConvGeometry *g, LpDtype dtype, int64_t channels, const void *columns, void *x);
+void lp_im2col(const LpConvGeometry *g, LpDtype dtype, int64_t channels, const void *x,
+               void *columns);
+void lp_col2im(const LpConvGeometry *g, LpDtype dtype, int64_t channels,
+               const void *columns, void *x);
 
 static inline int64_t lp_conv_volume(const int64_t *dims, int ndim) {
   int64_t v = 1;

@@ -1,12 +1,13 @@
-/* float32 convolutions through oneDNN: a cache of ready plans (primitive, reorders, descriptors) by
- * geometry. Owns the library's engine; nothing of oneDNN shows outside this file.
+/* float32 convolutions through oneDNN: a cache of ready plans (primitive, reorders,
+ * descriptors) by geometry. Owns the library's engine; nothing of oneDNN shows outside
+ * this file.
  *
- * Note [Convolution algorithms]: Winograd F(4x4, 3x3) needs 2.25-4x fewer multiplications than the
- * direct kernel and wins from 32 channels on; the transforms eat the gain below. It is chosen by
- * geometry alone, so that results do not depend on timing. oneDNN falls back to `ref` kernels
- * without a word, 1000 times slower; a plan whose kernel is one is recorded as unusable, and the
- * caller takes im2col. Layouts are the library's choice: arguments are reordered into scratch of
- * the caching allocator. */
+ * Note [Convolution algorithms]: Winograd F(4x4, 3x3) needs 2.25-4x fewer multiplications
+ * than the direct kernel and wins from 32 channels on; the transforms eat the gain below.
+ * It is chosen by geometry alone, so that results do not depend on timing. oneDNN falls
+ * back to `ref` kernels without a word, 1000 times slower; a plan whose kernel is one is
+ * recorded as unusable, and the caller takes im2col. Layouts are the library's choice:
+ * arguments are reordered into scratch of the caching allocator. */
 #include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,8 +28,8 @@ typedef struct PlanKey {
 
 typedef struct Plan {
   PlanKey key;
-  struct Plan *next;   /* in its bucket */
-  int users;           /* running now; guarded by the cache's lock, like the three below */
+  struct Plan *next; /* in its bucket */
+  int users;         /* running now; guarded by the cache's lock, like the three below */
   uint64_t last_use;
   bool usable;
   dnnl_primitive_t primitive;
@@ -86,7 +87,8 @@ static DnnlGeometry translate(const LpConvGeometry *g) {
     t.stride[d] = from < 0 ? 1 : g->stride[from];
     t.dilation[d] = from < 0 ? 0 : g->dilation[from] - 1;
     t.left[d] = from < 0 ? 0 : g->padding[from];
-    t.right[d] = (out - 1) * t.stride[d] + (kernel - 1) * (t.dilation[d] + 1) + 1 - in - t.left[d];
+    t.right[d] =
+        (out - 1) * t.stride[d] + (kernel - 1) * (t.dilation[d] + 1) + 1 - in - t.left[d];
     t.shape[X][2 + d] = in;
     t.shape[Y][2 + d] = out;
     t.shape[W][lead + 2 + d] = kernel;
@@ -95,9 +97,12 @@ static DnnlGeometry translate(const LpConvGeometry *g) {
 }
 
 static bool winograd_pays(const LpConvGeometry *g) {
-  if (g->ndim != 2 || g->groups != 1 || g->c < 32 || g->k < 32 || g->c % 16 || g->k % 16) return false;
+  if (g->ndim != 2 || g->groups != 1 || g->c < 32 || g->k < 32 || g->c % 16 || g->k % 16)
+    return false;
   for (int d = 0; d < 2; d++)
-    if (g->kernel[d] != 3 || g->stride[d] != 1 || g->dilation[d] != 1 || g->padding[d] > 1) return false;
+    if (g->kernel[d] != 3 || g->stride[d] != 1 || g->dilation[d] != 1 ||
+        g->padding[d] > 1)
+      return false;
   return true;
 }
 
@@ -107,29 +112,33 @@ static bool is_reference(const_dnnl_primitive_desc_t pd) {
   return !name || strstr(name, "ref");
 }
 
-/* A primitive descriptor of the pass, NULL when the algorithm is refused or only a reference kernel. */
-static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t, dnnl_alg_kind_t algorithm,
+/* A primitive descriptor of the pass, NULL when the algorithm is refused or only a
+ * reference kernel. */
+static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
+                                      dnnl_alg_kind_t algorithm,
                                       const dnnl_memory_desc_t any[N_BUFFERS],
-                                      const dnnl_memory_desc_t *bias, const_dnnl_primitive_attr_t attr) {
+                                      const dnnl_memory_desc_t *bias,
+                                      const_dnnl_primitive_attr_t attr) {
   dnnl_convolution_desc_t forward, desc;
   dnnl_primitive_desc_t hint = NULL, pd = NULL;
   bool is_forward = key->pass == LP_CONV_FORWARD;
-  if (dnnl_dilated_convolution_forward_desc_init(&forward, dnnl_forward_training, algorithm, &any[X], &any[W],
-                                                 is_forward && key->has_bias ? bias : NULL, &any[Y],
-                                                 t->stride, t->dilation, t->left, t->right))
+  if (dnnl_dilated_convolution_forward_desc_init(
+          &forward, dnnl_forward_training, algorithm, &any[X], &any[W],
+          is_forward && key->has_bias ? bias : NULL, &any[Y], t->stride, t->dilation,
+          t->left, t->right))
     return NULL;
   if (dnnl_primitive_desc_create(&hint, &forward, attr, engine, NULL)) return NULL;
   if (is_forward) {
     pd = hint;
     hint = NULL;
   } else {
-    dnnl_status_t status =
-        key->pass == LP_CONV_INPUT_GRAD
-            ? dnnl_dilated_convolution_backward_data_desc_init(&desc, algorithm, &any[X], &any[W], &any[Y],
-                                                               t->stride, t->dilation, t->left, t->right)
-            : dnnl_dilated_convolution_backward_weights_desc_init(&desc, algorithm, &any[X], &any[W], NULL,
-                                                                  &any[Y], t->stride, t->dilation, t->left,
-                                                                  t->right);
+    dnnl_status_t status = key->pass == LP_CONV_INPUT_GRAD
+                               ? dnnl_dilated_convolution_backward_data_desc_init(
+                                     &desc, algorithm, &any[X], &any[W], &any[Y],
+                                     t->stride, t->dilation, t->left, t->right)
+                               : dnnl_dilated_convolution_backward_weights_desc_init(
+                                     &desc, algorithm, &any[X], &any[W], NULL, &any[Y],
+                                     t->stride, t->dilation, t->left, t->right);
     if (!status && dnnl_primitive_desc_create(&pd, &desc, attr, engine, hint)) pd = NULL;
   }
   if (hint) dnnl_primitive_desc_destroy(hint);
@@ -152,7 +161,8 @@ static bool make_reorder(Plan *plan, int i) {
     to = &plan->plain[i];
   }
   dnnl_primitive_desc_t pd;
-  if (dnnl_reorder_primitive_desc_create(&pd, from, engine, to, engine, NULL)) return false;
+  if (dnnl_reorder_primitive_desc_create(&pd, from, engine, to, engine, NULL))
+    return false;
   dnnl_status_t status = dnnl_primitive_create(&plan->reorder[i], pd);
   dnnl_primitive_desc_destroy(pd);
   plan->scratch_bytes[i] = dnnl_memory_desc_get_size(&plan->wanted[i]);
@@ -165,8 +175,12 @@ static void plan_prepare(Plan *plan) {
   dnnl_memory_desc_t any[N_BUFFERS];
   for (int i = 0; i < N_BUFFERS; i++) {
     int ndim = i == W ? t.weight_dims : t.ndim + 2;
-    if (dnnl_memory_desc_init_by_tag(&any[i], ndim, t.shape[i], dnnl_f32, dnnl_format_tag_any)) return;
-    if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], dnnl_f32, plain_tag(ndim))) return;
+    if (dnnl_memory_desc_init_by_tag(&any[i], ndim, t.shape[i], dnnl_f32,
+                                     dnnl_format_tag_any))
+      return;
+    if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], dnnl_f32,
+                                     plain_tag(ndim)))
+      return;
   }
   dnnl_dims_t bias_shape = {plan->key.geometry.k};
   if (dnnl_memory_desc_init_by_tag(&plan->bias, 1, bias_shape, dnnl_f32, dnnl_a)) return;
@@ -184,7 +198,8 @@ static void plan_prepare(Plan *plan) {
       pass == LP_CONV_INPUT_GRAD ? dnnl_query_diff_src_md : dnnl_query_src_md,
       pass == LP_CONV_WEIGHT_GRAD ? dnnl_query_diff_weights_md : dnnl_query_weights_md,
       pass == LP_CONV_FORWARD ? dnnl_query_dst_md : dnnl_query_diff_dst_md};
-  for (int i = 0; i < N_BUFFERS; i++) plan->wanted[i] = *dnnl_primitive_desc_query_md(pd, queries[i], 0);
+  for (int i = 0; i < N_BUFFERS; i++)
+    plan->wanted[i] = *dnnl_primitive_desc_query_md(pd, queries[i], 0);
   plan->scratchpad = *dnnl_primitive_desc_query_md(pd, dnnl_query_scratchpad_md, 0);
   plan->scratchpad_bytes = dnnl_memory_desc_get_size(&plan->scratchpad);
   bool ok = dnnl_primitive_create(&plan->primitive, pd) == dnnl_success;
@@ -197,7 +212,8 @@ static void evict_oldest(void) {
   Plan **oldest = NULL;
   for (int i = 0; i < CACHE_BUCKETS; i++)
     for (Plan **at = &buckets[i]; *at; at = &(*at)->next)
-      if (!(*at)->users && (!oldest || (*at)->last_use < (*oldest)->last_use)) oldest = at;
+      if (!(*at)->users && (!oldest || (*at)->last_use < (*oldest)->last_use))
+        oldest = at;
   if (!oldest) return;
   Plan *gone = *oldest;
   *oldest = gone->next;
@@ -208,7 +224,8 @@ static void evict_oldest(void) {
 static unsigned hash(const PlanKey *key) {
   uint64_t h = 1469598103934665603u;
   const int64_t *words = (const int64_t *)key;
-  for (size_t i = 0; i < sizeof *key / sizeof *words; i++) h = (h ^ (uint64_t)words[i]) * 1099511628211u;
+  for (size_t i = 0; i < sizeof *key / sizeof *words; i++)
+    h = (h ^ (uint64_t)words[i]) * 1099511628211u;
   return (unsigned)(h >> 32) % CACHE_BUCKETS;
 }
 
@@ -218,7 +235,8 @@ static Plan *plan_enter(const PlanKey *key) {
   Plan **bucket = &buckets[hash(key)], *plan = *bucket;
   while (plan && memcmp(&plan->key, key, sizeof *key)) plan = plan->next;
   if (!plan) {
-    dnnl_status_t status = engine ? dnnl_success : dnnl_engine_create(&engine, dnnl_cpu, 0);
+    dnnl_status_t status =
+        engine ? dnnl_success : dnnl_engine_create(&engine, dnnl_cpu, 0);
     plan = status ? NULL : calloc(1, sizeof *plan);
     if (!plan) {
       pthread_mutex_unlock(&lock);
@@ -249,19 +267,21 @@ static size_t padded(size_t size_bytes) {
   return (size_bytes + LP_ALIGNMENT - 1) / LP_ALIGNMENT * LP_ALIGNMENT;
 }
 
-static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream, dnnl_memory_t from,
-                             dnnl_memory_t to) {
+static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
+                             dnnl_memory_t from, dnnl_memory_t to) {
   dnnl_exec_arg_t args[] = {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}};
   return dnnl_primitive_execute(primitive, stream, 2, args);
 }
 
-static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUFFERS], const float *b) {
+static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUFFERS],
+                             const float *b) {
   LpConvPass pass = (LpConvPass)plan->key.pass;
   const int argument[N_BUFFERS] = {
       pass == LP_CONV_INPUT_GRAD ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC,
       pass == LP_CONV_WEIGHT_GRAD ? DNNL_ARG_DIFF_WEIGHTS : DNNL_ARG_WEIGHTS,
       pass == LP_CONV_FORWARD ? DNNL_ARG_DST : DNNL_ARG_DIFF_DST};
-  dnnl_memory_t memory[N_BUFFERS] = {0}, own[N_BUFFERS] = {0}, bias = NULL, scratchpad = NULL;
+  dnnl_memory_t memory[N_BUFFERS] = {0}, own[N_BUFFERS] = {0}, bias = NULL,
+                scratchpad = NULL;
   dnnl_stream_t stream = NULL;
   dnnl_exec_arg_t args[N_BUFFERS + 2];
   int n_args = 0;
@@ -271,7 +291,8 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
     if (!s && plan->reorder[i]) {
       s = dnnl_memory_create(&own[i], &plan->wanted[i], engine, scratch);
       scratch += padded(plan->scratch_bytes[i]);
-      if (!s && !is_output(pass, i)) s = reorder(plan->reorder[i], stream, memory[i], own[i]);
+      if (!s && !is_output(pass, i))
+        s = reorder(plan->reorder[i], stream, memory[i], own[i]);
     }
     args[n_args++] = (dnnl_exec_arg_t){argument[i], own[i] ? own[i] : memory[i]};
   }
@@ -285,7 +306,8 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
   }
   if (!s) s = dnnl_primitive_execute(plan->primitive, stream, n_args, args);
   for (int i = 0; !s && i < N_BUFFERS; i++)
-    if (own[i] && is_output(pass, i)) s = reorder(plan->reorder[i], stream, own[i], memory[i]);
+    if (own[i] && is_output(pass, i))
+      s = reorder(plan->reorder[i], stream, own[i], memory[i]);
   if (stream) {
     if (!s) s = dnnl_stream_wait(stream);
     dnnl_stream_destroy(stream);
@@ -299,8 +321,8 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
   return s;
 }
 
-bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w, const float *b,
-                  float *y, bool *done) {
+bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
+                  const float *b, float *y, bool *done) {
   *done = false;
   if (omp_get_max_threads() != lp_num_threads()) omp_set_num_threads(lp_num_threads());
   PlanKey key;

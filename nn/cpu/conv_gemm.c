@@ -1,7 +1,8 @@
 /* Convolution of one image after the other as a matrix product over its unfolded patches:
- * y = w * columns(x), gx = fold(w^H * gy), gw += gy * columns(x)^H, with w (k, c * taps), columns
- * (c * taps, out). Serves the dtypes and geometries that oneDNN has no kernel for. For complex
- * numbers the gradients are the adjoints, so w and x enter them conjugated. */
+ * y = w * columns(x), gx = fold(w^H * gy), gw += gy * columns(x)^H, with w (k, c * taps),
+ * columns (c * taps, out). Serves the dtypes and geometries that oneDNN has no kernel
+ * for. For complex numbers the gradients are the adjoints, so w and x enter them
+ * conjugated. */
 #include <cblas.h>
 #include <complex.h>
 #include <string.h>
@@ -30,57 +31,66 @@
 #undef T
 #undef NAME
 
-void lp_im2col(const LpConvGeometry *g, LpDtype dtype, int64_t channels, const void *x, void *columns) {
+void lp_im2col(const LpConvGeometry *g, LpDtype dtype, int64_t channels, const void *x,
+               void *columns) {
   switch (dtype) {
-    case LP_FLOAT32: im2col_f32(g, channels, x, columns); break;
-    case LP_FLOAT64: im2col_f64(g, channels, x, columns); break;
-    case LP_COMPLEX64: im2col_c64(g, channels, x, columns); break;
-    default: im2col_c128(g, channels, x, columns); break;
+  case LP_FLOAT32: im2col_f32(g, channels, x, columns); break;
+  case LP_FLOAT64: im2col_f64(g, channels, x, columns); break;
+  case LP_COMPLEX64: im2col_c64(g, channels, x, columns); break;
+  default: im2col_c128(g, channels, x, columns); break;
   }
 }
 
-void lp_col2im(const LpConvGeometry *g, LpDtype dtype, int64_t channels, const void *columns, void *x) {
+void lp_col2im(const LpConvGeometry *g, LpDtype dtype, int64_t channels,
+               const void *columns, void *x) {
   switch (dtype) {
-    case LP_FLOAT32: col2im_f32(g, channels, columns, x); break;
-    case LP_FLOAT64: col2im_f64(g, channels, columns, x); break;
-    case LP_COMPLEX64: col2im_c64(g, channels, columns, x); break;
-    default: col2im_c128(g, channels, columns, x); break;
+  case LP_FLOAT32: col2im_f32(g, channels, columns, x); break;
+  case LP_FLOAT64: col2im_f64(g, channels, columns, x); break;
+  case LP_COMPLEX64: col2im_c64(g, channels, columns, x); break;
+  default: col2im_c128(g, channels, columns, x); break;
   }
 }
 
 /* Row-major c (m, n) = a (m, k) * b (k, n) + beta * c; 'C' is conjugate transpose. */
-static void gemm(LpDtype dtype, char ta, char tb, int64_t m, int64_t n, int64_t k, const void *a,
-                 int64_t lda, const void *b, int64_t ldb, double beta, void *c, int64_t ldc) {
+static void gemm(LpDtype dtype, char ta, char tb, int64_t m, int64_t n, int64_t k,
+                 const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
+                 void *c, int64_t ldc) {
   bool is_complex = lp_dtype_is_complex(dtype);
-  CBLAS_TRANSPOSE op_a = ta == 'N' ? CblasNoTrans : is_complex ? CblasConjTrans : CblasTrans;
-  CBLAS_TRANSPOSE op_b = tb == 'N' ? CblasNoTrans : is_complex ? CblasConjTrans : CblasTrans;
+  CBLAS_TRANSPOSE op_a = ta == 'N'    ? CblasNoTrans
+                         : is_complex ? CblasConjTrans
+                                      : CblasTrans;
+  CBLAS_TRANSPOSE op_b = tb == 'N'    ? CblasNoTrans
+                         : is_complex ? CblasConjTrans
+                                      : CblasTrans;
   blasint M = (blasint)m, N = (blasint)n, K = (blasint)k;
   blasint la = (blasint)lda, lb = (blasint)ldb, lc = (blasint)ldc;
   switch (dtype) {
-    case LP_FLOAT32:
-      cblas_sgemm(CblasRowMajor, op_a, op_b, M, N, K, 1, a, la, b, lb, (float)beta, c, lc);
-      break;
-    case LP_FLOAT64:
-      cblas_dgemm(CblasRowMajor, op_a, op_b, M, N, K, 1, a, la, b, lb, beta, c, lc);
-      break;
-    case LP_COMPLEX64: {
-      float one[2] = {1, 0}, scale[2] = {(float)beta, 0};
-      cblas_cgemm(CblasRowMajor, op_a, op_b, M, N, K, one, a, la, b, lb, scale, c, lc);
-      break;
-    }
-    default: {
-      double one[2] = {1, 0}, scale[2] = {beta, 0};
-      cblas_zgemm(CblasRowMajor, op_a, op_b, M, N, K, one, a, la, b, lb, scale, c, lc);
-    }
+  case LP_FLOAT32:
+    cblas_sgemm(CblasRowMajor, op_a, op_b, M, N, K, 1, a, la, b, lb, (float)beta, c, lc);
+    break;
+  case LP_FLOAT64:
+    cblas_dgemm(CblasRowMajor, op_a, op_b, M, N, K, 1, a, la, b, lb, beta, c, lc);
+    break;
+  case LP_COMPLEX64: {
+    float one[2] = {1, 0}, scale[2] = {(float)beta, 0};
+    cblas_cgemm(CblasRowMajor, op_a, op_b, M, N, K, one, a, la, b, lb, scale, c, lc);
+    break;
+  }
+  default: {
+    double one[2] = {1, 0}, scale[2] = {beta, 0};
+    cblas_zgemm(CblasRowMajor, op_a, op_b, M, N, K, one, a, la, b, lb, scale, c, lc);
+  }
   }
 }
 
-static void fill_with_bias(LpDtype dtype, void *y, const void *b, int64_t k, int64_t outs) {
+static void fill_with_bias(LpDtype dtype, void *y, const void *b, int64_t k,
+                           int64_t outs) {
   size_t elem_bytes = lp_dtype_size(dtype);
   for (int64_t i = 0; i < k; i++) {
     char *row = (char *)y + (size_t)(i * outs) * elem_bytes;
     const char *value = (const char *)b + (size_t)i * elem_bytes;
-    for (int64_t j = 0; j < outs; j++) memcpy(row + (size_t)j * elem_bytes, value, elem_bytes);
+    for (int64_t j = 0; j < outs; j++)
+      memcpy(row + (size_t)j * elem_bytes, value, elem_bytes);
   }
 }
 
@@ -91,8 +101,8 @@ static bool is_pointwise(const LpConvGeometry *g) {
   return true;
 }
 
-bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x, void *w,
-                  const void *b, void *y) {
+bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
+                  void *w, const void *b, void *y) {
   size_t e = lp_dtype_size(dtype);
   int64_t ins = lp_conv_volume(g->in, g->ndim), outs = lp_conv_volume(g->out, g->ndim);
   int64_t cg = g->c / g->groups, kg = g->k / g->groups;
@@ -115,7 +125,8 @@ bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void 
       char *ci = direct ? xi : columns;
       if (pass == LP_CONV_FORWARD) {
         if (!direct) lp_im2col(g, dtype, cg, xi, ci);
-        if (b) fill_with_bias(dtype, yi, (const char *)b + (size_t)(group * kg) * e, kg, outs);
+        if (b)
+          fill_with_bias(dtype, yi, (const char *)b + (size_t)(group * kg) * e, kg, outs);
         gemm(dtype, 'N', 'N', kg, outs, patch, wi, patch, ci, outs, b ? 1 : 0, yi, outs);
       } else if (pass == LP_CONV_INPUT_GRAD) {
         gemm(dtype, 'C', 'N', patch, outs, kg, wi, patch, yi, outs, 0, ci, outs);
@@ -125,7 +136,8 @@ bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void 
         gemm(dtype, 'N', 'C', kg, patch, outs, yi, outs, ci, outs, 1, wi, patch);
       }
     }
-    if (n % 64 == 63 && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
+    if (n % 64 == 63 && lp_interrupt_take())
+      ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }
   if (columns) lp_block_free(columns, capacity_bytes);
   return ok;

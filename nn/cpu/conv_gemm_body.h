@@ -1,6 +1,6 @@
-/* im2col and its adjoint for one element type; included by conv_gemm.c with T and NAME defined.
- * A row of columns belongs to one (channel, kernel tap); rows are split over the threads for
- * im2col, channels for col2im, which adds. */
+/* im2col and its adjoint for one element type; included by conv_gemm.c with T and NAME
+ * defined. A row of columns belongs to one (channel, kernel tap); rows are split over the
+ * threads for im2col, channels for col2im, which adds. */
 
 typedef struct NAME(Job) {
   const LpConvGeometry *g;
@@ -23,7 +23,8 @@ static NAME(Job) NAME(job)(const LpConvGeometry *g, T *x, T *columns) {
 }
 
 /* The outputs [first, last) along the last dim whose tap falls inside the input row. */
-static inline void NAME(inside)(const NAME(Job) *j, int64_t tap, int64_t *first, int64_t *last) {
+static inline void NAME(inside)(const NAME(Job) * j, int64_t tap, int64_t *first,
+                                int64_t *last) {
   int64_t shift = tap * j->dilation[2] - j->padding[2], stride = j->stride[2];
   int64_t lo = shift < 0 ? (-shift + stride - 1) / stride : 0;
   int64_t hi = j->in[2] - 1 - shift < 0 ? 0 : (j->in[2] - 1 - shift) / stride + 1;
@@ -55,7 +56,8 @@ static void NAME(im2col_rows)(void *ctx, int64_t begin, int64_t end) {
         const T *from = plane + (id * j->in[1] + ih) * j->in[2];
         for (int64_t i = 0; i < first; i++) to[i] = 0;
         if (stride == 1) {
-          if (last > first) memcpy(to + first, from + first + shift, (size_t)(last - first) * sizeof(T));
+          if (last > first)
+            memcpy(to + first, from + first + shift, (size_t)(last - first) * sizeof(T));
         } else {
           for (int64_t i = first; i < last; i++) to[i] = from[i * stride + shift];
         }
@@ -90,14 +92,16 @@ static void NAME(col2im_channels)(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-static void NAME(im2col)(const LpConvGeometry *g, int64_t channels, const T *x, T *columns) {
+static void NAME(im2col)(const LpConvGeometry *g, int64_t channels, const T *x,
+                         T *columns) {
   NAME(Job) job = NAME(job)(g, (T *)x, columns);
   int64_t outs = lp_conv_volume(g->out, g->ndim);
-  lp_parallel_for(channels * lp_conv_volume(g->kernel, g->ndim), LP_GRAIN / (outs + 1) + 1,
-                  NAME(im2col_rows), &job);
+  lp_parallel_for(channels * lp_conv_volume(g->kernel, g->ndim),
+                  LP_GRAIN / (outs + 1) + 1, NAME(im2col_rows), &job);
 }
 
-static void NAME(col2im)(const LpConvGeometry *g, int64_t channels, const T *columns, T *x) {
+static void NAME(col2im)(const LpConvGeometry *g, int64_t channels, const T *columns,
+                         T *x) {
   NAME(Job) job = NAME(job)(g, x, (T *)columns);
   int64_t work = lp_conv_volume(g->out, g->ndim) * lp_conv_volume(g->kernel, g->ndim);
   lp_parallel_for(channels, LP_GRAIN / (work + 1) + 1, NAME(col2im_channels), &job);

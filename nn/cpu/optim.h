@@ -1,5 +1,6 @@
-/* Fused optimizer steps over n adjacent elements: one pass over memory. Tables are indexed by
- * nn_float_index; pointers are to elements of that dtype; 16-bit floats compute in float. */
+/* Fused optimizer steps over n adjacent elements: one pass over memory. Tables are
+ * indexed by nn_float_index; pointers are to elements of that dtype; 16-bit floats
+ * compute in float. */
 #ifndef LP_NN_CPU_OPTIM_H
 #define LP_NN_CPU_OPTIM_H
 
@@ -20,7 +21,8 @@ typedef struct LpAdamOptions {
 typedef struct LpOptimKernels {
   void (*sgd[4])(void *p, const void *g, void *buffer, int64_t n, const LpSgdOptions *o);
   /* largest: the running maximum of v (amsgrad), or NULL */
-  void (*adam[4])(void *p, const void *g, void *m, void *v, void *largest, int64_t n, const LpAdamOptions *o);
+  void (*adam[4])(void *p, const void *g, void *m, void *v, void *largest, int64_t n,
+                  const LpAdamOptions *o);
 } LpOptimKernels;
 
 LP_DISPATCH(LpOptimKernels, lp_optim_kernels)

@@ -1,7 +1,7 @@
-/* Loops over one dense row: sums, moments, affine maps and their gradients. Batch, layer, group and
- * instance normalisation are built on them (dispatch/norm.c). Tables are indexed by nn_float_index;
- * pointers are to elements of that dtype. Sums are accumulated in float lanes over pieces of a few
- * thousand elements, the pieces in double. */
+/* Loops over one dense row: sums, moments, affine maps and their gradients. Batch, layer,
+ * group and instance normalisation are built on them (dispatch/norm.c). Tables are
+ * indexed by nn_float_index; pointers are to elements of that dtype. Sums are accumulated
+ * in float lanes over pieces of a few thousand elements, the pieces in double. */
 #ifndef LP_NN_CPU_ROWS_H
 #define LP_NN_CPU_ROWS_H
 
@@ -15,33 +15,39 @@ typedef struct LpRowKernels {
   /* y = a * x + b */
   void (*affine[4])(void *y, const void *x, int64_t n, double a, double b);
   /* *s += sum(g), *q += sum(g * (x - mean)) */
-  void (*grad_moments[4])(const void *g, const void *x, int64_t n, double mean, double *s, double *q);
+  void (*grad_moments[4])(const void *g, const void *x, int64_t n, double mean, double *s,
+                          double *q);
   /* y = a * g + b * x + c */
-  void (*combine[4])(void *y, const void *g, const void *x, int64_t n, double a, double b, double c);
+  void (*combine[4])(void *y, const void *g, const void *x, int64_t n, double a, double b,
+                     double c);
   double (*first[4])(const void *x);
 
   /* The same with a weight and a shift for each column; either may be NULL (1 and 0):
    * y = (a * x + b) * w + shift */
-  void (*weighted_affine[4])(void *y, const void *x, int64_t n, double a, double b, const void *w,
-                             const void *shift);
+  void (*weighted_affine[4])(void *y, const void *x, int64_t n, double a, double b,
+                             const void *w, const void *shift);
   /* *s += sum(g * w), *q += sum(g * w * (x - mean)) */
-  void (*weighted_grad_moments[4])(const void *g, const void *x, int64_t n, double mean, const void *w,
-                                   double *s, double *q);
+  void (*weighted_grad_moments[4])(const void *g, const void *x, int64_t n, double mean,
+                                   const void *w, double *s, double *q);
   /* y = a * g * w + b * x + c */
-  void (*weighted_combine[4])(void *y, const void *g, const void *x, int64_t n, const void *w, double a,
-                              double b, double c);
+  void (*weighted_combine[4])(void *y, const void *g, const void *x, int64_t n,
+                              const void *w, double a, double b, double c);
   /* gw += g * (a * x + b), gb += g; gw, gb of the compute dtype, either may be NULL */
-  void (*weight_grads[4])(void *gw, void *gb, const void *g, const void *x, int64_t n, double a, double b);
+  void (*weight_grads[4])(void *gw, void *gb, const void *g, const void *x, int64_t n,
+                          double a, double b);
 
-  /* Columns of a (rows, n) matrix whose rows lie `stride` elements apart; vectors of doubles. */
-  void (*column_moments[4])(const void *x, int64_t rows, int64_t stride, int64_t n, const double *pivot,
-                            double *s, double *q);
-  void (*column_affine[4])(void *y, const void *x, int64_t rows, int64_t stride, int64_t n, const double *a,
-                           const double *b);
-  void (*column_grad_moments[4])(const void *g, const void *x, int64_t rows, int64_t stride, int64_t n,
-                                 const double *mean, double *s, double *q);
-  void (*column_combine[4])(void *y, const void *g, const void *x, int64_t rows, int64_t stride, int64_t n,
-                            const double *a, const double *b, const double *c);
+  /* Columns of a (rows, n) matrix whose rows lie `stride` elements apart; vectors of
+   * doubles. */
+  void (*column_moments[4])(const void *x, int64_t rows, int64_t stride, int64_t n,
+                            const double *pivot, double *s, double *q);
+  void (*column_affine[4])(void *y, const void *x, int64_t rows, int64_t stride,
+                           int64_t n, const double *a, const double *b);
+  void (*column_grad_moments[4])(const void *g, const void *x, int64_t rows,
+                                 int64_t stride, int64_t n, const double *mean, double *s,
+                                 double *q);
+  void (*column_combine[4])(void *y, const void *g, const void *x, int64_t rows,
+                            int64_t stride, int64_t n, const double *a, const double *b,
+                            const double *c);
 } LpRowKernels;
 
 LP_DISPATCH(LpRowKernels, lp_row_kernels)

@@ -1,5 +1,6 @@
-/* Softmax loops; tables are indexed by nn_float_index, pointers are to elements of that dtype. The
- * `inner` forms walk n steps of `stride` elements over m adjacent columns at once. */
+/* Softmax loops; tables are indexed by nn_float_index, pointers are to elements of that
+ * dtype. The `inner` forms walk n steps of `stride` elements over m adjacent columns at
+ * once. */
 #ifndef LP_NN_CPU_SOFTMAX_H
 #define LP_NN_CPU_SOFTMAX_H
 
@@ -12,7 +13,8 @@ typedef struct LpSoftmaxKernels {
   void (*inner[4][2])(void *y, const void *x, int64_t n, int64_t stride, int64_t m);
   /* gx from g and the result y */
   void (*row_grad[4][2])(void *gx, const void *g, const void *y, int64_t n);
-  void (*inner_grad[4][2])(void *gx, const void *g, const void *y, int64_t n, int64_t stride, int64_t m);
+  void (*inner_grad[4][2])(void *gx, const void *g, const void *y, int64_t n,
+                           int64_t stride, int64_t m);
   /* log(sum(exp(x))) */
   double (*logsumexp[4])(const void *x, int64_t n);
   /* y = scale * exp(x - shift) */

@@ -1,8 +1,9 @@
 /* convolution and its two gradients: checks, geometry, dtypes; kernels in cpu/conv.h.
  *
- * Note [Closed under differentiation]: a convolution is linear in its input and in its weight, so
- * each gradient op's own gradients are again these three ops with the roles exchanged, to any
- * order. For complex numbers the gradient ops are the adjoints (they conjugate inside). */
+ * Note [Closed under differentiation]: a convolution is linear in its input and in its
+ * weight, so each gradient op's own gradients are again these three ops with the roles
+ * exchanged, to any order. For complex numbers the gradient ops are the adjoints (they
+ * conjugate inside). */
 #include "cpu/conv.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
@@ -14,11 +15,14 @@ typedef struct Options {
   int64_t groups;
 } Options;
 
-static bool is_supported(LpDtype dtype) { return dtype != LP_BOOL; }
+static bool is_supported(LpDtype dtype) {
+  return dtype != LP_BOOL;
+}
 
-/* The geometry of the plain convolution behind the call: for a transposed one, of the convolution
- * whose input gradient it is (so x is the result and y the input). */
-static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeometry *g, int64_t *result_sizes) {
+/* The geometry of the plain convolution behind the call: for a transposed one, of the
+ * convolution whose input gradient it is (so x is the result and y the input). */
+static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeometry *g,
+                        int64_t *result_sizes) {
   *g = (LpConvGeometry){.ndim = (int)weight.count - 2, .groups = o->groups};
   char in_text[128], weight_text[128];
   lp_format_ints(input, in_text, sizeof in_text);
@@ -26,18 +30,20 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
   CHECK(g->ndim >= 1 && g->ndim <= LP_CONV_MAX_DIMS, LP_ERR_ARGUMENT,
         "expected 'weight' of 3, 4 or 5 dims, got %s", weight_text);
   CHECK(input.count == weight.count, LP_ERR_ARGUMENT,
-        "expected 'input' of %d dims (batch, channels and %d spatial) for weight %s, got %s", g->ndim + 2,
-        g->ndim, weight_text, in_text);
+        "expected 'input' of %d dims (batch, channels and %d spatial) for weight %s, got "
+        "%s",
+        g->ndim + 2, g->ndim, weight_text, in_text);
   int64_t output_padding[LP_CONV_MAX_DIMS];
   TRY(nn_expand(o->stride, g->ndim, "stride", g->stride));
   TRY(nn_expand(o->padding, g->ndim, "padding", g->padding));
   TRY(nn_expand(o->dilation, g->ndim, "dilation", g->dilation));
   TRY(nn_expand(o->output_padding, g->ndim, "output_padding", output_padding));
-  CHECK(o->groups > 0, LP_ERR_ARGUMENT, "expected 'groups' of at least 1, got %lld", (long long)o->groups);
+  CHECK(o->groups > 0, LP_ERR_ARGUMENT, "expected 'groups' of at least 1, got %lld",
+        (long long)o->groups);
   int64_t channels = o->transposed ? weight.data[0] : weight.data[1] * o->groups;
   CHECK(input.data[1] == channels, LP_ERR_ARGUMENT,
-        "expected input of %lld channels (weight %s, groups %lld), got %s", (long long)channels, weight_text,
-        (long long)o->groups, in_text);
+        "expected input of %lld channels (weight %s, groups %lld), got %s",
+        (long long)channels, weight_text, (long long)o->groups, in_text);
   CHECK(weight.data[0] % o->groups == 0 && weight.data[0] > 0, LP_ERR_ARGUMENT,
         "expected a number of %s channels divisible by groups %lld, got weight %s",
         o->transposed ? "input" : "output", (long long)o->groups, weight_text);
@@ -47,30 +53,38 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
   result_sizes[0] = g->n;
   result_sizes[1] = o->transposed ? g->c : g->k;
   for (int d = 0; d < g->ndim; d++) {
-    CHECK(g->stride[d] > 0, LP_ERR_ARGUMENT, "expected 'stride' of at least 1, got %lld", (long long)g->stride[d]);
-    CHECK(g->padding[d] >= 0, LP_ERR_ARGUMENT, "expected 'padding' of at least 0, got %lld",
-          (long long)g->padding[d]);
-    CHECK(g->dilation[d] > 0, LP_ERR_ARGUMENT, "expected 'dilation' of at least 1, got %lld",
-          (long long)g->dilation[d]);
+    CHECK(g->stride[d] > 0, LP_ERR_ARGUMENT, "expected 'stride' of at least 1, got %lld",
+          (long long)g->stride[d]);
+    CHECK(g->padding[d] >= 0, LP_ERR_ARGUMENT,
+          "expected 'padding' of at least 0, got %lld", (long long)g->padding[d]);
+    CHECK(g->dilation[d] > 0, LP_ERR_ARGUMENT,
+          "expected 'dilation' of at least 1, got %lld", (long long)g->dilation[d]);
     g->kernel[d] = weight.data[2 + d];
-    CHECK(g->kernel[d] > 0, LP_ERR_ARGUMENT, "expected a kernel of at least 1 element per dim, got weight %s",
-          weight_text);
+    CHECK(g->kernel[d] > 0, LP_ERR_ARGUMENT,
+          "expected a kernel of at least 1 element per dim, got weight %s", weight_text);
     int64_t reach = g->dilation[d] * (g->kernel[d] - 1) + 1, size = input.data[2 + d];
     if (o->transposed) {
-      CHECK(output_padding[d] >= 0 && (output_padding[d] < g->stride[d] || output_padding[d] < g->dilation[d]),
-            LP_ERR_ARGUMENT, "expected 'output_padding' smaller than stride or dilation, got %lld",
+      CHECK(output_padding[d] >= 0 &&
+                (output_padding[d] < g->stride[d] || output_padding[d] < g->dilation[d]),
+            LP_ERR_ARGUMENT,
+            "expected 'output_padding' smaller than stride or dilation, got %lld",
             (long long)output_padding[d]);
       g->out[d] = size;
-      g->in[d] = (size - 1) * g->stride[d] - 2 * g->padding[d] + reach + output_padding[d];
+      g->in[d] =
+          (size - 1) * g->stride[d] - 2 * g->padding[d] + reach + output_padding[d];
       CHECK(g->in[d] > 0, LP_ERR_ARGUMENT,
-            "the result would have size %lld in spatial dim %d (input %s, weight %s): use less padding or a "
-            "larger input", (long long)g->in[d], d, in_text, weight_text);
+            "the result would have size %lld in spatial dim %d (input %s, weight %s): "
+            "use less padding or a "
+            "larger input",
+            (long long)g->in[d], d, in_text, weight_text);
       result_sizes[2 + d] = g->in[d];
     } else {
       CHECK(size + 2 * g->padding[d] >= reach, LP_ERR_ARGUMENT,
-            "the kernel reaches over %lld elements but the padded input has %lld in spatial dim %d "
+            "the kernel reaches over %lld elements but the padded input has %lld in "
+            "spatial dim %d "
             "(input %s, weight %s): use more padding or a larger input",
-            (long long)reach, (long long)(size + 2 * g->padding[d]), d, in_text, weight_text);
+            (long long)reach, (long long)(size + 2 * g->padding[d]), d, in_text,
+            weight_text);
       g->in[d] = size;
       g->out[d] = (size + 2 * g->padding[d] - reach) / g->stride[d] + 1;
       result_sizes[2 + d] = g->out[d];
@@ -84,19 +98,22 @@ static bool add_bias(LpTensor *y, LpTensor *b) {
   int64_t sizes[2 + LP_CONV_MAX_DIMS], strides[2 + LP_CONV_MAX_DIMS] = {0};
   memcpy(sizes, y->sizes, (size_t)y->ndim * sizeof *sizes);
   strides[1] = lp_stride(b, 0);
-  LpTensor *wide = lp_tensor_alias(b, lp_ints(sizes, y->ndim), lp_ints(strides, y->ndim), lp_storage_offset(b));
+  LpTensor *wide = lp_tensor_alias(b, lp_ints(sizes, y->ndim), lp_ints(strides, y->ndim),
+                                   lp_storage_offset(b));
   TRY(wide);
   bool ok = lp_add_(y, wide, lp_scalar_int(1));
   lp_tensor_release(wide);
   return ok;
 }
 
-/* Runs a pass in the compute dtype over dense copies of a and b; the result has `sizes` and the
- * dtype of a. In the order of arguments: forward (x, w), input gradient (y, w), weight gradient (y, x). */
-static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTensor *b, LpTensor *bias,
-                     LpInts sizes) {
+/* Runs a pass in the compute dtype over dense copies of a and b; the result has `sizes`
+ * and the dtype of a. In the order of arguments: forward (x, w), input gradient (y, w),
+ * weight gradient (y, x). */
+static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTensor *b,
+                     LpTensor *bias, LpInts sizes) {
   LpDtype dtype = nn_number_dtype(lp_dtype(a)), wanted = lp_dtype(a);
-  LpTensor *da = nn_dense(a, dtype), *db = nn_dense(b, dtype), *dbias = NULL, *result = NULL;
+  LpTensor *da = nn_dense(a, dtype), *db = nn_dense(b, dtype), *dbias = NULL,
+           *result = NULL;
   bool ok = da && db && (!bias || (dbias = nn_dense(bias, dtype))) &&
             (result = lp_tensor_new(sizes, dtype, lp_device(a)));
   if (ok && lp_numel(result)) {
@@ -117,26 +134,30 @@ static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTe
   return nn_cast_take(result, wanted);
 }
 
-/* Complex transposed convolutions want w itself where the input gradient takes its conjugate. */
+/* Complex transposed convolutions want w itself where the input gradient takes its
+ * conjugate. */
 static LpTensor *maybe_conj(LpTensor *t) {
   return lp_dtype_is_complex(lp_dtype(t)) ? lp_conj(t) : lp_tensor_retain(t);
 }
 
-LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias, LpInts stride, LpInts padding,
-                              LpInts dilation, bool transposed, LpInts output_padding, int64_t groups) {
+LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias,
+                              LpInts stride, LpInts padding, LpInts dilation,
+                              bool transposed, LpInts output_padding, int64_t groups) {
   Options o = {stride, padding, dilation, output_padding, transposed, groups};
   LpConvGeometry g;
   int64_t sizes[2 + LP_CONV_MAX_DIMS];
-  CHECK(lp_dtype(input) == lp_dtype(weight) && (!bias || lp_dtype(bias) == lp_dtype(input)), LP_ERR_TYPE,
-        "expected input, weight and bias of one dtype, got %s, %s%s%s", lp_dtype_name(lp_dtype(input)),
-        lp_dtype_name(lp_dtype(weight)), bias ? ", " : "", bias ? lp_dtype_name(lp_dtype(bias)) : "");
+  CHECK(lp_dtype(input) == lp_dtype(weight) &&
+            (!bias || lp_dtype(bias) == lp_dtype(input)),
+        LP_ERR_TYPE, "expected input, weight and bias of one dtype, got %s, %s%s%s",
+        lp_dtype_name(lp_dtype(input)), lp_dtype_name(lp_dtype(weight)), bias ? ", " : "",
+        bias ? lp_dtype_name(lp_dtype(bias)) : "");
   CHECK(is_supported(lp_dtype(input)), LP_ERR_TYPE, "expected numbers, got %s",
         lp_dtype_name(lp_dtype(input)));
   TRY(geometry_of(lp_sizes(input), lp_sizes(weight), &o, &g, sizes));
   LpInts result_sizes = lp_ints(sizes, g.ndim + 2);
   CHECK(!bias || (lp_ndim(bias) == 1 && lp_size(bias, 0) == sizes[1]), LP_ERR_ARGUMENT,
-        "expected 'bias' of shape [%lld] (weight %s), got %s", (long long)sizes[1], SHAPE_TEXT(weight),
-        SHAPE_TEXT(bias));
+        "expected 'bias' of shape [%lld] (weight %s), got %s", (long long)sizes[1],
+        SHAPE_TEXT(weight), SHAPE_TEXT(bias));
   if (!transposed && lp_numel(input) && lp_numel(weight))
     return run(LP_CONV_FORWARD, &g, input, weight, bias, result_sizes);
   LpTensor *result;
@@ -152,14 +173,16 @@ LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias,
   return result;
 }
 
-LpTensor *lp_impl_convolution_input_grad(LpTensor *grad_output, LpTensor *weight, LpInts input_size, LpInts stride,
-                                         LpInts padding, LpInts dilation, bool transposed, LpInts output_padding,
-                                         int64_t groups) {
+LpTensor *lp_impl_convolution_input_grad(LpTensor *grad_output, LpTensor *weight,
+                                         LpInts input_size, LpInts stride, LpInts padding,
+                                         LpInts dilation, bool transposed,
+                                         LpInts output_padding, int64_t groups) {
   Options o = {stride, padding, dilation, output_padding, transposed, groups};
   LpConvGeometry g;
   int64_t sizes[2 + LP_CONV_MAX_DIMS];
   TRY(geometry_of(input_size, lp_sizes(weight), &o, &g, sizes));
-  if (!transposed) return run(LP_CONV_INPUT_GRAD, &g, grad_output, weight, NULL, input_size);
+  if (!transposed)
+    return run(LP_CONV_INPUT_GRAD, &g, grad_output, weight, NULL, input_size);
   LpTensor *w = maybe_conj(weight);
   TRY(w);
   LpTensor *result = run(LP_CONV_FORWARD, &g, grad_output, w, NULL, input_size);
@@ -167,15 +190,19 @@ LpTensor *lp_impl_convolution_input_grad(LpTensor *grad_output, LpTensor *weight
   return result;
 }
 
-LpTensor *lp_impl_convolution_weight_grad(LpTensor *grad_output, LpTensor *input, LpInts weight_size, LpInts stride,
-                                          LpInts padding, LpInts dilation, bool transposed, LpInts output_padding,
+LpTensor *lp_impl_convolution_weight_grad(LpTensor *grad_output, LpTensor *input,
+                                          LpInts weight_size, LpInts stride,
+                                          LpInts padding, LpInts dilation,
+                                          bool transposed, LpInts output_padding,
                                           int64_t groups) {
   Options o = {stride, padding, dilation, output_padding, transposed, groups};
   LpConvGeometry g;
   int64_t sizes[2 + LP_CONV_MAX_DIMS];
   TRY(geometry_of(lp_sizes(input), weight_size, &o, &g, sizes));
-  if (!transposed) return run(LP_CONV_WEIGHT_GRAD, &g, grad_output, input, NULL, weight_size);
-  /* y = adjoint of x under w: the gradient pairs conj(input) with the result's gradient exchanged. */
+  if (!transposed)
+    return run(LP_CONV_WEIGHT_GRAD, &g, grad_output, input, NULL, weight_size);
+  /* y = adjoint of x under w: the gradient pairs conj(input) with the result's gradient
+   * exchanged. */
   LpTensor *result = run(LP_CONV_WEIGHT_GRAD, &g, input, grad_output, NULL, weight_size);
   if (result && lp_dtype_is_complex(lp_dtype(result))) {
     LpTensor *conjugate = lp_conj(result);

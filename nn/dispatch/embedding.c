@@ -1,4 +1,5 @@
-/* Rows of a weight by index, the adjoint (rows added up by index), and renormalisation of rows. */
+/* Rows of a weight by index, the adjoint (rows added up by index), and renormalisation of
+ * rows. */
 #include <math.h>
 #include "core/parallel.h"
 #include "dispatch/nn_util.h"
@@ -7,14 +8,15 @@
 static bool check_indices(LpTensor *weight, LpTensor *dense) {
   const int64_t *index = lp_data(dense), rows = lp_size(weight, 0);
   for (int64_t i = 0; i < lp_numel(dense); i++)
-    CHECK(index[i] >= 0 && index[i] < rows, LP_ERR_INDEX, "index %lld is out of range: weight %s has rows [0, %lld)",
-          (long long)index[i], SHAPE_TEXT(weight), (long long)rows);
+    CHECK(index[i] >= 0 && index[i] < rows, LP_ERR_INDEX,
+          "index %lld is out of range: weight %s has rows [0, %lld)", (long long)index[i],
+          SHAPE_TEXT(weight), (long long)rows);
   return true;
 }
 
 static bool check_call(LpTensor *weight, LpTensor *indices) {
-  CHECK(lp_ndim(weight) == 2, LP_ERR_ARGUMENT, "expected 'weight' of 2 dims (rows, features), got %s",
-        SHAPE_TEXT(weight));
+  CHECK(lp_ndim(weight) == 2, LP_ERR_ARGUMENT,
+        "expected 'weight' of 2 dims (rows, features), got %s", SHAPE_TEXT(weight));
   CHECK(lp_dtype(indices) == LP_INT64 || lp_dtype(indices) == LP_INT32, LP_ERR_TYPE,
         "expected indices of int64 or int32, got %s", lp_dtype_name(lp_dtype(indices)));
   return true;
@@ -30,19 +32,23 @@ typedef struct GatherJob {
 static void gather(void *ctx, int64_t begin, int64_t end) {
   GatherJob *j = ctx;
   for (int64_t i = begin; i < end; i++)
-    memcpy(j->to + (size_t)i * j->row_bytes, j->from + (size_t)j->index[i] * j->row_bytes, j->row_bytes);
+    memcpy(j->to + (size_t)i * j->row_bytes, j->from + (size_t)j->index[i] * j->row_bytes,
+           j->row_bytes);
 }
 
-LpTensor *lp_impl_embedding_rows(LpTensor *weight, LpTensor *indices, int64_t padding_idx, bool scale_grad_by_freq) {
+LpTensor *lp_impl_embedding_rows(LpTensor *weight, LpTensor *indices, int64_t padding_idx,
+                                 bool scale_grad_by_freq) {
   TRY(check_call(weight, indices));
-  LpTensor *w = nn_dense(weight, lp_dtype(weight)), *index = nn_dense(indices, LP_INT64), *result = NULL;
+  LpTensor *w = nn_dense(weight, lp_dtype(weight)), *index = nn_dense(indices, LP_INT64),
+           *result = NULL;
   if (w && index && check_indices(weight, index)) {
     int64_t sizes[LP_MAX_DIMS], width = lp_size(weight, 1);
     memcpy(sizes, indices->sizes, (size_t)indices->ndim * sizeof *sizes);
     sizes[indices->ndim] = width;
     result = nn_empty(sizes, indices->ndim + 1, lp_dtype(weight));
     if (result && lp_numel(result)) {
-      GatherJob j = {lp_data(w), lp_data(result), lp_data(index), (size_t)width * lp_dtype_size(lp_dtype(weight))};
+      GatherJob j = {lp_data(w), lp_data(result), lp_data(index),
+                     (size_t)width * lp_dtype_size(lp_dtype(weight))};
       lp_parallel_for(lp_numel(index), LP_GRAIN / (width + 1) + 1, gather, &j);
     }
   }
@@ -51,10 +57,13 @@ LpTensor *lp_impl_embedding_rows(LpTensor *weight, LpTensor *indices, int64_t pa
   return result;
 }
 
-/* factor[i]: what multiplies position i's gradient: 0 for padding, 1 / count of its index by frequency. */
-static LpTensor *factors(LpTensor *index, int64_t rows, int64_t padding_idx, bool by_freq) {
+/* factor[i]: what multiplies position i's gradient: 0 for padding, 1 / count of its index
+ * by frequency. */
+static LpTensor *factors(LpTensor *index, int64_t rows, int64_t padding_idx,
+                         bool by_freq) {
   int64_t n = lp_numel(index);
-  LpTensor *result = nn_empty(&n, 1, LP_FLOAT64), *counts = by_freq ? nn_zeros(&rows, 1, LP_INT64) : NULL;
+  LpTensor *result = nn_empty(&n, 1, LP_FLOAT64),
+           *counts = by_freq ? nn_zeros(&rows, 1, LP_INT64) : NULL;
   if (!result || (by_freq && !counts)) {
     lp_tensor_release(result);
     lp_tensor_release(counts);
@@ -64,7 +73,8 @@ static LpTensor *factors(LpTensor *index, int64_t rows, int64_t padding_idx, boo
   int64_t *count = counts ? lp_data(counts) : NULL;
   double *f = lp_data(result);
   for (int64_t i = 0; count && i < n; i++) count[at[i]]++;
-  for (int64_t i = 0; i < n; i++) f[i] = at[i] == padding_idx ? 0 : count ? 1.0 / (double)count[at[i]] : 1;
+  for (int64_t i = 0; i < n; i++)
+    f[i] = at[i] == padding_idx ? 0 : count ? 1.0 / (double)count[at[i]] : 1;
   lp_tensor_release(counts);
   return result;
 }
@@ -95,14 +105,18 @@ static void sum_columns(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-LpTensor *lp_impl_embedding_rows_grad(LpTensor *grad_output, LpTensor *indices, LpInts size, int64_t padding_idx,
+LpTensor *lp_impl_embedding_rows_grad(LpTensor *grad_output, LpTensor *indices,
+                                      LpInts size, int64_t padding_idx,
                                       bool scale_grad_by_freq) {
   LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output));
-  LpTensor *g = nn_dense(grad_output, dtype), *index = nn_dense(indices, LP_INT64), *f = NULL;
+  LpTensor *g = nn_dense(grad_output, dtype), *index = nn_dense(indices, LP_INT64),
+           *f = NULL;
   LpTensor *result = nn_zeros(size.data, size.count, dtype);
-  bool ok = g && index && result && (f = factors(index, size.data[0], padding_idx, scale_grad_by_freq));
+  bool ok = g && index && result &&
+            (f = factors(index, size.data[0], padding_idx, scale_grad_by_freq));
   if (ok) {
-    SumJob j = {lp_data(g), lp_data(result), lp_data(index), lp_data(f), lp_numel(index), size.data[1], dtype};
+    SumJob j = {lp_data(g),      lp_data(result), lp_data(index), lp_data(f),
+                lp_numel(index), size.data[1],    dtype};
     lp_parallel_for(j.width, LP_GRAIN / (j.n + 1) + 16, sum_columns, &j);
   }
   lp_tensor_release(g);
@@ -113,12 +127,13 @@ LpTensor *lp_impl_embedding_rows_grad(LpTensor *grad_output, LpTensor *indices, 
 }
 
 /* The adjoint of the op above: rows of self by index, times the factors. */
-LpTensor *lp_impl_embedding_rows_adjoint(LpTensor *self, LpTensor *indices, int64_t padding_idx,
-                                         bool scale_grad_by_freq) {
+LpTensor *lp_impl_embedding_rows_adjoint(LpTensor *self, LpTensor *indices,
+                                         int64_t padding_idx, bool scale_grad_by_freq) {
   LpTensor *rows = lp_impl_embedding_rows(self, indices, padding_idx, scale_grad_by_freq);
   rows = nn_cast_take(rows, LP_FLOAT64);
   LpTensor *index = nn_dense(indices, LP_INT64), *f = NULL;
-  bool ok = rows && index && (f = factors(index, lp_size(self, 0), padding_idx, scale_grad_by_freq));
+  bool ok = rows && index &&
+            (f = factors(index, lp_size(self, 0), padding_idx, scale_grad_by_freq));
   if (ok) {
     int64_t width = lp_size(self, 1);
     double *x = lp_data(rows);
@@ -131,7 +146,8 @@ LpTensor *lp_impl_embedding_rows_adjoint(LpTensor *self, LpTensor *indices, int6
   return nn_cast_take(rows, lp_dtype(self));
 }
 
-bool lp_impl_embedding_renorm_(LpTensor *self, LpTensor *indices, double max_norm, double norm_type) {
+bool lp_impl_embedding_renorm_(LpTensor *self, LpTensor *indices, double max_norm,
+                               double norm_type) {
   TRY(check_call(self, indices));
   CHECK_FLOATING(self, "weight");
   LpTensor *w = nn_dense(self, LP_FLOAT64), *index = nn_dense(indices, LP_INT64);
@@ -147,7 +163,8 @@ bool lp_impl_embedding_renorm_(LpTensor *self, LpTensor *indices, double max_nor
     for (int64_t i = 0; i < lp_numel(index); i++) {
       double *row = (double *)lp_data(w) + at[i] * width, norm = 0;
       for (int64_t c = 0; c < width; c++)
-        norm = isinf(norm_type) ? fmax(norm, fabs(row[c])) : norm + pow(fabs(row[c]), norm_type);
+        norm = isinf(norm_type) ? fmax(norm, fabs(row[c]))
+                                : norm + pow(fabs(row[c]), norm_type);
       if (!isinf(norm_type)) norm = pow(norm, 1 / norm_type);
       if (norm <= max_norm) continue;
       changed = true;

@@ -1,5 +1,6 @@
-/* Layer and group normalisation and their gradients over dense rows; the mathematics is that of
- * norm.c. Layer norm has a weight for each column of a row, group norm one for each channel. */
+/* Layer and group normalisation and their gradients over dense rows; the mathematics is
+ * that of norm.c. Layer norm has a weight for each column of a row, group norm one for
+ * each channel. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -10,12 +11,13 @@
 typedef struct RowJob {
   int type;
   size_t elem_bytes;
-  int64_t rows, n;            /* a row has n elements */
-  int64_t groups, channels;   /* group norm: row r holds channels / groups channels from (r % groups) on */
-  const char *x, *g, *w, *b;  /* layer norm: w and b in the dtype of x */
-  const double *wd, *bd;      /* group norm: weight and bias, or NULL */
-  double *mean, *rstd;        /* of each row */
-  double *s, *q;              /* group norm backward: sums of each (row, channel) */
+  int64_t rows, n;           /* a row has n elements */
+  int64_t groups, channels;  /* group norm: row r holds channels / groups channels from (r
+                                % groups) on */
+  const char *x, *g, *w, *b; /* layer norm: w and b in the dtype of x */
+  const double *wd, *bd;     /* group norm: weight and bias, or NULL */
+  double *mean, *rstd;       /* of each row */
+  double *s, *q;             /* group norm backward: sums of each (row, channel) */
   char *y;
   char *gw, *gb; /* sums over rows, compute dtype */
   size_t sum_bytes;
@@ -40,7 +42,8 @@ static void layer_forward(void *ctx, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row++) {
     row_stats(j, row);
     size_t at = (size_t)(row * j->n) * j->elem_bytes;
-    k->weighted_affine[j->type](j->y + at, j->x + at, j->n, j->rstd[row], -j->mean[row] * j->rstd[row], j->w, j->b);
+    k->weighted_affine[j->type](j->y + at, j->x + at, j->n, j->rstd[row],
+                                -j->mean[row] * j->rstd[row], j->w, j->b);
   }
 }
 
@@ -52,7 +55,8 @@ static void layer_backward(void *ctx, int64_t begin, int64_t end) {
     double s = 0, q = 0, r = j->rstd[row], mean = j->mean[row], m = (double)j->n;
     k->weighted_grad_moments[j->type](j->g + at, j->x + at, j->n, mean, j->w, &s, &q);
     double slope = -r * r * r * q / m;
-    k->weighted_combine[j->type](j->y + at, j->g + at, j->x + at, j->n, j->w, r, slope, -r * s / m - mean * slope);
+    k->weighted_combine[j->type](j->y + at, j->g + at, j->x + at, j->n, j->w, r, slope,
+                                 -r * s / m - mean * slope);
   }
 }
 
@@ -61,8 +65,9 @@ static void layer_weight_grads(void *ctx, int64_t begin, int64_t end) {
   const LpRowKernels *k = lp_row_kernels();
   for (int64_t row = 0; row < j->rows; row++) {
     size_t at = (size_t)(row * j->n + begin) * j->elem_bytes;
-    k->weight_grads[j->type](j->gw + (size_t)begin * j->sum_bytes, j->gb + (size_t)begin * j->sum_bytes, j->g + at,
-                             j->x + at, end - begin, j->rstd[row], -j->mean[row] * j->rstd[row]);
+    k->weight_grads[j->type](j->gw + (size_t)begin * j->sum_bytes,
+                             j->gb + (size_t)begin * j->sum_bytes, j->g + at, j->x + at,
+                             end - begin, j->rstd[row], -j->mean[row] * j->rstd[row]);
   }
 }
 
@@ -76,7 +81,8 @@ static void group_forward(void *ctx, int64_t begin, int64_t end) {
       int64_t channel = row % j->groups * per_group + i;
       size_t at = (size_t)(row * j->n + i * plane) * j->elem_bytes;
       double a = j->rstd[row] * (j->wd ? j->wd[channel] : 1);
-      k->affine[j->type](j->y + at, j->x + at, plane, a, (j->bd ? j->bd[channel] : 0) - j->mean[row] * a);
+      k->affine[j->type](j->y + at, j->x + at, plane, a,
+                         (j->bd ? j->bd[channel] : 0) - j->mean[row] * a);
     }
   }
 }
@@ -102,50 +108,62 @@ static void group_backward(void *ctx, int64_t begin, int64_t end) {
     for (int64_t i = 0; i < per_group; i++) {
       int64_t channel = row % j->groups * per_group + i;
       size_t at = (size_t)(row * j->n + i * plane) * j->elem_bytes;
-      k->combine[j->type](j->y + at, j->g + at, j->x + at, plane, r * (j->wd ? j->wd[channel] : 1), slope, shift);
+      k->combine[j->type](j->y + at, j->g + at, j->x + at, plane,
+                          r * (j->wd ? j->wd[channel] : 1), slope, shift);
     }
   }
 }
 
 static RowJob row_job(LpTensor *x, int64_t rows) {
-  RowJob j = {.type = nn_float_index(lp_dtype(x)), .elem_bytes = lp_dtype_size(lp_dtype(x)), .rows = rows};
+  RowJob j = {.type = nn_float_index(lp_dtype(x)),
+              .elem_bytes = lp_dtype_size(lp_dtype(x)),
+              .rows = rows};
   j.n = rows ? lp_numel(x) / rows : 0;
   j.x = lp_data(x);
   return j;
 }
 
-static int64_t row_grain(const RowJob *j) { return LP_GRAIN / (j->n + 1) + 1; }
+static int64_t row_grain(const RowJob *j) {
+  return LP_GRAIN / (j->n + 1) + 1;
+}
 
 /* The doubles as a tensor of the given sizes and dtype. */
-static LpTensor *stats_tensor(const double *values, const int64_t *sizes, int64_t ndim, LpDtype dtype) {
+static LpTensor *stats_tensor(const double *values, const int64_t *sizes, int64_t ndim,
+                              LpDtype dtype) {
   LpTensor *t = nn_empty(sizes, ndim, LP_FLOAT64);
   if (t && lp_numel(t)) memcpy(lp_data(t), values, (size_t)lp_numel(t) * sizeof(double));
   return nn_cast_take(t, dtype);
 }
 
-static bool check_normalized(LpTensor *input, LpInts shape, LpTensor *weight, LpTensor *bias) {
-  CHECK(shape.count >= 1, LP_ERR_ARGUMENT, "expected 'normalized_shape' of at least one size, got []");
+static bool check_normalized(LpTensor *input, LpInts shape, LpTensor *weight,
+                             LpTensor *bias) {
+  CHECK(shape.count >= 1, LP_ERR_ARGUMENT,
+        "expected 'normalized_shape' of at least one size, got []");
   bool fits = lp_ndim(input) >= shape.count;
   for (int64_t d = 0; fits && d < shape.count; d++)
     fits = lp_size(input, lp_ndim(input) - shape.count + d) == shape.data[d];
-  CHECK(fits, LP_ERR_ARGUMENT, "expected 'input' whose last sizes are normalized_shape %s, got %s",
+  CHECK(fits, LP_ERR_ARGUMENT,
+        "expected 'input' whose last sizes are normalized_shape %s, got %s",
         lp_format_ints(shape, (char[256]){0}, 256), SHAPE_TEXT(input));
   LpTensor *vectors[2] = {weight, bias};
   for (int i = 0; i < 2; i++) {
     if (!vectors[i]) continue;
     bool same = lp_ndim(vectors[i]) == shape.count;
-    for (int64_t d = 0; same && d < shape.count; d++) same = lp_size(vectors[i], d) == shape.data[d];
-    CHECK(same, LP_ERR_ARGUMENT, "expected '%s' of normalized_shape %s, got %s", i ? "bias" : "weight",
-          lp_format_ints(shape, (char[256]){0}, 256), SHAPE_TEXT(vectors[i]));
-    CHECK(nn_float_index(lp_dtype(vectors[i])) >= 0, LP_ERR_TYPE, "expected '%s' of a floating dtype, got %s",
-          i ? "bias" : "weight", lp_dtype_name(lp_dtype(vectors[i])));
+    for (int64_t d = 0; same && d < shape.count; d++)
+      same = lp_size(vectors[i], d) == shape.data[d];
+    CHECK(same, LP_ERR_ARGUMENT, "expected '%s' of normalized_shape %s, got %s",
+          i ? "bias" : "weight", lp_format_ints(shape, (char[256]){0}, 256),
+          SHAPE_TEXT(vectors[i]));
+    CHECK(nn_float_index(lp_dtype(vectors[i])) >= 0, LP_ERR_TYPE,
+          "expected '%s' of a floating dtype, got %s", i ? "bias" : "weight",
+          lp_dtype_name(lp_dtype(vectors[i])));
   }
   CHECK_FLOATING(input, "input");
   return true;
 }
 
-bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTensor *weight, LpTensor *bias, double eps,
-                               LpTensor **results) {
+bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTensor *weight,
+                               LpTensor *bias, double eps, LpTensor **results) {
   TRY(check_normalized(input, normalized_shape, weight, bias));
   LpDtype dtype = lp_dtype(input);
   int64_t ndim = lp_ndim(input), sizes[LP_MAX_DIMS], rows = 1;
@@ -156,7 +174,8 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
   LpTensor *x = nn_dense(input, dtype), *w = weight ? nn_dense(weight, dtype) : NULL;
   LpTensor *b = bias ? nn_dense(bias, dtype) : NULL;
   LpTensor *stats = nn_empty((int64_t[]){2, rows}, 2, LP_FLOAT64);
-  LpTensor *y = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *mean = NULL, *rstd = NULL;
+  LpTensor *y = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *mean = NULL,
+           *rstd = NULL;
   bool ok = x && (w || !weight) && (b || !bias) && stats && y;
   if (ok) {
     RowJob j = row_job(x, rows);
@@ -166,8 +185,10 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
     j.rstd = j.mean + rows;
     j.y = lp_data(y);
     j.eps = eps;
-    if (j.n) lp_parallel_for(rows, row_grain(&j), layer_forward, &j);
-    else memset(j.mean, 0, (size_t)rows * 2 * sizeof(double));
+    if (j.n)
+      lp_parallel_for(rows, row_grain(&j), layer_forward, &j);
+    else
+      memset(j.mean, 0, (size_t)rows * 2 * sizeof(double));
     ok = (mean = stats_tensor(j.mean, sizes, ndim, nn_compute_dtype(dtype))) &&
          (rstd = stats_tensor(j.rstd, sizes, ndim, nn_compute_dtype(dtype)));
   }
@@ -186,11 +207,14 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
   return ok;
 }
 
-bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input, LpInts normalized_shape,
-                                        LpTensor *weight, LpTensor *mean, LpTensor *rstd, LpTensor **results) {
+bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
+                                        LpInts normalized_shape, LpTensor *weight,
+                                        LpTensor *mean, LpTensor *rstd,
+                                        LpTensor **results) {
   LpDtype dtype = lp_dtype(input), sum_dtype = nn_compute_dtype(dtype);
   LpDtype weight_dtype = weight ? lp_dtype(weight) : dtype;
-  LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype), *w = weight ? nn_dense(weight, dtype) : NULL;
+  LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype),
+           *w = weight ? nn_dense(weight, dtype) : NULL;
   LpTensor *means = nn_dense(mean, LP_FLOAT64), *rstds = nn_dense(rstd, LP_FLOAT64);
   LpTensor *gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input));
   LpTensor *gw = nn_zeros(normalized_shape.data, normalized_shape.count, sum_dtype);
@@ -207,7 +231,8 @@ bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input, 
     j.gb = lp_data(gb);
     j.sum_bytes = lp_dtype_size(sum_dtype);
     lp_parallel_for(j.rows, row_grain(&j), layer_backward, &j);
-    if (weight) lp_parallel_for(j.n, LP_GRAIN / (j.rows + 1) + 64, layer_weight_grads, &j);
+    if (weight)
+      lp_parallel_for(j.n, LP_GRAIN / (j.rows + 1) + 64, layer_weight_grads, &j);
   }
   lp_tensor_release(x);
   lp_tensor_release(g);
@@ -228,25 +253,27 @@ bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input, 
   return ok;
 }
 
-bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *weight, LpTensor *bias, double eps,
-                               LpTensor **results) {
-  CHECK(lp_ndim(input) >= 2, LP_ERR_ARGUMENT, "expected 'input' of at least 2 dims (batch, channels), got %s",
+bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *weight,
+                               LpTensor *bias, double eps, LpTensor **results) {
+  CHECK(lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
+        "expected 'input' of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
   CHECK_FLOATING(input, "input");
   int64_t channels = lp_size(input, 1), rows = lp_size(input, 0) * num_groups;
   CHECK(num_groups > 0 && channels % num_groups == 0, LP_ERR_ARGUMENT,
-        "expected a number of channels divisible by num_groups %lld, got input %s", (long long)num_groups,
-        SHAPE_TEXT(input));
+        "expected a number of channels divisible by num_groups %lld, got input %s",
+        (long long)num_groups, SHAPE_TEXT(input));
   LpTensor *vectors[2] = {weight, bias};
   for (int i = 0; i < 2; i++)
-    CHECK(!vectors[i] || (lp_ndim(vectors[i]) == 1 && lp_size(vectors[i], 0) == channels), LP_ERR_ARGUMENT,
-          "expected '%s' of shape [%lld] (one per channel), got %s", i ? "bias" : "weight", (long long)channels,
-          SHAPE_TEXT(vectors[i]));
+    CHECK(!vectors[i] || (lp_ndim(vectors[i]) == 1 && lp_size(vectors[i], 0) == channels),
+          LP_ERR_ARGUMENT, "expected '%s' of shape [%lld] (one per channel), got %s",
+          i ? "bias" : "weight", (long long)channels, SHAPE_TEXT(vectors[i]));
   LpDtype dtype = lp_dtype(input);
   LpTensor *x = nn_dense(input, dtype), *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
   LpTensor *b = bias ? nn_dense(bias, LP_FLOAT64) : NULL;
   LpTensor *stats = nn_zeros((int64_t[]){2, rows}, 2, LP_FLOAT64);
-  LpTensor *y = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *mean = NULL, *rstd = NULL;
+  LpTensor *y = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *mean = NULL,
+           *rstd = NULL;
   bool ok = x && (w || !weight) && (b || !bias) && stats && y;
   if (ok) {
     RowJob j = row_job(x, rows);
@@ -278,8 +305,10 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
   return ok;
 }
 
-bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input, int64_t num_groups, LpTensor *weight,
-                                        LpTensor *mean, LpTensor *rstd, LpTensor **results) {
+bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input,
+                                        int64_t num_groups, LpTensor *weight,
+                                        LpTensor *mean, LpTensor *rstd,
+                                        LpTensor **results) {
   LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   int64_t n = lp_size(input, 0), channels = lp_size(input, 1);
   LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype);
@@ -287,7 +316,8 @@ bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input, 
   LpTensor *means = nn_dense(mean, LP_FLOAT64), *rstds = nn_dense(rstd, LP_FLOAT64);
   LpTensor *sums = nn_zeros((int64_t[]){2, n, channels}, 3, LP_FLOAT64);
   LpTensor *totals = nn_zeros((int64_t[]){2, channels}, 2, LP_FLOAT64);
-  LpTensor *gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *gw = NULL, *gb = NULL;
+  LpTensor *gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *gw = NULL,
+           *gb = NULL;
   bool ok = x && g && (w || !weight) && means && rstds && sums && totals && gx;
   if (ok) {
     RowJob j = row_job(x, n * num_groups);

@@ -23,8 +23,10 @@ LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
 
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
   if (!t || lp_dtype(t) == dtype) return t;
-  /* A float beyond a narrow integer's range has no defined conversion: pass through int64. */
-  bool narrow = lp_dtype_is_integral(dtype, false) && dtype != LP_INT64 && lp_dtype(t) != LP_INT64;
+  /* A float beyond a narrow integer's range has no defined conversion: pass through
+   * int64. */
+  bool narrow =
+      lp_dtype_is_integral(dtype, false) && dtype != LP_INT64 && lp_dtype(t) != LP_INT64;
   if (narrow && !(t = nn_cast_take(t, LP_INT64))) return NULL;
   LpTensor *result = nn_dense(t, dtype);
   lp_tensor_release(t);
@@ -49,12 +51,17 @@ bool nn_expand(LpInts values, int n, const char *what, int64_t *out) {
 }
 
 bool nn_reduction(const char *text, bool allow_batchmean, NnReduction *result) {
-  if (!strcmp(text, "mean")) *result = NN_MEAN;
-  else if (!strcmp(text, "sum")) *result = NN_SUM;
-  else if (!strcmp(text, "none")) *result = NN_NONE;
-  else if (allow_batchmean && !strcmp(text, "batchmean")) *result = NN_BATCHMEAN;
+  if (!strcmp(text, "mean"))
+    *result = NN_MEAN;
+  else if (!strcmp(text, "sum"))
+    *result = NN_SUM;
+  else if (!strcmp(text, "none"))
+    *result = NN_NONE;
+  else if (allow_batchmean && !strcmp(text, "batchmean"))
+    *result = NN_BATCHMEAN;
   else
-    return lp_fail(LP_ERR_ARGUMENT, "expected 'reduction' to be 'none', 'mean'%s or 'sum', got '%s'",
+    return lp_fail(LP_ERR_ARGUMENT,
+                   "expected 'reduction' to be 'none', 'mean'%s or 'sum', got '%s'",
                    allow_batchmean ? ", 'batchmean'" : "", text);
   return true;
 }

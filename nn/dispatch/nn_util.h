@@ -1,20 +1,21 @@
-/* Helpers of the nn ops' device-independent half: dense copies, option lists, reductions by name.
- * Included by nn/dispatch and nn/composite only. */
+/* Helpers of the nn ops' device-independent half: dense copies, option lists, reductions
+ * by name. Included by nn/dispatch and nn/composite only. */
 #ifndef LP_NN_DISPATCH_UTIL_H
 #define LP_NN_DISPATCH_UTIL_H
 
 #include <string.h>
 #include "core/tensor.h"
 
-/* t itself (retained) when it is contiguous and of the dtype, else a converted copy; without
- * history. NULL on error. */
+/* t itself (retained) when it is contiguous and of the dtype, else a converted copy;
+ * without history. NULL on error. */
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype);
 /* A copy of src's elements into dst, which has the same shape. */
 bool nn_copy(LpTensor *dst, LpTensor *src);
 /* New contiguous CPU tensors. */
 LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype);
-/* t (released) converted to dtype, floats to integers as C does, wrapping; NULL in, NULL out. */
+/* t (released) converted to dtype, floats to integers as C does, wrapping; NULL in, NULL
+ * out. */
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype);
 
 /* `values` of count 1 or n into out[n]; `what` names the argument in the error. */
@@ -32,12 +33,15 @@ static inline LpDtype nn_number_dtype(LpDtype dtype) {
 
 /* Index into a kernel table of the four floating dtypes, -1 for others. */
 static inline int nn_float_index(LpDtype dtype) {
-  return dtype == LP_FLOAT32 ? 0 : dtype == LP_FLOAT64 ? 1 : dtype == LP_FLOAT16 ? 2
-         : dtype == LP_BFLOAT16 ? 3 : -1;
+  return dtype == LP_FLOAT32    ? 0
+         : dtype == LP_FLOAT64  ? 1
+         : dtype == LP_FLOAT16  ? 2
+         : dtype == LP_BFLOAT16 ? 3
+                                : -1;
 }
 
-#define CHECK_FLOATING(t, name)                                                                   \
-  CHECK(nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,                                            \
+#define CHECK_FLOATING(t, name)                                                          \
+  CHECK(nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,                                   \
         "expected '%s' of a floating dtype, got %s", name, lp_dtype_name(lp_dtype(t)))
 
 typedef enum NnReduction { NN_NONE, NN_MEAN, NN_SUM, NN_BATCHMEAN } NnReduction;

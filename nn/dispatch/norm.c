@@ -1,10 +1,11 @@
-/* Batch, layer and group normalisation and their gradients: y = (x - mean) * rstd * weight + bias,
- * with mean and rstd over the elements of a channel, of a row, of a group of channels.
+/* Batch, layer and group normalisation and their gradients: y = (x - mean) * rstd *
+ * weight + bias, with mean and rstd over the elements of a channel, of a row, of a group
+ * of channels.
  *
  * Gradient, with g' = g * weight and m() the mean over a set: gx = rstd * (g' - m(g') -
- * xhat * m(g' * xhat)). The sums behind it come from one pass over g and x, the result from a second.
- * Statistics are accumulated in double; variances about a pivot (the set's first element), so that
- * a mean far from zero costs no precision. */
+ * xhat * m(g' * xhat)). The sums behind it come from one pass over g and x, the result
+ * from a second. Statistics are accumulated in double; variances about a pivot (the set's
+ * first element), so that a mean far from zero costs no precision. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -20,13 +21,14 @@ typedef struct ChannelJob {
   int64_t n, channels, plane;
   const char *x, *g;
   char *y;
-  double *mean, *rstd;  /* of each channel: in or out */
-  double *a, *b, *c;    /* coefficients of the elementwise pass */
-  double *s, *q;        /* sums */
+  double *mean, *rstd; /* of each channel: in or out */
+  double *a, *b, *c;   /* coefficients of the elementwise pass */
+  double *s, *q;       /* sums */
   double eps;
 } ChannelJob;
 
-static const char *plane_at(const ChannelJob *j, const char *base, int64_t n, int64_t channel) {
+static const char *plane_at(const ChannelJob *j, const char *base, int64_t n,
+                            int64_t channel) {
   return base + (size_t)((n * j->channels + channel) * j->plane) * j->elem_bytes;
 }
 
@@ -34,7 +36,9 @@ static void finish_moments(const ChannelJob *j, int64_t channel, double pivot) {
   double m = (double)(j->n * j->plane), d = j->s[channel] / m;
   double variance = j->q[channel] / m - d * d;
   j->mean[channel] = pivot + d;
-  j->q[channel] = variance > 0 || variance != variance ? variance : 0; /* the biased variance from here on */
+  j->q[channel] = variance > 0 || variance != variance
+                      ? variance
+                      : 0; /* the biased variance from here on */
   j->rstd[channel] = 1 / sqrt(j->q[channel] + j->eps);
 }
 
@@ -56,7 +60,8 @@ static void affine_planes(void *ctx, int64_t begin, int64_t end) {
   const LpRowKernels *k = lp_row_kernels();
   for (int64_t n = 0; n < j->n; n++)
     for (int64_t c = begin; c < end; c++)
-      k->affine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->x, n, c), j->plane, j->a[c], j->b[c]);
+      k->affine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->x, n, c),
+                         j->plane, j->a[c], j->b[c]);
 }
 
 static void grad_sums_planes(void *ctx, int64_t begin, int64_t end) {
@@ -65,8 +70,8 @@ static void grad_sums_planes(void *ctx, int64_t begin, int64_t end) {
   for (int64_t c = begin; c < end; c++) {
     j->s[c] = j->q[c] = 0;
     for (int64_t n = 0; n < j->n; n++)
-      k->grad_moments[j->type](plane_at(j, j->g, n, c), plane_at(j, j->x, n, c), j->plane, j->mean[c], &j->s[c],
-                               &j->q[c]);
+      k->grad_moments[j->type](plane_at(j, j->g, n, c), plane_at(j, j->x, n, c), j->plane,
+                               j->mean[c], &j->s[c], &j->q[c]);
   }
 }
 
@@ -75,8 +80,8 @@ static void combine_planes(void *ctx, int64_t begin, int64_t end) {
   const LpRowKernels *k = lp_row_kernels();
   for (int64_t n = 0; n < j->n; n++)
     for (int64_t c = begin; c < end; c++)
-      k->combine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->g, n, c), plane_at(j, j->x, n, c),
-                          j->plane, j->a[c], j->b[c], j->c[c]);
+      k->combine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->g, n, c),
+                          plane_at(j, j->x, n, c), j->plane, j->a[c], j->b[c], j->c[c]);
 }
 
 /* Columns of a matrix (n, channels): plane is 1. */
@@ -89,41 +94,44 @@ static void stats_columns(void *ctx, int64_t begin, int64_t end) {
     if (!isfinite(pivot[c])) pivot[c] = 0;
     j->s[c] = j->q[c] = 0;
   }
-  k->column_moments[j->type](j->x + (size_t)begin * j->elem_bytes, j->n, j->channels, end - begin, pivot + begin,
-                             j->s + begin, j->q + begin);
+  k->column_moments[j->type](j->x + (size_t)begin * j->elem_bytes, j->n, j->channels,
+                             end - begin, pivot + begin, j->s + begin, j->q + begin);
   for (int64_t c = begin; c < end; c++) finish_moments(j, c, pivot[c]);
 }
 
 static void affine_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, j->n, j->channels, end - begin, j->a + begin,
-                                           j->b + begin);
+  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, j->n, j->channels,
+                                           end - begin, j->a + begin, j->b + begin);
 }
 
 static void grad_sums_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
   for (int64_t c = begin; c < end; c++) j->s[c] = j->q[c] = 0;
-  lp_row_kernels()->column_grad_moments[j->type](j->g + at, j->x + at, j->n, j->channels, end - begin,
-                                                 j->mean + begin, j->s + begin, j->q + begin);
+  lp_row_kernels()->column_grad_moments[j->type](j->g + at, j->x + at, j->n, j->channels,
+                                                 end - begin, j->mean + begin,
+                                                 j->s + begin, j->q + begin);
 }
 
 static void combine_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, j->n, j->channels, end - begin,
-                                            j->a + begin, j->b + begin, j->c + begin);
+  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, j->n,
+                                            j->channels, end - begin, j->a + begin,
+                                            j->b + begin, j->c + begin);
 }
 
 typedef enum { STATS, AFFINE, GRAD_SUMS, COMBINE } Pass;
 static void run(ChannelJob *j, Pass pass) {
-  static void (*const planes[])(void *, int64_t, int64_t) = {stats_planes, affine_planes, grad_sums_planes,
-                                                             combine_planes};
-  static void (*const columns[])(void *, int64_t, int64_t) = {stats_columns, affine_columns, grad_sums_columns,
-                                                              combine_columns};
+  static void (*const planes[])(void *, int64_t, int64_t) = {
+      stats_planes, affine_planes, grad_sums_planes, combine_planes};
+  static void (*const columns[])(void *, int64_t, int64_t) = {
+      stats_columns, affine_columns, grad_sums_columns, combine_columns};
   int64_t work = j->n * j->plane;
-  lp_parallel_for(j->channels, LP_GRAIN / (work + 1) + 1, (j->plane == 1 ? columns : planes)[pass], j);
+  lp_parallel_for(j->channels, LP_GRAIN / (work + 1) + 1,
+                  (j->plane == 1 ? columns : planes)[pass], j);
 }
 
 /* The seven double arrays of a job in one block. */
@@ -137,7 +145,8 @@ static bool job_arrays(ChannelJob *j, size_t *block_bytes) {
 }
 
 static ChannelJob channel_job(LpTensor *x) {
-  ChannelJob j = {.type = nn_float_index(lp_dtype(x)), .elem_bytes = lp_dtype_size(lp_dtype(x))};
+  ChannelJob j = {.type = nn_float_index(lp_dtype(x)),
+                  .elem_bytes = lp_dtype_size(lp_dtype(x))};
   j.n = lp_size(x, 0);
   j.channels = lp_size(x, 1);
   j.plane = 1;
@@ -156,10 +165,11 @@ static LpTensor *doubles(LpTensor *t, bool *failed) {
 
 static bool check_vector(LpTensor *t, int64_t n, const char *name, const char *owner) {
   if (!t) return true;
-  CHECK(lp_ndim(t) == 1 && lp_size(t, 0) == n, LP_ERR_ARGUMENT, "expected '%s' of shape [%lld] (one per %s), got %s",
-        name, (long long)n, owner, SHAPE_TEXT(t));
-  CHECK(nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE, "expected '%s' of a floating dtype, got %s", name,
-        lp_dtype_name(lp_dtype(t)));
+  CHECK(lp_ndim(t) == 1 && lp_size(t, 0) == n, LP_ERR_ARGUMENT,
+        "expected '%s' of shape [%lld] (one per %s), got %s", name, (long long)n, owner,
+        SHAPE_TEXT(t));
+  CHECK(nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,
+        "expected '%s' of a floating dtype, got %s", name, lp_dtype_name(lp_dtype(t)));
   return true;
 }
 
@@ -171,7 +181,8 @@ static LpTensor *from_doubles(const double *values, LpInts sizes, LpDtype dtype)
 }
 
 /* running = (1 - momentum) * running + momentum * batch */
-static bool update_running(LpTensor *running, const double *batch, double scale, double momentum) {
+static bool update_running(LpTensor *running, const double *batch, double scale,
+                           double momentum) {
   if (!running) return true;
   LpTensor *now = nn_dense(running, LP_FLOAT64);
   TRY(now);
@@ -180,7 +191,8 @@ static bool update_running(LpTensor *running, const double *batch, double scale,
   if (ok) {
     const double *from = lp_data(now);
     double *to = lp_data(next);
-    for (int64_t c = 0; c < lp_numel(running); c++) to[c] = (1 - momentum) * from[c] + momentum * scale * batch[c];
+    for (int64_t c = 0; c < lp_numel(running); c++)
+      to[c] = (1 - momentum) * from[c] + momentum * scale * batch[c];
     ok = nn_copy(running, next);
     if (ok) lp_bump_version(running);
   }
@@ -189,10 +201,12 @@ static bool update_running(LpTensor *running, const double *batch, double scale,
   return ok;
 }
 
-bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias, LpTensor *running_mean,
-                               LpTensor *running_var, bool training, double momentum, double eps,
+bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias,
+                               LpTensor *running_mean, LpTensor *running_var,
+                               bool training, double momentum, double eps,
                                LpTensor **results) {
-  CHECK(lp_ndim(input) >= 2, LP_ERR_ARGUMENT, "expected 'input' of at least 2 dims (batch, channels), got %s",
+  CHECK(lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
+        "expected 'input' of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
   CHECK_FLOATING(input, "input");
   int64_t channels = lp_size(input, 1);
@@ -203,17 +217,20 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
   CHECK(training || (running_mean && running_var), LP_ERR_ARGUMENT,
         "expected 'running_mean' and 'running_var' when training is false, got nil");
   if (training && lp_numel(input) == channels && lp_numel(input) > 0)
-    return lp_fail(LP_ERR_ARGUMENT, "expected more than 1 value per channel when training, got input %s",
+    return lp_fail(LP_ERR_ARGUMENT,
+                   "expected more than 1 value per channel when training, got input %s",
                    SHAPE_TEXT(input));
   LpDtype dtype = lp_dtype(input), stat_dtype = nn_compute_dtype(dtype);
   LpTensor *x = nn_dense(input, dtype), *output = NULL, *mean = NULL, *rstd = NULL;
   TRY(x);
   bool failed = false;
-  LpTensor *w = doubles(weight, &failed), *b = doubles(bias, &failed), *rm = NULL, *rv = NULL;
+  LpTensor *w = doubles(weight, &failed), *b = doubles(bias, &failed), *rm = NULL,
+           *rv = NULL;
   ChannelJob j = channel_job(x);
   size_t block_bytes = 0;
   j.eps = eps;
-  bool ok = !failed && job_arrays(&j, &block_bytes) && (output = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)));
+  bool ok = !failed && job_arrays(&j, &block_bytes) &&
+            (output = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)));
   if (ok && training) {
     if (lp_numel(x)) {
       double m = (double)(j.n * j.plane);
@@ -259,28 +276,33 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
   return ok;
 }
 
-bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input, LpTensor *weight,
-                                        LpTensor *save_mean, LpTensor *save_rstd, bool training,
+bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
+                                        LpTensor *weight, LpTensor *save_mean,
+                                        LpTensor *save_rstd, bool training,
                                         LpTensor **results) {
   LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   int64_t channels = lp_size(input, 1);
   bool failed = false;
-  LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype), *gx = NULL, *gw = NULL, *gb = NULL;
-  LpTensor *w = doubles(weight, &failed), *mean = doubles(save_mean, &failed), *rstd = doubles(save_rstd, &failed);
+  LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype), *gx = NULL,
+           *gw = NULL, *gb = NULL;
+  LpTensor *w = doubles(weight, &failed), *mean = doubles(save_mean, &failed),
+           *rstd = doubles(save_rstd, &failed);
   bool ok = x && g && !failed;
   ChannelJob j = {0};
   size_t block_bytes = 0;
   if (ok) {
     j = channel_job(x);
     j.g = lp_data(g);
-    ok = job_arrays(&j, &block_bytes) && (gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)));
+    ok = job_arrays(&j, &block_bytes) &&
+         (gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)));
   }
   if (ok) {
     memcpy(j.mean, lp_data(mean), (size_t)channels * sizeof(double));
     run(&j, GRAD_SUMS);
     double m = (double)(j.n * j.plane);
     for (int64_t c = 0; c < channels; c++) {
-      double r = ((double *)lp_data(rstd))[c], scale = r * (w ? ((double *)lp_data(w))[c] : 1);
+      double r = ((double *)lp_data(rstd))[c],
+             scale = r * (w ? ((double *)lp_data(w))[c] : 1);
       double slope = training ? -scale * r * r * j.q[c] / m : 0;
       j.a[c] = scale;
       j.b[c] = slope;

@@ -1,5 +1,6 @@
-/* Fused optimizer steps over a list of parameters: checks, then one parallel pass over all elements
- * of all parameters. The lists hold tensors of one shape and dtype at each place. */
+/* Fused optimizer steps over a list of parameters: checks, then one parallel pass over
+ * all elements of all parameters. The lists hold tensors of one shape and dtype at each
+ * place. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -30,8 +31,10 @@ static void step_range(void *ctx, int64_t begin, int64_t end) {
   int64_t low = 0, high = j->n_items - 1;
   while (low < high) { /* the item that holds element `begin` */
     int64_t middle = (low + high + 1) / 2;
-    if (j->items[middle].start <= begin) low = middle;
-    else high = middle - 1;
+    if (j->items[middle].start <= begin)
+      low = middle;
+    else
+      high = middle - 1;
   }
   for (int64_t i = low; i < j->n_items && j->items[i].start < end; i++) {
     const Item *it = &j->items[i];
@@ -39,30 +42,38 @@ static void step_range(void *ctx, int64_t begin, int64_t end) {
     int64_t to = end - it->start < it->n ? end - it->start : it->n;
     if (from >= to) continue;
     char *at[MAX_LISTS];
-    for (int k = 0; k < MAX_LISTS; k++) at[k] = it->data[k] ? it->data[k] + (size_t)from * it->elem_bytes : NULL;
-    if (j->sgd) lp_optim_kernels()->sgd[it->type](at[PARAM], at[GRAD], at[FIRST_STATE], to - from, j->sgd);
+    for (int k = 0; k < MAX_LISTS; k++)
+      at[k] = it->data[k] ? it->data[k] + (size_t)from * it->elem_bytes : NULL;
+    if (j->sgd)
+      lp_optim_kernels()->sgd[it->type](at[PARAM], at[GRAD], at[FIRST_STATE], to - from,
+                                        j->sgd);
     else
-      lp_optim_kernels()->adam[it->type](at[PARAM], at[GRAD], at[FIRST_STATE], at[FIRST_STATE + 1],
-                                         at[FIRST_STATE + 2], to - from, j->adam);
+      lp_optim_kernels()->adam[it->type](at[PARAM], at[GRAD], at[FIRST_STATE],
+                                         at[FIRST_STATE + 1], at[FIRST_STATE + 2],
+                                         to - from, j->adam);
   }
 }
 
-static bool check_lists(const LpTensors *lists, const char *const *names, const bool *nullable) {
+static bool check_lists(const LpTensors *lists, const char *const *names,
+                        const bool *nullable) {
   for (int k = 0; k < MAX_LISTS; k++) {
     if (!names[k]) continue;
     bool empty_state = k >= FIRST_STATE && lists[k].count == 0;
     CHECK(lists[k].count == lists[PARAM].count || empty_state, LP_ERR_ARGUMENT,
-          "expected as many %s as params (%lld), got %lld", names[k], (long long)lists[PARAM].count,
-          (long long)lists[k].count);
+          "expected as many %s as params (%lld), got %lld", names[k],
+          (long long)lists[PARAM].count, (long long)lists[k].count);
     for (int64_t i = 0; i < lists[k].count; i++) {
       const LpTensor *t = lists[k].data[i], *p = lists[PARAM].data[i];
       if (!t && nullable[k]) continue;
-      CHECK(t && nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE, "expected %s[%lld] of a floating dtype, got %s",
-            names[k], (long long)i, t ? lp_dtype_name(lp_dtype(t)) : "nil");
+      CHECK(t && nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,
+            "expected %s[%lld] of a floating dtype, got %s", names[k], (long long)i,
+            t ? lp_dtype_name(lp_dtype(t)) : "nil");
       bool same = lp_dtype(t) == lp_dtype(p) && t->ndim == p->ndim;
       for (int d = 0; same && d < t->ndim; d++) same = t->sizes[d] == p->sizes[d];
-      CHECK(same, LP_ERR_ARGUMENT, "expected %s[%lld] like its parameter, %s %s, got %s %s", names[k], (long long)i,
-            lp_dtype_name(lp_dtype(p)), SHAPE_TEXT(p), lp_dtype_name(lp_dtype(t)), SHAPE_TEXT(t));
+      CHECK(same, LP_ERR_ARGUMENT,
+            "expected %s[%lld] like its parameter, %s %s, got %s %s", names[k],
+            (long long)i, lp_dtype_name(lp_dtype(p)), SHAPE_TEXT(p),
+            lp_dtype_name(lp_dtype(t)), SHAPE_TEXT(t));
     }
   }
   return true;
@@ -74,7 +85,8 @@ static void free_items(Item *items, int64_t n) {
   lp_free(items, (size_t)(n + 1) * sizeof *items);
 }
 
-static bool run(const LpTensors *lists, const char *const *names, const bool *nullable, StepJob *job) {
+static bool run(const LpTensors *lists, const char *const *names, const bool *nullable,
+                StepJob *job) {
   TRY(check_lists(lists, names, nullable));
   int64_t n = lists[PARAM].count, total = 0;
   Item *items = lp_calloc((size_t)(n + 1) * sizeof *items);
@@ -112,8 +124,9 @@ static bool run(const LpTensors *lists, const char *const *names, const bool *nu
   return ok;
 }
 
-bool lp_impl_sgd_step_(LpTensors params, LpTensors grads, LpTensors momentum_buffers, double lr, double momentum,
-                       double dampening, double weight_decay, bool nesterov, bool maximize, bool first) {
+bool lp_impl_sgd_step_(LpTensors params, LpTensors grads, LpTensors momentum_buffers,
+                       double lr, double momentum, double dampening, double weight_decay,
+                       bool nesterov, bool maximize, bool first) {
   static const char *const names[MAX_LISTS] = {"params", "grads", "momentum_buffers"};
   static const bool nullable[MAX_LISTS] = {false, false, true};
   LpTensors lists[MAX_LISTS] = {params, grads, momentum_buffers};
@@ -122,22 +135,32 @@ bool lp_impl_sgd_step_(LpTensors params, LpTensors grads, LpTensors momentum_buf
   return run(lists, names, nullable, &job);
 }
 
-bool lp_impl_adam_step_(LpTensors params, LpTensors grads, LpTensors exp_avgs, LpTensors exp_avg_sqs,
-                        LpTensors max_exp_avg_sqs, int64_t step, double lr, double beta1, double beta2, double eps,
-                        double weight_decay, bool amsgrad, bool maximize, bool decoupled) {
-  static const char *const names[MAX_LISTS] = {"params", "grads", "exp_avgs", "exp_avg_sqs", "max_exp_avg_sqs"};
+bool lp_impl_adam_step_(LpTensors params, LpTensors grads, LpTensors exp_avgs,
+                        LpTensors exp_avg_sqs, LpTensors max_exp_avg_sqs, int64_t step,
+                        double lr, double beta1, double beta2, double eps,
+                        double weight_decay, bool amsgrad, bool maximize,
+                        bool decoupled) {
+  static const char *const names[MAX_LISTS] = {"params", "grads", "exp_avgs",
+                                               "exp_avg_sqs", "max_exp_avg_sqs"};
   static const bool nullable[MAX_LISTS] = {false};
-  CHECK(step >= 1, LP_ERR_ARGUMENT, "expected 'step' of at least 1, got %lld", (long long)step);
-  CHECK(exp_avgs.count == params.count && exp_avg_sqs.count == params.count, LP_ERR_ARGUMENT,
-        "expected exp_avgs and exp_avg_sqs for each of %lld params, got %lld and %lld", (long long)params.count,
-        (long long)exp_avgs.count, (long long)exp_avg_sqs.count);
+  CHECK(step >= 1, LP_ERR_ARGUMENT, "expected 'step' of at least 1, got %lld",
+        (long long)step);
+  CHECK(exp_avgs.count == params.count && exp_avg_sqs.count == params.count,
+        LP_ERR_ARGUMENT,
+        "expected exp_avgs and exp_avg_sqs for each of %lld params, got %lld and %lld",
+        (long long)params.count, (long long)exp_avgs.count, (long long)exp_avg_sqs.count);
   CHECK(!amsgrad || max_exp_avg_sqs.count == params.count, LP_ERR_ARGUMENT,
-        "expected max_exp_avg_sqs for each of %lld params when amsgrad, got %lld", (long long)params.count,
-        (long long)max_exp_avg_sqs.count);
+        "expected max_exp_avg_sqs for each of %lld params when amsgrad, got %lld",
+        (long long)params.count, (long long)max_exp_avg_sqs.count);
   if (!amsgrad) max_exp_avg_sqs.count = 0;
   LpTensors lists[MAX_LISTS] = {params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs};
-  LpAdamOptions o = {.lr = lr, .beta1 = beta1, .beta2 = beta2, .eps = eps, .weight_decay = weight_decay,
-                     .maximize = maximize, .decoupled = decoupled};
+  LpAdamOptions o = {.lr = lr,
+                     .beta1 = beta1,
+                     .beta2 = beta2,
+                     .eps = eps,
+                     .weight_decay = weight_decay,
+                     .maximize = maximize,
+                     .decoupled = decoupled};
   o.step_size = lr / (1 - pow(beta1, (double)step));
   o.root_correction = sqrt(1 - pow(beta2, (double)step));
   StepJob job = {.adam = &o};

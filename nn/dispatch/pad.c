@@ -1,5 +1,5 @@
-/* pad in all its modes, as one map from result elements to input elements in each dim, and its
- * adjoint, which adds along the same map. */
+/* pad in all its modes, as one map from result elements to input elements in each dim,
+ * and its adjoint, which adds along the same map. */
 #include <complex.h>
 #include "core/alloc.h"
 #include "dispatch/nn_util.h"
@@ -15,20 +15,26 @@ typedef struct PadMap {
 static int64_t source(int64_t i, int64_t n, char mode) {
   if (i >= 0 && i < n) return i;
   switch (mode) {
-    case 'r': return i < 0 ? -i : 2 * (n - 1) - i;   /* reflect */
-    case 'e': return i < 0 ? 0 : n - 1;              /* replicate: the edge */
-    case 'w': return i < 0 ? i + n : i - n;          /* circular: wraps */
-    default: return -1;
+  case 'r': return i < 0 ? -i : 2 * (n - 1) - i; /* reflect */
+  case 'e': return i < 0 ? 0 : n - 1;            /* replicate: the edge */
+  case 'w': return i < 0 ? i + n : i - n;        /* circular: wraps */
+  default: return -1;
   }
 }
 
 static bool parse_mode(const char *mode, char *result) {
-  if (!strcmp(mode, "constant")) *result = 'c';
-  else if (!strcmp(mode, "reflect")) *result = 'r';
-  else if (!strcmp(mode, "replicate")) *result = 'e';
-  else if (!strcmp(mode, "circular")) *result = 'w';
+  if (!strcmp(mode, "constant"))
+    *result = 'c';
+  else if (!strcmp(mode, "reflect"))
+    *result = 'r';
+  else if (!strcmp(mode, "replicate"))
+    *result = 'e';
+  else if (!strcmp(mode, "circular"))
+    *result = 'w';
   else
-    return lp_fail(LP_ERR_ARGUMENT, "expected 'mode' to be 'constant', 'reflect', 'replicate' or 'circular', got '%s'",
+    return lp_fail(LP_ERR_ARGUMENT,
+                   "expected 'mode' to be 'constant', 'reflect', 'replicate' or "
+                   "'circular', got '%s'",
                    mode);
   return true;
 }
@@ -40,23 +46,26 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
   TRY(parse_mode(mode_name, &mode));
   lp_format_ints(sizes, text, sizeof text);
   CHECK(pad.count % 2 == 0 && pad.count / 2 <= sizes.count, LP_ERR_ARGUMENT,
-        "expected 'pad' to hold two numbers for each of at most %lld dims, got %lld", (long long)sizes.count,
-        (long long)pad.count);
+        "expected 'pad' to hold two numbers for each of at most %lld dims, got %lld",
+        (long long)sizes.count, (long long)pad.count);
   int64_t total = 0;
   for (int64_t d = 0; d < sizes.count; d++) {
     int64_t at = 2 * (sizes.count - 1 - d), n = sizes.data[d];
-    int64_t before = at < pad.count ? pad.data[at] : 0, after = at < pad.count ? pad.data[at + 1] : 0;
+    int64_t before = at < pad.count ? pad.data[at] : 0,
+            after = at < pad.count ? pad.data[at + 1] : 0;
     int64_t most = before > after ? before : after;
     CHECK(mode != 'r' || most < n || most <= 0, LP_ERR_ARGUMENT,
-          "reflect padding must be smaller than the dim: got %lld for dim %lld of %s", (long long)most, (long long)d, text);
+          "reflect padding must be smaller than the dim: got %lld for dim %lld of %s",
+          (long long)most, (long long)d, text);
     CHECK(mode != 'w' || most <= n, LP_ERR_ARGUMENT,
-          "circular padding must not be larger than the dim: got %lld for dim %lld of %s", (long long)most, (long long)d,
-          text);
-    CHECK(mode != 'e' || n > 0 || most <= 0, LP_ERR_ARGUMENT, "replicate padding needs elements in dim %lld of %s",
-          (long long)d, text);
+          "circular padding must not be larger than the dim: got %lld for dim %lld of %s",
+          (long long)most, (long long)d, text);
+    CHECK(mode != 'e' || n > 0 || most <= 0, LP_ERR_ARGUMENT,
+          "replicate padding needs elements in dim %lld of %s", (long long)d, text);
     m->in[d] = n;
     m->out[d] = n + before + after;
-    CHECK(m->out[d] >= 0, LP_ERR_ARGUMENT, "padding (%lld, %lld) would leave a negative size in dim %lld of %s",
+    CHECK(m->out[d] >= 0, LP_ERR_ARGUMENT,
+          "padding (%lld, %lld) would leave a negative size in dim %lld of %s",
           (long long)before, (long long)after, (long long)d, text);
     total += m->out[d];
   }
@@ -72,9 +81,12 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
   return true;
 }
 
-static void map_free(PadMap *m) { lp_free(m->block, m->block_bytes); }
+static void map_free(PadMap *m) {
+  lp_free(m->block, m->block_bytes);
+}
 
-/* Calls the row function for each row of the result: its first element's index, and the input row's
+/* Calls the row function for each row of the result: its first element's index, and the
+ * input row's
  * (-1 when the row lies outside). */
 typedef void (*RowFn)(const PadMap *m, int64_t out_at, int64_t in_at, void *ctx);
 static void each_row(const PadMap *m, RowFn fn, void *ctx) {
@@ -122,14 +134,16 @@ static void copy_row(const PadMap *m, int64_t out_at, int64_t in_at, void *ctx) 
 LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar value) {
   PadMap m;
   if (lp_ndim(self) == 0) {
-    CHECK(pad.count == 0, LP_ERR_ARGUMENT, "expected an empty 'pad' for an input of 0 dims, got %lld numbers",
+    CHECK(pad.count == 0, LP_ERR_ARGUMENT,
+          "expected an empty 'pad' for an input of 0 dims, got %lld numbers",
           (long long)pad.count);
     LpTensor *copy = nn_empty(NULL, 0, lp_dtype(self));
     if (copy && !nn_copy(copy, self)) nn_drop(&copy);
     return copy;
   }
   TRY(map_init(&m, lp_sizes(self), pad, mode));
-  LpTensor *x = nn_dense(self, lp_dtype(self)), *fill = lp_tensor_from_scalar(value, lp_dtype(self));
+  LpTensor *x = nn_dense(self, lp_dtype(self)),
+           *fill = lp_tensor_from_scalar(value, lp_dtype(self));
   LpTensor *y = nn_empty(m.out, m.ndim, lp_dtype(self));
   bool ok = x && fill && y;
   if (ok && lp_numel(y)) {
@@ -157,20 +171,24 @@ static void add_row(const PadMap *m, int64_t out_at, int64_t in_at, void *ctx) {
     if (from[i] < 0) continue;
     int64_t to = in_at + from[i], at = out_at + i;
     switch (a->dtype) {
-      case LP_FLOAT32: ((float *)a->gx)[to] += ((const float *)a->g)[at]; break;
-      case LP_FLOAT64: ((double *)a->gx)[to] += ((const double *)a->g)[at]; break;
-      case LP_COMPLEX64: ((float complex *)a->gx)[to] += ((const float complex *)a->g)[at]; break;
-      default: ((double complex *)a->gx)[to] += ((const double complex *)a->g)[at]; break;
+    case LP_FLOAT32: ((float *)a->gx)[to] += ((const float *)a->g)[at]; break;
+    case LP_FLOAT64: ((double *)a->gx)[to] += ((const double *)a->g)[at]; break;
+    case LP_COMPLEX64:
+      ((float complex *)a->gx)[to] += ((const float complex *)a->g)[at];
+      break;
+    default: ((double complex *)a->gx)[to] += ((const double complex *)a->g)[at]; break;
     }
   }
 }
 
-LpTensor *lp_impl_pad_nd_adjoint(LpTensor *grad_output, LpInts size, LpInts pad, const char *mode) {
+LpTensor *lp_impl_pad_nd_adjoint(LpTensor *grad_output, LpInts size, LpInts pad,
+                                 const char *mode) {
   LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output));
   PadMap m;
   if (size.count == 0) return nn_dense(grad_output, lp_dtype(grad_output));
   TRY(map_init(&m, size, pad, mode));
-  LpTensor *g = nn_dense(grad_output, dtype), *gx = nn_zeros(size.data, size.count, dtype);
+  LpTensor *g = nn_dense(grad_output, dtype),
+           *gx = nn_zeros(size.data, size.count, dtype);
   bool ok = g && gx;
   if (ok && lp_numel(g)) {
     PadAdd a = {lp_data(g), lp_data(gx), dtype};

@@ -1,6 +1,7 @@
-/* Max, average and adaptive pooling over 1 to 3 dims, with and without a batch dim, and their
- * adjoints. The adjoints of max pooling are a scatter and a gather by the recorded indices; average
- * pooling is linear: so all gradients are closed under differentiation. */
+/* Max, average and adaptive pooling over 1 to 3 dims, with and without a batch dim, and
+ * their adjoints. The adjoints of max pooling are a scatter and a gather by the recorded
+ * indices; average pooling is linear: so all gradients are closed under differentiation.
+ */
 #include "core/parallel.h"
 #include "cpu/pool.h"
 #include "dispatch/nn_util.h"
@@ -21,8 +22,8 @@ typedef struct PoolJob {
 /* Spatial sizes and options aligned to the right of the three slots. */
 static bool spatial(LpTensor *self, int ndim, PoolJob *j) {
   CHECK(lp_ndim(self) == ndim + 1 || lp_ndim(self) == ndim + 2, LP_ERR_ARGUMENT,
-        "expected an input of %d dims (with batch) or %d dims (without), got %s", ndim + 2, ndim + 1,
-        SHAPE_TEXT(self));
+        "expected an input of %d dims (with batch) or %d dims (without), got %s",
+        ndim + 2, ndim + 1, SHAPE_TEXT(self));
   LpPoolShape *s = &j->shape;
   for (int d = 0; d < 3; d++) {
     s->in[d] = s->out[d] = s->kernel[d] = s->stride[d] = s->dilation[d] = 1;
@@ -30,14 +31,15 @@ static bool spatial(LpTensor *self, int ndim, PoolJob *j) {
   }
   int64_t lead = lp_ndim(self) - ndim;
   for (int64_t d = lp_ndim(self) == ndim + 2; d < lp_ndim(self); d++)
-    CHECK(lp_size(self, d) > 0, LP_ERR_ARGUMENT, "expected an input with elements in every dim but the batch, got %s",
+    CHECK(lp_size(self, d) > 0, LP_ERR_ARGUMENT,
+          "expected an input with elements in every dim but the batch, got %s",
           SHAPE_TEXT(self));
   for (int d = 0; d < ndim; d++) s->in[3 - ndim + d] = lp_size(self, lead + d);
   return true;
 }
 
-static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride, LpInts padding, LpInts dilation,
-                    bool ceil_mode, PoolJob *j) {
+static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride,
+                    LpInts padding, LpInts dilation, bool ceil_mode, PoolJob *j) {
   TRY(spatial(self, ndim, j));
   LpPoolShape *s = &j->shape;
   int first = 3 - ndim;
@@ -46,20 +48,25 @@ static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride, LpIn
   TRY(nn_expand(padding, ndim, "padding", s->padding + first));
   TRY(nn_expand(dilation, ndim, "dilation", s->dilation + first));
   for (int d = first; d < 3; d++) {
-    int64_t k = s->kernel[d], st = s->stride[d], p = s->padding[d], reach = s->dilation[d] * (k - 1) + 1;
-    CHECK(k > 0, LP_ERR_ARGUMENT, "expected 'kernel_size' of at least 1, got %lld", (long long)k);
-    CHECK(st > 0, LP_ERR_ARGUMENT, "expected 'stride' of at least 1, got %lld", (long long)st);
-    CHECK(s->dilation[d] > 0, LP_ERR_ARGUMENT, "expected 'dilation' of at least 1, got %lld",
-          (long long)s->dilation[d]);
+    int64_t k = s->kernel[d], st = s->stride[d], p = s->padding[d],
+            reach = s->dilation[d] * (k - 1) + 1;
+    CHECK(k > 0, LP_ERR_ARGUMENT, "expected 'kernel_size' of at least 1, got %lld",
+          (long long)k);
+    CHECK(st > 0, LP_ERR_ARGUMENT, "expected 'stride' of at least 1, got %lld",
+          (long long)st);
+    CHECK(s->dilation[d] > 0, LP_ERR_ARGUMENT,
+          "expected 'dilation' of at least 1, got %lld", (long long)s->dilation[d]);
     CHECK(p >= 0 && p <= reach / 2, LP_ERR_ARGUMENT,
-          "expected 'padding' of at most half the kernel (%lld), got %lld", (long long)(reach / 2), (long long)p);
+          "expected 'padding' of at most half the kernel (%lld), got %lld",
+          (long long)(reach / 2), (long long)p);
     int64_t room = s->in[d] + 2 * p - reach;
     int64_t out = room < 0 && !ceil_mode ? 0 : (room + (ceil_mode ? st - 1 : 0)) / st + 1;
     if (ceil_mode && room + st - 1 < 0) out = 0;
     if (ceil_mode && (out - 1) * st >= s->in[d] + p) out--;
     CHECK(out > 0, LP_ERR_ARGUMENT,
-          "the result would have no elements: kernel_size %lld over input %s with padding %lld", (long long)k,
-          SHAPE_TEXT(self), (long long)p);
+          "the result would have no elements: kernel_size %lld over input %s with "
+          "padding %lld",
+          (long long)k, SHAPE_TEXT(self), (long long)p);
     s->out[d] = out;
   }
   return true;
@@ -73,7 +80,9 @@ static LpInts sizes_with(LpTensor *self, int ndim, const int64_t *last, int64_t 
   return lp_ints(sizes, lp_ndim(self));
 }
 
-static int64_t volume(const int64_t *dims) { return dims[0] * dims[1] * dims[2]; }
+static int64_t volume(const int64_t *dims) {
+  return dims[0] * dims[1] * dims[2];
+}
 
 /* Integers pool as float64, which holds them exactly below 2^53. */
 static LpDtype pool_dtype(LpTensor *t) {
@@ -83,7 +92,8 @@ static LpDtype pool_dtype(LpTensor *t) {
 static void max_planes(void *ctx, int64_t begin, int64_t end) {
   PoolJob *j = ctx;
   for (int64_t p = begin; p < end; p++)
-    lp_pool_kernels()->max[j->type](&j->shape, j->from + (size_t)(p * j->in_plane) * j->elem_bytes,
+    lp_pool_kernels()->max[j->type](&j->shape,
+                                    j->from + (size_t)(p * j->in_plane) * j->elem_bytes,
                                     j->to + (size_t)(p * j->out_plane) * j->elem_bytes,
                                     j->index32 ? j->index32 + p * j->out_plane : NULL,
                                     j->index64 ? j->index64 + p * j->out_plane : NULL);
@@ -92,9 +102,10 @@ static void max_planes(void *ctx, int64_t begin, int64_t end) {
 static void adaptive_max_planes(void *ctx, int64_t begin, int64_t end) {
   PoolJob *j = ctx;
   for (int64_t p = begin; p < end; p++)
-    lp_pool_kernels()->adaptive_max[j->type](&j->shape, j->from + (size_t)(p * j->in_plane) * j->elem_bytes,
-                                             j->to + (size_t)(p * j->out_plane) * j->elem_bytes,
-                                             j->index64 + p * j->out_plane);
+    lp_pool_kernels()->adaptive_max[j->type](
+        &j->shape, j->from + (size_t)(p * j->in_plane) * j->elem_bytes,
+        j->to + (size_t)(p * j->out_plane) * j->elem_bytes,
+        j->index64 + p * j->out_plane);
 }
 
 static void plain_planes(void *ctx, int64_t begin, int64_t end) {
@@ -104,10 +115,13 @@ static void plain_planes(void *ctx, int64_t begin, int64_t end) {
               j->to + (size_t)(p * j->out_plane) * j->elem_bytes);
 }
 
-static int64_t plane_grain(const PoolJob *j) { return LP_GRAIN / 2 / (j->in_plane + j->out_plane) + 1; }
+static int64_t plane_grain(const PoolJob *j) {
+  return LP_GRAIN / 2 / (j->in_plane + j->out_plane) + 1;
+}
 
 /* Fills the job's buffers for planes of from -> to. */
-static void set_planes(PoolJob *j, LpTensor *from, int64_t from_plane, LpTensor *to, int64_t to_plane) {
+static void set_planes(PoolJob *j, LpTensor *from, int64_t from_plane, LpTensor *to,
+                       int64_t to_plane) {
   j->type = nn_float_index(lp_dtype(from));
   j->elem_bytes = lp_dtype_size(lp_dtype(from));
   j->from = lp_data(from);
@@ -116,24 +130,31 @@ static void set_planes(PoolJob *j, LpTensor *from, int64_t from_plane, LpTensor 
   j->out_plane = to_plane;
 }
 
-static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive, LpDtype index_dtype, LpTensor **results) {
+static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
+                     LpDtype index_dtype, LpTensor **results) {
   CHECK(!lp_dtype_is_complex(lp_dtype(self)) && lp_dtype(self) != LP_BOOL, LP_ERR_TYPE,
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
-  int64_t in_plane = volume(j->shape.in), out_plane = volume(j->shape.out), sizes[LP_MAX_DIMS];
-  CHECK(in_plane < INT32_MAX, LP_ERR_ARGUMENT, "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
+  int64_t in_plane = volume(j->shape.in), out_plane = volume(j->shape.out),
+          sizes[LP_MAX_DIMS];
+  CHECK(in_plane < INT32_MAX, LP_ERR_ARGUMENT,
+        "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
   LpDtype dtype = pool_dtype(self);
-  LpTensor *x = nn_dense(self, dtype), *y = lp_tensor_new(out_sizes, dtype, lp_device(self)), *index = NULL;
+  LpTensor *x = nn_dense(self, dtype),
+           *y = lp_tensor_new(out_sizes, dtype, lp_device(self)), *index = NULL;
   if (x && y) {
     int64_t none = 0;
-    index = index_dtype == LP_DTYPE_NONE ? nn_empty(&none, 1, LP_INT32) : lp_tensor_new(out_sizes, index_dtype, lp_cpu());
+    index = index_dtype == LP_DTYPE_NONE
+                ? nn_empty(&none, 1, LP_INT32)
+                : lp_tensor_new(out_sizes, index_dtype, lp_cpu());
   }
   bool ok = index != NULL;
   if (ok && lp_numel(y)) {
     set_planes(j, x, in_plane, y, out_plane);
     j->index32 = index_dtype == LP_INT32 ? lp_data(index) : NULL;
     j->index64 = index_dtype == LP_INT64 ? lp_data(index) : NULL;
-    lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j), adaptive ? adaptive_max_planes : max_planes, j);
+    lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j),
+                    adaptive ? adaptive_max_planes : max_planes, j);
   }
   lp_tensor_release(x);
   if (ok) ok = (y = nn_cast_take(y, lp_dtype(self))) != NULL;
@@ -146,8 +167,9 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive, LpDtyp
   return ok;
 }
 
-bool lp_impl_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_size, LpInts stride, LpInts padding, LpInts dilation,
-                      bool ceil_mode, LpDtype index_dtype, LpTensor **results) {
+bool lp_impl_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_size, LpInts stride,
+                      LpInts padding, LpInts dilation, bool ceil_mode,
+                      LpDtype index_dtype, LpTensor **results) {
   PoolJob j = {0};
   TRY(windows(self, (int)ndim, kernel_size, stride, padding, dilation, ceil_mode, &j));
   return max_pool(self, (int)ndim, &j, false, index_dtype, results);
@@ -159,26 +181,29 @@ static bool adaptive_windows(LpTensor *self, int ndim, LpInts output_size, PoolJ
   TRY(nn_expand(output_size, ndim, "output_size", j->shape.out + 3 - ndim));
   for (int d = 3 - ndim; d < 3; d++) {
     if (j->shape.out[d] == -1) j->shape.out[d] = j->shape.in[d];
-    CHECK(j->shape.out[d] >= 0, LP_ERR_ARGUMENT, "expected 'output_size' of at least 0, got %lld",
-          (long long)j->shape.out[d]);
+    CHECK(j->shape.out[d] >= 0, LP_ERR_ARGUMENT,
+          "expected 'output_size' of at least 0, got %lld", (long long)j->shape.out[d]);
   }
   return true;
 }
 
-bool lp_impl_adaptive_max_pool(LpTensor *self, int64_t ndim, LpInts output_size, LpTensor **results) {
+bool lp_impl_adaptive_max_pool(LpTensor *self, int64_t ndim, LpInts output_size,
+                               LpTensor **results) {
   PoolJob j = {0};
   TRY(adaptive_windows(self, (int)ndim, output_size, &j));
   return max_pool(self, (int)ndim, &j, true, LP_INT64, results);
 }
 
-/* --- the adjoints of max pooling ----------------------------------------------------------------- */
+/* --- the adjoints of max pooling
+ * ----------------------------------------------------------------- */
 static void scatter_planes(void *ctx, int64_t begin, int64_t end) {
   PoolJob *j = ctx;
   for (int64_t p = begin; p < end; p++)
-    lp_pool_kernels()->scatter[j->type](j->to + (size_t)(p * j->out_plane) * j->elem_bytes, j->out_plane,
-                                        j->from + (size_t)(p * j->in_plane) * j->elem_bytes, j->in_plane,
-                                        j->index32 ? j->index32 + p * j->in_plane : NULL,
-                                        j->index64 ? j->index64 + p * j->in_plane : NULL);
+    lp_pool_kernels()->scatter[j->type](
+        j->to + (size_t)(p * j->out_plane) * j->elem_bytes, j->out_plane,
+        j->from + (size_t)(p * j->in_plane) * j->elem_bytes, j->in_plane,
+        j->index32 ? j->index32 + p * j->in_plane : NULL,
+        j->index64 ? j->index64 + p * j->in_plane : NULL);
 }
 
 static int64_t last_dims(LpInts sizes, int64_t ndim) {
@@ -187,9 +212,11 @@ static int64_t last_dims(LpInts sizes, int64_t ndim) {
   return n;
 }
 
-LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size, int64_t ndim) {
+LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
+                                   int64_t ndim) {
   LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output));
-  LpTensor *g = nn_dense(grad_output, dtype), *index = nn_dense(indices, lp_dtype(indices));
+  LpTensor *g = nn_dense(grad_output, dtype),
+           *index = nn_dense(indices, lp_dtype(indices));
   LpTensor *gx = lp_tensor_new(size, dtype, lp_device(grad_output));
   bool ok = g && index && gx;
   if (ok && lp_numel(gx)) {
@@ -211,12 +238,14 @@ LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndi
   bool ok = x && index && y;
   if (ok && lp_numel(y)) {
     size_t e = lp_dtype_size(lp_dtype(self));
-    int64_t in_plane = last_dims(lp_sizes(x), ndim), out_plane = last_dims(lp_sizes(y), ndim);
+    int64_t in_plane = last_dims(lp_sizes(x), ndim),
+            out_plane = last_dims(lp_sizes(y), ndim);
     const int64_t *at = lp_data(index);
     const char *from = lp_data(x);
     char *to = lp_data(y);
     for (int64_t i = 0; i < lp_numel(y); i++)
-      memcpy(to + (size_t)i * e, from + (size_t)(i / out_plane * in_plane + at[i]) * e, e);
+      memcpy(to + (size_t)i * e, from + (size_t)(i / out_plane * in_plane + at[i]) * e,
+             e);
   }
   lp_tensor_release(x);
   lp_tensor_release(index);
@@ -224,72 +253,89 @@ LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndi
   return y;
 }
 
-/* --- average ------------------------------------------------------------------------------------ */
-/* Runs a linear plane kernel over self, in the compute dtype; the result has the given sizes. */
-static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes, int64_t out_plane,
-                        void (*const kernels[4])(const LpPoolShape *, const void *, void *)) {
+/* --- average
+ * ------------------------------------------------------------------------------------ */
+/* Runs a linear plane kernel over self, in the compute dtype; the result has the given
+ * sizes. */
+static LpTensor *
+linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes, int64_t out_plane,
+       void (*const kernels[4])(const LpPoolShape *, const void *, void *)) {
   CHECK(!lp_dtype_is_complex(lp_dtype(self)) && lp_dtype(self) != LP_BOOL, LP_ERR_TYPE,
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
   LpDtype dtype = nn_number_dtype(lp_dtype(self));
-  LpTensor *x = nn_dense(self, dtype), *y = lp_tensor_new(out_sizes, dtype, lp_device(self));
+  LpTensor *x = nn_dense(self, dtype),
+           *y = lp_tensor_new(out_sizes, dtype, lp_device(self));
   bool ok = x && y;
   if (ok && lp_numel(y)) {
     set_planes(j, x, in_plane, y, out_plane);
     j->kernel = kernels[j->type];
-    if (lp_numel(x)) lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j), plain_planes, j);
-    else memset(lp_data(y), 0, (size_t)lp_numel(y) * lp_dtype_size(dtype));
+    if (lp_numel(x))
+      lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j), plain_planes, j);
+    else
+      memset(lp_data(y), 0, (size_t)lp_numel(y) * lp_dtype_size(dtype));
   }
   lp_tensor_release(x);
   if (!ok) nn_drop(&y);
   return nn_cast_take(y, lp_dtype(self));
 }
 
-static bool average_windows(LpTensor *self, int64_t ndim, LpInts kernel, LpInts stride, LpInts padding, bool ceil_mode,
-                            bool count_include_pad, LpOptInt divisor, PoolJob *j) {
+static bool average_windows(LpTensor *self, int64_t ndim, LpInts kernel, LpInts stride,
+                            LpInts padding, bool ceil_mode, bool count_include_pad,
+                            LpOptInt divisor, PoolJob *j) {
   const int64_t one = 1;
   TRY(windows(self, (int)ndim, kernel, stride, padding, lp_ints(&one, 1), ceil_mode, j));
-  CHECK(!divisor.has || divisor.value != 0, LP_ERR_ARGUMENT, "expected 'divisor_override' not to be 0");
+  CHECK(!divisor.has || divisor.value != 0, LP_ERR_ARGUMENT,
+        "expected 'divisor_override' not to be 0");
   j->shape.count_include_pad = count_include_pad;
   j->shape.divisor = divisor.has ? divisor.value : 0;
   return true;
 }
 
-LpTensor *lp_impl_avg_pool(LpTensor *self, int64_t ndim, LpInts kernel_size, LpInts stride, LpInts padding,
-                           bool ceil_mode, bool count_include_pad, LpOptInt divisor_override) {
+LpTensor *lp_impl_avg_pool(LpTensor *self, int64_t ndim, LpInts kernel_size,
+                           LpInts stride, LpInts padding, bool ceil_mode,
+                           bool count_include_pad, LpOptInt divisor_override) {
   PoolJob j = {0};
   int64_t sizes[LP_MAX_DIMS];
-  TRY(average_windows(self, ndim, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override, &j));
-  return linear(self, &j, volume(j.shape.in), sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
+  TRY(average_windows(self, ndim, kernel_size, stride, padding, ceil_mode,
+                      count_include_pad, divisor_override, &j));
+  return linear(self, &j, volume(j.shape.in),
+                sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
                 lp_pool_kernels()->average);
 }
 
-/* A header with the sizes of the pooled input, for the checks; its elements are never read. */
+/* A header with the sizes of the pooled input, for the checks; its elements are never
+ * read. */
 static LpTensor *shape_only(LpTensor *t, LpInts sizes) {
   int64_t strides[LP_MAX_DIMS] = {0};
   return lp_tensor_alias(t, sizes, lp_ints(strides, sizes.count), lp_storage_offset(t));
 }
 
-LpTensor *lp_impl_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim, LpInts kernel_size, LpInts stride,
-                                LpInts padding, bool ceil_mode, bool count_include_pad, LpOptInt divisor_override) {
+LpTensor *lp_impl_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim,
+                                LpInts kernel_size, LpInts stride, LpInts padding,
+                                bool ceil_mode, bool count_include_pad,
+                                LpOptInt divisor_override) {
   PoolJob j = {0};
   LpTensor *input = shape_only(grad_output, size);
   TRY(input);
-  bool ok = average_windows(input, ndim, kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override,
-                            &j);
+  bool ok = average_windows(input, ndim, kernel_size, stride, padding, ceil_mode,
+                            count_include_pad, divisor_override, &j);
   lp_tensor_release(input);
   TRY(ok);
-  return linear(grad_output, &j, volume(j.shape.out), size, volume(j.shape.in), lp_pool_kernels()->average_grad);
+  return linear(grad_output, &j, volume(j.shape.out), size, volume(j.shape.in),
+                lp_pool_kernels()->average_grad);
 }
 
 LpTensor *lp_impl_adaptive_avg_pool(LpTensor *self, int64_t ndim, LpInts output_size) {
   PoolJob j = {0};
   int64_t sizes[LP_MAX_DIMS];
   TRY(adaptive_windows(self, (int)ndim, output_size, &j));
-  return linear(self, &j, volume(j.shape.in), sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
+  return linear(self, &j, volume(j.shape.in),
+                sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
                 lp_pool_kernels()->adaptive_average);
 }
 
-LpTensor *lp_impl_adaptive_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim, LpInts output_size) {
+LpTensor *lp_impl_adaptive_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim,
+                                         LpInts output_size) {
   PoolJob j = {0};
   LpTensor *input = shape_only(grad_output, size);
   TRY(input);

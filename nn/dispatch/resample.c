@@ -1,5 +1,5 @@
-/* Interpolation along one dim as a sparse linear map (up to four taps for each result element), and
- * its adjoint. interpolate applies it dim by dim. */
+/* Interpolation along one dim as a sparse linear map (up to four taps for each result
+ * element), and its adjoint. interpolate applies it dim by dim. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -24,13 +24,19 @@ static double cubic(double t) {
   return 0;
 }
 
-static int64_t clip(int64_t i, int64_t n) { return i < 0 ? 0 : i >= n ? n - 1 : i; }
+static int64_t clip(int64_t i, int64_t n) {
+  return i < 0 ? 0 : i >= n ? n - 1 : i;
+}
 
 /* ratio: input elements for each result element; the source positions are PyTorch's. */
-static bool map_init(ResampleMap *m, int64_t in, int64_t out, const char *mode, bool align_corners, double factor) {
-  bool nearest = !strcmp(mode, "nearest"), exact = !strcmp(mode, "nearest-exact"), linear = !strcmp(mode, "linear");
-  CHECK(nearest || exact || linear || !strcmp(mode, "cubic"), LP_ERR_ARGUMENT, "unknown mode '%s'", mode);
-  CHECK(in > 0 && out > 0, LP_ERR_ARGUMENT, "expected input and result of at least 1 element per dim, got %lld and %lld",
+static bool map_init(ResampleMap *m, int64_t in, int64_t out, const char *mode,
+                     bool align_corners, double factor) {
+  bool nearest = !strcmp(mode, "nearest"), exact = !strcmp(mode, "nearest-exact"),
+       linear = !strcmp(mode, "linear");
+  CHECK(nearest || exact || linear || !strcmp(mode, "cubic"), LP_ERR_ARGUMENT,
+        "unknown mode '%s'", mode);
+  CHECK(in > 0 && out > 0, LP_ERR_ARGUMENT,
+        "expected input and result of at least 1 element per dim, got %lld and %lld",
         (long long)in, (long long)out);
   m->in = in;
   m->out = out;
@@ -79,21 +85,21 @@ typedef struct ResampleJob {
   bool adjoint;
 } ResampleJob;
 
-#define RESAMPLE_LOOP(T)                                                                        \
-  static void resample_##T(const ResampleJob *j, int64_t outer) {                               \
-    const ResampleMap *m = j->m;                                                                \
-    int64_t from_n = j->adjoint ? m->out : m->in, to_n = j->adjoint ? m->in : m->out;           \
-    const T *from = (const T *)j->from + outer * from_n * j->inner;                             \
-    T *to = (T *)j->to + outer * to_n * j->inner;                                               \
-    memset(to, 0, (size_t)(to_n * j->inner) * sizeof(T));                                       \
-    for (int64_t o = 0; o < m->out; o++)                                                        \
-      for (int64_t k = 0; k < m->taps; k++) {                                                   \
-        int64_t i = m->index[o * TAPS + k];                                                     \
-        T w = (T)m->weight[o * TAPS + k];                                                       \
-        const T *a = from + (j->adjoint ? o : i) * j->inner;                                    \
-        T *b = to + (j->adjoint ? i : o) * j->inner;                                            \
-        for (int64_t c = 0; c < j->inner; c++) b[c] += w * a[c];                                \
-      }                                                                                         \
+#define RESAMPLE_LOOP(T)                                                                 \
+  static void resample_##T(const ResampleJob *j, int64_t outer) {                        \
+    const ResampleMap *m = j->m;                                                         \
+    int64_t from_n = j->adjoint ? m->out : m->in, to_n = j->adjoint ? m->in : m->out;    \
+    const T *from = (const T *)j->from + outer * from_n * j->inner;                      \
+    T *to = (T *)j->to + outer * to_n * j->inner;                                        \
+    memset(to, 0, (size_t)(to_n * j->inner) * sizeof(T));                                \
+    for (int64_t o = 0; o < m->out; o++)                                                 \
+      for (int64_t k = 0; k < m->taps; k++) {                                            \
+        int64_t i = m->index[o * TAPS + k];                                              \
+        T w = (T)m->weight[o * TAPS + k];                                                \
+        const T *a = from + (j->adjoint ? o : i) * j->inner;                             \
+        T *b = to + (j->adjoint ? i : o) * j->inner;                                     \
+        for (int64_t c = 0; c < j->inner; c++) b[c] += w * a[c];                         \
+      }                                                                                  \
   }
 RESAMPLE_LOOP(float)
 RESAMPLE_LOOP(double)
@@ -101,17 +107,22 @@ RESAMPLE_LOOP(double)
 static void run(void *ctx, int64_t begin, int64_t end) {
   ResampleJob *j = ctx;
   for (int64_t o = begin; o < end; o++) {
-    if (j->dtype == LP_FLOAT32) resample_float(j, o);
-    else resample_double(j, o);
+    if (j->dtype == LP_FLOAT32)
+      resample_float(j, o);
+    else
+      resample_double(j, o);
   }
 }
 
-static LpTensor *resample(LpTensor *self, int64_t dim, LpInts result_sizes, int64_t in, int64_t out, const char *mode,
-                          bool align_corners, double factor, bool adjoint) {
-  LpDtype wanted = lp_dtype(self), dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : nn_compute_dtype(wanted);
+static LpTensor *resample(LpTensor *self, int64_t dim, LpInts result_sizes, int64_t in,
+                          int64_t out, const char *mode, bool align_corners,
+                          double factor, bool adjoint) {
+  LpDtype wanted = lp_dtype(self),
+          dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : nn_compute_dtype(wanted);
   ResampleMap m;
   TRY(map_init(&m, in, out, mode, align_corners, factor));
-  LpTensor *x = nn_dense(self, dtype), *y = lp_tensor_new(result_sizes, dtype, lp_device(self));
+  LpTensor *x = nn_dense(self, dtype),
+           *y = lp_tensor_new(result_sizes, dtype, lp_device(self));
   bool ok = x && y;
   if (ok && lp_numel(y)) {
     int64_t outer = 1, inner = 1;
@@ -128,15 +139,17 @@ static LpTensor *resample(LpTensor *self, int64_t dim, LpInts result_sizes, int6
   return nn_cast_take(y, wanted);
 }
 
-LpTensor *lp_impl_resample(LpTensor *self, int64_t dim, int64_t size, const char *mode, bool align_corners,
-                           double factor) {
+LpTensor *lp_impl_resample(LpTensor *self, int64_t dim, int64_t size, const char *mode,
+                           bool align_corners, double factor) {
   int64_t sizes[LP_MAX_DIMS];
   memcpy(sizes, self->sizes, (size_t)self->ndim * sizeof *sizes);
   sizes[dim] = size;
-  return resample(self, dim, lp_ints(sizes, self->ndim), self->sizes[dim], size, mode, align_corners, factor, false);
+  return resample(self, dim, lp_ints(sizes, self->ndim), self->sizes[dim], size, mode,
+                  align_corners, factor, false);
 }
 
-LpTensor *lp_impl_resample_adjoint(LpTensor *grad_output, int64_t dim, LpInts size, const char *mode,
-                                   bool align_corners, double factor) {
-  return resample(grad_output, dim, size, size.data[dim], grad_output->sizes[dim], mode, align_corners, factor, true);
+LpTensor *lp_impl_resample_adjoint(LpTensor *grad_output, int64_t dim, LpInts size,
+                                   const char *mode, bool align_corners, double factor) {
+  return resample(grad_output, dim, size, size.data[dim], grad_output->sizes[dim], mode,
+                  align_corners, factor, true);
 }

@@ -1,5 +1,6 @@
-/* softmax and log_softmax along one dim, their gradients, and the fused cross entropy over class
- * indices: loss = logsumexp(x) - x[target], gradient softmax(x) - onehot(target), in one pass each. */
+/* softmax and log_softmax along one dim, their gradients, and the fused cross entropy
+ * over class indices: loss = logsumexp(x) - x[target], gradient softmax(x) -
+ * onehot(target), in one pass each. */
 #include <math.h>
 #include "core/parallel.h"
 #include "cpu/softmax.h"
@@ -19,8 +20,10 @@ static void forward(void *ctx, int64_t begin, int64_t end) {
   const LpSoftmaxKernels *k = lp_softmax_kernels();
   for (int64_t o = begin; o < end; o++) {
     size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
-    if (j->inner == 1) k->row[j->type][j->is_log](j->y + at, j->x + at, j->n);
-    else k->inner[j->type][j->is_log](j->y + at, j->x + at, j->n, j->inner, j->inner);
+    if (j->inner == 1)
+      k->row[j->type][j->is_log](j->y + at, j->x + at, j->n);
+    else
+      k->inner[j->type][j->is_log](j->y + at, j->x + at, j->n, j->inner, j->inner);
   }
 }
 
@@ -29,32 +32,42 @@ static void backward(void *ctx, int64_t begin, int64_t end) {
   const LpSoftmaxKernels *k = lp_softmax_kernels();
   for (int64_t o = begin; o < end; o++) {
     size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
-    if (j->inner == 1) k->row_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n);
-    else k->inner_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n, j->inner, j->inner);
+    if (j->inner == 1)
+      k->row_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n);
+    else
+      k->inner_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n, j->inner,
+                                        j->inner);
   }
 }
 
 static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, int64_t *outer) {
-  SoftmaxJob j = {.type = nn_float_index(lp_dtype(t)), .is_log = is_log, .n = 1, .inner = 1};
+  SoftmaxJob j = {
+      .type = nn_float_index(lp_dtype(t)), .is_log = is_log, .n = 1, .inner = 1};
   j.elem_bytes = lp_dtype_size(lp_dtype(t));
   *outer = 1;
   for (int d = 0; d < t->ndim; d++) {
-    if (d < dim) *outer *= t->sizes[d];
-    else if (d == dim) j.n = t->sizes[d];
-    else j.inner *= t->sizes[d];
+    if (d < dim)
+      *outer *= t->sizes[d];
+    else if (d == dim)
+      j.n = t->sizes[d];
+    else
+      j.inner *= t->sizes[d];
   }
   return j;
 }
 
 /* exp costs about 8 cheap elements */
-static int64_t grain_of(const SoftmaxJob *j) { return LP_GRAIN / 8 / (j->n * j->inner + 1) + 1; }
+static int64_t grain_of(const SoftmaxJob *j) {
+  return LP_GRAIN / 8 / (j->n * j->inner + 1) + 1;
+}
 
 static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log) {
   if (dtype == LP_DTYPE_NONE) dtype = lp_dtype(self);
   int64_t outer;
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
-        "expected an input of a floating dtype, got %s: give dtype to convert it", lp_dtype_name(dtype));
+        "expected an input of a floating dtype, got %s: give dtype to convert it",
+        lp_dtype_name(dtype));
   LpTensor *x = nn_dense(self, dtype);
   TRY(x);
   LpTensor *y = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
@@ -87,8 +100,12 @@ static LpTensor *softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim, int
   return gx;
 }
 
-LpTensor *lp_impl_softmax(LpTensor *self, int64_t dim, LpDtype dtype) { return softmax(self, dim, dtype, 0); }
-LpTensor *lp_impl_log_softmax(LpTensor *self, int64_t dim, LpDtype dtype) { return softmax(self, dim, dtype, 1); }
+LpTensor *lp_impl_softmax(LpTensor *self, int64_t dim, LpDtype dtype) {
+  return softmax(self, dim, dtype, 0);
+}
+LpTensor *lp_impl_log_softmax(LpTensor *self, int64_t dim, LpDtype dtype) {
+  return softmax(self, dim, dtype, 1);
+}
 LpTensor *lp_impl_softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim) {
   return softmax_grad(grad, result, dim, 0);
 }
@@ -96,7 +113,8 @@ LpTensor *lp_impl_log_softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim
   return softmax_grad(grad, result, dim, 1);
 }
 
-/* --- cross entropy ---------------------------------------------------------------------------- */
+/* --- cross entropy
+ * ---------------------------------------------------------------------------- */
 typedef struct EntropyJob {
   int type;
   size_t elem_bytes;
@@ -134,29 +152,39 @@ static void entropy_grad_rows(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-static int64_t entropy_grain(const EntropyJob *j) { return LP_GRAIN / 8 / (j->classes + 1) + 1; }
+static int64_t entropy_grain(const EntropyJob *j) {
+  return LP_GRAIN / 8 / (j->classes + 1) + 1;
+}
 
 bool nn_check_targets(LpTensor *dense_target, int64_t classes, int64_t ignore_index) {
   const int64_t *t = lp_data(dense_target);
   for (int64_t i = 0; i < lp_numel(dense_target); i++)
     if (LP_UNLIKELY((t[i] < 0 || t[i] >= classes) && t[i] != ignore_index))
-      return lp_fail(LP_ERR_INDEX, "target %lld is out of range: expected class indices in [0, %lld)%s",
-                     (long long)t[i], (long long)classes, ignore_index >= 0 ? " or ignore_index" : "");
+      return lp_fail(LP_ERR_INDEX,
+                     "target %lld is out of range: expected class indices in [0, %lld)%s",
+                     (long long)t[i], (long long)classes,
+                     ignore_index >= 0 ? " or ignore_index" : "");
   return true;
 }
 
-bool lp_impl_cross_entropy_rows(LpTensor *input, LpTensor *target, const char *reduction, int64_t ignore_index,
-                                LpTensor **results) {
+bool lp_impl_cross_entropy_rows(LpTensor *input, LpTensor *target, const char *reduction,
+                                int64_t ignore_index, LpTensor **results) {
   NnReduction how;
   TRY(nn_reduction(reduction, false, &how));
   LpDtype dtype = lp_dtype(input);
   int64_t rows = lp_size(input, 0), classes = lp_size(input, 1);
   LpTensor *x = nn_dense(input, dtype), *t = nn_dense(target, LP_INT64);
-  LpTensor *losses = nn_empty(&rows, 1, LP_FLOAT64), *lse = nn_empty(&rows, 1, LP_FLOAT64), *result = NULL;
+  LpTensor *losses = nn_empty(&rows, 1, LP_FLOAT64),
+           *lse = nn_empty(&rows, 1, LP_FLOAT64), *result = NULL;
   bool ok = x && t && losses && lse && nn_check_targets(t, classes, ignore_index);
   if (ok) {
-    EntropyJob j = {.type = nn_float_index(dtype), .elem_bytes = lp_dtype_size(dtype), .classes = classes,
-                    .ignore_index = ignore_index, .x = lp_data(x), .target = lp_data(t), .lse = lp_data(lse),
+    EntropyJob j = {.type = nn_float_index(dtype),
+                    .elem_bytes = lp_dtype_size(dtype),
+                    .classes = classes,
+                    .ignore_index = ignore_index,
+                    .x = lp_data(x),
+                    .target = lp_data(t),
+                    .lse = lp_data(lse),
                     .out = lp_data(losses)};
     lp_parallel_for(rows, entropy_grain(&j), entropy_rows, &j);
     if (how == NN_NONE) {
@@ -181,23 +209,34 @@ bool lp_impl_cross_entropy_rows(LpTensor *input, LpTensor *target, const char *r
   return ok;
 }
 
-LpTensor *lp_impl_cross_entropy_rows_grad(LpTensor *grad, LpTensor *input, LpTensor *target, LpTensor *lse,
+LpTensor *lp_impl_cross_entropy_rows_grad(LpTensor *grad, LpTensor *input,
+                                          LpTensor *target, LpTensor *lse,
                                           const char *reduction, int64_t ignore_index) {
   NnReduction how;
   TRY(nn_reduction(reduction, false, &how));
   LpDtype dtype = lp_dtype(input);
   int64_t rows = lp_size(input, 0);
-  LpTensor *x = nn_dense(input, dtype), *t = nn_dense(target, LP_INT64), *g = nn_dense(grad, LP_FLOAT64);
-  LpTensor *scale = nn_empty(&rows, 1, LP_FLOAT64), *gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input));
+  LpTensor *x = nn_dense(input, dtype), *t = nn_dense(target, LP_INT64),
+           *g = nn_dense(grad, LP_FLOAT64);
+  LpTensor *scale = nn_empty(&rows, 1, LP_FLOAT64),
+           *gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input));
   bool ok = x && t && g && scale && gx;
   if (ok) {
-    EntropyJob j = {.type = nn_float_index(dtype), .elem_bytes = lp_dtype_size(dtype), .classes = lp_size(input, 1),
-                    .ignore_index = ignore_index, .x = lp_data(x), .target = lp_data(t), .lse = lp_data(lse),
-                    .scale = lp_data(scale), .gx = lp_data(gx)};
+    EntropyJob j = {.type = nn_float_index(dtype),
+                    .elem_bytes = lp_dtype_size(dtype),
+                    .classes = lp_size(input, 1),
+                    .ignore_index = ignore_index,
+                    .x = lp_data(x),
+                    .target = lp_data(t),
+                    .lse = lp_data(lse),
+                    .scale = lp_data(scale),
+                    .gx = lp_data(gx)};
     double counted = 0, *s = lp_data(scale);
     const double *up = lp_data(g);
-    for (int64_t r = 0; how == NN_MEAN && r < rows; r++) counted += j.target[r] != ignore_index;
-    for (int64_t r = 0; r < rows; r++) s[r] = how == NN_NONE ? up[r] : how == NN_MEAN ? up[0] / counted : up[0];
+    for (int64_t r = 0; how == NN_MEAN && r < rows; r++)
+      counted += j.target[r] != ignore_index;
+    for (int64_t r = 0; r < rows; r++)
+      s[r] = how == NN_NONE ? up[r] : how == NN_MEAN ? up[0] / counted : up[0];
     lp_parallel_for(rows, entropy_grain(&j), entropy_grad_rows, &j);
   }
   lp_tensor_release(x);

@@ -34,7 +34,8 @@ loss{ "kl_div(Tensor input, Tensor target, " .. legacy .. ", bool log_target=fal
       cases = { "(3,4),(3,4)u", "(3,4),(3,4),reduction='batchmean',log_target=true" },
       doc = "The divergence target * (log(target) - input) of log-probabilities; 'batchmean' divides by the batch size." }
 loss{ "hinge_embedding_loss(Tensor input, Tensor target, float margin=1.0, " .. legacy .. ") -> Tensor",
-      cases = { "(3,4),(3,4)<2,reduction='none'", "(3,4),(3,4)<2" }, doc = "input where target is 1, max(0, margin - input) where it is -1." }
+      cases = { "(3,4),(3,4)<2,reduction='none'", "(3,4),(3,4)<2" },
+      doc = "input where target is 1, max(0, margin - input) where it is -1." }
 op{ "cosine_similarity(Tensor x1, Tensor x2, int dim=1, float eps=1e-8) -> Tensor", variants = "function",
     module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,4)", "(3,4),(4,),0" },
     doc = "The cosine of the angle between x1 and x2 along dim; norms count as at least eps." }
@@ -52,7 +53,8 @@ loss{ "triplet_margin_loss(Tensor anchor, Tensor positive, Tensor negative, floa
       doc = "max(0, distance(anchor, positive) - distance(anchor, negative) + margin)." }
 loss{ "poisson_nll_loss(Tensor input, Tensor target, bool log_input=true, bool full=false, bool? size_average=nil, "
         .. "float eps=1e-8, bool? reduce=nil, str reduction='mean') -> Tensor",
-      cases = { "(3,4),(3,4)pg", "(3,4)p,(3,4)pg,false,true" }, doc = "exp(input) - target * input (log_input), of a Poisson target." }
+      cases = { "(3,4),(3,4)pg", "(3,4)p,(3,4)pg,false,true" },
+      doc = "exp(input) - target * input (log_input), of a Poisson target." }
 loss{ "gaussian_nll_loss(Tensor input, Tensor target, Tensor var, bool full=false, float eps=1e-6, "
         .. "str reduction='mean') -> Tensor",
       cases = { "(3,4),(3,4),(3,4)p", "(3,4),(3,4),(3,)p,true" }, doc = "(log(var) + (input - target)^2 / var) / 2." }

@@ -8,14 +8,17 @@ static LpTensor *floats(const float *values, const int64_t *sizes, int64_t ndim)
   memcpy(lp_data(t), values, (size_t)lp_numel(t) * sizeof(float));
   return t;
 }
-static float at(LpTensor *t, int64_t i) { return ((float *)lp_data(t))[i]; }
+static float at(LpTensor *t, int64_t i) {
+  return ((float *)lp_data(t))[i];
+}
 
 TEST(nn_max_pool_takes_the_first_of_equal_values) {
   /* ties in both orders, and a NaN, which wins */
   const float x[16] = {1, 2, 2, 1, 2, 0, 0, 2, NAN, 1, 5, 5, 1, 1, 5, 5};
   int64_t sizes[4] = {1, 1, 4, 4}, two = 2, one = 1, zero = 0;
   LpTensor *t = floats(x, sizes, 4), *r[2];
-  EXPECT(lp_max_pool2d_with_indices(t, lp_ints(&two, 1), lp_ints(&two, 1), lp_ints(&zero, 1), lp_ints(&one, 1), false, r));
+  EXPECT(lp_max_pool2d_with_indices(t, lp_ints(&two, 1), lp_ints(&two, 1),
+                                    lp_ints(&zero, 1), lp_ints(&one, 1), false, r));
   const int64_t wanted[4] = {1, 2, 8, 10};
   for (int i = 0; i < 4; i++) EXPECT(((int64_t *)lp_data(r[1]))[i] == wanted[i]);
   EXPECT(at(r[0], 0) == 2 && isnan(at(r[0], 2)) && at(r[0], 3) == 5);
@@ -25,9 +28,11 @@ TEST(nn_max_pool_takes_the_first_of_equal_values) {
 }
 
 TEST(nn_batch_norm_moves_the_running_statistics) {
-  const float x[4] = {1001, 1003, 1005, 1007}, zero = 0, one = 1; /* mean 1004, variance 5, unbiased 20 / 3 */
+  const float x[4] = {1001, 1003, 1005, 1007}, zero = 0,
+              one = 1; /* mean 1004, variance 5, unbiased 20 / 3 */
   int64_t sizes[2] = {4, 1}, vector = 1;
-  LpTensor *t = floats(x, sizes, 2), *mean = floats(&zero, &vector, 1), *var = floats(&one, &vector, 1);
+  LpTensor *t = floats(x, sizes, 2), *mean = floats(&zero, &vector, 1),
+           *var = floats(&one, &vector, 1);
   uint32_t version = lp_version(mean);
   LpTensor *y = lp_batch_norm(t, mean, var, NULL, NULL, true, 0.1, 0);
   EXPECT(y != NULL);
@@ -35,7 +40,8 @@ TEST(nn_batch_norm_moves_the_running_statistics) {
   EXPECT_NEAR(at(mean, 0), 100.4, 1e-4);
   EXPECT_NEAR(at(var, 0), 0.9 + 0.1 * 20 / 3, 1e-5);
   EXPECT(lp_version(mean) > version);
-  EXPECT_FAILS(lp_batch_norm(t, NULL, NULL, NULL, NULL, false, 0.1, 0), LP_ERR_ARGUMENT, "expected 'running_mean'");
+  EXPECT_FAILS(lp_batch_norm(t, NULL, NULL, NULL, NULL, false, 0.1, 0), LP_ERR_ARGUMENT,
+               "expected 'running_mean'");
   EXPECT_FAILS(lp_batch_norm(t, t, var, NULL, NULL, true, 0.1, 0), LP_ERR_ARGUMENT,
                "expected 'running_mean' of shape [1] (one per channel), got [4, 1]");
   LpTensor *all[] = {t, mean, var, y};
@@ -55,13 +61,15 @@ TEST(nn_softmax_does_not_overflow) {
 TEST(nn_cross_entropy_refuses_targets_out_of_range) {
   const float x[6] = {0, 0, 0, 0, 0, 0};
   int64_t sizes[2] = {2, 3}, n = 2, target[2] = {1, 3};
-  LpTensor *t = floats(x, sizes, 2), *labels = lp_tensor_new(lp_ints(&n, 1), LP_INT64, lp_cpu());
+  LpTensor *t = floats(x, sizes, 2),
+           *labels = lp_tensor_new(lp_ints(&n, 1), LP_INT64, lp_cpu());
   memcpy(lp_data(labels), target, sizeof target);
   LpOptBool unset = {0};
-  EXPECT_FAILS(lp_cross_entropy(t, labels, NULL, unset, -100, unset, "mean", 0), LP_ERR_INDEX,
+  EXPECT_FAILS(lp_cross_entropy(t, labels, NULL, unset, -100, unset, "mean", 0),
+               LP_ERR_INDEX,
                "target 3 is out of range: expected class indices in [0, 3)");
-  EXPECT_FAILS(lp_cross_entropy(t, labels, NULL, unset, -100, unset, "average", 0), LP_ERR_ARGUMENT,
-               "'none', 'mean' or 'sum', got 'average'");
+  EXPECT_FAILS(lp_cross_entropy(t, labels, NULL, unset, -100, unset, "average", 0),
+               LP_ERR_ARGUMENT, "'none', 'mean' or 'sum', got 'average'");
   ((int64_t *)lp_data(labels))[1] = -100;
   LpTensor *loss = lp_cross_entropy(t, labels, NULL, unset, -100, unset, "mean", 0);
   EXPECT(loss != NULL);
@@ -77,7 +85,8 @@ TEST(nn_sgd_step_moves_parameters_and_versions) {
   LpTensor *p = floats(p0, &n, 1), *g = floats(g0, &n, 1), *m = floats(p0, &n, 1);
   LpTensors ps = {&p, 1}, gs = {&g, 1}, ms = {&m, 1};
   uint32_t version = lp_version(p);
-  EXPECT(lp_sgd_step_(ps, gs, ms, 0.1, 0.9, 0, 0, false, false, true)); /* the buffer takes the gradient */
+  EXPECT(lp_sgd_step_(ps, gs, ms, 0.1, 0.9, 0, 0, false, false,
+                      true)); /* the buffer takes the gradient */
   EXPECT(lp_sgd_step_(ps, gs, ms, 0.1, 0.9, 0, 0, false, false, false));
   EXPECT_NEAR(at(p, 0), 1 - 0.1 - 0.19, 1e-6);
   EXPECT_NEAR(at(m, 1), -1.9, 1e-6);
@@ -85,7 +94,8 @@ TEST(nn_sgd_step_moves_parameters_and_versions) {
   int64_t two = 2;
   LpTensor *other = floats(p0, &two, 1);
   gs.data = &other;
-  EXPECT_FAILS(lp_sgd_step_(ps, gs, ms, 0.1, 0.9, 0, 0, false, false, false), LP_ERR_ARGUMENT,
+  EXPECT_FAILS(lp_sgd_step_(ps, gs, ms, 0.1, 0.9, 0, 0, false, false, false),
+               LP_ERR_ARGUMENT,
                "expected grads[0] like its parameter, float32 [3], got float32 [2]");
   LpTensor *all[] = {p, g, m, other};
   for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
@@ -94,13 +104,17 @@ TEST(nn_sgd_step_moves_parameters_and_versions) {
 TEST(nn_adam_first_step_is_lr_sized) {
   const float p0[2] = {1, 1}, g0[2] = {0.3f, -7}, zeros[2] = {0, 0};
   int64_t n = 2;
-  LpTensor *p = floats(p0, &n, 1), *g = floats(g0, &n, 1), *m = floats(zeros, &n, 1), *v = floats(zeros, &n, 1);
+  LpTensor *p = floats(p0, &n, 1), *g = floats(g0, &n, 1), *m = floats(zeros, &n, 1),
+           *v = floats(zeros, &n, 1);
   LpTensors ps = {&p, 1}, gs = {&g, 1}, ms = {&m, 1}, vs = {&v, 1}, none = {NULL, 0};
-  EXPECT(lp_adam_step_(ps, gs, ms, vs, none, 1, 0.01, 0.9, 0.999, 1e-8, 0.1, false, false, true));
-  EXPECT_NEAR(at(p, 0), 1 - 0.001 - 0.01, 1e-6); /* decoupled decay, then a step of lr against the sign */
+  EXPECT(lp_adam_step_(ps, gs, ms, vs, none, 1, 0.01, 0.9, 0.999, 1e-8, 0.1, false, false,
+                       true));
+  EXPECT_NEAR(at(p, 0), 1 - 0.001 - 0.01,
+              1e-6); /* decoupled decay, then a step of lr against the sign */
   EXPECT_NEAR(at(p, 1), 1 - 0.001 + 0.01, 1e-6);
-  EXPECT_FAILS(lp_adam_step_(ps, gs, ms, vs, none, 0, 0.01, 0.9, 0.999, 1e-8, 0, false, false, false), LP_ERR_ARGUMENT,
-               "expected 'step' of at least 1");
+  EXPECT_FAILS(lp_adam_step_(ps, gs, ms, vs, none, 0, 0.01, 0.9, 0.999, 1e-8, 0, false,
+                             false, false),
+               LP_ERR_ARGUMENT, "expected 'step' of at least 1");
   LpTensor *all[] = {p, g, m, v};
   for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
 }

@@ -1,6 +1,6 @@
-/* Includes BODY once for each floating dtype, in the order of nn_float_index, with T the element
- * type, A the type arithmetic is done in, LOAD and STORE between them, and TYPED(name) a name of
- * its own for each. Define BODY first; no include guard. */
+/* Includes BODY once for each floating dtype, in the order of nn_float_index, with T the
+ * element type, A the type arithmetic is done in, LOAD and STORE between them, and
+ * TYPED(name) a name of its own for each. Define BODY first; no include guard. */
 #include "core/half.h"
 
 #define TYPED_PASTE(a, b) a##_##b
@@ -56,4 +56,5 @@
 #undef STORE
 
 /* {name_f32, name_f64, name_f16, name_bf16} */
-#define EACH_TYPE(name) {name##_f32, name##_f64, name##_f16, name##_bf16}
+#define EACH_TYPE(name)                                                                  \
+  { name##_f32, name##_f64, name##_f16, name##_bf16 }

@@ -6,9 +6,9 @@
 #include <stdint.h>
 #include <string.h>
 
-/* exp(x) = 2^n * exp(r), |r| <= ln(2) / 2, by the Taylor polynomial of degree 7 (error below 1e-8
- * relative, so 1 ulp of float after rounding). Below the normal range the result is 0, above it inf;
- * NaN stays NaN. */
+/* exp(x) = 2^n * exp(r), |r| <= ln(2) / 2, by the Taylor polynomial of degree 7 (error
+ * below 1e-8 relative, so 1 ulp of float after rounding). Below the normal range the
+ * result is 0, above it inf; NaN stays NaN. */
 static inline float nn_expf(float x) {
   const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
   float bounded = x < -104.0f ? -104.0f : x;

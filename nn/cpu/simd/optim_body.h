@@ -1,10 +1,13 @@
 /* The loops of cpu/optim.h for one dtype; included by optim.c through nn_each.h. */
 
-static void TYPED(sgd)(void *pp, const void *pg, void *pbuffer, int64_t n, const LpSgdOptions *o) {
+static void TYPED(sgd)(void *pp, const void *pg, void *pbuffer, int64_t n,
+                       const LpSgdOptions *o) {
   T *p = pp, *buffer = pbuffer;
   const T *g = pg;
-  const A sign = o->maximize ? -1 : 1, decay = (A)o->weight_decay, momentum = (A)o->momentum;
-  const A fresh = (A)(1 - o->dampening), step = (A)-o->lr, look = o->nesterov ? momentum : 0;
+  const A sign = o->maximize ? -1 : 1, decay = (A)o->weight_decay,
+          momentum = (A)o->momentum;
+  const A fresh = (A)(1 - o->dampening), step = (A)-o->lr,
+          look = o->nesterov ? momentum : 0;
   if (!buffer) {
     LP_IVDEP
     for (int64_t i = 0; i < n; i++) {
@@ -37,8 +40,8 @@ static void TYPED(sgd)(void *pp, const void *pg, void *pbuffer, int64_t n, const
   }
 }
 
-static void TYPED(adam)(void *pp, const void *pg, void *pm, void *pv, void *plargest, int64_t n,
-                        const LpAdamOptions *o) {
+static void TYPED(adam)(void *pp, const void *pg, void *pm, void *pv, void *plargest,
+                        int64_t n, const LpAdamOptions *o) {
   T *p = pp, *m = pm, *v = pv, *largest = plargest;
   const T *g = pg;
   const A sign = o->maximize ? -1 : 1, decay = o->decoupled ? 0 : (A)o->weight_decay;
@@ -49,7 +52,8 @@ static void TYPED(adam)(void *pp, const void *pg, void *pm, void *pv, void *plar
     LP_IVDEP
     for (int64_t i = 0; i < n; i++) {
       A x = LOAD(p[i]) * keep, d = sign * LOAD(g[i]) + decay * x, m0 = LOAD(m[i]);
-      A m1 = m0 + b1 * (d - m0), v1 = beta2 * LOAD(v[i]) + b2 * d * d, old = LOAD(largest[i]);
+      A m1 = m0 + b1 * (d - m0), v1 = beta2 * LOAD(v[i]) + b2 * d * d,
+        old = LOAD(largest[i]);
       A top = v1 > old ? v1 : old;
       m[i] = STORE(m1);
       v[i] = STORE(v1);

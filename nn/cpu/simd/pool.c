@@ -6,8 +6,10 @@
 
 #define COLUMNS 128
 
-/* The outputs [lo, hi) of columns [c0, c0 + m), counted from c0, whose tap lies inside the row. */
-static inline void inside(int64_t in, int64_t shift, int64_t step, int64_t c0, int64_t m, int64_t *lo, int64_t *hi) {
+/* The outputs [lo, hi) of columns [c0, c0 + m), counted from c0, whose tap lies inside
+ * the row. */
+static inline void inside(int64_t in, int64_t shift, int64_t step, int64_t c0, int64_t m,
+                          int64_t *lo, int64_t *hi) {
   int64_t first = shift < 0 ? (-shift + step - 1) / step : 0;
   int64_t last = in - 1 - shift < 0 ? 0 : (in - 1 - shift) / step + 1;
   *lo = first > c0 ? first - c0 : 0;
@@ -16,9 +18,11 @@ static inline void inside(int64_t in, int64_t shift, int64_t step, int64_t c0, i
 }
 
 static inline bool is_2x2(const LpPoolShape *s) {
-  return s->in[0] == 1 && s->kernel[0] == 1 && s->out[0] == 1 && s->padding[0] == 0 && s->kernel[1] == 2 &&
-         s->kernel[2] == 2 && s->stride[1] == 2 && s->stride[2] == 2 && s->padding[1] == 0 && s->padding[2] == 0 &&
-         s->dilation[1] == 1 && s->dilation[2] == 1 && 2 * s->out[1] <= s->in[1] && 2 * s->out[2] <= s->in[2];
+  return s->in[0] == 1 && s->kernel[0] == 1 && s->out[0] == 1 && s->padding[0] == 0 &&
+         s->kernel[1] == 2 && s->kernel[2] == 2 && s->stride[1] == 2 &&
+         s->stride[2] == 2 && s->padding[1] == 0 && s->padding[2] == 0 &&
+         s->dilation[1] == 1 && s->dilation[2] == 1 && 2 * s->out[1] <= s->in[1] &&
+         2 * s->out[2] <= s->in[2];
 }
 
 /* Elements of the window along dim d that count for the mean. */
@@ -42,7 +46,8 @@ static inline int64_t divisor(const LpPoolShape *s, int64_t rows, int64_t ow) {
 typedef struct AdaptiveWindow {
   int64_t from[3], to[3], size;
 } AdaptiveWindow;
-static inline AdaptiveWindow adaptive_window(const LpPoolShape *s, int64_t od, int64_t oh, int64_t ow) {
+static inline AdaptiveWindow adaptive_window(const LpPoolShape *s, int64_t od, int64_t oh,
+                                             int64_t ow) {
   AdaptiveWindow w = {.size = 1};
   int64_t o[3] = {od, oh, ow};
   for (int d = 0; d < 3; d++) {

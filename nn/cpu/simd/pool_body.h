@@ -1,5 +1,6 @@
-/* The loops of cpu/pool.h for one dtype; included by pool.c through nn_each.h. Taps of the window
- * are the outer loops and output columns the inner one, which becomes vectors. */
+/* The loops of cpu/pool.h for one dtype; included by pool.c through nn_each.h. Taps of
+ * the window are the outer loops and output columns the inner one, which becomes vectors.
+ */
 
 typedef struct TYPED(Best) {
   A value[COLUMNS];
@@ -7,8 +8,8 @@ typedef struct TYPED(Best) {
 } TYPED(Best);
 
 /* One row of outputs, columns [c0, c0 + m). */
-static void TYPED(max_columns)(const LpPoolShape *s, const T *x, int64_t od, int64_t oh, int64_t c0, int64_t m,
-                               TYPED(Best) *best) {
+static void TYPED(max_columns)(const LpPoolShape *s, const T *x, int64_t od, int64_t oh,
+                               int64_t c0, int64_t m, TYPED(Best) * best) {
   A *value = best->value;
   int32_t *index = best->index;
   for (int64_t j = 0; j < m; j++) {
@@ -38,9 +39,10 @@ static void TYPED(max_columns)(const LpPoolShape *s, const T *x, int64_t od, int
   }
 }
 
-/* Windows of 2x2 side by side: rows in pairs first, then columns in pairs. Between equal values
- * the first in row order counts, between NaNs the last, as in the general loop. */
-static void TYPED(max_2x2)(const LpPoolShape *s, const T *x, T *y, int32_t *index32, int64_t *index64) {
+/* Windows of 2x2 side by side: rows in pairs first, then columns in pairs. Between equal
+ * values the first in row order counts, between NaNs the last, as in the general loop. */
+static void TYPED(max_2x2)(const LpPoolShape *s, const T *x, T *y, int32_t *index32,
+                           int64_t *index64) {
   int64_t w = s->in[2], ow = s->out[2];
   A value[2 * COLUMNS];
   int32_t index[2 * COLUMNS];
@@ -75,7 +77,8 @@ static void TYPED(max_2x2)(const LpPoolShape *s, const T *x, T *y, int32_t *inde
       for (int64_t j = 0; j < m; j++) {
         A a = value[2 * j], b = value[2 * j + 1];
         int32_t ia = index[2 * j], ib = index[2 * j + 1];
-        bool right = (b > a) | ((b == a) & (ib < ia)) | ((b != b) & ((a == a) | (ib > ia)));
+        bool right =
+            (b > a) | ((b == a) & (ib < ia)) | ((b != b) & ((a == a) | (ib > ia)));
         out[j] = STORE(right ? b : a);
         to[j] = right ? ib : ia;
       }
@@ -85,7 +88,8 @@ static void TYPED(max_2x2)(const LpPoolShape *s, const T *x, T *y, int32_t *inde
   }
 }
 
-static void TYPED(max)(const LpPoolShape *s, const void *px, void *py, int32_t *index32, int64_t *index64) {
+static void TYPED(max)(const LpPoolShape *s, const void *px, void *py, int32_t *index32,
+                       int64_t *index64) {
   const T *x = px;
   T *y = py;
   if (is_2x2(s)) {
@@ -107,8 +111,8 @@ static void TYPED(max)(const LpPoolShape *s, const void *px, void *py, int32_t *
       }
 }
 
-static void TYPED(scatter)(void *pgx, int64_t plane, const void *pg, int64_t n, const int32_t *index32,
-                           const int64_t *index64) {
+static void TYPED(scatter)(void *pgx, int64_t plane, const void *pg, int64_t n,
+                           const int32_t *index32, const int64_t *index64) {
   T *gx = pgx;
   const T *g = pg;
   memset(gx, 0, (size_t)plane * sizeof(T));
@@ -144,7 +148,8 @@ static void TYPED(average)(const LpPoolShape *s, const void *px, void *py) {
         }
         T *out = y + (od * s->out[1] + oh) * s->out[2] + c0;
         int64_t rows = divisor_rows(s, od, oh);
-        for (int64_t j = 0; j < m; j++) out[j] = STORE(sum[j] / (A)divisor(s, rows, c0 + j));
+        for (int64_t j = 0; j < m; j++)
+          out[j] = STORE(sum[j] / (A)divisor(s, rows, c0 + j));
       }
 }
 
@@ -159,7 +164,8 @@ static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx)
         int64_t m = s->out[2] - c0 < COLUMNS ? s->out[2] - c0 : COLUMNS;
         const T *from = g + (od * s->out[1] + oh) * s->out[2] + c0;
         int64_t rows = divisor_rows(s, od, oh);
-        for (int64_t j = 0; j < m; j++) share[j] = LOAD(from[j]) / (A)divisor(s, rows, c0 + j);
+        for (int64_t j = 0; j < m; j++)
+          share[j] = LOAD(from[j]) / (A)divisor(s, rows, c0 + j);
         for (int64_t kd = 0; kd < s->kernel[0]; kd++) {
           int64_t id = od * s->stride[0] - s->padding[0] + kd;
           if (id < 0 || id >= s->in[0]) continue;
@@ -171,7 +177,8 @@ static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx)
               inside(s->in[2], shift, step, c0, m, &lo, &hi);
               T *to = gx + (id * s->in[1] + ih) * s->in[2] + shift + c0 * step;
               LP_IVDEP
-              for (int64_t j = lo; j < hi; j++) to[j * step] = STORE(LOAD(to[j * step]) + share[j]);
+              for (int64_t j = lo; j < hi; j++)
+                to[j * step] = STORE(LOAD(to[j * step]) + share[j]);
             }
           }
         }
@@ -198,7 +205,8 @@ static void TYPED(adaptive_average)(const LpPoolShape *s, const void *px, void *
       }
 }
 
-static void TYPED(adaptive_average_grad)(const LpPoolShape *s, const void *pg, void *pgx) {
+static void TYPED(adaptive_average_grad)(const LpPoolShape *s, const void *pg,
+                                         void *pgx) {
   const T *g = pg;
   T *gx = pgx;
   memset(gx, 0, (size_t)(s->in[0] * s->in[1] * s->in[2]) * sizeof(T));
@@ -212,12 +220,14 @@ static void TYPED(adaptive_average_grad)(const LpPoolShape *s, const void *pg, v
           for (int64_t h = w.from[1]; h < w.to[1]; h++) {
             T *row = gx + (d * s->in[1] + h) * s->in[2];
             LP_IVDEP
-            for (int64_t i = w.from[2]; i < w.to[2]; i++) row[i] = STORE(LOAD(row[i]) + share);
+            for (int64_t i = w.from[2]; i < w.to[2]; i++)
+              row[i] = STORE(LOAD(row[i]) + share);
           }
       }
 }
 
-static void TYPED(adaptive_max)(const LpPoolShape *s, const void *px, void *py, int64_t *index) {
+static void TYPED(adaptive_max)(const LpPoolShape *s, const void *px, void *py,
+                                int64_t *index) {
   const T *x = px;
   T *y = py;
   for (int64_t od = 0; od < s->out[0]; od++)

@@ -4,7 +4,7 @@
 
 #define PIECE 4096      /* elements whose sum stays in the lanes */
 #define PIECE_ROWS 1024 /* likewise for columns */
-#define COLUMNS 64      /* columns at a time, so that their sums stay in registers and L1 */
+#define COLUMNS 64 /* columns at a time, so that their sums stay in registers and L1 */
 
 #define BODY "cpu/simd/rows_body.h"
 #include "cpu/simd/nn_each.h"

@@ -13,7 +13,8 @@ static double TYPED(sum)(const void *px, int64_t n) {
   return total;
 }
 
-static void TYPED(moments)(const void *px, int64_t n, double pivot, double *s, double *q) {
+static void TYPED(moments)(const void *px, int64_t n, double pivot, double *s,
+                           double *q) {
   const T *x = px;
   const A p = (A)pivot;
   for (int64_t at = 0; at < n; at += PIECE) {
@@ -38,7 +39,8 @@ static void TYPED(affine)(void *py, const void *px, int64_t n, double a, double 
   for (int64_t i = 0; i < n; i++) y[i] = STORE(LOAD(x[i]) * scale + shift);
 }
 
-static void TYPED(grad_moments)(const void *pg, const void *px, int64_t n, double mean, double *s, double *q) {
+static void TYPED(grad_moments)(const void *pg, const void *px, int64_t n, double mean,
+                                double *s, double *q) {
   const T *g = pg, *x = px;
   const A m = (A)mean;
   for (int64_t at = 0; at < n; at += PIECE) {
@@ -55,7 +57,8 @@ static void TYPED(grad_moments)(const void *pg, const void *px, int64_t n, doubl
   }
 }
 
-static void TYPED(combine)(void *py, const void *pg, const void *px, int64_t n, double pa, double pb, double pc) {
+static void TYPED(combine)(void *py, const void *pg, const void *px, int64_t n, double pa,
+                           double pb, double pc) {
   const T *g = pg, *x = px;
   T *y = py;
   const A a = (A)pa, b = (A)pb, c = (A)pc;
@@ -63,16 +66,19 @@ static void TYPED(combine)(void *py, const void *pg, const void *px, int64_t n, 
   for (int64_t i = 0; i < n; i++) y[i] = STORE(a * LOAD(g[i]) + (b * LOAD(x[i]) + c));
 }
 
-static double TYPED(first)(const void *x) { return (double)LOAD(*(const T *)x); }
+static double TYPED(first)(const void *x) {
+  return (double)LOAD(*(const T *)x);
+}
 
-static void TYPED(weighted_affine)(void *py, const void *px, int64_t n, double pa, double pb, const void *pw,
-                                   const void *pshift) {
+static void TYPED(weighted_affine)(void *py, const void *px, int64_t n, double pa,
+                                   double pb, const void *pw, const void *pshift) {
   const T *x = px, *w = pw, *shift = pshift;
   T *y = py;
   const A a = (A)pa, b = (A)pb;
   if (w && shift) {
     LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE((a * LOAD(x[i]) + b) * LOAD(w[i]) + LOAD(shift[i]));
+    for (int64_t i = 0; i < n; i++)
+      y[i] = STORE((a * LOAD(x[i]) + b) * LOAD(w[i]) + LOAD(shift[i]));
   } else if (w) {
     LP_IVDEP
     for (int64_t i = 0; i < n; i++) y[i] = STORE((a * LOAD(x[i]) + b) * LOAD(w[i]));
@@ -85,8 +91,9 @@ static void TYPED(weighted_affine)(void *py, const void *px, int64_t n, double p
   }
 }
 
-static void TYPED(weighted_grad_moments)(const void *pg, const void *px, int64_t n, double mean, const void *pw,
-                                         double *s, double *q) {
+static void TYPED(weighted_grad_moments)(const void *pg, const void *px, int64_t n,
+                                         double mean, const void *pw, double *s,
+                                         double *q) {
   const T *g = pg, *x = px, *w = pw;
   const A m = (A)mean;
   if (!w) {
@@ -107,8 +114,8 @@ static void TYPED(weighted_grad_moments)(const void *pg, const void *px, int64_t
   }
 }
 
-static void TYPED(weighted_combine)(void *py, const void *pg, const void *px, int64_t n, const void *pw, double pa,
-                                    double pb, double pc) {
+static void TYPED(weighted_combine)(void *py, const void *pg, const void *px, int64_t n,
+                                    const void *pw, double pa, double pb, double pc) {
   const T *g = pg, *x = px, *w = pw;
   T *y = py;
   const A a = (A)pa, b = (A)pb, c = (A)pc;
@@ -117,11 +124,12 @@ static void TYPED(weighted_combine)(void *py, const void *pg, const void *px, in
     return;
   }
   LP_IVDEP
-  for (int64_t i = 0; i < n; i++) y[i] = STORE(a * (LOAD(g[i]) * LOAD(w[i])) + (b * LOAD(x[i]) + c));
+  for (int64_t i = 0; i < n; i++)
+    y[i] = STORE(a * (LOAD(g[i]) * LOAD(w[i])) + (b * LOAD(x[i]) + c));
 }
 
-static void TYPED(weight_grads)(void *pgw, void *pgb, const void *pg, const void *px, int64_t n, double pa,
-                                double pb) {
+static void TYPED(weight_grads)(void *pgw, void *pgb, const void *pg, const void *px,
+                                int64_t n, double pa, double pb) {
   const T *g = pg, *x = px;
   A *gw = pgw, *gb = pgb;
   const A a = (A)pa, b = (A)pb;
@@ -135,8 +143,8 @@ static void TYPED(weight_grads)(void *pgw, void *pgb, const void *pg, const void
   }
 }
 
-static void TYPED(column_moments)(const void *px, int64_t rows, int64_t stride, int64_t n, const double *pivot,
-                                  double *s, double *q) {
+static void TYPED(column_moments)(const void *px, int64_t rows, int64_t stride, int64_t n,
+                                  const double *pivot, double *s, double *q) {
   const T *x = px;
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
     int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
@@ -162,8 +170,8 @@ static void TYPED(column_moments)(const void *px, int64_t rows, int64_t stride, 
   }
 }
 
-static void TYPED(column_affine)(void *py, const void *px, int64_t rows, int64_t stride, int64_t n,
-                                 const double *pa, const double *pb) {
+static void TYPED(column_affine)(void *py, const void *px, int64_t rows, int64_t stride,
+                                 int64_t n, const double *pa, const double *pb) {
   const T *x = px;
   T *y = py;
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
@@ -182,8 +190,9 @@ static void TYPED(column_affine)(void *py, const void *px, int64_t rows, int64_t
   }
 }
 
-static void TYPED(column_grad_moments)(const void *pg, const void *px, int64_t rows, int64_t stride, int64_t n,
-                                       const double *mean, double *s, double *q) {
+static void TYPED(column_grad_moments)(const void *pg, const void *px, int64_t rows,
+                                       int64_t stride, int64_t n, const double *mean,
+                                       double *s, double *q) {
   const T *g = pg, *x = px;
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
     int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
@@ -209,8 +218,9 @@ static void TYPED(column_grad_moments)(const void *pg, const void *px, int64_t r
   }
 }
 
-static void TYPED(column_combine)(void *py, const void *pg, const void *px, int64_t rows, int64_t stride, int64_t n,
-                                  const double *pa, const double *pb, const double *pc) {
+static void TYPED(column_combine)(void *py, const void *pg, const void *px, int64_t rows,
+                                  int64_t stride, int64_t n, const double *pa,
+                                  const double *pb, const double *pc) {
   const T *g = pg, *x = px;
   T *y = py;
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
@@ -225,7 +235,8 @@ static void TYPED(column_combine)(void *py, const void *pg, const void *px, int6
       const T *grow = g + r * stride + c0, *row = x + r * stride + c0;
       T *out = y + r * stride + c0;
       LP_IVDEP
-      for (int64_t j = 0; j < m; j++) out[j] = STORE(a[j] * LOAD(grow[j]) + (b[j] * LOAD(row[j]) + c[j]));
+      for (int64_t j = 0; j < m; j++)
+        out[j] = STORE(a[j] * LOAD(grow[j]) + (b[j] * LOAD(row[j]) + c[j]));
     }
   }
 }

@@ -9,7 +9,12 @@
 #define BODY "cpu/simd/softmax_body.h"
 #include "cpu/simd/nn_each.h"
 
-#define PAIRS(a, b) {{a##_f32, b##_f32}, {a##_f64, b##_f64}, {a##_f16, b##_f16}, {a##_bf16, b##_bf16}}
+#define PAIRS(a, b)                                                                      \
+  {                                                                                      \
+    {a##_f32, b##_f32}, {a##_f64, b##_f64}, {a##_f16, b##_f16}, {                        \
+      a##_bf16, b##_bf16                                                                 \
+    }                                                                                    \
+  }
 
 const LpSoftmaxKernels LP_SIMD(lp_softmax_kernels) = {
     .row = PAIRS(softmax_row, log_softmax_row),

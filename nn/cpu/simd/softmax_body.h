@@ -1,8 +1,11 @@
 /* The loops of cpu/softmax.h for one dtype; included by softmax.c through nn_each.h. */
 
-static inline A TYPED(exp_of)(A v) { return sizeof(A) == 8 ? (A)exp((double)v) : (A)nn_expf((float)v); }
+static inline A TYPED(exp_of)(A v) {
+  return sizeof(A) == 8 ? (A)exp((double)v) : (A)nn_expf((float)v);
+}
 
-/* The largest element that is no NaN; a NaN makes the sum of exponentials one, and so all results. */
+/* The largest element that is no NaN; a NaN makes the sum of exponentials one, and so all
+ * results. */
 static A TYPED(row_max)(const T *x, int64_t n) {
   A top = -(A)INFINITY;
 #pragma omp simd reduction(max : top)
@@ -60,7 +63,8 @@ static void TYPED(log_softmax_row)(void *py, const void *px, int64_t n) {
   for (int64_t i = 0; i < n; i++) y[i] = STORE(LOAD(x[i]) - top - shift);
 }
 
-static void TYPED(softmax_row_grad)(void *pgx, const void *pg, const void *py, int64_t n) {
+static void TYPED(softmax_row_grad)(void *pgx, const void *pg, const void *py,
+                                    int64_t n) {
   const T *g = pg, *y = py;
   T *gx = pgx;
   A s = 0;
@@ -70,17 +74,20 @@ static void TYPED(softmax_row_grad)(void *pgx, const void *pg, const void *py, i
   for (int64_t i = 0; i < n; i++) gx[i] = STORE((LOAD(g[i]) - s) * LOAD(y[i]));
 }
 
-static void TYPED(log_softmax_row_grad)(void *pgx, const void *pg, const void *py, int64_t n) {
+static void TYPED(log_softmax_row_grad)(void *pgx, const void *pg, const void *py,
+                                        int64_t n) {
   const T *g = pg, *y = py;
   T *gx = pgx;
   A s = 0;
 #pragma omp simd reduction(+ : s)
   for (int64_t i = 0; i < n; i++) s += LOAD(g[i]);
   LP_IVDEP
-  for (int64_t i = 0; i < n; i++) gx[i] = STORE(LOAD(g[i]) - TYPED(exp_of)(LOAD(y[i])) * s);
+  for (int64_t i = 0; i < n; i++)
+    gx[i] = STORE(LOAD(g[i]) - TYPED(exp_of)(LOAD(y[i])) * s);
 }
 
-static void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride, int64_t m, bool is_log) {
+static void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride, int64_t m,
+                         bool is_log) {
   for (int64_t c0 = 0; c0 < m; c0 += COLUMNS) {
     const T *x = (const T *)px + c0;
     T *y = (T *)py + c0;
@@ -112,21 +119,24 @@ static void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride, in
         for (int64_t j = 0; j < w; j++) out[j] = STORE(LOAD(row[j]) - top[j] - sum[j]);
       } else {
         LP_IVDEP
-        for (int64_t j = 0; j < w; j++) out[j] = STORE(TYPED(exp_of)(LOAD(row[j]) - top[j]) * sum[j]);
+        for (int64_t j = 0; j < w; j++)
+          out[j] = STORE(TYPED(exp_of)(LOAD(row[j]) - top[j]) * sum[j]);
       }
     }
   }
 }
 
-static void TYPED(softmax_inner)(void *y, const void *x, int64_t n, int64_t stride, int64_t m) {
+static void TYPED(softmax_inner)(void *y, const void *x, int64_t n, int64_t stride,
+                                 int64_t m) {
   TYPED(inner)(y, x, n, stride, m, false);
 }
-static void TYPED(log_softmax_inner)(void *y, const void *x, int64_t n, int64_t stride, int64_t m) {
+static void TYPED(log_softmax_inner)(void *y, const void *x, int64_t n, int64_t stride,
+                                     int64_t m) {
   TYPED(inner)(y, x, n, stride, m, true);
 }
 
-static void TYPED(inner_grad)(void *pgx, const void *pg, const void *py, int64_t n, int64_t stride, int64_t m,
-                              bool is_log) {
+static void TYPED(inner_grad)(void *pgx, const void *pg, const void *py, int64_t n,
+                              int64_t stride, int64_t m, bool is_log) {
   for (int64_t c0 = 0; c0 < m; c0 += COLUMNS) {
     const T *g = (const T *)pg + c0, *y = (const T *)py + c0;
     T *gx = (T *)pgx + c0;
@@ -136,23 +146,26 @@ static void TYPED(inner_grad)(void *pgx, const void *pg, const void *py, int64_t
     for (int64_t i = 0; i < n; i++) {
       LP_IVDEP
       for (int64_t j = 0; j < w; j++)
-        sum[j] += is_log ? LOAD(g[i * stride + j]) : LOAD(g[i * stride + j]) * LOAD(y[i * stride + j]);
+        sum[j] += is_log ? LOAD(g[i * stride + j])
+                         : LOAD(g[i * stride + j]) * LOAD(y[i * stride + j]);
     }
     for (int64_t i = 0; i < n; i++) {
       LP_IVDEP
       for (int64_t j = 0; j < w; j++) {
         A gv = LOAD(g[i * stride + j]), yv = LOAD(y[i * stride + j]);
-        gx[i * stride + j] = STORE(is_log ? gv - TYPED(exp_of)(yv) * sum[j] : (gv - sum[j]) * yv);
+        gx[i * stride + j] =
+            STORE(is_log ? gv - TYPED(exp_of)(yv) * sum[j] : (gv - sum[j]) * yv);
       }
     }
   }
 }
 
-static void TYPED(softmax_inner_grad)(void *gx, const void *g, const void *y, int64_t n, int64_t stride, int64_t m) {
+static void TYPED(softmax_inner_grad)(void *gx, const void *g, const void *y, int64_t n,
+                                      int64_t stride, int64_t m) {
   TYPED(inner_grad)(gx, g, y, n, stride, m, false);
 }
-static void TYPED(log_softmax_inner_grad)(void *gx, const void *g, const void *y, int64_t n, int64_t stride,
-                                          int64_t m) {
+static void TYPED(log_softmax_inner_grad)(void *gx, const void *g, const void *y,
+                                          int64_t n, int64_t stride, int64_t m) {
   TYPED(inner_grad)(gx, g, y, n, stride, m, true);
 }
 
@@ -162,7 +175,8 @@ static double TYPED(logsumexp)(const void *px, int64_t n) {
   return (double)top + log((double)TYPED(row_sum_exp)(x, n, top));
 }
 
-static void TYPED(scaled_exp)(void *py, const void *px, int64_t n, double shift, double scale) {
+static void TYPED(scaled_exp)(void *py, const void *px, int64_t n, double shift,
+                              double scale) {
   const T *x = px;
   T *y = py;
   const A b = (A)shift, s = (A)scale;
@@ -170,7 +184,9 @@ static void TYPED(scaled_exp)(void *py, const void *px, int64_t n, double shift,
   for (int64_t i = 0; i < n; i++) y[i] = STORE(TYPED(exp_of)(LOAD(x[i]) - b) * s);
 }
 
-static double TYPED(get)(const void *x, int64_t i) { return (double)LOAD(((const T *)x)[i]); }
+static double TYPED(get)(const void *x, int64_t i) {
+  return (double)LOAD(((const T *)x)[i]);
+}
 static void TYPED(add_at)(void *x, int64_t i, double v) {
   T *at = (T *)x + i;
   *at = STORE((A)((double)LOAD(*at) + v));
