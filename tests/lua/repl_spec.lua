@@ -80,6 +80,96 @@ describe("a session on a pipe", function()
   end)
 end)
 
+describe("completion", function()
+  local complete = require "lampad.console.complete"
+
+  local function has(text, ...)
+    local list, start = complete(text)
+    local known = {}
+    for _, name in ipairs(list) do known[name] = true end
+    for _, name in ipairs { ... } do assert(known[name], text .. " lacks " .. name) end
+    return list, start
+  end
+
+  it("knows the library's names before they are loaded", function()
+    has("torch.", "nn", "optim", "linalg", "zeros", "utils")
+    has("nn.Conv", "Conv1d", "Conv2d", "Conv3d")
+    has("nn.functional.cross", "cross_entropy")
+    has("optim.", "SGD", "Adam", "lr_scheduler")
+    has("vision.", "datasets", "transforms")
+  end)
+
+  it("knows tensors, modules and strings", function()
+    rawset(_G, "spec_x", torch.ones(2))
+    rawset(_G, "spec_net", nn.Sequential(nn.Linear(2, 3)))
+    local Net = nn.Module:extend "Net"
+    function Net:init() self.fc1 = nn.Linear(1, 1) end
+    rawset(_G, "spec_own", Net())
+    local _, start = has("y = spec_x:sig", "sigmoid", "sigmoid_")
+    assert.equal(#"y = spec_x:", start)
+    has("spec_x.sh", "shape")
+    has("spec_net:named_p", "named_parameters")
+    has("spec_own.f", "fc1")
+    has("spec_own.fc1.", "weight", "bias")
+    has("io.stdout:", "write", "close")
+    rawset(_G, "spec_x", nil)
+    rawset(_G, "spec_net", nil)
+    rawset(_G, "spec_own", nil)
+  end)
+
+  it("offers nothing where nothing is known", function()
+    assert.same({}, (complete "no_such_thing."))
+    assert.same({}, (complete "f(x):"))
+    assert.same({}, (complete "a..b"))
+  end)
+
+  it("completes modules in require", function()
+    has("local m = require 'lampad.nn.func", "functional")
+    has("require(\"str", "string")
+  end)
+end)
+
+describe("inspect", function()
+  local inspect = require "lampad.inspect"
+
+  it("shows plain values as Lua writes them", function()
+    assert.equal('"a\\tb\\\\ \\"c\\" ü"', inspect "a\tb\\ \"c\" ü")
+    assert.equal('"\\xff\\x01"', inspect "\xff\1")
+    assert.equal("1.0", inspect(1.0))
+    assert.equal("nil", inspect(nil))
+    assert.truthy(inspect(print):match "^function")
+  end)
+
+  it("shows tables in one line when they fit, names cycles, stops at depth and length", function()
+    assert.equal("{}", inspect {})
+    assert.equal('{1, "two", {3}, [-1] = 9, a = true, ["b c"] = false, ["end"] = 0}',
+      inspect { 1, "two", { 3 }, a = true, ["b c"] = false, ["end"] = 0, [-1] = 9 })
+    local cycle = { 1 }
+    cycle.self = cycle
+    assert.equal("{1, self = <cycle>}", inspect(cycle))
+    assert.equal("{{{{{...}}}}}", inspect { { { { { { 1 } } } } } })
+    local long = {}
+    for i = 1, 500 do long[i] = i end
+    local text = inspect(long)
+    assert.truthy(text:find("... 400 more", 1, true))
+    for line in text:gmatch "[^\n]+" do assert.truthy(#line <= 80) end
+  end)
+
+  it("shows objects by their own text, also one that fails", function()
+    assert.equal("{own}", inspect { setmetatable({}, { __tostring = function() return "own" end }) })
+    local bad = setmetatable({}, { __tostring = function() error("no", 0) end })
+    assert.truthy(inspect(bad):find("__tostring failed: no", 1, true))
+    assert.equal("Point {x = 1}", inspect(setmetatable({ x = 1 }, { __name = "Point" })))
+  end)
+
+  it("reads no field through a metamethod", function()
+    local touched = 0
+    local t = setmetatable({ a = 1 }, { __index = function() touched = touched + 1 end, __pairs = error, __len = error })
+    assert.equal("{a = 1}", inspect(t))
+    assert.equal(0, touched)
+  end)
+end)
+
 describe("a session on a terminal", function()
   teardown(command.clean)
 

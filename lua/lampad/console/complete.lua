@@ -13,7 +13,8 @@ end
 local predefined = { "torch", "nn", "F", "optim", "vision" }
 
 local tensor_properties = {
-  "shape", "dtype", "device", "ndim", "grad", "requires_grad", "is_leaf", "grad_fn", "data", "T", "mT", "layout",
+  "shape", "dtype", "device", "ndim", "grad", "requires_grad", "is_leaf", "grad_fn", "data", "T", "mT", "H", "mH",
+  "real", "imag", "layout", "itemsize", "nbytes", "is_cuda", "retains_grad",
 }
 
 -- The names of the libraries inside the binary; the executable provides the list.
@@ -75,6 +76,38 @@ local function field(object, name)
   end
 end
 
+-- The names in a library's table that load at first use: by its function names(), by its __pairs, the ops
+-- of that module; for torch itself its parts.
+local function each_library_name(object, library, add)
+  local names = rawget(object, "names")
+  local meta = debug.getmetatable(object)
+  local pairs_of = type(meta) == "table" and rawget(meta, "__pairs")
+  if type(names) == "function" then
+    local ok, list = pcall(names)
+    for _, name in ipairs(ok and list or {}) do add(name, nil) end
+  elseif type(pairs_of) == "function" then
+    pcall(function()
+      for name, value in pairs_of(object) do add(name, value) end
+    end)
+  else
+    for _, module in ipairs(embedded_modules()) do
+      local part = module:match("^" .. library:gsub("%.", "%%.") .. "%.([%w_]+)$")
+      if part and library ~= "lampad" then add(part, nil) end
+    end
+  end
+  local core = package.loaded["lampad.core"]
+  local modules = type(core) == "table" and core.modules or {}
+  for name, value in next, modules[library:gsub("^lampad%.?", "")] or {} do add(name, value) end
+  if library == "lampad" then
+    for _, name in ipairs { "nn", "optim", "utils", "vision", "autograd" } do add(name, nil) end
+    for name in next, modules do
+      if not name:find(".", 1, true) and not name:find "_kernels$" and name ~= "torch" and name ~= "Tensor" then
+        add(name, nil)
+      end
+    end
+  end
+end
+
 -- Calls add(name, value) for each field that can be seen; value is nil where reading would do something.
 local function each_field(object, add)
   local seen = 0
@@ -89,10 +122,7 @@ local function each_field(object, add)
       for name, value in next, object do add(name, value) end
       local library = library_name(object)
       if library then
-        for _, module in ipairs(embedded_modules()) do
-          local part = module:match("^" .. library:gsub("%.", "%%.") .. "%.([%w_]+)$")
-          if part then add(part, nil) end
-        end
+        each_library_name(object, library, add)
       end
     end
     local meta = debug.getmetatable(object)

@@ -3,6 +3,7 @@
 
 local core = require "lampad.core"
 local text = require "lampad.text"
+local topics = require "lampad.console.topics"
 
 local help = {}
 
@@ -23,8 +24,11 @@ end
 -- How a row can be called, one line each.
 local function call_forms(row)
   local forms = {}
-  local prefix = row.module ~= "torch" and row.module ~= "" and "torch." .. row.module or "torch"
-  if row.variants["function"] then forms[#forms + 1] = ("%s.%s(...)"):format(prefix, row.name) end
+  if row.variants["function"] then
+    for module in (row.module == "" and "torch" or row.module):gmatch "%S+" do
+      forms[#forms + 1] = ("%s.%s(...)"):format(module == "torch" and "torch" or "torch." .. module, row.name)
+    end
+  end
   if row.variants.method then forms[#forms + 1] = ("x:%s(...)"):format(row.name) end
   if row.variants.inplace then forms[#forms + 1] = ("x:%s_(...)"):format(row.name) end
   if row.variants.out then forms[#forms + 1] = "out = tensor" end
@@ -36,7 +40,9 @@ local function visible(row) return not row.variants.internal end
 -- The schema's rows of that name, in the module asked for when there are any.
 local function rows_of(name, path)
   local rows, elsewhere = {}, {}
-  for _, row in ipairs(core.op_info(name)) do
+  local all = core.op_info(name)
+  if #all == 0 and name:sub(-1) == "_" then all = core.op_info(name:sub(1, -2)) end
+  for _, row in ipairs(all) do
     if visible(row) then
       local module = row.module == "torch" and "" or row.module
       local wanted = path == nil or path == "Tensor" and (row.variants.method or row.variants.inplace)
@@ -174,7 +180,20 @@ function help.show(name)
     return true
   end
   local last, path = split_name(name)
+  if path and path ~= "" and path ~= "Tensor" and core.modules[path] == nil then
+    local owner = value_of(path)
+    -- A method of a tensor, or of an `x` that is not there.
+    if core.torch.is_tensor(owner) or value_of((path:gsub("%..*$", ""))) == nil and core.methods[last] then
+      path = "Tensor"
+    end
+  end
   local is_library_name = path == nil or path == "" or path == "Tensor" or core.modules[path] ~= nil
+  local topic = is_library_name and (topics["Tensor." .. last] and path ~= "" and topics["Tensor." .. last]
+    or topics[last] and path ~= "Tensor" and topics[last])
+  if topic then
+    print_lines { topic[1], "  " .. topic[2]:gsub("\n", "\n  ") }
+    return true
+  end
   local rows = is_library_name and rows_of(last, path) or {}
   if #rows > 0 then
     show_rows(rows)
