@@ -85,8 +85,11 @@ LpTensor *lp_composite_index_reduce(LpTensor *self, int64_t dim, LpTensor *index
 
 /* How many values went into each element of a mean, at least 1. */
 static LpTensor *mean_counts(LpTensor *grad, int64_t dim, LpTensor *index, bool include_self) {
-  LpTensor *start = include_self ? lp_ones_of(grad, lp_sizes(grad)) : lp_zeros_of(grad, lp_sizes(grad));
-  LpTensor *ones = lp_ones_of(grad, lp_sizes(index));
+  const LpDtype real = lp_dtype_to_real(lp_dtype(grad));
+  const LpDevice same = {LP_DEVICE_NONE, 0};
+  LpTensor *start = include_self ? lp_new_ones(grad, lp_sizes(grad), real, same, false)
+                                 : lp_new_zeros(grad, lp_sizes(grad), real, same, false);
+  LpTensor *ones = lp_new_ones(grad, lp_sizes(index), real, same, false);
   LpTensor *counts = start && ones ? lp_scatter_add(start, dim, index, ones) : NULL;
   lp_tensor_release(start);
   lp_tensor_release(ones);
