@@ -25,7 +25,19 @@ function torch.del(container, key)
   container[key] = nil
 end
 
+-- Every submodule, loaded or not, for completion.
+local function submodule_names()
+  local names = {}
+  for _, list in ipairs { submodules, core.modules } do
+    for name in pairs(list) do
+      if not name:find(".", 1, true) and name ~= "optim_kernels" then names[#names + 1] = name end
+    end
+  end
+  return names
+end
+
 return setmetatable(torch, {
+  __names = submodule_names,
   __index = function(_, name)
     local path = submodules[name]
     local value

@@ -120,7 +120,12 @@ local function each_field(object, add)
     end
     if type(object) == "table" then
       for name, value in next, object do add(name, value) end
-      local library = library_name(object)
+      local own = debug.getmetatable(object)
+      local names = type(own) == "table" and rawget(own, "__names") -- a library table that loads at first use
+      if names then
+        for _, name in ipairs(names()) do add(name, nil) end
+      end
+      local library = not names and library_name(object)
       if library then
         each_library_name(object, library, add)
       end

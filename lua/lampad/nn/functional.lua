@@ -6,19 +6,11 @@ local args = require "lampad.args"
 local ops = core.modules["nn.functional"]
 local torch = core.torch
 
-local F = setmetatable({}, {
-  __index = function(t, name)
-    local value = ops[name]
-    if value ~= nil then rawset(t, name, value) end
-    return value
-  end,
-  __pairs = function(t) -- for completion and help: the ops too
-    for name, value in pairs(ops) do
-      if rawget(t, name) == nil then rawset(t, name, value) end
-    end
-    return next, t, nil
-  end,
-})
+local F = require "lampad.lazy"({ function(name) return ops[name] end }, function()
+  local names = {}
+  for name in pairs(ops) do names[#names + 1] = name end
+  return names
+end)
 
 -- sigmoid, tanh and others of torch that PyTorch also lists here.
 for _, name in ipairs { "sigmoid", "tanh" } do
