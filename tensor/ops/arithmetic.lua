@@ -75,8 +75,9 @@ op{ "copysign(Tensor self, Tensor other) -> Tensor", variants = all, kind = "bin
 op{ "nextafter(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float", grad = "none",
     cases = { "(3,4), (3,4)", "(3,4), (4,)" },
     doc = "The next number of the dtype after self towards other.", example = "torch.nextafter(torch.tensor{1.0}, torch.tensor{2.0})" }
-op{ "logaddexp(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "binary", dtypes = "float",
-    grad = { self = "grad / (1 + exp(other - self))", other = "grad / (1 + exp(self - other))" },
+op{ "logaddexp(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "binary",
+    dtypes = "float complex",
+    grad = { self = "grad / (1 + exp(conj(other - self)))", other = "grad / (1 + exp(conj(self - other)))" },
     cases = { "(3,4), (3,4)", "(3,4), (4,)" },
     doc = "log(exp(self) + exp(other)).", example = "torch.logaddexp(torch.tensor{0.0}, torch.tensor{0.0})" }
 op{ "logaddexp2(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "binary", dtypes = "float",

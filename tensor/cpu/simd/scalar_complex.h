@@ -76,6 +76,12 @@ static inline T FN(pow)(T a, T b) {
   if (!FN(nonzero)(a)) return FN(re)(b) > 0 ? 0 : CX(cpow)(a, b);
   return CX(cpow)(a, b);
 }
+/* The operand of the larger real part stays outside the exponential. */
+static inline T FN(logaddexp)(T a, T b) {
+  T high = FN(re)(a) >= FN(re)(b) ? a : b, low = FN(re)(a) >= FN(re)(b) ? b : a;
+  if (FN(re)(a) == FN(re)(b) && BR(fabs)(FN(re)(a)) == (R)INFINITY && FN(re)(a) < 0) return a;
+  return high + FN(log1p)(CX(cexp)(low - high));
+}
 static inline T FN(ldexp)(T a, T b) { return FN(times)(a, FN(exp2)(b)); }
 static inline T FN(sin)(T z) { return CX(csin)(z); }
 static inline T FN(cos)(T z) { return CX(ccos)(z); }
