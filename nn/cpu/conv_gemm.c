@@ -9,6 +9,7 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/conv.h"
+#include "cpu/gemm.h"
 
 #define T float
 #define NAME(x) x##_f32
@@ -52,35 +53,30 @@ void lp_col2im(const LpConvGeometry *g, LpDtype dtype, int64_t channels,
 }
 
 /* Row-major c (m, n) = a (m, k) * b (k, n) + beta * c; 'C' is conjugate transpose. */
-static void gemm(LpDtype dtype, char ta, char tb, int64_t m, int64_t n, int64_t k,
+static bool gemm(LpDtype dtype, char ta, char tb, int64_t m, int64_t n, int64_t k,
                  const void *a, int64_t lda, const void *b, int64_t ldb, double beta,
                  void *c, int64_t ldc) {
-  bool is_complex = lp_dtype_is_complex(dtype);
-  CBLAS_TRANSPOSE op_a = ta == 'N'    ? CblasNoTrans
-                         : is_complex ? CblasConjTrans
-                                      : CblasTrans;
-  CBLAS_TRANSPOSE op_b = tb == 'N'    ? CblasNoTrans
-                         : is_complex ? CblasConjTrans
-                                      : CblasTrans;
+  if (!lp_dtype_is_complex(dtype)) {
+    LpGemm g = {dtype, m, n, k, ta != 'N', tb != 'N', a, b, c, lda, ldb, ldc};
+    g.alpha = lp_scalar_float(1);
+    g.beta = lp_scalar_float(beta);
+    return lp_cpu_gemm(&g);
+  }
+  CHECK(m <= INT32_MAX && n <= INT32_MAX && k <= INT32_MAX, LP_ERR_ARGUMENT,
+        "a matrix of %lld x %lld x %lld is beyond the library's 32-bit sizes",
+        (long long)m, (long long)n, (long long)k);
+  CBLAS_TRANSPOSE op_a = ta == 'N' ? CblasNoTrans : CblasConjTrans;
+  CBLAS_TRANSPOSE op_b = tb == 'N' ? CblasNoTrans : CblasConjTrans;
   blasint M = (blasint)m, N = (blasint)n, K = (blasint)k;
   blasint la = (blasint)lda, lb = (blasint)ldb, lc = (blasint)ldc;
-  switch (dtype) {
-  case LP_FLOAT32:
-    cblas_sgemm(CblasRowMajor, op_a, op_b, M, N, K, 1, a, la, b, lb, (float)beta, c, lc);
-    break;
-  case LP_FLOAT64:
-    cblas_dgemm(CblasRowMajor, op_a, op_b, M, N, K, 1, a, la, b, lb, beta, c, lc);
-    break;
-  case LP_COMPLEX64: {
+  if (dtype == LP_COMPLEX64) {
     float one[2] = {1, 0}, scale[2] = {(float)beta, 0};
     cblas_cgemm(CblasRowMajor, op_a, op_b, M, N, K, one, a, la, b, lb, scale, c, lc);
-    break;
-  }
-  default: {
+  } else {
     double one[2] = {1, 0}, scale[2] = {beta, 0};
     cblas_zgemm(CblasRowMajor, op_a, op_b, M, N, K, one, a, la, b, lb, scale, c, lc);
   }
-  }
+  return true;
 }
 
 static void fill_with_bias(LpDtype dtype, void *y, const void *b, int64_t k,
@@ -118,7 +114,7 @@ bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void 
   }
   bool ok = true;
   for (int64_t n = 0; ok && n < g->n; n++) {
-    for (int64_t group = 0; group < g->groups; group++) {
+    for (int64_t group = 0; ok && group < g->groups; group++) {
       char *xi = (char *)x + (size_t)((n * g->c + group * cg) * ins) * e;
       char *yi = (char *)y + (size_t)((n * g->k + group * kg) * outs) * e;
       char *wi = (char *)w + (size_t)(group * kg * patch) * e;
@@ -127,16 +123,17 @@ bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void 
         if (!direct) lp_im2col(g, dtype, cg, xi, ci);
         if (b)
           fill_with_bias(dtype, yi, (const char *)b + (size_t)(group * kg) * e, kg, outs);
-        gemm(dtype, 'N', 'N', kg, outs, patch, wi, patch, ci, outs, b ? 1 : 0, yi, outs);
+        ok = gemm(dtype, 'N', 'N', kg, outs, patch, wi, patch, ci, outs, b ? 1 : 0, yi,
+                  outs);
       } else if (pass == LP_CONV_INPUT_GRAD) {
-        gemm(dtype, 'C', 'N', patch, outs, kg, wi, patch, yi, outs, 0, ci, outs);
+        ok = gemm(dtype, 'C', 'N', patch, outs, kg, wi, patch, yi, outs, 0, ci, outs);
         if (!direct) lp_col2im(g, dtype, cg, ci, xi);
       } else {
         if (!direct) lp_im2col(g, dtype, cg, xi, ci);
-        gemm(dtype, 'N', 'C', kg, patch, outs, yi, outs, ci, outs, 1, wi, patch);
+        ok = gemm(dtype, 'N', 'C', kg, patch, outs, yi, outs, ci, outs, 1, wi, patch);
       }
     }
-    if (n % 64 == 63 && lp_interrupt_take())
+    if (ok && n % 64 == 63 && lp_interrupt_take())
       ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }
   if (columns) lp_block_free(columns, capacity_bytes);
