@@ -1,13 +1,14 @@
-/* Lua values to tensors and back: numbers, nested tables, torch.tensor, x:item(), x:tolist().
- * Tables are read twice: once to learn shape and dtype, once to store; nothing here raises while a
- * tensor is owned. */
+/* Lua values to tensors and back: numbers, nested tables, torch.tensor, x:item(),
+ * x:tolist(). Tables are read twice: once to learn shape and dtype, once to store;
+ * nothing here raises while a tensor is owned. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include "core/half.h"
 #include "types.h"
 
-/* --- scalars -------------------------------------------------------------------------------- */
+/* --- scalars
+ * -------------------------------------------------------------------------------- */
 
 void lpvm_push_scalar(lua_State *L, LpScalar scalar) {
   switch (scalar.kind) {
@@ -34,7 +35,8 @@ bool lpvm_to_scalar(lua_State *L, int index, LpScalar *result) {
   }
 }
 
-/* --- reading tables ------------------------------------------------------------------------- */
+/* --- reading tables
+ * ------------------------------------------------------------------------- */
 
 typedef struct Builder {
   lua_State *L;
@@ -68,7 +70,8 @@ static bool measure(Builder *b, int index) {
   for (b->ndim = 0; is_sequence(L, -1); b->ndim++) {
     if (b->ndim == LP_MAX_DIMS) {
       lua_pop(L, 1);
-      return lp_fail(LP_ERR_ARGUMENT, "data is nested deeper than %d levels", LP_MAX_DIMS);
+      return lp_fail(LP_ERR_ARGUMENT, "data is nested deeper than %d levels",
+                     LP_MAX_DIMS);
     }
     b->path[b->ndim] = 1;
     if (lpvm_to_size(L, -1, &sizes)) {
@@ -96,16 +99,19 @@ static bool read_leaf(Builder *b, LpScalar *value) {
   if ((t = lpvm_to_tensor(L, -1)) != NULL) {
     if (lp_numel(t) != 1)
       return lp_fail(LP_ERR_ARGUMENT,
-                     "%s is a tensor of %lld elements, and only one-element tensors can be converted to "
+                     "%s is a tensor of %lld elements, and only one-element tensors can "
+                     "be converted to "
                      "numbers; use torch.stack or torch.cat to join tensors",
                      PATH(b, b->ndim), (long long)lp_numel(t));
     return lp_item(t, value);
   }
   if (is_sequence(L, -1))
-    return lp_fail(LP_ERR_ARGUMENT, "%s is a list, where its first neighbour is a single value",
+    return lp_fail(LP_ERR_ARGUMENT,
+                   "%s is a list, where its first neighbour is a single value",
                    PATH(b, b->ndim));
-  return lp_fail(LP_ERR_TYPE, "%s must be a number, boolean or one-element tensor, got %s", PATH(b, b->ndim),
-                 lpvm_describe(L, -1, buf, sizeof buf));
+  return lp_fail(LP_ERR_TYPE,
+                 "%s must be a number, boolean or one-element tensor, got %s",
+                 PATH(b, b->ndim), lpvm_describe(L, -1, buf, sizeof buf));
 }
 
 /* The sequence on top of the stack must have the length its level has. */
@@ -114,18 +120,22 @@ static bool check_length(Builder *b, int depth) {
   LpInts sizes;
   char buf[160];
   if (!is_sequence(L, -1))
-    return lp_fail(LP_ERR_ARGUMENT, "expected a list of length %lld at %s, got %s", (long long)b->sizes[depth],
-                   PATH(b, depth), lpvm_describe(L, -1, buf, sizeof buf));
+    return lp_fail(LP_ERR_ARGUMENT, "expected a list of length %lld at %s, got %s",
+                   (long long)b->sizes[depth], PATH(b, depth),
+                   lpvm_describe(L, -1, buf, sizeof buf));
   int64_t length = lpvm_to_size(L, -1, &sizes) ? sizes.count : (int64_t)lua_rawlen(L, -1);
   if (length != b->sizes[depth])
-    return lp_fail(LP_ERR_ARGUMENT, "expected a list of length %lld at dim %d, but %s has length %lld",
+    return lp_fail(LP_ERR_ARGUMENT,
+                   "expected a list of length %lld at dim %d, but %s has length %lld",
                    (long long)b->sizes[depth], depth, PATH(b, depth), (long long)length);
   if (length == 0 && lua_type(L, -1) == LUA_TTABLE) {
     lua_pushnil(L);
     if (lua_next(L, -2)) {
       lua_pop(L, 2);
-      return lp_fail(LP_ERR_ARGUMENT, "%s has no element at key 1 but has other keys; lists start at key 1",
-                     PATH(b, depth));
+      return lp_fail(
+          LP_ERR_ARGUMENT,
+          "%s has no element at key 1 but has other keys; lists start at key 1",
+          PATH(b, depth));
     }
   }
   return true;
@@ -134,22 +144,27 @@ static bool check_length(Builder *b, int depth) {
 /* Pushes element i (from 0) of the sequence on top of the stack. */
 static void push_element(lua_State *L, int64_t i) {
   LpInts sizes;
-  if (lua_type(L, -1) == LUA_TTABLE) lua_rawgeti(L, -1, i + 1);
+  if (lua_type(L, -1) == LUA_TTABLE)
+    lua_rawgeti(L, -1, i + 1);
   else {
     lpvm_to_size(L, -1, &sizes);
     lua_pushinteger(L, sizes.data[i]);
   }
 }
 
-/* First pass: checks lengths and collects the kinds of the elements under the value on top. */
+/* First pass: checks lengths and collects the kinds of the elements under the value on
+ * top. */
 static bool scan(Builder *b, int depth) {
   lua_State *L = b->L;
   LpScalar value;
   if (depth == b->ndim) {
     const LpTensor *t = lpvm_to_tensor(L, -1);
     if (!read_leaf(b, &value)) return false;
-    if (t) b->dtype = b->dtype == LP_DTYPE_NONE ? lp_dtype(t) : lp_promote_types(b->dtype, lp_dtype(t));
-    else b->seen[value.kind] = true;
+    if (t)
+      b->dtype = b->dtype == LP_DTYPE_NONE ? lp_dtype(t)
+                                           : lp_promote_types(b->dtype, lp_dtype(t));
+    else
+      b->seen[value.kind] = true;
     return true;
   }
   if (!check_length(b, depth)) return false;
@@ -169,8 +184,8 @@ static bool scan(Builder *b, int depth) {
 }
 
 static bool fail_overflow(const Builder *b, LpDtype dtype) {
-  return lp_fail(LP_ERR_ARGUMENT, "%s cannot be converted to torch.%s without overflow", PATH(b, b->ndim),
-                 lp_dtype_name(dtype));
+  return lp_fail(LP_ERR_ARGUMENT, "%s cannot be converted to torch.%s without overflow",
+                 PATH(b, b->ndim), lp_dtype_name(dtype));
 }
 
 /* The value as an integer of the dtype. As in PyTorch, -n in uint8 stands for 256 - n. */
@@ -180,7 +195,8 @@ static bool to_integer(const Builder *b, LpScalar value, LpDtype dtype, int64_t 
   int64_t min = dtype == LP_UINT8 ? -255 : -max - 1;
   if (value.kind == LP_SCALAR_FLOAT) {
     double f = trunc(value.v.f);
-    if (!(f >= (double)min && (bits == 64 ? f < 0x1p63 : f <= (double)max))) return fail_overflow(b, dtype);
+    if (!(f >= (double)min && (bits == 64 ? f < 0x1p63 : f <= (double)max)))
+      return fail_overflow(b, dtype);
     *result = (int64_t)f;
     return true;
   }
@@ -192,10 +208,12 @@ static bool to_integer(const Builder *b, LpScalar value, LpDtype dtype, int64_t 
 static bool store(const Builder *b, LpDtype dtype, char *to, LpScalar value) {
   int64_t i = 0;
   if (value.kind == LP_SCALAR_COMPLEX && !lp_dtype_is_complex(dtype))
-    return lp_fail(LP_ERR_TYPE, "%s is complex and cannot be stored as torch.%s", PATH(b, b->ndim),
-                   lp_dtype_name(dtype));
-  if (lp_dtype_is_integral(dtype, false) && !to_integer(b, value, dtype, &i)) return false;
-  double re = lp_scalar_to_double(value), im = value.kind == LP_SCALAR_COMPLEX ? value.v.c[1] : 0;
+    return lp_fail(LP_ERR_TYPE, "%s is complex and cannot be stored as torch.%s",
+                   PATH(b, b->ndim), lp_dtype_name(dtype));
+  if (lp_dtype_is_integral(dtype, false) && !to_integer(b, value, dtype, &i))
+    return false;
+  double re = lp_scalar_to_double(value),
+         im = value.kind == LP_SCALAR_COMPLEX ? value.v.c[1] : 0;
   switch (dtype) {
   case LP_UINT8: *(uint8_t *)to = (uint8_t)i; break;
   case LP_INT8: *(int8_t *)to = (int8_t)i; break;
@@ -265,7 +283,8 @@ static LpDtype infer_dtype(const Builder *b) {
   return dtype == LP_DTYPE_NONE ? lp_default_dtype() : dtype;
 }
 
-/* Options inside the data, as in torch.tensor{1, 2, dtype = ...}, would silently be lost. */
+/* Options inside the data, as in torch.tensor{1, 2, dtype = ...}, would silently be lost.
+ */
 static bool check_no_options(lua_State *L, int index) {
   static const char *const names[] = {"dtype", "device", "requires_grad"};
   if (lua_type(L, index) != LUA_TTABLE) return true;
@@ -274,8 +293,11 @@ static bool check_no_options(lua_State *L, int index) {
     bool found = lua_rawget(L, index) != LUA_TNIL;
     lua_pop(L, 1);
     if (found)
-      return lp_fail(LP_ERR_ARGUMENT, "the option '%s' stands inside the data; give options in a second table: "
-                     "torch.tensor({1, 2}, {%s = ...})", names[i], names[i]);
+      return lp_fail(
+          LP_ERR_ARGUMENT,
+          "the option '%s' stands inside the data; give options in a second table: "
+          "torch.tensor({1, 2}, {%s = ...})",
+          names[i], names[i]);
   }
   return true;
 }
@@ -305,7 +327,8 @@ LpTensor *lpvm_tensor_from_lua(lua_State *L, int index, LpDtype dtype) {
   return t;
 }
 
-/* --- tensors to Lua ------------------------------------------------------------------------- */
+/* --- tensors to Lua
+ * ------------------------------------------------------------------------- */
 
 static void push_element_of(lua_State *L, LpDtype dtype, const char *from) {
   switch (dtype) {
@@ -318,8 +341,12 @@ static void push_element_of(lua_State *L, LpDtype dtype, const char *from) {
   case LP_BFLOAT16: lua_pushnumber(L, lp_bf16_to_float(*(const uint16_t *)from)); break;
   case LP_FLOAT32: lua_pushnumber(L, *(const float *)from); break;
   case LP_FLOAT64: lua_pushnumber(L, *(const double *)from); break;
-  case LP_COMPLEX64: lpvm_push_complex(L, ((const float *)from)[0], ((const float *)from)[1]); break;
-  case LP_COMPLEX128: lpvm_push_complex(L, ((const double *)from)[0], ((const double *)from)[1]); break;
+  case LP_COMPLEX64:
+    lpvm_push_complex(L, ((const float *)from)[0], ((const float *)from)[1]);
+    break;
+  case LP_COMPLEX128:
+    lpvm_push_complex(L, ((const double *)from)[0], ((const double *)from)[1]);
+    break;
   case LP_BOOL: lua_pushboolean(L, *(const bool *)from); break;
   default: lua_pushnil(L);
   }
@@ -332,18 +359,22 @@ static void push_nested(lua_State *L, const LpTensor *t, int64_t dim, const char
     push_element_of(L, dtype, from);
     return;
   }
-  int64_t n = lp_size(t, dim), step_bytes = lp_stride(t, dim) * (int64_t)lp_dtype_size(dtype);
+  int64_t n = lp_size(t, dim),
+          step_bytes = lp_stride(t, dim) * (int64_t)lp_dtype_size(dtype);
   bool last = dim == lp_ndim(t) - 1;
   luaL_checkstack(L, 4, "tolist");
   lua_createtable(L, n > INT32_MAX ? INT32_MAX : (int)n, 0);
   for (int64_t i = 0; i < n; i++, from += step_bytes) {
-    if (last) push_element_of(L, dtype, from);
-    else push_nested(L, t, dim + 1, from);
+    if (last)
+      push_element_of(L, dtype, from);
+    else
+      push_nested(L, t, dim + 1, from);
     lua_rawseti(L, -2, i + 1);
   }
 }
 
-/* Calls the method `name` of the tensor at index 1 with the top n_args values; leaves the result. */
+/* Calls the method `name` of the tensor at index 1 with the top n_args values; leaves the
+ * result. */
 static void call_method(lua_State *L, const char *name, int n_args) {
   lua_getfield(L, 1, name);
   lua_insert(L, -1 - n_args);
@@ -361,7 +392,8 @@ static LpTensor *check_cpu_tensor(lua_State *L, const char *what) {
   return lpvm_check_tensor(L, 1, what);
 }
 
-/* x:tolist(): nested tables of numbers, booleans or complex numbers; a plain value when 0-d. */
+/* x:tolist(): nested tables of numbers, booleans or complex numbers; a plain value when
+ * 0-d. */
 static int tensor_tolist(lua_State *L) {
   const LpTensor *t = check_cpu_tensor(L, "tolist: self");
   push_nested(L, t, 0, lp_data(t));
@@ -373,7 +405,8 @@ static int tensor_item(lua_State *L) {
   LpTensor *t = lpvm_check_tensor(L, 1, "item: self");
   LpScalar value;
   if (lp_numel(t) != 1)
-    lpvm_error(L, "item", "a tensor with %lld elements cannot be converted to a number", (long long)lp_numel(t));
+    lpvm_error(L, "item", "a tensor with %lld elements cannot be converted to a number",
+               (long long)lp_numel(t));
   if (!lp_item(t, &value)) lpvm_raise(L, "item");
   lpvm_push_scalar(L, value);
   return 1;
@@ -394,19 +427,21 @@ static void collect_shown(Shown *s, int64_t dim, const char *from) {
       push_element_of(s->L, part, from);
       lua_rawseti(s->L, -2, ++s->count);
       push_element_of(s->L, part, from + lp_dtype_size(part));
-    } else push_element_of(s->L, dtype, from);
+    } else
+      push_element_of(s->L, dtype, from);
     lua_rawseti(s->L, -2, ++s->count);
     return;
   }
-  int64_t n = lp_size(s->t, dim), step_bytes = lp_stride(s->t, dim) * (int64_t)lp_dtype_size(dtype);
+  int64_t n = lp_size(s->t, dim),
+          step_bytes = lp_stride(s->t, dim) * (int64_t)lp_dtype_size(dtype);
   for (int64_t i = 0; i < n; i++) {
     if (s->edge >= 0 && n > 2 * s->edge && i == s->edge) i = n - s->edge;
     if (i < n) collect_shown(s, dim + 1, from + i * step_bytes);
   }
 }
 
-/* x:_shown(edgeitems): a flat list of the elements printing shows, in order; complex ones as two
- * numbers. Without edgeitems all of them. Only these elements are read. */
+/* x:_shown(edgeitems): a flat list of the elements printing shows, in order; complex ones
+ * as two numbers. Without edgeitems all of them. Only these elements are read. */
 static int tensor_shown(lua_State *L) {
   lua_Integer edge = luaL_optinteger(L, 2, -1);
   const LpTensor *t = check_cpu_tensor(L, "_shown: self");
@@ -416,7 +451,8 @@ static int tensor_shown(lua_State *L) {
   return 1;
 }
 
-/* --- torch.tensor, torch.as_tensor ---------------------------------------------------------- */
+/* --- torch.tensor, torch.as_tensor
+ * ---------------------------------------------------------- */
 
 typedef struct Options {
   LpDtype dtype;
@@ -424,7 +460,8 @@ typedef struct Options {
   bool requires_grad;
 } Options;
 
-static void read_option(lua_State *L, const char *op, const char *name, Options *options) {
+static void read_option(lua_State *L, const char *op, const char *name,
+                        Options *options) {
   char buf[128];
   if (lua_isnil(L, -1)) return;
   if (!strcmp(name, "dtype")) {
@@ -441,7 +478,10 @@ static void read_option(lua_State *L, const char *op, const char *name, Options 
                  lpvm_describe(L, -1, buf, sizeof buf));
     options->requires_grad = lua_toboolean(L, -1);
   } else if (strcmp(name, "pin_memory") && strcmp(name, "copy") && strcmp(name, "data")) {
-    lpvm_error(L, op, "unknown argument '%s'; the named arguments are dtype, device, requires_grad", name);
+    lpvm_error(
+        L, op,
+        "unknown argument '%s'; the named arguments are dtype, device, requires_grad",
+        name);
   }
 }
 
@@ -451,12 +491,17 @@ static Options read_options(lua_State *L, const char *op, int index) {
   char buf[128];
   if (lua_isnoneornil(L, index)) return options;
   if (lua_type(L, index) != LUA_TTABLE)
-    lpvm_error(L, op, "takes one positional argument and a table of named ones such as {dtype = torch.float32}, "
-               "got %s", lpvm_describe(L, index, buf, sizeof buf));
+    lpvm_error(L, op,
+               "takes one positional argument and a table of named ones such as {dtype = "
+               "torch.float32}, "
+               "got %s",
+               lpvm_describe(L, index, buf, sizeof buf));
   lua_pushnil(L);
   while (lua_next(L, index)) {
     if (lua_type(L, -2) != LUA_TSTRING)
-      lpvm_error(L, op, "the table of named arguments has an unnamed entry; nested data goes into one table");
+      lpvm_error(L, op,
+                 "the table of named arguments has an unnamed entry; nested data goes "
+                 "into one table");
     read_option(L, op, lua_tostring(L, -2), &options);
     lua_pop(L, 1);
   }
@@ -475,13 +520,16 @@ static void push_to_options(lua_State *L, const Options *options) {
   }
 }
 
-/* Leaves a tensor of the data at index 1 on the stack; `share`: an unchanged tensor may be returned itself. */
-static void push_tensor_of(lua_State *L, const char *op, const Options *options, bool share) {
+/* Leaves a tensor of the data at index 1 on the stack; `share`: an unchanged tensor may
+ * be returned itself. */
+static void push_tensor_of(lua_State *L, const char *op, const Options *options,
+                           bool share) {
   char buf[128];
   LpTensor *given = lpvm_to_tensor(L, 1);
   if (given) {
     bool same = (options->dtype == LP_DTYPE_NONE || options->dtype == lp_dtype(given)) &&
-                (options->device.type == LP_DEVICE_NONE || options->device.type == lp_device(given).type);
+                (options->device.type == LP_DEVICE_NONE ||
+                 options->device.type == lp_device(given).type);
     if (!share) {
       call_method(L, "detach", 0);
       lua_replace(L, 1);
@@ -489,14 +537,18 @@ static void push_tensor_of(lua_State *L, const char *op, const Options *options,
     if (!same) {
       push_to_options(L, options);
       call_method(L, "to", 1);
-    } else if (share) lua_pushvalue(L, 1);
-    else call_method(L, "clone", 0);
+    } else if (share)
+      lua_pushvalue(L, 1);
+    else
+      call_method(L, "clone", 0);
     return;
   }
   LpScalar number;
   if (!is_sequence(L, 1) && !lpvm_to_scalar(L, 1, &number))
-    lpvm_error(L, op, "argument 'data' must be a number, a nested table of numbers or a tensor, got %s",
-               lpvm_describe(L, 1, buf, sizeof buf));
+    lpvm_error(
+        L, op,
+        "argument 'data' must be a number, a nested table of numbers or a tensor, got %s",
+        lpvm_describe(L, 1, buf, sizeof buf));
   lpvm_collect_pressure(L);
   LpBox *box = lpvm_new_box(L);
   LpTensor *t = lpvm_tensor_from_lua(L, 1, options->dtype);
@@ -514,10 +566,12 @@ static void apply_requires_grad(lua_State *L, const char *op, const Options *opt
   if (!lp_set_requires_grad(lpvm_check_tensor(L, -1, op), true)) lpvm_raise(L, op);
 }
 
-/* torch.tensor(data, {dtype, device, requires_grad}): a new tensor with a copy of the data. */
+/* torch.tensor(data, {dtype, device, requires_grad}): a new tensor with a copy of the
+ * data. */
 static int torch_tensor(lua_State *L) {
   lua_settop(L, 2);
-  if (lua_isnil(L, 2) && lua_type(L, 1) == LUA_TTABLE) { /* torch.tensor{data = ..., dtype = ...} */
+  if (lua_isnil(L, 2) &&
+      lua_type(L, 1) == LUA_TTABLE) { /* torch.tensor{data = ..., dtype = ...} */
     lua_pushliteral(L, "data");
     lua_rawget(L, 1);
     lua_insert(L, 1);
@@ -530,11 +584,13 @@ static int torch_tensor(lua_State *L) {
   return 1;
 }
 
-/* torch.as_tensor(data, dtype, device): a tensor of that dtype and device is returned itself. */
+/* torch.as_tensor(data, dtype, device): a tensor of that dtype and device is returned
+ * itself. */
 static int torch_as_tensor(lua_State *L) {
   Options options;
   lua_settop(L, 3);
-  if (lua_type(L, 2) == LUA_TTABLE) options = read_options(L, "as_tensor", 2);
+  if (lua_type(L, 2) == LUA_TTABLE)
+    options = read_options(L, "as_tensor", 2);
   else {
     options = (Options){LP_DTYPE_NONE, {LP_DEVICE_NONE, 0}, false};
     lua_pushvalue(L, 2);
@@ -556,7 +612,8 @@ static int torch_as_tensor(lua_State *L) {
   return 1;
 }
 
-/* x:new_tensor(data, {dtype, device, requires_grad}): as torch.tensor, with x's dtype and device as defaults. */
+/* x:new_tensor(data, {dtype, device, requires_grad}): as torch.tensor, with x's dtype and
+ * device as defaults. */
 static int tensor_new_tensor(lua_State *L) {
   const LpTensor *self = lpvm_check_tensor(L, 1, "new_tensor: self");
   lua_settop(L, 3);
@@ -569,7 +626,8 @@ static int tensor_new_tensor(lua_State *L) {
   return 1;
 }
 
-/* torch.set_printoptions and its like: found in lampad.printing, which is loaded at the first use. */
+/* torch.set_printoptions and its like: found in lampad.printing, which is loaded at the
+ * first use. */
 static int call_printing(lua_State *L) {
   const int n = lua_gettop(L);
   lua_getglobal(L, "require");
@@ -584,8 +642,10 @@ static int call_printing(lua_State *L) {
 }
 
 void lpvm_open_convert(lua_State *L, int torch_index, int methods_index) {
-  static const luaL_Reg functions[] = {
-      {"tensor", torch_tensor}, {"as_tensor", torch_as_tensor}, {"asarray", torch_as_tensor}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"tensor", torch_tensor},
+                                       {"as_tensor", torch_as_tensor},
+                                       {"asarray", torch_as_tensor},
+                                       {NULL, NULL}};
   static const luaL_Reg methods[] = {{"tolist", tensor_tolist},
                                      {"item", tensor_item},
                                      {"new_tensor", tensor_new_tensor},
@@ -594,7 +654,8 @@ void lpvm_open_convert(lua_State *L, int torch_index, int methods_index) {
   int torch = lua_absindex(L, torch_index), table = lua_absindex(L, methods_index);
   lua_pushvalue(L, torch);
   luaL_setfuncs(L, functions, 0);
-  static const char *const printing[] = {"set_printoptions", "get_printoptions", "printoptions"};
+  static const char *const printing[] = {"set_printoptions", "get_printoptions",
+                                         "printoptions"};
   for (int i = 0; i < 3; i++) {
     lua_pushstring(L, printing[i]);
     lua_pushcclosure(L, call_printing, 1);

@@ -21,7 +21,9 @@ static GeneratorBox *new_box(lua_State *L) {
   return box;
 }
 
-void lpvm_push_generator(lua_State *L, LpGenerator *generator) { new_box(L)->generator = generator; }
+void lpvm_push_generator(lua_State *L, LpGenerator *generator) {
+  new_box(L)->generator = generator;
+}
 
 LpGenerator *lpvm_to_generator(lua_State *L, int index) {
   const GeneratorBox *box = lpvm_test_class(L, index, &generator_class);
@@ -31,11 +33,14 @@ LpGenerator *lpvm_to_generator(lua_State *L, int index) {
 static LpGenerator *check_generator(lua_State *L, int index, const char *op) {
   char buf[128];
   LpGenerator *g = lpvm_to_generator(L, index);
-  if (!g) lpvm_error(L, op, "expected a torch.Generator, got %s", lpvm_describe(L, index, buf, sizeof buf));
+  if (!g)
+    lpvm_error(L, op, "expected a torch.Generator, got %s",
+               lpvm_describe(L, index, buf, sizeof buf));
   return g;
 }
 
-/* Seeds are 64 bits; a negative one stands for its two's complement, a float is truncated. */
+/* Seeds are 64 bits; a negative one stands for its two's complement, a float is
+ * truncated. */
 static uint64_t check_seed(lua_State *L, int index, const char *op) {
   char buf[128];
   if (lua_isinteger(L, index)) return (uint64_t)lua_tointeger(L, index);
@@ -44,7 +49,8 @@ static uint64_t check_seed(lua_State *L, int index, const char *op) {
     if (f >= -0x1p63 && f < 0x1p63) return (uint64_t)(int64_t)f;
     if (f > 0 && f < 0x1p64) return (uint64_t)f;
   }
-  lpvm_error(L, op, "the seed must be a 64-bit integer, got %s", lpvm_describe(L, index, buf, sizeof buf));
+  lpvm_error(L, op, "the seed must be a 64-bit integer, got %s",
+             lpvm_describe(L, index, buf, sizeof buf));
 }
 
 static uint64_t fresh_seed(void) {
@@ -70,21 +76,27 @@ static int push_state(lua_State *L, const LpGenerator *g, const char *op) {
 static void set_state(lua_State *L, LpGenerator *g, int index, const char *op) {
   LpTensor *state = lpvm_check_tensor(L, index, op);
   if (lp_dtype(state) != LP_UINT8)
-    lpvm_error(L, op, "the state must be a uint8 tensor, got torch.%s", lp_dtype_name(lp_dtype(state)));
-  if (!lp_is_contiguous(state, LP_CONTIGUOUS)) lpvm_error(L, op, "the state must be contiguous; use state:contiguous()");
-  if (!lp_generator_set_state(g, lp_data(state), (size_t)lp_numel(state))) lpvm_raise(L, op);
+    lpvm_error(L, op, "the state must be a uint8 tensor, got torch.%s",
+               lp_dtype_name(lp_dtype(state)));
+  if (!lp_is_contiguous(state, LP_CONTIGUOUS))
+    lpvm_error(L, op, "the state must be contiguous; use state:contiguous()");
+  if (!lp_generator_set_state(g, lp_data(state), (size_t)lp_numel(state)))
+    lpvm_raise(L, op);
 }
 
-/* --- methods -------------------------------------------------------------------------------- */
+/* --- methods
+ * -------------------------------------------------------------------------------- */
 
 static int generator_manual_seed(lua_State *L) {
-  lp_generator_seed(check_generator(L, 1, "Generator.manual_seed"), check_seed(L, 2, "Generator.manual_seed"));
+  lp_generator_seed(check_generator(L, 1, "Generator.manual_seed"),
+                    check_seed(L, 2, "Generator.manual_seed"));
   lua_settop(L, 1);
   return 1;
 }
 
 static int generator_initial_seed(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)lp_generator_initial_seed(check_generator(L, 1, "Generator.initial_seed")));
+  lua_pushinteger(L, (lua_Integer)lp_generator_initial_seed(
+                         check_generator(L, 1, "Generator.initial_seed")));
   return 1;
 }
 
@@ -97,7 +109,8 @@ static int generator_seed(lua_State *L) {
 }
 
 static int generator_get_state(lua_State *L) {
-  return push_state(L, check_generator(L, 1, "Generator.get_state"), "Generator.get_state");
+  return push_state(L, check_generator(L, 1, "Generator.get_state"),
+                    "Generator.get_state");
 }
 
 static int generator_set_state(lua_State *L) {
@@ -113,15 +126,19 @@ static int generator_clone_state(lua_State *L) {
   box->generator = lp_generator_new(DEFAULT_SEED);
   if (!box->generator) lpvm_raise(L, "Generator.clone_state");
   lp_generator_get_state(g, state);
-  if (!lp_generator_set_state(box->generator, state, sizeof state)) lpvm_raise(L, "Generator.clone_state");
+  if (!lp_generator_set_state(box->generator, state, sizeof state))
+    lpvm_raise(L, "Generator.clone_state");
   return 1;
 }
 
 static int generator_index(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"manual_seed", generator_manual_seed}, {"initial_seed", generator_initial_seed},
-      {"seed", generator_seed},               {"get_state", generator_get_state},
-      {"set_state", generator_set_state},     {"clone_state", generator_clone_state},
+      {"manual_seed", generator_manual_seed},
+      {"initial_seed", generator_initial_seed},
+      {"seed", generator_seed},
+      {"get_state", generator_get_state},
+      {"set_state", generator_set_state},
+      {"clone_state", generator_clone_state},
       {NULL, NULL},
   };
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -145,11 +162,13 @@ static int generator_gc(lua_State *L) {
 }
 
 static int generator_tostring(lua_State *L) {
-  lua_pushfstring(L, "<torch.Generator object at %p>", (const void *)check_generator(L, 1, "Generator"));
+  lua_pushfstring(L, "<torch.Generator object at %p>",
+                  (const void *)check_generator(L, 1, "Generator"));
   return 1;
 }
 
-/* --- functions ------------------------------------------------------------------------------ */
+/* --- functions
+ * ------------------------------------------------------------------------------ */
 
 /* torch.Generator(device = "cpu") */
 static int torch_generator(lua_State *L) {
@@ -160,7 +179,8 @@ static int torch_generator(lua_State *L) {
     lua_replace(L, 1);
   }
   if (!lua_isnoneornil(L, 1) && (!lpvm_to_device(L, 1, &device) || device.type != LP_CPU))
-    lpvm_error(L, "Generator", "argument 'device' must be \"cpu\", got %s", lpvm_describe(L, 1, buf, sizeof buf));
+    lpvm_error(L, "Generator", "argument 'device' must be \"cpu\", got %s",
+               lpvm_describe(L, 1, buf, sizeof buf));
   GeneratorBox *box = new_box(L);
   box->generator = lp_generator_new(DEFAULT_SEED);
   if (!box->generator) lpvm_raise(L, "Generator");
@@ -189,7 +209,9 @@ static int torch_seed(lua_State *L) {
   return 1;
 }
 
-static int torch_get_rng_state(lua_State *L) { return push_state(L, lp_default_generator(), "get_rng_state"); }
+static int torch_get_rng_state(lua_State *L) {
+  return push_state(L, lp_default_generator(), "get_rng_state");
+}
 
 static int torch_set_rng_state(lua_State *L) {
   set_state(L, lp_default_generator(), 1, "set_rng_state");
@@ -197,12 +219,17 @@ static int torch_set_rng_state(lua_State *L) {
 }
 
 void lpvm_open_generator(lua_State *L, int torch_index) {
-  static const luaL_Reg meta[] = {
-      {"__index", generator_index}, {"__gc", generator_gc}, {"__tostring", generator_tostring}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__index", generator_index},
+                                  {"__gc", generator_gc},
+                                  {"__tostring", generator_tostring},
+                                  {NULL, NULL}};
   static const luaL_Reg functions[] = {
-      {"Generator", torch_generator},         {"initial_seed", torch_initial_seed},
-      {"seed", torch_seed},                   {"get_rng_state", torch_get_rng_state},
-      {"set_rng_state", torch_set_rng_state}, {NULL, NULL},
+      {"Generator", torch_generator},
+      {"initial_seed", torch_initial_seed},
+      {"seed", torch_seed},
+      {"get_rng_state", torch_get_rng_state},
+      {"set_rng_state", torch_set_rng_state},
+      {NULL, NULL},
   };
   int torch = lua_absindex(L, torch_index);
   lpvm_push_class(L, &generator_class);

@@ -1,24 +1,33 @@
 /* Indexing tensors, for reading and for assignment: x[i], x["1:3, ..., None"], x[mask],
- * x[{0, "1:3", idx, {0, 2}}]. Called by the tensor's __index and __newindex once no method or
- * property has the key's name. Follows PyTorch's order: integers, slices and None become views, one
- * after the other; tensors and lists are gathered into slots for a single index or index_put_.
+ * x[{0, "1:3", idx, {0, 2}}]. Called by the tensor's __index and __newindex once no
+ * method or property has the key's name. Follows PyTorch's order: integers, slices and
+ * None become views, one after the other; tensors and lists are gathered into slots for a
+ * single index or index_put_.
  *
- * Two passes keep the binding's promise: the first reads the key into items and may raise; the
- * second runs the engine and only reports failure. */
+ * Two passes keep the binding's promise: the first reads the key into items and may
+ * raise; the second runs the engine and only reports failure. */
 #include <stdio.h>
 #include <string.h>
 #include "types.h"
 
 #define MAX_ITEMS (2 * LP_MAX_DIMS)
 
-typedef enum ItemKind { ITEM_INT, ITEM_SLICE, ITEM_NONE, ITEM_ELLIPSIS, ITEM_BOOL, ITEM_TENSOR } ItemKind;
+typedef enum ItemKind {
+  ITEM_INT,
+  ITEM_SLICE,
+  ITEM_NONE,
+  ITEM_ELLIPSIS,
+  ITEM_BOOL,
+  ITEM_TENSOR
+} ItemKind;
 
 typedef struct Item {
   ItemKind kind;
   int64_t value; /* INT; BOOL */
   LpOptInt start, stop;
   int64_t step;
-  LpTensor *tensor; /* TENSOR: borrowed; NULL while it is still the Lua list at stack_index */
+  LpTensor
+      *tensor; /* TENSOR: borrowed; NULL while it is still the Lua list at stack_index */
   int stack_index;
   bool is_owned; /* tensor was made from the list */
 } Item;
@@ -28,10 +37,12 @@ typedef struct Key {
   Item items[MAX_ITEMS];
 } Key;
 
-/* --- first pass: reading the key (may raise, owns nothing) ------------------------------------- */
+/* --- first pass: reading the key (may raise, owns nothing)
+ * ------------------------------------- */
 
 static Item *add_item(lua_State *L, Key *key, ItemKind kind) {
-  if (key->count == MAX_ITEMS) lpvm_error(L, NULL, "too many indices: at most %d", MAX_ITEMS);
+  if (key->count == MAX_ITEMS)
+    lpvm_error(L, NULL, "too many indices: at most %d", MAX_ITEMS);
   Item *item = &key->items[key->count++];
   *item = (Item){.kind = kind};
   return item;
@@ -58,7 +69,8 @@ static void add_text(lua_State *L, Key *key, int index) {
       break;
     case LPVM_ITEM_LIST:
       luaL_checkstack(L, 4, "index");
-      if (!lpvm_push_list_item(L, text, &part, error, sizeof error)) lpvm_error(L, NULL, "%s", error);
+      if (!lpvm_push_list_item(L, text, &part, error, sizeof error))
+        lpvm_error(L, NULL, "%s", error);
       add_item(L, key, ITEM_TENSOR)->stack_index = lua_gettop(L);
       break;
     }
@@ -66,7 +78,8 @@ static void add_text(lua_State *L, Key *key, int index) {
   if (got < 0) lpvm_error(L, NULL, "%s", error);
 }
 
-/* Adds the value at index, one member of a tuple or the key itself. A list stays on the stack. */
+/* Adds the value at index, one member of a tuple or the key itself. A list stays on the
+ * stack. */
 static void add_value(lua_State *L, Key *key, int index) {
   char buf[160];
   int is_int;
@@ -75,7 +88,8 @@ static void add_value(lua_State *L, Key *key, int index) {
   switch (lua_type(L, index)) {
   case LUA_TNUMBER: {
     int64_t value = lua_tointegerx(L, index, &is_int);
-    if (!is_int) lpvm_error(L, NULL, "an index must be an integer, got %g", lua_tonumber(L, index));
+    if (!is_int)
+      lpvm_error(L, NULL, "an index must be an integer, got %g", lua_tonumber(L, index));
     add_item(L, key, ITEM_INT)->value = value;
     return;
   }
@@ -83,20 +97,25 @@ static void add_value(lua_State *L, Key *key, int index) {
   case LUA_TSTRING: add_text(L, key, index); return;
   default: break;
   }
-  if ((tensor = lpvm_to_tensor(L, index)) != NULL) add_item(L, key, ITEM_TENSOR)->tensor = tensor;
+  if ((tensor = lpvm_to_tensor(L, index)) != NULL)
+    add_item(L, key, ITEM_TENSOR)->tensor = tensor;
   else if (lua_type(L, index) == LUA_TTABLE || lpvm_to_size(L, index, &sizes))
     add_item(L, key, ITEM_TENSOR)->stack_index = lua_absindex(L, index);
   else
-    lpvm_error(L, NULL, "an index is an integer, slice text such as \"1:3\", a tensor, a list or an index tuple, got %s",
+    lpvm_error(L, NULL,
+               "an index is an integer, slice text such as \"1:3\", a tensor, a list or "
+               "an index tuple, got %s",
                lpvm_describe(L, index, buf, sizeof buf));
 }
 
-/* As in PyTorch, a text that is one list of lists, x["[[0, 1], [2, 3]]"], stands for the tuple of its members. */
+/* As in PyTorch, a text that is one list of lists, x["[[0, 1], [2, 3]]"], stands for the
+ * tuple of its members. */
 static void spread_list(lua_State *L, int index, Key *key) {
   size_t length;
   const char *text = lua_tolstring(L, index, &length);
   while (length && strchr(" \t\n\r", text[length - 1])) length--;
-  if (key->count != 1 || key->items[0].kind != ITEM_TENSOR || text[length - 1] != ']') return;
+  if (key->count != 1 || key->items[0].kind != ITEM_TENSOR || text[length - 1] != ']')
+    return;
   const int list = key->items[0].stack_index;
   const lua_Integer n = (lua_Integer)lua_rawlen(L, list);
   bool has_list = false;
@@ -117,7 +136,8 @@ static void read_key(lua_State *L, int index, Key *key) {
   LpInts sizes;
   key->count = 0;
   if (lpvm_to_size(L, index, &sizes)) { /* a tuple of integers */
-    for (int64_t i = 0; i < sizes.count; i++) add_item(L, key, ITEM_INT)->value = sizes.data[i];
+    for (int64_t i = 0; i < sizes.count; i++)
+      add_item(L, key, ITEM_INT)->value = sizes.data[i];
     return;
   }
   if (lua_type(L, index) != LUA_TTABLE) {
@@ -128,19 +148,24 @@ static void read_key(lua_State *L, int index, Key *key) {
   lua_Integer n = (lua_Integer)lua_rawlen(L, index);
   if (!n) {
     lua_pushnil(L);
-    if (lua_next(L, index)) lpvm_error(L, NULL, "an index tuple is a plain list such as {0, \"1:3\"}, without names");
+    if (lua_next(L, index))
+      lpvm_error(L, NULL,
+                 "an index tuple is a plain list such as {0, \"1:3\"}, without names");
   }
   for (lua_Integer i = 1; i <= n; i++) {
     luaL_checkstack(L, 6, "index");
     lua_rawgeti(L, index, i);
-    add_value(L, key, lua_gettop(L)); /* stays on the stack: texts and lists are borrowed from it */
+    add_value(
+        L, key,
+        lua_gettop(L)); /* stays on the stack: texts and lists are borrowed from it */
   }
 }
 
-/* --- second pass: views and slots --------------------------------------------------------------- */
+/* --- second pass: views and slots
+ * --------------------------------------------------------------- */
 
 typedef struct Walk {
-  LpTensor *view; /* owned */
+  LpTensor *view;               /* owned */
   LpTensor *slots[LP_MAX_DIMS]; /* owned; NULL stands for a whole dim */
   int n_slots;
   int64_t slot_dims; /* dims of view the slots cover; a mask covers as many as it has */
@@ -161,7 +186,9 @@ static bool replace_view(Walk *w, LpTensor *next) {
   return true;
 }
 
-static bool is_mask(const LpTensor *t) { return lp_dtype(t) == LP_BOOL || lp_dtype(t) == LP_UINT8; }
+static bool is_mask(const LpTensor *t) {
+  return lp_dtype(t) == LP_BOOL || lp_dtype(t) == LP_UINT8;
+}
 
 /* Dims of the indexed tensor that an item takes up. */
 static int64_t item_dims(const Item *item) {
@@ -203,8 +230,9 @@ static bool apply_bool(Walk *w, bool value) {
 static bool apply_int(Walk *w, int64_t i) {
   int64_t n = lp_size(w->view, w->dim);
   if (i < -n || i >= n)
-    return lp_fail(LP_ERR_INDEX, "index %lld is out of bounds for dimension %lld with size %lld", (long long)i,
-                   (long long)w->real_dim, (long long)n);
+    return lp_fail(LP_ERR_INDEX,
+                   "index %lld is out of bounds for dimension %lld with size %lld",
+                   (long long)i, (long long)w->real_dim, (long long)n);
   w->real_dim++;
   return replace_view(w, lp_select(w->view, w->dim, i));
 }
@@ -212,7 +240,9 @@ static bool apply_int(Walk *w, int64_t i) {
 static bool apply_slice(Walk *w, const Item *item) {
   bool is_whole = item->step == 1 && (!item->start.has || item->start.value == 0) &&
                   (!item->stop.has || item->stop.value == lp_size(w->view, w->dim));
-  if (!is_whole && !replace_view(w, lp_slice(w->view, w->dim, item->start, item->stop, item->step))) return false;
+  if (!is_whole &&
+      !replace_view(w, lp_slice(w->view, w->dim, item->start, item->stop, item->step)))
+    return false;
   w->dim++;
   w->real_dim++;
   return true;
@@ -256,7 +286,8 @@ static LpTensor *list_tensor(lua_State *L, const Item *item) {
     return empty;
   }
   if (!lp_dtype_is_integral(dtype, true)) {
-    lp_fail(LP_ERR_TYPE, "a list used as an index must hold integers or booleans, got %s", lp_dtype_name(dtype));
+    lp_fail(LP_ERR_TYPE, "a list used as an index must hold integers or booleans, got %s",
+            lp_dtype_name(dtype));
     lp_tensor_release(t);
     return NULL;
   }
@@ -268,8 +299,11 @@ static bool check_dims(const LpTensor *self, const Key *key, int64_t used) {
   if (lp_ndim(self) == 0 && key->count == 1 && key->items[0].kind == ITEM_SLICE)
     return lp_fail(LP_ERR_INDEX, "a 0-dim tensor cannot be sliced");
   if (lp_ndim(self) == 0 && used == 1)
-    return lp_fail(LP_ERR_INDEX, "invalid index of a 0-dim tensor; use x:item() to convert it to a number");
-  return lp_fail(LP_ERR_INDEX, "too many indices for tensor of dimension %lld", (long long)lp_ndim(self));
+    return lp_fail(
+        LP_ERR_INDEX,
+        "invalid index of a 0-dim tensor; use x:item() to convert it to a number");
+  return lp_fail(LP_ERR_INDEX, "too many indices for tensor of dimension %lld",
+                 (long long)lp_ndim(self));
 }
 
 /* Runs the key over self into w, which the caller ends with walk_done in every case. */
@@ -298,14 +332,17 @@ static bool walk(lua_State *L, LpTensor *self, Key *key, Walk *w) {
   return ok;
 }
 
-/* --- reading -------------------------------------------------------------------------------------- */
+/* --- reading
+ * --------------------------------------------------------------------------------------
+ */
 
 int lpvm_index(lua_State *L, LpTensor *self, int key_index) {
   key_index = lua_absindex(L, key_index);
   if (lua_isinteger(L, key_index) && lp_ndim(self)) {
     int64_t i = lua_tointeger(L, key_index), n = lp_size(self, 0);
     if (i < -n || i >= n)
-      lpvm_error(L, NULL, "index %lld is out of bounds for dimension 0 with size %lld", (long long)i, (long long)n);
+      lpvm_error(L, NULL, "index %lld is out of bounds for dimension 0 with size %lld",
+                 (long long)i, (long long)n);
     LpBox *box = lpvm_new_box(L);
     LpTensor *result = lp_select(self, 0, i);
     if (!result) lpvm_raise(L, NULL);
@@ -320,8 +357,10 @@ int lpvm_index(lua_State *L, LpTensor *self, int key_index) {
   LpBox *box = lpvm_new_box(L);
   LpTensor *result = NULL;
   if (walk(L, self, &key, &w)) {
-    if (w.has_tensors) result = lp_index(w.view, (LpTensors){w.slots, w.n_slots});
-    else result = w.view == self ? lp_alias(self) : lp_tensor_retain(w.view);
+    if (w.has_tensors)
+      result = lp_index(w.view, (LpTensors){w.slots, w.n_slots});
+    else
+      result = w.view == self ? lp_alias(self) : lp_tensor_retain(w.view);
   }
   walk_done(&w);
   if (!result) lpvm_raise(L, NULL);
@@ -329,9 +368,12 @@ int lpvm_index(lua_State *L, LpTensor *self, int key_index) {
   return 1;
 }
 
-/* --- assigning -------------------------------------------------------------------------------------- */
+/* --- assigning
+ * --------------------------------------------------------------------------------------
+ */
 
-/* The value without its leading dims of size 1, as PyTorch drops them before broadcasting. Owned. */
+/* The value without its leading dims of size 1, as PyTorch drops them before
+ * broadcasting. Owned. */
 static LpTensor *strip_leading_ones(LpTensor *value) {
   LpTensor *stripped = lp_tensor_retain(value);
   while (stripped && lp_ndim(stripped) && lp_size(stripped, 0) == 1) {
@@ -344,11 +386,13 @@ static LpTensor *strip_leading_ones(LpTensor *value) {
 
 /* Writes the tensor `value` through the walk. */
 static bool assign_tensor(Walk *w, LpTensor *value) {
-  LpTensor *source = lp_ndim(value) > (w->has_tensors ? 0 : lp_ndim(w->view)) ? strip_leading_ones(value)
-                                                                            : lp_tensor_retain(value);
+  LpTensor *source = lp_ndim(value) > (w->has_tensors ? 0 : lp_ndim(w->view))
+                         ? strip_leading_ones(value)
+                         : lp_tensor_retain(value);
   if (!source) return false;
-  bool ok = w->has_tensors ? lp_index_put_(w->view, (LpTensors){w->slots, w->n_slots}, source, false)
-                           : lp_copy_(w->view, source, false);
+  bool ok = w->has_tensors
+                ? lp_index_put_(w->view, (LpTensors){w->slots, w->n_slots}, source, false)
+                : lp_copy_(w->view, source, false);
   lp_tensor_release(source);
   return ok;
 }
@@ -370,8 +414,11 @@ void lpvm_newindex(lua_State *L, LpTensor *self, int key_index, int value_index)
   LpInts sizes;
   LpTensor *value = lpvm_to_tensor(L, value_index);
   bool is_scalar = !value && lpvm_to_scalar(L, value_index, &scalar);
-  if (!value && !is_scalar && lua_type(L, value_index) != LUA_TTABLE && !lpvm_to_size(L, value_index, &sizes))
-    lpvm_error(L, NULL, "can only assign a number, a tensor or a nested table to a part of a tensor, got %s",
+  if (!value && !is_scalar && lua_type(L, value_index) != LUA_TTABLE &&
+      !lpvm_to_size(L, value_index, &sizes))
+    lpvm_error(L, NULL,
+               "can only assign a number, a tensor or a nested table to a part of a "
+               "tensor, got %s",
                lpvm_describe(L, value_index, buf, sizeof buf));
   Key key;
   Walk w;
@@ -379,9 +426,12 @@ void lpvm_newindex(lua_State *L, LpTensor *self, int key_index, int value_index)
   luaL_checkstack(L, 8, "index");
   LpTensor *from_table = NULL;
   bool ok = true;
-  if (!value && !is_scalar) ok = (value = from_table = lpvm_tensor_from_lua(L, value_index, lp_dtype(self))) != NULL;
+  if (!value && !is_scalar)
+    ok = (value = from_table = lpvm_tensor_from_lua(L, value_index, lp_dtype(self))) !=
+         NULL;
   if (ok) {
-    ok = walk(L, self, &key, &w) && (is_scalar ? assign_scalar(&w, scalar) : assign_tensor(&w, value));
+    ok = walk(L, self, &key, &w) &&
+         (is_scalar ? assign_scalar(&w, scalar) : assign_tensor(&w, value));
     walk_done(&w);
   }
   lp_tensor_release(from_table);

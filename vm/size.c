@@ -1,5 +1,5 @@
-/* torch.Size: an immutable list of dimensions, counted from 0 as in PyTorch. A userdata with the
- * numbers inline, so that reading x.shape[0] touches no table. */
+/* torch.Size: an immutable list of dimensions, counted from 0 as in PyTorch. A userdata
+ * with the numbers inline, so that reading x.shape[0] touches no table. */
 #include <stdio.h>
 #include <string.h>
 #include "types.h"
@@ -99,7 +99,8 @@ static int size_tostring(lua_State *L) {
 
 static int size_eq(lua_State *L) {
   LpInts a, b;
-  lua_pushboolean(L, lpvm_to_size(L, 1, &a) && lpvm_to_size(L, 2, &b) && a.count == b.count &&
+  lua_pushboolean(L, lpvm_to_size(L, 1, &a) && lpvm_to_size(L, 2, &b) &&
+                         a.count == b.count &&
                          !memcmp(a.data, b.data, (size_t)a.count * sizeof(int64_t)));
   return 1;
 }
@@ -134,7 +135,8 @@ static int size_totable(lua_State *L) {
   return 1;
 }
 
-/* size:count(value): how often it occurs; size:index(value): where it first occurs, from 0. */
+/* size:count(value): how often it occurs; size:index(value): where it first occurs, from
+ * 0. */
 static int size_count(lua_State *L) {
   const Size *size = check_size(L, 1);
   lua_Integer value = luaL_checkinteger(L, 2), n = 0;
@@ -211,14 +213,17 @@ static int size_add(lua_State *L) {
   char buf[128];
   for (int i = 1; i <= 2; i++)
     if (lua_type(L, i) != LUA_TTABLE && !lpvm_test_class(L, i, &size_class))
-      lpvm_error(L, "torch.Size", "can only be joined with a torch.Size or a list of integers, got %s",
+      lpvm_error(L, "torch.Size",
+                 "can only be joined with a torch.Size or a list of integers, got %s",
                  lpvm_describe(L, i, buf, sizeof buf));
   return size_concat(L);
 }
 
 static const luaL_Reg methods[] = {
-    {"numel", size_numel},     {"unpack", size_unpack}, {"tolist", size_totable}, {"count", size_count},
-    {"index", size_position},  {"iter", size_iter},     {"len", size_len},        {NULL, NULL},
+    {"numel", size_numel},    {"unpack", size_unpack},
+    {"tolist", size_totable}, {"count", size_count},
+    {"index", size_position}, {"iter", size_iter},
+    {"len", size_len},        {NULL, NULL},
 };
 
 /* size["1:3"]: the part the slice text names. */
@@ -228,9 +233,11 @@ static int size_slice(lua_State *L, const Size *size, const char *text, size_t l
   LpvmItem item, rest;
   int got = lpvm_next_item(text, length, &pos, &item, error, sizeof error);
   if (got < 0) lpvm_error(L, "torch.Size", "%s", error);
-  if (!got || item.kind != LPVM_ITEM_SLICE || lpvm_next_item(text, length, &pos, &rest, error, sizeof error))
+  if (!got || item.kind != LPVM_ITEM_SLICE ||
+      lpvm_next_item(text, length, &pos, &rest, error, sizeof error))
     lpvm_error(L, "torch.Size", "has no field or slice '%s'", text);
-  int64_t n = size->count, start = item.has_start ? item.start : 0, stop = item.has_stop ? item.stop : n;
+  int64_t n = size->count, start = item.has_start ? item.start : 0,
+          stop = item.has_stop ? item.stop : n;
   if (start < 0) start = start + n < 0 ? 0 : start + n;
   if (stop < 0) stop = stop + n < 0 ? 0 : stop + n;
   if (stop > n) stop = n;
@@ -259,21 +266,30 @@ static int size_index(lua_State *L) {
     lpvm_error(L, "torch.Size", "indices must be integers or slice text, got %s",
                lpvm_describe(L, 2, buf, sizeof buf));
   if (i < -size->count || i >= size->count)
-    lpvm_error(L, "torch.Size", "index %lld is out of range for %d dimensions (they count from 0)", (long long)i,
-               (int)size->count);
+    lpvm_error(L, "torch.Size",
+               "index %lld is out of range for %d dimensions (they count from 0)",
+               (long long)i, (int)size->count);
   lua_pushinteger(L, size->data[i < 0 ? i + size->count : i]);
   return 1;
 }
 
 static int size_newindex(lua_State *L) {
-  lpvm_error(L, "torch.Size", "is immutable; use x:reshape(...) or x:resize_(...) to change a tensor's shape");
+  lpvm_error(
+      L, "torch.Size",
+      "is immutable; use x:reshape(...) or x:resize_(...) to change a tensor's shape");
 }
 
 void lpvm_open_size(lua_State *L, int torch_index) {
   static const luaL_Reg meta[] = {
-      {"__tostring", size_tostring}, {"__eq", size_eq},         {"__len", size_len},
-      {"__pairs", size_pairs},       {"__concat", size_concat}, {"__add", size_add},
-      {"__index", size_index},       {"__newindex", size_newindex}, {NULL, NULL},
+      {"__tostring", size_tostring},
+      {"__eq", size_eq},
+      {"__len", size_len},
+      {"__pairs", size_pairs},
+      {"__concat", size_concat},
+      {"__add", size_add},
+      {"__index", size_index},
+      {"__newindex", size_newindex},
+      {NULL, NULL},
   };
   int torch = lua_absindex(L, torch_index);
   lpvm_push_class(L, &size_class);

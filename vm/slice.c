@@ -1,7 +1,8 @@
-/* The text between Python's brackets, as in x["1:3, ..., None, ::2"]: a small hand-written reader.
- * Grammar: items separated by commas (one may trail); an item is an integer, a slice a:b:c with
- * optional parts, `...` or Ellipsis, None, True, False, or a bracketed list of integers, booleans
- * or lists. Blanks are free. Messages quote the text and give the position, counted from 1. */
+/* The text between Python's brackets, as in x["1:3, ..., None, ::2"]: a small
+ * hand-written reader. Grammar: items separated by commas (one may trail); an item is an
+ * integer, a slice a:b:c with optional parts, `...` or Ellipsis, None, True, False, or a
+ * bracketed list of integers, booleans or lists. Blanks are free. Messages quote the text
+ * and give the position, counted from 1. */
 #include <stdio.h>
 #include <string.h>
 #include "types.h"
@@ -14,19 +15,25 @@ typedef struct Reader {
 } Reader;
 
 static bool fail(const Reader *r, size_t pos, const char *message) {
-  snprintf(r->error, r->error_bytes, "%s at position %d of the index text \"%.*s\"", message, (int)pos + 1,
-           (int)(r->length > 80 ? 80 : r->length), r->text);
+  snprintf(r->error, r->error_bytes, "%s at position %d of the index text \"%.*s\"",
+           message, (int)pos + 1, (int)(r->length > 80 ? 80 : r->length), r->text);
   return false;
 }
 
-static char peek(const Reader *r) { return r->pos < r->length ? r->text[r->pos] : '\0'; }
+static char peek(const Reader *r) {
+  return r->pos < r->length ? r->text[r->pos] : '\0';
+}
 
 static void skip_blanks(Reader *r) {
   while (r->pos < r->length && strchr(" \t\n\r", r->text[r->pos])) r->pos++;
 }
 
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
-static bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
+static bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+static bool is_letter(char c) {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
 
 /* [+-]* digits, with underscores between digits. Blanks may stand after a sign. */
 static bool read_int(Reader *r, int64_t *value) {
@@ -39,14 +46,17 @@ static bool read_int(Reader *r, int64_t *value) {
   }
   if (!is_digit(peek(r))) return fail(r, r->pos, "expected a number");
   uint64_t n = 0;
-  while (is_digit(peek(r)) || (peek(r) == '_' && r->pos + 1 < r->length && is_digit(r->text[r->pos + 1]))) {
+  while (is_digit(peek(r)) ||
+         (peek(r) == '_' && r->pos + 1 < r->length && is_digit(r->text[r->pos + 1]))) {
     char c = r->text[r->pos++];
     if (c == '_') continue;
-    if (n > (uint64_t)INT64_MAX / 10 || n * 10 > (uint64_t)INT64_MAX - (uint64_t)(c - '0'))
+    if (n > (uint64_t)INT64_MAX / 10 ||
+        n * 10 > (uint64_t)INT64_MAX - (uint64_t)(c - '0'))
       return fail(r, start, "the number is too large");
     n = n * 10 + (uint64_t)(c - '0');
   }
-  if (peek(r) == '.' || is_letter(peek(r))) return fail(r, start, "an index must be an integer");
+  if (peek(r) == '.' || is_letter(peek(r)))
+    return fail(r, start, "an index must be an integer");
   *value = negative ? -(int64_t)n : (int64_t)n;
   return true;
 }
@@ -58,13 +68,18 @@ static bool read_word(Reader *r, LpvmItem *item) {
   size_t n = r->pos - start;
   const char *word = r->text + start;
   char message[128];
-  if (n == 4 && !memcmp(word, "None", 4)) item->kind = LPVM_ITEM_NONE;
-  else if (n == 4 && !memcmp(word, "True", 4)) *item = (LpvmItem){.kind = LPVM_ITEM_BOOL, .value = 1};
-  else if (n == 5 && !memcmp(word, "False", 5)) *item = (LpvmItem){.kind = LPVM_ITEM_BOOL, .value = 0};
-  else if (n == 8 && !memcmp(word, "Ellipsis", 8)) item->kind = LPVM_ITEM_ELLIPSIS;
+  if (n == 4 && !memcmp(word, "None", 4))
+    item->kind = LPVM_ITEM_NONE;
+  else if (n == 4 && !memcmp(word, "True", 4))
+    *item = (LpvmItem){.kind = LPVM_ITEM_BOOL, .value = 1};
+  else if (n == 5 && !memcmp(word, "False", 5))
+    *item = (LpvmItem){.kind = LPVM_ITEM_BOOL, .value = 0};
+  else if (n == 8 && !memcmp(word, "Ellipsis", 8))
+    item->kind = LPVM_ITEM_ELLIPSIS;
   else {
     snprintf(message, sizeof message,
-             "unknown name '%.*s' (values go into an index tuple: x[{i, \"1:3\"}])", (int)(n > 24 ? 24 : n), word);
+             "unknown name '%.*s' (values go into an index tuple: x[{i, \"1:3\"}])",
+             (int)(n > 24 ? 24 : n), word);
     return fail(r, start, message);
   }
   return true;
@@ -95,7 +110,8 @@ static bool read_part(Reader *r, bool *has, int64_t *value) {
     LpvmItem word;
     size_t start = r->pos;
     if (!read_word(r, &word)) return false;
-    if (word.kind != LPVM_ITEM_NONE) return fail(r, start, "expected a number in the slice");
+    if (word.kind != LPVM_ITEM_NONE)
+      return fail(r, start, "expected a number in the slice");
   } else {
     if (!read_int(r, value)) return false;
     *has = true;
@@ -109,7 +125,8 @@ static bool read_item(Reader *r, LpvmItem *item) {
   *item = (LpvmItem){.kind = LPVM_ITEM_NONE};
   if (c == '[') return skip_list(r, item);
   if (c == '.') {
-    if (r->length - r->pos < 3 || memcmp(r->text + r->pos, "...", 3)) return fail(r, r->pos, "unexpected '.'");
+    if (r->length - r->pos < 3 || memcmp(r->text + r->pos, "...", 3))
+      return fail(r, r->pos, "unexpected '.'");
     r->pos += 3;
     item->kind = LPVM_ITEM_ELLIPSIS;
     return true;
@@ -128,8 +145,10 @@ static bool read_item(Reader *r, LpvmItem *item) {
     item->start = item->value;
   } else if (c != ':') {
     char message[32];
-    if (c >= ' ' && c < 127) snprintf(message, sizeof message, "unexpected '%c'", c);
-    else snprintf(message, sizeof message, "unexpected byte %d", (unsigned char)c);
+    if (c >= ' ' && c < 127)
+      snprintf(message, sizeof message, "unexpected '%c'", c);
+    else
+      snprintf(message, sizeof message, "unexpected byte %d", (unsigned char)c);
     return fail(r, r->pos, message);
   }
   item->kind = LPVM_ITEM_SLICE; /* at the first colon */
@@ -143,11 +162,13 @@ static bool read_item(Reader *r, LpvmItem *item) {
   if (!has_step) item->step = 1;
   if (item->step == 0) return fail(r, start, "slice step cannot be zero");
   if (item->step < 0)
-    return fail(r, start, "slice step must be greater than zero (use x:flip(dim) to reverse)");
+    return fail(r, start,
+                "slice step must be greater than zero (use x:flip(dim) to reverse)");
   return true;
 }
 
-int lpvm_next_item(const char *text, size_t length, size_t *pos, LpvmItem *item, char *error, size_t error_bytes) {
+int lpvm_next_item(const char *text, size_t length, size_t *pos, LpvmItem *item,
+                   char *error, size_t error_bytes) {
   Reader r = {text, length, *pos, error, error_bytes};
   skip_blanks(&r);
   if (r.pos == length) {
@@ -168,7 +189,8 @@ int lpvm_next_item(const char *text, size_t length, size_t *pos, LpvmItem *item,
 
 /* Reads a list at r->pos onto the Lua stack as a sequence. */
 static bool read_list(lua_State *L, Reader *r, int depth) {
-  if (depth > LP_MAX_DIMS || !lua_checkstack(L, 4)) return fail(r, r->pos, "lists are nested too deep");
+  if (depth > LP_MAX_DIMS || !lua_checkstack(L, 4))
+    return fail(r, r->pos, "lists are nested too deep");
   lua_newtable(L);
   r->pos++;
   for (lua_Integer n = 1;; n++) {
@@ -193,7 +215,8 @@ static bool read_list(lua_State *L, Reader *r, int depth) {
     }
     lua_rawseti(L, -2, n);
     skip_blanks(r);
-    if (peek(r) == ',') r->pos++;
+    if (peek(r) == ',')
+      r->pos++;
     else if (peek(r) != ']') {
       lua_pop(L, 1);
       return fail(r, r->pos, "expected ',' or ']'");
@@ -203,7 +226,8 @@ static bool read_list(lua_State *L, Reader *r, int depth) {
   return true;
 }
 
-bool lpvm_push_list_item(lua_State *L, const char *text, const LpvmItem *item, char *error, size_t error_bytes) {
+bool lpvm_push_list_item(lua_State *L, const char *text, const LpvmItem *item,
+                         char *error, size_t error_bytes) {
   Reader r = {text, item->end, item->begin, error, error_bytes};
   return read_list(L, &r, 0);
 }

@@ -1,7 +1,8 @@
-/* The small objects that describe tensors: dtypes, devices, memory formats, layouts, and the functions
- * of the torch table over them (promotion, default dtype, finfo, iinfo, constants). Every object is
- * interned per Lua state, so `==` and use as a table key work. Size and Generator stand in size.c and
- * generator.c. The schema's ops never come here. */
+/* The small objects that describe tensors: dtypes, devices, memory formats, layouts, and
+ * the functions of the torch table over them (promotion, default dtype, finfo, iinfo,
+ * constants). Every object is interned per Lua state, so `==` and use as a table key
+ * work. Size and Generator stand in size.c and generator.c. The schema's ops never come
+ * here. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,8 @@ typedef struct NamedValue { /* payload of dtype, format and layout objects */
   int value;
 } NamedValue;
 
-/* --- classes -------------------------------------------------------------------------------- */
+/* --- classes
+ * -------------------------------------------------------------------------------- */
 
 void lpvm_push_class(lua_State *L, const LpvmClass *cls) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, cls) == LUA_TTABLE) return;
@@ -75,9 +77,12 @@ static void push_named(lua_State *L, const LpvmClass *cls, int value) {
   object->value = value;
 }
 
-/* --- dtypes --------------------------------------------------------------------------------- */
+/* --- dtypes
+ * --------------------------------------------------------------------------------- */
 
-void lpvm_push_dtype(lua_State *L, LpDtype dtype) { push_named(L, &dtype_class, dtype); }
+void lpvm_push_dtype(lua_State *L, LpDtype dtype) {
+  push_named(L, &dtype_class, dtype);
+}
 
 bool lpvm_to_dtype(lua_State *L, int index, LpDtype *result) {
   const NamedValue *object = lpvm_test_class(L, index, &dtype_class);
@@ -110,7 +115,8 @@ static int dtype_to_real(lua_State *L) {
 static int dtype_to_complex(lua_State *L) {
   LpDtype dtype = check_dtype(L, 1, "dtype.to_complex", "self");
   if (lp_dtype_is_integral(dtype, true))
-    lpvm_error(L, "dtype.to_complex", "torch.%s has no complex counterpart", lp_dtype_name(dtype));
+    lpvm_error(L, "dtype.to_complex", "torch.%s has no complex counterpart",
+               lp_dtype_name(dtype));
   lpvm_push_dtype(L, lp_dtype_to_complex(dtype));
   return 1;
 }
@@ -118,19 +124,29 @@ static int dtype_to_complex(lua_State *L) {
 static int dtype_index(lua_State *L) {
   LpDtype dtype = check_dtype(L, 1, "torch.dtype", "self");
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  if (!strcmp(key, "is_floating_point")) lua_pushboolean(L, lp_dtype_is_floating(dtype));
-  else if (!strcmp(key, "is_complex")) lua_pushboolean(L, lp_dtype_is_complex(dtype));
-  else if (!strcmp(key, "is_signed")) lua_pushboolean(L, dtype != LP_BOOL && dtype != LP_UINT8);
-  else if (!strcmp(key, "itemsize")) lua_pushinteger(L, (lua_Integer)lp_dtype_size(dtype));
-  else if (!strcmp(key, "to_real")) lua_pushcfunction(L, dtype_to_real);
-  else if (!strcmp(key, "to_complex")) lua_pushcfunction(L, dtype_to_complex);
+  if (!strcmp(key, "is_floating_point"))
+    lua_pushboolean(L, lp_dtype_is_floating(dtype));
+  else if (!strcmp(key, "is_complex"))
+    lua_pushboolean(L, lp_dtype_is_complex(dtype));
+  else if (!strcmp(key, "is_signed"))
+    lua_pushboolean(L, dtype != LP_BOOL && dtype != LP_UINT8);
+  else if (!strcmp(key, "itemsize"))
+    lua_pushinteger(L, (lua_Integer)lp_dtype_size(dtype));
+  else if (!strcmp(key, "to_real"))
+    lua_pushcfunction(L, dtype_to_real);
+  else if (!strcmp(key, "to_complex"))
+    lua_pushcfunction(L, dtype_to_complex);
   else
-    lpvm_error(L, NULL, "a torch.dtype has no field '%s'; it has is_floating_point, is_complex, is_signed, "
-               "itemsize, to_real, to_complex", key);
+    lpvm_error(L, NULL,
+               "a torch.dtype has no field '%s'; it has is_floating_point, is_complex, "
+               "is_signed, "
+               "itemsize, to_real, to_complex",
+               key);
   return 1;
 }
 
-/* --- devices -------------------------------------------------------------------------------- */
+/* --- devices
+ * -------------------------------------------------------------------------------- */
 
 void lpvm_push_device(lua_State *L, LpDevice device) {
   int key = 1 + (device.type << 8) + (uint8_t)device.index;
@@ -139,18 +155,27 @@ void lpvm_push_device(lua_State *L, LpDevice device) {
   *object = device;
 }
 
-typedef enum DeviceFault { DEVICE_GOOD, DEVICE_EMPTY, DEVICE_BAD_TYPE, DEVICE_BAD_INDEX } DeviceFault;
+typedef enum DeviceFault {
+  DEVICE_GOOD,
+  DEVICE_EMPTY,
+  DEVICE_BAD_TYPE,
+  DEVICE_BAD_INDEX
+} DeviceFault;
 
 static DeviceFault parse_device(const char *text, LpDevice *result) {
   if (!*text) return DEVICE_EMPTY;
   size_t n = strcspn(text, ":");
-  if (n == 3 && !strncmp(text, "cpu", 3)) *result = (LpDevice){LP_CPU, 0};
-  else if (n == 4 && !strncmp(text, "cuda", 4)) *result = (LpDevice){LP_CUDA, -1};
-  else return DEVICE_BAD_TYPE;
+  if (n == 3 && !strncmp(text, "cpu", 3))
+    *result = (LpDevice){LP_CPU, 0};
+  else if (n == 4 && !strncmp(text, "cuda", 4))
+    *result = (LpDevice){LP_CUDA, -1};
+  else
+    return DEVICE_BAD_TYPE;
   if (!text[n]) return DEVICE_GOOD;
   const char *digits = text + n + 1;
   size_t count = strspn(digits, "0123456789");
-  if (!count || digits[count] || count > 2 || (count > 1 && digits[0] == '0')) return DEVICE_BAD_INDEX;
+  if (!count || digits[count] || count > 2 || (count > 1 && digits[0] == '0'))
+    return DEVICE_BAD_INDEX;
   int index = count == 1 ? digits[0] - '0' : (digits[0] - '0') * 10 + digits[1] - '0';
   if (result->type == LP_CPU && index) return DEVICE_BAD_INDEX;
   result->index = (int8_t)index;
@@ -158,7 +183,8 @@ static DeviceFault parse_device(const char *text, LpDevice *result) {
 }
 
 bool lpvm_to_device(lua_State *L, int index, LpDevice *result) {
-  if (lua_type(L, index) == LUA_TSTRING) return parse_device(lua_tostring(L, index), result) == DEVICE_GOOD;
+  if (lua_type(L, index) == LUA_TSTRING)
+    return parse_device(lua_tostring(L, index), result) == DEVICE_GOOD;
   const LpDevice *object = lpvm_test_class(L, index, &device_class);
   if (!object) return false;
   *result = *object;
@@ -168,9 +194,12 @@ bool lpvm_to_device(lua_State *L, int index, LpDevice *result) {
 static int device_tostring(lua_State *L) {
   const LpDevice *device = lpvm_test_class(L, 1, &device_class);
   if (!device) lpvm_error(L, NULL, "expected a torch.device");
-  if (device->type == LP_CPU) lua_pushliteral(L, "cpu");
-  else if (device->index < 0) lua_pushliteral(L, "cuda");
-  else lua_pushfstring(L, "cuda:%d", (int)device->index);
+  if (device->type == LP_CPU)
+    lua_pushliteral(L, "cpu");
+  else if (device->index < 0)
+    lua_pushliteral(L, "cuda");
+  else
+    lua_pushfstring(L, "cuda:%d", (int)device->index);
   return 1;
 }
 
@@ -178,9 +207,12 @@ static int device_tostring(lua_State *L) {
 static int device_repr(lua_State *L) {
   const LpDevice *device = lpvm_test_class(L, 1, &device_class);
   if (!device) lpvm_error(L, NULL, "expected a torch.device");
-  if (device->type == LP_CPU) lua_pushliteral(L, "device(type='cpu')");
-  else if (device->index < 0) lua_pushliteral(L, "device(type='cuda')");
-  else lua_pushfstring(L, "device(type='cuda', index=%d)", (int)device->index);
+  if (device->type == LP_CPU)
+    lua_pushliteral(L, "device(type='cpu')");
+  else if (device->index < 0)
+    lua_pushliteral(L, "device(type='cuda')");
+  else
+    lua_pushfstring(L, "device(type='cuda', index=%d)", (int)device->index);
   return 1;
 }
 
@@ -188,12 +220,17 @@ static int device_index(lua_State *L) {
   const LpDevice *device = lpvm_test_class(L, 1, &device_class);
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (!device) lpvm_error(L, NULL, "expected a torch.device");
-  if (!strcmp(key, "type")) lua_pushstring(L, device->type == LP_CUDA ? "cuda" : "cpu");
+  if (!strcmp(key, "type"))
+    lua_pushstring(L, device->type == LP_CUDA ? "cuda" : "cpu");
   else if (!strcmp(key, "index")) {
-    if (device->type == LP_CPU || device->index < 0) lua_pushnil(L);
-    else lua_pushinteger(L, device->index);
-  } else if (!strcmp(key, "repr")) lua_pushcfunction(L, device_repr);
-  else lpvm_error(L, NULL, "a torch.device has no field '%s'; it has type and index", key);
+    if (device->type == LP_CPU || device->index < 0)
+      lua_pushnil(L);
+    else
+      lua_pushinteger(L, device->index);
+  } else if (!strcmp(key, "repr"))
+    lua_pushcfunction(L, device_repr);
+  else
+    lpvm_error(L, NULL, "a torch.device has no field '%s'; it has type and index", key);
   return 1;
 }
 
@@ -210,7 +247,8 @@ static int torch_device(lua_State *L) {
   }
   if (lua_isinteger(L, 1) && lua_isnoneornil(L, 2)) {
     lua_Integer i = lua_tointeger(L, 1);
-    if (i < 0 || i > 99) lpvm_error(L, "device", "the index must be in [0, 99], got %lld", (long long)i);
+    if (i < 0 || i > 99)
+      lpvm_error(L, "device", "the index must be in [0, 99], got %lld", (long long)i);
     lpvm_push_device(L, (LpDevice){LP_CUDA, (int8_t)i});
     return 1;
   }
@@ -219,14 +257,16 @@ static int torch_device(lua_State *L) {
     return 1;
   }
   if (lua_type(L, 1) != LUA_TSTRING)
-    lpvm_error(L, "device", "expected \"cpu\", \"cuda\", \"cuda:1\" or a torch.device, got %s",
+    lpvm_error(L, "device",
+               "expected \"cpu\", \"cuda\", \"cuda:1\" or a torch.device, got %s",
                lpvm_describe(L, 1, buf, sizeof buf));
   const char *text = lua_tostring(L, 1);
   LpDevice device;
   switch (parse_device(text, &device)) {
   case DEVICE_EMPTY: lpvm_error(L, "device", "the device string must not be empty");
   case DEVICE_BAD_TYPE:
-    lpvm_error(L, "device", "expected cpu or cuda at the start of the device string, got '%s'", text);
+    lpvm_error(L, "device",
+               "expected cpu or cuda at the start of the device string, got '%s'", text);
   case DEVICE_BAD_INDEX: lpvm_error(L, "device", "invalid device string: '%s'", text);
   case DEVICE_GOOD: break;
   }
@@ -236,19 +276,23 @@ static int torch_device(lua_State *L) {
     if (strchr(text, ':'))
       lpvm_error(L, "device", "'%s' already has an index; give it once", text);
     if (!is_int || i < 0 || i > (device.type == LP_CPU ? 0 : 99))
-      lpvm_error(L, "device", "invalid index for '%s': %s", text, lpvm_describe(L, 2, buf, sizeof buf));
+      lpvm_error(L, "device", "invalid index for '%s': %s", text,
+                 lpvm_describe(L, 2, buf, sizeof buf));
     device.index = (int8_t)i;
   }
   lpvm_push_device(L, device);
   return 1;
 }
 
-/* --- memory formats and layouts ------------------------------------------------------------- */
+/* --- memory formats and layouts
+ * ------------------------------------------------------------- */
 
-static const char *const format_names[] = {"contiguous_format", "preserve_format", "channels_last",
-                                           "channels_last_3d"};
+static const char *const format_names[] = {"contiguous_format", "preserve_format",
+                                           "channels_last", "channels_last_3d"};
 
-void lpvm_push_format(lua_State *L, LpMemoryFormat format) { push_named(L, &format_class, format); }
+void lpvm_push_format(lua_State *L, LpMemoryFormat format) {
+  push_named(L, &format_class, format);
+}
 
 bool lpvm_to_format(lua_State *L, int index, LpMemoryFormat *result) {
   const NamedValue *object = lpvm_test_class(L, index, &format_class);
@@ -264,14 +308,17 @@ static int format_tostring(lua_State *L) {
   return 1;
 }
 
-void lpvm_push_strided(lua_State *L) { push_named(L, &layout_class, 0); }
+void lpvm_push_strided(lua_State *L) {
+  push_named(L, &layout_class, 0);
+}
 
 static int layout_tostring(lua_State *L) {
   lua_pushliteral(L, "torch.strided");
   return 1;
 }
 
-/* --- promotion ------------------------------------------------------------------------------ */
+/* --- promotion
+ * ------------------------------------------------------------------------------ */
 
 static int torch_promote_types(lua_State *L) {
   LpDtype a = check_dtype(L, 1, "promote_types", "type1");
@@ -285,7 +332,8 @@ static int category_of(LpDtype dtype) {
   return lp_dtype_is_floating(dtype) ? 2 : 1;
 }
 
-/* One operand of result_type: its dtype and rank (2: tensor with dims, 1: 0-d tensor, 0: number). */
+/* One operand of result_type: its dtype and rank (2: tensor with dims, 1: 0-d tensor, 0:
+ * number). */
 static LpDtype operand_dtype(lua_State *L, int index, int *rank) {
   char buf[128];
   const LpTensor *t = lpvm_to_tensor(L, index);
@@ -296,12 +344,13 @@ static LpDtype operand_dtype(lua_State *L, int index, int *rank) {
   LpScalar s;
   *rank = 0;
   if (!lpvm_to_scalar(L, index, &s))
-    lpvm_error(L, "result_type", "argument %d must be a tensor or a number, got %s", index,
-               lpvm_describe(L, index, buf, sizeof buf));
+    lpvm_error(L, "result_type", "argument %d must be a tensor or a number, got %s",
+               index, lpvm_describe(L, index, buf, sizeof buf));
   return lp_scalar_dtype(s);
 }
 
-/* A lower-ranked dtype only counts when its category (bool, int, float, complex) is higher. */
+/* A lower-ranked dtype only counts when its category (bool, int, float, complex) is
+ * higher. */
 static LpDtype combine(LpDtype high, LpDtype low) {
   if (category_of(low) <= category_of(high)) return high;
   if (category_of(low) == 3 && high == LP_FLOAT64) return LP_COMPLEX128;
@@ -311,12 +360,15 @@ static LpDtype combine(LpDtype high, LpDtype low) {
 static int torch_result_type(lua_State *L) {
   int rank_a, rank_b;
   LpDtype a = operand_dtype(L, 1, &rank_a), b = operand_dtype(L, 2, &rank_b);
-  LpDtype result = rank_a == rank_b ? lp_promote_types(a, b) : rank_a > rank_b ? combine(a, b) : combine(b, a);
+  LpDtype result = rank_a == rank_b  ? lp_promote_types(a, b)
+                   : rank_a > rank_b ? combine(a, b)
+                                     : combine(b, a);
   lpvm_push_dtype(L, result);
   return 1;
 }
 
-/* Categories may only rise: complex to real, float to integral and anything to bool cannot. */
+/* Categories may only rise: complex to real, float to integral and anything to bool
+ * cannot. */
 static int torch_can_cast(lua_State *L) {
   LpDtype from = check_dtype(L, 1, "can_cast", "from_");
   LpDtype to = check_dtype(L, 2, "can_cast", "to");
@@ -332,8 +384,10 @@ static int torch_get_default_dtype(lua_State *L) {
 static int torch_set_default_dtype(lua_State *L) {
   LpDtype dtype = check_dtype(L, 1, "set_default_dtype", "d");
   if (!lp_dtype_is_floating(dtype))
-    lpvm_error(L, "set_default_dtype", "only floating-point types are supported as the default type, got torch.%s",
-               lp_dtype_name(dtype));
+    lpvm_error(
+        L, "set_default_dtype",
+        "only floating-point types are supported as the default type, got torch.%s",
+        lp_dtype_name(dtype));
   if (!lp_set_default_dtype(dtype)) lpvm_raise(L, "set_default_dtype");
   return 0;
 }
@@ -344,16 +398,19 @@ static int torch_is_tensor(lua_State *L) {
 }
 
 static int torch_is_floating_point(lua_State *L) {
-  lua_pushboolean(L, lp_dtype_is_floating(lp_dtype(lpvm_check_tensor(L, 1, "is_floating_point: input"))));
+  lua_pushboolean(L, lp_dtype_is_floating(
+                         lp_dtype(lpvm_check_tensor(L, 1, "is_floating_point: input"))));
   return 1;
 }
 
 static int torch_is_complex(lua_State *L) {
-  lua_pushboolean(L, lp_dtype_is_complex(lp_dtype(lpvm_check_tensor(L, 1, "is_complex: input"))));
+  lua_pushboolean(
+      L, lp_dtype_is_complex(lp_dtype(lpvm_check_tensor(L, 1, "is_complex: input"))));
   return 1;
 }
 
-/* --- finfo and iinfo ------------------------------------------------------------------------ */
+/* --- finfo and iinfo
+ * ------------------------------------------------------------------------ */
 
 typedef struct FloatInfo {
   LpDtype dtype;
@@ -388,9 +445,11 @@ static int finfo_tostring(lua_State *L) {
   char text[256];
   lua_getfield(L, 1, "dtype");
   snprintf(text, sizeof text,
-           "finfo(resolution=%g, min=%g, max=%g, eps=%g, smallest_normal=%g, tiny=%g, dtype=%s)",
-           number_field(L, "resolution"), number_field(L, "min"), number_field(L, "max"), number_field(L, "eps"),
-           number_field(L, "smallest_normal"), number_field(L, "tiny"), lua_tostring(L, -1));
+           "finfo(resolution=%g, min=%g, max=%g, eps=%g, smallest_normal=%g, tiny=%g, "
+           "dtype=%s)",
+           number_field(L, "resolution"), number_field(L, "min"), number_field(L, "max"),
+           number_field(L, "eps"), number_field(L, "smallest_normal"),
+           number_field(L, "tiny"), lua_tostring(L, -1));
   lua_pushstring(L, text);
   return 1;
 }
@@ -398,13 +457,14 @@ static int finfo_tostring(lua_State *L) {
 static int iinfo_tostring(lua_State *L) {
   char text[128];
   lua_getfield(L, 1, "dtype");
-  snprintf(text, sizeof text, "iinfo(min=%g, max=%g, dtype=%s)", number_field(L, "min"), number_field(L, "max"),
-           lua_tostring(L, -1));
+  snprintf(text, sizeof text, "iinfo(min=%g, max=%g, dtype=%s)", number_field(L, "min"),
+           number_field(L, "max"), lua_tostring(L, -1));
   lua_pushstring(L, text);
   return 1;
 }
 
-static void finish_info(lua_State *L, const char *name, LpDtype dtype, lua_CFunction tostring) {
+static void finish_info(lua_State *L, const char *name, LpDtype dtype,
+                        lua_CFunction tostring) {
   lua_pushstring(L, lp_dtype_name(dtype));
   lua_setfield(L, -2, "dtype");
   lua_createtable(L, 0, 2);
@@ -415,9 +475,12 @@ static void finish_info(lua_State *L, const char *name, LpDtype dtype, lua_CFunc
   lua_setmetatable(L, -2);
 }
 
-/* torch.finfo(dtype = default): numeric limits of a floating dtype (of the parts, when complex). */
+/* torch.finfo(dtype = default): numeric limits of a floating dtype (of the parts, when
+ * complex). */
 static int torch_finfo(lua_State *L) {
-  LpDtype dtype = lua_isnoneornil(L, 1) ? lp_default_dtype() : lp_dtype_to_real(check_dtype(L, 1, "finfo", "type"));
+  LpDtype dtype = lua_isnoneornil(L, 1)
+                      ? lp_default_dtype()
+                      : lp_dtype_to_real(check_dtype(L, 1, "finfo", "type"));
   for (size_t i = 0; i < sizeof float_infos / sizeof *float_infos; i++) {
     const FloatInfo *info = &float_infos[i];
     if (info->dtype != dtype) continue;
@@ -432,15 +495,16 @@ static int torch_finfo(lua_State *L) {
     finish_info(L, "torch.finfo", dtype, finfo_tostring);
     return 1;
   }
-  lpvm_error(L, "finfo", "requires a floating point dtype, got torch.%s; use torch.iinfo", lp_dtype_name(dtype));
+  lpvm_error(L, "finfo", "requires a floating point dtype, got torch.%s; use torch.iinfo",
+             lp_dtype_name(dtype));
 }
 
 /* torch.iinfo(dtype): numeric limits of an integer dtype. */
 static int torch_iinfo(lua_State *L) {
   LpDtype dtype = check_dtype(L, 1, "iinfo", "type");
   if (!lp_dtype_is_integral(dtype, false))
-    lpvm_error(L, "iinfo", "requires an integer dtype, got torch.%s%s", lp_dtype_name(dtype),
-               dtype == LP_BOOL ? "" : "; use torch.finfo");
+    lpvm_error(L, "iinfo", "requires an integer dtype, got torch.%s%s",
+               lp_dtype_name(dtype), dtype == LP_BOOL ? "" : "; use torch.finfo");
   int bits = (int)lp_dtype_size(dtype) * 8;
   bool is_signed = dtype != LP_UINT8;
   int64_t max = is_signed ? INT64_MAX >> (64 - bits) : 255;
@@ -452,19 +516,23 @@ static int torch_iinfo(lua_State *L) {
   return 1;
 }
 
-/* --- opening -------------------------------------------------------------------------------- */
+/* --- opening
+ * -------------------------------------------------------------------------------- */
 
 static const struct {
   const char *name;
   LpDtype dtype;
 } dtype_names[] = {
-    {"uint8", LP_UINT8},          {"int8", LP_INT8},       {"int16", LP_INT16},
-    {"int32", LP_INT32},          {"int64", LP_INT64},     {"float16", LP_FLOAT16},
-    {"float32", LP_FLOAT32},      {"float64", LP_FLOAT64}, {"complex64", LP_COMPLEX64},
-    {"complex128", LP_COMPLEX128}, {"bool", LP_BOOL},      {"bfloat16", LP_BFLOAT16},
-    {"short", LP_INT16},          {"int", LP_INT32},       {"long", LP_INT64},
-    {"half", LP_FLOAT16},         {"float", LP_FLOAT32},   {"double", LP_FLOAT64},
-    {"cfloat", LP_COMPLEX64},     {"cdouble", LP_COMPLEX128},
+    {"uint8", LP_UINT8},         {"int8", LP_INT8},
+    {"int16", LP_INT16},         {"int32", LP_INT32},
+    {"int64", LP_INT64},         {"float16", LP_FLOAT16},
+    {"float32", LP_FLOAT32},     {"float64", LP_FLOAT64},
+    {"complex64", LP_COMPLEX64}, {"complex128", LP_COMPLEX128},
+    {"bool", LP_BOOL},           {"bfloat16", LP_BFLOAT16},
+    {"short", LP_INT16},         {"int", LP_INT32},
+    {"long", LP_INT64},          {"half", LP_FLOAT16},
+    {"float", LP_FLOAT32},       {"double", LP_FLOAT64},
+    {"cfloat", LP_COMPLEX64},    {"cdouble", LP_COMPLEX128},
 };
 
 static const luaL_Reg functions[] = {
@@ -482,7 +550,8 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-static void fill_class(lua_State *L, const LpvmClass *cls, lua_CFunction tostring, lua_CFunction index) {
+static void fill_class(lua_State *L, const LpvmClass *cls, lua_CFunction tostring,
+                       lua_CFunction index) {
   lpvm_push_class(L, cls);
   lua_pushcfunction(L, tostring);
   lua_setfield(L, -2, "__tostring");
@@ -503,7 +572,8 @@ void lpvm_open_types(lua_State *L, int torch_index, int methods_index) {
   lua_pushcfunction(L, device_repr);
   lua_setfield(L, -2, "__repr");
   lua_pop(L, 1);
-  lpvm_push_class(L, &dtype_class); /* torch.dtype: the class itself, for getmetatable(d) == torch.dtype */
+  lpvm_push_class(L, &dtype_class); /* torch.dtype: the class itself, for getmetatable(d)
+                                       == torch.dtype */
   lua_setfield(L, torch, "dtype");
 
   for (size_t i = 0; i < sizeof dtype_names / sizeof *dtype_names; i++) {
@@ -524,7 +594,8 @@ void lpvm_open_types(lua_State *L, int torch_index, int methods_index) {
   lua_setfield(L, torch, "pi");
   lua_pushnumber(L, 2.71828182845904523536);
   lua_setfield(L, torch, "e");
-  for (const luaL_Reg *f = functions; f->name; f++) lpvm_add_function(L, torch, f->name, f->func);
+  for (const luaL_Reg *f = functions; f->name; f++)
+    lpvm_add_function(L, torch, f->name, f->func);
   lpvm_add_function(L, methods, "is_floating_point", torch_is_floating_point);
   lpvm_add_function(L, methods, "is_complex", torch_is_complex);
   lpvm_open_size(L, torch);

@@ -1,5 +1,5 @@
-/* What the files behind types.c share: typed userdata and the openers of its parts. Included by
- * types.c, size.c, generator.c, complex.c, convert.c and indexing.c only. */
+/* What the files behind types.c share: typed userdata and the openers of its parts.
+ * Included by types.c, size.c, generator.c, complex.c, convert.c and indexing.c only. */
 #ifndef LP_VM_TYPES_H
 #define LP_VM_TYPES_H
 
@@ -14,7 +14,8 @@ typedef struct LpvmClass {
 void lpvm_push_class(lua_State *L, const LpvmClass *cls);
 /* The userdata at index when it is of the class, else NULL. Pushes nothing. */
 void *lpvm_test_class(lua_State *L, int index, const LpvmClass *cls);
-/* Sets field `name` of the table at `index` to a C function unless the table has the name already. */
+/* Sets field `name` of the table at `index` to a C function unless the table has the name
+ * already. */
 void lpvm_add_function(lua_State *L, int index, const char *name, lua_CFunction fn);
 
 /* complex.c: the immutable complex number (1+2j). */
@@ -37,16 +38,19 @@ typedef enum LpvmItemKind {
 
 typedef struct LpvmItem {
   LpvmItemKind kind;
-  int64_t value;            /* INT; BOOL: 0 or 1 */
+  int64_t value;             /* INT; BOOL: 0 or 1 */
   int64_t start, stop, step; /* SLICE; valid where has_start, has_stop */
   bool has_start, has_stop;
   size_t begin, end; /* LIST */
 } LpvmItem;
 
-/* Reads the item at *pos and the comma after it. 1: an item; 0: the text has ended; -1: bad text, with a
- * message in error. */
-int lpvm_next_item(const char *text, size_t length, size_t *pos, LpvmItem *item, char *error, size_t error_bytes);
-/* Pushes the Lua table a LIST item stands for. False: bad text, with a message in error, nothing pushed. */
-bool lpvm_push_list_item(lua_State *L, const char *text, const LpvmItem *item, char *error, size_t error_bytes);
+/* Reads the item at *pos and the comma after it. 1: an item; 0: the text has ended; -1:
+ * bad text, with a message in error. */
+int lpvm_next_item(const char *text, size_t length, size_t *pos, LpvmItem *item,
+                   char *error, size_t error_bytes);
+/* Pushes the Lua table a LIST item stands for. False: bad text, with a message in error,
+ * nothing pushed. */
+bool lpvm_push_list_item(lua_State *L, const char *text, const LpvmItem *item,
+                         char *error, size_t error_bytes);
 
 #endif

@@ -267,6 +267,7 @@ do
 end
 
 
+local n_ops, n_calls, n_records = 0, 0, 0
 for _, row in ipairs(op_db) do
   local is_public = not (#row.variants == 1 and row.variants[1] == "internal")
   if is_public and row.cname:find(pattern, 1, true) then
@@ -276,10 +277,13 @@ for _, row in ipairs(op_db) do
         if has(row, "function") and not module[alias] then return "there is no function " .. alias end
       end)
     end
+    n_ops = n_ops + 1
     for i, case in ipairs(row.cases) do
+      n_calls = n_calls + 1
       local list = records[row.cname] and records[row.cname][case]
       if not list then stale[#stale + 1] = row.cname .. "(" .. case .. ")" end
       for _, record in ipairs(list or {}) do
+        n_records = n_records + 1
         check_forward(row, case, record)
         check_gradients(row, case, record)
         if i <= 2 and row.differentiable then check_numerically(row, case, record) end
@@ -314,5 +318,7 @@ if #stale > 0 then
     for _, text in ipairs(stale) do print("  " .. text) end
   end
 end
+print(("%d ops, %d sample calls, %d of their golden results over all dtypes, %d error cases"):format(n_ops, n_calls,
+  n_records, #errors))
 print(("%d passed, %d failed"):format(passed, failed))
 os.exit(failed == 0)
