@@ -348,3 +348,63 @@ LpTensor *lp_composite_linalg_matrix_power(LpTensor *self, int64_t n) {
   steps_drop(&s);
   return result;
 }
+
+/* --- tensors as matrices --------------------------------------------------------------------------- */
+
+static int64_t product_of(const int64_t *sizes, int64_t n) {
+  int64_t product = 1;
+  for (int64_t i = 0; i < n; i++) product *= sizes[i];
+  return product;
+}
+
+LpTensor *lp_composite_linalg_tensorinv(LpTensor *self, int64_t ind) {
+  CHECK(ind > 0 && ind <= self->ndim, LP_ERR_ARGUMENT, "ind must be between 1 and %d, got %lld", self->ndim, (long long)ind);
+  int64_t n = product_of(self->sizes, ind), rest = self->ndim - ind, sizes[LP_MAX_DIMS];
+  CHECK(n == product_of(self->sizes + ind, rest), LP_ERR_ARGUMENT,
+        "the first %lld dims of self (shape %s) must have as many elements as the others", (long long)ind, SHAPE_TEXT(self));
+  for (int64_t d = 0; d < rest; d++) sizes[d] = self->sizes[ind + d];
+  for (int64_t d = 0; d < ind; d++) sizes[rest + d] = self->sizes[d];
+  Steps s = {0};
+  STEP(matrix, lp_reshape(self, lp_ints((int64_t[]){n, n}, 2)));
+  STEP(inverse, lp_linalg_inv(matrix));
+  STEP(result, lp_reshape(inverse, lp_ints(sizes, self->ndim)));
+  return steps_finish(&s, result);
+}
+
+LpTensor *lp_composite_linalg_tensorsolve(LpTensor *self, LpTensor *other, LpInts dims) {
+  Steps s = {0};
+  STEP(a, lp_tensor_retain(self));
+  if (dims.count > 0) {
+    int64_t to[LP_MAX_DIMS];
+    for (int64_t i = 0; i < dims.count && i < LP_MAX_DIMS; i++) to[i] = self->ndim - dims.count + i;
+    RESTEP(a, lp_movedim(a, dims, lp_ints(to, dims.count)));
+  }
+  STEP_CHECK(a->ndim >= other->ndim, LP_ERR_ARGUMENT, "self (shape %s) must have at least the dims of other (shape %s)",
+             SHAPE_TEXT(self), SHAPE_TEXT(other));
+  int64_t n = other->numel, tail = a->ndim - other->ndim, sizes[LP_MAX_DIMS];
+  STEP_CHECK(product_of(a->sizes + other->ndim, tail) == n && a->numel == n * n, LP_ERR_ARGUMENT,
+             "self (shape %s) must be square as a matrix of %lld rows", SHAPE_TEXT(self), (long long)n);
+  for (int64_t d = 0; d < tail; d++) sizes[d] = a->sizes[other->ndim + d];
+  STEP(matrix, lp_reshape(a, lp_ints((int64_t[]){n, n}, 2)));
+  STEP(vector, lp_reshape(other, lp_ints(&n, 1)));
+  STEP(x, lp_linalg_solve(matrix, vector, true));
+  STEP(result, lp_reshape(x, lp_ints(sizes, tail)));
+  return steps_finish(&s, result);
+}
+
+LpTensor *lp_composite_linalg_vander(LpTensor *x, LpOptInt N) {
+  CHECK(x->ndim > 0, LP_ERR_ARGUMENT, "x must have at least 1 dim");
+  int64_t columns = N.has ? N.value : x->sizes[x->ndim - 1];
+  CHECK(columns > 1, LP_ERR_ARGUMENT, "N must be greater than 1, got %lld", (long long)columns);
+  Steps s = {0};
+  STEP(column, lp_unsqueeze(x, -1));
+  int64_t sizes[LP_MAX_DIMS];
+  for (int d = 0; d < x->ndim; d++) sizes[d] = x->sizes[d];
+  sizes[x->ndim] = columns - 1;
+  STEP(one, lp_ones_like(column, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE, false));
+  STEP(wide, lp_expand(column, lp_ints(sizes, x->ndim + 1)));
+  STEP(powers, lp_cumprod(wide, -1, LP_DTYPE_NONE));
+  LpTensor *parts[2] = {one, powers};
+  STEP(result, lp_cat((LpTensors){parts, 2}, -1));
+  return steps_finish(&s, result);
+}

@@ -302,6 +302,60 @@ double lp_cpu_random_poisson(LpGenerator *g, double rate) {
   }
 }
 
+/* The part of log(k!) that Stirling's series adds to its leading terms. */
+static double stirling_tail(double k) {
+  static const double table[10] = {0.0810614667953272,  0.0413406959554092,  0.0276779256849983,  0.02079067210376509,
+                                   0.0166446911898211,  0.0138761288230707,  0.0118967099458917,  0.0104112652619720,
+                                   0.00925546218271273, 0.00833056343336287};
+  if (k < 10) return table[(int)k];
+  double square = (k + 1) * (k + 1);
+  return (1.0 / 12 - (1.0 / 360 - 1.0 / 1260 / square) / square) / (k + 1);
+}
+
+static double as_stored(double v, bool single) { return single ? (float)v : v; }
+
+/* Hoermann's transformed rejection BTRS (1993) where count * p >= 10. */
+static double binomial_rejection(LpGenerator *g, double count, double p, bool single) {
+  double mean = as_stored(count * p, single), q = as_stored(1 - p, single);
+  double spread = as_stored(sqrt(as_stored(mean * q, single)), single);
+  double b = 1.15 + 2.53 * spread, a = -0.0873 + 0.0248 * b + 0.01 * p, c = mean + 0.5;
+  double v_r = 0.92 - 4.2 / b, r = as_stored(p / q, single), alpha = (2.83 + 5.1 / b) * spread;
+  double m = floor(as_stored(as_stored(count + 1, single) * p, single));
+  for (;;) {
+    double u = lp_random_double(g) - 0.5, v = lp_random_double(g), us = 0.5 - fabs(u);
+    double k = as_stored(floor((2 * a / us + b) * u + c), single);
+    if (k < 0 || k > count) continue;
+    if (us >= 0.07 && v <= v_r) return k;
+    double rest = as_stored(as_stored(count - k, single) + 1, single);
+    v = log(v * alpha / (a / (us * us) + b));
+    double bound = (m + 0.5) * log((m + 1) / (r * (count - m + 1))) +
+                   as_stored(count + 1, single) * log((count - m + 1) / rest) +
+                   (k + 0.5) * log(r * rest / as_stored(k + 1, single)) + stirling_tail(m) +
+                   stirling_tail(count - m) - stirling_tail(k) - stirling_tail(as_stored(count - k, single));
+    if (v <= bound) return k;
+  }
+}
+
+/* Sums of geometric waiting times otherwise. */
+static double binomial_inversion(LpGenerator *g, double count, double p, bool single) {
+  double log_q = single ? log1pf(-(float)p) : log1p(-p), sum = 0, successes = 0;
+  for (;;) {
+    sum += ceil(log(lp_random_double(g)) / log_q);
+    if (sum > count) return successes;
+    successes++;
+  }
+}
+
+double lp_cpu_random_binomial(LpGenerator *g, double count, double p, bool single) {
+  if (count <= 0 || p <= 0) return 0;
+  if (p >= 1) return count;
+  if (!(p <= 0.5) && !(p > 0.5)) return NAN;
+  double rarer = p <= 0.5 ? p : as_stored(1.0 - p, single);
+  double k = as_stored(count * rarer, single) >= 10 ? binomial_rejection(g, count, rarer, single)
+                                                    : binomial_inversion(g, count, rarer, single);
+  return p <= 0.5 ? k : count - k;
+}
+
 void lp_cpu_random_categories(LpGenerator *g, const double *cdf, int64_t count, int64_t *out,
                               int64_t n) {
   for (int64_t i = 0; i < n; i++) {

@@ -60,6 +60,8 @@ void lp_cpu_random_normal(LpGenerator *g, void *data, LpDtype dtype, int64_t n, 
 void lp_cpu_random_permutation(LpGenerator *g, void *data, LpDtype dtype, int64_t n);
 /* A Poisson variate of the given rate (>= 0). */
 double lp_cpu_random_poisson(LpGenerator *g, double rate);
+/* A binomial variate; `single`: with PyTorch's float32 arithmetic for float32 tensors. */
+double lp_cpu_random_binomial(LpGenerator *g, double count, double p, bool single);
 /* n indices drawn by the cumulative distribution `cdf` of `count` entries (the last is 1). */
 void lp_cpu_random_categories(LpGenerator *g, const double *cdf, int64_t count, int64_t *out, int64_t n);
 

@@ -109,7 +109,8 @@ static LpTensor *owned_if(bool ok, LpTensor *t) {
 
 /* --- inverse -------------------------------------------------------------------------------------- */
 
-static bool invert_all(LpTensor *a) {
+/* info NULL: a singular matrix is an error; else LAPACK's codes go there and the rest goes on. */
+static bool invert_all(LpTensor *a, int *info) {
   LpBatch b = lp_batch_of(a);
   Pivots pivots;
   if (b.n == 0) return true;
@@ -118,14 +119,18 @@ static bool invert_all(LpTensor *a) {
   bool ok = true;
   for (int64_t i = 0; ok && i < b.count; i++) {
     char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
-    int info = lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
-    if (info == 0) info = lp_lapack_lu_invert(a->dtype, b.n, matrix, pivots.data);
-    if (info == LP_LAPACK_NO_MEMORY) ok = false;
-    else if (info != 0)
+    int code = lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
+    if (code == 0 || info) {
+      int second = lp_lapack_lu_invert(a->dtype, b.n, matrix, pivots.data);
+      if (second == LP_LAPACK_NO_MEMORY || code == 0) code = second;
+    }
+    if (code == LP_LAPACK_NO_MEMORY) ok = false;
+    else if (info) info[i] = code;
+    else if (code != 0)
       ok = lp_fail(LP_ERR_ARGUMENT,
                    "%sThe diagonal element %d is zero, the inversion could not be completed because the input "
                    "matrix is singular.",
-                   lp_batch_text(a, i, text, sizeof text), info);
+                   lp_batch_text(a, i, text, sizeof text), code);
   }
   lp_free(pivots.data, pivots.bytes);
   return ok;
@@ -135,7 +140,30 @@ LpTensor *lp_impl_linalg_inv(LpTensor *out, LpTensor *A) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
   LpTensor *work = lp_linalg_copy(A);
-  return work ? lp_linalg_deliver(out, owned_if(invert_all(work), work)) : NULL;
+  return work ? lp_linalg_deliver(out, owned_if(invert_all(work, NULL), work)) : NULL;
+}
+
+LpTensor *lp_linalg_new_info(const LpTensor *t) {
+  int64_t sizes[LP_MAX_DIMS];
+  for (int d = 0; d < t->ndim - 2; d++) sizes[d] = t->sizes[d];
+  return lp_new_zeros_raw(lp_ints(sizes, t->ndim - 2), LP_INT32, lp_cpu());
+}
+
+bool lp_linalg_finish(bool ok, LpTensor **results, int n) {
+  for (int i = 0; !ok && i < n; i++) {
+    lp_tensor_release(results[i]);
+    results[i] = NULL;
+  }
+  return ok;
+}
+
+bool lp_impl_linalg_inv_ex(LpTensor *A, bool check_errors, LpTensor **results) {
+  TRY(lp_check_matrix(A, "A"));
+  TRY(lp_check_square(A, "A"));
+  results[0] = lp_linalg_copy(A);
+  results[1] = results[0] ? lp_linalg_new_info(A) : NULL;
+  bool ok = results[1] && invert_all(results[0], check_errors ? NULL : (int *)lp_linalg_data(results[1]));
+  return lp_linalg_finish(ok, results, 2);
 }
 
 /* --- determinants ---------------------------------------------------------------------------------- */
@@ -223,7 +251,7 @@ bool lp_solve_by_vectors(LpInts a, LpInts b) {
   return true;
 }
 
-static bool solve_all(LpTensor *a, LpTensor *x, bool left) {
+static bool solve_all(LpTensor *a, LpTensor *x, bool left, int *info_of) {
   LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
   if (x->numel == 0) return true;
   Pivots pivots;
@@ -237,7 +265,8 @@ static bool solve_all(LpTensor *a, LpTensor *x, bool left) {
     char *matrix = lp_linalg_data(a) + (size_t)i * ba.matrix_bytes;
     char *rhs = lp_linalg_data(x) + (size_t)i * bx.matrix_bytes;
     int info = lp_lapack_lu(a->dtype, ba.n, ba.n, matrix, pivots.data);
-    if (info > 0) {
+    if (info_of) info_of[i] = info;
+    else if (info > 0) {
       ok = lp_fail(LP_ERR_ARGUMENT, "%sThe solver failed because the input matrix is singular.",
                    lp_batch_text(a, i, text, sizeof text));
       break;
@@ -269,7 +298,8 @@ static bool check_same_dtype(const LpTensor *A, const LpTensor *B) {
   return true;
 }
 
-LpTensor *lp_impl_linalg_solve(LpTensor *out, LpTensor *A, LpTensor *B, bool left) {
+/* *info NULL: errors are raised; else it becomes a tensor of codes. */
+static LpTensor *solve(LpTensor *A, LpTensor *B, bool left, LpTensor **info) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
   TRY(lp_check_lapack(B, "B"));
@@ -290,16 +320,32 @@ LpTensor *lp_impl_linalg_solve(LpTensor *out, LpTensor *A, LpTensor *B, bool lef
   ok = ok && lp_broadcast_shapes(shapes, 2, batch, &batch_ndim);
   LpTensor *a = ok ? expanded_copy(A, batch, batch_ndim) : NULL;
   LpTensor *x = a ? expanded_copy(b, batch, batch_ndim) : NULL;
-  ok = x && solve_all(a, x, left);
+  if (x && info) *info = lp_linalg_new_info(a);
+  ok = x && (!info || *info) && solve_all(a, x, left, info ? (int *)lp_linalg_data(*info) : NULL);
   if (ok && vectors) ok = lp_tensor_set_geometry(x, lp_ints(x->sizes, x->ndim - 1), lp_ints(x->strides, x->ndim - 1), 0);
   lp_tensor_release(a);
   lp_tensor_release(b);
-  return lp_linalg_deliver(out, owned_if(ok, x));
+  return owned_if(ok, x);
+}
+
+LpTensor *lp_impl_linalg_solve(LpTensor *out, LpTensor *A, LpTensor *B, bool left) {
+  return lp_linalg_deliver(out, solve(A, B, left, NULL));
+}
+
+bool lp_impl_linalg_solve_ex(LpTensor *A, LpTensor *B, bool left, bool check_errors, LpTensor **results) {
+  results[0] = results[1] = NULL;
+  results[0] = solve(A, B, left, check_errors ? NULL : &results[1]);
+  if (results[0] && check_errors) {
+    int64_t sizes[LP_MAX_DIMS], ndim;
+    LpInts shapes[2] = {lp_ints(A->sizes, A->ndim - 2), lp_ints(A->sizes, A->ndim - 2)};
+    results[1] = lp_broadcast_shapes(shapes, 2, sizes, &ndim) ? lp_new_zeros_raw(lp_ints(sizes, ndim), LP_INT32, lp_cpu()) : NULL;
+  }
+  return lp_linalg_finish(results[0] && results[1], results, 2);
 }
 
 /* --- LU factors -------------------------------------------------------------------------------------- */
 
-bool lp_impl_linalg_lu_factor(LpTensor *A, bool pivot, LpTensor **results) {
+static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   CHECK(pivot, LP_ERR_ARGUMENT, "pivot = false is possible on CUDA only");
   LpBatch b = lp_batch_of(A);
@@ -316,12 +362,34 @@ bool lp_impl_linalg_lu_factor(LpTensor *A, bool pivot, LpTensor **results) {
   for (int64_t i = 0; k > 0 && i < b.count; i++) {
     char *matrix = lp_linalg_data(lu) + (size_t)i * b.matrix_bytes;
     lp_linalg_turn(item, matrix, b.m, b.n, columns);
-    lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_linalg_data(pivots) + i * k);
+    int code = lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_linalg_data(pivots) + i * k);
+    if (info) info[i] = code;
     lp_linalg_turn(item, columns, b.n, b.m, matrix);
   }
   lp_block_free(columns, capacity);
   results[0] = lu;
   results[1] = pivots;
+  return true;
+}
+
+bool lp_impl_linalg_lu_factor(LpTensor *A, bool pivot, LpTensor **results) { return factor(A, pivot, NULL, results); }
+
+bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors, LpTensor **results) {
+  TRY(lp_check_matrix(A, "A"));
+  LpTensor *info = lp_linalg_new_info(A);
+  if (!info || !factor(A, pivot, (int *)lp_linalg_data(info), results)) {
+    lp_tensor_release(info);
+    return false;
+  }
+  results[2] = info;
+  char text[64];
+  for (int64_t i = 0; check_errors && i < info->numel; i++) {
+    int code = ((const int *)lp_linalg_data(info))[i];
+    if (code <= 0) continue;
+    lp_fail(LP_ERR_ARGUMENT, "%sU[%d, %d] is zero and using it on lu_solve would result in a division by zero.",
+            lp_batch_text(A, i, text, sizeof text), code, code);
+    return lp_linalg_finish(false, results, 3);
+  }
   return true;
 }
 

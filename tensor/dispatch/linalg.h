@@ -31,6 +31,10 @@ char *lp_linalg_data(const LpTensor *t);
 void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst);
 /* Where a computed tensor (taken over, may be NULL) goes: to out (resized, retained) when given, else back. */
 LpTensor *lp_linalg_deliver(LpTensor *out, LpTensor *result);
+/* Zeros, one int32 per matrix of t. */
+LpTensor *lp_linalg_new_info(const LpTensor *t);
+/* Releases the results unless ok; returns ok. */
+bool lp_linalg_finish(bool ok, LpTensor **results, int n);
 /* "(Batch element 3): " for the error of matrix i of several; "" for a single one. */
 const char *lp_batch_text(const LpTensor *t, int64_t i, char *buf, size_t buf_bytes);
 

@@ -18,14 +18,6 @@ static bool all_made(LpTensor **t, int n) {
   return ok;
 }
 
-static bool released_unless(bool ok, LpTensor **t, int n) {
-  for (int i = 0; !ok && i < n; i++) {
-    lp_tensor_release(t[i]);
-    t[i] = NULL;
-  }
-  return ok;
-}
-
 static char *at(const LpTensor *t, int64_t i, int64_t elems) {
   return t ? lp_linalg_data(t) + (size_t)(i * elems) * lp_dtype_size(t->dtype) : NULL;
 }
@@ -42,13 +34,14 @@ static bool not_converged(const LpTensor *t, int64_t i, int info) {
 /* --- Cholesky --------------------------------------------------------------------------------------- */
 
 /* Seen column-major, the lower triangle is the upper one of the conjugate, which has the same factor. */
-static bool cholesky_all(LpTensor *a, bool upper) {
+static bool cholesky_all(LpTensor *a, bool upper, int *info_of) {
   LpBatch b = lp_batch_of(a);
   size_t item = lp_dtype_size(a->dtype), n = (size_t)b.n;
   for (int64_t i = 0; n > 0 && i < b.count; i++) {
     char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes, text[64];
     int info = lp_lapack_cholesky(a->dtype, upper ? 'L' : 'U', b.n, matrix);
-    CHECK(info == 0, LP_ERR_ARGUMENT,
+    if (info_of) info_of[i] = info;
+    CHECK(info == 0 || info_of, LP_ERR_ARGUMENT,
           "%sThe factorization could not be completed because the input is not positive-definite (the leading minor "
           "of order %d is not positive-definite).",
           lp_batch_text(a, i, text, sizeof text), info);
@@ -64,11 +57,44 @@ LpTensor *lp_impl_linalg_cholesky(LpTensor *out, LpTensor *self, bool upper) {
   TRY(lp_check_matrix(self, "self"));
   TRY(lp_check_square(self, "self"));
   LpTensor *work = lp_linalg_copy(self);
-  if (work && !cholesky_all(work, upper)) {
+  if (work && !cholesky_all(work, upper, NULL)) {
     lp_tensor_release(work);
     return NULL;
   }
   return lp_linalg_deliver(out, work);
+}
+
+bool lp_impl_linalg_cholesky_ex(LpTensor *self, bool upper, bool check_errors, LpTensor **results) {
+  TRY(lp_check_matrix(self, "self"));
+  TRY(lp_check_square(self, "self"));
+  results[0] = lp_linalg_copy(self);
+  results[1] = results[0] ? lp_linalg_new_info(self) : NULL;
+  bool ok = results[1] && cholesky_all(results[0], upper, check_errors ? NULL : (int *)lp_linalg_data(results[1]));
+  return lp_linalg_finish(ok, results, 2);
+}
+
+/* The first columns of the product of the reflectors that the columns of `self` and tau stand for. */
+LpTensor *lp_impl_linalg_householder_product(LpTensor *self, LpTensor *tau) {
+  TRY(lp_check_matrix(self, "self"));
+  LpBatch b = lp_batch_of(self);
+  CHECK(b.m >= b.n, LP_ERR_ARGUMENT, "self must not have more columns than rows, got shape %s", SHAPE_TEXT(self));
+  CHECK(tau->dtype == self->dtype && tau->ndim == self->ndim - 1 && tau->ndim > 0 && tau->sizes[tau->ndim - 1] <= b.n,
+        LP_ERR_ARGUMENT, "tau (shape %s) does not fit self (shape %s)", SHAPE_TEXT(tau), SHAPE_TEXT(self));
+  int64_t k = tau->sizes[tau->ndim - 1];
+  size_t item = lp_dtype_size(self->dtype), capacity;
+  LpTensor *q = lp_linalg_copy(self), *factors = q ? lp_contiguous_raw(tau) : NULL;
+  char *columns = factors ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
+  bool ok = columns != NULL;
+  for (int64_t i = 0; ok && b.matrix_bytes && i < b.count; i++) {
+    char *matrix = lp_linalg_data(q) + (size_t)i * b.matrix_bytes;
+    lp_linalg_turn(item, matrix, b.m, b.n, columns);
+    ok = lp_lapack_qr_form(self->dtype, b.m, b.n, (int)k, columns, at(factors, i, k)) != LP_LAPACK_NO_MEMORY;
+    lp_linalg_turn(item, columns, b.n, b.m, matrix);
+  }
+  if (columns) lp_block_free(columns, capacity);
+  lp_tensor_release(factors);
+  lp_linalg_finish(ok, &q, 1);
+  return q;
 }
 
 /* --- QR ------------------------------------------------------------------------------------------------ */
@@ -111,7 +137,7 @@ bool lp_impl_linalg_qr(LpTensor *A, const char *mode, LpTensor **results) {
                       : lp_linalg_new(A, (int64_t[]){b.m, k}, 2, A->dtype);
   results[1] = lp_linalg_new(A, (int64_t[]){k, b.n}, 2, A->dtype);
   bool ok = all_made(results, 2);
-  ok = ok && released_unless(qr_all(a, only_r ? NULL : results[0], results[1], complete), results, 2);
+  ok = ok && lp_linalg_finish(qr_all(a, only_r ? NULL : results[0], results[1], complete), results, 2);
   lp_tensor_release(a);
   return ok;
 }
@@ -156,7 +182,7 @@ bool lp_impl_linalg_svd(LpTensor *A, bool full_matrices, LpTensor **results) {
   TRY(all_made(results, 3));
   bool ok = k == 0 ? !full_matrices || (make_identity(results[0]) && make_identity(results[2]))
                    : svd_all(A, full_matrices, results[0], results[1], results[2]);
-  return released_unless(ok, results, 3);
+  return lp_linalg_finish(ok, results, 3);
 }
 
 LpTensor *lp_impl_svdvals_only(LpTensor *A) {
@@ -206,7 +232,7 @@ bool lp_impl_linalg_eigh(LpTensor *self, const char *UPLO, LpTensor **results) {
   results[0] = lp_linalg_new(self, &n, 1, lp_dtype_to_real(self->dtype));
   results[1] = lp_linalg_new(self, (int64_t[]){n, n}, 2, self->dtype);
   TRY(all_made(results, 2));
-  return released_unless(eigh_all(self, uplo, results[0], results[1]), results, 2);
+  return lp_linalg_finish(eigh_all(self, uplo, results[0], results[1]), results, 2);
 }
 
 LpTensor *lp_impl_eigvalsh_only(LpTensor *self, const char *UPLO) {
@@ -249,7 +275,7 @@ bool lp_impl_linalg_eig(LpTensor *self, LpTensor **results) {
   results[0] = lp_linalg_new(self, &n, 1, lp_dtype_to_complex(self->dtype));
   results[1] = lp_linalg_new(self, (int64_t[]){n, n}, 2, lp_dtype_to_complex(self->dtype));
   TRY(all_made(results, 2));
-  return released_unless(eig_all(self, results[0], results[1]), results, 2);
+  return lp_linalg_finish(eig_all(self, results[0], results[1]), results, 2);
 }
 
 LpTensor *lp_impl_eigvals_only(LpTensor *self) {
@@ -325,7 +351,7 @@ bool lp_impl_lstsq_solve(LpTensor *self, LpTensor *b, LpOptFloat rcond, bool by_
     results[2] = lp_linalg_new(a, NULL, 0, LP_INT64);
     results[3] = by_svd ? lp_linalg_new(a, &small, 1, lp_dtype_to_real(a->dtype))
                         : lp_tensor_new(lp_ints(&none, 1), lp_dtype_to_real(a->dtype), lp_cpu());
-    ok = all_made(results, 4) && released_unless(lstsq_all(a, rhs, bound, by_svd, results), results, 4);
+    ok = all_made(results, 4) && lp_linalg_finish(lstsq_all(a, rhs, bound, by_svd, results), results, 4);
   }
   lp_tensor_release(wide_a);
   lp_tensor_release(wide_b);

@@ -456,6 +456,48 @@ LpTensor *lp_impl_poisson(LpTensor *self, LpGenerator *generator) {
                                  "the rates must be finite and >= 0"), result);
 }
 
+static void binomial_loop(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+  const TensorDraw *draw = params;
+  const int64_t none[2] = {0, 0};
+  for (int64_t i = 0; i < n; i++) {
+    double count, p;
+    draw->to_double((char *[]){(char *)&count, ptrs[1] + i * strides[1]}, none, 1, NULL);
+    draw->to_double((char *[]){(char *)&p, ptrs[2] + i * strides[2]}, none, 1, NULL);
+    double v = lp_cpu_random_binomial(draw->generator, count, p, !draw->wide);
+    draw->to_out((char *[]){ptrs[0] + i * strides[0], (char *)&v}, none, 1, NULL);
+  }
+}
+
+LpTensor *lp_impl_binomial(LpTensor *count, LpTensor *prob, LpGenerator *generator) {
+  TRY(check_parameter(count, "count"));
+  TRY(check_parameter(prob, "prob"));
+  CHECK(count->dtype == prob->dtype, LP_ERR_TYPE, "count and prob must have the same dtype, got %s and %s",
+        lp_dtype_name(count->dtype), lp_dtype_name(prob->dtype));
+  LpTensor *result = result_like(NULL, count, count->dtype), *wide = NULL;
+  if (result) wide = lp_expand_alias(prob, lp_sizes(count));
+  bool ok = wide != NULL;
+  if (ok && result->numel) {
+    TensorDraw draw = {.to_out = lp_cast_loop(count->dtype, LP_FLOAT64),
+                       .to_double = lp_cast_loop(LP_FLOAT64, count->dtype),
+                       .wide = count->dtype == LP_FLOAT64};
+    LpIter it;
+    lp_iter_init(&it);
+    it.no_resize = true;
+    lp_iter_output(&it, result);
+    lp_iter_input(&it, count);
+    lp_iter_input(&it, wide);
+    ok = lp_iter_build(&it);
+    if (ok) {
+      draw.generator = lp_generator_lock(generator);
+      ok = lp_iter_run_serial(&it, binomial_loop, &draw);
+      lp_generator_unlock(draw.generator);
+    }
+    lp_iter_done(&it);
+  }
+  lp_tensor_release(wide);
+  return owned_if(ok, result);
+}
+
 /* --- normal with tensors ---------------------------------------------------------------------- */
 
 /* out = out * std + mean, each step rounded to the dtype. */

@@ -49,6 +49,12 @@ op{ "inv(Tensor A) -> Tensor", module = "linalg", variants = "function out",
     cases = { "(3,3)s", "(2,3,3)s", "(0,0)", "(0,3,3)" },
     doc = "The inverse of a square matrix; an error when it is singular.",
     example = "torch.linalg.inv(torch.tensor{{2., 0.}, {0., 4.}})" }
+op{ "inv_ex(Tensor A, *, bool check_errors=false) -> (Tensor inverse, Tensor info)", module = "linalg",
+    variants = "function", nondiff = "info",
+    grad = { A = "neg(matmul(mat_adjoint(inverse), matmul(grad, mat_adjoint(inverse))))" },
+    cases = { "(3,3)s", "(2,3,3)s" },
+    doc = "The inverse, and for each matrix 0 or the number of the pivot that is zero, where inv would raise an error.",
+    example = "torch.linalg.inv_ex(torch.tensor{{2., 0.}, {0., 4.}})" }
 op{ "inverse(Tensor self) -> Tensor", composite = "linalg_inv(self)", cases = { "(3,3)s" },
     doc = "The inverse of a square matrix: linalg.inv.", example = "torch.inverse(torch.tensor{{2., 0.}, {0., 4.}})" }
 op{ "det(Tensor A) -> Tensor", module = "linalg", variants = "function out",
@@ -75,6 +81,12 @@ op{ "solve(Tensor A, Tensor B, *, bool left=true) -> Tensor", module = "linalg",
               "(3,3)s, (2,3), left=false", "(0,0), (0,2)" },
     doc = "X with A X = B (X A = B when not left). B holds matrices, or one vector per matrix of A.",
     example = "torch.linalg.solve(torch.tensor{{2., 0.}, {0., 4.}}, torch.tensor{1., 1.})" }
+op{ "solve_ex(Tensor A, Tensor B, *, bool left=true, bool check_errors=false) -> (Tensor result, Tensor info)",
+    module = "linalg", variants = "function", nondiff = "info",
+    grad = { A = "solve_backward_a(grad, A, B.shape, result, left)", B = "solve_backward_b(grad, A, B.shape, left)" },
+    cases = { "(3,3)s, (3,2)", "(2,3,3)s, (2,3)" },
+    doc = "solve, and for each matrix 0 or the number of the pivot that is zero.",
+    example = "torch.linalg.solve_ex(torch.tensor{{2., 0.}, {0., 4.}}, torch.tensor{1., 1.})" }
 op{ "solve_triangular(Tensor A, Tensor B, *, bool upper, bool left=true, bool unitriangular=false) -> Tensor",
     module = "linalg", variants = "function out",
     grad = { A = "triangular_backward_a(grad, A, result, upper, left, unitriangular)",
@@ -97,6 +109,10 @@ op{ "lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=true, bool adjoin
     variants = "function", kind = "composite",
     doc = "X with A X = B from the LU factors of A that lu_factor gave.",
     example = "LU, pivots = torch.linalg.lu_factor(torch.tensor{{2., 0.}, {0., 4.}}); torch.linalg.lu_solve(LU, pivots, torch.ones(2, 1))" }
+op{ "lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor",
+    composite = "linalg_lu_solve(LU_data, LU_pivots, self)",
+    doc = "linalg.lu_solve, the right-hand sides first.",
+    example = "torch.lu_solve(torch.ones(2, 1), torch.linalg.lu_factor(torch.tensor{{2., 0.}, {0., 4.}}))" }
 op{ "cholesky_solve(Tensor self, Tensor input2, bool upper=false) -> Tensor",
     grad = { self = "sum_to_size(cholesky_solve(grad, input2, upper), self.shape)",
              input2 = "cholesky_solve_backward(grad, result, input2, upper)" },
@@ -121,6 +137,14 @@ op{ "cholesky(Tensor self, *, bool upper=false) -> Tensor", module = "linalg", v
     cases = { "(3,3)s", "(2,3,3)s", "(3,3)s, upper=true", "(0,0)" },
     doc = "The lower triangular L with self = L L^H (the upper U with U^H U when upper); an error unless self is positive definite.",
     example = "torch.linalg.cholesky(torch.tensor{{4., 2.}, {2., 5.}})" }
+op{ "cholesky_ex(Tensor self, *, bool upper=false, bool check_errors=false) -> (Tensor L, Tensor info)",
+    module = "linalg", variants = "function", nondiff = "info", grad = { self = "cholesky_backward(grad, L, upper)" },
+    cases = { "(3,3)s", "(2,3,3)s" },
+    doc = "The Cholesky factor, and for each matrix 0 or the order of the leading minor that is not positive.",
+    example = "torch.linalg.cholesky_ex(torch.tensor{{4., 2.}, {2., 5.}})" }
+op{ "householder_product(Tensor self, Tensor tau) -> Tensor", module = "linalg", variants = "function", grad = "none",
+    doc = "The first columns of the product of Householder reflectors, as geqrf leaves them below the diagonal.",
+    example = "torch.linalg.householder_product(torch.tensor{{1., 0.}, {0., 1.}}, torch.zeros(2))" }
 op{ "cholesky(Tensor self, bool upper=false) -> Tensor", composite = "linalg_cholesky(self, upper=upper)",
     cases = { "(3,3)s", "(3,3)s, true" }, doc = "The Cholesky factor: linalg.cholesky.",
     example = "torch.cholesky(torch.tensor{{4., 2.}, {2., 5.}})" }
@@ -137,6 +161,11 @@ op{ "lu_factor(Tensor A, *, bool pivot=true) -> (Tensor LU, Tensor pivots)", mod
     cases = { "(3,3)", "(2,3,3)", "(4,3)", "(3,4)" },
     doc = "The factors of A = P L U in one matrix (L's unit diagonal left out), and the row swaps, counted from 1 as LAPACK does.",
     example = "torch.linalg.lu_factor(torch.tensor{{1., 2.}, {3., 4.}})" }
+op{ "lu_factor_ex(Tensor A, *, bool pivot=true, bool check_errors=false) -> (Tensor LU, Tensor pivots, Tensor info)",
+    module = "linalg", variants = "function", nondiff = "pivots info", grad = { A = "lu_backward(grad, LU, pivots)" },
+    cases = { "(3,3)", "(2,4,3)" },
+    doc = "lu_factor, and for each matrix 0 or the number of the pivot that is zero.",
+    example = "torch.linalg.lu_factor_ex(torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=true, bool unpack_pivots=true) -> \z
      (Tensor P, Tensor L, Tensor U)", variants = "function", kind = "composite",
     doc = "P, L and U from what lu_factor gave.",
@@ -214,6 +243,20 @@ op{ "cond.p_str(Tensor self, str p) -> Tensor", module = "linalg", variants = "f
 op{ "matmul(Tensor self, Tensor other) -> Tensor", module = "linalg", variants = "function",
     composite = "matmul(self, other)", cases = { "(3,4), (4,5)" },
     doc = "torch.matmul.", example = "torch.linalg.matmul(torch.ones(2, 3), torch.ones(3, 4)).shape" }
+op{ "diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", module = "linalg",
+    variants = "function", composite = "diagonal(A, offset, dim1, dim2)", cases = { "(3,4)", "(2,3,3), offset=1" },
+    doc = "torch.diagonal of the last two dims.", example = "torch.linalg.diagonal(torch.ones(2, 2))" }
+op{ "tensorinv(Tensor self, int ind=2) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+    cases = { "(2,3,6)", "(6,2,3), 1" },
+    doc = "The inverse with respect to tensordot over ind dims.",
+    example = "torch.linalg.tensorinv(torch.eye(4):reshape(2, 2, 4)).shape" }
+op{ "tensorsolve(Tensor self, Tensor other, int[]? dims=nil) -> Tensor", module = "linalg", variants = "function",
+    kind = "composite", cases = { "(2,3,6), (2,3)", "(2,6,3), (2,3), [1]" },
+    doc = "X with tensordot(self, X, X.ndim) = other; dims are moved to the end of self first.",
+    example = "torch.linalg.tensorsolve(torch.eye(4):reshape(2, 2, 4), torch.ones(2, 2))" }
+op{ "vander(Tensor x, *, int? N=nil) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+    cases = { "(3)", "(2,3), N=4" },
+    doc = "Rows of powers 0 .. N-1 of the elements of x.", example = "torch.linalg.vander(torch.tensor{1., 2., 3.})" }
 op{ "vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", module = "linalg", variants = "function", kind = "composite",
     cases = { "(3,4), (3,4)", "(3,4), (4)", "(3,4), (3,4), dim=0" },
     doc = "Dot products along a dim, x conjugated.", example = "torch.linalg.vecdot(torch.ones(2, 3), torch.ones(3))" }

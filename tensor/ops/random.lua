@@ -54,6 +54,10 @@ op{ "bernoulli.p(Tensor self, float p, *, Generator? generator=nil) -> Tensor",
 op{ "poisson(Tensor self, Generator? generator=nil) -> Tensor", variants = "function",
     grad = { self = "zeros_like(grad)" },
     doc = "Poisson numbers of the rates in self.", example = "torch.poisson(torch.tensor{0.5, 4., 100.})" }
+op{ "binomial(Tensor count, Tensor prob, Generator? generator=nil) -> Tensor", variants = "function",
+    grad = { count = "zeros_like(count)", prob = "zeros_like(prob)" },
+    doc = "The numbers of successes in count trials of probability prob.",
+    example = "torch.binomial(torch.tensor{10., 100.}, torch.tensor{0.5, 0.1})" }
 op{ "multinomial(Tensor self, int num_samples, bool replacement=false, *, Generator? generator=nil) -> Tensor",
     variants = "function method out", grad = "none",
     doc = "Indices drawn with the probabilities (or weights) in each row of self.",
