@@ -147,7 +147,7 @@ void line_open(const LineHost *line_host, const char *path) {
   rl_catch_signals = 0; /* interrupt.c has SIGINT */
   rl_attempted_completion_function = attempt_completion;
   rl_basic_word_break_characters = " \t\n\"\\'`@$><=;|&{}()[]+-*/%^~#,.:?!";
-  rl_completer_word_break_characters = rl_basic_word_break_characters;
+  rl_completer_word_break_characters = (char *)rl_basic_word_break_characters;
   rl_completer_quote_characters = "";
 #ifdef LAMPAD_USE_LIBEDIT
   rl_initialize();
