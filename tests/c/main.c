@@ -35,5 +35,6 @@ int main(int argc, char **argv) {
     else passed++;
   }
   printf("%d passed, %d failed\n", passed, failed);
+  fflush(stdout); /* a leak report ends the process before its buffers are written */
   return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
