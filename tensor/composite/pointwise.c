@@ -1,5 +1,6 @@
-/* Elementwise ops written in terms of other ops, so that their gradients follow: conj, and the
- * derivative formulas that need a decision the formula language cannot express. */
+/* Elementwise ops written in terms of other ops, so that their gradients follow: conj,
+ * and the derivative formulas that need a decision the formula language cannot express.
+ */
 #include <math.h>
 #include "core/scalar.h"
 #include "core/tensor.h"
@@ -22,11 +23,21 @@ static LpTensor *take_conj(LpTensor *a) {
   return result;
 }
 
-static LpTensor *plus(LpTensor *a, LpTensor *b) { return lp_add(a, b, lp_scalar_int(1)); }
-static LpTensor *minus(LpTensor *a, LpTensor *b) { return lp_sub(a, b, lp_scalar_int(1)); }
-static LpTensor *number(double value) { return lp_tensor_wrapped(lp_scalar_float(value)); }
-static LpTensor *integer(int64_t value) { return lp_tensor_wrapped(lp_scalar_int(value)); }
-static LpTensor *own(LpTensor *t) { return lp_tensor_retain(t); }
+static LpTensor *plus(LpTensor *a, LpTensor *b) {
+  return lp_add(a, b, lp_scalar_int(1));
+}
+static LpTensor *minus(LpTensor *a, LpTensor *b) {
+  return lp_sub(a, b, lp_scalar_int(1));
+}
+static LpTensor *number(double value) {
+  return lp_tensor_wrapped(lp_scalar_float(value));
+}
+static LpTensor *integer(int64_t value) {
+  return lp_tensor_wrapped(lp_scalar_int(value));
+}
+static LpTensor *own(LpTensor *t) {
+  return lp_tensor_retain(t);
+}
 
 /* condition ? a : b, consuming all three. */
 static LpTensor *take_where(LpTensor *condition, LpTensor *a, LpTensor *b) {
@@ -37,9 +48,11 @@ static LpTensor *take_where(LpTensor *condition, LpTensor *a, LpTensor *b) {
   return result;
 }
 
-static LpTensor *zeros_as(LpTensor *grad) { return take2(lp_mul, own(grad), integer(0)); }
+static LpTensor *zeros_as(LpTensor *grad) {
+  return take2(lp_mul, own(grad), integer(0));
+}
 
-/* --- the tensor itself ------------------------------------------------------------------------ */
+/* --- the tensor itself -------------------------------------------------------------- */
 
 LpTensor *lp_composite_positive(LpTensor *self) {
   CHECK(self->dtype != LP_BOOL, LP_ERR_TYPE, "expected a tensor of numbers, got bool");
@@ -50,14 +63,18 @@ LpTensor *lp_composite_conj(LpTensor *self) {
   return lp_dtype_is_complex(self->dtype) ? lp_conj_physical(self) : own(self);
 }
 
-LpTensor *lp_composite_resolve_conj(LpTensor *self) { return own(self); }
-LpTensor *lp_composite_resolve_neg(LpTensor *self) { return own(self); }
+LpTensor *lp_composite_resolve_conj(LpTensor *self) {
+  return own(self);
+}
+LpTensor *lp_composite_resolve_neg(LpTensor *self) {
+  return own(self);
+}
 
 LpTensor *lp_composite_unwrap(LpTensor *self) {
   return self->flags & LP_FLAG_WRAPPED_NUMBER ? lp_widen(self) : own(self);
 }
 
-/* --- derivatives ------------------------------------------------------------------------------ */
+/* --- derivatives -------------------------------------------------------------------- */
 
 /* Complex: (grad - Re(grad conj(s)) s) / |z| with s = z / |z|, and 0 at 0. */
 LpTensor *lp_composite_sgn_backward(LpTensor *grad, LpTensor *self, LpTensor *result) {
@@ -77,11 +94,13 @@ LpTensor *lp_composite_angle_backward(LpTensor *grad, LpTensor *self) {
   LpTensor *i = lp_tensor_wrapped(lp_scalar_complex(0, 1));
   LpTensor *turned = take2(lp_mul, take2(lp_mul, own(self), i), own(grad));
   LpTensor *square = take2(lp_mul, lp_abs(self), lp_abs(self));
-  return take_where(take2(lp_eq, own(self), integer(0)), integer(0), take2(lp_div, turned, square));
+  return take_where(take2(lp_eq, own(self), integer(0)), integer(0),
+                    take2(lp_div, turned, square));
 }
 
 /* grad * conj(exponent * self^(exponent - 1)), 0 where the exponent is. */
-LpTensor *lp_composite_pow_backward_self(LpTensor *grad, LpTensor *self, LpTensor *exponent) {
+LpTensor *lp_composite_pow_backward_self(LpTensor *grad, LpTensor *self,
+                                         LpTensor *exponent) {
   if (exponent->flags & LP_FLAG_WRAPPED_NUMBER) {
     LpScalar e;
     TRY(lp_item(exponent, &e));
@@ -89,7 +108,8 @@ LpTensor *lp_composite_pow_backward_self(LpTensor *grad, LpTensor *self, LpTenso
     if (lp_scalar_equal(e, lp_scalar_int(1))) return own(grad);
     LpTensor *power = lp_scalar_equal(e, lp_scalar_int(2))
                           ? own(self)
-                          : take2(lp_pow, own(self), lp_tensor_wrapped(lp_scalar_sub(e, lp_scalar_int(1))));
+                          : take2(lp_pow, own(self),
+                                  lp_tensor_wrapped(lp_scalar_sub(e, lp_scalar_int(1))));
     return take2(lp_mul, own(grad), take_conj(take2(lp_mul, power, own(exponent))));
   }
   LpTensor *less = take2(minus, own(exponent), integer(1));
@@ -99,14 +119,15 @@ LpTensor *lp_composite_pow_backward_self(LpTensor *grad, LpTensor *self, LpTenso
 }
 
 /* grad * conj(result * log(self)), 0 where 0 is raised to something not negative. */
-LpTensor *lp_composite_pow_backward_exponent(LpTensor *grad, LpTensor *self, LpTensor *exponent,
-                                             LpTensor *result) {
+LpTensor *lp_composite_pow_backward_exponent(LpTensor *grad, LpTensor *self,
+                                             LpTensor *exponent, LpTensor *result) {
   if (self->flags & LP_FLAG_WRAPPED_NUMBER) {
     LpScalar base;
     TRY(lp_item(self, &base));
     if (base.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(base) > 0)
-      return take2(lp_mul, own(grad),
-                   take_conj(take2(lp_mul, own(result), number(log(lp_scalar_to_double(base))))));
+      return take2(
+          lp_mul, own(grad),
+          take_conj(take2(lp_mul, own(result), number(log(lp_scalar_to_double(base))))));
   }
   LpTensor *zero = take2(lp_eq, own(self), integer(0));
   if (!lp_dtype_is_complex(exponent->dtype))
@@ -116,21 +137,26 @@ LpTensor *lp_composite_pow_backward_exponent(LpTensor *grad, LpTensor *self, LpT
 }
 
 /* The gradient reaches self where it was inside the limits, ... */
-LpTensor *lp_composite_clamp_tensor_backward(LpTensor *grad, LpTensor *self, LpTensor *min, LpTensor *max) {
+LpTensor *lp_composite_clamp_tensor_backward(LpTensor *grad, LpTensor *self,
+                                             LpTensor *min, LpTensor *max) {
   LpTensor *above = min ? lp_ge(self, min) : NULL, *below = max ? lp_le(self, max) : NULL;
-  LpTensor *inside = min && max ? take2(lp_logical_and, above, below) : min ? above : below;
+  LpTensor *inside = min && max ? take2(lp_logical_and, above, below)
+                     : min      ? above
+                                : below;
   return take_where(inside, own(grad), integer(0));
 }
 
 /* ... min where self was below it, unless max is still lower, ... */
-LpTensor *lp_composite_clamp_min_backward(LpTensor *grad, LpTensor *self, LpTensor *min, LpTensor *max) {
+LpTensor *lp_composite_clamp_min_backward(LpTensor *grad, LpTensor *self, LpTensor *min,
+                                          LpTensor *max) {
   LpTensor *chosen = lp_lt(self, min);
   if (max) chosen = take2(lp_logical_and, chosen, lp_lt(min, max));
   return take_where(chosen, own(grad), integer(0));
 }
 
 /* ... and max where self was above it or min is. */
-LpTensor *lp_composite_clamp_max_backward(LpTensor *grad, LpTensor *self, LpTensor *min, LpTensor *max) {
+LpTensor *lp_composite_clamp_max_backward(LpTensor *grad, LpTensor *self, LpTensor *min,
+                                          LpTensor *max) {
   LpTensor *chosen = lp_gt(self, max);
   if (min) chosen = take2(lp_logical_or, chosen, lp_lt(max, min));
   return take_where(chosen, own(grad), integer(0));

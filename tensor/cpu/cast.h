@@ -1,4 +1,5 @@
-/* The table of converting loops, cpu/simd/cast.c; callers use lp_cast_loop (dispatch/iter.h). */
+/* The table of converting loops, cpu/simd/cast.c; callers use lp_cast_loop
+ * (dispatch/iter.h). */
 #ifndef LP_CPU_CAST_H
 #define LP_CPU_CAST_H
 

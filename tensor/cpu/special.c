@@ -3,8 +3,9 @@
 
 #include <math.h>
 
-/* A first guess (Winitzki 2008, relative error 2e-3), then Halley steps on erf(x) = y, each of which
- * cubes the error. Near 1 the residue is taken from erfc, where erf has no digits left. */
+/* A first guess (Winitzki 2008, relative error 2e-3), then Halley steps on erf(x) = y,
+ * each of which cubes the error. Near 1 the residue is taken from erfc, where erf has no
+ * digits left. */
 double lp_erfinv_f64(double y) {
   double m = fabs(y);
   if (!(m < 1)) return m == 1 ? copysign(INFINITY, y) : NAN;
@@ -21,8 +22,8 @@ double lp_erfinv_f64(double y) {
 }
 
 /* B(2k) of the asymptotic series, k = 1...: Abramowitz and Stegun, table 23.2. */
-static const double bernoulli[] = {1.0 / 6,    -1.0 / 30,        1.0 / 42, -1.0 / 30,
-                                   5.0 / 66,   -691.0 / 2730,    7.0 / 6,  -3617.0 / 510,
+static const double bernoulli[] = {1.0 / 6,       -1.0 / 30,      1.0 / 42, -1.0 / 30,
+                                   5.0 / 66,      -691.0 / 2730,  7.0 / 6,  -3617.0 / 510,
                                    43867.0 / 798, -174611.0 / 330};
 #define N_BERNOULLI 10
 #define ASYMPTOTIC_FROM 12.0
@@ -46,10 +47,12 @@ double lp_digamma_f64(double x) {
 }
 
 /* (-1)^(n+1) n! zeta(n+1, x), the Hurwitz zeta function by Euler-Maclaurin summation
- * (Abramowitz and Stegun 6.4.10, 23.1.30); trigamma of negative x by reflection (6.4.7). */
+ * (Abramowitz and Stegun 6.4.10, 23.1.30); trigamma of negative x by reflection (6.4.7).
+ */
 double lp_polygamma_f64(int64_t n, double x) {
   if (n == 0) return lp_digamma_f64(x);
-  if (x <= 0 && x == floor(x)) return n % 2 ? INFINITY : x == 0 ? copysign(INFINITY, -x) : NAN;
+  if (x <= 0 && x == floor(x))
+    return n % 2 ? INFINITY : x == 0 ? copysign(INFINITY, -x) : NAN;
   if (n == 1 && x < 0) {
     double whole, s = sin(M_PI * modf(x, &whole));
     return M_PI * M_PI / (s * s) - lp_polygamma_f64(1, 1 - x);
@@ -61,7 +64,8 @@ double lp_polygamma_f64(int64_t n, double x) {
     if (q > 0 && term < 1e-18 * fabs(sum)) break;
   }
   double base = pow(q, -s), tail = base * q / (s - 1) + 0.5 * base;
-  double rising = s, power = base / q, factorial = 2; /* s(s+1)...(s+2k-2) q^(-s-2k+1) / (2k)! */
+  double rising = s, power = base / q,
+         factorial = 2; /* s(s+1)...(s+2k-2) q^(-s-2k+1) / (2k)! */
   for (int k = 1; k <= N_BERNOULLI; k++) {
     tail += bernoulli[k - 1] * rising * power / factorial;
     rising *= (s + 2 * k - 1) * (s + 2 * k);

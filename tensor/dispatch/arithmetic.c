@@ -1,5 +1,6 @@
-/* Native ops of one, two and three elementwise operands that need more than a row of the schema:
- * options, absent arguments, results that are not tensors. Kernels by way of dispatch/pointwise.h. */
+/* Native ops of one, two and three elementwise operands that need more than a row of the
+ * schema: options, absent arguments, results that are not tensors. Kernels by way of
+ * dispatch/pointwise.h. */
 #include <float.h>
 #include <math.h>
 #include <string.h>
@@ -8,16 +9,17 @@
 
 #define EXTRA(name) LP_POINTWISE_EXTRA(LP_EXTRA_##name)
 
-/* --- one operand ------------------------------------------------------------------------------ */
+/* --- one operand -------------------------------------------------------------------- */
 
 LpTensor *lp_impl_round_decimals(LpTensor *out, LpTensor *self, int64_t decimals) {
   if (decimals == 0) return lp_unary(LP_UNARY_round, out, self, NULL, 0);
   LpScalar scale = lp_scalar_float(pow(10, fabs((double)decimals)));
-  return lp_pointwise(decimals > 0 ? EXTRA(round_up) : EXTRA(round_down), out, &self, 1, &scale);
+  return lp_pointwise(decimals > 0 ? EXTRA(round_up) : EXTRA(round_down), out, &self, 1,
+                      &scale);
 }
 
-LpTensor *lp_impl_nan_to_num(LpTensor *out, LpTensor *self, LpOptFloat nan, LpOptFloat posinf,
-                             LpOptFloat neginf) {
+LpTensor *lp_impl_nan_to_num(LpTensor *out, LpTensor *self, LpOptFloat nan,
+                             LpOptFloat posinf, LpOptFloat neginf) {
   if (lp_dtype_is_integral(self->dtype, true))
     return lp_unary(LP_UNARY_conj_physical, out, self, NULL, 0); /* a copy */
   LpDtype real = lp_dtype_to_real(self->dtype);
@@ -38,11 +40,13 @@ LpTensor *lp_impl_logit(LpTensor *out, LpTensor *self, LpOptFloat eps) {
 
 LpTensor *lp_impl_logit_backward(LpTensor *grad_output, LpTensor *self, LpOptFloat eps) {
   LpScalar limit = lp_scalar_float(eps.has ? eps.value : -1);
-  return lp_pointwise(EXTRA(logit_backward), NULL, (LpTensor *[]){grad_output, self}, 2, &limit);
+  return lp_pointwise(EXTRA(logit_backward), NULL, (LpTensor *[]){grad_output, self}, 2,
+                      &limit);
 }
 
 LpTensor *lp_impl_polygamma(LpTensor *out, int64_t n, LpTensor *self) {
-  CHECK(n >= 0, LP_ERR_ARGUMENT, "n: expected a number of at least 0, got %lld", (long long)n);
+  CHECK(n >= 0, LP_ERR_ARGUMENT, "n: expected a number of at least 0, got %lld",
+        (long long)n);
   LpScalar order = lp_scalar_int(n);
   return lp_pointwise(EXTRA(polygamma), out, &self, 1, &order);
 }
@@ -51,7 +55,8 @@ LpTensor *lp_impl_polygamma(LpTensor *out, int64_t n, LpTensor *self) {
 static int gelu_kind(const char *approximate) {
   if (strcmp(approximate, "none") == 0) return 0;
   if (strcmp(approximate, "tanh") == 0) return 1;
-  lp_fail(LP_ERR_ARGUMENT, "approximate: expected 'none' or 'tanh', got '%s'", approximate);
+  lp_fail(LP_ERR_ARGUMENT, "approximate: expected 'none' or 'tanh', got '%s'",
+          approximate);
   return -1;
 }
 
@@ -61,7 +66,8 @@ LpTensor *lp_impl_gelu(LpTensor *out, LpTensor *self, const char *approximate) {
   return lp_pointwise(kind ? EXTRA(gelu_tanh) : EXTRA(gelu_erf), out, &self, 1, NULL);
 }
 
-LpTensor *lp_impl_gelu_backward(LpTensor *grad_output, LpTensor *self, const char *approximate) {
+LpTensor *lp_impl_gelu_backward(LpTensor *grad_output, LpTensor *self,
+                                const char *approximate) {
   int kind = gelu_kind(approximate);
   if (kind < 0) return NULL;
   return lp_pointwise(kind ? EXTRA(gelu_tanh_backward) : EXTRA(gelu_erf_backward), NULL,
@@ -76,15 +82,17 @@ LpTensor *lp_impl_widen(LpTensor *self) {
   lp_iter_input(&it, self);
   it.output_dtype = lp_dtype_is_complex(self->dtype) ? LP_COMPLEX128 : LP_FLOAT64;
   LpTensor *result = NULL;
-  if (lp_iter_build(&it) && lp_iter_run(&it, lp_cast_loop(it.output_dtype, self->dtype), NULL))
+  if (lp_iter_build(&it) &&
+      lp_iter_run(&it, lp_cast_loop(it.output_dtype, self->dtype), NULL))
     result = lp_iter_take(&it, 0);
   lp_iter_done(&it);
   return result;
 }
 
-/* --- two operands ----------------------------------------------------------------------------- */
+/* --- two operands ------------------------------------------------------------------- */
 
-LpTensor *lp_impl_div_mode(LpTensor *out, LpTensor *self, LpTensor *other, const char *rounding_mode) {
+LpTensor *lp_impl_div_mode(LpTensor *out, LpTensor *self, LpTensor *other,
+                           const char *rounding_mode) {
   if (!rounding_mode) return lp_binary(LP_BINARY_div, out, self, other, NULL, 0);
   if (strcmp(rounding_mode, "floor") == 0)
     return lp_binary(LP_BINARY_floor_divide, out, self, other, NULL, 0);
@@ -95,23 +103,29 @@ LpTensor *lp_impl_div_mode(LpTensor *out, LpTensor *self, LpTensor *other, const
   return lp_pointwise(EXTRA(div_trunc), out, (LpTensor *[]){self, other}, 2, NULL);
 }
 
-static bool is_number(const LpTensor *t) { return t->flags & LP_FLAG_WRAPPED_NUMBER; }
+static bool is_number(const LpTensor *t) {
+  return t->flags & LP_FLAG_WRAPPED_NUMBER;
+}
 
 static bool check_same_dtype(const LpTensor *self, const LpTensor *other) {
   CHECK(self->dtype == other->dtype || is_number(self) || is_number(other), LP_ERR_TYPE,
-        "self and other must have the same dtype, got %s and %s", lp_dtype_name(self->dtype),
-        lp_dtype_name(other->dtype));
+        "self and other must have the same dtype, got %s and %s",
+        lp_dtype_name(self->dtype), lp_dtype_name(other->dtype));
   return true;
 }
 
-LpTensor *lp_impl_isclose(LpTensor *self, LpTensor *other, double rtol, double atol, bool equal_nan) {
+LpTensor *lp_impl_isclose(LpTensor *self, LpTensor *other, double rtol, double atol,
+                          bool equal_nan) {
   TRY(check_same_dtype(self, other));
-  CHECK(rtol >= 0, LP_ERR_ARGUMENT, "rtol: expected a number of at least 0, got %g", rtol);
-  CHECK(atol >= 0, LP_ERR_ARGUMENT, "atol: expected a number of at least 0, got %g", atol);
+  CHECK(rtol >= 0, LP_ERR_ARGUMENT, "rtol: expected a number of at least 0, got %g",
+        rtol);
+  CHECK(atol >= 0, LP_ERR_ARGUMENT, "atol: expected a number of at least 0, got %g",
+        atol);
   LpTensor *const inputs[2] = {self, other};
   LpDtype common = lp_result_type(inputs, 2);
   if (lp_dtype_is_integral(common, true)) common = LP_FLOAT64;
-  LpScalar params[3] = {lp_scalar_float(rtol), lp_scalar_float(atol), lp_scalar_int(equal_nan)};
+  LpScalar params[3] = {lp_scalar_float(rtol), lp_scalar_float(atol),
+                        lp_scalar_int(equal_nan)};
   return lp_pointwise_as(EXTRA(isclose), NULL, inputs, 2, params, common);
 }
 
@@ -123,8 +137,8 @@ static bool all_true(LpTensor *mask, bool *result) {
   return true;
 }
 
-bool lp_impl_allclose(LpTensor *self, LpTensor *other, double rtol, double atol, bool equal_nan,
-                      bool *result) {
+bool lp_impl_allclose(LpTensor *self, LpTensor *other, double rtol, double atol,
+                      bool equal_nan, bool *result) {
   return all_true(lp_impl_isclose(self, other, rtol, atol, equal_nan), result);
 }
 
@@ -137,28 +151,34 @@ bool lp_impl_equal(LpTensor *self, LpTensor *other, bool *result) {
   return all_true(lp_binary(LP_BINARY_eq, NULL, self, other, NULL, 0), result);
 }
 
-/* --- three operands --------------------------------------------------------------------------- */
+/* --- three operands ----------------------------------------------------------------- */
 
 LpTensor *lp_impl_lerp(LpTensor *out, LpTensor *self, LpTensor *end, LpTensor *weight) {
   CHECK(self->dtype == end->dtype || is_number(end), LP_ERR_TYPE,
-        "end: expected dtype %s as self, got %s", lp_dtype_name(self->dtype), lp_dtype_name(end->dtype));
+        "end: expected dtype %s as self, got %s", lp_dtype_name(self->dtype),
+        lp_dtype_name(end->dtype));
   return lp_pointwise(EXTRA(lerp), out, (LpTensor *[]){self, end, weight}, 3, NULL);
 }
 
-LpTensor *lp_impl_addcmul(LpTensor *out, LpTensor *self, LpTensor *tensor1, LpTensor *tensor2,
-                          LpScalar value) {
+LpTensor *lp_impl_addcmul(LpTensor *out, LpTensor *self, LpTensor *tensor1,
+                          LpTensor *tensor2, LpScalar value) {
   LpTensor *const inputs[3] = {self, tensor1, tensor2};
-  CHECK(value.kind <= LP_SCALAR_INT || !lp_dtype_is_integral(lp_result_type(inputs, 3), true), LP_ERR_TYPE,
-        "value: for integral tensors expected an integer, got %g", lp_scalar_to_double(value));
+  CHECK(value.kind <= LP_SCALAR_INT ||
+            !lp_dtype_is_integral(lp_result_type(inputs, 3), true),
+        LP_ERR_TYPE, "value: for integral tensors expected an integer, got %g",
+        lp_scalar_to_double(value));
   return lp_pointwise(EXTRA(addcmul), out, inputs, 3, &value);
 }
 
-LpTensor *lp_impl_addcdiv(LpTensor *out, LpTensor *self, LpTensor *tensor1, LpTensor *tensor2,
-                          LpScalar value) {
-  CHECK(!lp_dtype_is_integral(tensor1->dtype, true) || !lp_dtype_is_integral(tensor2->dtype, true),
+LpTensor *lp_impl_addcdiv(LpTensor *out, LpTensor *self, LpTensor *tensor1,
+                          LpTensor *tensor2, LpScalar value) {
+  CHECK(!lp_dtype_is_integral(tensor1->dtype, true) ||
+            !lp_dtype_is_integral(tensor2->dtype, true),
         LP_ERR_TYPE,
-        "tensor1 and tensor2 are integral (%s, %s), and integers have no true division here: convert one "
+        "tensor1 and tensor2 are integral (%s, %s), and integers have no true division "
+        "here: convert one "
         "to a floating dtype",
         lp_dtype_name(tensor1->dtype), lp_dtype_name(tensor2->dtype));
-  return lp_pointwise(EXTRA(addcdiv), out, (LpTensor *[]){self, tensor1, tensor2}, 3, &value);
+  return lp_pointwise(EXTRA(addcdiv), out, (LpTensor *[]){self, tensor1, tensor2}, 3,
+                      &value);
 }

@@ -1,11 +1,13 @@
-/* The broadcasting iterator (iter.h): shapes, layout of results, overlap, casting, the walk. */
+/* The broadcasting iterator (iter.h): shapes, layout of results, overlap, casting, the
+ * walk. */
 #include "dispatch/iter.h"
 
 #include <stdatomic.h>
 #include <string.h>
 #include "core/parallel.h"
 
-/* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap work. */
+/* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap
+ * work. */
 #define CHECK_ELEMS 65536
 /* Elements of a cast buffer: eight operands of 16 bytes take 32 KiB of stack. */
 #define CAST_ELEMS 256
@@ -31,14 +33,16 @@ void lp_iter_input(LpIter *it, LpTensor *t) {
   it->operands[it->n_operands++] = lp_tensor_retain(t);
 }
 
-LpTensor *lp_iter_take(LpIter *it, int i) { return lp_tensor_retain(it->operands[i]); }
+LpTensor *lp_iter_take(LpIter *it, int i) {
+  return lp_tensor_retain(it->operands[i]);
+}
 
 void lp_iter_done(LpIter *it) {
   for (int k = 0; k < it->n_operands; k++) lp_tensor_release(it->operands[k]);
   it->n_operands = it->n_outputs = 0;
 }
 
-/* --- shapes ----------------------------------------------------------------------------------- */
+/* --- shapes ------------------------------------------------------------------------- */
 
 bool lp_broadcast_shapes(const LpInts *shapes, int n, int64_t *out, int64_t *out_ndim) {
   int64_t ndim = 0;
@@ -56,11 +60,12 @@ bool lp_broadcast_shapes(const LpInts *shapes, int n, int64_t *out, int64_t *out
       }
       LpInts before = n == 2 ? shapes[0] : lp_ints(out, ndim);
       char a[256], b[256];
-      return lp_fail(LP_ERR_ARGUMENT,
-                     "shapes %s and %s cannot be broadcast together: the size of tensor a (%lld) "
-                     "must match the size of tensor b (%lld) at non-singleton dimension %lld",
-                     lp_format_ints(before, a, sizeof a), lp_format_ints(shapes[k], b, sizeof b),
-                     (long long)out[d], (long long)size, (long long)d);
+      return lp_fail(
+          LP_ERR_ARGUMENT,
+          "shapes %s and %s cannot be broadcast together: the size of tensor a (%lld) "
+          "must match the size of tensor b (%lld) at non-singleton dimension %lld",
+          lp_format_ints(before, a, sizeof a), lp_format_ints(shapes[k], b, sizeof b),
+          (long long)out[d], (long long)size, (long long)d);
     }
   }
   *out_ndim = ndim;
@@ -78,7 +83,7 @@ static char *first_byte(const LpTensor *t) {
   return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
 }
 
-/* --- overlap ---------------------------------------------------------------------------------- */
+/* --- overlap ------------------------------------------------------------------------ */
 
 /* Every element of one block of memory belongs to exactly one index. */
 static bool is_dense(const LpTensor *t) {
@@ -102,13 +107,15 @@ static bool same_strides(const LpTensor *a, const LpTensor *b) {
   return true;
 }
 
-/* An output may be an input, element for element; it may not share memory otherwise. As in PyTorch
- * only dense tensors are judged, others are too hard to tell. */
+/* An output may be an input, element for element; it may not share memory otherwise. As
+ * in PyTorch only dense tensors are judged, others are too hard to tell. */
 static bool check_overlap(const LpIter *it, const LpTensor *out) {
   for (int d = 0; d < out->ndim && out->numel; d++)
     CHECK(out->strides[d] != 0 || out->sizes[d] == 1, LP_ERR_ARGUMENT,
-          "unsupported operation: more than one element of the written-to tensor (shape %s) refers "
-          "to a single memory location. Please clone() the tensor before performing the operation",
+          "unsupported operation: more than one element of the written-to tensor (shape "
+          "%s) refers "
+          "to a single memory location. Please clone() the tensor before performing the "
+          "operation",
           SHAPE_TEXT(out));
   for (int k = it->n_outputs; k < it->n_operands; k++) {
     const LpTensor *in = it->operands[k];
@@ -118,15 +125,19 @@ static bool check_overlap(const LpIter *it, const LpTensor *out) {
     char *in_end = in_at + in->numel * (int64_t)lp_dtype_size(in->dtype);
     if (out_end <= in_at || in_end <= out_at) continue;
     if (!is_dense(out) || !is_dense(in)) continue;
-    if (out_at == in_at && out_end == in_end && same_shape(out, in) && same_strides(out, in)) continue;
+    if (out_at == in_at && out_end == in_end && same_shape(out, in) &&
+        same_strides(out, in))
+      continue;
     CHECK(false, LP_ERR_ARGUMENT,
-          "unsupported operation: some elements of the input tensor and the written-to tensor refer "
-          "to a single memory location. Please clone() the tensor before performing the operation");
+          "unsupported operation: some elements of the input tensor and the written-to "
+          "tensor refer "
+          "to a single memory location. Please clone() the tensor before performing the "
+          "operation");
   }
   return true;
 }
 
-/* --- casting ---------------------------------------------------------------------------------- */
+/* --- casting ------------------------------------------------------------------------ */
 
 static bool plan_cast(LpIter *it, int k) {
   const LpTensor *t = it->operands[k];
@@ -138,8 +149,8 @@ static bool plan_cast(LpIter *it, int k) {
     CHECK(lp_can_cast(it->output_dtype, dtype), LP_ERR_TYPE,
           "result type %s can't be cast to the desired output type %s",
           lp_dtype_title(it->output_dtype), lp_dtype_title(dtype));
-  bool rounds = !is_output && it->round_dtype != LP_DTYPE_NONE && dtype != it->round_dtype &&
-                !(it->exact_scalars && t->ndim == 0);
+  bool rounds = !is_output && it->round_dtype != LP_DTYPE_NONE &&
+                dtype != it->round_dtype && !(it->exact_scalars && t->ndim == 0);
   if (dtype == wanted && !rounds) return true;
   it->rounds[k] = rounds ? lp_cast_loop(it->round_dtype, dtype) : NULL;
   if (rounds) dtype = it->round_dtype;
@@ -166,17 +177,20 @@ static bool plan_casts(LpIter *it) {
   return true;
 }
 
-/* --- building --------------------------------------------------------------------------------- */
+/* --- building ----------------------------------------------------------------------- */
 
-/* Common case: every operand is contiguous with one shape, or 0-d. False: take the general way. */
+/* Common case: every operand is contiguous with one shape, or 0-d. False: take the
+ * general way. */
 static bool is_plain(const LpIter *it, const LpTensor **model) {
   const LpTensor *m = NULL;
   for (int k = it->n_outputs; k < it->n_operands; k++) {
     const LpTensor *t = it->operands[k];
     if (!t->is_contiguous) return false;
     if (t->ndim == 0) continue;
-    if (!m) m = t;
-    else if (!same_shape(m, t)) return false;
+    if (!m)
+      m = t;
+    else if (!same_shape(m, t))
+      return false;
   }
   if (!m) m = it->operands[it->n_outputs];
   for (int k = 0; k < it->n_outputs; k++) {
@@ -190,7 +204,8 @@ static bool is_plain(const LpIter *it, const LpTensor **model) {
 static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
   for (int k = 0; k < it->n_outputs; k++)
     if (!it->operands[k])
-      TRY(it->operands[k] = lp_tensor_new(lp_ints(model->sizes, model->ndim), it->output_dtype, device));
+      TRY(it->operands[k] = lp_tensor_new(lp_ints(model->sizes, model->ndim),
+                                          it->output_dtype, device));
   it->ndim = 1;
   it->shape[0] = it->numel = model->numel;
   for (int k = 0; k < it->n_operands; k++) {
@@ -209,8 +224,10 @@ static void broadcast_strides(const LpTensor *t, int64_t ndim, int64_t *strides)
     strides[d] = t->sizes[d - lead] == 1 ? 0 : t->strides[d - lead] * size;
 }
 
-/* > 0 when dim a should be outside dim b, judged by the first operand that tells them apart. */
-static int compare_dims(const LpIter *it, unsigned known, int a, int b, const int64_t *shape) {
+/* > 0 when dim a should be outside dim b, judged by the first operand that tells them
+ * apart. */
+static int compare_dims(const LpIter *it, unsigned known, int a, int b,
+                        const int64_t *shape) {
   for (int k = 0; k < it->n_operands; k++) {
     if (!(known >> k & 1)) continue;
     int64_t sa = it->strides[k][a], sb = it->strides[k][b];
@@ -222,7 +239,8 @@ static int compare_dims(const LpIter *it, unsigned known, int a, int b, const in
 }
 
 /* perm[0] is the innermost dim. */
-static void sort_dims(const LpIter *it, unsigned known, const int64_t *shape, int ndim, int *perm) {
+static void sort_dims(const LpIter *it, unsigned known, const int64_t *shape, int ndim,
+                      int *perm) {
   for (int d = 0; d < ndim; d++) perm[d] = ndim - 1 - d;
   for (int i = 1; i < ndim; i++) {
     int at = i;
@@ -238,9 +256,10 @@ static void sort_dims(const LpIter *it, unsigned known, const int64_t *shape, in
   }
 }
 
-/* The result takes the inputs' order of dims, so a transposed input gives a transposed result. */
-static LpTensor *new_output(const LpIter *it, const int64_t *shape, int ndim, const int *perm,
-                            LpDevice device) {
+/* The result takes the inputs' order of dims, so a transposed input gives a transposed
+ * result. */
+static LpTensor *new_output(const LpIter *it, const int64_t *shape, int ndim,
+                            const int *perm, LpDevice device) {
   bool row_major = true;
   for (int d = 0; d < ndim; d++) row_major = row_major && perm[d] == ndim - 1 - d;
   if (row_major) return lp_tensor_new(lp_ints(shape, ndim), it->output_dtype, device);
@@ -249,11 +268,14 @@ static LpTensor *new_output(const LpIter *it, const int64_t *shape, int ndim, co
     strides[perm[d]] = next;
     next *= shape[perm[d]] > 1 ? shape[perm[d]] : 1;
   }
-  return lp_tensor_new_strided(lp_ints(shape, ndim), lp_ints(strides, ndim), it->output_dtype, device);
+  return lp_tensor_new_strided(lp_ints(shape, ndim), lp_ints(strides, ndim),
+                               it->output_dtype, device);
 }
 
-/* Reorders to innermost first and joins neighbours that every operand walks as one dim. */
-static void reorder_and_coalesce(LpIter *it, const int64_t *shape, int ndim, const int *perm) {
+/* Reorders to innermost first and joins neighbours that every operand walks as one dim.
+ */
+static void reorder_and_coalesce(LpIter *it, const int64_t *shape, int ndim,
+                                 const int *perm) {
   int64_t old[LP_MAX_DIMS];
   for (int k = 0; k < it->n_operands; k++) {
     memcpy(old, it->strides[k], (size_t)ndim * sizeof *old);
@@ -291,12 +313,14 @@ static bool build_general(LpIter *it, LpDevice device) {
   TRY(lp_broadcast_shapes(shapes, n_in, shape, &ndim));
   TRY(lp_numel_of(lp_ints(shape, ndim), &it->numel));
 
-  unsigned known = 0; /* operands whose layout counts: not the outputs to be made or resized */
+  unsigned known =
+      0; /* operands whose layout counts: not the outputs to be made or resized */
   for (int k = 0; k < it->n_operands; k++) {
     LpTensor *t = it->operands[k];
     if (!t) continue;
     if (k < it->n_outputs) {
-      bool fits = t->ndim == ndim && memcmp(t->sizes, shape, (size_t)ndim * sizeof *shape) == 0;
+      bool fits =
+          t->ndim == ndim && memcmp(t->sizes, shape, (size_t)ndim * sizeof *shape) == 0;
       if (!fits) {
         CHECK(!it->no_resize, LP_ERR_ARGUMENT,
               "output with shape %s doesn't match the broadcast shape %s", SHAPE_TEXT(t),
@@ -311,7 +335,8 @@ static bool build_general(LpIter *it, LpDevice device) {
   int perm[LP_MAX_DIMS];
   sort_dims(it, known, shape, (int)ndim, perm);
   for (int k = 0; k < it->n_operands; k++) {
-    if (!it->operands[k]) TRY(it->operands[k] = new_output(it, shape, (int)ndim, perm, device));
+    if (!it->operands[k])
+      TRY(it->operands[k] = new_output(it, shape, (int)ndim, perm, device));
     if (!(known >> k & 1)) broadcast_strides(it->operands[k], ndim, it->strides[k]);
     it->data[k] = first_byte(it->operands[k]);
   }
@@ -330,10 +355,12 @@ static bool common_device(const LpIter *it, LpDevice *device) {
   *device = first ? first->storage->device : lp_cpu();
   for (int k = 0; k < it->n_operands; k++) {
     const LpTensor *t = it->operands[k];
-    if (!t || (t->ndim == 0 && k >= it->n_outputs && t->storage->device.type == LP_CPU)) continue;
+    if (!t || (t->ndim == 0 && k >= it->n_outputs && t->storage->device.type == LP_CPU))
+      continue;
     LpDevice d = t->storage->device;
     CHECK(d.type == device->type && d.index == device->index, LP_ERR_DEVICE,
-          "expected all tensors to be on the same device, but found at least two, %s:%d and %s:%d",
+          "expected all tensors to be on the same device, but found at least two, %s:%d "
+          "and %s:%d",
           device->type == LP_CUDA ? "cuda" : "cpu", device->index,
           d.type == LP_CUDA ? "cuda" : "cpu", d.index);
   }
@@ -344,14 +371,16 @@ bool lp_iter_build(LpIter *it) {
   LpDevice device;
   TRY(common_device(it, &device));
   if (it->cast_inputs && it->common_dtype == LP_DTYPE_NONE)
-    it->common_dtype = lp_result_type(it->operands + it->n_outputs, it->n_operands - it->n_outputs);
+    it->common_dtype =
+        lp_result_type(it->operands + it->n_outputs, it->n_operands - it->n_outputs);
   if (it->output_dtype == LP_DTYPE_NONE) it->output_dtype = it->common_dtype;
   if (it->loop_dtype == LP_DTYPE_NONE) it->loop_dtype = it->output_dtype;
   if (!it->allow_overlap)
     for (int k = 0; k < it->n_outputs; k++)
       if (it->operands[k]) TRY(check_overlap(it, it->operands[k]));
   const LpTensor *model;
-  if (it->n_operands > it->n_outputs && is_plain(it, &model)) return build_plain(it, model, device);
+  if (it->n_operands > it->n_outputs && is_plain(it, &model))
+    return build_plain(it, model, device);
   return build_general(it, device);
 }
 
@@ -371,7 +400,7 @@ void lp_iter_lengthen(LpIter *it) {
   }
 }
 
-/* --- running ---------------------------------------------------------------------------------- */
+/* --- running ------------------------------------------------------------------------ */
 
 typedef struct Run {
   const LpIter *it;
@@ -381,8 +410,8 @@ typedef struct Run {
 } Run;
 
 /* One row of n elements, with the operands of cast_mask going through buffers. */
-static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides, int64_t n,
-                         LpLoop loop, const void *params) {
+static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides,
+                         int64_t n, LpLoop loop, const void *params) {
   _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][CAST_ELEMS * 16];
   _Alignas(64) char rounded[CAST_ELEMS * 2]; /* round_dtype is float16 or bfloat16 */
   char *at[LP_ITER_MAX_OPERANDS];
@@ -398,7 +427,8 @@ static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *str
         int64_t pair_strides[2] = {it->loop_sizes[k], strides[k]};
         int64_t count = strides[k] == 0 ? 1 : m;
         if (it->rounds[k]) {
-          it->rounds[k]((char *[2]){rounded, at[k]}, (int64_t[2]){2, strides[k]}, count, NULL);
+          it->rounds[k]((char *[2]){rounded, at[k]}, (int64_t[2]){2, strides[k]}, count,
+                        NULL);
           pair[1] = rounded;
           pair_strides[1] = 2;
         }
@@ -436,13 +466,16 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
     int64_t n = it->shape[0] - index[0];
     if (n > end - at) n = end - at;
     if (n > CHECK_ELEMS) n = CHECK_ELEMS;
-    if (it->cast_mask) run_row_cast(it, ptrs, steps, n, run->loop, run->params);
-    else run->loop(ptrs, steps, n, run->params);
+    if (it->cast_mask)
+      run_row_cast(it, ptrs, steps, n, run->loop, run->params);
+    else
+      run->loop(ptrs, steps, n, run->params);
     at += n;
     until_check -= n;
     if (until_check <= 0) {
       until_check = CHECK_ELEMS;
-      if (lp_interrupt_pending()) atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
+      if (lp_interrupt_pending())
+        atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
       if (atomic_load_explicit(&run->stopped, memory_order_relaxed)) return;
     }
     index[0] += n;
@@ -465,8 +498,10 @@ static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel)
     return true;
   }
   Run run = {it, loop, params, false};
-  if (parallel) lp_parallel_for(it->numel, LP_GRAIN, run_range, &run);
-  else run_range(&run, 0, it->numel);
+  if (parallel)
+    lp_parallel_for(it->numel, LP_GRAIN, run_range, &run);
+  else
+    run_range(&run, 0, it->numel);
   if (!atomic_load(&run.stopped)) return true;
   lp_interrupt_take();
   return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");

@@ -40,10 +40,10 @@ static const OpInfo infos[LP_POINTWISE_COUNT] = {
     LP_UNARY_OPS(UNARY) LP_BINARY_OPS(BINARY) LP_EXTRA_OPS(EXTRA)};
 
 static int category(LpDtype dtype) {
-  return dtype == LP_BOOL               ? BOOL
-         : lp_dtype_is_complex(dtype)   ? COMPLEX
-         : lp_dtype_is_floating(dtype)  ? FLOAT
-                                        : INT;
+  return dtype == LP_BOOL              ? BOOL
+         : lp_dtype_is_complex(dtype)  ? COMPLEX
+         : lp_dtype_is_floating(dtype) ? FLOAT
+                                       : INT;
 }
 
 static LpTensor *fail_dtype(int dtypes, LpDtype got) {
@@ -58,22 +58,25 @@ static LpTensor *fail_dtype(int dtypes, LpDtype got) {
   return NULL;
 }
 
-/* --- launch ----------------------------------------------------------------------------------- */
+/* --- launch ------------------------------------------------------------------------- */
 
 static bool same_plain_shape(const LpTensor *a, const LpTensor *b) {
   if (a->ndim != b->ndim || !b->is_contiguous) return false;
   return memcmp(a->sizes, b->sizes, (size_t)a->ndim * sizeof *a->sizes) == 0;
 }
 
-/* The common case without an iterator: new result, contiguous inputs of one shape and dtype, small
- * enough for one thread. *handled tells whether it was. */
+/* The common case without an iterator: new result, contiguous inputs of one shape and
+ * dtype, small enough for one thread. *handled tells whether it was. */
 static LpTensor *run_plain(const OpInfo *info, LpBlock block, LpTensor *const *inputs,
                            const LpScalar *params, bool *handled) {
   const LpTensor *self = inputs[0];
   *handled = false;
-  if (!self->is_contiguous || self->numel > LP_GRAIN || self->storage->device.type != LP_CPU) return NULL;
+  if (!self->is_contiguous || self->numel > LP_GRAIN ||
+      self->storage->device.type != LP_CPU)
+    return NULL;
   for (int k = 1; k < info->arity; k++)
-    if (inputs[k]->dtype != self->dtype || !same_plain_shape(self, inputs[k])) return NULL;
+    if (inputs[k]->dtype != self->dtype || !same_plain_shape(self, inputs[k]))
+      return NULL;
   *handled = true;
   LpDtype dtype = info->promote == BOOL_RESULT ? LP_BOOL : (LpDtype)self->dtype;
   LpTensor *out = lp_tensor_new(lp_ints(self->sizes, self->ndim), dtype, lp_cpu());
@@ -92,20 +95,24 @@ static LpTensor *run_plain(const OpInfo *info, LpBlock block, LpTensor *const *i
 }
 
 static bool is_real_of_complex(int op) {
-  return op == LP_POINTWISE_UNARY(LP_UNARY_abs) || op == LP_POINTWISE_UNARY(LP_UNARY_angle);
+  return op == LP_POINTWISE_UNARY(LP_UNARY_abs) ||
+         op == LP_POINTWISE_UNARY(LP_UNARY_angle);
 }
 
 LpTensor *lp_pointwise(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
                        const LpScalar *params) {
-  return lp_pointwise_as(op, out, inputs, n_inputs, params, lp_result_type(inputs, n_inputs));
+  return lp_pointwise_as(op, out, inputs, n_inputs, params,
+                         lp_result_type(inputs, n_inputs));
 }
 
 LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
                           const LpScalar *params, LpDtype common) {
   const OpInfo *info = &infos[op];
   ASSERT(n_inputs == info->arity);
-  if (info->promote == INT_TO_FLOAT && lp_dtype_is_integral(common, true)) common = lp_default_dtype();
-  if (LP_UNLIKELY(!(info->dtypes & category(common)))) return fail_dtype(info->dtypes, common);
+  if (info->promote == INT_TO_FLOAT && lp_dtype_is_integral(common, true))
+    common = lp_default_dtype();
+  if (LP_UNLIKELY(!(info->dtypes & category(common))))
+    return fail_dtype(info->dtypes, common);
   const LpPointwiseTable *table = lp_pointwise_table();
   LpDtype compute = common; /* what the block works in */
   LpBlock block = table->rows[common]->blocks[op];
@@ -130,11 +137,13 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   it.loop_dtype = info->promote == BOOL_RESULT ? LP_BOOL : compute;
   if (compute != common) {
     it.round_dtype = common;
-    it.exact_scalars = op == LP_POINTWISE_BINARY(LP_BINARY_mul) || op == LP_POINTWISE_BINARY(LP_BINARY_div);
+    it.exact_scalars = op == LP_POINTWISE_BINARY(LP_BINARY_mul) ||
+                       op == LP_POINTWISE_BINARY(LP_BINARY_div);
   }
   for (int k = 0; k < n_inputs; k++) it.no_resize = it.no_resize || out == inputs[k];
   int8_t size = (int8_t)lp_dtype_size(compute);
-  LpDrive d = {block, params, n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
+  LpDrive d = {
+      block, params, n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
   LpTensor *result = NULL;
   if (lp_iter_build(&it)) {
     lp_iter_lengthen(&it);
@@ -144,26 +153,31 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   return result;
 }
 
-/* --- unary ------------------------------------------------------------------------------------ */
+/* --- unary -------------------------------------------------------------------------- */
 
-LpTensor *lp_unary(int op, LpTensor *out, LpTensor *self, const LpScalar *params, int n_params) {
+LpTensor *lp_unary(int op, LpTensor *out, LpTensor *self, const LpScalar *params,
+                   int n_params) {
   ASSERT(n_params == infos[op].n_params);
   if (LP_UNLIKELY(self->dtype == LP_BOOL && op == LP_UNARY_neg))
     CHECK(false, LP_ERR_TYPE,
-          "negation of a bool tensor is not supported; to invert a mask use logical_not() or ~");
+          "negation of a bool tensor is not supported; to invert a mask use "
+          "logical_not() or ~");
   if (LP_UNLIKELY(self->dtype == LP_BOOL && op == LP_UNARY_square))
     return lp_pointwise_as(op, out, &self, 1, params, LP_INT64);
-  if (LP_UNLIKELY(self->dtype == LP_UINT8 && op == LP_UNARY_hardtanh)) { /* limits below 0 are 0 */
+  if (LP_UNLIKELY(self->dtype == LP_UINT8 &&
+                  op == LP_UNARY_hardtanh)) { /* limits below 0 are 0 */
     int64_t low = lp_scalar_to_int(params[0]), high = lp_scalar_to_int(params[1]);
-    LpScalar limits[2] = {lp_scalar_int(low < 0 ? 0 : low), lp_scalar_int(high < 0 ? 0 : high)};
+    LpScalar limits[2] = {lp_scalar_int(low < 0 ? 0 : low),
+                          lp_scalar_int(high < 0 ? 0 : high)};
     return lp_pointwise(op, out, &self, 1, limits);
   }
   return lp_pointwise(LP_POINTWISE_UNARY(op), out, &self, 1, params);
 }
 
-/* --- binary ----------------------------------------------------------------------------------- */
+/* --- binary ------------------------------------------------------------------------- */
 
-static void find_zero(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+static void find_zero(char *const *ptrs, const int64_t *strides, int64_t n,
+                      const void *params) {
   const void *const *p = params; /* {atomic flag, element size} */
   static const char zero[16];
   size_t size = (size_t)(intptr_t)p[1];
@@ -183,7 +197,8 @@ bool lp_check_no_zero(LpTensor *divisor) {
   bool ok = lp_iter_build(&it) && lp_iter_run(&it, find_zero, params);
   lp_iter_done(&it);
   if (ok && found)
-    return lp_fail(LP_ERR_ARGUMENT, "ZeroDivisionError: integer division by zero: other has a 0");
+    return lp_fail(LP_ERR_ARGUMENT,
+                   "ZeroDivisionError: integer division by zero: other has a 0");
   return ok;
 }
 
@@ -192,7 +207,8 @@ static bool check_alpha(LpTensor *self, LpTensor *other, LpScalar alpha) {
   if (alpha.kind == LP_SCALAR_INT && alpha.v.i == 1) return true;
   LpDtype common = lp_result_type((LpTensor *const[]){self, other}, 2);
   CHECK(alpha.kind != LP_SCALAR_BOOL || common == LP_BOOL, LP_ERR_TYPE,
-        "Boolean alpha is only supported for Boolean results, got %s", lp_dtype_name(common));
+        "Boolean alpha is only supported for Boolean results, got %s",
+        lp_dtype_name(common));
   CHECK(alpha.kind <= LP_SCALAR_INT || !lp_dtype_is_integral(common, true), LP_ERR_TYPE,
         "for integral input tensors, argument alpha must not be a floating point number");
   CHECK(alpha.kind != LP_SCALAR_COMPLEX || lp_dtype_is_complex(common), LP_ERR_TYPE,
@@ -202,7 +218,8 @@ static bool check_alpha(LpTensor *self, LpTensor *other, LpScalar alpha) {
 
 /* A number as exponent has short cuts, which are exact where pow is not; -1: none. */
 static int pow_shortcut(const LpTensor *self, const LpTensor *exponent, LpDtype common) {
-  if (!(exponent->flags & LP_FLAG_WRAPPED_NUMBER) || self->flags & LP_FLAG_WRAPPED_NUMBER) return -1;
+  if (!(exponent->flags & LP_FLAG_WRAPPED_NUMBER) || self->flags & LP_FLAG_WRAPPED_NUMBER)
+    return -1;
   if (!lp_dtype_is_floating(common)) return -1;
   LpScalar e;
   if (!lp_item((LpTensor *)exponent, &e)) return -1;
@@ -221,39 +238,39 @@ static bool check_pow(LpTensor *self, LpTensor *exponent, LpDtype common, int *s
     LpScalar e;
     TRY(lp_item(exponent, &e));
     CHECK(lp_scalar_to_int(e) >= 0, LP_ERR_ARGUMENT,
-          "integers to negative integer powers are not allowed: make self a floating tensor");
+          "integers to negative integer powers are not allowed: make self a floating "
+          "tensor");
   }
   return true;
 }
 
-LpTensor *lp_binary(int op, LpTensor *out, LpTensor *self, LpTensor *other, const LpScalar *params,
-                    int n_params) {
+LpTensor *lp_binary(int op, LpTensor *out, LpTensor *self, LpTensor *other,
+                    const LpScalar *params, int n_params) {
   ASSERT(n_params == infos[LP_POINTWISE_BINARY(op)].n_params);
   LpTensor *const inputs[2] = {self, other};
   switch (op) {
-    case LP_BINARY_sub:
-    case LP_BINARY_rsub:
-      CHECK(self->dtype != LP_BOOL && other->dtype != LP_BOOL, LP_ERR_TYPE,
-            "subtraction with a bool tensor is not supported; use logical_xor() or ^, or "
-            "logical_not() or ~ to invert a mask");
-      /* fall through */
-    case LP_BINARY_add:
-      TRY(check_alpha(self, other, params[0]));
-      break;
-    case LP_BINARY_floor_divide:
-    case LP_BINARY_remainder:
-    case LP_BINARY_fmod:
-      if (lp_dtype_is_integral(self->dtype, true) && lp_dtype_is_integral(other->dtype, true))
-        TRY(lp_check_no_zero(other));
-      break;
-    case LP_BINARY_pow: {
-      int shortcut;
-      TRY(check_pow(self, other, lp_result_type(inputs, 2), &shortcut));
-      if (shortcut >= 0 && (LpDtype)self->dtype == lp_result_type(inputs, 2))
-        return lp_pointwise(shortcut, out, &self, 1, NULL);
-      break;
-    }
-    default: break;
+  case LP_BINARY_sub:
+  case LP_BINARY_rsub:
+    CHECK(self->dtype != LP_BOOL && other->dtype != LP_BOOL, LP_ERR_TYPE,
+          "subtraction with a bool tensor is not supported; use logical_xor() or ^, or "
+          "logical_not() or ~ to invert a mask");
+    /* fall through */
+  case LP_BINARY_add: TRY(check_alpha(self, other, params[0])); break;
+  case LP_BINARY_floor_divide:
+  case LP_BINARY_remainder:
+  case LP_BINARY_fmod:
+    if (lp_dtype_is_integral(self->dtype, true) &&
+        lp_dtype_is_integral(other->dtype, true))
+      TRY(lp_check_no_zero(other));
+    break;
+  case LP_BINARY_pow: {
+    int shortcut;
+    TRY(check_pow(self, other, lp_result_type(inputs, 2), &shortcut));
+    if (shortcut >= 0 && (LpDtype)self->dtype == lp_result_type(inputs, 2))
+      return lp_pointwise(shortcut, out, &self, 1, NULL);
+    break;
+  }
+  default: break;
   }
   return lp_pointwise(LP_POINTWISE_BINARY(op), out, inputs, 2, params);
 }

@@ -1,9 +1,10 @@
-/* Type promotion over tensors: which dtype an op computes in, and where its result may go. */
+/* Type promotion over tensors: which dtype an op computes in, and where its result may
+ * go. */
 #include "dispatch/iter.h"
 
 const char *lp_dtype_title(LpDtype dtype) {
   static const char *const titles[LP_DTYPE_COUNT] = {
-      "Byte",  "Char",   "Short",         "Int",           "Long", "Half",
+      "Byte",  "Char",   "Short",        "Int",           "Long", "Half",
       "Float", "Double", "ComplexFloat", "ComplexDouble", "Bool", "BFloat16"};
   return dtype >= 0 && dtype < LP_DTYPE_COUNT ? titles[dtype] : "Undefined";
 }
@@ -37,10 +38,13 @@ LpDtype lp_result_type(LpTensor *const *tensors, int n) {
     LpDtype dtype = (LpDtype)t->dtype;
     int rank = t->flags & LP_FLAG_WRAPPED_NUMBER ? 2 : t->ndim == 0;
     if (rank == 2) { /* a number has a category, not a width */
-      if (lp_dtype_is_complex(dtype)) dtype = lp_dtype_to_complex(lp_default_dtype());
-      else if (lp_dtype_is_floating(dtype)) dtype = lp_default_dtype();
+      if (lp_dtype_is_complex(dtype))
+        dtype = lp_dtype_to_complex(lp_default_dtype());
+      else if (lp_dtype_is_floating(dtype))
+        dtype = lp_default_dtype();
     }
-    ranks[rank] = ranks[rank] == LP_DTYPE_NONE ? dtype : lp_promote_types(ranks[rank], dtype);
+    ranks[rank] =
+        ranks[rank] == LP_DTYPE_NONE ? dtype : lp_promote_types(ranks[rank], dtype);
   }
   return combine(ranks[0], combine(ranks[1], ranks[2]));
 }

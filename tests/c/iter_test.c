@@ -1,10 +1,13 @@
-/* The broadcasting iterator: shapes, layouts of results, casting, overlap, interruption, failures. */
+/* The broadcasting iterator: shapes, layouts of results, casting, overlap, interruption,
+ * failures. */
 #include "dispatch/iter.h"
 #include <stdlib.h>
 #include "lampad/memory.h"
 #include "test.h"
 
-#define INTS(...) lp_ints((const int64_t[]){__VA_ARGS__}, sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+#define INTS(...)                                                                        \
+  lp_ints((const int64_t[]){__VA_ARGS__},                                                \
+          sizeof((int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
 
 /* A contiguous float32 tensor counting from 0. */
 static LpTensor *range(LpInts sizes) {
@@ -16,11 +19,13 @@ static LpTensor *strided(LpTensor *t, LpInts sizes, LpInts strides) {
   return lp_tensor_alias(t, sizes, strides, t->offset_elems);
 }
 static bool ints_are(LpInts a, LpInts b) {
-  return a.count == b.count && memcmp(a.data, b.data, (size_t)a.count * sizeof *a.data) == 0;
+  return a.count == b.count &&
+         memcmp(a.data, b.data, (size_t)a.count * sizeof *a.data) == 0;
 }
 
 /* out = a + b over floats of any stride. */
-static void add_loop(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+static void add_loop(char *const *ptrs, const int64_t *strides, int64_t n,
+                     const void *params) {
   for (int64_t i = 0; i < n; i++)
     *(float *)(ptrs[0] + i * strides[0]) =
         *(float *)(ptrs[1] + i * strides[1]) + *(float *)(ptrs[2] + i * strides[2]);
@@ -36,7 +41,9 @@ static LpTensor *add(LpTensor *out, LpTensor *a, LpTensor *b, bool no_resize) {
   it.cast_inputs = true;
   it.common_dtype = LP_FLOAT32;
   it.no_resize = no_resize;
-  LpTensor *result = lp_iter_build(&it) && lp_iter_run(&it, add_loop, NULL) ? lp_iter_take(&it, 0) : NULL;
+  LpTensor *result = lp_iter_build(&it) && lp_iter_run(&it, add_loop, NULL)
+                         ? lp_iter_take(&it, 0)
+                         : NULL;
   lp_iter_done(&it);
   return result;
 }
@@ -44,20 +51,25 @@ static LpTensor *add(LpTensor *out, LpTensor *a, LpTensor *b, bool no_resize) {
 TEST(iter_broadcasts_shapes) {
   int64_t out[LP_MAX_DIMS], ndim;
   LpInts two[2] = {INTS(3, 1, 5), INTS(4, 1)};
-  EXPECT(lp_broadcast_shapes(two, 2, out, &ndim) && ints_are(lp_ints(out, ndim), INTS(3, 4, 5)));
+  EXPECT(lp_broadcast_shapes(two, 2, out, &ndim) &&
+         ints_are(lp_ints(out, ndim), INTS(3, 4, 5)));
   LpInts empty[2] = {INTS(0), INTS(1)};
-  EXPECT(lp_broadcast_shapes(empty, 2, out, &ndim) && ints_are(lp_ints(out, ndim), INTS(0)));
+  EXPECT(lp_broadcast_shapes(empty, 2, out, &ndim) &&
+         ints_are(lp_ints(out, ndim), INTS(0)));
   LpInts bad[2] = {INTS(2, 3), INTS(2, 4)};
-  EXPECT_FAILS(lp_broadcast_shapes(bad, 2, out, &ndim), LP_ERR_ARGUMENT, "[2, 3] and [2, 4]");
   EXPECT_FAILS(lp_broadcast_shapes(bad, 2, out, &ndim), LP_ERR_ARGUMENT,
-               "size of tensor a (3) must match the size of tensor b (4) at non-singleton dimension 1");
+               "[2, 3] and [2, 4]");
+  EXPECT_FAILS(lp_broadcast_shapes(bad, 2, out, &ndim), LP_ERR_ARGUMENT,
+               "size of tensor a (3) must match the size of tensor b (4) at "
+               "non-singleton dimension 1");
 }
 
 TEST(iter_adds_broadcast_operands) {
   LpTensor *a = range(INTS(3, 1)), *b = range(INTS(4)), *r = add(NULL, a, b, false);
   EXPECT(r && ints_are(lp_sizes(r), INTS(3, 4)) && lp_is_contiguous(r, LP_CONTIGUOUS));
   for (int i = 0; r && i < 3; i++)
-    for (int j = 0; j < 4; j++) EXPECT(((float *)lp_data(r))[i * 4 + j] == (float)(i + j));
+    for (int j = 0; j < 4; j++)
+      EXPECT(((float *)lp_data(r))[i * 4 + j] == (float)(i + j));
   lp_tensor_release(r);
   LpTensor *none = range(INTS(0, 4));
   r = add(NULL, none, b, false);
@@ -91,14 +103,16 @@ TEST(iter_keeps_the_layout_of_its_inputs) {
 
 TEST(iter_coalesces_what_all_operands_walk_alike) {
   LpTensor *base = range(INTS(120));
-  LpTensor *t = strided(base, INTS(5, 4, 6), INTS(24, 6, 1)), *p = strided(base, INTS(5, 4, 6), INTS(1, 5, 20));
+  LpTensor *t = strided(base, INTS(5, 4, 6), INTS(24, 6, 1)),
+           *p = strided(base, INTS(5, 4, 6), INTS(1, 5, 20));
   LpIter it;
   lp_iter_init(&it);
   lp_iter_output(&it, NULL);
   lp_iter_input(&it, p);
   lp_iter_input(&it, p);
   it.output_dtype = LP_FLOAT32;
-  EXPECT(lp_iter_build(&it) && it.ndim == 1 && it.shape[0] == 120 && it.strides[1][0] == 4);
+  EXPECT(lp_iter_build(&it) && it.ndim == 1 && it.shape[0] == 120 &&
+         it.strides[1][0] == 4);
   lp_iter_done(&it);
   lp_iter_init(&it);
   lp_iter_output(&it, NULL);
@@ -115,12 +129,15 @@ TEST(iter_coalesces_what_all_operands_walk_alike) {
 TEST(iter_writes_to_given_outputs) {
   LpTensor *a = range(INTS(2, 3)), *out = range(INTS(7)), *wrong = range(INTS(4));
   LpTensor *r = add(out, a, a, false);
-  EXPECT(r == out && ints_are(lp_sizes(out), INTS(2, 3)) && ((float *)lp_data(out))[5] == 10);
+  EXPECT(r == out && ints_are(lp_sizes(out), INTS(2, 3)) &&
+         ((float *)lp_data(out))[5] == 10);
   lp_tensor_release(r);
-  EXPECT_FAILS(add(wrong, a, a, true), LP_ERR_ARGUMENT, "[4] doesn't match the broadcast shape [2, 3]");
+  EXPECT_FAILS(add(wrong, a, a, true), LP_ERR_ARGUMENT,
+               "[4] doesn't match the broadcast shape [2, 3]");
   LpTensor *base = range(INTS(12)), *every_other = strided(base, INTS(2, 3), INTS(6, 2));
   r = add(every_other, a, a, true);
-  EXPECT(r == every_other && ((float *)lp_data(base))[10] == 10 && ((float *)lp_data(base))[9] == 9);
+  EXPECT(r == every_other && ((float *)lp_data(base))[10] == 10 &&
+         ((float *)lp_data(base))[9] == 9);
   lp_tensor_release(r);
   lp_tensor_release(every_other);
   lp_tensor_release(base);
@@ -138,9 +155,11 @@ TEST(iter_casts_on_the_way) {
   lp_tensor_release(r);
   LpTensor *zero = lp_tensor_from_scalar(lp_scalar_int(0), LP_INT64);
   back = add(NULL, half, zero, false);
-  EXPECT(back && ((float *)lp_data(back))[699] == 1398 && ((float *)lp_data(back))[1] == 2);
+  EXPECT(back && ((float *)lp_data(back))[699] == 1398 &&
+         ((float *)lp_data(back))[1] == 2);
   lp_tensor_release(back);
-  EXPECT_FAILS(add(ints, f, f, true), LP_ERR_TYPE, "result type Float can't be cast to the desired output type Long");
+  EXPECT_FAILS(add(ints, f, f, true), LP_ERR_TYPE,
+               "result type Float can't be cast to the desired output type Long");
   lp_tensor_release(zero);
   lp_tensor_release(half);
   lp_tensor_release(f);
@@ -149,15 +168,19 @@ TEST(iter_casts_on_the_way) {
 
 TEST(iter_refuses_overlap) {
   LpTensor *base = range(INTS(16));
-  LpTensor *square = strided(base, INTS(4, 4), INTS(4, 1)), *turned = strided(base, INTS(4, 4), INTS(1, 4));
+  LpTensor *square = strided(base, INTS(4, 4), INTS(4, 1)),
+           *turned = strided(base, INTS(4, 4), INTS(1, 4));
   LpTensor *r = add(square, square, square, true);
   EXPECT(r == square);
   lp_tensor_release(r);
-  EXPECT_FAILS(add(square, turned, square, true), LP_ERR_ARGUMENT, "some elements of the input tensor");
-  LpTensor *low = lp_tensor_alias(base, INTS(8), INTS(1), 0), *high = lp_tensor_alias(base, INTS(8), INTS(1), 4);
+  EXPECT_FAILS(add(square, turned, square, true), LP_ERR_ARGUMENT,
+               "some elements of the input tensor");
+  LpTensor *low = lp_tensor_alias(base, INTS(8), INTS(1), 0),
+           *high = lp_tensor_alias(base, INTS(8), INTS(1), 4);
   EXPECT_FAILS(add(low, high, high, true), LP_ERR_ARGUMENT, "single memory location");
   LpTensor *same = strided(base, INTS(4, 4), INTS(0, 1));
-  EXPECT_FAILS(add(same, square, square, true), LP_ERR_ARGUMENT, "more than one element of the written-to tensor");
+  EXPECT_FAILS(add(same, square, square, true), LP_ERR_ARGUMENT,
+               "more than one element of the written-to tensor");
   lp_tensor_release(same);
   lp_tensor_release(low);
   lp_tensor_release(high);
@@ -168,13 +191,15 @@ TEST(iter_refuses_overlap) {
 
 TEST(iter_walks_every_element_once_in_parallel) {
   LpTensor *base = range(INTS(300 * 401));
-  LpTensor *t = strided(base, INTS(300, 401), INTS(1, 300)), *u = strided(base, INTS(300, 401), INTS(401, 1));
+  LpTensor *t = strided(base, INTS(300, 401), INTS(1, 300)),
+           *u = strided(base, INTS(300, 401), INTS(401, 1));
   LpTensor *r = add(NULL, t, u, false);
   bool right = r != NULL;
   for (int64_t i = 0; right && i < 300; i++)
     for (int64_t j = 0; j < 401; j++) {
       float want = (float)(i + j * 300) + (float)(i * 401 + j);
-      right = right && ((float *)lp_data(r))[i * lp_stride(r, 0) + j * lp_stride(r, 1)] == want;
+      right = right &&
+              ((float *)lp_data(r))[i * lp_stride(r, 0) + j * lp_stride(r, 1)] == want;
     }
   EXPECT(right);
   lp_tensor_release(r);
@@ -196,7 +221,8 @@ TEST(iter_lengthens_a_short_inner_dim) {
   lp_iter_lengthen(&it);
   EXPECT(it.shape[0] == 1000 && it.shape[1] == 3 && it.strides[1][0] == 12);
   EXPECT(lp_iter_run(&it, add_loop, NULL));
-  EXPECT(((float *)lp_data(it.operands[0]))[2999] == 3001 && ((float *)lp_data(it.operands[0]))[3] == 3);
+  EXPECT(((float *)lp_data(it.operands[0]))[2999] == 3001 &&
+         ((float *)lp_data(it.operands[0]))[3] == 3);
   lp_iter_done(&it);
   lp_tensor_release(t);
   lp_tensor_release(row);
@@ -230,9 +256,11 @@ TEST(iter_survives_failing_allocations) {
 }
 
 TEST(result_type_ranks_tensors_and_numbers) {
-  LpTensor *i = lp_tensor_new(INTS(2), LP_INT32, lp_cpu()), *h = lp_tensor_new(INTS(2), LP_FLOAT16, lp_cpu());
+  LpTensor *i = lp_tensor_new(INTS(2), LP_INT32, lp_cpu()),
+           *h = lp_tensor_new(INTS(2), LP_FLOAT16, lp_cpu());
   LpTensor *zero_dim = lp_tensor_from_scalar(lp_scalar_float(1), LP_FLOAT64);
-  LpTensor *two = lp_tensor_wrapped(lp_scalar_int(2)), *half = lp_tensor_wrapped(lp_scalar_float(0.5));
+  LpTensor *two = lp_tensor_wrapped(lp_scalar_int(2)),
+           *half = lp_tensor_wrapped(lp_scalar_float(0.5));
   LpTensor *b = lp_tensor_new(INTS(2), LP_BOOL, lp_cpu());
   EXPECT(lp_result_type((LpTensor *[]){i, two}, 2) == LP_INT32);
   EXPECT(lp_result_type((LpTensor *[]){i, half}, 2) == LP_FLOAT32);
@@ -243,7 +271,8 @@ TEST(result_type_ranks_tensors_and_numbers) {
   EXPECT(lp_result_type((LpTensor *[]){i, h}, 2) == LP_FLOAT16);
   EXPECT(lp_can_cast(LP_FLOAT64, LP_FLOAT16) && lp_can_cast(LP_BOOL, LP_UINT8));
   EXPECT(!lp_can_cast(LP_FLOAT32, LP_INT64) && !lp_can_cast(LP_COMPLEX64, LP_FLOAT64));
-  EXPECT(!lp_can_cast(LP_INT64, LP_BOOL) && strcmp(lp_dtype_title(LP_INT64), "Long") == 0);
+  EXPECT(!lp_can_cast(LP_INT64, LP_BOOL) &&
+         strcmp(lp_dtype_title(LP_INT64), "Long") == 0);
   LpTensor *all[6] = {i, h, zero_dim, two, half, b};
   for (int k = 0; k < 6; k++) lp_tensor_release(all[k]);
 }
@@ -255,19 +284,26 @@ TEST(casts_convert_as_c_does) {
   bool truths[5];
   uint16_t half[5];
   int64_t wide[5];
-  lp_cast_loop(LP_UINT8, LP_FLOAT32)((char *[]){(char *)bytes, (char *)f}, (int64_t[]){1, 4}, 3, NULL);
+  lp_cast_loop(LP_UINT8, LP_FLOAT32)((char *[]){(char *)bytes, (char *)f},
+                                     (int64_t[]){1, 4}, 3, NULL);
   EXPECT(bytes[0] == 255 && bytes[1] == 0 && bytes[2] == 44);
-  lp_cast_loop(LP_INT8, LP_FLOAT32)((char *[]){(char *)narrow, (char *)f}, (int64_t[]){1, 4}, 3, NULL);
+  lp_cast_loop(LP_INT8, LP_FLOAT32)((char *[]){(char *)narrow, (char *)f},
+                                    (int64_t[]){1, 4}, 3, NULL);
   EXPECT(narrow[0] == -1 && narrow[2] == 44);
-  lp_cast_loop(LP_BOOL, LP_FLOAT32)((char *[]){(char *)truths, (char *)f}, (int64_t[]){1, 4}, 4, NULL);
+  lp_cast_loop(LP_BOOL, LP_FLOAT32)((char *[]){(char *)truths, (char *)f},
+                                    (int64_t[]){1, 4}, 4, NULL);
   EXPECT(truths[0] && !truths[1] && truths[3]);
-  lp_cast_loop(LP_FLOAT16, LP_FLOAT32)((char *[]){(char *)half, (char *)f}, (int64_t[]){2, 4}, 5, NULL);
+  lp_cast_loop(LP_FLOAT16, LP_FLOAT32)((char *[]){(char *)half, (char *)f},
+                                       (int64_t[]){2, 4}, 5, NULL);
   EXPECT(half[1] == 0 && half[4] == 0x7c00);
-  lp_cast_loop(LP_INT64, LP_FLOAT16)((char *[]){(char *)wide, (char *)half}, (int64_t[]){8, 2}, 2, NULL);
+  lp_cast_loop(LP_INT64, LP_FLOAT16)((char *[]){(char *)wide, (char *)half},
+                                     (int64_t[]){8, 2}, 2, NULL);
   EXPECT(wide[0] == -1 && wide[1] == 0);
   double complex_pair[4] = {1.5, 9, 0, 2};
-  lp_cast_loop(LP_FLOAT32, LP_COMPLEX128)((char *[]){(char *)f, (char *)complex_pair}, (int64_t[]){4, 16}, 2, NULL);
+  lp_cast_loop(LP_FLOAT32, LP_COMPLEX128)((char *[]){(char *)f, (char *)complex_pair},
+                                          (int64_t[]){4, 16}, 2, NULL);
   EXPECT(f[0] == 1.5f && f[1] == 0);
-  lp_cast_loop(LP_BOOL, LP_COMPLEX128)((char *[]){(char *)truths, (char *)complex_pair}, (int64_t[]){1, 16}, 2, NULL);
+  lp_cast_loop(LP_BOOL, LP_COMPLEX128)((char *[]){(char *)truths, (char *)complex_pair},
+                                       (int64_t[]){1, 16}, 2, NULL);
   EXPECT(truths[0] && truths[1]);
 }

@@ -1,27 +1,28 @@
-/* The driver of block functions (Note [Pointwise kernels]), selection by a mask, and the table of
- * this capability. */
+/* The driver of block functions (Note [Pointwise kernels]), selection by a mask, and the
+ * table of this capability. */
 #include "cpu/simd/kernels.h"
 #include "cpu/pointwise.h"
 
-/* Bytes of an operand's buffer: 1024 floats, all four operands fit the first-level cache. */
+/* Bytes of an operand's buffer: 1024 floats, all four operands fit the first-level cache.
+ */
 #define BUFFER_BYTES 4096
 
 /* Copies n elements of one size between strides; the sizes are those of the dtypes. */
 #define MOVE(type)                                                                       \
   for (int64_t i = 0; i < n; i++, to += to_stride, from += from_stride)                  \
     memcpy(to, from, sizeof(type));
-static void move(char *to, int64_t to_stride, const char *from, int64_t from_stride, int size,
-                 int64_t n) {
+static void move(char *to, int64_t to_stride, const char *from, int64_t from_stride,
+                 int size, int64_t n) {
   if (to_stride == size && from_stride == size) {
     memcpy(to, from, (size_t)(n * size));
     return;
   }
   switch (size) {
-    case 1: MOVE(uint8_t) break;
-    case 2: MOVE(uint16_t) break;
-    case 4: MOVE(uint32_t) break;
-    case 8: MOVE(uint64_t) break;
-    default: MOVE(double _Complex) break;
+  case 1: MOVE(uint8_t) break;
+  case 2: MOVE(uint16_t) break;
+  case 4: MOVE(uint32_t) break;
+  case 8: MOVE(uint64_t) break;
+  default: MOVE(double _Complex) break;
   }
 }
 
@@ -34,17 +35,19 @@ static void move(char *to, int64_t to_stride, const char *from, int64_t from_str
   }
 static void fill(char *to, const char *from, int size, int64_t n) {
   switch (size) {
-    case 1: FILL(uint8_t) break;
-    case 2: FILL(uint16_t) break;
-    case 4: FILL(uint32_t) break;
-    case 8: FILL(uint64_t) break;
-    default: FILL(double _Complex) break;
+  case 1: FILL(uint8_t) break;
+  case 2: FILL(uint16_t) break;
+  case 4: FILL(uint32_t) break;
+  case 8: FILL(uint64_t) break;
+  default: FILL(double _Complex) break;
   }
 }
 
-/* Runs a block over strided operands of any count: whole vectors in place where the memory is
- * contiguous, the rest through buffers, the last vector filled up with its last element. */
-static void drive(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+/* Runs a block over strided operands of any count: whole vectors in place where the
+ * memory is contiguous, the rest through buffers, the last vector filled up with its last
+ * element. */
+static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
+                  const void *params) {
   const LpDrive *d = params;
   const int n_operands = d->n_inputs + 1;
   const int8_t *sizes = d->sizes;
@@ -120,7 +123,8 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n, const vo
     } else {                                                                             \
       char *const *p = ptrs;                                                             \
       for (int64_t i = 0; i < n; i++) {                                                  \
-        const char *from = p[1][i * strides[1]] ? p[2] + i * strides[2] : p[3] + i * strides[3]; \
+        const char *from =                                                               \
+            p[1][i * strides[1]] ? p[2] + i * strides[2] : p[3] + i * strides[3];        \
         *(type *)(p[0] + i * strides[0]) = *(const type *)from;                          \
       }                                                                                  \
     }                                                                                    \

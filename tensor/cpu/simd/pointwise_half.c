@@ -1,5 +1,6 @@
-/* The kernels that float16 and bfloat16 need of their own: the neighbour of a number depends on its
- * format, while every other op is computed in float32 and rounded (Note [Pointwise kernels]). */
+/* The kernels that float16 and bfloat16 need of their own: the neighbour of a number
+ * depends on its format, while every other op is computed in float32 and rounded (Note
+ * [Pointwise kernels]). */
 #include "cpu/simd/kernels.h"
 
 /* Bit patterns of one sign are ordered as the numbers are. */

@@ -11,7 +11,7 @@ static inline T FN(of)(LpScalar s) { return (T)lp_scalar_to_double(s); }
 /* c ? a : b of two values already computed; see Note [Vector functions]. */
 static inline T FN(sel)(bool c, T a, T b) { return V(sel)(c, a, b); }
 
-/* --- sign, rounding, tests --------------------------------------------------------------------- */
+/* --- sign, rounding, tests ---------------------------------------------------------- */
 static inline T FN(abs)(T x) { return BI(fabs)(x); }
 static inline T FN(neg)(T x) { return -x; }
 static inline T FN(sign)(T x) { return (T)((x > 0) - (x < 0)); }
@@ -45,7 +45,7 @@ static inline T FN(nan_to_num)(T x, T nan, T posinf, T neginf) {
 static inline T FN(deg2rad)(T x) { return x * (T)0.017453292519943295769; }
 static inline T FN(rad2deg)(T x) { return x * (T)57.295779513082320877; }
 
-/* --- powers, exponentials, logarithms ---------------------------------------------------------- */
+/* --- powers, exponentials, logarithms ----------------------------------------------- */
 static inline T FN(exp)(T x) { return V(exp)(x); }
 static inline T FN(exp2)(T x) { return V(exp2)(x); }
 static inline T FN(expm1)(T x) { return V(expm1)(x); }
@@ -87,7 +87,7 @@ static inline T FN(logit_backward)(T grad, T x, T eps) {
   return inside ? d : eps < 0 ? (T)NAN : 0;
 }
 
-/* --- trigonometry ------------------------------------------------------------------------------ */
+/* --- trigonometry ------------------------------------------------------------------- */
 static inline T FN(sin)(T x) { return V(sin)(x); }
 static inline T FN(cos)(T x) { return V(cos)(x); }
 static inline T FN(tan)(T x) { return V(tan)(x); }
@@ -107,7 +107,7 @@ static inline T FN(sinc)(T x) {
   return FN(sel)(x == 0, 1, s);
 }
 
-/* --- special functions ------------------------------------------------------------------------- */
+/* --- special functions -------------------------------------------------------------- */
 static inline T FN(erf)(T x) { return V(erf)(x); }
 static inline T FN(erfc)(T x) { return V(erfc)(x); }
 static inline T FN(erfinv)(T x) { return (T)lp_erfinv_f64(x); }
@@ -115,7 +115,7 @@ static inline T FN(lgamma)(T x) { return V(lgamma)(x); }
 static inline T FN(digamma)(T x) { return (T)lp_digamma_f64(x); }
 static inline T FN(polygamma)(T x, T n) { return (T)lp_polygamma_f64((int64_t)n, x); }
 
-/* --- activations ------------------------------------------------------------------------------- */
+/* --- activations -------------------------------------------------------------------- */
 static inline T FN(sigmoid)(T x) { return 1 / (1 + V(exp)(-x)); }
 static inline T FN(sigmoid_backward)(T grad, T y) { return grad * ((1 - y) * y); }
 static inline T FN(tanh_backward)(T grad, T y) { return grad * (1 - y * y); }
@@ -203,7 +203,7 @@ static inline T FN(shrink_backward)(T grad, T x, T lambd) {
   return x >= -lambd && x <= lambd ? 0 : grad;
 }
 
-/* --- arithmetic -------------------------------------------------------------------------------- */
+/* --- arithmetic --------------------------------------------------------------------- */
 static inline T FN(add)(T a, T b, T alpha) { return a + alpha * b; }
 static inline T FN(sub)(T a, T b, T alpha) { return a - alpha * b; }
 static inline T FN(rsub)(T a, T b, T alpha) { return b - alpha * a; }

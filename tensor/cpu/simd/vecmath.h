@@ -73,9 +73,11 @@ LP_MATH_1_F64(LP_DECLARE_1_F64)
 LP_MATH_2(LP_DECLARE_2_F32)
 LP_MATH_2(LP_DECLARE_2_F64)
 
-/* --- functions of our own ---------------------------------------------------------------------
- * Where training spends its time SLEEF's float versions cost several times an exp. The polynomials
- * (Estrin's form keeps chains of dependence short) are least-squares fits of the relative error, reweighted towards minimax (Lawson's iteration). */
+/* --- functions of our own -------------------------------------------------------------- */
+
+/* Where training spends its time SLEEF's float versions cost several times an exp. The
+ * polynomials are least-squares fits of the relative error, reweighted towards minimax
+ * (Lawson's iteration); Estrin's form keeps chains of dependence short. */
 
 /* c ? a : b of values already computed, as bits (Note [Vector functions]). */
 static inline float lp_sel_f32(_Bool c, float a, float b) {
