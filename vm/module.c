@@ -59,6 +59,12 @@ static int memory_set_limit(lua_State *L) {
   return 0;
 }
 
+/* core.memory_fail_after(n): the n-th next allocation fails once; -1: off. For tests. */
+static int memory_fail_after(lua_State *L) {
+  lp_memory_fail_after(luaL_checkinteger(L, 1));
+  return 0;
+}
+
 /* One schema row as a table. */
 static void push_op(lua_State *L, const LpOpInfo *op) {
   lua_createtable(L, 0, 10);
@@ -156,6 +162,7 @@ LP_API int luaopen_lampad_core(lua_State *L) {
                                             {"memory_reset_peak", memory_reset_peak},
                                             {"memory_empty_cache", memory_empty_cache},
                                             {"memory_set_limit", memory_set_limit},
+                                            {"memory_fail_after", memory_fail_after},
                                             {"op_info", op_info}, {"op_names", op_names}, {NULL, NULL}};
   lua_pushvalue(L, torch);
   luaL_setfuncs(L, functions, 0);
