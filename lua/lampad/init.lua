@@ -16,6 +16,12 @@ function torch.isinstance(object, class)
   return require("lampad.class").isinstance(object, class)
 end
 
+-- Functions with as many results as their options ask for; loaded at the first call.
+for _, name in ipairs { "unique", "unique_consecutive", "nonzero" } do
+  local function first(...) return require("lampad.unique")[name](...) end
+  torch[name], core.methods[name] = first, first
+end
+
 --- A deep copy of a module, tensor or table: Python's copy.deepcopy.
 function torch.deepcopy(value) return require("lampad.copy").deepcopy(value) end
 
