@@ -1,4 +1,5 @@
 /* Sorting, selection, sets and search. */
+#include "lampad/memory.h"
 #include "values.h"
 
 TEST(sort_values_and_positions) {
@@ -113,4 +114,44 @@ TEST(sort_search) {
   EXPECT_FAILS(lp_bucketize_tensor(v, rows, false, false), LP_ERR_ARGUMENT, "1-d");
   LpTensor *all[] = {edges, v, rows};
   for (int i = 0; i < 3; i++) lp_tensor_release(all[i]);
+}
+
+static uint64_t live_storages(void) {
+  LpMemoryStats stats;
+  lp_memory_stats(lp_cpu(), &stats);
+  return stats.live_count;
+}
+
+/* Fails every allocation of a call in turn: each time a clean error, success in the end, nothing left behind. */
+#define EXPECT_SURVIVES(call, release)                                                   \
+  do {                                                                                   \
+    int64_t step = 0;                                                                    \
+    uint64_t before = live_storages();                                                   \
+    for (bool done = false; !done && step < 500; step++) {                               \
+      lp_memory_fail_after(step);                                                        \
+      done = call;                                                                       \
+      lp_memory_fail_after(-1);                                                          \
+      if (done) release;                                                                 \
+      else EXPECT(lp_last_error()->code == LP_ERR_MEMORY);                               \
+    }                                                                                    \
+    EXPECT(step < 500 && live_storages() == before);                                     \
+  } while (0)
+
+TEST(sort_allocation_failures) {
+  LpTensor *x = TENSOR(LP_FLOAT32, INTS(2, 3), 3, 1, 2, 6, 5, 4), *at = VECTOR(LP_INT64, 1, 0), *r[3] = {NULL, NULL, NULL};
+  LpTensor *mask = TENSOR(LP_BOOL, INTS(2, 3), 1, 0, 1, 0, 1, 1), *idx = TENSOR(LP_INT64, INTS(2, 1), 0, 2), *t = NULL;
+  x = strided(x);
+  EXPECT_SURVIVES(lp_sort(x, 1, false, r), (lp_tensor_release(r[0]), lp_tensor_release(r[1])));
+  EXPECT_SURVIVES(lp_max_dim(x, 0, false, r), (lp_tensor_release(r[0]), lp_tensor_release(r[1])));
+  EXPECT_SURVIVES(lp__unique2(x, true, true, true, r),
+                  (lp_tensor_release(r[0]), lp_tensor_release(r[1]), lp_tensor_release(r[2])));
+  EXPECT_SURVIVES((t = lp_index(x, (LpTensors){&at, 1})) != NULL, lp_tensor_release(t));
+  EXPECT_SURVIVES((t = lp_index(x, (LpTensors){&mask, 1})) != NULL, lp_tensor_release(t));
+  EXPECT_SURVIVES((t = lp_masked_select(x, mask)) != NULL, lp_tensor_release(t));
+  EXPECT_SURVIVES((t = lp_scatter_reduce_two(x, 1, idx, x, "mean", false)) != NULL, lp_tensor_release(t));
+  EXPECT_SURVIVES((t = lp_quantile_scalar(x, 0.3, (LpOptInt){true, 0}, true, "linear")) != NULL, lp_tensor_release(t));
+  EXPECT_SURVIVES((t = lp_cov(x, 1, NULL, NULL)) != NULL, lp_tensor_release(t));
+  EXPECT_SURVIVES((t = lp_logsumexp(x, INTS(0), false)) != NULL, lp_tensor_release(t));
+  LpTensor *all[] = {x, at, mask, idx};
+  for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
 }
