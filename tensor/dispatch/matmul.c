@@ -28,6 +28,10 @@ static bool as_matrix(const LpTensor *t, Matrix *m) {
     *m = (Matrix){columns <= 1 ? tall : column_stride, true};
     return true;
   }
+  if (t->numel == 0) { /* nothing is there to walk, whatever the strides */
+    *m = (Matrix){wide, false};
+    return true;
+  }
   return false;
 }
 
