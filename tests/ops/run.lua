@@ -1,9 +1,9 @@
 --- Schema-driven op tests: build/lampad tests/ops/run.lua [PATTERN]
 -- Every sample call of the schema is replayed as function, method, in-place and out variant, on
 -- contiguous and strided tensors, over every dtype that has golden values, and its gradients are
--- compared; the first cases are also checked by gradcheck and gradgradcheck. Then come the error
--- cases of errors.lua. PATTERN selects rows whose C name contains it. The last line is
--- "N passed, N failed".
+-- compared; the first cases are also checked by gradcheck and gradgradcheck, and run with each of
+-- their allocations failing. Then come the error cases of errors.lua. PATTERN selects rows whose C
+-- name contains it. The last line is "N passed, N failed".
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/?.lua;" .. package.path
 local torch = require "lampad"
@@ -255,6 +255,46 @@ local function check_numerically(row, case, record)
   end
 end
 
+-- --- failing allocations ------------------------------------------------------------------------
+
+local function live_storages()
+  collectgarbage()
+  return core.memory_stats().live_count
+end
+
+-- Every allocation of the call (and of its gradient) fails in turn: an error that speaks of memory, and
+-- no storage left behind.
+local function check_allocations(row, case, with_gradient)
+  check(row, ("(%s) failing allocations%s"):format(case, with_gradient and " with gradient" or ""), function()
+    local sample, forward = samples.sample(row, case, torch.float64), forward_of(row)
+    if with_gradient then
+      for i, t in ipairs(sample.inputs) do sample.inputs[i] = t:requires_grad_() end
+    end
+    local function body()
+      local copy = { args = table.move(sample.args, 1, sample.args.n, 1, { n = sample.args.n }), named = sample.named }
+      local results = forward(copy)
+      local outputs, fed = with_gradient and differentiable_results(results) or {}, {}
+      for i, t in ipairs(outputs) do fed[i] = torch.ones_like(t:detach()) end
+      if #outputs > 0 then
+        torch.autograd.grad(outputs, sample.inputs, { grad_outputs = fed, allow_unused = true })
+      end
+    end
+    if not pcall(body) then return nil end -- the other checks say why
+    local before = live_storages()
+    for n = 0, 5000 do
+      core.memory_fail_after(n)
+      local ok, message = pcall(body)
+      core.memory_fail_after(-1)
+      if ok then break end
+      if not tostring(message):find("memory", 1, true) then
+        return ("allocation %d failed with: %s"):format(n, tostring(message))
+      end
+    end
+    local left = live_storages() - before
+    return left ~= 0 and ("%d storages were left behind"):format(left) or nil
+  end)
+end
+
 -- --- everything ---------------------------------------------------------------------------------
 
 local records = {}
@@ -290,6 +330,15 @@ for _, row in ipairs(op_db) do
       end
     end
     collectgarbage()
+  end
+end
+
+records = nil -- the collections below are quicker without them
+for _, row in ipairs(op_db) do
+  local is_public = not (#row.variants == 1 and row.variants[1] == "internal")
+  if is_public and row.cname:find(pattern, 1, true) and row.cases[1] then
+    check_allocations(row, row.cases[1], false)
+    if row.differentiable then check_allocations(row, row.cases[1], true) end
   end
 end
 
