@@ -328,6 +328,12 @@ LpTensor *lp_impl_select(LpTensor *self, int64_t dim, int64_t index) {
   return alias_with(self, &g);
 }
 
+/* The stride of a dim walked in steps; a step too long to be counted is never taken. */
+static int64_t stepped(int64_t stride, int64_t step) {
+  int64_t result;
+  return __builtin_mul_overflow(stride, step, &result) ? stride : result;
+}
+
 LpTensor *lp_impl_slice(LpTensor *self, int64_t dim, LpOptInt start, LpOptInt end,
                         int64_t step) {
   CHECK(self->ndim > 0, LP_ERR_INDEX, "a 0-d tensor cannot be sliced");
@@ -343,11 +349,7 @@ LpTensor *lp_impl_slice(LpTensor *self, int64_t dim, LpOptInt start, LpOptInt en
   Geometry g = geometry_of(self);
   g.offset += from * g.strides[dim];
   g.sizes[dim] = to > from ? (to - from - 1) / step + 1 : 0;
-  /* A step past the end of one kept element must not overflow the stride. */
-  if (g.sizes[dim] > 1)
-    g.strides[dim] *= step;
-  else if (step < size)
-    g.strides[dim] *= step;
+  g.strides[dim] = stepped(g.strides[dim], step);
   return alias_with(self, &g);
 }
 
@@ -408,7 +410,7 @@ LpTensor *lp_impl_unfold(LpTensor *self, int64_t dimension, int64_t size, int64_
   g.strides[g.ndim] = dimension >= 0 ? g.strides[dimension] : 1;
   if (dimension >= 0) {
     g.sizes[dimension] = (g.sizes[dimension] - size) / step + 1;
-    if (g.sizes[dimension] > 1) g.strides[dimension] *= step;
+    g.strides[dimension] = stepped(g.strides[dimension], step);
   }
   g.ndim++;
   int64_t numel;
@@ -520,8 +522,12 @@ LpTensor *lp_impl_expand(LpTensor *self, LpInts size) {
     g.sizes[i] = want;
     g.strides[i] = i < lead || want != have ? 0 : self->strides[i - lead];
   }
+  /* Nothing is allocated here that would refuse a size beyond counting. */
   int64_t numel;
-  TRY(lp_numel_of(lp_ints(g.sizes, g.ndim), &numel)); /* nothing is allocated that would fail instead */
+  TRY(lp_numel_of(lp_ints(g.sizes, g.ndim), &numel));
+  for (int64_t i = self->ndim ? lead - 1 : -1; i >= 0; i--)
+    if (g.sizes[i] == 1)
+      g.strides[i] = i + 1 < g.ndim ? stepped(g.strides[i + 1], g.sizes[i + 1]) : 1;
   return alias_with(self, &g);
 }
 

@@ -185,6 +185,27 @@ static bool vec_shapes(LpTensorVec *v, int64_t dim, LpInts sizes) {
   return ok;
 }
 
+static bool has_strides(LpTensor *t, LpInts strides) {
+  bool ok = t && t->ndim == strides.count &&
+            memcmp(t->strides, strides.data, (size_t)t->ndim * sizeof(int64_t)) == 0;
+  lp_tensor_release(t);
+  return ok;
+}
+
+/* stride() is visible, so it is PyTorch's even where nothing depends on it. */
+TEST(shape_strides_of_single_elements) {
+  LpTensor *x = counting(INTS(3)), *y = counting(INTS(3, 1)), *one = counting(NONE);
+  EXPECT(has_strides(lp_expand(x, INTS(2, 1, 3)), INTS(0, 3, 1)));
+  EXPECT(has_strides(lp_expand(y, INTS(1, 3, 4)), INTS(3, 1, 0)));
+  EXPECT(has_strides(lp_expand(one, INTS(1, 1)), INTS(0, 0)));
+  EXPECT(has_strides(lp_slice(x, 0, SOME(0), SOME(1), 5), INTS(5)));
+  EXPECT(has_strides(lp_unfold(x, 0, 3, 2), INTS(2, 1)));
+  EXPECT(has_strides(lp_unsqueeze(y, 0), INTS(3, 1, 1)));
+  lp_tensor_release(x);
+  lp_tensor_release(y);
+  lp_tensor_release(one);
+}
+
 TEST(shape_splits) {
   LpTensor *x = counting(INTS(7, 2));
   LpTensorVec v;
