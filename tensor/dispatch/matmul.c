@@ -20,10 +20,6 @@ static bool as_matrix(const LpTensor *t, Matrix *m) {
   int64_t rows = t->sizes[t->ndim - 2], columns = t->sizes[t->ndim - 1];
   int64_t row_stride = t->strides[t->ndim - 2], column_stride = t->strides[t->ndim - 1];
   int64_t wide = columns > 1 ? columns : 1, tall = rows > 1 ? rows : 1;
-  if (rows == 0 || columns == 0) { /* nothing to walk, whatever the strides */
-    *m = (Matrix){wide, false};
-    return true;
-  }
   if ((column_stride == 1 || columns <= 1) && (row_stride >= wide || rows <= 1)) {
     *m = (Matrix){rows <= 1 ? wide : row_stride, false};
     return true;
