@@ -148,7 +148,9 @@ LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias,
   int64_t sizes[2 + LP_CONV_MAX_DIMS];
   CHECK(lp_dtype(input) == lp_dtype(weight) &&
             (!bias || lp_dtype(bias) == lp_dtype(input)),
-        LP_ERR_TYPE, "expected input, weight and bias of one dtype, got %s, %s%s%s",
+        LP_ERR_TYPE,
+        "expected input, weight and bias of one dtype, got %s, %s%s%s: convert with "
+        "x:to(dtype)",
         lp_dtype_name(lp_dtype(input)), lp_dtype_name(lp_dtype(weight)), bias ? ", " : "",
         bias ? lp_dtype_name(lp_dtype(bias)) : "");
   CHECK(is_supported(lp_dtype(input)), LP_ERR_TYPE, "expected numbers, got %s",

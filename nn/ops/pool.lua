@@ -36,6 +36,11 @@ for d = 1, 3 do
       composite = "max_pool(self, " .. d .. ", kernel_size, stride, padding, dilation, ceil_mode, int64)",
       cases = { inputs[d] .. ",3,2,1" },
       doc = "max_pool" .. d .. "d and the flat index of each maximum within its plane." }
+  op{ ("max_pool%dd.return_indices(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false, *, bool return_indices) "
+        .. "-> (Tensor output, Tensor indices)"):format(d, window, d),
+      variants = "function", module = "nn.functional",
+      composite = "max_pool(self, " .. d .. ", kernel_size, stride, padding, dilation, ceil_mode, int64)",
+      doc = "The same with return_indices = true: also the flat index of each maximum within its plane." }
   if d == 1 then
     op{ "avg_pool1d(Tensor self, " .. window .. "bool ceil_mode=false, bool count_include_pad=true) -> Tensor",
         variants = "function", module = module,
@@ -59,6 +64,10 @@ for d = 1, 3 do
       variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)[0]",
       cases = { inputs[d] .. ",3" },
       doc = "Maxima over windows chosen so that the result has output_size; the input has shape " .. layouts[d] .. "." }
+  op{ ("adaptive_max_pool%dd.return_indices(Tensor self, int[%d] output_size, *, bool return_indices) "
+        .. "-> (Tensor output, Tensor indices)"):format(d, d),
+      variants = "function", module = "nn.functional", composite = "adaptive_max_pool(self, " .. d .. ", output_size)",
+      doc = "The same with return_indices = true: also the flat index of each maximum within its plane." }
   op{ ("adaptive_max_pool%dd_with_indices(Tensor self, int[%d] output_size) -> (Tensor output, Tensor indices)")
         :format(d, d),
       variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)",

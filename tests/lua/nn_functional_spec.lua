@@ -1,0 +1,152 @@
+-- torch.nn.functional beyond the golden values of the op tests: state that ops change in place, random
+-- streams, options of PyTorch's old spellings, and the messages of wrong calls.
+local torch = require "lampad"
+local F = torch.nn.functional
+
+local function list(x) return x:reshape(-1):tolist() end
+
+local function near(expected, x, tolerance)
+  local got = list(x)
+  assert.are.equal(#expected, #got)
+  for i, v in ipairs(expected) do
+    assert.is_true(math.abs(v - got[i]) <= (tolerance or 1e-6), ("entry %d: expected %g, got %g"):format(i, v, got[i]))
+  end
+end
+
+describe("dropout", function()
+  it("draws PyTorch's noise", function()
+    torch.manual_seed(0)
+    local x = torch.arange(1, 11, { dtype = torch.float32 })
+    near({ 0, 0, 4.2857, 0, 7.1429, 0, 10, 11.4286, 12.8571, 14.2857 }, F.dropout(x, 0.3), 1e-4)
+  end)
+  it("drops whole channels", function()
+    torch.manual_seed(0)
+    local y = F.dropout2d(torch.ones(8, 4, 3, 3), 0.5)
+    assert.is_true(torch.equal(y, y["..., :1, :1"]:expand(8, 4, 3, 3)))
+  end)
+  it("works in place and gives the input back when there is nothing to do", function()
+    local x = torch.ones(100)
+    local y = F.dropout(x, 0.5, true, true)
+    assert.is_true(torch.equal(x, y))
+    assert.is_true(x:eq(0):any():item())
+    near(list(x), F.dropout(x, 0.5, false))
+    near({ 0, 0 }, F.dropout(torch.ones(2), 1.0))
+  end)
+end)
+
+describe("batch_norm", function()
+  it("moves running statistics, also of strided buffers", function()
+    local stats = torch.zeros(2, 3)
+    local x = torch.tensor { { 1., 2., 3. }, { 3., 6., 9. } }
+    F.batch_norm(x, stats[0], stats[1], nil, nil, true, 0.5)
+    near({ 1, 2, 3, 1, 4, 9 }, stats)
+  end)
+  it("lets two forwards run before a backward", function()
+    local mean, var = torch.zeros(3), torch.ones(3)
+    local x = torch.randn(8, 3, { requires_grad = true })
+    local a = F.batch_norm(x, mean, var, nil, nil, true)
+    local b = F.batch_norm(x * 2, mean, var, nil, nil, true);
+    (a + b):sum():backward()
+    assert.are.equal(8, x.grad:size(0))
+  end)
+end)
+
+describe("embedding", function()
+  it("gives the padding row no gradient and shrinks long rows", function()
+    local w = torch.tensor { { 3., 4. }, { 0.3, 0.4 }, { 6., 8. } }
+    near({ 0.6, 0.8, 0.3, 0.4 }, F.embedding(torch.tensor { 0, 1 }, w, nil, 1.0), 1e-5)
+    near({ 0.6, 0.8, 0.3, 0.4, 6, 8 }, w, 1e-5) -- in place, but only the rows asked for
+    w.requires_grad = true
+    F.embedding(torch.tensor { 0, 1, 0 }, w, 1):sum():backward()
+    near({ 2, 2, 0, 0, 0, 0 }, w.grad)
+  end)
+end)
+
+describe("pooling", function()
+  it("returns indices on request", function()
+    local x = torch.arange(16, { dtype = torch.float32 }):reshape(1, 1, 4, 4)
+    local y, index = F.max_pool2d(x, 2, { return_indices = true })
+    near({ 5, 7, 13, 15 }, y)
+    near({ 5, 7, 13, 15 }, index)
+    local _, at = F.adaptive_max_pool2d(x, 1, { return_indices = true })
+    assert.are.equal(15, at:item())
+  end)
+end)
+
+describe("losses", function()
+  it("take size_average and reduce", function()
+    local x, y = torch.tensor { 1., 2. }, torch.tensor { 3., 5. }
+    near({ 13 }, F.mse_loss(x, y, false))
+    near({ 6.5 }, F.mse_loss(x, y, true))
+    near({ 4, 9 }, F.mse_loss(x, y, { reduce = false }))
+  end)
+  it("agree between class indices and one-hot probabilities", function()
+    torch.manual_seed(0)
+    local x, t = torch.randn(5, 4, { dtype = torch.float64 }), torch.tensor { 0, 3, 1, 1, 2 }
+    local hot = F.one_hot(t, 4):to(torch.float64)
+    for _, smoothing in ipairs { 0.0, 0.2 } do
+      local a = F.cross_entropy(x, t, { label_smoothing = smoothing })
+      near(list(a), F.cross_entropy(x, hot, { label_smoothing = smoothing }), 1e-12)
+      near(list(a), F.cross_entropy(x, t, { label_smoothing = smoothing, weight = torch.ones(4, { dtype = torch.float64 }) }), 1e-12)
+    end
+  end)
+  it("average over what is not ignored", function()
+    local x = torch.zeros(3, 2)
+    near({ math.log(2) }, F.cross_entropy(x, torch.tensor { 0, -100, 1 }))
+    near({ 0.6931472, 0, 0.6931472 }, F.cross_entropy(x, torch.tensor { 0, -100, 1 }, { reduction = "none" }))
+  end)
+end)
+
+describe("convolution", function()
+  it("gives the same numbers for strided, unbatched and channels-last inputs", function()
+    torch.manual_seed(0)
+    local x, w = torch.randn(2, 3, 8, 8), torch.randn(4, 3, 3, 3)
+    local y = F.conv2d(x, w, { padding = 1 })
+    near(list(y), F.conv2d(x:permute(0, 2, 3, 1):contiguous():permute(0, 3, 1, 2), w, { padding = 1 }), 1e-5)
+    near(list(y[1]), F.conv2d(x[1], w, { padding = 1 }), 1e-5)
+    near(list(y), F.conv2d(x, w, { padding = "same" }), 1e-5)
+  end)
+  it("computes 16-bit floats in float32", function()
+    torch.manual_seed(0)
+    local x, w = torch.randn(1, 8, 6, 6), torch.randn(4, 8, 3, 3)
+    for _, dtype in ipairs { torch.float16, torch.bfloat16 } do
+      local a, b = x:to(dtype), w:to(dtype)
+      local y = F.conv2d(a, b)
+      assert.are.equal(dtype, y.dtype)
+      near(list(F.conv2d(a:float(), b:float()):to(dtype)), y, 0)
+    end
+  end)
+end)
+
+describe("wrong calls", function()
+  local cases = {
+    { "F.conv2d(torch.zeros(16, 1, 28, 28), torch.zeros(64, 3, 11, 11))",
+      "conv2d: expected input of 3 channels (weight [64, 3, 11, 11], groups 1), got [16, 1, 28, 28]" },
+    { "F.conv2d(torch.zeros(3, 4, 4), torch.zeros(8, 3, 5, 5))", "use more padding or a larger input" },
+    { "F.conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(8, 3, 3, 3), torch.zeros(7))", "expected 'bias' of shape [8]" },
+    { "F.conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(8, 3, 3, 3), {stride = 2, padding = 'same'})", "needs stride 1" },
+    { "F.conv2d(torch.zeros(1, 3, 8, 8), torch.zeros(8, 3, 3, 3, {dtype = torch.float64}))", "got float32, float64" },
+    { "F.max_pool2d(torch.zeros(1, 3, 8, 8), 2, 2, 2)", "expected 'padding' of at most half the kernel (1), got 2" },
+    { "F.max_pool2d(torch.zeros(1, 3, 1, 1), 2)", "would have no elements" },
+    { "F.batch_norm(torch.zeros(1, 3), nil, nil, nil, nil, true)", "expected more than 1 value per channel when training" },
+    { "F.layer_norm(torch.zeros(4, 3), {4})", "expected 'input' whose last sizes are normalized_shape [4], got [4, 3]" },
+    { "F.softmax(torch.zeros(2, 3, {dtype = torch.int64}), 1)", "give dtype to convert it" },
+    { "F.cross_entropy(torch.zeros(4, 3), torch.tensor{0, 1, 2})", "class indices of shape [4] for input [4, 3], got [3]" },
+    { "F.cross_entropy(torch.zeros(2, 3), torch.tensor{0, 3})", "target 3 is out of range" },
+    { "F.cross_entropy(torch.zeros(2, 3), torch.tensor{0, 1}, {reduction = 'avg'})", "got 'avg'" },
+    { "F.binary_cross_entropy(torch.full({2}, 1.5), torch.zeros(2))", "apply sigmoid" },
+    { "F.mse_loss(torch.zeros(2, 3), torch.zeros(4))", "expected 'target' of the shape of the input, [2, 3], got [4]" },
+    { "F.embedding(torch.tensor{5}, torch.zeros(5, 2))", "index 5 is out of range: weight [5, 2] has rows [0, 5)" },
+    { "F.dropout(torch.zeros(3), 1.5)", "expected 'p' between 0 and 1, got 1.5" },
+    { "F.pad(torch.zeros(1, 1, 3), {3, 3}, 'reflect')", "reflect padding must be smaller than the dim" },
+    { "F.interpolate(torch.zeros(1, 1, 3, 3), {2, 2}, {mode = 'linear'})", "expected an input of 3 dims for mode 'linear'" },
+    { "F.glu(torch.zeros(3, 3))", "expected an even size along dim 1" },
+  }
+  for _, case in ipairs(cases) do
+    it(case[1], function()
+      local ok, message = pcall(load("local torch, F = ...; return " .. case[1]), torch, F)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(message):find(case[2], 1, true), tostring(message))
+    end)
+  end
+end)
