@@ -80,7 +80,7 @@ local cases = {
   end, "add", "freed" },
   -- devices and memory
   { "a device that is not there", function() local _ = torch.zeros(2, { device = "cuda" }) end, "cuda", "not available", "cpu" },
-  { "moving to a device that is not there", function() local _ = ones(2):to("cuda:1") end, "cuda:1", "not available" },
+  { "moving to a device that is not there", function() local _ = ones(2):to("cuda:1") end, "cuda", "not available" },
   { "a device that does not exist", function() local _ = torch.zeros(2, { device = "gpu" }) end, "device", "'gpu'" },
   { "one terabyte", function() local _ = torch.zeros(1 << 38) end, "out of memory", "1.00 TiB", "live", "cached" },
   { "more elements than can be counted", function() local _ = torch.zeros(1 << 62, 16) end, "zeros", "counted" },
