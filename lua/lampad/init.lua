@@ -22,6 +22,15 @@ for _, name in ipairs { "unique", "unique_consecutive", "nonzero" } do
   torch[name], core.methods[name] = first, first
 end
 
+-- PyTorch's usual form of the dims, a pair of lists, becomes the two lists of the schema's form.
+local tensordot = torch.tensordot
+--- Sums of products: dims is a number, or {dims_of_a, dims_of_b}.
+function torch.tensordot(a, b, dims, ...)
+  local pair = type(dims) == "table" and (dims.dims or dims)
+  if type(pair) == "table" and type(pair[1]) == "table" then return tensordot(a, b, pair[1], pair[2]) end
+  return tensordot(a, b, dims, ...)
+end
+
 --- A deep copy of a module, tensor or table: Python's copy.deepcopy.
 function torch.deepcopy(value) return require("lampad.copy").deepcopy(value) end
 

@@ -3,7 +3,11 @@
  *
  * Note [Fused multiply-add in streams]: PyTorch's x86 kernels are compiled for FMA processors, and
  * the compiler fuses the last `value * scale + shift`. The kernels here say fma where it does, so
- * every machine gives the numbers PyTorch gives on a current one. */
+ * every machine gives the numbers PyTorch gives on a current one.
+ *
+ * Note [Bernoulli and MKL]: older PyTorch builds with MKL drew bernoulli_(p) on Intel processors from
+ * a stream of MKL's, seeded by one word. Here it is 53 bits of the generator for each element on every
+ * machine, as in PyTorch 2.15 and in builds without MKL. */
 #ifndef LP_CPU_RANDOM_H
 #define LP_CPU_RANDOM_H
 
