@@ -9,7 +9,8 @@ op{ "convolution(Tensor input, Tensor weight, Tensor? bias, " .. options .. ") -
              bias = "channel_sum(grad)" },
     cases = { "(2,3,6,5),(4,3,3,3),(4,),[1,1],[1,1],[1,1],false,[0,0],1",
               "(2,4,5,4),(4,2,3,2),nil,[2,1],[0,1],[1,1],true,[1,0],2" },
-    doc = "The convolution behind conv1d to conv_transpose3d: 1 to 3 spatial dims, all options explicit." }
+    doc = "The convolution behind conv1d to conv_transpose3d: 1 to 3 spatial dims, all options explicit.",
+    example = "torch.convolution(torch.ones(1, 1, 4), torch.ones(1, 1, 3), nil, {1}, {1}, {1}, false, {0}, 1)" }
 
 op{ "convolution_input_grad(Tensor grad_output, Tensor weight, int[] input_size, " .. options .. ") -> Tensor",
     variants = "internal",
@@ -31,6 +32,8 @@ local texts = {
   "a volume of shape (N, C, D, H, W) with weight (out_channels, C / groups, KD, KH, KW)",
 }
 local inputs = { "(2,4,7)", "(2,4,6,5)", "(1,4,4,5,4)" }
+local ones = { "1, 1, 4", "1, 1, 3, 3", "1, 1, 3, 3, 3" }
+local kernels = { "1, 1, 2", "1, 1, 2, 2", "1, 1, 2, 2, 2" }
 local weights = { "(6,2,3)", "(6,2,3,3)", "(6,2,2,3,2)" }
 local transposed_weights = { "(4,3,3)", "(4,3,3,2)", "(4,3,2,3,2)" }
 for d = 1, 3 do
@@ -39,15 +42,17 @@ for d = 1, 3 do
       variants = "function", module = "nn.functional torch", kind = "composite",
       cases = { inputs[d] .. "," .. weights[d] .. ",(6,),1,1,1,2", inputs[d] .. "," .. weights[d] .. ",nil,2,1,1,2" },
       doc = "Cross-correlates " .. texts[d] .. "; the batch dim N may be left out. bias has shape (out_channels).",
-      example = d == 2 and "F.conv2d(torch.ones(1, 1, 3, 3), torch.ones(1, 1, 2, 2))" or nil }
+      example = ("F.conv%dd(torch.ones(%s), torch.ones(%s))"):format(d, ones[d], kernels[d]) }
   op{ ("conv%dd.padding(%sstr padding='valid', int[%d] dilation=1, int groups=1) -> Tensor"):format(d, common, d),
       variants = "function", module = "nn.functional torch", kind = "composite",
       cases = { inputs[d] .. "," .. weights[d] .. ",(6,),1,'same',1,2" },
-      doc = "The same with padding by name: 'valid' (none) or 'same' (the result keeps the size; stride 1)." }
+      doc = "The same with padding by name: 'valid' (none) or 'same' (the result keeps the size; stride 1).",
+      example = ("F.conv%dd(torch.ones(%s), torch.ones(%s), {padding = 'same'})"):format(d, ones[d], kernels[d]) }
   op{ ("conv_transpose%dd(%sint[%d] padding=0, int[%d] output_padding=0, int groups=1, int[%d] dilation=1) -> Tensor")
         :format(d, common, d, d, d),
       variants = "function", module = "nn.functional torch", kind = "composite",
       cases = { inputs[d] .. "," .. transposed_weights[d] .. ",(6,),2,1,1,2" },
       doc = ("The transposed convolution: the input gradient of conv%dd as an operation of its own. weight has shape "
-        .. "(in_channels, out_channels / groups, ...)."):format(d) }
+        .. "(in_channels, out_channels / groups, ...)."):format(d),
+      example = ("F.conv_transpose%dd(torch.ones(%s), torch.ones(%s), {stride = 2})"):format(d, kernels[d], kernels[d]) }
 end

@@ -2,7 +2,8 @@
 local tail = "float p=0.5, bool training=true, bool inplace=false) -> Tensor"
 local function dropout(name, doc, cases)
   op{ name .. "(Tensor input, " .. tail, variants = "function",
-      module = name == "dropout" and "nn.functional torch" or "nn.functional", kind = "composite", doc = doc, cases = cases }
+      module = name == "dropout" and "nn.functional torch" or "nn.functional", kind = "composite", doc = doc, cases = cases,
+      example = ("F.%s(torch.ones(2, 3, 2), 0.5, true)"):format(name) }
 end
 dropout("dropout", "Zeroes each element with probability p when training and scales the rest by 1 / (1 - p).",
   { "(3,4),0.5,false", "(3,4),0.0,true" })
@@ -19,7 +20,8 @@ op{ "embedding(Tensor input, Tensor weight, int? padding_idx=nil, float? max_nor
     variants = "function", module = "nn.functional", kind = "composite",
     cases = { "(3,)<5,(5,4)", "(2,3)<5,(5,4),2", "(6,)<3,(3,2),nil,nil,2.0,true" },
     doc = "The rows of weight at the indices in input. The row padding_idx gets no gradient; max_norm first shrinks the "
-      .. "rows used, in place." }
+      .. "rows used, in place.",
+    example = "F.embedding(torch.tensor{1, 0, 1}, torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "embedding_rows(Tensor weight, Tensor indices, int padding_idx, bool scale_grad_by_freq) -> Tensor",
     variants = "internal",
     grad = { weight = "embedding_rows_grad(grad, indices, weight.shape, padding_idx, scale_grad_by_freq)" } }

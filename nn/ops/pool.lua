@@ -22,6 +22,8 @@ op{ "adaptive_avg_pool_grad(Tensor grad_output, int[] size, int ndim, int[] outp
     variants = "internal", grad = { grad_output = "adaptive_avg_pool(grad, ndim, output_size)" } }
 
 local layouts = { "(N, C, L) or (C, L)", "(N, C, H, W) or (C, H, W)", "(N, C, D, H, W) or (C, D, H, W)" }
+local ramps = { "torch.arange(4.):reshape(1, 1, 4)", "torch.arange(16.):reshape(1, 1, 4, 4)",
+  "torch.arange(64.):reshape(1, 1, 4, 4, 4)" }
 local inputs = { "(2,3,9)d", "(2,3,7,8)d", "(1,2,5,6,7)d" }
 for d = 1, 3 do
   local window = ("int[%d] kernel_size, int[%d] stride=[], int[%d] padding=0, "):format(d, d, d)
@@ -29,24 +31,28 @@ for d = 1, 3 do
   op{ ("max_pool%dd(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false) -> Tensor"):format(d, window, d),
       variants = "function", module = module, kind = "composite",
       cases = { inputs[d] .. ",2", inputs[d] .. ",3,2,1", inputs[d] .. ",2,2,1,2,true" },
-      doc = "The largest element of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size." }
+      doc = "The largest element of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size.",
+      example = ("F.max_pool%dd(%s, 2)"):format(d, ramps[d]) }
   op{ ("max_pool%dd_with_indices(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false) -> (Tensor output, Tensor indices)")
         :format(d, window, d),
       variants = "function", module = module,
       composite = "max_pool(self, " .. d .. ", kernel_size, stride, padding, dilation, ceil_mode, int64)",
       cases = { inputs[d] .. ",3,2,1" },
-      doc = "max_pool" .. d .. "d and the flat index of each maximum within its plane." }
+      doc = "max_pool" .. d .. "d and the flat index of each maximum within its plane.",
+      example = ("F.max_pool%dd_with_indices(%s, 2)"):format(d, ramps[d]) }
   op{ ("max_pool%dd.return_indices(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false, *, bool return_indices) "
         .. "-> (Tensor output, Tensor indices)"):format(d, window, d),
       variants = "function", module = "nn.functional",
       composite = "max_pool(self, " .. d .. ", kernel_size, stride, padding, dilation, ceil_mode, int64)",
-      doc = "The same with return_indices = true: also the flat index of each maximum within its plane." }
+      doc = "The same with return_indices = true: also the flat index of each maximum within its plane.",
+      example = ("F.max_pool%dd(%s, 2, {return_indices = true})"):format(d, ramps[d]) }
   if d == 1 then
     op{ "avg_pool1d(Tensor self, " .. window .. "bool ceil_mode=false, bool count_include_pad=true) -> Tensor",
         variants = "function", module = module,
         composite = "avg_pool(self, 1, kernel_size, stride, padding, ceil_mode, count_include_pad, nil)",
         cases = { "(2,3,9),2", "(2,3,9),3,2,1,true,false" },
-        doc = "The mean of each window of an input of shape " .. layouts[1] .. "; stride defaults to kernel_size." }
+        doc = "The mean of each window of an input of shape " .. layouts[1] .. "; stride defaults to kernel_size.",
+        example = ("F.avg_pool%dd(%s, 2)"):format(d, ramps[d]) }
   else
     op{ ("avg_pool%dd(Tensor self, %sbool ceil_mode=false, bool count_include_pad=true, int? divisor_override=nil) -> Tensor")
           :format(d, window),
@@ -54,23 +60,28 @@ for d = 1, 3 do
         composite = "avg_pool(self, " .. d .. ", kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)",
         cases = { inputs[d]:gsub("d", "") .. ",2", inputs[d]:gsub("d", "") .. ",3,2,1,true,false",
                   inputs[d]:gsub("d", "") .. ",3,2,1,false,true,5" },
-        doc = "The mean of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size." }
+        doc = "The mean of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size.",
+        example = ("F.avg_pool%dd(%s, 2)"):format(d, ramps[d]) }
   end
   op{ ("adaptive_avg_pool%dd(Tensor self, int[%d] output_size) -> Tensor"):format(d, d),
       variants = "function", module = module, composite = "adaptive_avg_pool(self, " .. d .. ", output_size)",
       cases = { inputs[d]:gsub("d", "") .. ",3", inputs[d]:gsub("d", "") .. ",1" },
-      doc = "Means over windows chosen so that the result has output_size; the input has shape " .. layouts[d] .. "." }
+      doc = "Means over windows chosen so that the result has output_size; the input has shape " .. layouts[d] .. ".",
+      example = ("F.adaptive_avg_pool%dd(%s, 1)"):format(d, ramps[d]) }
   op{ ("adaptive_max_pool%dd(Tensor self, int[%d] output_size) -> Tensor"):format(d, d),
       variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)[0]",
       cases = { inputs[d] .. ",3" },
-      doc = "Maxima over windows chosen so that the result has output_size; the input has shape " .. layouts[d] .. "." }
+      doc = "Maxima over windows chosen so that the result has output_size; the input has shape " .. layouts[d] .. ".",
+      example = ("F.adaptive_max_pool%dd(%s, 1)"):format(d, ramps[d]) }
   op{ ("adaptive_max_pool%dd.return_indices(Tensor self, int[%d] output_size, *, bool return_indices) "
         .. "-> (Tensor output, Tensor indices)"):format(d, d),
       variants = "function", module = "nn.functional", composite = "adaptive_max_pool(self, " .. d .. ", output_size)",
-      doc = "The same with return_indices = true: also the flat index of each maximum within its plane." }
+      doc = "The same with return_indices = true: also the flat index of each maximum within its plane.",
+      example = ("F.adaptive_max_pool%dd(%s, 1, {return_indices = true})"):format(d, ramps[d]) }
   op{ ("adaptive_max_pool%dd_with_indices(Tensor self, int[%d] output_size) -> (Tensor output, Tensor indices)")
         :format(d, d),
       variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)",
       cases = { inputs[d] .. ",3" },
-      doc = "adaptive_max_pool" .. d .. "d and the flat index of each maximum within its plane." }
+      doc = "adaptive_max_pool" .. d .. "d and the flat index of each maximum within its plane.",
+      example = ("F.adaptive_max_pool%dd_with_indices(%s, 1)"):format(d, ramps[d]) }
 end

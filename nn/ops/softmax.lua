@@ -20,7 +20,8 @@ op{ "log_softmax_grad(Tensor grad_output, Tensor output, int dim) -> Tensor", va
              output = "-(grad * exp(output) * sum_dim(grad_output, [dim], true))" } }
 op{ "softmin(Tensor self, int dim, *, dtype? dtype=nil) -> Tensor", module = "nn.functional", variants = "function",
     composite = "softmax(-self, dim, dtype=dtype)", cases = { "(3,4),1" },
-    doc = "softmax(-self, dim): large for small elements." }
+    doc = "softmax(-self, dim): large for small elements.",
+    example = "F.softmin(torch.tensor{1., 2., 3.}, 0)" }
 
 -- input (rows, classes), target (rows) of class indices; lse is logsumexp of each row, in float64.
 op{ "cross_entropy_rows(Tensor input, Tensor target, str reduction, int ignore_index) -> (Tensor loss, Tensor lse)",

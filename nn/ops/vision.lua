@@ -4,9 +4,11 @@ op{ "pad(Tensor input, int[] pad, str mode='constant', float? value=nil) -> Tens
     kind = "composite",
     cases = { "(2,3,4),[1,2]", "(2,3,4),[1,-1,2,0],'constant',1.5", "(2,3,4),[2,1],'reflect'",
               "(2,3,4,5),[1,2,2,1],'replicate'", "(2,3,4,5),[1,2,2,1],'circular'" },
-    doc = "Pads the last dims: {left, right, top, bottom, ...}. mode: constant, reflect, replicate or circular." }
+    doc = "Pads the last dims: {left, right, top, bottom, ...}. mode: constant, reflect, replicate or circular.",
+    example = "F.pad(torch.tensor{{1., 2.}}, {1, 2})" }
 op{ "constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor", variants = "function", kind = "composite",
-    cases = { "(2,3,4),[1,2,0,1],0.5" }, doc = "Pads the last dims with a value; negative numbers crop." }
+    cases = { "(2,3,4),[1,2,0,1],0.5" }, doc = "Pads the last dims with a value; negative numbers crop.",
+    example = "torch.constant_pad_nd(torch.tensor{1, 2}, {1, 1}, 7)" }
 op{ "pad_nd(Tensor self, int[] pad, str mode, Scalar value) -> Tensor", variants = "internal",
     grad = { self = "pad_nd_adjoint(grad, self.shape, pad, mode)" } }
 op{ "pad_nd_adjoint(Tensor grad_output, int[] size, int[] pad, str mode) -> Tensor", variants = "internal",
@@ -14,11 +16,13 @@ op{ "pad_nd_adjoint(Tensor grad_output, int[] size, int[] pad, str mode) -> Tens
 
 op{ "unfold.patches(Tensor input, int[2] kernel_size, int[2] dilation=1, int[2] padding=0, int[2] stride=1) -> Tensor",
     variants = "function", module = F, kind = "composite", cases = { "(2,3,5,4),2", "(3,5,6),[2,3],1,1,2" },
-    doc = "The patches of images (N, C, H, W) as columns (N, C * kernel elements, patches)." }
+    doc = "The patches of images (N, C, H, W) as columns (N, C * kernel elements, patches).",
+    example = "F.unfold(torch.arange(9.):reshape(1, 1, 3, 3), 2)" }
 op{ "fold(Tensor input, int[2] output_size, int[2] kernel_size, int[2] dilation=1, int[2] padding=0, int[2] stride=1) "
       .. "-> Tensor", variants = "function", module = F, kind = "composite",
     cases = { "(2,12,12),[5,4],2", "(12,12),[5,4],2" },
-    doc = "Adds columns (N, C * kernel elements, patches) back into images; the adjoint of unfold." }
+    doc = "Adds columns (N, C * kernel elements, patches) back into images; the adjoint of unfold.",
+    example = "F.fold(torch.ones(1, 4, 4), {3, 3}, 2)" }
 op{ "unfold_batch(Tensor self, int[] kernel_size, int[] dilation, int[] padding, int[] stride) -> Tensor",
     variants = "internal",
     grad = { self = "fold_batch(grad, [self.shape[2], self.shape[3]], kernel_size, dilation, padding, stride)" } }
@@ -26,31 +30,38 @@ op{ "fold_batch(Tensor self, int[] output_size, int[] kernel_size, int[] dilatio
     variants = "internal", grad = { self = "unfold_batch(grad, kernel_size, dilation, padding, stride)" } }
 
 op{ "pixel_shuffle(Tensor self, int upscale_factor) -> Tensor", variants = "function", module = "nn.functional torch",
-    kind = "composite", cases = { "(2,8,3,2),2" }, doc = "(N, C r^2, H, W) to (N, C, H r, W r)." }
+    kind = "composite", cases = { "(2,8,3,2),2" }, doc = "(N, C r^2, H, W) to (N, C, H r, W r).",
+    example = "F.pixel_shuffle(torch.arange(4.):reshape(1, 4, 1, 1), 2)" }
 op{ "pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor", variants = "function",
-    module = "nn.functional torch", kind = "composite", cases = { "(2,2,4,6),2" }, doc = "The inverse of pixel_shuffle." }
+    module = "nn.functional torch", kind = "composite", cases = { "(2,2,4,6),2" }, doc = "The inverse of pixel_shuffle.",
+    example = "F.pixel_unshuffle(torch.arange(4.):reshape(1, 1, 2, 2), 2)" }
 op{ "channel_shuffle(Tensor self, int groups) -> Tensor", variants = "function", module = "nn.functional torch",
-    kind = "composite", cases = { "(2,6,3),3" }, doc = "Interleaves groups of channels." }
+    kind = "composite", cases = { "(2,6,3),3" }, doc = "Interleaves groups of channels.",
+    example = "F.channel_shuffle(torch.arange(4.):reshape(1, 4, 1), 2)" }
 op{ "interpolate(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil, str mode='nearest', bool? align_corners=nil, "
       .. "bool? recompute_scale_factor=nil, bool antialias=false) -> Tensor",
     variants = "function", module = F, kind = "composite",
     cases = { "(2,3,4,5),[8,7]", "(2,3,4,5),[7,9],mode='bilinear'", "(2,3,5),[9],mode='linear',align_corners=true",
               "(1,2,5,4),[8,9],mode='bicubic'", "(1,2,5,4),[3,2],mode='area'" },
     doc = "Resizes (N, C, ...) to size or by scale_factor. mode: nearest, nearest-exact, linear, bilinear, bicubic, "
-      .. "trilinear, area." }
+      .. "trilinear, area.",
+    example = 'F.interpolate(torch.tensor{{{1., 3.}}}, {4}, {mode = "linear"})' }
 op{ "resample(Tensor self, int dim, int size, str mode, bool align_corners, float factor) -> Tensor",
     variants = "internal", grad = { self = "resample_adjoint(grad, dim, self.shape, mode, align_corners, factor)" } }
 op{ "resample_adjoint(Tensor grad_output, int dim, int[] size, str mode, bool align_corners, float factor) -> Tensor",
     variants = "internal", grad = { grad_output = "resample(grad, dim, size[dim], mode, align_corners, factor)" } }
 
 op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
-    cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second." }
+    cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second.",
+    example = "F.glu(torch.tensor{1., 2., 0., 0.})" }
 op{ "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=nil, float dropout_p=0.0, "
       .. "bool is_causal=false, *, float? scale=nil, bool enable_gqa=false) -> Tensor",
     variants = "function", module = F, kind = "composite",
     cases = { "(2,3,4),(2,5,4),(2,5,6)", "(2,2,3,4),(2,2,3,4),(2,2,3,4),is_causal=true",
               "(2,3,4),(2,5,4),(2,5,6),(3,5)" },
-    doc = "softmax(query key^T * scale + mask) value; scale defaults to 1 / sqrt(features)." }
+    doc = "softmax(query key^T * scale + mask) value; scale defaults to 1 / sqrt(features).",
+    example = "F.scaled_dot_product_attention(torch.ones(1, 2, 4), torch.ones(1, 3, 4), torch.ones(1, 3, 2))" }
 op{ "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=nil) -> Tensor", variants = "function",
     module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,5),(2,4,5),(2,)" },
-    doc = "x1^T W[k] x2 + b[k] for each output k." }
+    doc = "x1^T W[k] x2 + b[k] for each output k.",
+    example = "F.bilinear(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1, 2, 3))" }
