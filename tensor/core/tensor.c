@@ -94,12 +94,19 @@ bool lp_extent_of(LpInts sizes, LpInts strides, int64_t *result) {
 /* --- storages
  * ------------------------------------------------------------------------------- */
 
+bool lp_check_device(LpDevice device) {
+  if (LP_LIKELY(device.type != LP_CUDA)) return true;
+  char name[16];
+  snprintf(name, sizeof name, device.index > 0 ? "cuda:%d" : "cuda", device.index);
+  return lp_fail(
+      LP_ERR_DEVICE,
+      "device %s is not available: this build has no CUDA support; use device \"cpu\"", name);
+}
+
 #define TINY_BYTES 64
 
 LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
-  CHECK(
-      device.type == LP_CPU || device.type == LP_DEVICE_NONE, LP_ERR_DEVICE,
-      "device cuda is not available: this build has no CUDA support; use device \"cpu\"");
+  TRY(lp_check_device(device));
   /* A few numbers live in the header's own allocation. */
   const uint16_t inline_bytes = size_bytes <= TINY_BYTES ? TINY_BYTES : 0;
   LpStorage *s = lp_alloc(sizeof *s + inline_bytes);

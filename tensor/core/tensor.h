@@ -46,6 +46,9 @@ struct LpTensor {
   int64_t dims_inline[2 * LP_INLINE_DIMS];
 };
 
+/* True for devices this build can use (an absent one too); otherwise LP_ERR_DEVICE is recorded. */
+bool lp_check_device(LpDevice device);
+
 /* Storage life; NULL on out of memory with the error recorded. */
 LpStorage *lp_storage_new(size_t size_bytes, LpDevice device);
 void lp_storage_release(LpStorage *s);

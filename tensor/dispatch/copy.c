@@ -330,9 +330,7 @@ LpTensor *lp_impl_to_copy(LpTensor *self, LpDtype dtype, LpDevice device,
                           LpMemoryFormat memory_format) {
   if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
   if (device.type == LP_DEVICE_NONE) device = self->storage->device;
-  CHECK(
-      device.type == LP_CPU, LP_ERR_DEVICE,
-      "device cuda is not available: this build has no CUDA support; use device \"cpu\"");
+  TRY(lp_check_device(device));
   return filled_from(lp_tensor_new_format(lp_sizes(self), dtype, device,
                                           or_preserve(memory_format), self),
                      self);
