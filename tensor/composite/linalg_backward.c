@@ -1,6 +1,7 @@
-/* Gradients of the decompositions and solvers, as ops, so that they can be differentiated again.
- * Sources: Giles, "Collected matrix derivative results" (2008); Seeger et al., "Auto-differentiating
- * linear algebra" (2017); for complex matrices with PyTorch's convention (the conjugate gradient). */
+/* Gradients of the decompositions and solvers, as ops, so that they can be differentiated
+ * again. Sources: Giles, "Collected matrix derivative results" (2008); Seeger et al.,
+ * "Auto-differentiating linear algebra" (2017); for complex matrices with PyTorch's
+ * convention (the conjugate gradient). */
 #include "composite/steps.h"
 #include "dispatch/linalg.h"
 #include "impl.h"
@@ -40,13 +41,18 @@ static LpTensor *times_adjoint(LpTensor *a, LpTensor *b) {
   return steps_finish(&s, result);
 }
 
-static LpTensor *add(LpTensor *a, LpTensor *b) { return lp_add(a, b, lp_scalar_int(1)); }
-static LpTensor *subtract(LpTensor *a, LpTensor *b) { return lp_sub(a, b, lp_scalar_int(1)); }
+static LpTensor *add(LpTensor *a, LpTensor *b) {
+  return lp_add(a, b, lp_scalar_int(1));
+}
+static LpTensor *subtract(LpTensor *a, LpTensor *b) {
+  return lp_sub(a, b, lp_scalar_int(1));
+}
 
-/* --- determinants ---------------------------------------------------------------------------------- */
+/* --- determinants
+ * ---------------------------------------------------------------------------------- */
 
-/* The matrix of cofactors' conjugates: d det / d A, for singular A too, by U diag(prod of the other
- * singular values) Vh times the phase. */
+/* The matrix of cofactors' conjugates: d det / d A, for singular A too, by U diag(prod of
+ * the other singular values) Vh times the phase. */
 static LpTensor *cofactors(LpTensor *A) {
   Steps s = {0};
   LpTensor *usv[3];
@@ -76,7 +82,10 @@ LpTensor *lp_composite_det_backward(LpTensor *grad, LpTensor *A, LpTensor *det) 
   STEP(any, lp_any(singular));
   LpScalar flag;
   if (!lp_item(any, &flag)) return steps_drop(&s);
-  if (A->numel == 0) return steps_finish(&s, steps_note(&s, lp_zeros_like(A, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE, false)));
+  if (A->numel == 0)
+    return steps_finish(
+        &s, steps_note(&s, lp_zeros_like(A, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0},
+                                         LP_FORMAT_NONE, false)));
   if (flag.v.i) {
     STEP(d, cofactors(A));
     STEP(wide, lp_unsqueeze(grad, -1));
@@ -94,10 +103,12 @@ LpTensor *lp_composite_det_backward(LpTensor *grad, LpTensor *A, LpTensor *det) 
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_slogdet_backward(LpTensor *grad_sign, LpTensor *grad_logabsdet, LpTensor *A, LpTensor *sign) {
+LpTensor *lp_composite_slogdet_backward(LpTensor *grad_sign, LpTensor *grad_logabsdet,
+                                        LpTensor *A, LpTensor *sign) {
   Steps s = {0};
   STEP(weight, lp_tensor_retain(grad_logabsdet));
-  if (lp_dtype_is_complex(A->dtype)) { /* the phase turns with the imaginary part of trace(A^-1 dA) */
+  if (lp_dtype_is_complex(
+          A->dtype)) { /* the phase turns with the imaginary part of trace(A^-1 dA) */
     STEP(conjugate, lp_conj(grad_sign));
     STEP(product, lp_mul(conjugate, sign));
     STEP(imaginary, lp_imag(product));
@@ -112,9 +123,12 @@ LpTensor *lp_composite_slogdet_backward(LpTensor *grad_sign, LpTensor *grad_loga
   return steps_finish(&s, result);
 }
 
-/* --- systems ------------------------------------------------------------------------------------------ */
+/* --- systems
+ * ------------------------------------------------------------------------------------------
+ */
 
-LpTensor *lp_composite_solve_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes, bool left) {
+LpTensor *lp_composite_solve_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes,
+                                        bool left) {
   Steps s = {0};
   bool vectors = lp_solve_by_vectors(lp_sizes(A), b_sizes);
   STEP(turned, lp_mat_adjoint(A));
@@ -125,7 +139,8 @@ LpTensor *lp_composite_solve_backward_b(LpTensor *grad, LpTensor *A, LpInts b_si
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_solve_backward_a(LpTensor *grad, LpTensor *A, LpInts b_sizes, LpTensor *x, bool left) {
+LpTensor *lp_composite_solve_backward_a(LpTensor *grad, LpTensor *A, LpInts b_sizes,
+                                        LpTensor *x, bool left) {
   Steps s = {0};
   bool vectors = lp_solve_by_vectors(lp_sizes(A), b_sizes);
   STEP(turned, lp_mat_adjoint(A));
@@ -138,8 +153,8 @@ LpTensor *lp_composite_solve_backward_a(LpTensor *grad, LpTensor *A, LpInts b_si
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_triangular_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes, bool upper, bool left,
-                                             bool unitriangular) {
+LpTensor *lp_composite_triangular_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes,
+                                             bool upper, bool left, bool unitriangular) {
   Steps s = {0};
   STEP(turned, lp_mat_adjoint(A));
   STEP(solved, lp_linalg_solve_triangular(turned, grad, !upper, left, unitriangular));
@@ -147,8 +162,8 @@ LpTensor *lp_composite_triangular_backward_b(LpTensor *grad, LpTensor *A, LpInts
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_triangular_backward_a(LpTensor *grad, LpTensor *A, LpTensor *x, bool upper, bool left,
-                                             bool unitriangular) {
+LpTensor *lp_composite_triangular_backward_a(LpTensor *grad, LpTensor *A, LpTensor *x,
+                                             bool upper, bool left, bool unitriangular) {
   Steps s = {0};
   STEP(turned, lp_mat_adjoint(A));
   STEP(solved, lp_linalg_solve_triangular(turned, grad, !upper, left, unitriangular));
@@ -160,7 +175,8 @@ LpTensor *lp_composite_triangular_backward_a(LpTensor *grad, LpTensor *A, LpTens
   return steps_finish(&s, result);
 }
 
-/* --- Cholesky, QR, LU ----------------------------------------------------------------------------------- */
+/* --- Cholesky, QR, LU
+ * ----------------------------------------------------------------------------------- */
 
 LpTensor *lp_composite_cholesky_backward(LpTensor *grad, LpTensor *factor, bool upper) {
   Steps s = {0};
@@ -178,8 +194,9 @@ LpTensor *lp_composite_cholesky_backward(LpTensor *grad, LpTensor *factor, bool 
   return steps_finish(&s, result);
 }
 
-/* The gradient of the factor of A where `common` is the one of A^-1 = X: -(common + common^H) L for the
- * lower factor, -U (...) for the upper. All of the factor counts, as if none of it were known to be 0. */
+/* The gradient of the factor of A where `common` is the one of A^-1 = X: -(common +
+ * common^H) L for the lower factor, -U (...) for the upper. All of the factor counts, as
+ * if none of it were known to be 0. */
 static LpTensor *through_factor(LpTensor *common, LpTensor *factor, bool upper) {
   Steps s = {0};
   STEP(turned, lp_mat_adjoint(common));
@@ -189,7 +206,8 @@ static LpTensor *through_factor(LpTensor *common, LpTensor *factor, bool upper) 
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_cholesky_solve_backward(LpTensor *grad, LpTensor *x, LpTensor *factor, bool upper) {
+LpTensor *lp_composite_cholesky_solve_backward(LpTensor *grad, LpTensor *x,
+                                               LpTensor *factor, bool upper) {
   Steps s = {0};
   STEP(solved, lp_cholesky_solve(grad, factor, upper));
   STEP(common, times_adjoint(solved, x));
@@ -198,7 +216,8 @@ LpTensor *lp_composite_cholesky_solve_backward(LpTensor *grad, LpTensor *x, LpTe
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_cholesky_inverse_backward(LpTensor *grad, LpTensor *inverse, LpTensor *factor, bool upper) {
+LpTensor *lp_composite_cholesky_inverse_backward(LpTensor *grad, LpTensor *inverse,
+                                                 LpTensor *factor, bool upper) {
   Steps s = {0};
   STEP(left, lp_matmul(inverse, grad));
   STEP(common, lp_matmul(left, inverse));
@@ -207,7 +226,8 @@ LpTensor *lp_composite_cholesky_inverse_backward(LpTensor *grad, LpTensor *inver
 }
 
 /* R square and invertible. */
-static LpTensor *qr_backward_square(LpTensor *grad_q, LpTensor *grad_r, LpTensor *q, LpTensor *r) {
+static LpTensor *qr_backward_square(LpTensor *grad_q, LpTensor *grad_r, LpTensor *q,
+                                    LpTensor *r) {
   Steps s = {0};
   STEP(a, times_adjoint(r, grad_r));
   STEP(b, adjoint_times(grad_q, q));
@@ -231,12 +251,15 @@ static LpTensor *qr_backward_square(LpTensor *grad_q, LpTensor *grad_r, LpTensor
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_qr_backward(LpTensor *grad_q, LpTensor *grad_r, LpTensor *q, LpTensor *r, const char *mode) {
+LpTensor *lp_composite_qr_backward(LpTensor *grad_q, LpTensor *grad_r, LpTensor *q,
+                                   LpTensor *r, const char *mode) {
   Steps s = {0};
-  CHECK(mode[0] != 'r' || mode[1], LP_ERR_AUTOGRAD, "the derivative of qr needs Q: use mode 'reduced'");
+  CHECK(mode[0] != 'r' || mode[1], LP_ERR_AUTOGRAD,
+        "the derivative of qr needs Q: use mode 'reduced'");
   int64_t m = q->sizes[q->ndim - 2], n = r->sizes[r->ndim - 1];
   CHECK(mode[0] != 'c' || m <= n, LP_ERR_AUTOGRAD,
-        "the QR decomposition is not differentiable with mode = 'complete' and more rows than columns");
+        "the QR decomposition is not differentiable with mode = 'complete' and more rows "
+        "than columns");
   if (m >= n) return qr_backward_square(grad_q, grad_r, q, r);
   STEP(r1, lp_narrow(r, -1, 0, m));
   STEP(r2, lp_narrow(r, -1, m, n - m));
@@ -289,8 +312,9 @@ LpTensor *lp_composite_lu_backward(LpTensor *grad, LpTensor *lu, LpTensor *pivot
   STEP(left, lp_linalg_solve_triangular(l_adjoint, phi, true, true, true));
   STEP(grad_a, lp_linalg_solve_triangular(u_adjoint, left, false, false, false));
   if (m != n) {
-    STEP(other, m < n ? lp_linalg_solve_triangular(l_adjoint, grad_rest, true, true, true)
-                      : lp_linalg_solve_triangular(u_adjoint, grad_rest, false, false, false));
+    STEP(other,
+         m < n ? lp_linalg_solve_triangular(l_adjoint, grad_rest, true, true, true)
+               : lp_linalg_solve_triangular(u_adjoint, grad_rest, false, false, false));
     LpTensor *parts[2] = {grad_a, other};
     RESTEP(grad_a, lp_cat((LpTensors){parts, 2}, m < n ? -1 : -2));
   }
@@ -298,9 +322,11 @@ LpTensor *lp_composite_lu_backward(LpTensor *grad, LpTensor *lu, LpTensor *pivot
   return steps_finish(&s, result);
 }
 
-/* --- eigenvalues and singular values ------------------------------------------------------------------------ */
+/* --- eigenvalues and singular values
+ * ------------------------------------------------------------------------ */
 
-LpTensor *lp_composite_eigh_backward(LpTensor *grad_values, LpTensor *grad_vectors, LpTensor *values, LpTensor *vectors) {
+LpTensor *lp_composite_eigh_backward(LpTensor *grad_values, LpTensor *grad_vectors,
+                                     LpTensor *values, LpTensor *vectors) {
   Steps s = {0};
   STEP(inner, adjoint_times(vectors, grad_vectors));
   STEP(e, differences(values));
@@ -313,11 +339,14 @@ LpTensor *lp_composite_eigh_backward(LpTensor *grad_values, LpTensor *grad_vecto
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_eig_backward(LpTensor *grad_values, LpTensor *grad_vectors, LpTensor *values, LpTensor *vectors) {
+LpTensor *lp_composite_eig_backward(LpTensor *grad_values, LpTensor *grad_vectors,
+                                    LpTensor *values, LpTensor *vectors) {
   Steps s = {0};
   STEP(inner, adjoint_times(vectors, grad_vectors));
   STEP(gram, adjoint_times(vectors, vectors));
-  STEP(diagonal, lp_diagonal(inner, 0, -2, -1)); /* vectors have unit norm: that direction is taken out */
+  STEP(diagonal,
+       lp_diagonal(inner, 0, -2,
+                   -1)); /* vectors have unit norm: that direction is taken out */
   STEP(real, lp_real(diagonal));
   RESTEP(real, lp_unsqueeze(real, -2));
   STEP(along, lp_mul(gram, real));
@@ -342,10 +371,11 @@ static LpTensor *skew(LpTensor *x) {
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_svd_backward(LpTensor *grad_u, LpTensor *grad_s, LpTensor *grad_vh, LpTensor *u_full,
-                                    LpTensor *sv, LpTensor *vh_full) {
+LpTensor *lp_composite_svd_backward(LpTensor *grad_u, LpTensor *grad_s, LpTensor *grad_vh,
+                                    LpTensor *u_full, LpTensor *sv, LpTensor *vh_full) {
   Steps s = {0};
-  int64_t m = u_full->sizes[u_full->ndim - 2], n = vh_full->sizes[vh_full->ndim - 1], k = m < n ? m : n;
+  int64_t m = u_full->sizes[u_full->ndim - 2], n = vh_full->sizes[vh_full->ndim - 1],
+          k = m < n ? m : n;
   STEP(u, lp_narrow(u_full, -1, 0, k));
   STEP(vh, lp_narrow(vh_full, -2, 0, k));
   STEP(gu, lp_narrow(grad_u, -1, 0, k));

@@ -1,8 +1,9 @@
 /* einsum: Einstein sums, as a sequence of pairwise contractions.
  *
- * A tensor travels with one label per dim. Labels that only one tensor has left and the result does
- * not want are summed out; two tensors meet in one bmm over (shared and kept) x (own) x (shared and
- * summed) labels. Of three or more tensors the pair with the smallest result meets first. */
+ * A tensor travels with one label per dim. Labels that only one tensor has left and the
+ * result does not want are summed out; two tensors meet in one bmm over (shared and kept)
+ * x (own) x (shared and summed) labels. Of three or more tensors the pair with the
+ * smallest result meets first. */
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,8 @@
 #include "lampad/ops.h"
 
 #define MAX_OPERANDS 32
-#define ELLIPSIS 52 /* labels 0 .. 51 are A-Z, a-z; from 52 on the dims of "...", the last one first */
+#define ELLIPSIS                                                                         \
+  52 /* labels 0 .. 51 are A-Z, a-z; from 52 on the dims of "...", the last one first */
 
 typedef uint64_t Labels; /* a set */
 
@@ -43,12 +45,17 @@ static bool become(Term *t, LpTensor *next) {
   return next != NULL;
 }
 
-/* --- the equation --------------------------------------------------------------------------------- */
+/* --- the equation
+ * --------------------------------------------------------------------------------- */
 
-static int label_of(char ch) { return isupper((unsigned char)ch) ? ch - 'A' : ch - 'a' + 26; }
+static int label_of(char ch) {
+  return isupper((unsigned char)ch) ? ch - 'A' : ch - 'a' + 26;
+}
 
-/* Reads one term's subscripts up to a comma, an arrow or the end. `free_dims` is what "..." stands for. */
-static bool read_labels(const char **at, int ndim, int which, uint8_t *labels, int *n, int *ellipsis_ndim) {
+/* Reads one term's subscripts up to a comma, an arrow or the end. `free_dims` is what
+ * "..." stands for. */
+static bool read_labels(const char **at, int ndim, int which, uint8_t *labels, int *n,
+                        int *ellipsis_ndim) {
   const char *p = *at;
   int named = 0, dots = -1, count = 0;
   for (const char *q = p; *q && *q != ',' && strncmp(q, "->", 2); q++)
@@ -56,19 +63,25 @@ static bool read_labels(const char **at, int ndim, int which, uint8_t *labels, i
   for (; *p && *p != ',' && strncmp(p, "->", 2); p++) {
     if (*p == ' ') continue;
     if (!strncmp(p, "...", 3)) {
-      CHECK(dots < 0, LP_ERR_ARGUMENT, "operand %d has two ellipses in the equation", which);
+      CHECK(dots < 0, LP_ERR_ARGUMENT, "operand %d has two ellipses in the equation",
+            which);
       dots = ndim - named;
-      CHECK(dots >= 0, LP_ERR_ARGUMENT, "the equation names %d dims of operand %d, which has %d", named, which, ndim);
+      CHECK(dots >= 0, LP_ERR_ARGUMENT,
+            "the equation names %d dims of operand %d, which has %d", named, which, ndim);
       for (int i = dots - 1; i >= 0; i--) {
-        CHECK(ELLIPSIS + i < 64, LP_ERR_ARGUMENT, "\"...\" stands for too many dims of operand %d", which);
+        CHECK(ELLIPSIS + i < 64, LP_ERR_ARGUMENT,
+              "\"...\" stands for too many dims of operand %d", which);
         labels[count++] = (uint8_t)(ELLIPSIS + i);
       }
       p += 2;
       continue;
     }
     CHECK(isalpha((unsigned char)*p), LP_ERR_ARGUMENT,
-          "the equation has the character '%c': subscripts are letters, \"...\", ',' and \"->\"", *p);
-    CHECK(count < LP_MAX_DIMS, LP_ERR_ARGUMENT, "operand %d has too many subscripts", which);
+          "the equation has the character '%c': subscripts are letters, \"...\", ',' and "
+          "\"->\"",
+          *p);
+    CHECK(count < LP_MAX_DIMS, LP_ERR_ARGUMENT, "operand %d has too many subscripts",
+          which);
     labels[count++] = (uint8_t)label_of(*p);
   }
   *n = count;
@@ -77,13 +90,15 @@ static bool read_labels(const char **at, int ndim, int which, uint8_t *labels, i
   return true;
 }
 
-/* The result's labels: as written after "->", or those that stand once, in alphabetical order, after "...". */
+/* The result's labels: as written after "->", or those that stand once, in alphabetical
+ * order, after "...". */
 static bool read_output(Sum *s, const char *p, int ellipsis_ndim) {
   int seen[64] = {0};
   for (int i = 0; i < s->count; i++)
     for (int d = 0; d < s->terms[i].ndim; d++) seen[s->terms[i].labels[d]]++;
   if (*p == 0) {
-    for (int i = ellipsis_ndim - 1; i >= 0; i--) s->output[s->output_ndim++] = (uint8_t)(ELLIPSIS + i);
+    for (int i = ellipsis_ndim - 1; i >= 0; i--)
+      s->output[s->output_ndim++] = (uint8_t)(ELLIPSIS + i);
     for (int l = 0; l < 52; l++)
       if (seen[l] == 1) s->output[s->output_ndim++] = (uint8_t)l;
     return true;
@@ -103,7 +118,8 @@ static bool read_output(Sum *s, const char *p, int ellipsis_ndim) {
   return true;
 }
 
-/* Label sizes; equal labels of one term become its diagonal; dims of size 1 that broadcast go. */
+/* Label sizes; equal labels of one term become its diagonal; dims of size 1 that
+ * broadcast go. */
 static bool resolve_sizes(Sum *s) {
   for (int i = 0; i < s->count; i++) {
     Term *t = &s->terms[i];
@@ -111,7 +127,8 @@ static bool resolve_sizes(Sum *s) {
       int64_t size = t->tensor->sizes[d], *known = &s->sizes[t->labels[d]];
       if (*known == -1 || *known == 1) *known = size;
       CHECK(size == *known || size == 1, LP_ERR_ARGUMENT,
-            "operand %d (shape %s): dim %d has size %lld, but its subscript stands for size %lld elsewhere",
+            "operand %d (shape %s): dim %d has size %lld, but its subscript stands for "
+            "size %lld elsewhere",
             i, SHAPE_TEXT(t->tensor), d, (long long)size, (long long)*known);
     }
   }
@@ -133,7 +150,8 @@ static bool reduce_term(Sum *s, Term *t) {
   for (int d = 0; d < t->ndim; d++)
     for (int e = d + 1; e < t->ndim; e++) {
       if (t->labels[e] != t->labels[d]) continue;
-      TRY(become(t, lp_diagonal(t->tensor, 0, d, e))); /* the diagonal becomes the last dim */
+      TRY(become(
+          t, lp_diagonal(t->tensor, 0, d, e))); /* the diagonal becomes the last dim */
       uint8_t label = t->labels[d];
       remove_dim(t, e);
       remove_dim(t, d);
@@ -144,7 +162,8 @@ static bool reduce_term(Sum *s, Term *t) {
   return true;
 }
 
-/* --- contractions ----------------------------------------------------------------------------------- */
+/* --- contractions
+ * ----------------------------------------------------------------------------------- */
 
 /* Sums out the labels not in `wanted`. */
 static bool sum_out(Term *t, Labels wanted) {
@@ -186,14 +205,18 @@ static bool contract(Sum *s, Term *a, Term *b, Labels wanted) {
   int n_batch = 0, n_a = 0, n_b = 0, n_summed = 0;
   for (int d = 0; d < a->ndim; d++) {
     uint8_t l = a->labels[d];
-    if (!(in_b >> l & 1)) own_a[n_a++] = l;
-    else if (wanted >> l & 1) batch[n_batch++] = l;
-    else summed[n_summed++] = l;
+    if (!(in_b >> l & 1))
+      own_a[n_a++] = l;
+    else if (wanted >> l & 1)
+      batch[n_batch++] = l;
+    else
+      summed[n_summed++] = l;
   }
   for (int d = 0; d < b->ndim; d++)
     if (!(in_a >> b->labels[d] & 1)) own_b[n_b++] = b->labels[d];
   int64_t size_batch = product_of(s, batch, n_batch), size_a = product_of(s, own_a, n_a);
-  int64_t size_b = product_of(s, own_b, n_b), size_summed = product_of(s, summed, n_summed);
+  int64_t size_b = product_of(s, own_b, n_b),
+          size_summed = product_of(s, summed, n_summed);
 
   memcpy(order, batch, (size_t)n_batch);
   memcpy(order + n_batch, own_a, (size_t)n_a);
@@ -203,8 +226,10 @@ static bool contract(Sum *s, Term *a, Term *b, Labels wanted) {
   memcpy(order + n_batch + n_summed, own_b, (size_t)n_b);
   TRY(become(b, arrange(b, order, b->ndim)));
 
-  TRY(become(a, lp_reshape(a->tensor, lp_ints((int64_t[]){size_batch, size_a, size_summed}, 3))));
-  TRY(become(b, lp_reshape(b->tensor, lp_ints((int64_t[]){size_batch, size_summed, size_b}, 3))));
+  TRY(become(a, lp_reshape(a->tensor,
+                           lp_ints((int64_t[]){size_batch, size_a, size_summed}, 3))));
+  TRY(become(b, lp_reshape(b->tensor,
+                           lp_ints((int64_t[]){size_batch, size_summed, size_b}, 3))));
   TRY(become(a, n_summed ? lp_bmm(a->tensor, b->tensor) : lp_mul(a->tensor, b->tensor)));
   int64_t sizes[LP_MAX_DIMS];
   int n = 0;
@@ -226,7 +251,8 @@ static Labels wanted_beside(const Sum *s, int i, int j) {
 }
 
 static double result_size(const Sum *s, int i, int j) {
-  Labels kept = (set_of(s->terms[i].labels, s->terms[i].ndim) | set_of(s->terms[j].labels, s->terms[j].ndim)) &
+  Labels kept = (set_of(s->terms[i].labels, s->terms[i].ndim) |
+                 set_of(s->terms[j].labels, s->terms[j].ndim)) &
                 wanted_beside(s, i, j);
   double size = 1;
   for (int l = 0; l < 64; l++)
@@ -243,9 +269,11 @@ static bool contract_all(Sum *s) {
         double size = result_size(s, i, j);
         if (size < best) best = size, best_i = i, best_j = j;
       }
-    TRY(contract(s, &s->terms[best_i], &s->terms[best_j], wanted_beside(s, best_i, best_j)));
+    TRY(contract(s, &s->terms[best_i], &s->terms[best_j],
+                 wanted_beside(s, best_i, best_j)));
     s->count--;
-    memmove(&s->terms[best_j], &s->terms[best_j + 1], (size_t)(s->count - best_j) * sizeof(Term));
+    memmove(&s->terms[best_j], &s->terms[best_j + 1],
+            (size_t)(s->count - best_j) * sizeof(Term));
     s->terms[s->count].tensor = NULL;
   }
   Term *t = &s->terms[0];
@@ -262,13 +290,16 @@ static bool run(Sum *s, const char *equation, LpTensors tensors) {
     t->tensor = lp_tensor_retain(tensors.data[i]);
     TRY(read_labels(&p, t->tensor->ndim, i, t->labels, &t->ndim, &ellipsis_ndim));
     CHECK(t->ndim == t->tensor->ndim, LP_ERR_ARGUMENT,
-          "the equation gives operand %d %d subscripts, but its shape is %s", i, t->ndim, SHAPE_TEXT(t->tensor));
+          "the equation gives operand %d %d subscripts, but its shape is %s", i, t->ndim,
+          SHAPE_TEXT(t->tensor));
     if (i + 1 < s->count) {
-      CHECK(*p == ',', LP_ERR_ARGUMENT, "the equation has %d terms for %d operands", i + 1, s->count);
+      CHECK(*p == ',', LP_ERR_ARGUMENT, "the equation has %d terms for %d operands",
+            i + 1, s->count);
       p++;
     }
   }
-  CHECK(*p != ',', LP_ERR_ARGUMENT, "the equation has more terms than the %d operands", s->count);
+  CHECK(*p != ',', LP_ERR_ARGUMENT, "the equation has more terms than the %d operands",
+        s->count);
   TRY(read_output(s, p, ellipsis_ndim));
   TRY(resolve_sizes(s));
   for (int i = 0; i < s->count; i++) TRY(reduce_term(s, &s->terms[i]));
@@ -282,7 +313,8 @@ LpTensor *lp_composite_einsum(const char *equation, LpTensors tensors) {
   if (!s) return NULL;
   s->count = (int)tensors.count;
   for (int l = 0; l < 64; l++) s->sizes[l] = -1;
-  LpTensor *result = run(s, equation, tensors) ? lp_tensor_retain(s->terms[0].tensor) : NULL;
+  LpTensor *result =
+      run(s, equation, tensors) ? lp_tensor_retain(s->terms[0].tensor) : NULL;
   for (int i = 0; i < (int)tensors.count; i++) lp_tensor_release(s->terms[i].tensor);
   lp_free(s, sizeof *s);
   return result;

@@ -1,4 +1,5 @@
-/* Norms and condition numbers of matrices; cross and inner products along a dim; distances. */
+/* Norms and condition numbers of matrices; cross and inner products along a dim;
+ * distances. */
 #include <math.h>
 #include <string.h>
 #include "composite/steps.h"
@@ -7,21 +8,26 @@
 #include "impl.h"
 #include "lampad/ops.h"
 
-/* --- matrix norms ------------------------------------------------------------------------------------- */
+/* --- matrix norms
+ * -------------------------------------------------------------------------------------
+ */
 
 static bool two_dims(const LpTensor *t, LpInts dim, int64_t *d) {
-  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "self must have at least 2 dims, got shape %s", SHAPE_TEXT(t));
-  CHECK(dim.count == 2, LP_ERR_ARGUMENT, "dim must name 2 dims, got %lld", (long long)dim.count);
+  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "self must have at least 2 dims, got shape %s",
+        SHAPE_TEXT(t));
+  CHECK(dim.count == 2, LP_ERR_ARGUMENT, "dim must name 2 dims, got %lld",
+        (long long)dim.count);
   TRY(lp_wrap_dim(dim.data[0], t->ndim, &d[0]));
   TRY(lp_wrap_dim(dim.data[1], t->ndim, &d[1]));
-  CHECK(d[0] != d[1], LP_ERR_ARGUMENT, "dim names the same dim twice: %lld and %lld", (long long)dim.data[0],
-        (long long)dim.data[1]);
+  CHECK(d[0] != d[1], LP_ERR_ARGUMENT, "dim names the same dim twice: %lld and %lld",
+        (long long)dim.data[0], (long long)dim.data[1]);
   return true;
 }
 
 static LpTensor *converted(LpTensor *t, LpDtype dtype) {
-  return dtype == LP_DTYPE_NONE || dtype == (LpDtype)t->dtype ? lp_tensor_retain(t)
-                                                     : lp_to_copy(t, dtype, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE);
+  return dtype == LP_DTYPE_NONE || dtype == (LpDtype)t->dtype
+             ? lp_tensor_retain(t)
+             : lp_to_copy(t, dtype, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE);
 }
 
 /* Puts back dims of size 1 at the places of d. */
@@ -49,15 +55,18 @@ static LpTensor *spectral(LpTensor *t, const int64_t *d, int which, bool keepdim
 /* By sums of moduli along one dim: order 1 down the columns, inf along the rows. */
 static LpTensor *by_sums(LpTensor *t, const int64_t *d, double order, bool keepdim) {
   Steps s = {0};
-  int64_t summed = fabs(order) == 1 ? d[0] : d[1], chosen = fabs(order) == 1 ? d[1] : d[0];
+  int64_t summed = fabs(order) == 1 ? d[0] : d[1],
+          chosen = fabs(order) == 1 ? d[1] : d[0];
   STEP(size, lp_abs(t));
   STEP(sums, lp_sum_dim(size, lp_ints(&summed, 1), true, LP_DTYPE_NONE));
-  STEP(result, order > 0 ? lp_amax(sums, lp_ints(&chosen, 1), true) : lp_amin(sums, lp_ints(&chosen, 1), true));
+  STEP(result, order > 0 ? lp_amax(sums, lp_ints(&chosen, 1), true)
+                         : lp_amin(sums, lp_ints(&chosen, 1), true));
   if (!keepdim) RESTEP(result, lp_squeeze_dims(result, lp_ints(d, 2)));
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_linalg_matrix_norm(LpTensor *self, LpScalar ord, LpInts dim, bool keepdim, LpDtype dtype) {
+LpTensor *lp_composite_linalg_matrix_norm(LpTensor *self, LpScalar ord, LpInts dim,
+                                          bool keepdim, LpDtype dtype) {
   int64_t d[2];
   TRY(two_dims(self, dim, d));
   double order = lp_scalar_to_double(ord);
@@ -65,46 +74,58 @@ LpTensor *lp_composite_linalg_matrix_norm(LpTensor *self, LpScalar ord, LpInts d
         "ord must be 1, -1, 2, -2, inf, -inf, 'fro' or 'nuc', got %g", order);
   Steps s = {0};
   STEP(t, converted(self, dtype));
-  STEP(result, fabs(order) == 2 ? spectral(t, d, (int)order, keepdim) : by_sums(t, d, order, keepdim));
+  STEP(result, fabs(order) == 2 ? spectral(t, d, (int)order, keepdim)
+                                : by_sums(t, d, order, keepdim));
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_linalg_matrix_norm_str_ord(LpTensor *self, const char *ord, LpInts dim, bool keepdim,
+LpTensor *lp_composite_linalg_matrix_norm_str_ord(LpTensor *self, const char *ord,
+                                                  LpInts dim, bool keepdim,
                                                   LpDtype dtype) {
   int64_t d[2];
   TRY(two_dims(self, dim, d));
   bool frobenius = !strcmp(ord, "fro");
-  CHECK(frobenius || !strcmp(ord, "nuc"), LP_ERR_ARGUMENT, "ord must be 'fro', 'nuc' or a number, got '%s'", ord);
+  CHECK(frobenius || !strcmp(ord, "nuc"), LP_ERR_ARGUMENT,
+        "ord must be 'fro', 'nuc' or a number, got '%s'", ord);
   Steps s = {0};
   STEP(t, converted(self, dtype));
-  STEP(result, frobenius ? lp_linalg_vector_norm(t, lp_scalar_int(2), lp_ints(d, 2), keepdim, LP_DTYPE_NONE)
+  STEP(result, frobenius ? lp_linalg_vector_norm(t, lp_scalar_int(2), lp_ints(d, 2),
+                                                 keepdim, LP_DTYPE_NONE)
                          : spectral(t, d, 0, keepdim));
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_linalg_norm(LpTensor *self, LpOptScalar ord, LpInts dim, bool keepdim, LpDtype dtype) {
+LpTensor *lp_composite_linalg_norm(LpTensor *self, LpOptScalar ord, LpInts dim,
+                                   bool keepdim, LpDtype dtype) {
   if (!ord.has) {
-    if (dim.count >= 0) return lp_linalg_vector_norm(self, lp_scalar_int(2), dim, keepdim, dtype);
+    if (dim.count >= 0)
+      return lp_linalg_vector_norm(self, lp_scalar_int(2), dim, keepdim, dtype);
     return lp_linalg_vector_norm(self, lp_scalar_int(2), lp_ints_none(), keepdim, dtype);
   }
   if (dim.count < 0) {
     CHECK(self->ndim == 1 || self->ndim == 2, LP_ERR_ARGUMENT,
-          "with ord and without dim, self must have 1 or 2 dims, got shape %s", SHAPE_TEXT(self));
-    if (self->ndim == 1) return lp_linalg_vector_norm(self, ord.value, lp_ints_none(), keepdim, dtype);
-    return lp_linalg_matrix_norm(self, ord.value, lp_ints((int64_t[]){0, 1}, 2), keepdim, dtype);
+          "with ord and without dim, self must have 1 or 2 dims, got shape %s",
+          SHAPE_TEXT(self));
+    if (self->ndim == 1)
+      return lp_linalg_vector_norm(self, ord.value, lp_ints_none(), keepdim, dtype);
+    return lp_linalg_matrix_norm(self, ord.value, lp_ints((int64_t[]){0, 1}, 2), keepdim,
+                                 dtype);
   }
   if (dim.count == 1) return lp_linalg_vector_norm(self, ord.value, dim, keepdim, dtype);
   return lp_linalg_matrix_norm(self, ord.value, dim, keepdim, dtype);
 }
 
-LpTensor *lp_composite_linalg_norm_ord_str(LpTensor *self, const char *ord, LpInts dim, bool keepdim, LpDtype dtype) {
+LpTensor *lp_composite_linalg_norm_ord_str(LpTensor *self, const char *ord, LpInts dim,
+                                           bool keepdim, LpDtype dtype) {
   int64_t both[2] = {-2, -1};
-  CHECK(dim.count >= 0 || self->ndim == 2, LP_ERR_ARGUMENT, "with ord '%s' self must be a matrix, got shape %s", ord,
-        SHAPE_TEXT(self));
-  return lp_linalg_matrix_norm_str_ord(self, ord, dim.count >= 0 ? dim : lp_ints(both, 2), keepdim, dtype);
+  CHECK(dim.count >= 0 || self->ndim == 2, LP_ERR_ARGUMENT,
+        "with ord '%s' self must be a matrix, got shape %s", ord, SHAPE_TEXT(self));
+  return lp_linalg_matrix_norm_str_ord(self, ord, dim.count >= 0 ? dim : lp_ints(both, 2),
+                                       keepdim, dtype);
 }
 
-/* --- condition numbers ------------------------------------------------------------------------------------ */
+/* --- condition numbers
+ * ------------------------------------------------------------------------------------ */
 
 LpTensor *lp_composite_linalg_cond(LpTensor *self, LpOptScalar p) {
   TRY(lp_check_matrix(self, "self"));
@@ -112,7 +133,8 @@ LpTensor *lp_composite_linalg_cond(LpTensor *self, LpOptScalar p) {
   Steps s = {0};
   if (fabs(order) == 2) {
     STEP(sv, lp_linalg_svdvals(self));
-    CHECK(sv->sizes[sv->ndim - 1] > 0, LP_ERR_ARGUMENT, "self has no elements: shape %s", SHAPE_TEXT(self));
+    CHECK(sv->sizes[sv->ndim - 1] > 0, LP_ERR_ARGUMENT, "self has no elements: shape %s",
+          SHAPE_TEXT(self));
     STEP(first, lp_select(sv, -1, 0));
     STEP(last, lp_select(sv, -1, -1));
     STEP(result, order > 0 ? lp_div(first, last) : lp_div(last, first));
@@ -139,7 +161,8 @@ LpTensor *lp_composite_linalg_cond_p_str(LpTensor *self, const char *p) {
   return steps_finish(&s, result);
 }
 
-/* --- products along a dim ------------------------------------------------------------------------------------ */
+/* --- products along a dim
+ * ------------------------------------------------------------------------------------ */
 
 LpTensor *lp_composite_linalg_vecdot(LpTensor *x, LpTensor *y, int64_t dim) {
   Steps s = {0};
@@ -150,12 +173,14 @@ LpTensor *lp_composite_linalg_vecdot(LpTensor *x, LpTensor *y, int64_t dim) {
 }
 
 LpTensor *lp_composite_linalg_cross(LpTensor *self, LpTensor *other, int64_t dim) {
-  CHECK(self->ndim == other->ndim, LP_ERR_ARGUMENT, "both tensors must have the same number of dims, got shapes %s and %s",
+  CHECK(self->ndim == other->ndim, LP_ERR_ARGUMENT,
+        "both tensors must have the same number of dims, got shapes %s and %s",
         SHAPE_TEXT(self), SHAPE_TEXT(other));
   int64_t d;
   TRY(lp_wrap_dim(dim, self->ndim, &d));
   CHECK(self->ndim > 0 && self->sizes[d] == 3 && other->sizes[d] == 3, LP_ERR_ARGUMENT,
-        "dim %lld must have size 3 in both, got shapes %s and %s", (long long)dim, SHAPE_TEXT(self), SHAPE_TEXT(other));
+        "dim %lld must have size 3 in both, got shapes %s and %s", (long long)dim,
+        SHAPE_TEXT(self), SHAPE_TEXT(other));
   Steps s = {0};
   LpTensor *a[3], *b[3], *parts[3];
   for (int i = 0; i < 3; i++) {
@@ -177,29 +202,39 @@ LpTensor *lp_composite_cross(LpTensor *self, LpTensor *other, LpOptInt dim) {
   int64_t d = dim.value;
   if (!dim.has) { /* the first dim of size 3 */
     for (d = 0; d < self->ndim && self->sizes[d] != 3; d++) continue;
-    CHECK(d < self->ndim, LP_ERR_ARGUMENT, "no dim has size 3: shape %s", SHAPE_TEXT(self));
+    CHECK(d < self->ndim, LP_ERR_ARGUMENT, "no dim has size 3: shape %s",
+          SHAPE_TEXT(self));
   }
   return lp_linalg_cross(self, other, d);
 }
 
-/* --- distances -------------------------------------------------------------------------------------------------- */
+/* --- distances
+ * --------------------------------------------------------------------------------------------------
+ */
 
-LpTensor *lp_composite_cdist(LpTensor *x1, LpTensor *x2, double p, LpOptInt compute_mode) {
+LpTensor *lp_composite_cdist(LpTensor *x1, LpTensor *x2, double p,
+                             LpOptInt compute_mode) {
   CHECK(lp_dtype_is_floating(x1->dtype) && lp_dtype_is_floating(x2->dtype), LP_ERR_TYPE,
-        "x1 and x2 must be floating, got %s and %s", lp_dtype_name(x1->dtype), lp_dtype_name(x2->dtype));
-  CHECK(x1->ndim >= 2 && x2->ndim >= 2 && x1->sizes[x1->ndim - 1] == x2->sizes[x2->ndim - 1], LP_ERR_ARGUMENT,
-        "x1 and x2 must be (..., rows, columns) with equal columns, got shapes %s and %s", SHAPE_TEXT(x1), SHAPE_TEXT(x2));
+        "x1 and x2 must be floating, got %s and %s", lp_dtype_name(x1->dtype),
+        lp_dtype_name(x2->dtype));
+  CHECK(x1->ndim >= 2 && x2->ndim >= 2 &&
+            x1->sizes[x1->ndim - 1] == x2->sizes[x2->ndim - 1],
+        LP_ERR_ARGUMENT,
+        "x1 and x2 must be (..., rows, columns) with equal columns, got shapes %s and %s",
+        SHAPE_TEXT(x1), SHAPE_TEXT(x2));
   CHECK(p >= 0, LP_ERR_ARGUMENT, "p must be >= 0, got %g", p);
   Steps s = {0};
   STEP(a, lp_unsqueeze(x1, -2));
   STEP(b, lp_unsqueeze(x2, -3));
   STEP(difference, lp_sub(a, b, lp_scalar_int(1)));
-  STEP(result, lp_linalg_vector_norm(difference, lp_scalar_float(p), lp_ints((int64_t[]){-1}, 1), false, LP_DTYPE_NONE));
+  STEP(result, lp_linalg_vector_norm(difference, lp_scalar_float(p),
+                                     lp_ints((int64_t[]){-1}, 1), false, LP_DTYPE_NONE));
   return steps_finish(&s, result);
 }
 
 LpTensor *lp_composite_pdist(LpTensor *self, double p) {
-  CHECK(self->ndim == 2, LP_ERR_ARGUMENT, "self must be a matrix of rows, got shape %s", SHAPE_TEXT(self));
+  CHECK(self->ndim == 2, LP_ERR_ARGUMENT, "self must be a matrix of rows, got shape %s",
+        SHAPE_TEXT(self));
   Steps s = {0};
   int64_t n = self->sizes[0];
   STEP(pairs, lp_triu_indices(n, n, 1, LP_INT64, self->storage->device));
@@ -208,6 +243,7 @@ LpTensor *lp_composite_pdist(LpTensor *self, double p) {
   STEP(a, lp_index_select(self, 0, rows));
   STEP(b, lp_index_select(self, 0, columns));
   STEP(difference, lp_sub(a, b, lp_scalar_int(1)));
-  STEP(result, lp_linalg_vector_norm(difference, lp_scalar_float(p), lp_ints((int64_t[]){-1}, 1), false, LP_DTYPE_NONE));
+  STEP(result, lp_linalg_vector_norm(difference, lp_scalar_float(p),
+                                     lp_ints((int64_t[]){-1}, 1), false, LP_DTYPE_NONE));
   return steps_finish(&s, result);
 }

@@ -1,5 +1,5 @@
-/* Products written in terms of mm and bmm: matmul with its ranks and broadcasting, inner, outer,
- * tensordot, kron, chains and powers of matrices. */
+/* Products written in terms of mm and bmm: matmul with its ranks and broadcasting, inner,
+ * outer, tensordot, kron, chains and powers of matrices. */
 #include <stdlib.h>
 #include "composite/steps.h"
 #include "core/alloc.h"
@@ -17,7 +17,8 @@ static LpTensor *multiply(LpTensor *self, LpScalar factor) {
 }
 
 LpTensor *lp_composite_scale_by(LpTensor *self, LpScalar factor) {
-  if (factor.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(factor) == 1) return lp_tensor_retain(self);
+  if (factor.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(factor) == 1)
+    return lp_tensor_retain(self);
   return multiply(self, factor);
 }
 
@@ -28,7 +29,8 @@ LpTensor *lp_composite_mat_adjoint(LpTensor *self) {
   return steps_finish(&s, flipped);
 }
 
-/* --- gradients of linear ------------------------------------------------------------------------ */
+/* --- gradients of linear
+ * ------------------------------------------------------------------------ */
 
 /* (..., n) as (rows, n) */
 static LpTensor *fold(LpTensor *t) {
@@ -46,7 +48,8 @@ LpTensor *lp_composite_linear_grad_input(LpTensor *grad, LpTensor *weight) {
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_linear_grad_weight(LpTensor *grad, LpTensor *input, int64_t weight_ndim) {
+LpTensor *lp_composite_linear_grad_weight(LpTensor *grad, LpTensor *input,
+                                          int64_t weight_ndim) {
   Steps s = {0};
   STEP(plain, lp_conj(input));
   STEP(rows, fold(plain));
@@ -72,18 +75,23 @@ LpTensor *lp_composite_linear_grad_bias(LpTensor *grad, LpInts sizes) {
   return steps_finish(&s, result);
 }
 
-/* --- matmul ------------------------------------------------------------------------------------- */
+/* --- matmul
+ * -------------------------------------------------------------------------------------
+ */
 
 static bool check_matmul(const LpTensor *a, const LpTensor *b) {
   CHECK(a->ndim > 0 && b->ndim > 0, LP_ERR_ARGUMENT,
-        "both arguments must have at least 1 dim, got shapes %s and %s; multiply scalars with *",
+        "both arguments must have at least 1 dim, got shapes %s and %s; multiply scalars "
+        "with *",
         SHAPE_TEXT(a), SHAPE_TEXT(b));
-  int64_t inner_a = a->sizes[a->ndim - 1], inner_b = b->sizes[b->ndim > 1 ? b->ndim - 2 : 0];
+  int64_t inner_a = a->sizes[a->ndim - 1],
+          inner_b = b->sizes[b->ndim > 1 ? b->ndim - 2 : 0];
   CHECK(inner_a == inner_b, LP_ERR_ARGUMENT,
-        "shapes %s and %s cannot be multiplied: the last dim of the first (%lld) must equal %s of the "
+        "shapes %s and %s cannot be multiplied: the last dim of the first (%lld) must "
+        "equal %s of the "
         "second (%lld)",
-        SHAPE_TEXT(a), SHAPE_TEXT(b), (long long)inner_a, b->ndim > 1 ? "dim -2" : "the only dim",
-        (long long)inner_b);
+        SHAPE_TEXT(a), SHAPE_TEXT(b), (long long)inner_a,
+        b->ndim > 1 ? "dim -2" : "the only dim", (long long)inner_b);
   return true;
 }
 
@@ -106,14 +114,16 @@ static LpTensor *batched(LpTensor *a, LpTensor *b) {
   LpInts shapes[2] = {lp_ints(a->sizes, a->ndim > 2 ? a->ndim - 2 : 0),
                       lp_ints(b->sizes, b->ndim > 2 ? b->ndim - 2 : 0)};
   if (!lp_broadcast_shapes(shapes, 2, batch, &batch_ndim)) {
-    lp_fail_prefix("the batch dims of %s and %s do not fit: ", SHAPE_TEXT(a), SHAPE_TEXT(b));
+    lp_fail_prefix("the batch dims of %s and %s do not fit: ", SHAPE_TEXT(a),
+                   SHAPE_TEXT(b));
     return NULL;
   }
   for (int64_t d = 0; d < batch_ndim; d++) count *= batch[d];
   LpTensor *operands[2] = {a, b};
   for (int i = 0; i < 2; i++) {
     LpTensor *t = operands[i];
-    int64_t full[LP_MAX_DIMS], flat[3] = {count, t->sizes[t->ndim - 2], t->sizes[t->ndim - 1]};
+    int64_t full[LP_MAX_DIMS],
+        flat[3] = {count, t->sizes[t->ndim - 2], t->sizes[t->ndim - 1]};
     for (int64_t d = 0; d < batch_ndim; d++) full[d] = batch[d];
     full[batch_ndim] = flat[1];
     full[batch_ndim + 1] = flat[2];
@@ -157,7 +167,8 @@ LpTensor *lp_composite_matmul(LpTensor *self, LpTensor *other) {
 
 LpTensor *lp_composite_outer(LpTensor *self, LpTensor *vec2) {
   CHECK(self->ndim == 1 && vec2->ndim == 1, LP_ERR_ARGUMENT,
-        "both arguments must be vectors (1 dim), got shapes %s and %s", SHAPE_TEXT(self), SHAPE_TEXT(vec2));
+        "both arguments must be vectors (1 dim), got shapes %s and %s", SHAPE_TEXT(self),
+        SHAPE_TEXT(vec2));
   Steps s = {0};
   STEP(column, lp_unsqueeze(self, 1));
   STEP(result, lp_mul(column, vec2));
@@ -168,16 +179,19 @@ LpTensor *lp_composite_inner(LpTensor *self, LpTensor *other) {
   if (self->ndim == 0 || other->ndim == 0) return lp_mul(self, other);
   int64_t last = -1;
   CHECK(self->sizes[self->ndim - 1] == other->sizes[other->ndim - 1], LP_ERR_ARGUMENT,
-        "the last dims must be equal, got shapes %s and %s", SHAPE_TEXT(self), SHAPE_TEXT(other));
+        "the last dims must be equal, got shapes %s and %s", SHAPE_TEXT(self),
+        SHAPE_TEXT(other));
   return lp_tensordot_dims(self, other, lp_ints(&last, 1), lp_ints(&last, 1));
 }
 
-/* --- tensordot ----------------------------------------------------------------------------------- */
+/* --- tensordot
+ * ----------------------------------------------------------------------------------- */
 
-LpTensor *lp_composite_tensordot_dims(LpTensor *self, LpTensor *other, LpInts dims_self, LpInts dims_other) {
+LpTensor *lp_composite_tensordot_dims(LpTensor *self, LpTensor *other, LpInts dims_self,
+                                      LpInts dims_other) {
   CHECK(dims_self.count == dims_other.count, LP_ERR_ARGUMENT,
-        "both lists of dims must have the same length, got %lld and %lld", (long long)dims_self.count,
-        (long long)dims_other.count);
+        "both lists of dims must have the same length, got %lld and %lld",
+        (long long)dims_self.count, (long long)dims_other.count);
   Steps s = {0};
   LpTensor *operands[2] = {self, other};
   LpInts dims[2] = {dims_self, dims_other};
@@ -186,27 +200,32 @@ LpTensor *lp_composite_tensordot_dims(LpTensor *self, LpTensor *other, LpInts di
   for (int i = 0; i < 2; i++) {
     LpTensor *t = operands[i];
     bool summed[LP_MAX_DIMS] = {false};
-    CHECK(dims[i].count <= t->ndim, LP_ERR_ARGUMENT, "%lld dims to sum over, but the shape is %s",
-          (long long)dims[i].count, SHAPE_TEXT(t));
+    CHECK(dims[i].count <= t->ndim, LP_ERR_ARGUMENT,
+          "%lld dims to sum over, but the shape is %s", (long long)dims[i].count,
+          SHAPE_TEXT(t));
     for (int64_t k = 0; k < dims[i].count; k++) {
       TRY(lp_wrap_dim(dims[i].data[k], t->ndim, &wrapped[i][k]));
       CHECK(!summed[wrapped[i][k]], LP_ERR_ARGUMENT, "dim %lld stands twice in the list",
             (long long)dims[i].data[k]);
       summed[wrapped[i][k]] = true;
     }
-    int at = i == 0 ? 0 : (int)dims[i].count; /* self: kept, summed; other: summed, kept */
+    int at =
+        i == 0 ? 0 : (int)dims[i].count; /* self: kept, summed; other: summed, kept */
     for (int d = 0; d < t->ndim; d++) {
       if (summed[d]) continue;
       order[i][at++] = d;
       kept[i] *= sizes[ndim++] = t->sizes[d];
     }
-    for (int64_t k = 0; k < dims[i].count; k++) order[i][i == 0 ? at++ : k] = wrapped[i][k];
+    for (int64_t k = 0; k < dims[i].count; k++)
+      order[i][i == 0 ? at++ : k] = wrapped[i][k];
   }
   for (int64_t k = 0; k < dims_self.count; k++) {
     int64_t a = self->sizes[wrapped[0][k]], b = other->sizes[wrapped[1][k]];
     CHECK(a == b, LP_ERR_ARGUMENT,
-          "dims to be summed over must have the same size: dim %lld of %s and dim %lld of %s",
-          (long long)wrapped[0][k], SHAPE_TEXT(self), (long long)wrapped[1][k], SHAPE_TEXT(other));
+          "dims to be summed over must have the same size: dim %lld of %s and dim %lld "
+          "of %s",
+          (long long)wrapped[0][k], SHAPE_TEXT(self), (long long)wrapped[1][k],
+          SHAPE_TEXT(other));
     contracted *= a;
   }
   STEP(a, lp_permute(self, lp_ints(order[0], self->ndim)));
@@ -220,7 +239,8 @@ LpTensor *lp_composite_tensordot_dims(LpTensor *self, LpTensor *other, LpInts di
 
 LpTensor *lp_composite_tensordot(LpTensor *self, LpTensor *other, int64_t dims) {
   CHECK(dims >= 0 && dims <= self->ndim && dims <= other->ndim, LP_ERR_ARGUMENT,
-        "dims must be between 0 and the tensors' numbers of dims, got %lld for shapes %s and %s",
+        "dims must be between 0 and the tensors' numbers of dims, got %lld for shapes %s "
+        "and %s",
         (long long)dims, SHAPE_TEXT(self), SHAPE_TEXT(other));
   int64_t left[LP_MAX_DIMS], right[LP_MAX_DIMS];
   for (int64_t k = 0; k < dims; k++) left[k] = self->ndim - dims + k, right[k] = k;
@@ -247,14 +267,18 @@ LpTensor *lp_composite_kron(LpTensor *self, LpTensor *other) {
   return steps_finish(&s, result);
 }
 
-/* --- chains --------------------------------------------------------------------------------------- */
+/* --- chains
+ * ---------------------------------------------------------------------------------------
+ */
 
 #define CHAIN_MAX 64
 
 /* The product of matrices first .. last by the split points found. */
-static LpTensor *multiply_range(LpTensor *const *m, int first, int last, int8_t split[][CHAIN_MAX]) {
+static LpTensor *multiply_range(LpTensor *const *m, int first, int last,
+                                int8_t split[][CHAIN_MAX]) {
   if (first == last) return lp_tensor_retain(m[first]);
-  LpTensor *a = multiply_range(m, first, split[first][last], split), *b = NULL, *result = NULL;
+  LpTensor *a = multiply_range(m, first, split[first][last], split), *b = NULL,
+           *result = NULL;
   if (a) b = multiply_range(m, split[first][last] + 1, last, split);
   if (b) result = lp_mm(a, b);
   lp_tensor_release(a);
@@ -262,7 +286,8 @@ static LpTensor *multiply_range(LpTensor *const *m, int first, int last, int8_t 
   return result;
 }
 
-/* In the order of the fewest multiplications (Cormen et al., Introduction to Algorithms, 15.2). */
+/* In the order of the fewest multiplications (Cormen et al., Introduction to
+ * Algorithms, 15.2). */
 static LpTensor *multiply_chain(LpTensor *const *m, int n) {
   double cost[CHAIN_MAX][CHAIN_MAX] = {{0}};
   int8_t split[CHAIN_MAX][CHAIN_MAX];
@@ -271,8 +296,9 @@ static LpTensor *multiply_chain(LpTensor *const *m, int n) {
       int j = i + length;
       cost[i][j] = -1;
       for (int k = i; k < j; k++) {
-        double c = cost[i][k] + cost[k + 1][j] +
-                   (double)m[i]->sizes[0] * (double)m[k]->sizes[1] * (double)m[j]->sizes[1];
+        double c =
+            cost[i][k] + cost[k + 1][j] +
+            (double)m[i]->sizes[0] * (double)m[k]->sizes[1] * (double)m[j]->sizes[1];
         if (cost[i][j] < 0 || c < cost[i][j]) cost[i][j] = c, split[i][j] = (int8_t)k;
       }
     }
@@ -289,7 +315,8 @@ LpTensor *lp_composite_linalg_multi_dot(LpTensors tensors) {
     m[i] = tensors.data[i];
     bool end = i == 0 || i == n - 1;
     STEP_CHECK(m[i]->ndim == 2 || (end && m[i]->ndim == 1), LP_ERR_ARGUMENT,
-               "tensor %d must be a matrix%s, got shape %s", i, end ? " or a vector" : "", SHAPE_TEXT(m[i]));
+               "tensor %d must be a matrix%s, got shape %s", i, end ? " or a vector" : "",
+               SHAPE_TEXT(m[i]));
   }
   bool row = m[0]->ndim == 1, column = m[n - 1]->ndim == 1;
   if (row) RESTEP(m[0], lp_unsqueeze(m[0], 0));
@@ -307,26 +334,32 @@ LpTensor *lp_composite_linalg_multi_dot(LpTensors tensors) {
 LpTensor *lp_composite_chain_matmul(LpTensors matrices) {
   CHECK(matrices.count >= 1, LP_ERR_ARGUMENT, "expected one or more matrices");
   for (int64_t i = 0; i < matrices.count; i++)
-    CHECK(matrices.data[i]->ndim == 2, LP_ERR_ARGUMENT, "tensor %lld must be a matrix, got shape %s",
-          (long long)i, SHAPE_TEXT(matrices.data[i]));
+    CHECK(matrices.data[i]->ndim == 2, LP_ERR_ARGUMENT,
+          "tensor %lld must be a matrix, got shape %s", (long long)i,
+          SHAPE_TEXT(matrices.data[i]));
   if (matrices.count == 1) return lp_tensor_retain(matrices.data[0]);
   return lp_linalg_multi_dot(matrices);
 }
 
-/* --- powers ---------------------------------------------------------------------------------------- */
+/* --- powers
+ * ----------------------------------------------------------------------------------------
+ */
 
 LpTensor *lp_composite_linalg_matrix_power(LpTensor *self, int64_t n) {
   TRY(lp_check_square(self, "self"));
   Steps s = {0};
   if (n == 0) {
-    STEP(one, lp_eye(self->sizes[self->ndim - 1], self->dtype, self->storage->device, false));
-    STEP(result, lp_clone(self, LP_CONTIGUOUS)); /* self's history, with a derivative of 0 */
+    STEP(one,
+         lp_eye(self->sizes[self->ndim - 1], self->dtype, self->storage->device, false));
+    STEP(result,
+         lp_clone(self, LP_CONTIGUOUS)); /* self's history, with a derivative of 0 */
     if (!lp_copy_(result, one, false)) return steps_drop(&s);
     return steps_finish(&s, result);
   }
   STEP(square, n > 0 ? lp_tensor_retain(self) : lp_linalg_inv(self));
   uint64_t left = n > 0 ? (uint64_t)n : 0 - (uint64_t)n;
-  if (left == 1 && n > 0) return steps_finish(&s, steps_note(&s, lp_clone(self, LP_FORMAT_NONE)));
+  if (left == 1 && n > 0)
+    return steps_finish(&s, steps_note(&s, lp_clone(self, LP_FORMAT_NONE)));
   LpTensor *result = NULL;
   for (;; left >>= 1) {
     LpTensor *old = result;
@@ -349,7 +382,8 @@ LpTensor *lp_composite_linalg_matrix_power(LpTensor *self, int64_t n) {
   return result;
 }
 
-/* --- tensors as matrices --------------------------------------------------------------------------- */
+/* --- tensors as matrices
+ * --------------------------------------------------------------------------- */
 
 static int64_t product_of(const int64_t *sizes, int64_t n) {
   int64_t product = 1;
@@ -358,10 +392,12 @@ static int64_t product_of(const int64_t *sizes, int64_t n) {
 }
 
 LpTensor *lp_composite_linalg_tensorinv(LpTensor *self, int64_t ind) {
-  CHECK(ind > 0 && ind <= self->ndim, LP_ERR_ARGUMENT, "ind must be between 1 and %d, got %lld", self->ndim, (long long)ind);
+  CHECK(ind > 0 && ind <= self->ndim, LP_ERR_ARGUMENT,
+        "ind must be between 1 and %d, got %lld", self->ndim, (long long)ind);
   int64_t n = product_of(self->sizes, ind), rest = self->ndim - ind, sizes[LP_MAX_DIMS];
   CHECK(n == product_of(self->sizes + ind, rest), LP_ERR_ARGUMENT,
-        "the first %lld dims of self (shape %s) must have as many elements as the others", (long long)ind, SHAPE_TEXT(self));
+        "the first %lld dims of self (shape %s) must have as many elements as the others",
+        (long long)ind, SHAPE_TEXT(self));
   for (int64_t d = 0; d < rest; d++) sizes[d] = self->sizes[ind + d];
   for (int64_t d = 0; d < ind; d++) sizes[rest + d] = self->sizes[d];
   Steps s = {0};
@@ -376,14 +412,17 @@ LpTensor *lp_composite_linalg_tensorsolve(LpTensor *self, LpTensor *other, LpInt
   STEP(a, lp_tensor_retain(self));
   if (dims.count > 0) {
     int64_t to[LP_MAX_DIMS];
-    for (int64_t i = 0; i < dims.count && i < LP_MAX_DIMS; i++) to[i] = self->ndim - dims.count + i;
+    for (int64_t i = 0; i < dims.count && i < LP_MAX_DIMS; i++)
+      to[i] = self->ndim - dims.count + i;
     RESTEP(a, lp_movedim(a, dims, lp_ints(to, dims.count)));
   }
-  STEP_CHECK(a->ndim >= other->ndim, LP_ERR_ARGUMENT, "self (shape %s) must have at least the dims of other (shape %s)",
+  STEP_CHECK(a->ndim >= other->ndim, LP_ERR_ARGUMENT,
+             "self (shape %s) must have at least the dims of other (shape %s)",
              SHAPE_TEXT(self), SHAPE_TEXT(other));
   int64_t n = other->numel, tail = a->ndim - other->ndim, sizes[LP_MAX_DIMS];
-  STEP_CHECK(product_of(a->sizes + other->ndim, tail) == n && a->numel == n * n, LP_ERR_ARGUMENT,
-             "self (shape %s) must be square as a matrix of %lld rows", SHAPE_TEXT(self), (long long)n);
+  STEP_CHECK(product_of(a->sizes + other->ndim, tail) == n && a->numel == n * n,
+             LP_ERR_ARGUMENT, "self (shape %s) must be square as a matrix of %lld rows",
+             SHAPE_TEXT(self), (long long)n);
   for (int64_t d = 0; d < tail; d++) sizes[d] = a->sizes[other->ndim + d];
   STEP(matrix, lp_reshape(a, lp_ints((int64_t[]){n, n}, 2)));
   STEP(vector, lp_reshape(other, lp_ints(&n, 1)));
@@ -395,13 +434,15 @@ LpTensor *lp_composite_linalg_tensorsolve(LpTensor *self, LpTensor *other, LpInt
 LpTensor *lp_composite_linalg_vander(LpTensor *x, LpOptInt N) {
   CHECK(x->ndim > 0, LP_ERR_ARGUMENT, "x must have at least 1 dim");
   int64_t columns = N.has ? N.value : x->sizes[x->ndim - 1];
-  CHECK(columns > 1, LP_ERR_ARGUMENT, "N must be greater than 1, got %lld", (long long)columns);
+  CHECK(columns > 1, LP_ERR_ARGUMENT, "N must be greater than 1, got %lld",
+        (long long)columns);
   Steps s = {0};
   STEP(column, lp_unsqueeze(x, -1));
   int64_t sizes[LP_MAX_DIMS];
   for (int d = 0; d < x->ndim; d++) sizes[d] = x->sizes[d];
   sizes[x->ndim] = columns - 1;
-  STEP(one, lp_ones_like(column, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE, false));
+  STEP(one, lp_ones_like(column, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0},
+                         LP_FORMAT_NONE, false));
   STEP(wide, lp_expand(column, lp_ints(sizes, x->ndim + 1)));
   STEP(powers, lp_cumprod(wide, -1, LP_DTYPE_NONE));
   LpTensor *parts[2] = {one, powers};

@@ -1,5 +1,6 @@
-/* Solvers and decompositions written in terms of the native ones: eigenvalues alone, LU in parts,
- * Cholesky and LU solves, least squares, the pseudo-inverse, the exponential. */
+/* Solvers and decompositions written in terms of the native ones: eigenvalues alone, LU
+ * in parts, Cholesky and LU solves, least squares, the pseudo-inverse, the exponential.
+ */
 #include <math.h>
 #include <string.h>
 #include "composite/steps.h"
@@ -8,9 +9,12 @@
 #include "lampad/autograd.h"
 #include "lampad/ops.h"
 
-static bool recorded(const LpTensor *t) { return lp_grad_enabled() && lp_requires_grad(t); }
+static bool recorded(const LpTensor *t) {
+  return lp_grad_enabled() && lp_requires_grad(t);
+}
 
-/* --- values only: with a gradient wanted, the vectors are needed too ---------------------------------- */
+/* --- values only: with a gradient wanted, the vectors are needed too
+ * ---------------------------------- */
 
 LpTensor *lp_composite_linalg_svdvals(LpTensor *A) {
   if (!recorded(A)) return lp_svdvals_only(A);
@@ -46,7 +50,9 @@ bool lp_composite_svd(LpTensor *self, bool some, bool compute_uv, LpTensor **res
   lp_tensor_release(usv[2]);
   for (int i = 0; i < 3 && !compute_uv; i += 2) {
     LpTensor *t = results[i];
-    results[i] = t ? lp_zeros_like(t, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE, false) : NULL;
+    results[i] = t ? lp_zeros_like(t, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0},
+                                   LP_FORMAT_NONE, false)
+                   : NULL;
     lp_tensor_release(t);
   }
   if (results[0] && results[2]) return true;
@@ -65,18 +71,25 @@ LpTensor *lp_composite_logdet(LpTensor *self) {
   return steps_finish(&s, result);
 }
 
-/* --- LU ---------------------------------------------------------------------------------------------------- */
+/* --- LU
+ * ----------------------------------------------------------------------------------------------------
+ */
 
-bool lp_composite_lu_unpack(LpTensor *LU_data, LpTensor *LU_pivots, bool unpack_data, bool unpack_pivots,
-                            LpTensor **results) {
-  CHECK(LU_data->ndim >= 2, LP_ERR_ARGUMENT, "LU_data must have at least 2 dims, got shape %s", SHAPE_TEXT(LU_data));
-  int64_t m = LU_data->sizes[LU_data->ndim - 2], n = LU_data->sizes[LU_data->ndim - 1], k = m < n ? m : n, none = 0;
+bool lp_composite_lu_unpack(LpTensor *LU_data, LpTensor *LU_pivots, bool unpack_data,
+                            bool unpack_pivots, LpTensor **results) {
+  CHECK(LU_data->ndim >= 2, LP_ERR_ARGUMENT,
+        "LU_data must have at least 2 dims, got shape %s", SHAPE_TEXT(LU_data));
+  int64_t m = LU_data->sizes[LU_data->ndim - 2], n = LU_data->sizes[LU_data->ndim - 1],
+          k = m < n ? m : n, none = 0;
   results[0] = unpack_pivots ? lp_lu_permutation(LU_pivots, m, LU_data->dtype)
-                             : lp_tensor_new(lp_ints(&none, 1), LU_data->dtype, LU_data->storage->device);
+                             : lp_tensor_new(lp_ints(&none, 1), LU_data->dtype,
+                                             LU_data->storage->device);
   LpTensor *l = NULL, *u = NULL;
   if (unpack_data) {
-    LpTensor *left = lp_narrow(LU_data, -1, 0, k), *lower = left ? lp_tril(left, -1) : NULL;
-    LpTensor *one = lower ? lp_eye_m(m, k, LU_data->dtype, LU_data->storage->device, false) : NULL;
+    LpTensor *left = lp_narrow(LU_data, -1, 0, k),
+             *lower = left ? lp_tril(left, -1) : NULL;
+    LpTensor *one =
+        lower ? lp_eye_m(m, k, LU_data->dtype, LU_data->storage->device, false) : NULL;
     l = one ? lp_add(lower, one, lp_scalar_int(1)) : NULL;
     LpTensor *top = lp_narrow(LU_data, -2, 0, k);
     u = top ? lp_triu(top, 0) : NULL;
@@ -102,7 +115,8 @@ bool lp_composite_linalg_lu(LpTensor *A, bool pivot, LpTensor **results) {
   return ok;
 }
 
-LpTensor *lp_composite_linalg_lu_solve(LpTensor *LU, LpTensor *pivots, LpTensor *B, bool left, bool adjoint) {
+LpTensor *lp_composite_linalg_lu_solve(LpTensor *LU, LpTensor *pivots, LpTensor *B,
+                                       bool left, bool adjoint) {
   TRY(lp_check_square(LU, "LU"));
   Steps s = {0};
   if (!left) { /* X A = B is A^H X^H = B^H */
@@ -126,7 +140,9 @@ LpTensor *lp_composite_linalg_lu_solve(LpTensor *LU, LpTensor *pivots, LpTensor 
   return steps_finish(&s, result);
 }
 
-/* --- Cholesky ------------------------------------------------------------------------------------------------ */
+/* --- Cholesky
+ * ------------------------------------------------------------------------------------------------
+ */
 
 LpTensor *lp_impl_cholesky_solve(LpTensor *self, LpTensor *input2, bool upper) {
   TRY(lp_check_square(input2, "input2"));
@@ -140,17 +156,20 @@ LpTensor *lp_impl_cholesky_solve(LpTensor *self, LpTensor *input2, bool upper) {
 LpTensor *lp_impl_cholesky_inverse(LpTensor *self, bool upper) {
   TRY(lp_check_square(self, "self"));
   Steps s = {0};
-  STEP(one, lp_eye(self->sizes[self->ndim - 1], self->dtype, self->storage->device, false));
+  STEP(one,
+       lp_eye(self->sizes[self->ndim - 1], self->dtype, self->storage->device, false));
   STEP(result, lp_cholesky_solve(one, self, upper));
   return steps_finish(&s, result);
 }
 
-bool lp_composite_triangular_solve(LpTensor *self, LpTensor *A, bool upper, bool transpose, bool unitriangular,
+bool lp_composite_triangular_solve(LpTensor *self, LpTensor *A, bool upper,
+                                   bool transpose, bool unitriangular,
                                    LpTensor **results) {
   TRY(lp_check_square(A, "A"));
   LpTensor *turned = transpose ? lp_transpose(A, -2, -1) : lp_tensor_retain(A);
   if (!turned) return false;
-  results[0] = lp_linalg_solve_triangular(turned, self, upper != transpose, true, unitriangular);
+  results[0] =
+      lp_linalg_solve_triangular(turned, self, upper != transpose, true, unitriangular);
   results[1] = results[0] ? lp_clone(A, LP_FORMAT_NONE) : NULL;
   lp_tensor_release(turned);
   if (results[1]) return true;
@@ -158,15 +177,22 @@ bool lp_composite_triangular_solve(LpTensor *self, LpTensor *A, bool upper, bool
   return false;
 }
 
-/* --- least squares and the pseudo-inverse ------------------------------------------------------------------------ */
+/* --- least squares and the pseudo-inverse
+ * ------------------------------------------------------------------------ */
 
-static double epsilon(LpDtype dtype) { return dtype == LP_FLOAT32 || dtype == LP_COMPLEX64 ? 0x1p-23 : 0x1p-52; }
+static double epsilon(LpDtype dtype) {
+  return dtype == LP_FLOAT32 || dtype == LP_COMPLEX64 ? 0x1p-23 : 0x1p-52;
+}
 
-/* Singular values above the bound as a mask; the bound is the larger of atol and rtol * the largest. */
-static LpTensor *significant(LpTensor *A, LpTensor *sv, LpOptFloat atol, LpOptFloat rtol) {
+/* Singular values above the bound as a mask; the bound is the larger of atol and rtol *
+ * the largest. */
+static LpTensor *significant(LpTensor *A, LpTensor *sv, LpOptFloat atol,
+                             LpOptFloat rtol) {
   int64_t m = A->sizes[A->ndim - 2], n = A->sizes[A->ndim - 1];
   double absolute = atol.has ? atol.value : 0;
-  double relative = rtol.has ? rtol.value : absolute > 0 ? 0 : (double)(m > n ? m : n) * epsilon(A->dtype);
+  double relative = rtol.has       ? rtol.value
+                    : absolute > 0 ? 0
+                                   : (double)(m > n ? m : n) * epsilon(A->dtype);
   Steps s = {0};
   STEP(largest, lp_amax(sv, lp_ints((int64_t[]){-1}, 1), true));
   STEP(bound, lp_scale_by(largest, lp_scalar_float(relative)));
@@ -184,7 +210,8 @@ static LpTensor *singular_values(LpTensor *A, bool hermitian) {
   return result;
 }
 
-LpTensor *lp_composite_linalg_matrix_rank(LpTensor *self, LpOptFloat atol, LpOptFloat rtol, bool hermitian) {
+LpTensor *lp_composite_linalg_matrix_rank(LpTensor *self, LpOptFloat atol,
+                                          LpOptFloat rtol, bool hermitian) {
   TRY(lp_check_matrix(self, "self"));
   if (hermitian) TRY(lp_check_square(self, "self"));
   Steps s = {0};
@@ -198,7 +225,8 @@ LpTensor *lp_composite_linalg_matrix_rank(LpTensor *self, LpOptFloat atol, LpOpt
   return steps_finish(&s, result);
 }
 
-/* The value op behind pinv; its derivative is written out, for the one of svd fails at equal singular values. */
+/* The value op behind pinv; its derivative is written out, for the one of svd fails at
+ * equal singular values. */
 LpTensor *lp_impl_pinv_by_svd(LpTensor *A, LpOptFloat atol, LpOptFloat rtol) {
   Steps s = {0};
   LpTensor *usv[3];
@@ -221,7 +249,8 @@ LpTensor *lp_impl_pinv_by_svd(LpTensor *A, LpOptFloat atol, LpOptFloat rtol) {
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_linalg_pinv(LpTensor *self, LpOptFloat atol, LpOptFloat rtol, bool hermitian) {
+LpTensor *lp_composite_linalg_pinv(LpTensor *self, LpOptFloat atol, LpOptFloat rtol,
+                                   bool hermitian) {
   TRY(lp_check_matrix(self, "self"));
   if (hermitian) TRY(lp_check_square(self, "self"));
   return lp_pinv_by_svd(self, atol, rtol);
@@ -244,7 +273,8 @@ static bool full_rank(const LpTensor *rank, int64_t n) {
   return true;
 }
 
-bool lp_composite_linalg_lstsq(LpTensor *self, LpTensor *b, LpOptFloat rcond, const char *driver, LpTensor **results) {
+bool lp_composite_linalg_lstsq(LpTensor *self, LpTensor *b, LpOptFloat rcond,
+                               const char *driver, LpTensor **results) {
   TRY(lp_check_matrix(self, "self"));
   const char *name = driver ? driver : "gelsy";
   bool by_svd = !strcmp(name, "gelsd") || !strcmp(name, "gelss");
@@ -298,14 +328,26 @@ LpTensor *lp_composite_lstsq_backward_b(LpTensor *grad, LpTensor *A, LpInts b_si
   return steps_finish(&s, result);
 }
 
-/* --- the exponential ---------------------------------------------------------------------------------------------- */
+/* --- the exponential
+ * ----------------------------------------------------------------------------------------------
+ */
 
 /* Scaling and squaring with the Pade approximant of degree 13 (Higham 2005). */
 static LpTensor *exponential(LpTensor *A) {
-  static const double c[14] = {64764752532480000., 32382376266240000., 7771770303897600., 1187353796428800.,
-                               129060195264000.,   10559470521600.,    670442572800.,     33522128640.,
-                               1323241920.,        40840800.,          960960.,           16380.,
-                               182.,               1.};
+  static const double c[14] = {64764752532480000.,
+                               32382376266240000.,
+                               7771770303897600.,
+                               1187353796428800.,
+                               129060195264000.,
+                               10559470521600.,
+                               670442572800.,
+                               33522128640.,
+                               1323241920.,
+                               40840800.,
+                               960960.,
+                               16380.,
+                               182.,
+                               1.};
   const double theta = 5.371920351148152;
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));

@@ -1,8 +1,9 @@
-/* Chains of ops in C: every intermediate tensor is noted in a Steps and released at the end.
+/* Chains of ops in C: every intermediate tensor is noted in a Steps and released at the
+ * end.
  *
  *     Steps s = {0};
- *     STEP(product, lp_mul(a, b));          // declares `product`; on failure releases all, returns NULL
- *     return steps_finish(&s, product);     // releases all but product
+ *     STEP(product, lp_mul(a, b));          // declares `product`; on failure releases
+ * all, returns NULL return steps_finish(&s, product);     // releases all but product
  */
 #ifndef LP_COMPOSITE_STEPS_H
 #define LP_COMPOSITE_STEPS_H
@@ -35,22 +36,22 @@ static inline LpTensor *steps_finish(Steps *s, LpTensor *t) {
   return t;
 }
 
-#define STEP(name, call)                        \
-  LpTensor *name = steps_note(&s, (call));      \
+#define STEP(name, call)                                                                 \
+  LpTensor *name = steps_note(&s, (call));                                               \
   if (LP_UNLIKELY(!name)) return steps_drop(&s)
 /* The same for a variable that exists. */
-#define RESTEP(name, call)                      \
-  do {                                          \
-    name = steps_note(&s, (call));              \
-    if (LP_UNLIKELY(!name)) return steps_drop(&s); \
+#define RESTEP(name, call)                                                               \
+  do {                                                                                   \
+    name = steps_note(&s, (call));                                                       \
+    if (LP_UNLIKELY(!name)) return steps_drop(&s);                                       \
   } while (0)
 /* A failed check releases the intermediates too. */
-#define STEP_CHECK(cond, code, ...)             \
-  do {                                          \
-    if (LP_UNLIKELY(!(cond))) {                 \
-      lp_fail((code), __VA_ARGS__);             \
-      return steps_drop(&s);                    \
-    }                                           \
+#define STEP_CHECK(cond, code, ...)                                                      \
+  do {                                                                                   \
+    if (LP_UNLIKELY(!(cond))) {                                                          \
+      lp_fail((code), __VA_ARGS__);                                                      \
+      return steps_drop(&s);                                                             \
+    }                                                                                    \
   } while (0)
 
 #endif

@@ -9,7 +9,8 @@
 #include "core/check.h"
 #include "cpu/random.h"
 
-#define DEFAULT_SEED 67280421310721ull /* the seed PyTorch documents for default generators */
+#define DEFAULT_SEED                                                                     \
+  67280421310721ull /* the seed PyTorch documents for default generators */
 
 /* PyTorch's CPUGeneratorImplState, byte for byte: what torch.get_rng_state() returns. */
 typedef struct StateBytes {
@@ -17,12 +18,14 @@ typedef struct StateBytes {
   int32_t left, seeded;
   uint64_t next;
   uint64_t state[LP_MT_WORDS];
-  double normal_x, normal_y, normal_rho; /* only normal_y is in use: the double Box-Muller slot */
+  double normal_x, normal_y,
+      normal_rho; /* only normal_y is in use: the double Box-Muller slot */
   int32_t normal_is_valid;
   float normal_float;
   uint8_t normal_float_is_valid, unused[7];
 } StateBytes;
-_Static_assert(sizeof(StateBytes) == LP_GENERATOR_STATE_BYTES, "PyTorch's state is 5056 bytes");
+_Static_assert(sizeof(StateBytes) == LP_GENERATOR_STATE_BYTES,
+               "PyTorch's state is 5056 bytes");
 
 static void seed_words(LpGenerator *g, uint64_t seed) {
   g->seed = seed;
@@ -40,7 +43,9 @@ __attribute__((constructor)) static void seed_default_generator(void) {
   seed_words(&default_generator, DEFAULT_SEED);
 }
 
-LpGenerator *lp_default_generator(void) { return &default_generator; }
+LpGenerator *lp_default_generator(void) {
+  return &default_generator;
+}
 
 LpGenerator *lp_generator_new(uint64_t seed) {
   LpGenerator *g = lp_calloc(sizeof *g);
@@ -68,7 +73,9 @@ LpGenerator *lp_generator_lock(LpGenerator *g) {
   return g;
 }
 
-void lp_generator_unlock(LpGenerator *g) { pthread_mutex_unlock(&g->lock); }
+void lp_generator_unlock(LpGenerator *g) {
+  pthread_mutex_unlock(&g->lock);
+}
 
 void lp_generator_seed(LpGenerator *g, uint64_t seed) {
   lp_generator_lock(g);
@@ -88,7 +95,9 @@ uint64_t lp_generator_seed_random(LpGenerator *g) {
   return seed;
 }
 
-uint64_t lp_generator_initial_seed(const LpGenerator *g) { return g->seed; }
+uint64_t lp_generator_initial_seed(const LpGenerator *g) {
+  return g->seed;
+}
 
 void lp_generator_get_state(const LpGenerator *generator, uint8_t *state) {
   LpGenerator *g = lp_generator_lock((LpGenerator *)generator);
@@ -108,10 +117,12 @@ bool lp_generator_set_state(LpGenerator *g, const uint8_t *state, size_t size_by
         LP_GENERATOR_STATE_BYTES, size_bytes);
   StateBytes s;
   memcpy(&s, state, sizeof s);
-  bool valid = s.seeded == 1 && s.left > 0 && s.left <= LP_MT_WORDS && s.next <= LP_MT_WORDS &&
+  bool valid = s.seeded == 1 && s.left > 0 && s.left <= LP_MT_WORDS &&
+               s.next <= LP_MT_WORDS &&
                (s.left == 1 || s.next + (uint64_t)s.left <= LP_MT_WORDS + 1);
   CHECK(valid, LP_ERR_ARGUMENT,
-        "the bytes are no state of an mt19937 generator: pass what get_rng_state() returned");
+        "the bytes are no state of an mt19937 generator: pass what get_rng_state() "
+        "returned");
   lp_generator_lock(g);
   g->seed = s.seed;
   g->left = s.left;

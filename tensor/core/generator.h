@@ -1,9 +1,11 @@
-/* The random generator: PyTorch's CPU generator, a 32-bit Mersenne twister (mt19937, Matsumoto and
- * Nishimura 1998) with the two slots in which Box-Muller keeps its second value.
+/* The random generator: PyTorch's CPU generator, a 32-bit Mersenne twister (mt19937,
+ * Matsumoto and Nishimura 1998) with the two slots in which Box-Muller keeps its second
+ * value.
  *
- * Note [Locking generators]: a generator may be shared between threads. Whoever draws holds its lock
- * for the whole op (lp_generator_lock ... lp_generator_unlock), so that one op's numbers are one
- * unbroken run of the stream; the lp_random_* functions do not lock. Owned by generator.c. */
+ * Note [Locking generators]: a generator may be shared between threads. Whoever draws
+ * holds its lock for the whole op (lp_generator_lock ... lp_generator_unlock), so that
+ * one op's numbers are one unbroken run of the stream; the lp_random_* functions do not
+ * lock. Owned by generator.c. */
 #ifndef LP_CORE_GENERATOR_H
 #define LP_CORE_GENERATOR_H
 

@@ -16,21 +16,26 @@
 #include "cpu/gemm_int.h"
 #include "dispatch/iter.h"
 
-/* Up to this many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when B is transposed). */
+/* Up to this many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when
+ * B is transposed). */
 #define SMALL_PRODUCT (64 * 64 * 64)
 #define SMALL_PRODUCT_NT (24 * 24 * 24)
 
 static bool is_zero(LpScalar s) {
-  return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0 : lp_scalar_to_double(s) == 0;
+  return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0
+                                     : lp_scalar_to_double(s) == 0;
 }
 
-static double imaginary(LpScalar s) { return s.kind == LP_SCALAR_COMPLEX ? s.v.c[1] : 0; }
+static double imaginary(LpScalar s) {
+  return s.kind == LP_SCALAR_COMPLEX ? s.v.c[1] : 0;
+}
 
 static char *row_of(const void *base, int64_t row, int64_t ld, size_t item) {
   return (char *)base + row * ld * (int64_t)item;
 }
 
-/* --- C = beta * C ----------------------------------------------------------------------------- */
+/* --- C = beta * C
+ * ----------------------------------------------------------------------------- */
 
 static void scale_result(const LpGemm *g) {
   size_t item = lp_dtype_size(g->dtype);
@@ -43,30 +48,37 @@ static void scale_result(const LpGemm *g) {
     double re = lp_scalar_to_double(g->beta), im = imaginary(g->beta);
     for (int64_t j = 0; j < g->n; j++) {
       switch (g->dtype) {
-        case LP_FLOAT32: ((float *)row)[j] *= (float)re; break;
-        case LP_FLOAT64: ((double *)row)[j] *= re; break;
-        case LP_COMPLEX64: ((float complex *)row)[j] *= (float complex)(re + im * I); break;
-        case LP_COMPLEX128: ((double complex *)row)[j] *= re + im * I; break;
-        case LP_FLOAT16:
-          ((uint16_t *)row)[j] = lp_half_from_float(lp_half_to_float(((uint16_t *)row)[j]) * (float)re);
-          break;
-        case LP_BFLOAT16:
-          ((uint16_t *)row)[j] = lp_bf16_from_float(lp_bf16_to_float(((uint16_t *)row)[j]) * (float)re);
-          break;
-        case LP_UINT8: case LP_INT8: ((uint8_t *)row)[j] *= (uint8_t)lp_scalar_to_int(g->beta); break;
-        case LP_INT16:
-          ((uint16_t *)row)[j] = (uint16_t)((uint32_t)((uint16_t *)row)[j] * (uint16_t)lp_scalar_to_int(g->beta));
-          break;
-        case LP_INT32: ((uint32_t *)row)[j] *= (uint32_t)lp_scalar_to_int(g->beta); break;
-        default: ((uint64_t *)row)[j] *= (uint64_t)lp_scalar_to_int(g->beta);
+      case LP_FLOAT32: ((float *)row)[j] *= (float)re; break;
+      case LP_FLOAT64: ((double *)row)[j] *= re; break;
+      case LP_COMPLEX64: ((float complex *)row)[j] *= (float complex)(re + im * I); break;
+      case LP_COMPLEX128: ((double complex *)row)[j] *= re + im * I; break;
+      case LP_FLOAT16:
+        ((uint16_t *)row)[j] =
+            lp_half_from_float(lp_half_to_float(((uint16_t *)row)[j]) * (float)re);
+        break;
+      case LP_BFLOAT16:
+        ((uint16_t *)row)[j] =
+            lp_bf16_from_float(lp_bf16_to_float(((uint16_t *)row)[j]) * (float)re);
+        break;
+      case LP_UINT8:
+      case LP_INT8: ((uint8_t *)row)[j] *= (uint8_t)lp_scalar_to_int(g->beta); break;
+      case LP_INT16:
+        ((uint16_t *)row)[j] = (uint16_t)((uint32_t)((uint16_t *)row)[j] *
+                                          (uint16_t)lp_scalar_to_int(g->beta));
+        break;
+      case LP_INT32: ((uint32_t *)row)[j] *= (uint32_t)lp_scalar_to_int(g->beta); break;
+      default: ((uint64_t *)row)[j] *= (uint64_t)lp_scalar_to_int(g->beta);
       }
     }
   }
 }
 
-/* --- floating point --------------------------------------------------------------------------- */
+/* --- floating point
+ * --------------------------------------------------------------------------- */
 
-static enum CBLAS_TRANSPOSE flag(bool trans) { return trans ? CblasTrans : CblasNoTrans; }
+static enum CBLAS_TRANSPOSE flag(bool trans) {
+  return trans ? CblasTrans : CblasNoTrans;
+}
 
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   const float *a = g->a, *b = g->b;
@@ -80,14 +92,17 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   }
   int64_t work = g->m * g->n * g->k;
   if (work <= (g->trans_b ? SMALL_PRODUCT_NT : SMALL_PRODUCT)) {
-    cblas_sgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n, (int)g->k, alpha,
-                a, (int)g->lda, b, (int)g->ldb, beta, g->c, (int)g->ldc);
+    cblas_sgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n,
+                (int)g->k, alpha, a, (int)g->lda, b, (int)g->ldb, beta, g->c,
+                (int)g->ldc);
     return true;
   }
-  dnnl_status_t status = dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k, alpha,
-                                    a, g->lda, b, g->ldb, beta, g->c, g->ldc);
+  dnnl_status_t status =
+      dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k, alpha,
+                 a, g->lda, b, g->ldb, beta, g->c, g->ldc);
   CHECK(status != dnnl_out_of_memory, LP_ERR_MEMORY, "out of memory in a matrix product");
-  CHECK(status == dnnl_success, LP_ERR_INTERNAL, "oneDNN refused a matrix product (status %d)", status);
+  CHECK(status == dnnl_success, LP_ERR_INTERNAL,
+        "oneDNN refused a matrix product (status %d)", status);
   return true;
 }
 
@@ -100,50 +115,58 @@ static void gemm_double(const LpGemm *g, double alpha, double beta) {
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
     return;
   }
-  cblas_dgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n, (int)g->k, alpha,
-              g->a, (int)g->lda, g->b, (int)g->ldb, beta, g->c, (int)g->ldc);
+  cblas_dgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n,
+              (int)g->k, alpha, g->a, (int)g->lda, g->b, (int)g->ldb, beta, g->c,
+              (int)g->ldc);
 }
 
 static void gemm_complex(const LpGemm *g) {
   double alpha[2] = {lp_scalar_to_double(g->alpha), imaginary(g->alpha)};
   double beta[2] = {lp_scalar_to_double(g->beta), imaginary(g->beta)};
   if (g->dtype == LP_COMPLEX128) {
-    cblas_zgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n, (int)g->k, alpha,
-                g->a, (int)g->lda, g->b, (int)g->ldb, beta, g->c, (int)g->ldc);
+    cblas_zgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n,
+                (int)g->k, alpha, g->a, (int)g->lda, g->b, (int)g->ldb, beta, g->c,
+                (int)g->ldc);
     return;
   }
-  float alpha_single[2] = {(float)alpha[0], (float)alpha[1]}, beta_single[2] = {(float)beta[0], (float)beta[1]};
-  cblas_cgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n, (int)g->k,
-              alpha_single, g->a, (int)g->lda, g->b, (int)g->ldb, beta_single, g->c, (int)g->ldc);
+  float alpha_single[2] = {(float)alpha[0], (float)alpha[1]},
+        beta_single[2] = {(float)beta[0], (float)beta[1]};
+  cblas_cgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n,
+              (int)g->k, alpha_single, g->a, (int)g->lda, g->b, (int)g->ldb, beta_single,
+              g->c, (int)g->ldc);
 }
 
-/* --- half precision --------------------------------------------------------------------------- */
+/* --- half precision
+ * --------------------------------------------------------------------------- */
 
-static void convert_rows(LpDtype to, void *dst, int64_t ld_dst, LpDtype from, const void *src,
-                         int64_t ld_src, int64_t rows, int64_t columns) {
+static void convert_rows(LpDtype to, void *dst, int64_t ld_dst, LpDtype from,
+                         const void *src, int64_t ld_src, int64_t rows, int64_t columns) {
   LpLoop cast = lp_cast_loop(to, from);
   size_t to_size = lp_dtype_size(to), from_size = lp_dtype_size(from);
   int64_t strides[2] = {(int64_t)to_size, (int64_t)from_size};
   if (ld_dst == columns && ld_src == columns) columns *= rows, rows = 1;
   for (int64_t i = 0; i < rows; i++)
-    cast((char *[]){row_of(dst, i, ld_dst, to_size), row_of(src, i, ld_src, from_size)}, strides,
-         columns, NULL);
+    cast((char *[]){row_of(dst, i, ld_dst, to_size), row_of(src, i, ld_src, from_size)},
+         strides, columns, NULL);
 }
 
 static bool gemm_half(const LpGemm *g) {
-  float alpha = (float)lp_scalar_to_double(g->alpha), beta = (float)lp_scalar_to_double(g->beta);
+  float alpha = (float)lp_scalar_to_double(g->alpha),
+        beta = (float)lp_scalar_to_double(g->beta);
   bool large = g->m * g->n * g->k > SMALL_PRODUCT_NT;
   if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, alpha, beta)) return true;
   int64_t rows_a = g->trans_a ? g->k : g->m, columns_a = g->trans_a ? g->m : g->k;
   int64_t rows_b = g->trans_b ? g->n : g->k, columns_b = g->trans_b ? g->k : g->n;
-  size_t bytes = (size_t)(rows_a * columns_a + rows_b * columns_b + g->m * g->n) * sizeof(float);
+  size_t bytes =
+      (size_t)(rows_a * columns_a + rows_b * columns_b + g->m * g->n) * sizeof(float);
   size_t capacity;
   float *a = lp_block_alloc(bytes, &capacity);
   if (!a) return false;
   float *b = a + rows_a * columns_a, *c = b + rows_b * columns_b;
   convert_rows(LP_FLOAT32, a, columns_a, g->dtype, g->a, g->lda, rows_a, columns_a);
   convert_rows(LP_FLOAT32, b, columns_b, g->dtype, g->b, g->ldb, rows_b, columns_b);
-  if (!is_zero(g->beta)) convert_rows(LP_FLOAT32, c, g->n, g->dtype, g->c, g->ldc, g->m, g->n);
+  if (!is_zero(g->beta))
+    convert_rows(LP_FLOAT32, c, g->n, g->dtype, g->c, g->ldc, g->m, g->n);
   LpGemm single = *g;
   single.dtype = LP_FLOAT32;
   single.a = a;
@@ -158,7 +181,8 @@ static bool gemm_half(const LpGemm *g) {
   return ok;
 }
 
-/* --- integers --------------------------------------------------------------------------------- */
+/* --- integers
+ * --------------------------------------------------------------------------------- */
 
 LP_DISPATCH(LpIntGemmKernels, lp_int_gemm_kernels)
 
@@ -175,10 +199,21 @@ static void int_rows(void *ctx, int64_t begin, int64_t end) {
 static bool gemm_int(const LpGemm *g) {
   size_t item = lp_dtype_size(g->dtype), capacity = 0;
   void *packed = NULL;
-  IntJob job = {{.n = g->n, .k = g->k, .a = g->a, .b = g->b, .c = g->c, .ldb = g->ldb, .ldc = g->ldc,
-                 .step_a = g->trans_a ? 1 : g->lda, .step_k = g->trans_a ? g->lda : 1,
-                 .alpha = (uint64_t)lp_scalar_to_int(g->alpha), .beta = (uint64_t)lp_scalar_to_int(g->beta)},
-                item == 1 ? 0 : item == 2 ? 1 : item == 4 ? 2 : 3};
+  IntJob job = {{.n = g->n,
+                 .k = g->k,
+                 .a = g->a,
+                 .b = g->b,
+                 .c = g->c,
+                 .ldb = g->ldb,
+                 .ldc = g->ldc,
+                 .step_a = g->trans_a ? 1 : g->lda,
+                 .step_k = g->trans_a ? g->lda : 1,
+                 .alpha = (uint64_t)lp_scalar_to_int(g->alpha),
+                 .beta = (uint64_t)lp_scalar_to_int(g->beta)},
+                item == 1   ? 0
+                : item == 2 ? 1
+                : item == 4 ? 2
+                            : 3};
   if (g->trans_b) { /* turn B^T over */
     packed = lp_block_alloc((size_t)(g->k * g->n) * item, &capacity);
     if (!packed) return false;
@@ -194,7 +229,8 @@ static bool gemm_int(const LpGemm *g) {
   return true;
 }
 
-/* --- public ----------------------------------------------------------------------------------- */
+/* --- public
+ * ----------------------------------------------------------------------------------- */
 
 bool lp_cpu_gemm(const LpGemm *g) {
   if (g->m == 0 || g->n == 0) return true;
@@ -204,16 +240,19 @@ bool lp_cpu_gemm(const LpGemm *g) {
   }
   lp_num_threads(); /* OpenMP's count is set before BLAS asks for it */
   if (lp_dtype_is_integral(g->dtype, false)) return gemm_int(g);
-  CHECK(g->m <= INT_MAX && g->n <= INT_MAX && g->k <= INT_MAX && g->lda <= INT_MAX && g->ldb <= INT_MAX &&
-            g->ldc <= INT_MAX,
+  CHECK(g->m <= INT_MAX && g->n <= INT_MAX && g->k <= INT_MAX && g->lda <= INT_MAX &&
+            g->ldb <= INT_MAX && g->ldc <= INT_MAX,
         LP_ERR_ARGUMENT, "a matrix side beyond 2^31 - 1 is more than the BLAS can take");
   double alpha = lp_scalar_to_double(g->alpha), beta = lp_scalar_to_double(g->beta);
   switch (g->dtype) {
-    case LP_FLOAT32: return gemm_float(g, (float)alpha, (float)beta);
-    case LP_FLOAT64: gemm_double(g, alpha, beta); return true;
-    case LP_FLOAT16: case LP_BFLOAT16: return gemm_half(g);
-    case LP_COMPLEX64: case LP_COMPLEX128: gemm_complex(g); return true;
-    default: return lp_fail(LP_ERR_TYPE, "no matrix product for %s", lp_dtype_name(g->dtype));
+  case LP_FLOAT32: return gemm_float(g, (float)alpha, (float)beta);
+  case LP_FLOAT64: gemm_double(g, alpha, beta); return true;
+  case LP_FLOAT16:
+  case LP_BFLOAT16: return gemm_half(g);
+  case LP_COMPLEX64:
+  case LP_COMPLEX128: gemm_complex(g); return true;
+  default:
+    return lp_fail(LP_ERR_TYPE, "no matrix product for %s", lp_dtype_name(g->dtype));
   }
 }
 
@@ -240,26 +279,33 @@ static void batch_range(void *ctx, int64_t begin, int64_t end) {
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c) {
   int64_t item = (int64_t)lp_dtype_size(g->dtype);
-  BatchJob job = {.g = g, .step_a = stride_a * item, .step_b = stride_b * item, .step_c = stride_c * item};
+  BatchJob job = {.g = g,
+                  .step_a = stride_a * item,
+                  .step_b = stride_b * item,
+                  .step_c = stride_c * item};
   int64_t work = g->m * g->n * (g->k + 1);
   if (count >= 2 * (int64_t)lp_num_threads() || work < SMALL_PRODUCT) {
     /* Enough products to give each thread whole ones. */
     lp_parallel_for(count, LP_GRAIN * 4 / (work + 1) + 1, batch_range, &job);
-    CHECK(!atomic_load(&job.failed), LP_ERR_MEMORY, "out of memory in a batch of matrix products");
+    CHECK(!atomic_load(&job.failed), LP_ERR_MEMORY,
+          "out of memory in a batch of matrix products");
     return true;
   }
   for (int64_t i = 0; i < count; i++) TRY(one_of_batch(&job, i));
   return true;
 }
 
-/* --- dot -------------------------------------------------------------------------------------- */
+/* --- dot
+ * --------------------------------------------------------------------------------------
+ */
 
-#define DOT_INT(type)                                                                           \
-  do {                                                                                          \
-    type sum = 0;                                                                               \
-    for (int64_t i = 0; i < n; i++)                                                             \
-      sum = (type)(sum + (uint64_t)((const type *)x)[i * stride_x] * ((const type *)y)[i * stride_y]); \
-    *(type *)result = sum;                                                                      \
+#define DOT_INT(type)                                                                    \
+  do {                                                                                   \
+    type sum = 0;                                                                        \
+    for (int64_t i = 0; i < n; i++)                                                      \
+      sum = (type)(sum + (uint64_t)((const type *)x)[i * stride_x] *                     \
+                             ((const type *)y)[i * stride_y]);                           \
+    *(type *)result = sum;                                                               \
   } while (0)
 
 /* The BLAS takes 32-bit counts and strides: longer vectors go in pieces. */
@@ -270,57 +316,65 @@ void lp_cpu_dot(LpDtype dtype, int64_t n, const void *x, int64_t stride_x, const
   lp_num_threads();
   bool fits = stride_x <= INT_MAX && stride_y <= INT_MAX && stride_x > 0 && stride_y > 0;
   switch (dtype) {
-    case LP_FLOAT32: {
-      double sum = 0;
-      for (int64_t at = 0; fits && at < n; at += PIECE)
-        sum += cblas_sdot((int)(n - at < PIECE ? n - at : PIECE), (const float *)x + at * stride_x,
-                          (int)stride_x, (const float *)y + at * stride_y, (int)stride_y);
-      for (int64_t i = 0; !fits && i < n; i++)
-        sum += (double)((const float *)x)[i * stride_x] * ((const float *)y)[i * stride_y];
-      *(float *)result = (float)sum;
-      return;
+  case LP_FLOAT32: {
+    double sum = 0;
+    for (int64_t at = 0; fits && at < n; at += PIECE)
+      sum += cblas_sdot((int)(n - at < PIECE ? n - at : PIECE),
+                        (const float *)x + at * stride_x, (int)stride_x,
+                        (const float *)y + at * stride_y, (int)stride_y);
+    for (int64_t i = 0; !fits && i < n; i++)
+      sum += (double)((const float *)x)[i * stride_x] * ((const float *)y)[i * stride_y];
+    *(float *)result = (float)sum;
+    return;
+  }
+  case LP_FLOAT64: {
+    double sum = 0;
+    for (int64_t at = 0; fits && at < n; at += PIECE)
+      sum += cblas_ddot((int)(n - at < PIECE ? n - at : PIECE),
+                        (const double *)x + at * stride_x, (int)stride_x,
+                        (const double *)y + at * stride_y, (int)stride_y);
+    for (int64_t i = 0; !fits && i < n; i++)
+      sum += ((const double *)x)[i * stride_x] * ((const double *)y)[i * stride_y];
+    *(double *)result = sum;
+    return;
+  }
+  case LP_COMPLEX64: {
+    double complex sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+      double complex u = ((const float complex *)x)[i * stride_x],
+                     v = ((const float complex *)y)[i * stride_y];
+      sum += (conj ? ~u : u) * v;
     }
-    case LP_FLOAT64: {
-      double sum = 0;
-      for (int64_t at = 0; fits && at < n; at += PIECE)
-        sum += cblas_ddot((int)(n - at < PIECE ? n - at : PIECE), (const double *)x + at * stride_x,
-                          (int)stride_x, (const double *)y + at * stride_y, (int)stride_y);
-      for (int64_t i = 0; !fits && i < n; i++)
-        sum += ((const double *)x)[i * stride_x] * ((const double *)y)[i * stride_y];
-      *(double *)result = sum;
-      return;
+    *(float complex *)result = (float complex)sum;
+    return;
+  }
+  case LP_COMPLEX128: {
+    double complex sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+      double complex u = ((const double complex *)x)[i * stride_x],
+                     v = ((const double complex *)y)[i * stride_y];
+      sum += (conj ? ~u : u) * v;
     }
-    case LP_COMPLEX64: {
-      double complex sum = 0;
-      for (int64_t i = 0; i < n; i++) {
-        double complex u = ((const float complex *)x)[i * stride_x], v = ((const float complex *)y)[i * stride_y];
-        sum += (conj ? ~u : u) * v;
-      }
-      *(float complex *)result = (float complex)sum;
-      return;
+    *(double complex *)result = sum;
+    return;
+  }
+  case LP_FLOAT16:
+  case LP_BFLOAT16: {
+    bool half = dtype == LP_FLOAT16;
+    float sum = 0;
+    for (int64_t i = 0; i < n; i++) {
+      uint16_t u = ((const uint16_t *)x)[i * stride_x],
+               v = ((const uint16_t *)y)[i * stride_y];
+      sum += half ? lp_half_to_float(u) * lp_half_to_float(v)
+                  : lp_bf16_to_float(u) * lp_bf16_to_float(v);
     }
-    case LP_COMPLEX128: {
-      double complex sum = 0;
-      for (int64_t i = 0; i < n; i++) {
-        double complex u = ((const double complex *)x)[i * stride_x], v = ((const double complex *)y)[i * stride_y];
-        sum += (conj ? ~u : u) * v;
-      }
-      *(double complex *)result = sum;
-      return;
-    }
-    case LP_FLOAT16: case LP_BFLOAT16: {
-      bool half = dtype == LP_FLOAT16;
-      float sum = 0;
-      for (int64_t i = 0; i < n; i++) {
-        uint16_t u = ((const uint16_t *)x)[i * stride_x], v = ((const uint16_t *)y)[i * stride_y];
-        sum += half ? lp_half_to_float(u) * lp_half_to_float(v) : lp_bf16_to_float(u) * lp_bf16_to_float(v);
-      }
-      *(uint16_t *)result = half ? lp_half_from_float(sum) : lp_bf16_from_float(sum);
-      return;
-    }
-    case LP_UINT8: case LP_INT8: DOT_INT(uint8_t); return;
-    case LP_INT16: DOT_INT(uint16_t); return;
-    case LP_INT32: DOT_INT(uint32_t); return;
-    default: DOT_INT(uint64_t);
+    *(uint16_t *)result = half ? lp_half_from_float(sum) : lp_bf16_from_float(sum);
+    return;
+  }
+  case LP_UINT8:
+  case LP_INT8: DOT_INT(uint8_t); return;
+  case LP_INT16: DOT_INT(uint16_t); return;
+  case LP_INT32: DOT_INT(uint32_t); return;
+  default: DOT_INT(uint64_t);
   }
 }

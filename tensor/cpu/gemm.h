@@ -1,10 +1,12 @@
-/* Matrix products on raw memory: C = alpha * op(A) op(B) + beta * C, row-major, any dtype but bool.
+/* Matrix products on raw memory: C = alpha * op(A) op(B) + beta * C, row-major, any dtype
+ * but bool.
  *
- * Note [Choice of GEMM]: float32 goes to oneDNN, except for small products, where OpenBLAS has less
- * to set up; float64 and complex go to OpenBLAS. float16 and bfloat16 are converted and accumulated
- * in float32, rounded once; bfloat16 stays as it is where the processor multiplies it (gemm_bf16.h).
- * Integers (which wrap) have a plain kernel. All of them take their threads
- * from OpenMP, so a product inside a parallel region runs on one. Owned by gemm.c. */
+ * Note [Choice of GEMM]: float32 goes to oneDNN, except for small products, where
+ * OpenBLAS has less to set up; float64 and complex go to OpenBLAS. float16 and bfloat16
+ * are converted and accumulated in float32, rounded once; bfloat16 stays as it is where
+ * the processor multiplies it (gemm_bf16.h). Integers (which wrap) have a plain kernel.
+ * All of them take their threads from OpenMP, so a product inside a parallel region runs
+ * on one. Owned by gemm.c. */
 #ifndef LP_CPU_GEMM_H
 #define LP_CPU_GEMM_H
 
@@ -20,12 +22,14 @@ typedef struct LpGemm {
   LpScalar alpha, beta;  /* beta = 0: C is written without being read */
 } LpGemm;
 
-/* False when memory for a conversion runs out or a size is beyond the BLAS's 32-bit integers. */
+/* False when memory for a conversion runs out or a size is beyond the BLAS's 32-bit
+ * integers. */
 bool lp_cpu_gemm(const LpGemm *g);
 /* The same for `count` products whose operands lie stride_* elements apart. */
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c);
-/* The sum of the n products; conjugates x's elements when `conj`. *result is of the dtype. */
+/* The sum of the n products; conjugates x's elements when `conj`. *result is of the
+ * dtype. */
 void lp_cpu_dot(LpDtype dtype, int64_t n, const void *x, int64_t stride_x, const void *y,
                 int64_t stride_y, bool conj, void *result);
 

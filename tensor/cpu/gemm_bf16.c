@@ -1,5 +1,6 @@
-/* bfloat16 products by oneDNN's matmul, which uses the processor's bfloat16 instructions (AVX-512
- * BF16, AMX) and accumulates in float32. Only for the processors that have them: see gemm.h. */
+/* bfloat16 products by oneDNN's matmul, which uses the processor's bfloat16 instructions
+ * (AVX-512 BF16, AMX) and accumulates in float32. Only for the processors that have them:
+ * see gemm.h. */
 #include "cpu/gemm_bf16.h"
 
 #include <oneapi/dnnl/dnnl.h>
@@ -36,16 +37,20 @@ static void drop(Call *call) {
   if (call->post_ops) dnnl_post_ops_destroy(call->post_ops);
 }
 
-static bool describe(dnnl_memory_desc_t *desc, int64_t rows, int64_t columns, bool trans, int64_t ld) {
+static bool describe(dnnl_memory_desc_t *desc, int64_t rows, int64_t columns, bool trans,
+                     int64_t ld) {
   dnnl_dims_t sizes = {rows, columns}, strides = {trans ? 1 : ld, trans ? ld : 1};
-  return dnnl_memory_desc_init_by_strides(desc, 2, sizes, dnnl_bf16, strides) == dnnl_success;
+  return dnnl_memory_desc_init_by_strides(desc, 2, sizes, dnnl_bf16, strides) ==
+         dnnl_success;
 }
 
 /* alpha scales the product, beta (not 0) what c held. */
 static bool set_scales(Call *call, float alpha, float beta) {
   if (alpha == 1 && beta == 0) return true;
   if (dnnl_primitive_attr_create(&call->attr) != dnnl_success) return false;
-  if (alpha != 1 && dnnl_primitive_attr_set_output_scales(call->attr, 1, 0, &alpha) != dnnl_success) return false;
+  if (alpha != 1 &&
+      dnnl_primitive_attr_set_output_scales(call->attr, 1, 0, &alpha) != dnnl_success)
+    return false;
   if (beta == 0) return true;
   return dnnl_post_ops_create(&call->post_ops) == dnnl_success &&
          dnnl_post_ops_append_sum(call->post_ops, beta) == dnnl_success &&
@@ -60,23 +65,30 @@ static bool is_fast(const Call *call) {
 }
 
 static bool run(Call *call, const LpGemm *g, float alpha, float beta) {
-  if (!describe(&call->a, g->m, g->k, g->trans_a, g->lda) || !describe(&call->b, g->k, g->n, g->trans_b, g->ldb) ||
+  if (!describe(&call->a, g->m, g->k, g->trans_a, g->lda) ||
+      !describe(&call->b, g->k, g->n, g->trans_b, g->ldb) ||
       !describe(&call->c, g->m, g->n, false, g->ldc) || !set_scales(call, alpha, beta))
     return false;
   dnnl_matmul_desc_t op;
-  if (dnnl_matmul_desc_init(&op, &call->a, &call->b, NULL, &call->c) != dnnl_success) return false;
-  if (dnnl_primitive_desc_create(&call->desc, &op, call->attr, engine, NULL) != dnnl_success || !is_fast(call)) {
+  if (dnnl_matmul_desc_init(&op, &call->a, &call->b, NULL, &call->c) != dnnl_success)
+    return false;
+  if (dnnl_primitive_desc_create(&call->desc, &op, call->attr, engine, NULL) !=
+          dnnl_success ||
+      !is_fast(call)) {
     if (alpha == 1 && beta == 0) atomic_store(&unsupported, true);
     return false;
   }
   void *data[3] = {(void *)g->a, (void *)g->b, g->c};
   const dnnl_memory_desc_t *descs[3] = {&call->a, &call->b, &call->c};
   for (int i = 0; i < 3; i++)
-    if (dnnl_memory_create(&call->memory[i], descs[i], engine, data[i]) != dnnl_success) return false;
-  dnnl_exec_arg_t args[3] = {
-      {DNNL_ARG_SRC, call->memory[0]}, {DNNL_ARG_WEIGHTS, call->memory[1]}, {DNNL_ARG_DST, call->memory[2]}};
+    if (dnnl_memory_create(&call->memory[i], descs[i], engine, data[i]) != dnnl_success)
+      return false;
+  dnnl_exec_arg_t args[3] = {{DNNL_ARG_SRC, call->memory[0]},
+                             {DNNL_ARG_WEIGHTS, call->memory[1]},
+                             {DNNL_ARG_DST, call->memory[2]}};
   return dnnl_primitive_create(&call->primitive, call->desc) == dnnl_success &&
-         dnnl_stream_create(&call->stream, engine, dnnl_stream_default_flags) == dnnl_success &&
+         dnnl_stream_create(&call->stream, engine, dnnl_stream_default_flags) ==
+             dnnl_success &&
          dnnl_primitive_execute(call->primitive, call->stream, 3, args) == dnnl_success &&
          dnnl_stream_wait(call->stream) == dnnl_success;
 }

@@ -4,7 +4,8 @@
 
 #include "cpu/gemm.h"
 
-/* False, with nothing written and no error recorded, where this is no gain or not possible. */
+/* False, with nothing written and no error recorded, where this is no gain or not
+ * possible. */
 bool lp_cpu_gemm_bf16(const LpGemm *g, float alpha, float beta);
 
 #endif

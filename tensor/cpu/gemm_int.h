@@ -4,8 +4,8 @@
 
 #include <stdint.h>
 
-/* C (n columns, rows ldc apart) = alpha * A B + beta * C. Element (i, p) of A lies at i * step_a +
- * p * step_k; the rows of B (k of them) lie ldb apart and are contiguous. */
+/* C (n columns, rows ldc apart) = alpha * A B + beta * C. Element (i, p) of A lies at i *
+ * step_a + p * step_k; the rows of B (k of them) lie ldb apart and are contiguous. */
 typedef struct LpIntGemm {
   int64_t n, k, step_a, step_k, ldb, ldc;
   const void *a, *b;

@@ -1,5 +1,5 @@
-/* LAPACK calls with their workspaces; see lapack.h. The routines are OpenBLAS's (Fortran interface:
- * arguments by address, the lengths of text arguments at the end). */
+/* LAPACK calls with their workspaces; see lapack.h. The routines are OpenBLAS's (Fortran
+ * interface: arguments by address, the lengths of text arguments at the end). */
 #include "cpu/lapack.h"
 
 #include <cblas.h>
@@ -7,42 +7,60 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 
-/* --- the routines ------------------------------------------------------------------------------- */
+/* --- the routines
+ * ------------------------------------------------------------------------------- */
 
-typedef void Getrf(const int *m, const int *n, void *a, const int *lda, int *pivots, int *info);
-typedef void Getri(const int *n, void *a, const int *lda, const int *pivots, void *work, const int *lwork, int *info);
-typedef void Getrs(const char *trans, const int *n, const int *nrhs, const void *a, const int *lda,
-                   const int *pivots, void *b, const int *ldb, int *info, size_t);
-typedef void Potrf(const char *uplo, const int *n, void *a, const int *lda, int *info, size_t);
-typedef void Geqrf(const int *m, const int *n, void *a, const int *lda, void *tau, void *work, const int *lwork, int *info);
-typedef void Orgqr(const int *m, const int *n, const int *k, void *a, const int *lda, const void *tau, void *work,
+typedef void Getrf(const int *m, const int *n, void *a, const int *lda, int *pivots,
+                   int *info);
+typedef void Getri(const int *n, void *a, const int *lda, const int *pivots, void *work,
                    const int *lwork, int *info);
-typedef void GesddReal(const char *job, const int *m, const int *n, void *a, const int *lda, void *s, void *u,
-                       const int *ldu, void *vt, const int *ldvt, void *work, const int *lwork, int *iwork,
+typedef void Getrs(const char *trans, const int *n, const int *nrhs, const void *a,
+                   const int *lda, const int *pivots, void *b, const int *ldb, int *info,
+                   size_t);
+typedef void Potrf(const char *uplo, const int *n, void *a, const int *lda, int *info,
+                   size_t);
+typedef void Geqrf(const int *m, const int *n, void *a, const int *lda, void *tau,
+                   void *work, const int *lwork, int *info);
+typedef void Orgqr(const int *m, const int *n, const int *k, void *a, const int *lda,
+                   const void *tau, void *work, const int *lwork, int *info);
+typedef void GesddReal(const char *job, const int *m, const int *n, void *a,
+                       const int *lda, void *s, void *u, const int *ldu, void *vt,
+                       const int *ldvt, void *work, const int *lwork, int *iwork,
                        int *info, size_t);
-typedef void GesddComplex(const char *job, const int *m, const int *n, void *a, const int *lda, void *s, void *u,
-                          const int *ldu, void *vt, const int *ldvt, void *work, const int *lwork, void *rwork,
+typedef void GesddComplex(const char *job, const int *m, const int *n, void *a,
+                          const int *lda, void *s, void *u, const int *ldu, void *vt,
+                          const int *ldvt, void *work, const int *lwork, void *rwork,
                           int *iwork, int *info, size_t);
-typedef void SyevdReal(const char *job, const char *uplo, const int *n, void *a, const int *lda, void *w, void *work,
-                       const int *lwork, int *iwork, const int *liwork, int *info, size_t, size_t);
-typedef void SyevdComplex(const char *job, const char *uplo, const int *n, void *a, const int *lda, void *w,
-                          void *work, const int *lwork, void *rwork, const int *lrwork, int *iwork,
-                          const int *liwork, int *info, size_t, size_t);
-typedef void GeevReal(const char *jobl, const char *jobr, const int *n, void *a, const int *lda, void *wr, void *wi,
-                      void *vl, const int *ldvl, void *vr, const int *ldvr, void *work, const int *lwork, int *info,
+typedef void SyevdReal(const char *job, const char *uplo, const int *n, void *a,
+                       const int *lda, void *w, void *work, const int *lwork, int *iwork,
+                       const int *liwork, int *info, size_t, size_t);
+typedef void SyevdComplex(const char *job, const char *uplo, const int *n, void *a,
+                          const int *lda, void *w, void *work, const int *lwork,
+                          void *rwork, const int *lrwork, int *iwork, const int *liwork,
+                          int *info, size_t, size_t);
+typedef void GeevReal(const char *jobl, const char *jobr, const int *n, void *a,
+                      const int *lda, void *wr, void *wi, void *vl, const int *ldvl,
+                      void *vr, const int *ldvr, void *work, const int *lwork, int *info,
                       size_t, size_t);
-typedef void GeevComplex(const char *jobl, const char *jobr, const int *n, void *a, const int *lda, void *w, void *vl,
-                         const int *ldvl, void *vr, const int *ldvr, void *work, const int *lwork, void *rwork,
+typedef void GeevComplex(const char *jobl, const char *jobr, const int *n, void *a,
+                         const int *lda, void *w, void *vl, const int *ldvl, void *vr,
+                         const int *ldvr, void *work, const int *lwork, void *rwork,
                          int *info, size_t, size_t);
-typedef void GelsyReal(const int *m, const int *n, const int *nrhs, void *a, const int *lda, void *b, const int *ldb,
-                       int *jpvt, const void *rcond, int *rank, void *work, const int *lwork, int *info);
-typedef void GelsyComplex(const int *m, const int *n, const int *nrhs, void *a, const int *lda, void *b,
-                          const int *ldb, int *jpvt, const void *rcond, int *rank, void *work, const int *lwork,
+typedef void GelsyReal(const int *m, const int *n, const int *nrhs, void *a,
+                       const int *lda, void *b, const int *ldb, int *jpvt,
+                       const void *rcond, int *rank, void *work, const int *lwork,
+                       int *info);
+typedef void GelsyComplex(const int *m, const int *n, const int *nrhs, void *a,
+                          const int *lda, void *b, const int *ldb, int *jpvt,
+                          const void *rcond, int *rank, void *work, const int *lwork,
                           void *rwork, int *info);
-typedef void GelsdReal(const int *m, const int *n, const int *nrhs, void *a, const int *lda, void *b, const int *ldb,
-                       void *s, const void *rcond, int *rank, void *work, const int *lwork, int *iwork, int *info);
-typedef void GelsdComplex(const int *m, const int *n, const int *nrhs, void *a, const int *lda, void *b,
-                          const int *ldb, void *s, const void *rcond, int *rank, void *work, const int *lwork,
+typedef void GelsdReal(const int *m, const int *n, const int *nrhs, void *a,
+                       const int *lda, void *b, const int *ldb, void *s,
+                       const void *rcond, int *rank, void *work, const int *lwork,
+                       int *iwork, int *info);
+typedef void GelsdComplex(const int *m, const int *n, const int *nrhs, void *a,
+                          const int *lda, void *b, const int *ldb, void *s,
+                          const void *rcond, int *rank, void *work, const int *lwork,
                           void *rwork, int *iwork, int *info);
 
 extern Getrf sgetrf_, dgetrf_, cgetrf_, zgetrf_;
@@ -62,21 +80,34 @@ extern GelsyComplex cgelsy_, zgelsy_;
 extern GelsdReal sgelsd_, dgelsd_;
 extern GelsdComplex cgelsd_, zgelsd_;
 
-/* --- shared ------------------------------------------------------------------------------------- */
+/* --- shared
+ * -------------------------------------------------------------------------------------
+ */
 
 static int kind_of(LpDtype dtype) {
   lp_num_threads(); /* OpenMP's count is set before LAPACK asks for it */
-  return dtype == LP_FLOAT32 ? 0 : dtype == LP_FLOAT64 ? 1 : dtype == LP_COMPLEX64 ? 2 : 3;
+  return dtype == LP_FLOAT32     ? 0
+         : dtype == LP_FLOAT64   ? 1
+         : dtype == LP_COMPLEX64 ? 2
+                                 : 3;
 }
 
-static int at_least_1(int n) { return n > 1 ? n : 1; }
-static int smaller(int a, int b) { return a < b ? a : b; }
-static int larger(int a, int b) { return a > b ? a : b; }
+static int at_least_1(int n) {
+  return n > 1 ? n : 1;
+}
+static int smaller(int a, int b) {
+  return a < b ? a : b;
+}
+static int larger(int a, int b) {
+  return a > b ? a : b;
+}
 
 /* The workspace size that a query left in work[0]. */
 static int queried(LpDtype dtype, const void *work) {
-  double n = dtype == LP_FLOAT64 || dtype == LP_COMPLEX128 ? *(const double *)work : *(const float *)work;
-  return at_least_1((int)(n * 1.0000005 + 1)); /* a float may have rounded a large size down */
+  double n = dtype == LP_FLOAT64 || dtype == LP_COMPLEX128 ? *(const double *)work
+                                                           : *(const float *)work;
+  return at_least_1(
+      (int)(n * 1.0000005 + 1)); /* a float may have rounded a large size down */
 }
 
 /* Up to three blocks of scratch memory. */
@@ -96,7 +127,8 @@ static int scratch_drop(Scratch *s, int info) {
   return info;
 }
 
-/* --- LU, Cholesky, QR ---------------------------------------------------------------------------- */
+/* --- LU, Cholesky, QR
+ * ---------------------------------------------------------------------------- */
 
 int lp_lapack_lu(LpDtype dtype, int m, int n, void *a, int *pivots) {
   static Getrf *const table[] = {sgetrf_, dgetrf_, cgetrf_, zgetrf_};
@@ -117,12 +149,14 @@ int lp_lapack_lu_invert(LpDtype dtype, int n, void *a, const int *pivots) {
   table[kind_of(dtype)](&n, a, &lda, pivots, query, &lwork, &info);
   lwork = queried(dtype, query);
   Scratch s = {{0}};
-  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype))) return LP_LAPACK_NO_MEMORY;
+  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype)))
+    return LP_LAPACK_NO_MEMORY;
   table[kind_of(dtype)](&n, a, &lda, pivots, s.data[0], &lwork, &info);
   return scratch_drop(&s, info);
 }
 
-int lp_lapack_lu_solve(LpDtype dtype, char trans, int n, int n_rhs, const void *lu, const int *pivots, void *b) {
+int lp_lapack_lu_solve(LpDtype dtype, char trans, int n, int n_rhs, const void *lu,
+                       const int *pivots, void *b) {
   static Getrs *const table[] = {sgetrs_, dgetrs_, cgetrs_, zgetrs_};
   int info = 0, ld = at_least_1(n);
   table[kind_of(dtype)](&trans, &n, &n_rhs, lu, &ld, pivots, b, &ld, &info, 1);
@@ -143,7 +177,8 @@ int lp_lapack_qr(LpDtype dtype, int m, int n, void *a, void *tau) {
   table[kind_of(dtype)](&m, &n, a, &lda, tau, query, &lwork, &info);
   lwork = queried(dtype, query);
   Scratch s = {{0}};
-  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype))) return LP_LAPACK_NO_MEMORY;
+  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype)))
+    return LP_LAPACK_NO_MEMORY;
   table[kind_of(dtype)](&m, &n, a, &lda, tau, s.data[0], &lwork, &info);
   return scratch_drop(&s, info);
 }
@@ -155,14 +190,17 @@ int lp_lapack_qr_form(LpDtype dtype, int m, int n, int k, void *a, const void *t
   table[kind_of(dtype)](&m, &n, &k, a, &lda, tau, query, &lwork, &info);
   lwork = queried(dtype, query);
   Scratch s = {{0}};
-  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype))) return LP_LAPACK_NO_MEMORY;
+  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype)))
+    return LP_LAPACK_NO_MEMORY;
   table[kind_of(dtype)](&m, &n, &k, a, &lda, tau, s.data[0], &lwork, &info);
   return scratch_drop(&s, info);
 }
 
-/* --- singular values and eigenvalues --------------------------------------------------------------- */
+/* --- singular values and eigenvalues
+ * --------------------------------------------------------------- */
 
-int lp_lapack_svd(LpDtype dtype, char job, int m, int n, void *a, void *sv, void *u, void *vt) {
+int lp_lapack_svd(LpDtype dtype, char job, int m, int n, void *a, void *sv, void *u,
+                  void *vt) {
   int k = smaller(m, n), info = 0, lda = at_least_1(m), lwork = -1;
   int ldu = at_least_1(m), ldvt = at_least_1(job == 'A' ? n : k);
   size_t item = lp_dtype_size(dtype), real = lp_dtype_size(lp_dtype_to_real(dtype));
@@ -177,20 +215,28 @@ int lp_lapack_svd(LpDtype dtype, char job, int m, int n, void *a, void *sv, void
     kind_of(dtype);
     gesdd(&job, &m, &n, a, &lda, sv, u, &ldu, vt, &ldvt, query, &lwork, iwork, &info, 1);
     lwork = queried(dtype, query);
-    if (!scratch_add(&s, 1, (size_t)lwork, item)) return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
-    gesdd(&job, &m, &n, a, &lda, sv, u, &ldu, vt, &ldvt, s.data[1], &lwork, iwork, &info, 1);
+    if (!scratch_add(&s, 1, (size_t)lwork, item))
+      return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
+    gesdd(&job, &m, &n, a, &lda, sv, u, &ldu, vt, &ldvt, s.data[1], &lwork, iwork, &info,
+          1);
     return scratch_drop(&s, info);
   }
   GesddComplex *gesdd = dtype == LP_COMPLEX64 ? cgesdd_ : zgesdd_;
   kind_of(dtype);
   size_t mx = (size_t)larger(m, n), mn = (size_t)k;
-  size_t rwork_count = job == 'N' ? 7 * mn : mn * (5 * mn + 7) > 2 * mn * (mx + mn + 1) ? mn * (5 * mn + 7)
-                                                                              : 2 * mn * (mx + mn + 1);
-  if (!scratch_add(&s, 2, rwork_count, real)) return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
-  gesdd(&job, &m, &n, a, &lda, sv, u, &ldu, vt, &ldvt, query, &lwork, s.data[2], iwork, &info, 1);
+  size_t rwork_count = job == 'N' ? 7 * mn
+                       : mn * (5 * mn + 7) > 2 * mn * (mx + mn + 1)
+                           ? mn * (5 * mn + 7)
+                           : 2 * mn * (mx + mn + 1);
+  if (!scratch_add(&s, 2, rwork_count, real))
+    return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
+  gesdd(&job, &m, &n, a, &lda, sv, u, &ldu, vt, &ldvt, query, &lwork, s.data[2], iwork,
+        &info, 1);
   lwork = queried(dtype, query);
-  if (!scratch_add(&s, 1, (size_t)lwork, item)) return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
-  gesdd(&job, &m, &n, a, &lda, sv, u, &ldu, vt, &ldvt, s.data[1], &lwork, s.data[2], iwork, &info, 1);
+  if (!scratch_add(&s, 1, (size_t)lwork, item))
+    return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
+  gesdd(&job, &m, &n, a, &lda, sv, u, &ldu, vt, &ldvt, s.data[1], &lwork, s.data[2],
+        iwork, &info, 1);
   return scratch_drop(&s, info);
 }
 
@@ -206,20 +252,25 @@ int lp_lapack_eigh(LpDtype dtype, bool vectors, char uplo, int n, void *a, void 
     syevd(&job, &uplo, &n, a, &lda, w, query, &lwork, &iquery, &liwork, &info, 1, 1);
     lwork = queried(dtype, query);
     liwork = at_least_1(iquery);
-    if (!scratch_add(&s, 0, (size_t)lwork, item) || !scratch_add(&s, 1, (size_t)liwork, sizeof(int)))
+    if (!scratch_add(&s, 0, (size_t)lwork, item) ||
+        !scratch_add(&s, 1, (size_t)liwork, sizeof(int)))
       return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
-    syevd(&job, &uplo, &n, a, &lda, w, s.data[0], &lwork, s.data[1], &liwork, &info, 1, 1);
+    syevd(&job, &uplo, &n, a, &lda, w, s.data[0], &lwork, s.data[1], &liwork, &info, 1,
+          1);
     return scratch_drop(&s, info);
   }
   SyevdComplex *heevd = dtype == LP_COMPLEX64 ? cheevd_ : zheevd_;
-  heevd(&job, &uplo, &n, a, &lda, w, query, &lwork, rquery, &lrwork, &iquery, &liwork, &info, 1, 1);
+  heevd(&job, &uplo, &n, a, &lda, w, query, &lwork, rquery, &lrwork, &iquery, &liwork,
+        &info, 1, 1);
   lwork = queried(dtype, query);
   lrwork = queried(dtype, rquery);
   liwork = at_least_1(iquery);
-  if (!scratch_add(&s, 0, (size_t)lwork, item) || !scratch_add(&s, 1, (size_t)liwork, sizeof(int)) ||
+  if (!scratch_add(&s, 0, (size_t)lwork, item) ||
+      !scratch_add(&s, 1, (size_t)liwork, sizeof(int)) ||
       !scratch_add(&s, 2, (size_t)lrwork, real))
     return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
-  heevd(&job, &uplo, &n, a, &lda, w, s.data[0], &lwork, s.data[2], &lrwork, s.data[1], &liwork, &info, 1, 1);
+  heevd(&job, &uplo, &n, a, &lda, w, s.data[0], &lwork, s.data[2], &lrwork, s.data[1],
+        &liwork, &info, 1, 1);
   return scratch_drop(&s, info);
 }
 
@@ -227,12 +278,14 @@ static double real_at(LpDtype dtype, const void *p, size_t i) {
   return dtype == LP_FLOAT32 ? ((const float *)p)[i] : ((const double *)p)[i];
 }
 static void put_complex(LpDtype real, void *p, size_t i, double re, double im) {
-  if (real == LP_FLOAT32) ((float *)p)[2 * i] = (float)re, ((float *)p)[2 * i + 1] = (float)im;
-  else ((double *)p)[2 * i] = re, ((double *)p)[2 * i + 1] = im;
+  if (real == LP_FLOAT32)
+    ((float *)p)[2 * i] = (float)re, ((float *)p)[2 * i + 1] = (float)im;
+  else
+    ((double *)p)[2 * i] = re, ((double *)p)[2 * i + 1] = im;
 }
 
-/* A real matrix's eigenvalues come as real and imaginary parts, and the vectors of a conjugate pair
- * as two columns, real part and imaginary part. */
+/* A real matrix's eigenvalues come as real and imaginary parts, and the vectors of a
+ * conjugate pair as two columns, real part and imaginary part. */
 static int eig_real(LpDtype dtype, int n, void *a, void *w, void *v) {
   GeevReal *geev = dtype == LP_FLOAT32 ? sgeev_ : dgeev_;
   char left = 'N', right = v ? 'V' : 'N';
@@ -240,14 +293,19 @@ static int eig_real(LpDtype dtype, int n, void *a, void *w, void *v) {
   size_t item = lp_dtype_size(dtype), count = (size_t)n;
   double query[2], unused[2];
   Scratch s = {{0}};
-  if (!scratch_add(&s, 0, 2 * count, item) || !scratch_add(&s, 1, v ? count * count : 1, item))
+  if (!scratch_add(&s, 0, 2 * count, item) ||
+      !scratch_add(&s, 1, v ? count * count : 1, item))
     return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
   char *re = s.data[0], *im = re + count * item;
-  geev(&left, &right, &n, a, &ld, re, im, unused, &ld, s.data[1], &ld, query, &lwork, &info, 1, 1);
+  geev(&left, &right, &n, a, &ld, re, im, unused, &ld, s.data[1], &ld, query, &lwork,
+       &info, 1, 1);
   lwork = queried(dtype, query);
-  if (!scratch_add(&s, 2, (size_t)lwork, item)) return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
-  geev(&left, &right, &n, a, &ld, re, im, unused, &ld, s.data[1], &ld, s.data[2], &lwork, &info, 1, 1);
-  for (size_t j = 0; info == 0 && j < count; j++) put_complex(dtype, w, j, real_at(dtype, re, j), real_at(dtype, im, j));
+  if (!scratch_add(&s, 2, (size_t)lwork, item))
+    return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
+  geev(&left, &right, &n, a, &ld, re, im, unused, &ld, s.data[1], &ld, s.data[2], &lwork,
+       &info, 1, 1);
+  for (size_t j = 0; info == 0 && j < count; j++)
+    put_complex(dtype, w, j, real_at(dtype, re, j), real_at(dtype, im, j));
   for (size_t j = 0; info == 0 && v && j < count; j++) {
     bool pair = real_at(dtype, im, j) != 0 && j + 1 < count;
     for (size_t i = 0; i < count; i++) {
@@ -269,18 +327,24 @@ int lp_lapack_eig(LpDtype dtype, int n, void *a, void *w, void *v) {
   int info = 0, ld = at_least_1(n), lwork = -1;
   double query[2], unused[2];
   Scratch s = {{0}};
-  if (!scratch_add(&s, 0, 2 * (size_t)n, lp_dtype_size(lp_dtype_to_real(dtype)))) return LP_LAPACK_NO_MEMORY;
+  if (!scratch_add(&s, 0, 2 * (size_t)n, lp_dtype_size(lp_dtype_to_real(dtype))))
+    return LP_LAPACK_NO_MEMORY;
   if (!v) v = unused;
-  geev(&left, &right, &n, a, &ld, w, unused, &ld, v, &ld, query, &lwork, s.data[0], &info, 1, 1);
+  geev(&left, &right, &n, a, &ld, w, unused, &ld, v, &ld, query, &lwork, s.data[0], &info,
+       1, 1);
   lwork = queried(dtype, query);
-  if (!scratch_add(&s, 1, (size_t)lwork, lp_dtype_size(dtype))) return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
-  geev(&left, &right, &n, a, &ld, w, unused, &ld, v, &ld, s.data[1], &lwork, s.data[0], &info, 1, 1);
+  if (!scratch_add(&s, 1, (size_t)lwork, lp_dtype_size(dtype)))
+    return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
+  geev(&left, &right, &n, a, &ld, w, unused, &ld, v, &ld, s.data[1], &lwork, s.data[0],
+       &info, 1, 1);
   return scratch_drop(&s, info);
 }
 
-/* --- least squares -------------------------------------------------------------------------------- */
+/* --- least squares
+ * -------------------------------------------------------------------------------- */
 
-static int lstsq_factored(LpDtype dtype, int m, int n, int n_rhs, void *a, void *b, const void *rcond, int *rank) {
+static int lstsq_factored(LpDtype dtype, int m, int n, int n_rhs, void *a, void *b,
+                          const void *rcond, int *rank) {
   int info = 0, lda = at_least_1(m), ldb = at_least_1(larger(m, n)), lwork = -1;
   double query[2];
   bool is_complex = lp_dtype_is_complex(dtype);
@@ -288,42 +352,60 @@ static int lstsq_factored(LpDtype dtype, int m, int n, int n_rhs, void *a, void 
   GelsyReal *gelsy_real = dtype == LP_FLOAT32 ? sgelsy_ : dgelsy_;
   GelsyComplex *gelsy_complex = dtype == LP_COMPLEX64 ? cgelsy_ : zgelsy_;
   Scratch s = {{0}};
-  if (!scratch_add(&s, 0, (size_t)n, sizeof(int)) || !scratch_add(&s, 1, 2 * (size_t)n, item))
+  if (!scratch_add(&s, 0, (size_t)n, sizeof(int)) ||
+      !scratch_add(&s, 1, 2 * (size_t)n, item))
     return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
   memset(s.data[0], 0, (size_t)n * sizeof(int)); /* every column may be permuted */
   if (is_complex)
-    gelsy_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, query, &lwork, s.data[1], &info);
-  else gelsy_real(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, query, &lwork, &info);
+    gelsy_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, query, &lwork,
+                  s.data[1], &info);
+  else
+    gelsy_real(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, query, &lwork,
+               &info);
   lwork = queried(dtype, query);
-  if (!scratch_add(&s, 2, (size_t)lwork, item)) return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
+  if (!scratch_add(&s, 2, (size_t)lwork, item))
+    return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
   if (is_complex)
-    gelsy_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, s.data[2], &lwork, s.data[1], &info);
-  else gelsy_real(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, s.data[2], &lwork, &info);
+    gelsy_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, s.data[2],
+                  &lwork, s.data[1], &info);
+  else
+    gelsy_real(&m, &n, &n_rhs, a, &lda, b, &ldb, s.data[0], rcond, rank, s.data[2],
+               &lwork, &info);
   return scratch_drop(&s, info);
 }
 
-static int lstsq_svd(LpDtype dtype, int m, int n, int n_rhs, void *a, void *b, const void *rcond, int *rank, void *sv) {
-  int info = 0, lda = at_least_1(m), ldb = at_least_1(larger(m, n)), lwork = -1, iquery = 0;
+static int lstsq_svd(LpDtype dtype, int m, int n, int n_rhs, void *a, void *b,
+                     const void *rcond, int *rank, void *sv) {
+  int info = 0, lda = at_least_1(m), ldb = at_least_1(larger(m, n)), lwork = -1,
+      iquery = 0;
   double query[2] = {0}, rquery[2] = {0};
   bool is_complex = lp_dtype_is_complex(dtype);
   GelsdReal *gelsd_real = dtype == LP_FLOAT32 ? sgelsd_ : dgelsd_;
   GelsdComplex *gelsd_complex = dtype == LP_COMPLEX64 ? cgelsd_ : zgelsd_;
   Scratch s = {{0}};
   if (is_complex)
-    gelsd_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, query, &lwork, rquery, &iquery, &info);
-  else gelsd_real(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, query, &lwork, &iquery, &info);
+    gelsd_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, query, &lwork,
+                  rquery, &iquery, &info);
+  else
+    gelsd_real(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, query, &lwork, &iquery,
+               &info);
   lwork = queried(dtype, query);
   size_t rwork_count = is_complex ? (size_t)queried(dtype, rquery) : 1;
   if (!scratch_add(&s, 0, (size_t)at_least_1(iquery), sizeof(int)) ||
-      !scratch_add(&s, 1, (size_t)lwork, lp_dtype_size(dtype)) || !scratch_add(&s, 2, rwork_count, sizeof(double)))
+      !scratch_add(&s, 1, (size_t)lwork, lp_dtype_size(dtype)) ||
+      !scratch_add(&s, 2, rwork_count, sizeof(double)))
     return scratch_drop(&s, LP_LAPACK_NO_MEMORY);
   if (is_complex)
-    gelsd_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, s.data[1], &lwork, s.data[2], s.data[0], &info);
-  else gelsd_real(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, s.data[1], &lwork, s.data[0], &info);
+    gelsd_complex(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, s.data[1], &lwork,
+                  s.data[2], s.data[0], &info);
+  else
+    gelsd_real(&m, &n, &n_rhs, a, &lda, b, &ldb, sv, rcond, rank, s.data[1], &lwork,
+               s.data[0], &info);
   return scratch_drop(&s, info);
 }
 
-int lp_lapack_lstsq(LpDtype dtype, int m, int n, int n_rhs, void *a, void *b, double rcond, int *rank, void *sv) {
+int lp_lapack_lstsq(LpDtype dtype, int m, int n, int n_rhs, void *a, void *b,
+                    double rcond, int *rank, void *sv) {
   kind_of(dtype);
   float single = (float)rcond;
   bool is_single = dtype == LP_FLOAT32 || dtype == LP_COMPLEX64;
@@ -332,21 +414,32 @@ int lp_lapack_lstsq(LpDtype dtype, int m, int n, int n_rhs, void *a, void *b, do
             : lstsq_factored(dtype, m, n, n_rhs, a, b, bound, rank);
 }
 
-/* --- triangles -------------------------------------------------------------------------------------- */
+/* --- triangles
+ * --------------------------------------------------------------------------------------
+ */
 
-void lp_blas_triangular_solve(LpDtype dtype, bool left, bool upper, char trans, bool unit, int m, int n,
-                              const void *a, int lda, void *b, int ldb) {
+void lp_blas_triangular_solve(LpDtype dtype, bool left, bool upper, char trans, bool unit,
+                              int m, int n, const void *a, int lda, void *b, int ldb) {
   static const double one_double[2] = {1, 0};
   static const float one_float[2] = {1, 0};
   enum CBLAS_SIDE side = left ? CblasLeft : CblasRight;
   enum CBLAS_UPLO uplo = upper ? CblasUpper : CblasLower;
-  enum CBLAS_TRANSPOSE op = trans == 'N' ? CblasNoTrans : trans == 'T' ? CblasTrans : CblasConjTrans;
+  enum CBLAS_TRANSPOSE op = trans == 'N'   ? CblasNoTrans
+                            : trans == 'T' ? CblasTrans
+                                           : CblasConjTrans;
   enum CBLAS_DIAG diag = unit ? CblasUnit : CblasNonUnit;
   kind_of(dtype);
   switch (dtype) {
-    case LP_FLOAT32: cblas_strsm(CblasRowMajor, side, uplo, op, diag, m, n, 1, a, lda, b, ldb); break;
-    case LP_FLOAT64: cblas_dtrsm(CblasRowMajor, side, uplo, op, diag, m, n, 1, a, lda, b, ldb); break;
-    case LP_COMPLEX64: cblas_ctrsm(CblasRowMajor, side, uplo, op, diag, m, n, one_float, a, lda, b, ldb); break;
-    default: cblas_ztrsm(CblasRowMajor, side, uplo, op, diag, m, n, one_double, a, lda, b, ldb);
+  case LP_FLOAT32:
+    cblas_strsm(CblasRowMajor, side, uplo, op, diag, m, n, 1, a, lda, b, ldb);
+    break;
+  case LP_FLOAT64:
+    cblas_dtrsm(CblasRowMajor, side, uplo, op, diag, m, n, 1, a, lda, b, ldb);
+    break;
+  case LP_COMPLEX64:
+    cblas_ctrsm(CblasRowMajor, side, uplo, op, diag, m, n, one_float, a, lda, b, ldb);
+    break;
+  default:
+    cblas_ztrsm(CblasRowMajor, side, uplo, op, diag, m, n, one_double, a, lda, b, ldb);
   }
 }

@@ -1,8 +1,8 @@
 /* Linear systems and determinants, by LU factorisation.
  *
- * Note [Transposed factorisation]: a row-major matrix is its transpose to LAPACK. inv and det do not
- * mind, and a system is solved with the transposed factors, so A is never turned over; only
- * right-hand sides of several columns are. */
+ * Note [Transposed factorisation]: a row-major matrix is its transpose to LAPACK. inv and
+ * det do not mind, and a system is solved with the transposed factors, so A is never
+ * turned over; only right-hand sides of several columns are. */
 #include "dispatch/linalg.h"
 
 #include <complex.h>
@@ -16,10 +16,13 @@
 #include "dispatch/shape.h"
 #include "impl.h"
 
-/* --- shared ------------------------------------------------------------------------------------- */
+/* --- shared
+ * -------------------------------------------------------------------------------------
+ */
 
 bool lp_check_square(const LpTensor *t, const char *name) {
-  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "%s must have at least 2 dims, got shape %s", name, SHAPE_TEXT(t));
+  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "%s must have at least 2 dims, got shape %s", name,
+        SHAPE_TEXT(t));
   CHECK(t->sizes[t->ndim - 1] == t->sizes[t->ndim - 2], LP_ERR_ARGUMENT,
         "%s must be batches of square matrices, got shape %s", name, SHAPE_TEXT(t));
   return true;
@@ -27,22 +30,27 @@ bool lp_check_square(const LpTensor *t, const char *name) {
 
 bool lp_check_lapack(const LpTensor *t, const char *name) {
   CHECK(t->storage->device.type == LP_CPU, LP_ERR_DEVICE, "%s must be on the CPU", name);
-  CHECK(t->dtype == LP_FLOAT32 || t->dtype == LP_FLOAT64 || t->dtype == LP_COMPLEX64 || t->dtype == LP_COMPLEX128,
-        LP_ERR_TYPE, "%s must be float32, float64, complex64 or complex128, got %s; convert it with :to(torch.float32)",
+  CHECK(t->dtype == LP_FLOAT32 || t->dtype == LP_FLOAT64 || t->dtype == LP_COMPLEX64 ||
+            t->dtype == LP_COMPLEX128,
+        LP_ERR_TYPE,
+        "%s must be float32, float64, complex64 or complex128, got %s; convert it with "
+        ":to(torch.float32)",
         name, lp_dtype_name(t->dtype));
   return true;
 }
 
 bool lp_check_matrix(const LpTensor *t, const char *name) {
   TRY(lp_check_lapack(t, name));
-  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "%s must have at least 2 dims, got shape %s", name, SHAPE_TEXT(t));
-  CHECK(t->sizes[t->ndim - 1] <= INT_MAX / 8 && t->sizes[t->ndim - 2] <= INT_MAX / 8, LP_ERR_ARGUMENT,
-        "%s (shape %s) is too large for LAPACK", name, SHAPE_TEXT(t));
+  CHECK(t->ndim >= 2, LP_ERR_ARGUMENT, "%s must have at least 2 dims, got shape %s", name,
+        SHAPE_TEXT(t));
+  CHECK(t->sizes[t->ndim - 1] <= INT_MAX / 8 && t->sizes[t->ndim - 2] <= INT_MAX / 8,
+        LP_ERR_ARGUMENT, "%s (shape %s) is too large for LAPACK", name, SHAPE_TEXT(t));
   return true;
 }
 
 LpBatch lp_batch_of(const LpTensor *t) {
-  LpBatch b = {.count = 1, .m = (int)t->sizes[t->ndim - 2], .n = (int)t->sizes[t->ndim - 1]};
+  LpBatch b = {
+      .count = 1, .m = (int)t->sizes[t->ndim - 2], .n = (int)t->sizes[t->ndim - 1]};
   for (int d = 0; d < t->ndim - 2; d++) b.count *= t->sizes[d];
   b.matrix_bytes = (size_t)b.m * (size_t)b.n * lp_dtype_size(t->dtype);
   return b;
@@ -59,7 +67,8 @@ LpTensor *lp_linalg_copy(LpTensor *t) {
   return NULL;
 }
 
-LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim, LpDtype dtype) {
+LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim,
+                        LpDtype dtype) {
   int64_t sizes[LP_MAX_DIMS];
   int ndim = t->ndim - 2;
   for (int d = 0; d < ndim; d++) sizes[d] = t->sizes[d];
@@ -76,8 +85,8 @@ void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst) {
 LpTensor *lp_linalg_deliver(LpTensor *out, LpTensor *result) {
   if (!result || !out) return result;
   bool ok = lp_can_cast(result->dtype, out->dtype) ||
-            lp_fail(LP_ERR_TYPE, "out has dtype %s, which cannot hold a result of %s", lp_dtype_name(out->dtype),
-                    lp_dtype_name(result->dtype));
+            lp_fail(LP_ERR_TYPE, "out has dtype %s, which cannot hold a result of %s",
+                    lp_dtype_name(out->dtype), lp_dtype_name(result->dtype));
   ok = ok && lp_tensor_resize_out(out, lp_sizes(result)) && lp_copy_into(out, result);
   lp_tensor_release(result);
   return ok ? lp_tensor_retain(out) : NULL;
@@ -107,9 +116,12 @@ static LpTensor *owned_if(bool ok, LpTensor *t) {
   return NULL;
 }
 
-/* --- inverse -------------------------------------------------------------------------------------- */
+/* --- inverse
+ * --------------------------------------------------------------------------------------
+ */
 
-/* info NULL: a singular matrix is an error; else LAPACK's codes go there and the rest goes on. */
+/* info NULL: a singular matrix is an error; else LAPACK's codes go there and the rest
+ * goes on. */
 static bool invert_all(LpTensor *a, int *info) {
   LpBatch b = lp_batch_of(a);
   Pivots pivots;
@@ -124,11 +136,14 @@ static bool invert_all(LpTensor *a, int *info) {
       int second = lp_lapack_lu_invert(a->dtype, b.n, matrix, pivots.data);
       if (second == LP_LAPACK_NO_MEMORY || code == 0) code = second;
     }
-    if (code == LP_LAPACK_NO_MEMORY) ok = false;
-    else if (info) info[i] = code;
+    if (code == LP_LAPACK_NO_MEMORY)
+      ok = false;
+    else if (info)
+      info[i] = code;
     else if (code != 0)
       ok = lp_fail(LP_ERR_ARGUMENT,
-                   "%sThe diagonal element %d is zero, the inversion could not be completed because the input "
+                   "%sThe diagonal element %d is zero, the inversion could not be "
+                   "completed because the input "
                    "matrix is singular.",
                    lp_batch_text(a, i, text, sizeof text), code);
   }
@@ -162,31 +177,35 @@ bool lp_impl_linalg_inv_ex(LpTensor *A, bool check_errors, LpTensor **results) {
   TRY(lp_check_square(A, "A"));
   results[0] = lp_linalg_copy(A);
   results[1] = results[0] ? lp_linalg_new_info(A) : NULL;
-  bool ok = results[1] && invert_all(results[0], check_errors ? NULL : (int *)lp_linalg_data(results[1]));
+  bool ok =
+      results[1] &&
+      invert_all(results[0], check_errors ? NULL : (int *)lp_linalg_data(results[1]));
   return lp_linalg_finish(ok, results, 2);
 }
 
-/* --- determinants ---------------------------------------------------------------------------------- */
+/* --- determinants
+ * ---------------------------------------------------------------------------------- */
 
 static double complex element(LpDtype dtype, const void *p, size_t i) {
   switch (dtype) {
-    case LP_FLOAT32: return ((const float *)p)[i];
-    case LP_FLOAT64: return ((const double *)p)[i];
-    case LP_COMPLEX64: return ((const float complex *)p)[i];
-    default: return ((const double complex *)p)[i];
+  case LP_FLOAT32: return ((const float *)p)[i];
+  case LP_FLOAT64: return ((const double *)p)[i];
+  case LP_COMPLEX64: return ((const float complex *)p)[i];
+  default: return ((const double complex *)p)[i];
   }
 }
 
 static void put(LpDtype dtype, void *p, size_t i, double complex v) {
   switch (dtype) {
-    case LP_FLOAT32: ((float *)p)[i] = (float)creal(v); break;
-    case LP_FLOAT64: ((double *)p)[i] = creal(v); break;
-    case LP_COMPLEX64: ((float complex *)p)[i] = (float complex)v; break;
-    default: ((double complex *)p)[i] = v;
+  case LP_FLOAT32: ((float *)p)[i] = (float)creal(v); break;
+  case LP_FLOAT64: ((double *)p)[i] = creal(v); break;
+  case LP_COMPLEX64: ((float complex *)p)[i] = (float complex)v; break;
+  default: ((double complex *)p)[i] = v;
   }
 }
 
-/* The determinant as sign (of modulus 1, or 0) and logarithm of the modulus; and as a product. */
+/* The determinant as sign (of modulus 1, or 0) and logarithm of the modulus; and as a
+ * product. */
 static bool determinants(LpTensor *A, LpTensor *det, LpTensor *sign, LpTensor *logabs) {
   LpTensor *a = lp_linalg_copy(A);
   if (!a) return false;
@@ -202,7 +221,8 @@ static bool determinants(LpTensor *A, LpTensor *det, LpTensor *sign, LpTensor *l
     double complex product = 1, unit = 1;
     double log_sum = 0;
     for (int k = 0; k < b.n; k++) {
-      double complex pivot = element(a->dtype, matrix, (size_t)k * (size_t)b.n + (size_t)k);
+      double complex pivot =
+          element(a->dtype, matrix, (size_t)k * (size_t)b.n + (size_t)k);
       if (pivots.data[k] != k + 1) product = -product, unit = -unit;
       double size = cabs(pivot);
       product *= pivot;
@@ -222,7 +242,8 @@ LpTensor *lp_impl_linalg_det(LpTensor *out, LpTensor *A) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
   LpTensor *det = lp_linalg_new(A, NULL, 0, A->dtype);
-  return det ? lp_linalg_deliver(out, owned_if(determinants(A, det, NULL, NULL), det)) : NULL;
+  return det ? lp_linalg_deliver(out, owned_if(determinants(A, det, NULL, NULL), det))
+             : NULL;
 }
 
 bool lp_impl_linalg_slogdet(LpTensor *A, LpTensor **results) {
@@ -240,7 +261,9 @@ bool lp_impl_linalg_slogdet(LpTensor *A, LpTensor **results) {
   return true;
 }
 
-/* --- solve ------------------------------------------------------------------------------------------ */
+/* --- solve
+ * ------------------------------------------------------------------------------------------
+ */
 
 /* B holds vectors, one per matrix of A. */
 bool lp_solve_by_vectors(LpInts a, LpInts b) {
@@ -265,14 +288,17 @@ static bool solve_all(LpTensor *a, LpTensor *x, bool left, int *info_of) {
     char *matrix = lp_linalg_data(a) + (size_t)i * ba.matrix_bytes;
     char *rhs = lp_linalg_data(x) + (size_t)i * bx.matrix_bytes;
     int info = lp_lapack_lu(a->dtype, ba.n, ba.n, matrix, pivots.data);
-    if (info_of) info_of[i] = info;
+    if (info_of)
+      info_of[i] = info;
     else if (info > 0) {
-      ok = lp_fail(LP_ERR_ARGUMENT, "%sThe solver failed because the input matrix is singular.",
+      ok = lp_fail(LP_ERR_ARGUMENT,
+                   "%sThe solver failed because the input matrix is singular.",
                    lp_batch_text(a, i, text, sizeof text));
       break;
     }
     if (turn) lp_linalg_turn(item, rhs, bx.m, bx.n, turned);
-    lp_lapack_lu_solve(a->dtype, left ? 'T' : 'N', ba.n, n_rhs, matrix, pivots.data, turn ? turned : rhs);
+    lp_lapack_lu_solve(a->dtype, left ? 'T' : 'N', ba.n, n_rhs, matrix, pivots.data,
+                       turn ? turned : rhs);
     if (turn) lp_linalg_turn(item, turned, bx.n, bx.m, rhs);
   }
   if (turned) lp_block_free(turned, capacity);
@@ -293,7 +319,8 @@ static LpTensor *expanded_copy(LpTensor *a, const int64_t *batch, int64_t batch_
 }
 
 static bool check_same_dtype(const LpTensor *A, const LpTensor *B) {
-  CHECK(A->dtype == B->dtype, LP_ERR_TYPE, "A and B must have the same dtype, got %s and %s", lp_dtype_name(A->dtype),
+  CHECK(A->dtype == B->dtype, LP_ERR_TYPE,
+        "A and B must have the same dtype, got %s and %s", lp_dtype_name(A->dtype),
         lp_dtype_name(B->dtype));
   return true;
 }
@@ -306,23 +333,31 @@ static LpTensor *solve(LpTensor *A, LpTensor *B, bool left, LpTensor **info) {
   TRY(check_same_dtype(A, B));
   CHECK(B->ndim >= 1, LP_ERR_ARGUMENT, "B must have at least 1 dim, got a 0-d tensor");
   bool vectors = lp_solve_by_vectors(lp_sizes(A), lp_sizes(B));
-  CHECK(left || !vectors, LP_ERR_ARGUMENT, "left = false needs matrices in B, got shape %s", SHAPE_TEXT(B));
+  CHECK(left || !vectors, LP_ERR_ARGUMENT,
+        "left = false needs matrices in B, got shape %s", SHAPE_TEXT(B));
   int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS];
   for (int d = 0; d < B->ndim; d++) sizes[d] = B->sizes[d], strides[d] = B->strides[d];
   if (vectors) sizes[B->ndim] = 1, strides[B->ndim] = 1;
-  LpTensor *b = lp_tensor_alias(B, lp_ints(sizes, B->ndim + vectors), lp_ints(strides, B->ndim + vectors), B->offset_elems);
+  LpTensor *b = lp_tensor_alias(B, lp_ints(sizes, B->ndim + vectors),
+                                lp_ints(strides, B->ndim + vectors), B->offset_elems);
   if (!b) return NULL;
   int64_t n = A->sizes[A->ndim - 1], matched = b->sizes[left ? b->ndim - 2 : b->ndim - 1];
   int64_t batch[LP_MAX_DIMS], batch_ndim;
   LpInts shapes[2] = {lp_ints(A->sizes, A->ndim - 2), lp_ints(b->sizes, b->ndim - 2)};
-  bool ok = matched == n || lp_fail(LP_ERR_ARGUMENT, "A (shape %s) and B (shape %s) do not fit: B must have %lld %s",
-                                    SHAPE_TEXT(A), SHAPE_TEXT(B), (long long)n, left ? "rows" : "columns");
+  bool ok =
+      matched == n ||
+      lp_fail(LP_ERR_ARGUMENT,
+              "A (shape %s) and B (shape %s) do not fit: B must have %lld %s",
+              SHAPE_TEXT(A), SHAPE_TEXT(B), (long long)n, left ? "rows" : "columns");
   ok = ok && lp_broadcast_shapes(shapes, 2, batch, &batch_ndim);
   LpTensor *a = ok ? expanded_copy(A, batch, batch_ndim) : NULL;
   LpTensor *x = a ? expanded_copy(b, batch, batch_ndim) : NULL;
   if (x && info) *info = lp_linalg_new_info(a);
-  ok = x && (!info || *info) && solve_all(a, x, left, info ? (int *)lp_linalg_data(*info) : NULL);
-  if (ok && vectors) ok = lp_tensor_set_geometry(x, lp_ints(x->sizes, x->ndim - 1), lp_ints(x->strides, x->ndim - 1), 0);
+  ok = x && (!info || *info) &&
+       solve_all(a, x, left, info ? (int *)lp_linalg_data(*info) : NULL);
+  if (ok && vectors)
+    ok = lp_tensor_set_geometry(x, lp_ints(x->sizes, x->ndim - 1),
+                                lp_ints(x->strides, x->ndim - 1), 0);
   lp_tensor_release(a);
   lp_tensor_release(b);
   return owned_if(ok, x);
@@ -332,25 +367,31 @@ LpTensor *lp_impl_linalg_solve(LpTensor *out, LpTensor *A, LpTensor *B, bool lef
   return lp_linalg_deliver(out, solve(A, B, left, NULL));
 }
 
-bool lp_impl_linalg_solve_ex(LpTensor *A, LpTensor *B, bool left, bool check_errors, LpTensor **results) {
+bool lp_impl_linalg_solve_ex(LpTensor *A, LpTensor *B, bool left, bool check_errors,
+                             LpTensor **results) {
   results[0] = results[1] = NULL;
   results[0] = solve(A, B, left, check_errors ? NULL : &results[1]);
   if (results[0] && check_errors) {
     int64_t sizes[LP_MAX_DIMS], ndim;
     LpInts shapes[2] = {lp_ints(A->sizes, A->ndim - 2), lp_ints(A->sizes, A->ndim - 2)};
-    results[1] = lp_broadcast_shapes(shapes, 2, sizes, &ndim) ? lp_new_zeros_raw(lp_ints(sizes, ndim), LP_INT32, lp_cpu()) : NULL;
+    results[1] = lp_broadcast_shapes(shapes, 2, sizes, &ndim)
+                     ? lp_new_zeros_raw(lp_ints(sizes, ndim), LP_INT32, lp_cpu())
+                     : NULL;
   }
   return lp_linalg_finish(results[0] && results[1], results, 2);
 }
 
-/* --- LU factors -------------------------------------------------------------------------------------- */
+/* --- LU factors
+ * --------------------------------------------------------------------------------------
+ */
 
 static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   CHECK(pivot, LP_ERR_ARGUMENT, "pivot = false is possible on CUDA only");
   LpBatch b = lp_batch_of(A);
   int64_t k = b.m < b.n ? b.m : b.n;
-  LpTensor *lu = lp_linalg_copy(A), *pivots = lu ? lp_linalg_new(A, &k, 1, LP_INT32) : NULL;
+  LpTensor *lu = lp_linalg_copy(A),
+           *pivots = lu ? lp_linalg_new(A, &k, 1, LP_INT32) : NULL;
   size_t capacity;
   char *columns = pivots ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
   if (!columns) {
@@ -362,7 +403,8 @@ static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   for (int64_t i = 0; k > 0 && i < b.count; i++) {
     char *matrix = lp_linalg_data(lu) + (size_t)i * b.matrix_bytes;
     lp_linalg_turn(item, matrix, b.m, b.n, columns);
-    int code = lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_linalg_data(pivots) + i * k);
+    int code =
+        lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_linalg_data(pivots) + i * k);
     if (info) info[i] = code;
     lp_linalg_turn(item, columns, b.n, b.m, matrix);
   }
@@ -372,9 +414,12 @@ static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   return true;
 }
 
-bool lp_impl_linalg_lu_factor(LpTensor *A, bool pivot, LpTensor **results) { return factor(A, pivot, NULL, results); }
+bool lp_impl_linalg_lu_factor(LpTensor *A, bool pivot, LpTensor **results) {
+  return factor(A, pivot, NULL, results);
+}
 
-bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors, LpTensor **results) {
+bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors,
+                                 LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   LpTensor *info = lp_linalg_new_info(A);
   if (!info || !factor(A, pivot, (int *)lp_linalg_data(info), results)) {
@@ -386,7 +431,9 @@ bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors, LpT
   for (int64_t i = 0; check_errors && i < info->numel; i++) {
     int code = ((const int *)lp_linalg_data(info))[i];
     if (code <= 0) continue;
-    lp_fail(LP_ERR_ARGUMENT, "%sU[%d, %d] is zero and using it on lu_solve would result in a division by zero.",
+    lp_fail(LP_ERR_ARGUMENT,
+            "%sU[%d, %d] is zero and using it on lu_solve would result in a division by "
+            "zero.",
             lp_batch_text(A, i, text, sizeof text), code, code);
     return lp_linalg_finish(false, results, 3);
   }
@@ -397,10 +444,12 @@ bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors, LpT
 LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
   LpTensor *contiguous = lp_contiguous_raw(pivots);
   if (!contiguous) return NULL;
-  int64_t k = pivots->sizes[pivots->ndim - 1], count = k ? pivots->numel / k : 0, sizes[LP_MAX_DIMS];
+  int64_t k = pivots->sizes[pivots->ndim - 1], count = k ? pivots->numel / k : 0,
+          sizes[LP_MAX_DIMS];
   for (int d = 0; d < pivots->ndim - 1; d++) sizes[d] = pivots->sizes[d];
   sizes[pivots->ndim - 1] = sizes[pivots->ndim] = m;
-  LpTensor *p = lp_new_zeros_raw(lp_ints(sizes, pivots->ndim + 1), dtype, pivots->storage->device);
+  LpTensor *p =
+      lp_new_zeros_raw(lp_ints(sizes, pivots->ndim + 1), dtype, pivots->storage->device);
   Pivots rows;
   if (p && !new_pivots(&rows, (int)m)) {
     lp_tensor_release(p);
@@ -417,7 +466,8 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
         rows.data[r] = rows.data[other];
         rows.data[other] = saved;
       }
-      for (int r = 0; r < m; r++) put(dtype, lp_linalg_data(p), (size_t)(i * m * m + rows.data[r] * m + r), 1);
+      for (int r = 0; r < m; r++)
+        put(dtype, lp_linalg_data(p), (size_t)(i * m * m + rows.data[r] * m + r), 1);
     }
     lp_free(rows.data, rows.bytes);
   }
@@ -425,22 +475,24 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
   return p;
 }
 
-/* --- triangular systems -------------------------------------------------------------------------------- */
+/* --- triangular systems
+ * -------------------------------------------------------------------------------- */
 
-LpTensor *lp_impl_linalg_solve_triangular(LpTensor *out, LpTensor *A, LpTensor *B, bool upper, bool left,
-                                          bool unitriangular) {
+LpTensor *lp_impl_linalg_solve_triangular(LpTensor *out, LpTensor *A, LpTensor *B,
+                                          bool upper, bool left, bool unitriangular) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
   TRY(lp_check_matrix(B, "B"));
   TRY(check_same_dtype(A, B));
   int64_t n = A->sizes[A->ndim - 1];
   CHECK(B->sizes[left ? B->ndim - 2 : B->ndim - 1] == n, LP_ERR_ARGUMENT,
-        "A (shape %s) and B (shape %s) do not fit: B must have %lld %s", SHAPE_TEXT(A), SHAPE_TEXT(B), (long long)n,
-        left ? "rows" : "columns");
+        "A (shape %s) and B (shape %s) do not fit: B must have %lld %s", SHAPE_TEXT(A),
+        SHAPE_TEXT(B), (long long)n, left ? "rows" : "columns");
   int64_t batch[LP_MAX_DIMS], batch_ndim;
   LpInts shapes[2] = {lp_ints(A->sizes, A->ndim - 2), lp_ints(B->sizes, B->ndim - 2)};
   TRY(lp_broadcast_shapes(shapes, 2, batch, &batch_ndim));
-  LpTensor *a = expanded_copy(A, batch, batch_ndim), *x = a ? expanded_copy(B, batch, batch_ndim) : NULL;
+  LpTensor *a = expanded_copy(A, batch, batch_ndim),
+           *x = a ? expanded_copy(B, batch, batch_ndim) : NULL;
   if (x && x->numel) {
     LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
     for (int64_t i = 0; i < bx.count; i++)

@@ -25,11 +25,13 @@ LpBatch lp_batch_of(const LpTensor *t);
 /* A contiguous copy to work in; the caller's to overwrite. */
 LpTensor *lp_linalg_copy(LpTensor *t);
 /* New tensor: t's batch dims followed by `tail`. */
-LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim, LpDtype dtype);
+LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim,
+                        LpDtype dtype);
 char *lp_linalg_data(const LpTensor *t);
 /* dst (n x m) = the transpose of src (m x n), both dense row-major. */
 void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst);
-/* Where a computed tensor (taken over, may be NULL) goes: to out (resized, retained) when given, else back. */
+/* Where a computed tensor (taken over, may be NULL) goes: to out (resized, retained) when
+ * given, else back. */
 LpTensor *lp_linalg_deliver(LpTensor *out, LpTensor *result);
 /* Zeros, one int32 per matrix of t. */
 LpTensor *lp_linalg_new_info(const LpTensor *t);

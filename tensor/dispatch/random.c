@@ -1,8 +1,8 @@
-/* The random ops: checks, the order in which elements are visited, and the locking of the generator.
- * The numbers themselves come from cpu/random.c.
+/* The random ops: checks, the order in which elements are visited, and the locking of the
+ * generator. The numbers themselves come from cpu/random.c.
  *
- * Note [Order of draws]: an op draws for its elements in the order of their addresses (as PyTorch's
- * iterator does), not of their indices: x.t() is filled like x. */
+ * Note [Order of draws]: an op draws for its elements in the order of their addresses (as
+ * PyTorch's iterator does), not of their indices: x.t() is filled like x. */
 #include <math.h>
 #include <stdlib.h>
 #include "core/alloc.h"
@@ -14,9 +14,11 @@
 #include "lampad/autograd.h"
 #include "lampad/ops.h"
 
-/* --- the walk --------------------------------------------------------------------------------- */
+/* --- the walk
+ * --------------------------------------------------------------------------------- */
 
-/* The dims of t from the smallest stride on; equal strides by size, stride 0 left where it is. */
+/* The dims of t from the smallest stride on; equal strides by size, stride 0 left where
+ * it is. */
 static void order_dims(const LpTensor *t, int *order) {
   for (int i = 0; i < t->ndim; i++) order[i] = t->ndim - 1 - i;
   for (int i = 1; i < t->ndim; i++) {
@@ -49,8 +51,10 @@ static bool fill_walk(const LpRandomFill *fill, const LpTensor *t) {
   for (int i = 0; i < t->ndim; i++) {
     int64_t size = t->sizes[order[i]], stride = t->strides[order[i]] * item;
     if (size == 1) continue;
-    if (ndim && strides[ndim - 1] * sizes[ndim - 1] == stride) sizes[ndim - 1] *= size;
-    else sizes[ndim] = size, strides[ndim] = stride, ndim++;
+    if (ndim && strides[ndim - 1] * sizes[ndim - 1] == stride)
+      sizes[ndim - 1] *= size;
+    else
+      sizes[ndim] = size, strides[ndim] = stride, ndim++;
   }
   if (ndim == 0) sizes[0] = 1, strides[0] = item, ndim = 1;
   const int64_t piece = 1 << 18; /* elements between two looks at the interrupt flag */
@@ -72,7 +76,8 @@ static bool fill_walk(const LpRandomFill *fill, const LpTensor *t) {
   }
 }
 
-/* --- shared pieces ---------------------------------------------------------------------------- */
+/* --- shared pieces
+ * ---------------------------------------------------------------------------- */
 
 static bool check_cpu(const LpTensor *t) {
   CHECK(t->storage->device.type == LP_CPU, LP_ERR_DEVICE,
@@ -84,8 +89,10 @@ static bool check_writable(const LpTensor *t) {
   TRY(check_cpu(t));
   for (int d = 0; d < t->ndim && t->numel; d++)
     CHECK(t->strides[d] != 0 || t->sizes[d] == 1, LP_ERR_ARGUMENT,
-          "self (shape %s) is an expanded view: several of its elements share one place in memory. "
-          "Use :clone() first", SHAPE_TEXT(t));
+          "self (shape %s) is an expanded view: several of its elements share one place "
+          "in memory. "
+          "Use :clone() first",
+          SHAPE_TEXT(t));
   return true;
 }
 
@@ -94,11 +101,13 @@ static LpTensor *real_view(LpTensor *t) {
   if (!lp_dtype_is_complex(t->dtype)) return lp_tensor_retain(t);
   CHECK(t->ndim < LP_MAX_DIMS, LP_ERR_ARGUMENT, "self has too many dims");
   int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS];
-  for (int d = 0; d < t->ndim; d++) sizes[d] = t->sizes[d], strides[d] = 2 * t->strides[d];
+  for (int d = 0; d < t->ndim; d++)
+    sizes[d] = t->sizes[d], strides[d] = 2 * t->strides[d];
   sizes[t->ndim] = 2;
   strides[t->ndim] = 1;
-  return lp_tensor_wrap(t->storage, lp_dtype_to_real(t->dtype), lp_ints(sizes, t->ndim + 1),
-                        lp_ints(strides, t->ndim + 1), 2 * t->offset_elems);
+  return lp_tensor_wrap(t->storage, lp_dtype_to_real(t->dtype),
+                        lp_ints(sizes, t->ndim + 1), lp_ints(strides, t->ndim + 1),
+                        2 * t->offset_elems);
 }
 
 static double largest(LpDtype dtype) {
@@ -121,22 +130,27 @@ static bool fill_tensor(LpTensor *t, LpGenerator *g, LpRandomFill fill) {
   return ok;
 }
 
-/* --- distributions in place ------------------------------------------------------------------- */
+/* --- distributions in place
+ * ------------------------------------------------------------------- */
 
 static bool fill_uniform(LpTensor *t, double from, double to, LpGenerator *g) {
   TRY(check_writable(t));
   CHECK(is_real_or_complex_float(t->dtype), LP_ERR_TYPE,
-        "uniform numbers need a floating or complex dtype, got %s", lp_dtype_name(t->dtype));
+        "uniform numbers need a floating or complex dtype, got %s",
+        lp_dtype_name(t->dtype));
   double limit = largest(lp_dtype_to_real(t->dtype));
-  CHECK(from >= -limit && from <= limit, LP_ERR_ARGUMENT, "from = %g is out of bounds for %s", from,
-        lp_dtype_name(t->dtype));
-  CHECK(to >= -limit && to <= limit, LP_ERR_ARGUMENT, "to = %g is out of bounds for %s", to,
-        lp_dtype_name(t->dtype));
-  CHECK(from <= to, LP_ERR_ARGUMENT, "expected a range [from, to), got from = %g > to = %g", from, to);
-  CHECK(to - from <= limit, LP_ERR_ARGUMENT, "to - from = %g is beyond the largest %s", to - from,
-        lp_dtype_name(t->dtype));
+  CHECK(from >= -limit && from <= limit, LP_ERR_ARGUMENT,
+        "from = %g is out of bounds for %s", from, lp_dtype_name(t->dtype));
+  CHECK(to >= -limit && to <= limit, LP_ERR_ARGUMENT, "to = %g is out of bounds for %s",
+        to, lp_dtype_name(t->dtype));
+  CHECK(from <= to, LP_ERR_ARGUMENT,
+        "expected a range [from, to), got from = %g > to = %g", from, to);
+  CHECK(to - from <= limit, LP_ERR_ARGUMENT, "to - from = %g is beyond the largest %s",
+        to - from, lp_dtype_name(t->dtype));
   LpTensor *real = real_view(t);
-  bool ok = real && fill_tensor(real, g, (LpRandomFill){.kind = LP_RANDOM_UNIFORM, .a = from, .b = to});
+  bool ok =
+      real &&
+      fill_tensor(real, g, (LpRandomFill){.kind = LP_RANDOM_UNIFORM, .a = from, .b = to});
   lp_tensor_release(real);
   return ok;
 }
@@ -144,7 +158,8 @@ static bool fill_uniform(LpTensor *t, double from, double to, LpGenerator *g) {
 static bool fill_normal(LpTensor *t, double mean, double std, LpGenerator *g) {
   TRY(check_writable(t));
   CHECK(is_real_or_complex_float(t->dtype), LP_ERR_TYPE,
-        "normal numbers need a floating or complex dtype, got %s", lp_dtype_name(t->dtype));
+        "normal numbers need a floating or complex dtype, got %s",
+        lp_dtype_name(t->dtype));
   CHECK(std >= 0, LP_ERR_ARGUMENT, "std must be >= 0, got %g", std);
   LpTensor *real = real_view(t);
   if (!real) return false;
@@ -155,7 +170,8 @@ static bool fill_normal(LpTensor *t, double mean, double std, LpGenerator *g) {
     lp_cpu_random_normal(locked, data_of(real), real->dtype, real->numel, mean, std);
     lp_generator_unlock(locked);
   } else {
-    ok = fill_tensor(real, g, (LpRandomFill){.kind = LP_RANDOM_NORMAL, .a = mean, .b = std});
+    ok = fill_tensor(real, g,
+                     (LpRandomFill){.kind = LP_RANDOM_NORMAL, .a = mean, .b = std});
   }
   lp_tensor_release(real);
   return ok;
@@ -166,42 +182,50 @@ static LpTensor *filled(LpTensor *self, LpGenerator *g, LpRandomFill fill) {
   return lp_tensor_retain(self);
 }
 
-LpTensor *lp_impl_uniform(LpTensor *out, LpTensor *self, double from, double to, LpGenerator *generator) {
+LpTensor *lp_impl_uniform(LpTensor *out, LpTensor *self, double from, double to,
+                          LpGenerator *generator) {
   return fill_uniform(out, from, to, generator) ? lp_tensor_retain(out) : NULL;
 }
 
-LpTensor *lp_impl_normal(LpTensor *out, LpTensor *self, double mean, double std, LpGenerator *generator) {
+LpTensor *lp_impl_normal(LpTensor *out, LpTensor *self, double mean, double std,
+                         LpGenerator *generator) {
   return fill_normal(out, mean, std, generator) ? lp_tensor_retain(out) : NULL;
 }
 
 static bool check_continuous(const LpTensor *t) {
   TRY(check_writable(t));
   CHECK(lp_dtype_is_floating(t->dtype), LP_ERR_TYPE,
-        "a continuous distribution needs a floating dtype, got %s", lp_dtype_name(t->dtype));
+        "a continuous distribution needs a floating dtype, got %s",
+        lp_dtype_name(t->dtype));
   return true;
 }
 
-LpTensor *lp_impl_exponential(LpTensor *out, LpTensor *self, double lambd, LpGenerator *generator) {
+LpTensor *lp_impl_exponential(LpTensor *out, LpTensor *self, double lambd,
+                              LpGenerator *generator) {
   TRY(check_continuous(out));
   CHECK(lambd > 0, LP_ERR_ARGUMENT, "lambd must be > 0, got %g", lambd);
-  return filled(out, generator, (LpRandomFill){.kind = LP_RANDOM_EXPONENTIAL, .a = lambd});
+  return filled(out, generator,
+                (LpRandomFill){.kind = LP_RANDOM_EXPONENTIAL, .a = lambd});
 }
 
 LpTensor *lp_impl_log_normal(LpTensor *out, LpTensor *self, double mean, double std,
                              LpGenerator *generator) {
   TRY(check_continuous(out));
   CHECK(std > 0, LP_ERR_ARGUMENT, "std must be > 0, got %g", std);
-  return filled(out, generator, (LpRandomFill){.kind = LP_RANDOM_LOG_NORMAL, .a = mean, .b = std});
+  return filled(out, generator,
+                (LpRandomFill){.kind = LP_RANDOM_LOG_NORMAL, .a = mean, .b = std});
 }
 
 LpTensor *lp_impl_cauchy(LpTensor *out, LpTensor *self, double median, double sigma,
                          LpGenerator *generator) {
   TRY(check_continuous(out));
   CHECK(sigma > 0, LP_ERR_ARGUMENT, "sigma must be > 0, got %g", sigma);
-  return filled(out, generator, (LpRandomFill){.kind = LP_RANDOM_CAUCHY, .a = median, .b = sigma});
+  return filled(out, generator,
+                (LpRandomFill){.kind = LP_RANDOM_CAUCHY, .a = median, .b = sigma});
 }
 
-LpTensor *lp_impl_geometric(LpTensor *out, LpTensor *self, double p, LpGenerator *generator) {
+LpTensor *lp_impl_geometric(LpTensor *out, LpTensor *self, double p,
+                            LpGenerator *generator) {
   TRY(check_writable(out));
   CHECK(!lp_dtype_is_complex(out->dtype) && out->dtype != LP_BOOL, LP_ERR_TYPE,
         "self must have an integer or floating dtype, got %s", lp_dtype_name(out->dtype));
@@ -209,12 +233,16 @@ LpTensor *lp_impl_geometric(LpTensor *out, LpTensor *self, double p, LpGenerator
   return filled(out, generator, (LpRandomFill){.kind = LP_RANDOM_GEOMETRIC, .a = p});
 }
 
-/* --- integers --------------------------------------------------------------------------------- */
+/* --- integers
+ * --------------------------------------------------------------------------------- */
 
 /* The binary digits of a floating dtype's significand; 0 for other dtypes. */
 static int digits(LpDtype dtype) {
-  return dtype == LP_FLOAT16 ? 11 : dtype == LP_BFLOAT16 ? 8 : dtype == LP_FLOAT32 ? 24
-         : dtype == LP_FLOAT64 ? 53 : 0;
+  return dtype == LP_FLOAT16    ? 11
+         : dtype == LP_BFLOAT16 ? 8
+         : dtype == LP_FLOAT32  ? 24
+         : dtype == LP_FLOAT64  ? 53
+                                : 0;
 }
 
 static int64_t largest_int(LpDtype dtype) {
@@ -235,10 +263,12 @@ static double round_to(LpDtype dtype, int64_t v) {
                                 : (double)v;
 }
 
-static int log2_of(int64_t v) { return v > 0 ? 63 - __builtin_clzll((unsigned long long)v) : 0; }
+static int log2_of(int64_t v) {
+  return v > 0 ? 63 - __builtin_clzll((unsigned long long)v) : 0;
+}
 
-/* Moves a bound to the next number of a floating dtype inside the range: an integer drawn from
- * [from, to) must not leave it when it is rounded. */
+/* Moves a bound to the next number of a floating dtype inside the range: an integer drawn
+ * from [from, to) must not leave it when it is rounded. */
 static int64_t inner_from(LpDtype dtype, int64_t from) {
   double next = round_to(dtype, from + 1);
   if (!(next < (double)from)) return from;
@@ -263,7 +293,8 @@ static bool check_bound(LpDtype dtype, const char *name, int64_t v) {
 static bool check_integer_target(const LpTensor *t) {
   TRY(check_writable(t));
   CHECK(!lp_dtype_is_complex(t->dtype), LP_ERR_TYPE,
-        "random integers need an integer, bool or floating dtype, got %s", lp_dtype_name(t->dtype));
+        "random integers need an integer, bool or floating dtype, got %s",
+        lp_dtype_name(t->dtype));
   return true;
 }
 
@@ -272,48 +303,59 @@ static bool check_integer_target(const LpTensor *t) {
 
 static bool fill_range(LpTensor *t, int64_t from, int64_t to, LpGenerator *g) {
   TRY(check_integer_target(t));
-  CHECK(from < to, LP_ERR_ARGUMENT, "expected a range [from, to), got from = %lld >= to = %lld",
-        (long long)from, (long long)to);
+  CHECK(from < to, LP_ERR_ARGUMENT,
+        "expected a range [from, to), got from = %lld >= to = %lld", (long long)from,
+        (long long)to);
   if (digits(t->dtype)) {
     from = inner_from(t->dtype, from);
     to = inner_to(t->dtype, to);
-    CHECK(from < to, LP_ERR_ARGUMENT, "no number of %s lies in the range: from = %lld >= to = %lld",
+    CHECK(from < to, LP_ERR_ARGUMENT,
+          "no number of %s lies in the range: from = %lld >= to = %lld",
           lp_dtype_name(t->dtype), (long long)from, (long long)to);
   }
   TRY(check_bound(t->dtype, "from", from));
   TRY(check_bound(t->dtype, "to - 1", to - 1));
   uint64_t range = (uint64_t)to - (uint64_t)from;
-  return fill_tensor(t, g, (LpRandomFill){.kind = LP_RANDOM_INTEGER, .range = range, .base = from,
-                                          .wide = range >= WIDE_RANGE});
+  return fill_tensor(t, g,
+                     (LpRandomFill){.kind = LP_RANDOM_INTEGER,
+                                    .range = range,
+                                    .base = from,
+                                    .wide = range >= WIDE_RANGE});
 }
 
 LpTensor *lp_impl_random(LpTensor *out, LpTensor *self, LpGenerator *generator) {
   TRY(check_integer_target(out));
   LpDtype dtype = out->dtype;
-  LpRandomFill fill = {.kind = LP_RANDOM_INTEGER, .wide = dtype == LP_INT64 || dtype == LP_FLOAT64};
-  fill.range = digits(dtype) ? (UINT64_C(1) << digits(dtype)) + 1 : (uint64_t)largest_int(dtype) + 1;
+  LpRandomFill fill = {.kind = LP_RANDOM_INTEGER,
+                       .wide = dtype == LP_INT64 || dtype == LP_FLOAT64};
+  fill.range = digits(dtype) ? (UINT64_C(1) << digits(dtype)) + 1
+                             : (uint64_t)largest_int(dtype) + 1;
   return filled(out, generator, fill);
 }
 
-LpTensor *lp_impl_random_to(LpTensor *out, LpTensor *self, int64_t to, LpGenerator *generator) {
+LpTensor *lp_impl_random_to(LpTensor *out, LpTensor *self, int64_t to,
+                            LpGenerator *generator) {
   return fill_range(out, 0, to, generator) ? lp_tensor_retain(out) : NULL;
 }
 
 LpTensor *lp_impl_random_from(LpTensor *out, LpTensor *self, int64_t from, LpOptInt to,
                               LpGenerator *generator) {
-  if (to.has) return fill_range(out, from, to.value, generator) ? lp_tensor_retain(out) : NULL;
+  if (to.has)
+    return fill_range(out, from, to.value, generator) ? lp_tensor_retain(out) : NULL;
   TRY(check_integer_target(out));
   LpRandomFill fill = {.kind = LP_RANDOM_INTEGER, .wide = true};
   if (from == INT64_MIN) {
-    CHECK(out->dtype == LP_INT64 || (digits(out->dtype) && out->dtype != LP_FLOAT16), LP_ERR_TYPE,
+    CHECK(out->dtype == LP_INT64 || (digits(out->dtype) && out->dtype != LP_FLOAT16),
+          LP_ERR_TYPE,
           "the full range of 64 bits needs int64, float64, float32 or bfloat16, got %s",
           lp_dtype_name(out->dtype));
     return filled(out, generator, fill);
   }
-  int64_t last = digits(out->dtype) ? INT64_C(1) << digits(out->dtype) : largest_int(out->dtype);
+  int64_t last =
+      digits(out->dtype) ? INT64_C(1) << digits(out->dtype) : largest_int(out->dtype);
   if (digits(out->dtype)) from = inner_from(out->dtype, from);
-  CHECK(from <= last, LP_ERR_ARGUMENT, "from = %lld is beyond the largest %s", (long long)from,
-        lp_dtype_name(out->dtype));
+  CHECK(from <= last, LP_ERR_ARGUMENT, "from = %lld is beyond the largest %s",
+        (long long)from, lp_dtype_name(out->dtype));
   TRY(check_bound(out->dtype, "from", from));
   fill.range = (uint64_t)last - (uint64_t)from + 1;
   fill.base = from;
@@ -321,9 +363,11 @@ LpTensor *lp_impl_random_from(LpTensor *out, LpTensor *self, int64_t from, LpOpt
   return filled(out, generator, fill);
 }
 
-/* --- bernoulli -------------------------------------------------------------------------------- */
+/* --- bernoulli
+ * -------------------------------------------------------------------------------- */
 
-LpTensor *lp_impl_bernoulli_float(LpTensor *out, LpTensor *self, double p, LpGenerator *generator) {
+LpTensor *lp_impl_bernoulli_float(LpTensor *out, LpTensor *self, double p,
+                                  LpGenerator *generator) {
   TRY(check_writable(out));
   CHECK(!lp_dtype_is_complex(out->dtype), LP_ERR_TYPE, "self must not be complex");
   CHECK(p >= 0 && p <= 1, LP_ERR_ARGUMENT, "p must be in [0, 1], got %g", p);
@@ -338,7 +382,8 @@ typedef struct TensorDraw {
   bool *invalid; /* set when a parameter is out of range */
 } TensorDraw;
 
-static void bernoulli_loop(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+static void bernoulli_loop(char *const *ptrs, const int64_t *strides, int64_t n,
+                           const void *params) {
   const TensorDraw *draw = params;
   char *out = ptrs[0], *in = ptrs[1];
   const int64_t none[2] = {0, 0};
@@ -356,7 +401,8 @@ static void bernoulli_loop(char *const *ptrs, const int64_t *strides, int64_t n,
   }
 }
 
-static void poisson_loop(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+static void poisson_loop(char *const *ptrs, const int64_t *strides, int64_t n,
+                         const void *params) {
   const TensorDraw *draw = params;
   char *out = ptrs[0], *in = ptrs[1];
   const int64_t none[2] = {0, 0};
@@ -372,9 +418,10 @@ static void poisson_loop(char *const *ptrs, const int64_t *strides, int64_t n, c
   }
 }
 
-/* Draws out's elements one by one with the parameters in `parameter`, which broadcasts to out. */
-static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g, LpLoop loop,
-                           const char *fault) {
+/* Draws out's elements one by one with the parameters in `parameter`, which broadcasts to
+ * out. */
+static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g,
+                           LpLoop loop, const char *fault) {
   bool invalid = false;
   LpTensor *wide = lp_expand_alias(parameter, lp_sizes(out));
   if (!wide) return false;
@@ -401,8 +448,8 @@ static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g, L
 
 static bool check_parameter(const LpTensor *t, const char *name) {
   TRY(check_cpu(t));
-  CHECK(lp_dtype_is_floating(t->dtype), LP_ERR_TYPE, "%s must have a floating dtype, got %s", name,
-        lp_dtype_name(t->dtype));
+  CHECK(lp_dtype_is_floating(t->dtype), LP_ERR_TYPE,
+        "%s must have a floating dtype, got %s", name, lp_dtype_name(t->dtype));
   return true;
 }
 
@@ -419,14 +466,16 @@ static LpTensor *owned_if(bool ok, LpTensor *t) {
   return NULL;
 }
 
-LpTensor *lp_impl_bernoulli_tensor(LpTensor *out, LpTensor *self, LpTensor *p, LpGenerator *generator) {
+LpTensor *lp_impl_bernoulli_tensor(LpTensor *out, LpTensor *self, LpTensor *p,
+                                   LpGenerator *generator) {
   TRY(check_writable(out));
   TRY(check_parameter(p, "p"));
   CHECK(!lp_dtype_is_complex(out->dtype), LP_ERR_TYPE, "self must not be complex");
   if (out->numel == 0) return lp_tensor_retain(out);
   LpTensor *spread = lp_expand(p, lp_sizes(out)); /* p may broadcast over self */
   TRY(spread);
-  bool ok = draw_by_tensor(out, spread, generator, bernoulli_loop, "the elements of p must be in [0, 1]");
+  bool ok = draw_by_tensor(out, spread, generator, bernoulli_loop,
+                           "the elements of p must be in [0, 1]");
   lp_tensor_release(spread);
   TRY(ok);
   return lp_tensor_retain(out);
@@ -437,7 +486,8 @@ LpTensor *lp_impl_bernoulli(LpTensor *out, LpTensor *self, LpGenerator *generato
   LpTensor *result = result_like(out, self, self->dtype);
   if (!result || result->numel == 0) return result;
   return owned_if(draw_by_tensor(result, self, generator, bernoulli_loop,
-                                 "the probabilities must be in [0, 1]"), result);
+                                 "the probabilities must be in [0, 1]"),
+                  result);
 }
 
 LpTensor *lp_impl_bernoulli_p(LpTensor *self, double p, LpGenerator *generator) {
@@ -453,10 +503,12 @@ LpTensor *lp_impl_poisson(LpTensor *self, LpGenerator *generator) {
   LpTensor *result = result_like(NULL, self, self->dtype);
   if (!result || result->numel == 0) return result;
   return owned_if(draw_by_tensor(result, self, generator, poisson_loop,
-                                 "the rates must be finite and >= 0"), result);
+                                 "the rates must be finite and >= 0"),
+                  result);
 }
 
-static void binomial_loop(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+static void binomial_loop(char *const *ptrs, const int64_t *strides, int64_t n,
+                          const void *params) {
   const TensorDraw *draw = params;
   const int64_t none[2] = {0, 0};
   for (int64_t i = 0; i < n; i++) {
@@ -471,7 +523,8 @@ static void binomial_loop(char *const *ptrs, const int64_t *strides, int64_t n, 
 LpTensor *lp_impl_binomial(LpTensor *count, LpTensor *prob, LpGenerator *generator) {
   TRY(check_parameter(count, "count"));
   TRY(check_parameter(prob, "prob"));
-  CHECK(count->dtype == prob->dtype, LP_ERR_TYPE, "count and prob must have the same dtype, got %s and %s",
+  CHECK(count->dtype == prob->dtype, LP_ERR_TYPE,
+        "count and prob must have the same dtype, got %s and %s",
         lp_dtype_name(count->dtype), lp_dtype_name(prob->dtype));
   LpTensor *result = result_like(NULL, count, count->dtype), *wide = NULL;
   if (result) wide = lp_expand_alias(prob, lp_sizes(count));
@@ -498,12 +551,16 @@ LpTensor *lp_impl_binomial(LpTensor *count, LpTensor *prob, LpGenerator *generat
   return owned_if(ok, result);
 }
 
-/* --- normal with tensors ---------------------------------------------------------------------- */
+/* --- normal with tensors
+ * ---------------------------------------------------------------------- */
 
 /* out = out * std + mean, each step rounded to the dtype. */
-static void scale_loop(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
-  const int *have = params; /* std at ptrs[have[0]], mean at ptrs[have[1]], 0 when absent; [2] dtype */
-  LpLoop load = lp_cast_loop(LP_FLOAT64, (LpDtype)have[2]), store = lp_cast_loop((LpDtype)have[2], LP_FLOAT64);
+static void scale_loop(char *const *ptrs, const int64_t *strides, int64_t n,
+                       const void *params) {
+  const int *have =
+      params; /* std at ptrs[have[0]], mean at ptrs[have[1]], 0 when absent; [2] dtype */
+  LpLoop load = lp_cast_loop(LP_FLOAT64, (LpDtype)have[2]),
+         store = lp_cast_loop((LpDtype)have[2], LP_FLOAT64);
   const int64_t none[2] = {0, 0};
   for (int64_t i = 0; i < n; i++) {
     char *out = ptrs[0] + i * strides[0];
@@ -511,7 +568,8 @@ static void scale_loop(char *const *ptrs, const int64_t *strides, int64_t n, con
       if (!have[step]) continue;
       double v, w;
       load((char *[]){(char *)&v, out}, none, 1, NULL);
-      load((char *[]){(char *)&w, ptrs[have[step]] + i * strides[have[step]]}, none, 1, NULL);
+      load((char *[]){(char *)&w, ptrs[have[step]] + i * strides[have[step]]}, none, 1,
+           NULL);
       v = step == 0 ? v * w : v + w;
       store((char *[]){out, (char *)&v}, none, 1, NULL);
     }
@@ -537,11 +595,13 @@ typedef struct MinCheck {
   bool *negative;
 } MinCheck;
 
-static void negative_loop(char *const *ptrs, const int64_t *strides, int64_t n, const void *params) {
+static void negative_loop(char *const *ptrs, const int64_t *strides, int64_t n,
+                          const void *params) {
   const MinCheck *check = params;
   for (int64_t i = 0; i < n; i++) {
     double v;
-    check->to_double((char *[]){(char *)&v, ptrs[1] + i * strides[1]}, (int64_t[]){0, 0}, 1, NULL);
+    check->to_double((char *[]){(char *)&v, ptrs[1] + i * strides[1]}, (int64_t[]){0, 0},
+                     1, NULL);
     if (!(v >= 0)) *check->negative = true;
   }
 }
@@ -562,8 +622,8 @@ static bool check_std(LpTensor *std) {
 }
 
 /* Standard normals of the broadcast shape, scaled and shifted by what is given. */
-static LpTensor *normal_by_tensors(LpTensor *out, LpTensor *mean, double mean_value, LpTensor *std,
-                                   double std_value, LpGenerator *g) {
+static LpTensor *normal_by_tensors(LpTensor *out, LpTensor *mean, double mean_value,
+                                   LpTensor *std, double std_value, LpGenerator *g) {
   LpTensor *model = mean ? mean : std;
   if (mean) TRY(check_parameter(mean, "mean"));
   if (std) TRY(check_std(std));
@@ -590,11 +650,13 @@ static LpTensor *normal_by_tensors(LpTensor *out, LpTensor *mean, double mean_va
   return owned_if(ok, result);
 }
 
-LpTensor *lp_impl_normal_tensor_float(LpTensor *out, LpTensor *mean, double std, LpGenerator *generator) {
+LpTensor *lp_impl_normal_tensor_float(LpTensor *out, LpTensor *mean, double std,
+                                      LpGenerator *generator) {
   return normal_by_tensors(out, mean, 0, NULL, std, generator);
 }
 
-LpTensor *lp_impl_normal_float_tensor(LpTensor *out, double mean, LpTensor *std, LpGenerator *generator) {
+LpTensor *lp_impl_normal_float_tensor(LpTensor *out, double mean, LpTensor *std,
+                                      LpGenerator *generator) {
   return normal_by_tensors(out, NULL, mean, std, 1, generator);
 }
 
@@ -603,41 +665,48 @@ LpTensor *lp_impl_normal_tensor_tensor(LpTensor *out, LpTensor *mean, LpTensor *
   return normal_by_tensors(out, mean, 0, std, 1, generator);
 }
 
-/* --- factories -------------------------------------------------------------------------------- */
+/* --- factories
+ * -------------------------------------------------------------------------------- */
 
 static LpTensor *new_result(LpTensor *out, LpInts size, LpDtype dtype, LpDevice device) {
   if (out) {
     CHECK(dtype == LP_DTYPE_NONE || dtype == out->dtype, LP_ERR_TYPE,
-          "dtype %s does not fit the dtype %s of out", lp_dtype_name(dtype), lp_dtype_name(out->dtype));
+          "dtype %s does not fit the dtype %s of out", lp_dtype_name(dtype),
+          lp_dtype_name(out->dtype));
     TRY(lp_tensor_resize_out(out, size));
     return lp_tensor_retain(out);
   }
-  CHECK(device.type != LP_CUDA, LP_ERR_DEVICE,
-        "the generator is on the CPU: make the tensor there and move it with :to(device)");
-  return lp_tensor_new(size, dtype == LP_DTYPE_NONE ? lp_default_dtype() : dtype, lp_cpu());
+  CHECK(
+      device.type != LP_CUDA, LP_ERR_DEVICE,
+      "the generator is on the CPU: make the tensor there and move it with :to(device)");
+  return lp_tensor_new(size, dtype == LP_DTYPE_NONE ? lp_default_dtype() : dtype,
+                       lp_cpu());
 }
 
 static LpTensor *finish(bool ok, LpTensor *result, bool requires_grad) {
   return owned_if(ok && (!requires_grad || lp_set_requires_grad(result, true)), result);
 }
 
-LpTensor *lp_impl_rand(LpTensor *out, LpInts size, LpGenerator *generator, LpDtype dtype, LpDevice device,
-                       bool requires_grad) {
+LpTensor *lp_impl_rand(LpTensor *out, LpInts size, LpGenerator *generator, LpDtype dtype,
+                       LpDevice device, bool requires_grad) {
   LpTensor *result = new_result(out, size, dtype, device);
-  return result ? finish(fill_uniform(result, 0, 1, generator), result, requires_grad) : NULL;
+  return result ? finish(fill_uniform(result, 0, 1, generator), result, requires_grad)
+                : NULL;
 }
 
-LpTensor *lp_impl_randn(LpTensor *out, LpInts size, LpGenerator *generator, LpDtype dtype, LpDevice device,
-                        bool requires_grad) {
+LpTensor *lp_impl_randn(LpTensor *out, LpInts size, LpGenerator *generator, LpDtype dtype,
+                        LpDevice device, bool requires_grad) {
   LpTensor *result = new_result(out, size, dtype, device);
-  return result ? finish(fill_normal(result, 0, 1, generator), result, requires_grad) : NULL;
+  return result ? finish(fill_normal(result, 0, 1, generator), result, requires_grad)
+                : NULL;
 }
 
 LpTensor *lp_impl_normal_float_float(LpTensor *out, double mean, double std, LpInts size,
-                                     LpGenerator *generator, LpDtype dtype, LpDevice device,
-                                     bool requires_grad) {
+                                     LpGenerator *generator, LpDtype dtype,
+                                     LpDevice device, bool requires_grad) {
   LpTensor *result = new_result(out, size, dtype, device);
-  return result ? finish(fill_normal(result, mean, std, generator), result, requires_grad) : NULL;
+  return result ? finish(fill_normal(result, mean, std, generator), result, requires_grad)
+                : NULL;
 }
 
 LpTensor *lp_impl_randint_low(LpTensor *out, int64_t low, int64_t high, LpInts size,
@@ -645,61 +714,73 @@ LpTensor *lp_impl_randint_low(LpTensor *out, int64_t low, int64_t high, LpInts s
                               bool requires_grad) {
   LpDtype wanted = dtype == LP_DTYPE_NONE && !out ? LP_INT64 : dtype;
   LpTensor *result = new_result(out, size, wanted, device);
-  return result ? finish(fill_range(result, low, high, generator), result, requires_grad) : NULL;
+  return result ? finish(fill_range(result, low, high, generator), result, requires_grad)
+                : NULL;
 }
 
-LpTensor *lp_impl_randint(LpTensor *out, int64_t high, LpInts size, LpGenerator *generator,
-                          LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_randint(LpTensor *out, int64_t high, LpInts size,
+                          LpGenerator *generator, LpDtype dtype, LpDevice device,
+                          bool requires_grad) {
   return lp_impl_randint_low(out, 0, high, size, generator, dtype, device, requires_grad);
 }
 
 static LpTensor *new_like(LpTensor *self, LpDtype dtype, LpMemoryFormat format) {
   TRY(check_cpu(self));
   if (dtype == LP_DTYPE_NONE) dtype = self->dtype;
-  if (format == LP_FORMAT_NONE || format == LP_PRESERVE) return lp_tensor_new_like(self, dtype);
+  if (format == LP_FORMAT_NONE || format == LP_PRESERVE)
+    return lp_tensor_new_like(self, dtype);
   return lp_tensor_new(lp_sizes(self), dtype, self->storage->device);
 }
 
-LpTensor *lp_impl_rand_like(LpTensor *self, LpGenerator *generator, LpDtype dtype, LpDevice device,
-                            LpMemoryFormat memory_format, bool requires_grad) {
+LpTensor *lp_impl_rand_like(LpTensor *self, LpGenerator *generator, LpDtype dtype,
+                            LpDevice device, LpMemoryFormat memory_format,
+                            bool requires_grad) {
   LpTensor *result = new_like(self, dtype, memory_format);
-  return result ? finish(fill_uniform(result, 0, 1, generator), result, requires_grad) : NULL;
+  return result ? finish(fill_uniform(result, 0, 1, generator), result, requires_grad)
+                : NULL;
 }
 
-LpTensor *lp_impl_randn_like(LpTensor *self, LpGenerator *generator, LpDtype dtype, LpDevice device,
-                             LpMemoryFormat memory_format, bool requires_grad) {
+LpTensor *lp_impl_randn_like(LpTensor *self, LpGenerator *generator, LpDtype dtype,
+                             LpDevice device, LpMemoryFormat memory_format,
+                             bool requires_grad) {
   LpTensor *result = new_like(self, dtype, memory_format);
-  return result ? finish(fill_normal(result, 0, 1, generator), result, requires_grad) : NULL;
+  return result ? finish(fill_normal(result, 0, 1, generator), result, requires_grad)
+                : NULL;
 }
 
 LpTensor *lp_impl_randint_like_low_dtype(LpTensor *self, int64_t low, int64_t high,
-                                         LpGenerator *generator, LpDtype dtype, LpDevice device,
-                                         LpMemoryFormat memory_format, bool requires_grad) {
+                                         LpGenerator *generator, LpDtype dtype,
+                                         LpDevice device, LpMemoryFormat memory_format,
+                                         bool requires_grad) {
   LpTensor *result = new_like(self, dtype, memory_format);
-  return result ? finish(fill_range(result, low, high, generator), result, requires_grad) : NULL;
+  return result ? finish(fill_range(result, low, high, generator), result, requires_grad)
+                : NULL;
 }
 
-LpTensor *lp_impl_randint_like(LpTensor *self, int64_t high, LpGenerator *generator, LpDtype dtype,
-                               LpDevice device, LpMemoryFormat memory_format, bool requires_grad) {
-  return lp_impl_randint_like_low_dtype(self, 0, high, generator, dtype, device, memory_format,
-                                        requires_grad);
+LpTensor *lp_impl_randint_like(LpTensor *self, int64_t high, LpGenerator *generator,
+                               LpDtype dtype, LpDevice device,
+                               LpMemoryFormat memory_format, bool requires_grad) {
+  return lp_impl_randint_like_low_dtype(self, 0, high, generator, dtype, device,
+                                        memory_format, requires_grad);
 }
 
-LpTensor *lp_impl_randperm(LpTensor *out, int64_t n, LpGenerator *generator, LpDtype dtype,
-                           LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_randperm(LpTensor *out, int64_t n, LpGenerator *generator,
+                           LpDtype dtype, LpDevice device, bool requires_grad) {
   CHECK(n >= 0, LP_ERR_ARGUMENT, "n must be >= 0, got %lld", (long long)n);
   if (dtype == LP_DTYPE_NONE) dtype = out ? (LpDtype)out->dtype : LP_INT64;
   CHECK(!lp_dtype_is_complex(dtype) && dtype != LP_BOOL, LP_ERR_TYPE,
         "a permutation needs an integer or floating dtype, got %s", lp_dtype_name(dtype));
   int64_t limit = digits(dtype) ? INT64_C(1) << digits(dtype) : largest_int(dtype);
-  CHECK(n - 1 <= limit, LP_ERR_ARGUMENT, "%s cannot hold the numbers up to n - 1 = %lld exactly",
-        lp_dtype_name(dtype), (long long)(n - 1));
+  CHECK(n - 1 <= limit, LP_ERR_ARGUMENT,
+        "%s cannot hold the numbers up to n - 1 = %lld exactly", lp_dtype_name(dtype),
+        (long long)(n - 1));
   LpTensor *result = new_result(out, lp_ints(&n, 1), dtype, device);
   if (!result) return NULL;
   bool ok = true;
   if (n > 0) {
-    LpTensor *target = result->is_contiguous ? lp_tensor_retain(result)
-                                             : lp_tensor_new(lp_ints(&n, 1), dtype, lp_cpu());
+    LpTensor *target = result->is_contiguous
+                           ? lp_tensor_retain(result)
+                           : lp_tensor_new(lp_ints(&n, 1), dtype, lp_cpu());
     ok = target != NULL;
     if (ok) {
       LpGenerator *locked = lp_generator_lock(generator);

@@ -1,7 +1,8 @@
 /* multinomial: indices drawn with the probabilities in each row.
  *
- * With replacement: a binary search in the row's cumulative sums for each draw. Without, or for one
- * draw: the largest of p / e with e exponential (the Gumbel trick), which PyTorch does too. */
+ * With replacement: a binary search in the row's cumulative sums for each draw. Without,
+ * or for one draw: the largest of p / e with e exponential (the Gumbel trick), which
+ * PyTorch does too. */
 #include <math.h>
 #include <stdlib.h>
 #include "core/alloc.h"
@@ -46,16 +47,18 @@ static bool check_row(const double *p, int64_t n) {
   double sum = 0;
   for (int64_t i = 0; i < n; i++) {
     CHECK(p[i] >= 0 && !isinf(p[i]), LP_ERR_ARGUMENT,
-          "probabilities must be finite and >= 0, got %g at index %lld", p[i], (long long)i);
+          "probabilities must be finite and >= 0, got %g at index %lld", p[i],
+          (long long)i);
     sum += p[i];
   }
   CHECK(sum > 0, LP_ERR_ARGUMENT, "the probabilities of a row must not all be 0");
   return true;
 }
 
-static bool draw_with_replacement(LpTensor *self, Rows rows, LpGenerator *g, int64_t n_draws,
-                                  int64_t *out, double *p) {
-  bool single = self->dtype != LP_FLOAT64; /* sums are kept in float, as PyTorch keeps them */
+static bool draw_with_replacement(LpTensor *self, Rows rows, LpGenerator *g,
+                                  int64_t n_draws, int64_t *out, double *p) {
+  bool single =
+      self->dtype != LP_FLOAT64; /* sums are kept in float, as PyTorch keeps them */
   for (int64_t row = 0; row < rows.n_rows; row++) {
     load_row(self, rows, row, p);
     TRY(check_row(p, rows.n_columns));
@@ -65,15 +68,16 @@ static bool draw_with_replacement(LpTensor *self, Rows rows, LpGenerator *g, int
       if (single) sum = (float)sum;
       p[i] = sum;
     }
-    for (int64_t i = 0; i < rows.n_columns; i++) p[i] = single ? (float)p[i] / (float)sum : p[i] / sum;
+    for (int64_t i = 0; i < rows.n_columns; i++)
+      p[i] = single ? (float)p[i] / (float)sum : p[i] / sum;
     p[rows.n_columns - 1] = 1;
     lp_cpu_random_categories(g, p, rows.n_columns, out + row * n_draws, n_draws);
   }
   return true;
 }
 
-static bool draw_distinct(LpTensor *self, LpTensor *noise, Rows rows, int64_t n_draws, int64_t *out,
-                          double *p, double *e, Candidate *candidates) {
+static bool draw_distinct(LpTensor *self, LpTensor *noise, Rows rows, int64_t n_draws,
+                          int64_t *out, double *p, double *e, Candidate *candidates) {
   for (int64_t row = 0; row < rows.n_rows; row++) {
     load_row(self, rows, row, p);
     load_row(noise, rows, row, e);
@@ -93,8 +97,8 @@ static bool draw_distinct(LpTensor *self, LpTensor *noise, Rows rows, int64_t n_
   return true;
 }
 
-static bool draw(LpTensor *self, Rows rows, LpGenerator *generator, int64_t n_draws, bool replacement,
-                 int64_t *out) {
+static bool draw(LpTensor *self, Rows rows, LpGenerator *generator, int64_t n_draws,
+                 bool replacement, int64_t *out) {
   size_t columns = (size_t)rows.n_columns;
   size_t bytes = columns * (2 * sizeof(double) + sizeof(Candidate));
   double *p = lp_alloc(bytes);
@@ -116,18 +120,20 @@ static bool draw(LpTensor *self, Rows rows, LpGenerator *generator, int64_t n_dr
   return ok;
 }
 
-LpTensor *lp_impl_multinomial(LpTensor *out, LpTensor *self, int64_t num_samples, bool replacement,
-                              LpGenerator *generator) {
+LpTensor *lp_impl_multinomial(LpTensor *out, LpTensor *self, int64_t num_samples,
+                              bool replacement, LpGenerator *generator) {
   CHECK(self->storage->device.type == LP_CPU, LP_ERR_DEVICE, "self must be on the CPU");
   CHECK(self->ndim == 1 || self->ndim == 2, LP_ERR_ARGUMENT,
         "self must have 1 or 2 dims, got shape %s", SHAPE_TEXT(self));
-  CHECK(lp_dtype_is_floating(self->dtype), LP_ERR_TYPE, "self must have a floating dtype, got %s",
-        lp_dtype_name(self->dtype));
+  CHECK(lp_dtype_is_floating(self->dtype), LP_ERR_TYPE,
+        "self must have a floating dtype, got %s", lp_dtype_name(self->dtype));
   CHECK(!out || out->dtype == LP_INT64, LP_ERR_TYPE, "out must have dtype int64, got %s",
         lp_dtype_name(out->dtype));
-  CHECK(num_samples > 0, LP_ERR_ARGUMENT, "num_samples must be > 0, got %lld", (long long)num_samples);
+  CHECK(num_samples > 0, LP_ERR_ARGUMENT, "num_samples must be > 0, got %lld",
+        (long long)num_samples);
   Rows rows = {self->ndim > 1 ? self->sizes[0] : 1, self->sizes[self->ndim - 1]};
-  CHECK(rows.n_columns > 0, LP_ERR_ARGUMENT, "self has no category: shape %s", SHAPE_TEXT(self));
+  CHECK(rows.n_columns > 0, LP_ERR_ARGUMENT, "self has no category: shape %s",
+        SHAPE_TEXT(self));
   CHECK(rows.n_columns <= 1 << 24, LP_ERR_ARGUMENT, "at most 2^24 categories, got %lld",
         (long long)rows.n_columns);
   CHECK(replacement || num_samples <= rows.n_columns, LP_ERR_ARGUMENT,
@@ -140,10 +146,12 @@ LpTensor *lp_impl_multinomial(LpTensor *out, LpTensor *self, int64_t num_samples
     TRY(lp_tensor_resize_out(out, shape));
     direct = out->is_contiguous;
   }
-  LpTensor *result = direct && out ? lp_tensor_retain(out) : lp_tensor_new(shape, LP_INT64, lp_cpu());
+  LpTensor *result =
+      direct && out ? lp_tensor_retain(out) : lp_tensor_new(shape, LP_INT64, lp_cpu());
   if (!result) return NULL;
-  bool ok = rows.n_rows == 0 || draw(self, rows, generator, num_samples, replacement,
-                                     (int64_t *)result->storage->data + result->offset_elems);
+  bool ok =
+      rows.n_rows == 0 || draw(self, rows, generator, num_samples, replacement,
+                               (int64_t *)result->storage->data + result->offset_elems);
   if (ok && !direct) {
     ok = lp_copy_into(out, result);
     lp_tensor_release(result);

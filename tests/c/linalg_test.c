@@ -1,4 +1,5 @@
-/* Decompositions put together again, over dtypes and batches; errors of singular input. */
+/* Decompositions put together again, over dtypes and batches; errors of singular input.
+ */
 #include "core/tensor.h"
 #include "lampad/ops.h"
 #include "test.h"
@@ -18,7 +19,9 @@ static void expect_close(LpTensor *a, LpTensor *b, const char *what) {
   lp_tensor_release(a);
 }
 
-static LpTensor *times(LpTensor *a, LpTensor *b) { return a && b ? lp_matmul(a, b) : NULL; }
+static LpTensor *times(LpTensor *a, LpTensor *b) {
+  return a && b ? lp_matmul(a, b) : NULL;
+}
 
 static void release_all(LpTensor **t, int n) {
   for (int i = 0; i < n; i++) lp_tensor_release(t[i]);
@@ -26,7 +29,8 @@ static void release_all(LpTensor **t, int n) {
 
 /* u diag(s) v */
 static LpTensor *joined(LpTensor *u, LpTensor *s, LpTensor *v) {
-  LpTensor *row = lp_unsqueeze(s, -2), *scaled = lp_mul(u, row), *result = times(scaled, v);
+  LpTensor *row = lp_unsqueeze(s, -2), *scaled = lp_mul(u, row),
+           *result = times(scaled, v);
   lp_tensor_release(row);
   lp_tensor_release(scaled);
   return result;
@@ -44,7 +48,8 @@ TEST(linalg_decompositions_reassemble) {
       for (int full = 0; full < 2; full++) {
         if (!lp_linalg_svd(a, full, parts)) continue;
         int64_t small = parts[1]->sizes[1];
-        LpTensor *u = lp_narrow(parts[0], -1, 0, small), *v = lp_narrow(parts[2], -2, 0, small);
+        LpTensor *u = lp_narrow(parts[0], -1, 0, small),
+                 *v = lp_narrow(parts[2], -2, 0, small);
         expect_close(joined(u, parts[1], v), a, "U S Vh");
         lp_tensor_release(u);
         lp_tensor_release(v);
@@ -62,7 +67,8 @@ TEST(linalg_decompositions_reassemble) {
 
 TEST(linalg_hermitian) {
   for (size_t d = 0; d < 4; d++) {
-    LpTensor *x = normals((int64_t[]){2, 4, 6}, 3, dtypes[d]), *turned = lp_mat_adjoint(x), *a = times(x, turned), *parts[2];
+    LpTensor *x = normals((int64_t[]){2, 4, 6}, 3, dtypes[d]),
+             *turned = lp_mat_adjoint(x), *a = times(x, turned), *parts[2];
     LpTensor *lower = lp_linalg_cholesky(a, false), *upper = lp_linalg_cholesky(a, true);
     LpTensor *lower_turned = lp_mat_adjoint(lower), *upper_turned = lp_mat_adjoint(upper);
     expect_close(times(lower, lower_turned), a, "L L^H");
@@ -80,10 +86,13 @@ TEST(linalg_hermitian) {
 
 TEST(linalg_systems) {
   for (size_t d = 0; d < 4; d++) {
-    LpTensor *a = normals((int64_t[]){3, 4, 4}, 3, dtypes[d]), *b = normals((int64_t[]){4, 2}, 2, dtypes[d]);
+    LpTensor *a = normals((int64_t[]){3, 4, 4}, 3, dtypes[d]),
+             *b = normals((int64_t[]){4, 2}, 2, dtypes[d]);
     LpTensor *wide = lp_expand(b, lp_ints((int64_t[]){3, 4, 2}, 3));
-    LpTensor *x = lp_linalg_solve(a, b, true), *inverse = lp_linalg_inv(a), *product = times(inverse, a);
-    LpTensor *one = lp_eye(4, dtypes[d], lp_cpu(), false), *ones = lp_expand(one, lp_sizes(a));
+    LpTensor *x = lp_linalg_solve(a, b, true), *inverse = lp_linalg_inv(a),
+             *product = times(inverse, a);
+    LpTensor *one = lp_eye(4, dtypes[d], lp_cpu(), false),
+             *ones = lp_expand(one, lp_sizes(a));
     expect_close(times(a, x), wide, "A X");
     expect_close(lp_clone(product, LP_FORMAT_NONE), ones, "inverse");
     LpTensor *all[] = {a, b, wide, x, inverse, product, one, ones};
@@ -109,11 +118,14 @@ TEST(linalg_eigenvectors) {
 }
 
 TEST(linalg_errors) {
-  LpTensor *zero = lp_zeros(lp_ints((int64_t[]){2, 3, 3}, 3), LP_FLOAT32, lp_cpu(), false);
+  LpTensor *zero =
+      lp_zeros(lp_ints((int64_t[]){2, 3, 3}, 3), LP_FLOAT32, lp_cpu(), false);
   LpTensor *tall = lp_zeros(lp_ints((int64_t[]){3, 2}, 2), LP_FLOAT32, lp_cpu(), false);
   LpTensor *ints = lp_zeros(lp_ints((int64_t[]){3, 3}, 2), LP_INT64, lp_cpu(), false);
-  EXPECT_FAILS(lp_linalg_inv(zero) != NULL, LP_ERR_ARGUMENT, "(Batch element 0): The diagonal element 1 is zero");
-  EXPECT_FAILS(lp_linalg_cholesky(zero, false) != NULL, LP_ERR_ARGUMENT, "not positive-definite");
+  EXPECT_FAILS(lp_linalg_inv(zero) != NULL, LP_ERR_ARGUMENT,
+               "(Batch element 0): The diagonal element 1 is zero");
+  EXPECT_FAILS(lp_linalg_cholesky(zero, false) != NULL, LP_ERR_ARGUMENT,
+               "not positive-definite");
   EXPECT_FAILS(lp_linalg_inv(tall) != NULL, LP_ERR_ARGUMENT, "square");
   EXPECT_FAILS(lp_linalg_det(ints) != NULL, LP_ERR_TYPE, "float32");
   EXPECT_FAILS(lp_linalg_solve(zero, zero, true) != NULL, LP_ERR_ARGUMENT, "singular");

@@ -1,4 +1,5 @@
-/* The generator's streams against values printed by PyTorch 2.15 (CPU) with torch.manual_seed(0). */
+/* The generator's streams against values printed by PyTorch 2.15 (CPU) with
+ * torch.manual_seed(0). */
 #include "core/generator.h"
 #include "cpu/random.h"
 #include "lampad/random.h"
@@ -18,12 +19,16 @@ static void fill(LpRandomFill how, void *data, int64_t n) {
 TEST(random_uniform_stream) {
   float f[4];
   fill((LpRandomFill){.kind = LP_RANDOM_UNIFORM, .dtype = LP_FLOAT32, .b = 1}, f, 4);
-  EXPECT(f[0] == 0x1.fc2abp-2f && f[1] == 0x1.89545ep-1f && f[2] == 0x1.6a675p-4f && f[3] == 0x1.0e66p-3f);
-  fill((LpRandomFill){.kind = LP_RANDOM_UNIFORM, .dtype = LP_FLOAT32, .a = -0.3, .b = 2.1}, f, 3);
+  EXPECT(f[0] == 0x1.fc2abp-2f && f[1] == 0x1.89545ep-1f && f[2] == 0x1.6a675p-4f &&
+         f[3] == 0x1.0e66p-3f);
+  fill(
+      (LpRandomFill){.kind = LP_RANDOM_UNIFORM, .dtype = LP_FLOAT32, .a = -0.3, .b = 2.1},
+      f, 3);
   EXPECT(f[0] == 0x1.c83336p-1f && f[1] == 0x1.8b3208p+0f && f[2] == -0x1.670814p-4f);
   double d[3];
   fill((LpRandomFill){.kind = LP_RANDOM_UNIFORM, .dtype = LP_FLOAT64, .b = 1}, d, 3);
-  EXPECT(d[0] == 0x1.f0aac97c4aa2fp-1 && d[1] == 0x1.6a675d821ccc0p-1 && d[2] == 0x1.d6687b744a5f6p-2);
+  EXPECT(d[0] == 0x1.f0aac97c4aa2fp-1 && d[1] == 0x1.6a675d821ccc0p-1 &&
+         d[2] == 0x1.d6687b744a5f6p-2);
 }
 
 TEST(random_normal_stream) {
@@ -36,7 +41,8 @@ TEST(random_normal_stream) {
          f[15] == -0x1.aff666p-1f && f[19] == 0x1.b83674p-5f);
   double d[20];
   lp_cpu_random_normal(seeded(0), d, LP_FLOAT64, 20, 0, 1);
-  EXPECT(d[0] == -0x1.27bb92e9262dcp+1 && d[4] == -0x1.471a3c0e2f22ap-6 && d[19] == -0x1.7ff1c81c48b11p-1);
+  EXPECT(d[0] == -0x1.27bb92e9262dcp+1 && d[4] == -0x1.471a3c0e2f22ap-6 &&
+         d[19] == -0x1.7ff1c81c48b11p-1);
   uint16_t h[20];
   lp_cpu_random_normal(seeded(0), h, LP_FLOAT16, 20, 0, 1);
   EXPECT(h[0] == 0xbc81 && h[19] == 0xbac0);
@@ -79,8 +85,10 @@ TEST(random_state_round_trip) {
   EXPECT(isfinite(kept) && lp_generator_initial_seed(other) == 7);
   EXPECT_FAILS(lp_generator_set_state(other, state, 100), LP_ERR_ARGUMENT, "5056 bytes");
   memset(state, 0xff, sizeof state);
-  EXPECT_FAILS(lp_generator_set_state(other, state, sizeof state), LP_ERR_ARGUMENT, "mt19937");
-  EXPECT(lp_random_normal(other) == lp_random_normal(g)); /* a refused state changes nothing */
+  EXPECT_FAILS(lp_generator_set_state(other, state, sizeof state), LP_ERR_ARGUMENT,
+               "mt19937");
+  EXPECT(lp_random_normal(other) ==
+         lp_random_normal(g)); /* a refused state changes nothing */
   lp_generator_release(other);
   lp_generator_release(g);
 }

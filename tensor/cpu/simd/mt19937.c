@@ -1,5 +1,5 @@
-/* The Mersenne twister's two loops, in a form that vectorises: the step to the next 624 words and
- * the tempering of words on their way out. Called by core/generator.c. */
+/* The Mersenne twister's two loops, in a form that vectorises: the step to the next 624
+ * words and the tempering of words on their way out. Called by core/generator.c. */
 #include "cpu/simd/simd.h"
 
 #include "cpu/random.h"
@@ -12,11 +12,13 @@ static inline uint32_t twist(uint32_t far, uint32_t high, uint32_t low) {
   return far ^ (mixed >> 1) ^ ((0u - (low & 1u)) & 0x9908b0dfu);
 }
 
-/* Word j needs words j, j + 1 and j + 397, all modulo 624; each loop reads ahead of what it writes
- * or 227 words behind it, so vectors up to 227 lanes see the values the plain order would. */
+/* Word j needs words j, j + 1 and j + 397, all modulo 624; each loop reads ahead of what
+ * it writes or 227 words behind it, so vectors up to 227 lanes see the values the plain
+ * order would. */
 static void advance(uint32_t *restrict state) {
   LP_IVDEP
-  for (int j = 0; j < WORDS - SHIFT; j++) state[j] = twist(state[j + SHIFT], state[j], state[j + 1]);
+  for (int j = 0; j < WORDS - SHIFT; j++)
+    state[j] = twist(state[j + SHIFT], state[j], state[j + 1]);
   LP_IVDEP
   for (int j = WORDS - SHIFT; j < 2 * (WORDS - SHIFT); j++)
     state[j] = twist(state[j + SHIFT - WORDS], state[j], state[j + 1]);
@@ -36,4 +38,5 @@ static void temper(uint32_t *restrict out, const uint32_t *restrict state, int64
   }
 }
 
-const LpMt19937Kernels LP_SIMD(lp_mt19937_kernels) = {.advance = advance, .temper = temper};
+const LpMt19937Kernels LP_SIMD(lp_mt19937_kernels) = {.advance = advance,
+                                                      .temper = temper};

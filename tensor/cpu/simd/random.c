@@ -7,31 +7,34 @@
 
 #define PI 3.14159265358979323846
 
-static void uniform_float(float *restrict out, const uint32_t *restrict words, int64_t n, float range,
-                          float from) {
+static void uniform_float(float *restrict out, const uint32_t *restrict words, int64_t n,
+                          float range, float from) {
   for (int64_t i = 0; i < n; i++)
     out[i] = fmaf((float)(int32_t)(words[i] & 0xffffffu) * 0x1p-24f, range, from);
 }
 
 /* The integer of 21 + 32 bits is put together in double, where every step is exact. */
 static inline double bits53(uint32_t high, uint32_t low) {
-  double h = (double)(int32_t)(high & 0x1fffffu), l = (double)(int32_t)(low ^ 0x80000000u) + 0x1p31;
+  double h = (double)(int32_t)(high & 0x1fffffu),
+         l = (double)(int32_t)(low ^ 0x80000000u) + 0x1p31;
   return (h * 0x1p32 + l) * 0x1p-53;
 }
 
-static void uniform_double(double *restrict out, const uint32_t *restrict words, int64_t n,
-                           double range, double from) {
+static void uniform_double(double *restrict out, const uint32_t *restrict words,
+                           int64_t n, double range, double from) {
   for (int64_t i = 0; i < n; i++)
     out[i] = fma(bits53(words[2 * i], words[2 * i + 1]), range, from);
 }
 
-static void bernoulli(float *restrict out, const uint32_t *restrict words, int64_t n, double p) {
-  for (int64_t i = 0; i < n; i++) out[i] = bits53(words[2 * i], words[2 * i + 1]) < p ? 1.0f : 0.0f;
+static void bernoulli(float *restrict out, const uint32_t *restrict words, int64_t n,
+                      double p) {
+  for (int64_t i = 0; i < n; i++)
+    out[i] = bits53(words[2 * i], words[2 * i + 1]) < p ? 1.0f : 0.0f;
 }
 
-/* Natural logarithm of x in (2^-126, 1] and sine and cosine of x in [0, 2 pi]: the single precision
- * polynomials of Moshier's Cephes library (netlib.org/cephes), which PyTorch's AVX2 kernel evaluates
- * too; the fma calls are where its compiler fuses. */
+/* Natural logarithm of x in (2^-126, 1] and sine and cosine of x in [0, 2 pi]: the single
+ * precision polynomials of Moshier's Cephes library (netlib.org/cephes), which PyTorch's
+ * AVX2 kernel evaluates too; the fma calls are where its compiler fuses. */
 static inline float log_unit(float x) {
   uint32_t bits = lp_float_bits(x);
   float exponent = (float)((int32_t)(bits >> 23) - 126);
