@@ -130,8 +130,7 @@ for _, row in ipairs(chosen) do
   end
   heading "kernels and hand-written code"
   local name = row.cname
-  print_some(grep(("\\b(lp_impl_%s|lp_composite_%s|lp_k_%s)\\b|(UNARY|BINARY|OP|KERNEL)[A-Z_0-9]*\\((%s|.*, *%s)\\b|\\b(static inline|SCALAR).*\\b%s\\(")
-    :format(name, name, name, row.name, row.name, row.name), "tensor nn"), 30)
+  print_some(grep(("\\b(lp_impl_%s|lp_composite_%s)\\(|FN\\(%s\\)\\("):format(name, name, name), "tensor nn"), 30)
 end
 
 local name = chosen[1].name
