@@ -306,8 +306,8 @@ int main(int argc, char **argv) {
     call.status = EXIT_FAILURE;
   }
   lua_close(L);
-  if (fflush(stdout) != 0 && call.status == EXIT_SUCCESS) {
-    perror("lampad: writing the output");
+  if ((fflush(stdout) != 0 || ferror(stdout)) && call.status == EXIT_SUCCESS) {
+    fputs("lampad: the output could not be written (disk full?)\n", stderr);
     call.status = EXIT_FAILURE;
   }
   if (call.status == 130) interrupt_exit();

@@ -110,6 +110,12 @@ describe("the lampad command", function()
     assert.truthy(err:find("did you mean 'print'?", 1, true))
   end)
 
+  it("fails when its output cannot be written", function()
+    local status, _, err = command.shell(command.quote(command.path) .. " -e 'print(1)' > /dev/full")
+    assert.equal(1, status)
+    assert.truthy(err:find("could not be written", 1, true))
+  end)
+
   it("keeps the status of os.exit", function()
     assert.equal(7, (run { "-e", "os.exit(7)" }))
     assert.equal(0, (run { "-e", "os.exit(true, true)" }))
