@@ -171,3 +171,18 @@ TEST(nn_conv_reports_each_failed_allocation) {
   lp_tensor_release(w);
   lp_tensor_release(y);
 }
+
+TEST(nn_conv_stops_when_interrupted) {
+  int64_t one = 1, zero = 0, xs[4] = {64, 2, 5, 5}, ws[4] = {3, 2, 3, 3};
+  LpTensor *x = filled(xs, 4, LP_FLOAT64), *w = filled(ws, 4, LP_FLOAT64);
+  lp_interrupt();
+  EXPECT_FAILS(
+      lp_conv2d(x, w, NULL, lp_ints(&one, 1), lp_ints(&zero, 1), lp_ints(&one, 1), 1),
+      LP_ERR_INTERRUPT, "interrupted");
+  LpTensor *y =
+      lp_conv2d(x, w, NULL, lp_ints(&one, 1), lp_ints(&zero, 1), lp_ints(&one, 1), 1);
+  EXPECT(y != NULL);
+  lp_tensor_release(x);
+  lp_tensor_release(w);
+  lp_tensor_release(y);
+}
