@@ -80,6 +80,28 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
   return expr_end(&e, weights ? keep(&e, lp_matmul(weights, value)) : NULL);
 }
 
+/* softmax((logits + Gumbel noise) / tau); hard: its one-hot maximum, with the soft
+ * gradient. */
+LpTensor *lp_composite_gumbel_softmax(LpTensor *logits, double tau, bool hard, double eps,
+                                      int64_t dim) {
+  CHECK_FLOATING(logits, "logits");
+  CHECK(tau > 0, LP_ERR_ARGUMENT, "expected 'tau' above 0, got %g", tau);
+  Expr e = {0};
+  LpTensor *draws = keep(&e, lp_tensor_new_like(logits, lp_dtype(logits)));
+  if (!draws || !lp_exponential_(draws, 1, NULL)) return expr_end(&e, NULL);
+  LpTensor *scores = x_scale(&e, x_sub(&e, logits, x_log(&e, draws)), 1 / tau);
+  LpTensor *soft = scores ? keep(&e, lp_softmax(scores, dim, LP_DTYPE_NONE)) : NULL;
+  if (!hard || !soft) return expr_end(&e, soft);
+  LpTensor *fixed = keep(&e, lp_detach(soft)), *best[2] = {NULL, NULL};
+  if (!fixed || !lp_max_dim(fixed, dim, true, best)) return expr_end(&e, NULL);
+  keep(&e, best[0]);
+  keep(&e, best[1]);
+  LpTensor *zeros = keep(&e, nn_zeros(fixed->sizes, fixed->ndim, lp_dtype(fixed)));
+  LpTensor *hot =
+      zeros ? keep(&e, lp_scatter_value(zeros, dim, best[1], lp_scalar_int(1))) : NULL;
+  return expr_end(&e, x_add(&e, x_sub(&e, hot, fixed), soft));
+}
+
 LpTensor *lp_composite_bilinear(LpTensor *input1, LpTensor *input2, LpTensor *weight,
                                 LpTensor *bias) {
   CHECK(lp_ndim(weight) == 3, LP_ERR_ARGUMENT, "expected 'weight' of 3 dims, got %s",

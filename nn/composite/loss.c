@@ -418,6 +418,45 @@ static bool check_class_shapes(LpTensor *input, LpTensor *target) {
   return true;
 }
 
+/* sum over the wrong classes of max(0, margin - x[target] + x[i])^p, over the number of
+ * classes. */
+LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int64_t p,
+                                         double margin, LpTensor *weight,
+                                         LpOptBool size_average, LpOptBool reduce,
+                                         const char *reduction) {
+  NnReduction how;
+  TRY(reduction_of(size_average, reduce, reduction, false, &how));
+  CHECK(p == 1 || p == 2, LP_ERR_ARGUMENT, "expected 'p' to be 1 or 2, got %lld",
+        (long long)p);
+  CHECK(lp_ndim(input) == 1 || lp_ndim(input) == 2, LP_ERR_ARGUMENT,
+        "expected an input of 1 or 2 dims (batch, classes), got %s", SHAPE_TEXT(input));
+  TRY(check_class_shapes(input, target));
+  int64_t dim = lp_ndim(input) - 1, classes = lp_size(input, dim);
+  CHECK(!weight || (lp_ndim(weight) == 1 && lp_size(weight, 0) == classes),
+        LP_ERR_ARGUMENT, "expected 'weight' of shape [%lld] (one per class), got %s",
+        (long long)classes, SHAPE_TEXT(weight));
+  Expr e = {0};
+  LpTensor *index = keep(&e, nn_dense(target, LP_INT64));
+  if (!index || !nn_check_targets(index, classes, INT64_MIN)) return expr_end(&e, NULL);
+  LpTensor *column = x_unsqueeze(&e, index, -1);
+  LpTensor *right = column ? keep(&e, lp_gather(input, dim, column, false)) : NULL;
+  LpTensor *gap = at_least_zero(&e, x_offset(&e, x_sub(&e, input, right), margin));
+  if (p == 2) gap = x_mul(&e, gap, gap);
+  if (weight) {
+    int64_t n = lp_numel(index);
+    LpTensor *flat = x_reshape(&e, index, lp_ints(&n, 1));
+    LpTensor *picked = flat ? keep(&e, lp_index_select(weight, 0, flat)) : NULL;
+    LpTensor *shaped = column ? x_reshape(&e, picked, lp_sizes(column)) : NULL;
+    gap = x_mul(&e, gap, shaped);
+  }
+  LpTensor *numbers = keep(&e, nn_empty(&classes, 1, LP_INT64));
+  for (int64_t c = 0; numbers && c < classes; c++) ((int64_t *)lp_data(numbers))[c] = c;
+  LpTensor *is_right = numbers && column ? keep(&e, lp_eq(column, numbers)) : NULL;
+  LpTensor *zero = x_whole(&e, 0), *wrong = x_where(&e, is_right, zero, gap);
+  LpTensor *loss = x_mean_dims(&e, wrong, lp_ints(&dim, 1), false);
+  return expr_end(&e, x_reduce(&e, loss, how));
+}
+
 static LpTensor *nll(LpTensor *input, LpTensor *target, LpTensor *weight, NnReduction how,
                      int64_t ignore_index) {
   LpTensor *results[2];

@@ -1,8 +1,7 @@
 /* The public pooling ops by number of dims. */
 #include "autograd/node.h"
-#include "dispatch/nn_util.h"
+#include "composite/expr.h"
 #include "impl.h"
-#include "lampad/ops.h"
 
 /* Indices are kept only for a gradient, and in 32 bits: half the memory of the public
  * ones. */
@@ -28,4 +27,36 @@ LpTensor *lp_composite_max_pool2d(LpTensor *self, LpInts kernel_size, LpInts str
 LpTensor *lp_composite_max_pool3d(LpTensor *self, LpInts kernel_size, LpInts stride,
                                   LpInts padding, LpInts dilation, bool ceil_mode) {
   return max_values(self, 3, kernel_size, stride, padding, dilation, ceil_mode);
+}
+
+/* The p-norm of each window: (sum of x^p)^(1 / p), by average pooling. */
+static LpTensor *lp_pool(LpTensor *self, int64_t ndim, double p, LpInts kernel_size,
+                         LpInts stride, bool ceil_mode) {
+  const int64_t zero = 0;
+  int64_t kernel[3], elements = 1;
+  TRY(nn_expand(kernel_size, (int)ndim, "kernel_size", kernel));
+  for (int64_t d = 0; d < ndim; d++) elements *= kernel[d];
+  Expr e = {0};
+  LpTensor *exponent = x_number(&e, p), *root = x_number(&e, 1 / p);
+  LpTensor *powers = exponent ? keep(&e, lp_pow(self, exponent)) : NULL;
+  LpTensor *mean =
+      powers ? keep(&e, lp_avg_pool(powers, ndim, kernel_size, stride, lp_ints(&zero, 1),
+                                    ceil_mode, true, (LpOptInt){0}))
+             : NULL;
+  LpTensor *magnitude = mean ? keep(&e, lp_abs(mean)) : NULL;
+  LpTensor *sign = mean ? keep(&e, lp_sign(mean)) : NULL;
+  LpTensor *sum = x_scale(&e, x_mul(&e, sign, magnitude), (double)elements);
+  return expr_end(&e, sum && root ? keep(&e, lp_pow(sum, root)) : NULL);
+}
+LpTensor *lp_composite_lp_pool1d(LpTensor *self, double norm_type, LpInts kernel_size,
+                                 LpInts stride, bool ceil_mode) {
+  return lp_pool(self, 1, norm_type, kernel_size, stride, ceil_mode);
+}
+LpTensor *lp_composite_lp_pool2d(LpTensor *self, double norm_type, LpInts kernel_size,
+                                 LpInts stride, bool ceil_mode) {
+  return lp_pool(self, 2, norm_type, kernel_size, stride, ceil_mode);
+}
+LpTensor *lp_composite_lp_pool3d(LpTensor *self, double norm_type, LpInts kernel_size,
+                                 LpInts stride, bool ceil_mode) {
+  return lp_pool(self, 3, norm_type, kernel_size, stride, ceil_mode);
 }

@@ -63,6 +63,12 @@ for d = 1, 3 do
         doc = "The mean of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size.",
         example = ("F.avg_pool%dd(%s, 2)"):format(d, ramps[d]) }
   end
+  op{ ("lp_pool%dd(Tensor self, float norm_type, int[%d] kernel_size, int[%d] stride=[], bool ceil_mode=false) -> Tensor")
+        :format(d, d, d),
+      variants = "function", module = "nn.functional", kind = "composite",
+      cases = { inputs[d]:gsub("d", "p") .. ",2.0,2", inputs[d]:gsub("d", "p") .. ",3.0,3,2,true" },
+      doc = "The p-norm (norm_type) of each window: (sum of x^p)^(1 / p); stride defaults to kernel_size.",
+      example = ("F.lp_pool%dd(%s, 2, 2)"):format(d, ramps[d]) }
   op{ ("adaptive_avg_pool%dd(Tensor self, int[%d] output_size) -> Tensor"):format(d, d),
       variants = "function", module = module, composite = "adaptive_avg_pool(self, " .. d .. ", output_size)",
       cases = { inputs[d]:gsub("d", "") .. ",3", inputs[d]:gsub("d", "") .. ",1" },

@@ -61,6 +61,10 @@ op{ "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor
               "(2,3,4),(2,5,4),(2,5,6),(3,5)" },
     doc = "softmax(query key^T * scale + mask) value; scale defaults to 1 / sqrt(features).",
     example = "F.scaled_dot_product_attention(torch.ones(1, 2, 4), torch.ones(1, 3, 4), torch.ones(1, 3, 2))" }
+op{ "gumbel_softmax(Tensor logits, float tau=1.0, bool hard=false, float eps=1e-10, int dim=-1) -> Tensor",
+    variants = "function", module = F, kind = "composite",
+    doc = "A sample of the Gumbel-Softmax distribution; hard: one-hot, with the gradient of the soft sample.",
+    example = "F.gumbel_softmax(torch.zeros(2, 3), 1.0, true):sum(1)" }
 op{ "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=nil) -> Tensor", variants = "function",
     module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,5),(2,4,5),(2,)" },
     doc = "x1^T W[k] x2 + b[k] for each output k.",
