@@ -10,6 +10,7 @@
 #include "interrupt.h"
 #include "repl.h"
 #include "report.h"
+#include "threads.h"
 
 int luaopen_lampad_core(lua_State *L); /* vm/module.c */
 
@@ -281,6 +282,7 @@ static int protected_main(lua_State *L) {
 }
 
 int main(int argc, char **argv) {
+  repl_shorten_spin(argv);
   Call call = {argc, argv, parse_options(argc, argv), EXIT_SUCCESS};
   if (call.options.problem) {
     fprintf(stderr, "lampad: '%s' %s\n\n%s", call.options.problem_option, call.options.problem, usage);
