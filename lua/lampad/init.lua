@@ -25,10 +25,11 @@ end
 -- PyTorch's usual form of the dims, a pair of lists, becomes the two lists of the schema's form.
 local tensordot = torch.tensordot
 --- Sums of products: dims is a number, or {dims_of_a, dims_of_b}.
-function torch.tensordot(a, b, dims, ...)
+function torch.tensordot(...)
+  local a, b, dims = ...
   local pair = type(dims) == "table" and (dims.dims or dims)
   if type(pair) == "table" and type(pair[1]) == "table" then return tensordot(a, b, pair[1], pair[2]) end
-  return tensordot(a, b, dims, ...)
+  return tensordot(...)
 end
 
 --- A deep copy of a module, tensor or table: Python's copy.deepcopy.
