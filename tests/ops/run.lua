@@ -333,7 +333,7 @@ for _, row in ipairs(op_db) do
   end
 end
 
-records = nil -- the collections below are quicker without them
+for name in pairs(records) do records[name] = nil end -- the collections below are quicker without them
 for _, row in ipairs(op_db) do
   local is_public = not (#row.variants == 1 and row.variants[1] == "internal")
   if is_public and row.cname:find(pattern, 1, true) and row.cases[1] then
