@@ -542,6 +542,9 @@ static int call_out(lua_State *L, const LpBinding *b, const LpOpInfo *op, Frame 
 static int run(lua_State *L, const LpBinding *b, const LpOpInfo *op, Frame *f, int options) {
   lpvm_running = L;
   if (b->inplace) {
+    char buf[96];
+    if (options != 1 && !lpvm_to_tensor(L, 1)) /* a number may stand for a tensor, but not be written to */
+      lpvm_error(L, b->name, "argument 'self' must be a tensor, got %s", lpvm_describe(L, 1, buf, sizeof buf));
     if (!make_wrapped(op, f)) lpvm_raise(L, b->name);
     const bool ok = op->call_inplace(f->values);
     drop_wrapped(op, f);

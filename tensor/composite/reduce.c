@@ -241,7 +241,7 @@ LpTensor *lp_composite_diff(LpTensor *self, int64_t n, int64_t dim, LpTensor *pr
   if (n == 0) return x;
   if (prepend) x = own_cat(lp_own(prepend), x, dim);
   if (append) x = own_cat(x, lp_own(append), dim);
-  for (int64_t i = 0; i < n && x; i++) {
+  for (int64_t i = 0; i < n && x && (i == 0 || lp_size(x, dim) > 0); i++) {
     int64_t length = lp_size(x, dim), rest = length > 0 ? length - 1 : 0;
     LpTensor *later = lp_narrow(x, dim, length > 0 ? 1 : 0, rest), *earlier = lp_narrow(x, dim, 0, rest);
     bool is_bool = lp_dtype(x) == LP_BOOL;

@@ -69,6 +69,8 @@ return {
   { "return torch.eye(-1)", "eye" },
   { "return torch.full({2}, 'x')", "full" },
   { "return torch.zeros(2, {device = 'cuda'})", "cuda" },
+  { "return torch.ones(2).copy_(true, torch.ones(2))", "self" },
+  { "return torch.ones(2).add_(1, torch.ones(2))", "self" },
   -- Autograd.
   { "return torch.ones(2, {requires_grad = true}):backward()", "scalar" },
   { "return torch.ones(2):sum():backward()", "grad" },
