@@ -108,6 +108,12 @@ describe("the lampad command", function()
   it("suggests a global for a mistyped one", function()
     local _, _, err = run { "-e", "pritn(1)" }
     assert.truthy(err:find("did you mean 'print'?", 1, true))
+    _, _, err = run { "-e", "torch.sigmiod(torch.ones(1))" }
+    assert.truthy(err:find("did you mean 'sigmoid'?", 1, true))
+    _, _, err = run { "-e", "torch.ones(1):reshap(1)" }
+    assert.truthy(err:find("did you mean 'reshape'?", 1, true))
+    _, _, err = run { "-e", "local _ = nn.Conv22d(1, 1, 3)" }
+    assert.truthy(err:find("did you mean 'Conv2d'?", 1, true))
   end)
 
   it("fails when its output cannot be written", function()

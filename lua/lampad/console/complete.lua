@@ -76,19 +76,14 @@ local function field(object, name)
   end
 end
 
--- The names in a library's table that load at first use: by its function names(), by its __pairs, the ops
--- of that module; for torch itself its parts.
+-- The names in a library's table that load at first use: what its metatable's __names lists, the ops of that
+-- module; for torch itself its parts.
 local function each_library_name(object, library, add)
-  local names = rawget(object, "names")
   local meta = debug.getmetatable(object)
-  local pairs_of = type(meta) == "table" and rawget(meta, "__pairs")
+  local names = type(meta) == "table" and rawget(meta, "__names")
   if type(names) == "function" then
     local ok, list = pcall(names)
     for _, name in ipairs(ok and list or {}) do add(name, nil) end
-  elseif type(pairs_of) == "function" then
-    pcall(function()
-      for name, value in pairs_of(object) do add(name, value) end
-    end)
   else
     for _, module in ipairs(embedded_modules()) do
       local part = module:match("^" .. library:gsub("%.", "%%.") .. "%.([%w_]+)$")

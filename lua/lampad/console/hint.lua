@@ -40,9 +40,9 @@ local function member_hint(kind, name)
       if type(key) == "string" then names[#names + 1] = key end
     end
   end
-  local nn = package.loaded["lampad.nn"]
-  if nn then
-    for _, key in ipairs(nn.names()) do names[#names + 1] = key end
+  for _, library in ipairs { "lampad.nn", "lampad.optim" } do
+    local meta = getmetatable(package.loaded[library])
+    for _, key in ipairs(meta and meta.__names and meta.__names() or {}) do names[#names + 1] = key end
   end
   table.sort(names)
   local near = likely(name, names)
