@@ -12,6 +12,7 @@ build_packages=(
   dataset-fashion-mnist                        # 70,000 images for the training script
 )
 test_packages=(
+  git                                          # the linter asks it for the files of the project
   lua-busted lua-check                         # specs, linter
   expect                                       # drives the REPL in a pseudo-terminal
   lua-filesystem lua-luassert lua-say lua-system lua-term
