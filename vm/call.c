@@ -78,7 +78,7 @@ static const char *nearest_argument(const LpBinding *b, const char *name) {
   return best;
 }
 
-/* "x" when the op's first argument goes by another name in Python. */
+/* Has the op an argument of this name? Python's `input` is the schema's `self`. */
 static bool is_argument(const LpOpInfo *op, const char *name) {
   for (int i = 0; i < op->n_args; i++)
     if (strcmp(op->args[i].name, name) == 0) return true;
@@ -690,16 +690,12 @@ static void each_name(lua_State *L, const LpOpInfo *op, Visit visit, int torch_i
   }
 }
 
-/* A method and a function of one name share overloads that have either variant only where each applies; they
- * are kept apart as modules "torch" (functions), "Tensor" (methods). */
-static void each_module(const LpOpInfo *op, char *buf, size_t buf_bytes) {
-  snprintf(buf, buf_bytes, "%s", op->module);
-}
-
+/* Methods are kept apart from functions of the same name, as a module "Tensor": an overload may have only one of
+ * the two variants. */
 static void collect(lua_State *L, const LpOpInfo *op, const char *name, bool inplace, int torch_index,
                     int methods_index) {
   char modules[128];
-  each_module(op, modules, sizeof modules);
+  snprintf(modules, sizeof modules, "%s", op->module);
   char *save = NULL;
   const bool function = op->variants & LP_VARIANT_FUNCTION;
   for (char *m = strtok_r(modules, " ", &save); m; m = strtok_r(NULL, " ", &save)) {
@@ -711,7 +707,7 @@ static void collect(lua_State *L, const LpOpInfo *op, const char *name, bool inp
 static void publish(lua_State *L, const LpOpInfo *op, const char *name, bool inplace, int torch_index,
                     int methods_index) {
   char modules[128];
-  each_module(op, modules, sizeof modules);
+  snprintf(modules, sizeof modules, "%s", op->module);
   char *save = NULL;
   if (op->variants & LP_VARIANT_FUNCTION) {
     for (char *m = strtok_r(modules, " ", &save); m; m = strtok_r(NULL, " ", &save)) {
