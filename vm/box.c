@@ -12,7 +12,7 @@
 #include "vm.h"
 
 /* Registry keys (by address). */
-static const char metatable_key = 0, getters_key = 0;
+static const char metatable_key = 0, attributes_key = 0;
 
 LpBox *lpvm_new_box(lua_State *L) {
   LpBox *box = lua_newuserdatauv(L, sizeof *box, 0);
@@ -242,7 +242,7 @@ static int tensor_index(lua_State *L) {
     lua_settop(L, 2);
     /* Attributes set by the user, then the text between Python's brackets. */
     const char *key = lua_tostring(L, 2);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &getters_key); /* weak table: box -> attributes */
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &attributes_key); /* weak table: box -> attributes */
     lua_pushvalue(L, 1);
     if (lua_rawget(L, -2) == LUA_TTABLE && lua_getfield(L, -1, key) != LUA_TNIL) return 1;
     lua_settop(L, 2);
@@ -287,7 +287,7 @@ static int tensor_newindex(lua_State *L) {
     if (method || getter) lpvm_error(L, NULL, "attribute '%s' of a tensor cannot be set", key);
     lua_settop(L, 3);
     if ((key[0] >= 'a' && key[0] <= 'z') || key[0] == '_') {
-      lua_rawgetp(L, LUA_REGISTRYINDEX, &getters_key);
+      lua_rawgetp(L, LUA_REGISTRYINDEX, &attributes_key);
       lua_pushvalue(L, 1);
       if (lua_rawget(L, -2) != LUA_TTABLE) {
         lua_pop(L, 1);
@@ -570,7 +570,7 @@ void lpvm_open_box(lua_State *L, int torch_index, int methods_index) {
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, -2);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &getters_key);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &attributes_key);
 
   lua_pushvalue(L, methods_index);
   luaL_setfuncs(L, methods, 0);

@@ -130,7 +130,7 @@ static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTe
   lp_tensor_release(da);
   lp_tensor_release(db);
   lp_tensor_release(dbias);
-  if (!ok) nn_drop(&result);
+  if (!ok) lp_drop(&result);
   return nn_cast_take(result, wanted);
 }
 
@@ -171,7 +171,7 @@ LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias,
   } else {
     result = nn_zeros(sizes, g.ndim + 2, lp_dtype(input));
   }
-  if (result && bias && lp_numel(result) && !add_bias(result, bias)) nn_drop(&result);
+  if (result && bias && lp_numel(result) && !add_bias(result, bias)) lp_drop(&result);
   return result;
 }
 

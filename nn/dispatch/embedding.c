@@ -122,7 +122,7 @@ LpTensor *lp_impl_embedding_rows_grad(LpTensor *grad_output, LpTensor *indices,
   lp_tensor_release(g);
   lp_tensor_release(index);
   lp_tensor_release(f);
-  if (!ok) nn_drop(&result);
+  if (!ok) lp_drop(&result);
   return nn_cast_take(result, lp_dtype(grad_output));
 }
 
@@ -142,7 +142,7 @@ LpTensor *lp_impl_embedding_rows_adjoint(LpTensor *self, LpTensor *indices,
   }
   lp_tensor_release(index);
   lp_tensor_release(f);
-  if (!ok) nn_drop(&rows);
+  if (!ok) lp_drop(&rows);
   return nn_cast_take(rows, lp_dtype(self));
 }
 

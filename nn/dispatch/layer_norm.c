@@ -197,9 +197,9 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
   lp_tensor_release(b);
   lp_tensor_release(stats);
   if (!ok) {
-    nn_drop(&y);
-    nn_drop(&mean);
-    nn_drop(&rstd);
+    lp_drop(&y);
+    lp_drop(&mean);
+    lp_drop(&rstd);
   }
   results[0] = y;
   results[1] = mean;
@@ -243,9 +243,9 @@ bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
   gb = nn_cast_take(gb, weight_dtype);
   ok = ok && gw && gb;
   if (!ok) {
-    nn_drop(&gx);
-    nn_drop(&gw);
-    nn_drop(&gb);
+    lp_drop(&gx);
+    lp_drop(&gw);
+    lp_drop(&gb);
   }
   results[0] = gx;
   results[1] = gw;
@@ -295,9 +295,9 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
   lp_tensor_release(b);
   lp_tensor_release(stats);
   if (!ok) {
-    nn_drop(&y);
-    nn_drop(&mean);
-    nn_drop(&rstd);
+    lp_drop(&y);
+    lp_drop(&mean);
+    lp_drop(&rstd);
   }
   results[0] = y;
   results[1] = mean;
@@ -342,9 +342,9 @@ bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input,
   LpTensor *all[] = {x, g, w, means, rstds, sums, totals};
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) lp_tensor_release(all[i]);
   if (!ok) {
-    nn_drop(&gx);
-    nn_drop(&gw);
-    nn_drop(&gb);
+    lp_drop(&gx);
+    lp_drop(&gw);
+    lp_drop(&gb);
   }
   results[0] = gx;
   results[1] = gw;

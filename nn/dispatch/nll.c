@@ -73,8 +73,8 @@ bool lp_impl_nll_loss_nd(LpTensor *input, LpTensor *target, LpTensor *weight,
   lp_tensor_release(w);
   if (ok) ok = (out = nn_cast_take(out, dtype)) != NULL;
   if (!ok) {
-    nn_drop(&out);
-    nn_drop(&total);
+    lp_drop(&out);
+    lp_drop(&total);
   }
   results[0] = out;
   results[1] = total;
@@ -104,6 +104,6 @@ LpTensor *lp_impl_nll_loss_nd_grad(LpTensor *grad_output, LpInts size, LpTensor 
   lp_tensor_release(g);
   lp_tensor_release(t);
   lp_tensor_release(w);
-  if (!ok) nn_drop(&gx);
+  if (!ok) lp_drop(&gx);
   return gx;
 }

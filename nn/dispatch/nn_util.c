@@ -17,7 +17,7 @@ bool nn_copy(LpTensor *dst, LpTensor *src) {
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
   if (t->is_contiguous && lp_dtype(t) == dtype) return lp_tensor_retain(t);
   LpTensor *copy = lp_tensor_new(lp_sizes(t), dtype, lp_device(t));
-  if (copy && !nn_copy(copy, t)) nn_drop(&copy);
+  if (copy && !nn_copy(copy, t)) lp_drop(&copy);
   return copy;
 }
 

@@ -51,9 +51,4 @@ bool nn_reduction(const char *text, bool allow_batchmean, NnReduction *result);
 /* Class indices (dense int64) lie in [0, classes) or are ignore_index. */
 bool nn_check_targets(LpTensor *dense_target, int64_t classes, int64_t ignore_index);
 
-static inline void nn_drop(LpTensor **t) {
-  lp_tensor_release(*t);
-  *t = NULL;
-}
-
 #endif

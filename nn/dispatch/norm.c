@@ -266,9 +266,9 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
   lp_tensor_release(rm);
   lp_tensor_release(rv);
   if (!ok) {
-    nn_drop(&output);
-    nn_drop(&mean);
-    nn_drop(&rstd);
+    lp_drop(&output);
+    lp_drop(&mean);
+    lp_drop(&rstd);
   }
   results[0] = output;
   results[1] = mean;
@@ -321,9 +321,9 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   lp_tensor_release(mean);
   lp_tensor_release(rstd);
   if (!ok) {
-    nn_drop(&gx);
-    nn_drop(&gw);
-    nn_drop(&gb);
+    lp_drop(&gx);
+    lp_drop(&gw);
+    lp_drop(&gb);
   }
   results[0] = gx;
   results[1] = gw;

@@ -138,7 +138,7 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
           "expected an empty 'pad' for an input of 0 dims, got %lld numbers",
           (long long)pad.count);
     LpTensor *copy = nn_empty(NULL, 0, lp_dtype(self));
-    if (copy && !nn_copy(copy, self)) nn_drop(&copy);
+    if (copy && !nn_copy(copy, self)) lp_drop(&copy);
     return copy;
   }
   TRY(map_init(&m, lp_sizes(self), pad, mode));
@@ -153,7 +153,7 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
   map_free(&m);
   lp_tensor_release(x);
   lp_tensor_release(fill);
-  if (!ok) nn_drop(&y);
+  if (!ok) lp_drop(&y);
   return y;
 }
 
@@ -196,6 +196,6 @@ LpTensor *lp_impl_pad_nd_adjoint(LpTensor *grad_output, LpInts size, LpInts pad,
   }
   map_free(&m);
   lp_tensor_release(g);
-  if (!ok) nn_drop(&gx);
+  if (!ok) lp_drop(&gx);
   return nn_cast_take(gx, lp_dtype(grad_output));
 }

@@ -47,7 +47,7 @@ LpTensor *lp_impl_unfold_batch(LpTensor *self, LpInts kernel_size, LpInts dilati
               (char *)lp_data(x) + (size_t)(i * channels * g.in[0] * g.in[1]) * e,
               (char *)lp_data(y) + (size_t)(i * sizes[1] * sizes[2]) * e);
   lp_tensor_release(x);
-  if (!ok) nn_drop(&y);
+  if (!ok) lp_drop(&y);
   return nn_cast_take(y, lp_dtype(self));
 }
 
@@ -76,6 +76,6 @@ LpTensor *lp_impl_fold_batch(LpTensor *self, LpInts output_size, LpInts kernel_s
               (char *)lp_data(x) + (size_t)(i * channels * taps * outs) * e,
               (char *)lp_data(y) + (size_t)(i * channels * space[0] * space[1]) * e);
   lp_tensor_release(x);
-  if (!ok) nn_drop(&y);
+  if (!ok) lp_drop(&y);
   return nn_cast_take(y, lp_dtype(self));
 }

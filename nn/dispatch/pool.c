@@ -159,8 +159,8 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
   lp_tensor_release(x);
   if (ok) ok = (y = nn_cast_take(y, lp_dtype(self))) != NULL;
   if (!ok) {
-    nn_drop(&y);
-    nn_drop(&index);
+    lp_drop(&y);
+    lp_drop(&index);
   }
   results[0] = y;
   results[1] = index;
@@ -228,7 +228,7 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
   }
   lp_tensor_release(g);
   lp_tensor_release(index);
-  if (!ok) nn_drop(&gx);
+  if (!ok) lp_drop(&gx);
   return nn_cast_take(gx, lp_dtype(grad_output));
 }
 
@@ -249,7 +249,7 @@ LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndi
   }
   lp_tensor_release(x);
   lp_tensor_release(index);
-  if (!ok) nn_drop(&y);
+  if (!ok) lp_drop(&y);
   return y;
 }
 
@@ -275,7 +275,7 @@ linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes, int64_t o
       memset(lp_data(y), 0, (size_t)lp_numel(y) * lp_dtype_size(dtype));
   }
   lp_tensor_release(x);
-  if (!ok) nn_drop(&y);
+  if (!ok) lp_drop(&y);
   return nn_cast_take(y, lp_dtype(self));
 }
 

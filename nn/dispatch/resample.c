@@ -135,7 +135,7 @@ static LpTensor *resample(LpTensor *self, int64_t dim, LpInts result_sizes, int6
   }
   lp_free(m.index, m.block_bytes);
   lp_tensor_release(x);
-  if (!ok) nn_drop(&y);
+  if (!ok) lp_drop(&y);
   return nn_cast_take(y, wanted);
 }
 

@@ -96,7 +96,7 @@ static LpTensor *softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim, int
   }
   lp_tensor_release(g);
   lp_tensor_release(y);
-  if (!ok) nn_drop(&gx);
+  if (!ok) lp_drop(&gx);
   return gx;
 }
 
@@ -203,7 +203,7 @@ bool lp_impl_cross_entropy_rows(LpTensor *input, LpTensor *target, const char *r
   lp_tensor_release(x);
   lp_tensor_release(t);
   lp_tensor_release(losses);
-  if (!ok) nn_drop(&lse);
+  if (!ok) lp_drop(&lse);
   results[0] = result;
   results[1] = lse;
   return ok;
@@ -243,6 +243,6 @@ LpTensor *lp_impl_cross_entropy_rows_grad(LpTensor *grad, LpTensor *input,
   lp_tensor_release(t);
   lp_tensor_release(g);
   lp_tensor_release(scale);
-  if (!ok) nn_drop(&gx);
+  if (!ok) lp_drop(&gx);
   return gx;
 }

@@ -49,12 +49,8 @@ bool lp_any_wants_grad(LpTensors tensors) {
   return false;
 }
 
-static bool differentiable_dtype(int dtype) {
-  return lp_dtype_is_floating(dtype) || lp_dtype_is_complex(dtype);
-}
-
 bool lp_set_requires_grad(LpTensor *t, bool requires_grad) {
-  CHECK(!requires_grad || differentiable_dtype(t->dtype), LP_ERR_TYPE,
+  CHECK(!requires_grad || lp_dtype_is_differentiable(t->dtype), LP_ERR_TYPE,
         "only Tensors of floating point and complex dtype can require gradients, got %s",
         lp_dtype_name(t->dtype));
   if (lp_grad_fn(t)) {
@@ -180,7 +176,9 @@ bool lp_detach_history(LpTensor *t) {
 /* --- views --------------------------------------------------------------------------------- */
 
 bool lp_view_attach(LpTensor *view, LpTensor *self) {
-  if (view == self || view->storage != self->storage || !differentiable_dtype(view->dtype)) return true;
+  if (view == self || view->storage != self->storage ||
+      !lp_dtype_is_differentiable(view->dtype))
+    return true;
   LpTensor *base = self->autograd && self->autograd->base ? self->autograd->base : self;
   LpAutograd *meta = lp_autograd_of(view);
   TRY(meta);

@@ -267,7 +267,7 @@ bool lp_node_attach(LpNode *node, LpTensor *const *results, int n_results) {
   }
   for (int i = 0; i < n_results; i++) {
     LpTensor *t = results[i];
-    if (!t || !(lp_dtype_is_floating(t->dtype) || lp_dtype_is_complex(t->dtype))) continue;
+    if (!t || !lp_dtype_is_differentiable(t->dtype)) continue;
     if (node->outputs) {
       LpOutputMeta *m = &node->outputs[i];
       if (!m->sizes.data && t->ndim > 0) {

@@ -71,6 +71,11 @@ static inline bool lp_wants_grad(const LpTensor *t) {
 }
 bool lp_any_wants_grad(LpTensors tensors);
 
+/* Can tensors of this dtype carry gradients? */
+static inline bool lp_dtype_is_differentiable(LpDtype dtype) {
+  return lp_dtype_is_floating(dtype) || lp_dtype_is_complex(dtype);
+}
+
 /* One allocation: struct_bytes (beginning with the LpNode), the edges, the saved slots, n_ints integers. */
 LpNode *lp_node_new(const LpNodeClass *cls, size_t struct_bytes, int n_edges, int n_saved, int64_t n_ints);
 bool lp_node_set_edge(LpNode *node, int i, LpTensor *input); /* input may be NULL */
@@ -104,11 +109,5 @@ bool lp_out_check(LpTensor *const *outs, int n_outs, bool any_input_wants_grad);
 /* The gradient as its argument wants it: summed to its shape (count -1: same shape), cast to its dtype,
  * real when the argument is real. Takes ownership of grad; NULL on error. */
 LpTensor *lp_grad_fit(LpTensor *grad, LpInts sizes, LpDtype dtype);
-
-/* Releases *t and sets it to NULL. */
-static inline void lp_drop(LpTensor **t) {
-  lp_tensor_release(*t);
-  *t = NULL;
-}
 
 #endif

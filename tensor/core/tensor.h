@@ -105,4 +105,10 @@ static inline LpDevice lp_cpu(void) {
 }
 #define SHAPE_TEXT(t) lp_format_ints(lp_sizes(t), (char[256]){0}, 256)
 
+/* Releases *t and sets it to NULL. */
+static inline void lp_drop(LpTensor **t) {
+  lp_tensor_release(*t);
+  *t = NULL;
+}
+
 #endif
