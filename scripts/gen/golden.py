@@ -454,4 +454,5 @@ def main():
     print(count, "records,", total, "bytes,", len(refused), "calls refused by PyTorch")
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -15,7 +15,7 @@ local tolerances = {
   [torch.float64] = { 1e-9, 1e-7 }, [torch.complex64] = { 1e-5, 1e-5 }, [torch.complex128] = { 1e-9, 1e-7 },
 }
 
-local function half_value(bits)
+function M.half_value(bits)
   local sign, exponent, mantissa = bits >> 15, (bits >> 10) & 31, bits & 1023
   local value
   if exponent == 31 then value = mantissa == 0 and math.huge or 0 / 0
@@ -24,7 +24,7 @@ local function half_value(bits)
   return sign == 1 and -value or value
 end
 
-local function bfloat16_value(bits) return (string.unpack("<f", string.pack("<I4", bits << 16))) end
+function M.bfloat16_value(bits) return (string.unpack("<f", string.pack("<I4", bits << 16))) end
 
 -- --- reading ------------------------------------------------------------------------------------
 
@@ -32,6 +32,17 @@ local readers = {}
 
 local function read_value(data, pos)
   return readers[data:sub(pos, pos)](data, pos + 1)
+end
+
+--- One value from `data` at `pos`, and the position after it.
+M.read_value = read_value
+M.dtypes, M.formats = dtypes, formats
+
+--- The number that the bits of a stored element stand for.
+function M.number_of(dtype, bits)
+  if dtype == torch.float16 then return M.half_value(bits) end
+  if dtype == torch.bfloat16 then return M.bfloat16_value(bits) end
+  return bits
 end
 
 function readers.T(data, pos)
@@ -54,6 +65,13 @@ function readers.L(data, pos)
   local value = { kind = "list" }
   for i = 1, n do value[i], pos = read_value(data, pos) end
   return value, pos
+end
+
+readers.P = readers.L -- a tuple, in the files of PyTorch's own samples
+
+function readers.s(data, pos)
+  local text, after = string.unpack("<s2", data, pos)
+  return { kind = "value", value = text }, after
 end
 
 function readers.b(data, pos) return { kind = "value", value = data:byte(pos) == 1 }, pos + 1 end
@@ -125,9 +143,8 @@ local function compare_tensor(expected, actual, how)
     local want
     want, pos = string.unpack(format, expected.data, pos)
     local have = got[i]
-    if expected.dtype == torch.float16 then want = half_value(want)
-    elseif expected.dtype == torch.bfloat16 then want = bfloat16_value(want)
-    elseif expected.dtype == torch.bool then have = have and 1 or 0 end
+    want = M.number_of(expected.dtype, want)
+    if expected.dtype == torch.bool then have = have and 1 or 0 end
     if how.signless then have, want = math.abs(have), math.abs(want) end
     if not near(have, want, tolerance[1] * scale, tolerance[2] * scale) then
       return ("element %d of %d: expected %.9g, got %.9g"):format(i - 1, expected.numbers, want, have)
