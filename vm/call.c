@@ -78,12 +78,20 @@ static const char *nearest_argument(const LpBinding *b, const char *name) {
   return best;
 }
 
+/* PyTorch's factories also take `layout` and `pin_memory`: there is one layout, and no memory to pin. */
+static bool is_ignored(const LpOpInfo *op, const char *name) {
+  if (strcmp(name, "layout") != 0 && strcmp(name, "pin_memory") != 0) return false;
+  for (int i = 0; i < op->n_args; i++)
+    if (op->args[i].type == LP_ARG_OPT_DEVICE) return true;
+  return false;
+}
+
 /* Has the op an argument of this name? Python's `input` is the schema's `self`. */
 static bool is_argument(const LpOpInfo *op, const char *name) {
   for (int i = 0; i < op->n_args; i++)
     if (strcmp(op->args[i].name, name) == 0) return true;
   if (strcmp(name, "input") == 0 && op->n_args > 0 && strcmp(op->args[0].name, "self") == 0) return true;
-  return strcmp(name, "out") == 0 && op->call_out;
+  return (strcmp(name, "out") == 0 && op->call_out) || is_ignored(op, name);
 }
 
 static const char *type_text(const LpArgInfo *a, char *buf, size_t buf_bytes) {
@@ -373,7 +381,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
   for (int i = 0; i < op->n_args; i++) {
     const LpArgInfo *a = &op->args[i];
     if (at <= n && !a->keyword_only) {
-      if (at < n && is_spread(op, i)) {
+      if (is_spread(op, i)) {
         if (a->type == LP_ARG_TENSORS && lpvm_to_tensor(L, at)) {
           LpTensor **items = space(L, f->tensors, &f->n_tensors, FRAME_TENSORS, sizeof(LpTensor *), n - at + 1);
           int k = 0;
@@ -386,7 +394,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
           at = n + 1;
           continue;
         }
-        if (a->type != LP_ARG_TENSORS && lua_type(L, at) == LUA_TNUMBER) {
+        if (at < n && a->type != LP_ARG_TENSORS && lua_type(L, at) == LUA_TNUMBER) {
           int64_t *items = space(L, f->ints, &f->n_ints, FRAME_INTS, sizeof(int64_t), n - at + 1);
           int k = 0;
           for (int j = at; j <= n; j++, k++) {
@@ -435,6 +443,14 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
   if (options) {
     for (lua_pushnil(L); lua_next(L, options); lua_pop(L, 1)) {
       const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+      if (name && is_ignored(op, name)) {
+        const bool layout = strcmp(name, "layout") == 0;
+        if (lua_type(L, -1) == (layout ? LUA_TUSERDATA : LUA_TBOOLEAN)) continue;
+        const bool ok = mismatch(m, op->n_args, "argument '%s' must be %s, got %s", name,
+                                 layout ? "torch.strided" : "a boolean", lpvm_describe(L, -1, buf, sizeof buf));
+        lua_pop(L, 2);
+        return ok;
+      }
       if (name && is_argument(op, name)) continue;
       const bool ok = mismatch(m, op->n_args, "unknown argument '%s'", name ? name : "[number]");
       lua_pop(L, 2);
@@ -443,7 +459,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
     int given = 0;
     for (lua_pushnil(L); lua_next(L, options); lua_pop(L, 1)) {
       const char *name = lua_tostring(L, -2);
-      if (strcmp(name, "out") != 0) given++;
+      if (strcmp(name, "out") != 0 && !is_ignored(op, name)) given++;
     }
     if (given > named) return mismatch(m, op->n_args, "an argument is given by position and by name");
   }

@@ -50,8 +50,8 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
         "expected a number of query heads divisible by the key heads, got %lld and %lld",
         (long long)heads, (long long)shared);
     LpOptInt dim = {true, -3};
-    key = keep(&e, lp_repeat_interleave_self_int(key, heads / shared, dim));
-    value = keep(&e, lp_repeat_interleave_self_int(value, heads / shared, dim));
+    key = keep(&e, lp_repeat_interleave_self_int(key, heads / shared, dim, (LpOptInt){0}));
+    value = keep(&e, lp_repeat_interleave_self_int(value, heads / shared, dim, (LpOptInt){0}));
     if (!key || !value) return expr_end(&e, NULL);
   }
   double s = scale.has ? scale.value : 1 / sqrt((double)lp_size(query, ndim - 1));

@@ -564,7 +564,17 @@ local function emit_inplace(out, row, plan, diffs)
   local self = row.args[1].name
   w("%s {", emit.prototype_inplace(row))
   if row.kind == "composite" then
-    w("  LpTensor *lp_value = lp_%s(%s);\n  if (!lp_value) return false;", row.cname, names_of(row))
+    -- What a composite's graph saves of self must outlive the writing: with a graph it works on a copy.
+    local rest = names_of(row):gsub("^[%w_]+", "lp_self", 1)
+    local wants = {}
+    for _, a in ipairs(row.args) do
+      if a.type:find("^Tensor") then
+        wants[#wants + 1] = (a.type:find("%[%]") and "lp_any_wants_grad(%s)" or "lp_wants_grad(%s)"):format(a.name)
+      end
+    end
+    w("  const bool lp_graph = %s;", table.concat(wants, " || "))
+    w("  LpTensor *lp_self = lp_graph ? lp_clone(%s, LP_FORMAT_NONE) : lp_tensor_retain(%s);\n  if (!lp_self) return false;", self, self)
+    w("  LpTensor *lp_value = lp_%s(%s);\n  lp_tensor_release(lp_self);\n  if (!lp_value) return false;", row.cname, rest)
     w("  const bool ok = lp_assign_inplace(%s, lp_value);\n  lp_tensor_release(lp_value);\n  return ok;\n}\n", self)
     return
   end

@@ -31,14 +31,26 @@ LpTensor *lp_composite_gather_padded(LpTensor *self, int64_t dim, LpTensor *inde
   return pad_to(lp_gather(self, dim, index, false), sizes);
 }
 
+/* gather whose indices wrap around, as PyTorch's take_along_dim has them. */
+static LpTensor *gather_wrapped(LpTensor *x, int64_t dim, LpTensor *index, int64_t size) {
+  if (size == 0 || lp_numel(index) == 0) return lp_gather(x, dim, index, false);
+  LpTensor *period = lp_tensor_wrapped(lp_scalar_int(size));
+  LpTensor *wrapped = period ? lp_remainder(index, period) : NULL;
+  LpTensor *result = wrapped ? lp_gather(x, dim, wrapped, false) : NULL;
+  lp_tensor_release(period);
+  lp_tensor_release(wrapped);
+  return result;
+}
+
 LpTensor *lp_composite_take_along_dim(LpTensor *self, LpTensor *indices, LpOptInt dim) {
   int64_t all = -1, d;
   CHECK(lp_dtype(indices) == LP_INT64, LP_ERR_TYPE, "indices must be int64, got %s", lp_dtype_name(lp_dtype(indices)));
   LpTensor *x, *at, *result;
+  int64_t size = dim.has ? 0 : lp_numel(self);
   if (!dim.has) {
     x = lp_reshape(self, lp_ints(&all, 1));
     at = lp_reshape(indices, lp_ints(&all, 1));
-    result = x && at ? lp_gather(x, 0, at, false) : NULL;
+    result = x && at ? gather_wrapped(x, 0, at, size) : NULL;
   } else {
     int64_t ndim = lp_ndim(self), x_sizes[LP_MAX_DIMS], at_sizes[LP_MAX_DIMS];
     CHECK(lp_ndim(indices) == ndim, LP_ERR_ARGUMENT, "self and indices must have as many dims, got shapes %s and %s",
@@ -54,7 +66,7 @@ LpTensor *lp_composite_take_along_dim(LpTensor *self, LpTensor *indices, LpOptIn
     }
     x = lp_expand(self, lp_ints(x_sizes, ndim));
     at = lp_expand(indices, lp_ints(at_sizes, ndim));
-    result = x && at ? lp_gather(x, d, at, false) : NULL;
+    result = x && at ? gather_wrapped(x, d, at, lp_ndim(self) ? lp_size(self, d) : 1) : NULL;
   }
   lp_tensor_release(x);
   lp_tensor_release(at);

@@ -212,8 +212,18 @@ LpTensor *lp_composite_cross(LpTensor *self, LpTensor *other, LpOptInt dim) {
  * --------------------------------------------------------------------------------------------------
  */
 
+/* The modes choose how PyTorch computes; the values are the same, so only their names matter here. */
+static bool check_compute_mode(const char *mode) {
+  CHECK(!strcmp(mode, "use_mm_for_euclid_dist_if_necessary") || !strcmp(mode, "use_mm_for_euclid_dist") ||
+            !strcmp(mode, "donot_use_mm_for_euclid_dist"),
+        LP_ERR_ARGUMENT, "compute_mode must be 'use_mm_for_euclid_dist_if_necessary', 'use_mm_for_euclid_dist' or "
+        "'donot_use_mm_for_euclid_dist', got '%s'", mode);
+  return true;
+}
+
 LpTensor *lp_composite_cdist(LpTensor *x1, LpTensor *x2, double p,
-                             LpOptInt compute_mode) {
+                             const char *compute_mode) {
+  TRY(check_compute_mode(compute_mode));
   CHECK(lp_dtype_is_floating(x1->dtype) && lp_dtype_is_floating(x2->dtype), LP_ERR_TYPE,
         "x1 and x2 must be floating, got %s and %s", lp_dtype_name(x1->dtype),
         lp_dtype_name(x2->dtype));

@@ -219,14 +219,31 @@ LpTensor *lp_composite_tensordot_dims(LpTensor *self, LpTensor *other, LpInts di
     for (int64_t k = 0; k < dims[i].count; k++)
       order[i][i == 0 ? at++ : k] = wrapped[i][k];
   }
+  bool narrow[2] = {false, false}; /* has a dim of size 1 beside a longer one */
   for (int64_t k = 0; k < dims_self.count; k++) {
     int64_t a = self->sizes[wrapped[0][k]], b = other->sizes[wrapped[1][k]];
-    CHECK(a == b, LP_ERR_ARGUMENT,
+    narrow[0] = narrow[0] || (a == 1 && b != 1);
+    narrow[1] = narrow[1] || (b == 1 && a != 1);
+    CHECK(a == b || a == 1 || b == 1, LP_ERR_ARGUMENT,
           "dims to be summed over must have the same size: dim %lld of %s and dim %lld "
           "of %s",
           (long long)wrapped[0][k], SHAPE_TEXT(self), (long long)wrapped[1][k],
           SHAPE_TEXT(other));
     contracted *= a;
+  }
+  if (narrow[0] || narrow[1]) { /* a size of 1 meets the sum over the other's dim */
+    STEP(left, lp_tensor_retain(self));
+    STEP(right, lp_tensor_retain(other));
+    for (int64_t k = 0; k < dims_self.count; k++) {
+      int64_t a = left->sizes[wrapped[0][k]], b = right->sizes[wrapped[1][k]];
+      if (a == b) continue;
+      if (a == 1)
+        RESTEP(right, lp_sum_dim(right, lp_ints(&wrapped[1][k], 1), true, LP_DTYPE_NONE));
+      else
+        RESTEP(left, lp_sum_dim(left, lp_ints(&wrapped[0][k], 1), true, LP_DTYPE_NONE));
+    }
+    STEP(summed, lp_tensordot_dims(left, right, dims_self, dims_other));
+    return steps_finish(&s, summed);
   }
   STEP(a, lp_permute(self, lp_ints(order[0], self->ndim)));
   STEP(b, lp_permute(other, lp_ints(order[1], other->ndim)));
@@ -432,7 +449,12 @@ LpTensor *lp_composite_linalg_tensorsolve(LpTensor *self, LpTensor *other, LpInt
 }
 
 LpTensor *lp_composite_linalg_vander(LpTensor *x, LpOptInt N) {
-  CHECK(x->ndim > 0, LP_ERR_ARGUMENT, "x must have at least 1 dim");
+  if (x->ndim == 0) { /* a number is a vector of one */
+    LpTensor *vector = lp_unsqueeze(x, 0);
+    LpTensor *result = vector ? lp_composite_linalg_vander(vector, N) : NULL;
+    lp_tensor_release(vector);
+    return result;
+  }
   int64_t columns = N.has ? N.value : x->sizes[x->ndim - 1];
   CHECK(columns > 1, LP_ERR_ARGUMENT, "N must be greater than 1, got %lld",
         (long long)columns);

@@ -177,6 +177,51 @@ bool lp_composite_triangular_solve(LpTensor *self, LpTensor *A, bool upper,
   return false;
 }
 
+/* --- products of reflectors
+ * ---------------------------------------------------------------------------------- */
+
+/* q - tau v v^H q for the reflector of column i. */
+static LpTensor *reflect(LpTensor *q, LpTensor *reflectors, LpTensor *tau, int64_t i) {
+  Steps s = {0};
+  STEP(v, lp_narrow(reflectors, -1, i, 1));
+  STEP(factor, lp_narrow(tau, -1, i, 1));
+  RESTEP(factor, lp_unsqueeze(factor, -1));
+  STEP(turned, lp_mat_adjoint(v));
+  STEP(row, lp_matmul(turned, q));
+  STEP(scaled, lp_mul(v, factor));
+  STEP(product, lp_matmul(scaled, row));
+  STEP(result, lp_sub(q, product, lp_scalar_int(1)));
+  return steps_finish(&s, result);
+}
+
+/* With a graph the reflectors are applied one by one, each by differentiable ops. */
+LpTensor *lp_composite_linalg_householder_product(LpTensor *self, LpTensor *tau) {
+  LpTensor *value = lp_reflectors_product(self, tau);
+  if (!value || !(recorded(self) || recorded(tau))) return value;
+  lp_tensor_release(value);
+  int64_t m = self->sizes[self->ndim - 2], n = self->sizes[self->ndim - 1];
+  int64_t k = tau->sizes[tau->ndim - 1];
+  Steps s = {0};
+  STEP(below, lp_tril(self, -1));
+  STEP(ones, lp_eye_m(m, n, (LpDtype)self->dtype, self->storage->device, false));
+  STEP(reflectors, lp_add(below, ones, lp_scalar_int(1)));
+  LpTensor *q = lp_expand(ones, lp_sizes(self));
+  if (q && k == 0) { /* no reflector, but part of the graph all the same */
+    LpTensor *nothing = lp_scale_by(self, lp_scalar_int(0));
+    LpTensor *sum = nothing ? lp_add(q, nothing, lp_scalar_int(1)) : NULL;
+    lp_tensor_release(nothing);
+    lp_tensor_release(q);
+    q = sum;
+  }
+  for (int64_t i = k - 1; q && i >= 0; i--) {
+    LpTensor *next = reflect(q, reflectors, tau, i);
+    lp_tensor_release(q);
+    q = next;
+  }
+  steps_drop(&s);
+  return q;
+}
+
 /* --- least squares and the pseudo-inverse
  * ------------------------------------------------------------------------ */
 
@@ -184,20 +229,34 @@ static double epsilon(LpDtype dtype) {
   return dtype == LP_FLOAT32 || dtype == LP_COMPLEX64 ? 0x1p-23 : 0x1p-52;
 }
 
+/* A tolerance (a number, or one for each matrix) as a column beside the singular values. */
+static LpTensor *tolerance(LpTensor *given, LpTensor *sv, const char *name) {
+  CHECK(!lp_dtype_is_complex((LpDtype)given->dtype), LP_ERR_TYPE, "%s must be real, got %s",
+        name, lp_dtype_name((LpDtype)given->dtype));
+  LpTensor *real = lp_to_dtype(given, (LpDtype)sv->dtype, false, false, LP_FORMAT_NONE);
+  LpTensor *column = real ? lp_unsqueeze(real, -1) : NULL;
+  lp_tensor_release(real);
+  return column;
+}
+
 /* Singular values above the bound as a mask; the bound is the larger of atol and rtol *
- * the largest. */
-static LpTensor *significant(LpTensor *A, LpTensor *sv, LpOptFloat atol,
-                             LpOptFloat rtol) {
+ * the largest. Without rtol it is 0 where atol is above 0, else the dtype's precision
+ * times the longer side. */
+static LpTensor *significant(LpTensor *A, LpTensor *sv, LpTensor *atol, LpTensor *rtol) {
   int64_t m = A->sizes[A->ndim - 2], n = A->sizes[A->ndim - 1];
-  double absolute = atol.has ? atol.value : 0;
-  double relative = rtol.has       ? rtol.value
-                    : absolute > 0 ? 0
-                                   : (double)(m > n ? m : n) * epsilon(A->dtype);
   Steps s = {0};
+  STEP(zero, lp_tensor_wrapped(lp_scalar_float(0)));
+  STEP(absolute, atol ? tolerance(atol, sv, "atol") : lp_tensor_retain(zero));
+  STEP(relative, rtol ? tolerance(rtol, sv, "rtol")
+                      : lp_tensor_wrapped(
+                            lp_scalar_float((double)(m > n ? m : n) * epsilon(A->dtype))));
+  if (atol && !rtol) {
+    STEP(given, lp_gt(absolute, zero));
+    RESTEP(relative, lp_where(given, zero, relative));
+  }
   STEP(largest, lp_amax(sv, lp_ints((int64_t[]){-1}, 1), true));
-  STEP(bound, lp_scale_by(largest, lp_scalar_float(relative)));
-  STEP(floor_value, lp_tensor_wrapped(lp_scalar_float(absolute)));
-  RESTEP(bound, lp_clamp_min(bound, floor_value));
+  STEP(bound, lp_mul(largest, relative));
+  RESTEP(bound, lp_maximum(bound, absolute));
   STEP(result, lp_gt(sv, bound));
   return steps_finish(&s, result);
 }
@@ -210,8 +269,16 @@ static LpTensor *singular_values(LpTensor *A, bool hermitian) {
   return result;
 }
 
-LpTensor *lp_composite_linalg_matrix_rank(LpTensor *self, LpOptFloat atol,
-                                          LpOptFloat rtol, bool hermitian) {
+LpTensor *lp_composite_linalg_matrix_rank_tol(LpTensor *self, LpTensor *tol,
+                                              bool hermitian) {
+  LpTensor *zero = lp_tensor_wrapped(lp_scalar_float(0));
+  LpTensor *rank = zero ? lp_linalg_matrix_rank(self, tol, zero, hermitian) : NULL;
+  lp_tensor_release(zero);
+  return rank;
+}
+
+LpTensor *lp_composite_linalg_matrix_rank(LpTensor *self, LpTensor *atol, LpTensor *rtol,
+                                          bool hermitian) {
   TRY(lp_check_matrix(self, "self"));
   if (hermitian) TRY(lp_check_square(self, "self"));
   Steps s = {0};
@@ -227,10 +294,17 @@ LpTensor *lp_composite_linalg_matrix_rank(LpTensor *self, LpOptFloat atol,
 
 /* The value op behind pinv; its derivative is written out, for the one of svd fails at
  * equal singular values. */
-LpTensor *lp_impl_pinv_by_svd(LpTensor *A, LpOptFloat atol, LpOptFloat rtol) {
+LpTensor *lp_impl_pinv_by_svd(LpTensor *A, LpTensor *atol, LpTensor *rtol,
+                              bool hermitian) {
   Steps s = {0};
   LpTensor *usv[3];
-  if (!lp_linalg_svd(A, false, usv)) return NULL;
+  STEP(lower, hermitian ? lp_tril(A, 0) : lp_tensor_retain(A));
+  if (hermitian) { /* only the lower triangle counts */
+    STEP(strict, lp_tril(A, -1));
+    STEP(upper, lp_mat_adjoint(strict));
+    RESTEP(lower, lp_add(lower, upper, lp_scalar_int(1)));
+  }
+  if (!lp_linalg_svd(lower, false, usv)) return steps_drop(&s);
   for (int i = 0; i < 3; i++) steps_note(&s, usv[i]);
   STEP(u, lp_mat_adjoint(usv[0]));
   STEP(v, lp_mat_adjoint(usv[2]));
@@ -249,11 +323,15 @@ LpTensor *lp_impl_pinv_by_svd(LpTensor *A, LpOptFloat atol, LpOptFloat rtol) {
   return steps_finish(&s, result);
 }
 
-LpTensor *lp_composite_linalg_pinv(LpTensor *self, LpOptFloat atol, LpOptFloat rtol,
+LpTensor *lp_composite_linalg_pinv(LpTensor *self, LpTensor *atol, LpTensor *rtol,
                                    bool hermitian) {
   TRY(lp_check_matrix(self, "self"));
   if (hermitian) TRY(lp_check_square(self, "self"));
-  return lp_pinv_by_svd(self, atol, rtol);
+  return lp_pinv_by_svd(self, atol, rtol, hermitian);
+}
+
+LpTensor *lp_composite_linalg_pinv_rcond(LpTensor *self, LpTensor *rcond, bool hermitian) {
+  return lp_linalg_pinv(self, NULL, rcond, hermitian);
 }
 
 static LpTensor *residuals_of(LpTensor *A, LpTensor *b, LpTensor *x) {
@@ -311,7 +389,7 @@ bool lp_composite_linalg_lstsq(LpTensor *self, LpTensor *b, LpOptFloat rcond,
 
 LpTensor *lp_composite_lstsq_backward_a(LpTensor *grad, LpTensor *A, LpTensor *b) {
   Steps s = {0};
-  STEP(pinv, lp_linalg_pinv(A, (LpOptFloat){0}, (LpOptFloat){0}, false));
+  STEP(pinv, lp_linalg_pinv(A, NULL, NULL, false));
   STEP(turned, lp_mat_adjoint(b));
   STEP(grad_pinv, lp_matmul(grad, turned));
   STEP(result, lp_pinv_backward(grad_pinv, A, pinv));
@@ -321,7 +399,7 @@ LpTensor *lp_composite_lstsq_backward_a(LpTensor *grad, LpTensor *A, LpTensor *b
 
 LpTensor *lp_composite_lstsq_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes) {
   Steps s = {0};
-  STEP(pinv, lp_linalg_pinv(A, (LpOptFloat){0}, (LpOptFloat){0}, false));
+  STEP(pinv, lp_linalg_pinv(A, NULL, NULL, false));
   STEP(turned, lp_mat_adjoint(pinv));
   STEP(result, lp_matmul(turned, grad));
   RESTEP(result, lp_sum_to_size(result, b_sizes));

@@ -225,9 +225,14 @@ LpTensor *lp_composite_norm(LpTensor *self, LpOptScalar p, LpInts dim, bool keep
 }
 
 LpTensor *lp_composite_norm_str(LpTensor *self, const char *p, LpInts dim, bool keepdim, LpDtype dtype) {
+  if (!strcmp(p, "nuc")) {
+    CHECK(dim.count == 2 || (dim.count < 0 && lp_ndim(self) == 2), LP_ERR_ARGUMENT,
+          "the nuclear norm is of matrices: self must have 2 dims or dim must name 2, got shape %s", SHAPE_TEXT(self));
+    return lp_linalg_matrix_norm_str_ord(self, p, dim.count == 2 ? dim : lp_ints((int64_t[]){0, 1}, 2), keepdim, dtype);
+  }
   double order = !strcmp(p, "fro") ? 2 : !strcmp(p, "inf") ? INFINITY : !strcmp(p, "-inf") ? -INFINITY : NAN;
   CHECK(!isnan(order), LP_ERR_ARGUMENT,
-        "p must be a number, 'fro', 'inf' or '-inf', got '%s'; other matrix norms: torch.linalg.matrix_norm", p);
+        "p must be a number, 'fro', 'nuc', 'inf' or '-inf', got '%s'; other matrix norms: torch.linalg.matrix_norm", p);
   return lp_linalg_vector_norm(self, lp_scalar_float(order), dim, keepdim, dtype);
 }
 

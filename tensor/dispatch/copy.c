@@ -349,8 +349,8 @@ static LpTensor *convert(LpTensor *self, LpDtype dtype, LpDevice device, bool co
   return lp_to_copy(self, dtype, device, format);
 }
 
-static LpTensor *convert_dtype(LpTensor *self, LpDtype dtype) {
-  return convert(self, dtype, (LpDevice){LP_DEVICE_NONE, 0}, false, LP_FORMAT_NONE);
+static LpTensor *convert_dtype(LpTensor *self, LpDtype dtype, LpMemoryFormat format) {
+  return convert(self, dtype, (LpDevice){LP_DEVICE_NONE, 0}, false, format);
 }
 
 LpTensor *lp_composite_to_dtype(LpTensor *self, LpDtype dtype, bool non_blocking,
@@ -375,41 +375,41 @@ LpTensor *lp_composite_type_as(LpTensor *self, LpTensor *other) {
                  LP_FORMAT_NONE);
 }
 
-LpTensor *lp_composite_float(LpTensor *self) {
-  return convert_dtype(self, LP_FLOAT32);
+LpTensor *lp_composite_float(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_FLOAT32, format);
 }
-LpTensor *lp_composite_double(LpTensor *self) {
-  return convert_dtype(self, LP_FLOAT64);
+LpTensor *lp_composite_double(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_FLOAT64, format);
 }
-LpTensor *lp_composite_half(LpTensor *self) {
-  return convert_dtype(self, LP_FLOAT16);
+LpTensor *lp_composite_half(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_FLOAT16, format);
 }
-LpTensor *lp_composite_bfloat16(LpTensor *self) {
-  return convert_dtype(self, LP_BFLOAT16);
+LpTensor *lp_composite_bfloat16(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_BFLOAT16, format);
 }
-LpTensor *lp_composite_int(LpTensor *self) {
-  return convert_dtype(self, LP_INT32);
+LpTensor *lp_composite_int(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_INT32, format);
 }
-LpTensor *lp_composite_long(LpTensor *self) {
-  return convert_dtype(self, LP_INT64);
+LpTensor *lp_composite_long(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_INT64, format);
 }
-LpTensor *lp_composite_short(LpTensor *self) {
-  return convert_dtype(self, LP_INT16);
+LpTensor *lp_composite_short(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_INT16, format);
 }
-LpTensor *lp_composite_char(LpTensor *self) {
-  return convert_dtype(self, LP_INT8);
+LpTensor *lp_composite_char(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_INT8, format);
 }
-LpTensor *lp_composite_byte(LpTensor *self) {
-  return convert_dtype(self, LP_UINT8);
+LpTensor *lp_composite_byte(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_UINT8, format);
 }
-LpTensor *lp_composite_bool(LpTensor *self) {
-  return convert_dtype(self, LP_BOOL);
+LpTensor *lp_composite_bool(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_BOOL, format);
 }
-LpTensor *lp_composite_cfloat(LpTensor *self) {
-  return convert_dtype(self, LP_COMPLEX64);
+LpTensor *lp_composite_cfloat(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_COMPLEX64, format);
 }
-LpTensor *lp_composite_cdouble(LpTensor *self) {
-  return convert_dtype(self, LP_COMPLEX128);
+LpTensor *lp_composite_cdouble(LpTensor *self, LpMemoryFormat format) {
+  return convert_dtype(self, LP_COMPLEX128, format);
 }
 
 /* --- resize

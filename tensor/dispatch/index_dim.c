@@ -203,11 +203,8 @@ static bool lines_run(LpTensor *t, int64_t dim, const LpTensor *index, const LpT
   return lp_run_tasks(tasks, numel / tasks, run_line, &l);
 }
 
-/* dim wrapped; index int64 of self's number of dims, in range of dim, no larger than self elsewhere. */
+/* dim wrapped; index of self's number of dims, in range of dim, no larger than self elsewhere. */
 static bool check_lines(LpTensor *self, int64_t *dim, LpTensor *index, LpTensor *src) {
-  TRY(lp_wrap_dim(*dim, lp_ndim(self), dim));
-  CHECK(lp_dtype(index) == LP_INT64 || (lp_numel(index) == 0), LP_ERR_TYPE, "index must be int64, got %s",
-        lp_dtype_name(lp_dtype(index)));
   if (lp_numel(index) == 0) return true;
   int64_t self_ndim = lp_ndim(self) ? lp_ndim(self) : 1, index_ndim = lp_ndim(index) ? lp_ndim(index) : 1;
   CHECK(self_ndim == index_ndim, LP_ERR_ARGUMENT,
@@ -230,28 +227,41 @@ static bool check_lines(LpTensor *self, int64_t *dim, LpTensor *index, LpTensor 
   return lp_check_index_range(index, lp_ndim(self) ? lp_size(self, *dim) : 1, *dim);
 }
 
+/* The index of such a walk as int64 (an owned reference), checked; dim wrapped. */
+static LpTensor *line_index(LpTensor *self, int64_t *dim, LpTensor *index, LpTensor *src) {
+  TRY(lp_wrap_dim(*dim, lp_ndim(self), dim));
+  LpDtype dtype = lp_dtype(index);
+  CHECK(dtype == LP_INT64 || dtype == LP_INT32 || lp_numel(index) == 0, LP_ERR_TYPE,
+        "index must be int64 or int32, got %s", lp_dtype_name(dtype));
+  LpTensor *at = dtype == LP_INT64 ? lp_tensor_retain(index) : lp_dense(index, LP_INT64);
+  if (!at || check_lines(self, dim, at, src)) return at;
+  lp_tensor_release(at);
+  return NULL;
+}
+
 LpTensor *lp_impl_gather(LpTensor *out, LpTensor *self, int64_t dim, LpTensor *index, bool sparse_grad) {
-  TRY(check_lines(self, &dim, index, NULL));
-  LpTensor *result = lp_tensor_new(lp_sizes(index), lp_dtype(self), lp_device(self));
-  if (result && !lines_run(self, dim, index, result, NULL, get_kernel(self))) {
+  LpTensor *at = line_index(self, &dim, index, NULL);
+  LpTensor *result = at ? lp_tensor_new(lp_sizes(at), lp_dtype(self), lp_device(self)) : NULL;
+  if (result && !lines_run(self, dim, at, result, NULL, get_kernel(self))) {
     lp_tensor_release(result);
     result = NULL;
   }
+  lp_tensor_release(at);
   return lp_give(out, result);
 }
 
 static LpTensor *scatter(LpTensor *out, LpTensor *self, int64_t dim, LpTensor *index, LpTensor *src, LpScalar value,
                          LpIndexKernel kernel) {
-  TRY(check_lines(self, &dim, index, src));
-  LpTensor *filler = NULL, *result = NULL;
-  if (src || (filler = lp_tensor_from_scalar(value, lp_dtype(self)))) {
+  LpTensor *filler = NULL, *result = NULL, *at = line_index(self, &dim, index, src);
+  if (at && (src || (filler = lp_tensor_from_scalar(value, lp_dtype(self))))) {
     result = lp_begin_write(out, self);
-    if (result && !lines_run(result, dim, index, src, filler ? lp_data(filler) : NULL, kernel)) {
+    if (result && !lines_run(result, dim, at, src, filler ? lp_data(filler) : NULL, kernel)) {
       lp_tensor_release(result);
       result = NULL;
     }
   }
   lp_tensor_release(filler);
+  lp_tensor_release(at);
   return result;
 }
 
@@ -334,14 +344,13 @@ LpTensor *lp_impl_scatter_reduce_two(LpTensor *out, LpTensor *self, int64_t dim,
                                                            : NULL;
   CHECK(kernel, LP_ERR_ARGUMENT, "reduce must be 'sum', 'prod', 'mean', 'amax' or 'amin' (the last two not complex), got '%s'",
         reduce);
-  TRY(check_lines(self, &dim, index, src));
-  LpTensor *result = lp_begin_write(out, self);
-  if (!result) return NULL;
-  LpTensor *start = include_self ? NULL : lp_tensor_from_scalar(neutral(reduce, dtype), dtype);
-  bool ok = include_self || (start && lines_run(result, dim, index, NULL, lp_data(start), put_kernel(self)));
-  ok = ok && lines_run(result, dim, index, src, NULL, kernel) &&
-       (!is_mean || divide_by_counts(result, dim, index, include_self));
+  LpTensor *at = line_index(self, &dim, index, src), *result = at ? lp_begin_write(out, self) : NULL;
+  LpTensor *start = include_self || !result ? NULL : lp_tensor_from_scalar(neutral(reduce, dtype), dtype);
+  bool ok = result && (include_self || (start && lines_run(result, dim, at, NULL, lp_data(start), put_kernel(self))));
+  ok = ok && lines_run(result, dim, at, src, NULL, kernel) &&
+       (!is_mean || divide_by_counts(result, dim, at, include_self));
   lp_tensor_release(start);
+  lp_tensor_release(at);
   if (ok) return result;
   lp_tensor_release(result);
   return NULL;

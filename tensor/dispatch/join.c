@@ -276,6 +276,27 @@ LpTensor *lp_composite_atleast_3d(LpTensor *self) {
   return lp_reshape(self, lp_ints(sizes, 3));
 }
 
+static bool each_prepared(LpTensors tensors, LpTensor *(*prepare)(LpTensor *t),
+                          LpTensorVec *results) {
+  TRY(lp_vec_new(results, tensors.count));
+  for (int64_t i = 0; i < tensors.count; i++)
+    if (!(results->data[i] = prepare(tensors.data[i]))) {
+      lp_tensor_vec_free(results);
+      return false;
+    }
+  return true;
+}
+
+bool lp_composite_atleast_1d_sequence(LpTensors tensors, LpTensorVec *results) {
+  return each_prepared(tensors, lp_atleast_1d, results);
+}
+bool lp_composite_atleast_2d_sequence(LpTensors tensors, LpTensorVec *results) {
+  return each_prepared(tensors, lp_atleast_2d, results);
+}
+bool lp_composite_atleast_3d_sequence(LpTensors tensors, LpTensorVec *results) {
+  return each_prepared(tensors, lp_atleast_3d, results);
+}
+
 /* --- matrices of parts, products of sets
  * --------------------------------------------------------- */
 

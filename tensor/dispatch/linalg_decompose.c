@@ -85,7 +85,7 @@ bool lp_impl_linalg_cholesky_ex(LpTensor *self, bool upper, bool check_errors,
 
 /* The first columns of the product of the reflectors that the columns of `self` and tau
  * stand for. */
-LpTensor *lp_impl_linalg_householder_product(LpTensor *self, LpTensor *tau) {
+LpTensor *lp_impl_reflectors_product(LpTensor *self, LpTensor *tau) {
   TRY(lp_check_matrix(self, "self"));
   LpBatch b = lp_batch_of(self);
   CHECK(b.m >= b.n, LP_ERR_ARGUMENT,

@@ -211,8 +211,15 @@ LpTensor *lp_composite_tile(LpTensor *self, LpInts dims) {
   return lp_rep(self, lp_ints(repeats, self->ndim));
 }
 
+static bool check_output_size(LpOptInt output_size, int64_t total) {
+  CHECK(!output_size.has || output_size.value == total, LP_ERR_ARGUMENT,
+        "output_size must be the sum of the repeats, %lld, got %lld", L(total),
+        L(output_size.value));
+  return true;
+}
+
 LpTensor *lp_composite_repeat_interleave_self_int(LpTensor *self, int64_t repeats,
-                                                  LpOptInt dim) {
+                                                  LpOptInt dim, LpOptInt output_size) {
   CHECK(repeats >= 0, LP_ERR_ARGUMENT, "repeats must not be negative, got %lld",
         L(repeats));
   LpTensor *input =
@@ -232,6 +239,7 @@ LpTensor *lp_composite_repeat_interleave_self_int(LpTensor *self, int64_t repeat
     lp_fail(LP_ERR_MEMORY, "the repeated tensor is too large");
     goto done;
   }
+  if (!check_output_size(output_size, sizes[at])) goto done;
   result = lp_unsafe_view(copy, lp_ints(sizes, input->ndim));
 done:
   lp_tensor_release(input);
@@ -242,7 +250,7 @@ done:
 }
 
 /* [2, 0, 3] -> [0, 0, 2, 2, 2]: the index of the source of each output element. */
-LpTensor *lp_impl_repeat_interleave(LpTensor *repeats) {
+LpTensor *lp_impl_repeat_interleave(LpTensor *repeats, LpOptInt output_size) {
   CHECK(repeats->ndim == 1, LP_ERR_ARGUMENT, "repeats must be a 1-d tensor, got shape %s",
         SHAPE_TEXT(repeats));
   CHECK(repeats->dtype == LP_INT64 || repeats->dtype == LP_INT32, LP_ERR_TYPE,
@@ -259,7 +267,8 @@ LpTensor *lp_impl_repeat_interleave(LpTensor *repeats) {
       goto done;
     }
   }
-  if (!(out = lp_tensor_new(lp_ints(&total, 1), LP_INT64, repeats->storage->device)))
+  if (!check_output_size(output_size, total) ||
+      !(out = lp_tensor_new(lp_ints(&total, 1), LP_INT64, repeats->storage->device)))
     goto done;
   int64_t *at = lp_data(out);
   for (int64_t i = 0; i < counts->numel; i++)
@@ -270,7 +279,8 @@ done:
 }
 
 LpTensor *lp_composite_repeat_interleave_self_tensor(LpTensor *self, LpTensor *repeats,
-                                                     LpOptInt dim) {
+                                                     LpOptInt dim,
+                                                     LpOptInt output_size) {
   LpTensor *input =
       dim.has && self->ndim > 0 ? lp_tensor_retain(self) : lp_flatten(self, 0, -1);
   if (!input) return NULL;
@@ -292,7 +302,7 @@ LpTensor *lp_composite_repeat_interleave_self_tensor(LpTensor *self, LpTensor *r
             L(at), L(input->sizes[at]), SHAPE_TEXT(repeats));
     goto done;
   }
-  if ((index = lp_repeat_interleave(each))) result = lp_index_select(input, at, index);
+  if ((index = lp_repeat_interleave(each, output_size))) result = lp_index_select(input, at, index);
 done:
   lp_tensor_release(input);
   lp_tensor_release(each);

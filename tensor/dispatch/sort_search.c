@@ -259,7 +259,7 @@ static LpTensor *histc(LpTensor *self, int64_t bins, double min, double max) {
     memset(c, 0, (size_t)bins * sizeof *c);
     for (int64_t i = 0; i < n; i++) {
       if (!(v[i] >= min && v[i] <= max)) continue;
-      int64_t bin = (int64_t)((v[i] - min) / (max - min) * (double)bins);
+      int64_t bin = (int64_t)((v[i] - min) * (double)bins / (max - min));
       c[bin < bins ? bin : bins - 1]++;
     }
     result = lp_dense(counts, lp_dtype(self));

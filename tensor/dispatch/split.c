@@ -137,6 +137,22 @@ bool lp_composite_tensor_split_indices(LpTensor *self, LpInts indices, int64_t d
   return true;
 }
 
+bool lp_composite_tensor_split_tensor(LpTensor *self, LpTensor *indices, int64_t dim,
+                                      LpTensorVec *results) {
+  CHECK(indices->dtype == LP_INT64 && indices->ndim <= 1, LP_ERR_ARGUMENT,
+        "tensor_indices_or_sections must be an int64 tensor of 0 or 1 dims, got %s of "
+        "shape %s",
+        lp_dtype_name((LpDtype)indices->dtype), SHAPE_TEXT(indices));
+  LpTensor *dense = lp_contiguous_raw(indices);
+  if (!dense) return false;
+  const int64_t *values = lp_data(dense);
+  bool ok = dense->ndim == 0
+                ? lp_tensor_split(self, *values, dim, results)
+                : lp_tensor_split_indices(self, lp_ints(values, dense->numel), dim, results);
+  lp_tensor_release(dense);
+  return ok;
+}
+
 /* The dim that hsplit, vsplit and dsplit cut. */
 static bool named_dim(const LpTensor *self, const char *name, int64_t *dim) {
   int64_t least = name[0] == 'h' ? 1 : name[0] == 'v' ? 2 : 3;

@@ -490,6 +490,9 @@ LpTensor *lp_impl_squeeze_inplace(LpTensor *out, LpTensor *self) {
 LpTensor *lp_impl_squeeze_dim_inplace(LpTensor *out, LpTensor *self, int64_t dim) {
   return take_geometry(out, lp_impl_squeeze_dim(self, dim));
 }
+LpTensor *lp_impl_squeeze_dims_inplace(LpTensor *out, LpTensor *self, LpInts dim) {
+  return take_geometry(out, lp_impl_squeeze_dims(self, dim));
+}
 LpTensor *lp_impl_transpose_inplace(LpTensor *out, LpTensor *self, int64_t dim0,
                                     int64_t dim1) {
   return take_geometry(out, lp_impl_transpose(self, dim0, dim1));

@@ -72,7 +72,8 @@ op{ "hypot(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary
 op{ "copysign(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float",
     promote = "int->float", grad = { self = "where(self == 0, 0, grad * (result / self))", other = "grad * 0" }, cases = pair,
     doc = "The size of self with the sign of other.", example = "torch.copysign(torch.tensor{1.0, 2.0}, -1)" }
-op{ "nextafter(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float", grad = "none",
+op{ "nextafter(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float",
+    grad = { self = "grad * (self != other)", other = "zeros_like(grad)" },
     cases = { "(3,4), (3,4)", "(3,4), (4,)" },
     doc = "The next number of the dtype after self towards other.", example = "torch.nextafter(torch.tensor{1.0}, torch.tensor{2.0})" }
 op{ "logaddexp(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "binary",

@@ -35,7 +35,7 @@ op{ "svdvals_only(Tensor A) -> Tensor", variants = "internal", grad = "none" }
 op{ "eigvalsh_only(Tensor self, str UPLO) -> Tensor", variants = "internal", grad = "none" }
 op{ "eigvals_only(Tensor self) -> Tensor", variants = "internal", grad = "none" }
 op{ "lu_permutation(Tensor pivots, int m, dtype dtype) -> Tensor", variants = "internal", grad = "none" }
-op{ "pinv_by_svd(Tensor A, float? atol, float? rtol) -> Tensor", variants = "internal",
+op{ "pinv_by_svd(Tensor A, Tensor? atol, Tensor? rtol, bool hermitian) -> Tensor", variants = "internal",
     grad = { A = "pinv_backward(grad, A, result)" } }
 op{ "lstsq_solve(Tensor self, Tensor b, float? rcond, bool by_svd) -> \z
      (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", variants = "internal",
@@ -123,10 +123,15 @@ op{ "cholesky_inverse(Tensor self, bool upper=false) -> Tensor",
     grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
     doc = "The inverse of A from its Cholesky factor.",
     example = "torch.cholesky_inverse(torch.tensor{{2., 0.}, {1., 1.}})" }
-op{ "pinv(Tensor self, *, float? atol=nil, float? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
-    variants = "function", kind = "composite", cases = { "(3,3)s", "(4,3)", "(3,4)", "(2,3,4)" },
-    doc = "The pseudo-inverse; singular values up to the larger of atol and rtol times the largest count as 0.",
+op{ "pinv(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
+    variants = "function out", kind = "composite",
+    cases = { "(3,3)s", "(4,3)", "(3,4)", "(2,3,4)", "(3,3)s, hermitian=true", "(2,4,3), rtol=0.5", "(2,4,3), atol=(2,)p" },
+    doc = "The pseudo-inverse; singular values up to the larger of atol and rtol times the largest count as 0. Tolerances are \z
+           numbers or tensors of the batch's shape; hermitian: only the lower triangle is read.",
     example = "torch.linalg.pinv(torch.tensor{{1., 0.}, {0., 2.}, {0., 0.}})" }
+op{ "pinv.rcond(Tensor self, Tensor rcond, bool hermitian=false) -> Tensor", module = "linalg", variants = "function out",
+    kind = "composite", cases = { "(4,3), 0.1" },
+    doc = "The pseudo-inverse with rtol = rcond.", example = "torch.linalg.pinv(torch.eye(2), 1e-3)" }
 op{ "pinverse(Tensor self, float rcond=1e-15) -> Tensor", composite = "linalg_pinv(self, nil, rcond, false)",
     cases = { "(4,3)" }, doc = "The pseudo-inverse.", example = "torch.pinverse(torch.tensor{{1., 0.}, {0., 2.}, {0., 0.}})" }
 
@@ -142,9 +147,11 @@ op{ "cholesky_ex(Tensor self, *, bool upper=false, bool check_errors=false) -> (
     cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The Cholesky factor, and for each matrix 0 or the order of the leading minor that is not positive.",
     example = "torch.linalg.cholesky_ex(torch.tensor{{4., 2.}, {2., 5.}})" }
-op{ "householder_product(Tensor self, Tensor tau) -> Tensor", module = "linalg", variants = "function", grad = "none",
+op{ "householder_product(Tensor self, Tensor tau) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+    cases = { "(4,3), (3)", "(2,4,4), (2,2)" },
     doc = "The first columns of the product of Householder reflectors, as geqrf leaves them below the diagonal.",
     example = "torch.linalg.householder_product(torch.tensor{{1., 0.}, {0., 1.}}, torch.zeros(2))" }
+op{ "reflectors_product(Tensor self, Tensor tau) -> Tensor", variants = "internal", grad = "none" }
 op{ "cholesky(Tensor self, bool upper=false) -> Tensor", composite = "linalg_cholesky(self, upper=upper)",
     cases = { "(3,3)s", "(3,3)s, true" }, doc = "The Cholesky factor: linalg.cholesky.",
     example = "torch.cholesky(torch.tensor{{4., 2.}, {2., 5.}})" }
@@ -225,10 +232,15 @@ op{ "matrix_norm.str_ord(Tensor self, str ord='fro', int[] dim=[-2, -1], bool ke
     module = "linalg", variants = "function", kind = "composite",
     cases = { "(3,4)", "(2,3,4), 'nuc'", "(2,3,4), 'fro', [0, 1], true" },
     doc = "The matrix norm named 'fro' or 'nuc'.", example = "torch.linalg.matrix_norm(torch.ones(2, 2))" }
-op{ "matrix_rank(Tensor self, *, float? atol=nil, float? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
-    variants = "function", kind = "composite", cases = { "(3,4)", "(2,3,3)", "(3,3)s, hermitian=true" },
-    doc = "The number of singular values above the larger of atol and rtol times the largest.",
+op{ "matrix_rank(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
+    variants = "function out", kind = "composite",
+    cases = { "(3,4)", "(2,3,3)", "(3,3)s, hermitian=true", "(2,3,3), rtol=0.3", "(2,3,3), atol=(2,)p" },
+    doc = "The number of singular values above the larger of atol and rtol times the largest. Tolerances are numbers or \z
+           tensors of the batch's shape.",
     example = "torch.linalg.matrix_rank(torch.ones(3, 3))" }
+op{ "matrix_rank.tol(Tensor self, Tensor tol, bool hermitian=false) -> Tensor", module = "linalg", variants = "function out",
+    kind = "composite", cases = { "(3,4), 0.5" },
+    doc = "matrix_rank with atol = tol and rtol = 0.", example = "torch.linalg.matrix_rank(torch.ones(3, 3), 0.1)" }
 op{ "cond(Tensor self, Scalar? p=nil) -> Tensor", module = "linalg", variants = "function", kind = "composite",
     cases = { "(3,3)s", "(3,3)s, 1", "(4,3), 2", "(4,3), -2" },
     doc = "The condition number: the norm of self times the norm of its inverse.",
@@ -267,7 +279,8 @@ op{ "cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", module = "linal
 op{ "cross(Tensor self, Tensor other, int? dim=nil) -> Tensor", kind = "composite", cases = { "(3), (3)", "(2,3), (2,3)", "(3,4), (3,4)" },
     doc = "Cross products along dim, or along the first dim of size 3.",
     example = "torch.cross(torch.tensor{1., 0., 0.}, torch.tensor{0., 1., 0.})" }
-op{ "cdist(Tensor x1, Tensor x2, float p=2, int? compute_mode=nil) -> Tensor", variants = "function", kind = "composite",
+op{ "cdist(Tensor x1, Tensor x2, float p=2, \z
+     str compute_mode='use_mm_for_euclid_dist_if_necessary') -> Tensor", variants = "function", kind = "composite",
     cases = { "(3,4), (5,4)", "(2,3,4), (2,5,4), 1.0", "(3,4), (5,4), 3.0" },
     doc = "The distances (of order p) between each row of x1 and each row of x2.",
     example = "torch.cdist(torch.zeros(2, 3), torch.ones(4, 3))" }

@@ -201,8 +201,8 @@ op{ "norm(Tensor self, Scalar? p=2, int[1]? dim=nil, bool keepdim=false, *, dtyp
     cases = { "(3,4)", "(3,4), 1", "(3,4), 2, 1", "(2,3,4)t, 3, [0, 2], true", "()" },
     doc = "The p-norm over dims (all by default); p nil means 2.", example = "torch.norm(torch.tensor{3., 4.})" }
 op{ "norm.str(Tensor self, str p, int[1]? dim=nil, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
-    kind = "composite", cases = { "(3,4), 'fro'", "(3,4), 'fro', [0, 1]" },
-    doc = "The Frobenius norm ('fro'), 'inf' or '-inf', over dims.", example = "torch.norm(torch.ones(2, 2), 'fro')" }
+    kind = "composite", cases = { "(3,4), 'fro'", "(3,4), 'fro', [0, 1]", "(3,4), 'nuc'" },
+    doc = "The Frobenius norm ('fro'), the nuclear norm ('nuc'), 'inf' or '-inf', over dims.", example = "torch.norm(torch.ones(2, 2), 'fro')" }
 op{ "dist(Tensor self, Tensor other, Scalar p=2) -> Tensor",
     composite = "linalg_vector_norm(self - other, p)",
     cases = { "(3,4), (3,4)", "(3,4), (4,), 1", "(3,4), (3,4), 3" },

@@ -95,6 +95,9 @@ op{ "squeeze.inplace(Tensor self) -> Tensor", variants = "inplace", grad = { sel
 op{ "squeeze.dim_inplace(Tensor self, int dim) -> Tensor", variants = "inplace",
     grad = { self = "reshape(grad, self.shape)" }, cases = { "(1,3,1), 0", "(1,3,1), 1" },
     doc = "Removes the dim when its size is 1, in place.", example = "torch.zeros(1, 3):squeeze_(0)" }
+op{ "squeeze.dims_inplace(Tensor self, int[] dim) -> Tensor", variants = "inplace",
+    grad = { self = "reshape(grad, self.shape)" }, cases = { "(2,1,3,1), [1, 3]", "(2,1), [0]" },
+    doc = "Removes the listed dims of size 1, in place.", example = "torch.zeros(1, 2, 1):squeeze_{0, 2}" }
 op{ "transpose.inplace(Tensor self, int dim0, int dim1) -> Tensor", variants = "inplace", aliases = "swapaxes swapdims",
     grad = { self = "transpose(grad, dim0, dim1)" }, cases = { "(2,3,4), 0, 2" },
     doc = "Swaps two dims, in place.", example = "torch.zeros(2, 3):transpose_(0, 1)" }
@@ -144,12 +147,18 @@ op{ "sum_to_size(Tensor self, int[] size) -> Tensor", variants = "method", kind 
     example = "torch.ones(2, 3):sum_to_size(1, 3)" }
 op{ "atleast_1d(Tensor self) -> Tensor", variants = "function", kind = "composite", cases = { "()", "(2,3)" },
     doc = "self with at least one dim.", example = "torch.atleast_1d(torch.tensor(1))" }
+op{ "atleast_1d.Sequence(Tensor[] tensors) -> Tensor[]", variants = "function", kind = "composite", cases = { "[(), (2,3)]" },
+    doc = "The tensors, each with at least one dim.", example = "torch.atleast_1d(torch.tensor(1), torch.ones(2))" }
 op{ "atleast_2d(Tensor self) -> Tensor", variants = "function", kind = "composite", cases = { "()", "(3)" },
     doc = "self with at least two dims.", example = "torch.atleast_2d(torch.ones(3))" }
+op{ "atleast_2d.Sequence(Tensor[] tensors) -> Tensor[]", variants = "function", kind = "composite", cases = { "[(), (2,3)]" },
+    doc = "The tensors, each with at least two dims.", example = "torch.atleast_2d(torch.tensor(1), torch.ones(2))" }
 op{ "atleast_3d(Tensor self) -> Tensor", variants = "function", kind = "composite", cases = { "()", "(3)", "(2,3)" },
     doc = "self with at least three dims.", example = "torch.atleast_3d(torch.ones(3))" }
 
 -- --- complex ---------------------------------------------------------------------------------------
+op{ "atleast_3d.Sequence(Tensor[] tensors) -> Tensor[]", variants = "function", kind = "composite", cases = { "[(), (2,3)]" },
+    doc = "The tensors, each with at least three dims.", example = "torch.atleast_3d(torch.tensor(1), torch.ones(2))" }
 op{ "view_as_real(Tensor self) -> Tensor", variants = "function", kind = "view",
     grad = { self = "view_as_complex(contiguous(grad))" },
     doc = "A complex tensor as a real one with a last dim of size 2.",
@@ -184,6 +193,10 @@ op{ "chunk(Tensor self, int chunks, int dim=0) -> Tensor[]", kind = "composite",
 op{ "tensor_split(Tensor self, int sections, int dim=0) -> Tensor[]", kind = "composite", cases = { "(7,3), 3" },
     doc = "Exactly `sections` views along dim, of sizes that differ by one at most.",
     example = "torch.arange(5):tensor_split(2)" }
+op{ "tensor_split.tensor(Tensor self, Tensor tensor_indices_or_sections, int dim=0) -> Tensor[]", kind = "composite",
+    cases = { "(7,3), (2)<4", "(7,3), ()<4" },
+    doc = "tensor_split with the indices (1-d int64) or the number of sections (0-d int64) given by a tensor.",
+    example = "torch.tensor_split(torch.arange(7), torch.tensor{2, 5})" }
 op{ "tensor_split.indices(Tensor self, int[] indices, int dim=0) -> Tensor[]", kind = "composite",
     cases = { "(7,3), [1, 4]", "(7,3), [2, 1], 1" }, doc = "Views that end before each of the indices.",
     example = "torch.arange(5):tensor_split{1, 3}" }
@@ -267,14 +280,14 @@ op{ "rep(Tensor self, int[] repeats) -> Tensor", variants = "method", kind = "co
     example = "torch.arange(2):rep(2, 2)" }
 op{ "tile(Tensor self, int[] dims) -> Tensor", kind = "composite", cases = { "(2,3), [2]", "(2,3), [2, 1, 2]" },
     doc = "The tensor repeated; missing leading repeats count as 1.", example = "torch.tile(torch.arange(2), {2})" }
-op{ "repeat_interleave(Tensor repeats) -> Tensor", variants = "function", grad = "none", cases = { "(4)<3" },
+op{ "repeat_interleave(Tensor repeats, *, int? output_size=nil) -> Tensor", variants = "function", grad = "none", cases = { "(4)<3" },
     doc = "Each index i, repeats[i] times.", example = "torch.repeat_interleave(torch.tensor{2, 0, 1})" }
-op{ "repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=nil) -> Tensor", kind = "composite",
-    cases = { "(4,2), (4)<3, 0", "(4), (4)<3" },
+op{ "repeat_interleave.self_Tensor(Tensor self, Tensor repeats, int? dim=nil, *, int? output_size=nil) -> Tensor",
+    kind = "composite", cases = { "(4,2), (4)<3, 0", "(4), (4)<3" },
     doc = "Each part along dim, as often as repeats says.",
     example = "torch.arange(3):repeat_interleave(torch.tensor{2, 0, 1})" }
-op{ "repeat_interleave.self_int(Tensor self, int repeats, int? dim=nil) -> Tensor", kind = "composite",
-    cases = { "(2,3), 2", "(2,3), 2, 1", "(2,3), 0, 0" },
+op{ "repeat_interleave.self_int(Tensor self, int repeats, int? dim=nil, *, int? output_size=nil) -> Tensor",
+    kind = "composite", cases = { "(2,3), 2", "(2,3), 2, 1", "(2,3), 0, 0" },
     doc = "Each element (along dim: each part), repeats times in a row.",
     example = "torch.arange(3):repeat_interleave(2)" }
 
@@ -316,7 +329,7 @@ for _, row in ipairs {
   { "int", "int32" }, { "long", "int64" }, { "short", "int16" }, { "char", "int8" }, { "byte", "uint8" },
   { "bool", "bool" }, { "cfloat", "complex64" }, { "cdouble", "complex128" },
 } do
-  op{ row[1] .. "(Tensor self) -> Tensor", variants = "method", kind = "composite", cases = { "(2,3)g", "(2,3)i" },
+  op{ row[1] .. "(Tensor self, *, memory_format? memory_format=nil) -> Tensor", variants = "method", kind = "composite", cases = { "(2,3)g", "(2,3)i" },
       doc = ("The tensor in %s: itself when it is so already, else a copy."):format(row[2]),
       example = ("torch.ones(2):%s()"):format(row[1]) }
 end

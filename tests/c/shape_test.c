@@ -266,9 +266,9 @@ TEST(shape_rearranges) {
   EXPECT(
       is(lp_rep(x, INTS(2, 1)), INTS(4, 3), VALUES(0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5)));
   EXPECT(is(lp_tile(x, INTS(2)), INTS(2, 6), VALUES(0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5)));
-  EXPECT(is(lp_repeat_interleave_self_int(x, 2, SOME(0)), INTS(4, 3),
+  EXPECT(is(lp_repeat_interleave_self_int(x, 2, SOME(0), NO_INT), INTS(4, 3),
             VALUES(0, 1, 2, 0, 1, 2, 3, 4, 5, 3, 4, 5)));
-  EXPECT(is(lp_repeat_interleave_self_int(x, 2, NO_INT), INTS(12),
+  EXPECT(is(lp_repeat_interleave_self_int(x, 2, NO_INT, NO_INT), INTS(12),
             VALUES(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5)));
   EXPECT_FAILS(lp_flip(x, INTS(0, 0)), LP_ERR_ARGUMENT, "multiple times");
   EXPECT_FAILS(lp_rep(x, INTS(2)), LP_ERR_ARGUMENT, "can not be smaller");
@@ -523,7 +523,7 @@ static void run_all(LpTensor *x, LpTensor *row) {
   if (lp_meshgrid(LIST(row), "ij", &v)) lp_tensor_vec_free(&v);
   if (lp_chunk(x, 2, 0, &v)) lp_tensor_vec_free(&v);
   if (lp_broadcast_tensors(LIST(x, row), &v)) lp_tensor_vec_free(&v);
-  lp_tensor_release(lp_repeat_interleave_self_int(x, 2, SOME(0)));
+  lp_tensor_release(lp_repeat_interleave_self_int(x, 2, SOME(0), NO_INT));
   lp_tensor_release(lp_eye(3, LP_DTYPE_NONE, NO_DEVICE, false));
   lp_tensor_release(lp_complex(x, row));
   lp_tensor_release(lp_to_copy(x, LP_INT8, NO_DEVICE, LP_FORMAT_NONE));

@@ -37,6 +37,8 @@ M.calls = {
   ["__ror__"] = reverse(function(a, b) return a | b end),
   ["__rxor__"] = reverse(function(a, b) return a ~ b end),
   ["__rmatmul__"] = reverse(torch.matmul),
+  ["normal.number_mean"] = function(std, mean, ...) return torch.normal(mean, std, ...) end,
+  ["item"] = method "item",
   ["normal.in_place"] = method "normal_",
   ["index_put"] = method "index_put",
   ["where"] = function(self, condition, other) return torch.where(condition, self, other) end,
@@ -48,8 +50,8 @@ M.calls = {
   ["atleast_3d"] = spread(torch.atleast_3d),
   ["linalg.pinv.singular"] = function(a, b) return torch.linalg.pinv(a:matmul(b.mT)) end,
   ["linalg.lstsq.grad_oriented"] = function(a, b, options)
-    local solution = torch.linalg.lstsq(a, b, options)
-    return solution
+    local solution, residuals = torch.linalg.lstsq(a, b, options)
+    return solution, residuals
   end,
 }
 M.calls["special.polygamma"] = reverse(torch.special.polygamma)

@@ -113,13 +113,13 @@ local function read_file(path, into)
   assert(data:sub(1, 4) == "LPO1", path .. " holds no op samples")
   local pos = 5
   while pos <= #data do
-    local r, number, n = { named = {} }, nil, nil
+    local r = { named = {} }
+    local number, n, key
     r.name, r.variant, number, r.flags, pos = string.unpack("<s2s2BB", data, pos)
     r.dtype = golden.dtypes[number]
     r.args, pos = read_argument(data, pos)
     n, pos = string.unpack("<B", data, pos)
     for i = 1, n do
-      local key
       key, pos = string.unpack("<s2", data, pos)
       r.named[i] = { key }
       r.named[i][2], pos = read_argument(data, pos)
@@ -181,7 +181,7 @@ local function forms_of(r)
   local forms = {}
   local fn = function_of(r.name)
   if type(fn) == "function" then forms[1] = { "function", fn } end
-  if r.name:match("_$") then return { { "in place", method_of(r.name) } } end
+  if r.name:match("[^_]_$") then return { { "in place", method_of(r.name), on_copy = true } } end
   if r.flags & 1 ~= 0 and not r.name:find(".", 1, true) then
     forms[#forms + 1] = { "method", method_of(r.name) }
   end
@@ -228,6 +228,7 @@ end
 
 local function check_form(r, form, how)
   local sample = sample_of(r)
+  if form.on_copy then sample.args[1] = sample.args[1]:clone() end
   if form.inplace then
     local self = sample.args[1]
     local expected = r.result
