@@ -26,6 +26,7 @@ typedef struct Frame {
   LpValue values[LP_MAX_ARGS];
   LpScalar numbers[LP_MAX_ARGS]; /* for arguments in `wrapped` */
   uint32_t wrapped;              /* bit i: values[i].tensor is still to be made from numbers[i] */
+  bool loose;                    /* tensors of one element may stand for numbers */
   int n_ints, n_tensors, n_floats;
   int64_t ints[FRAME_INTS];
   double floats[16];
@@ -150,13 +151,13 @@ static bool absent_value(LpArgType type, LpValue *v) {
 }
 
 /* An integer, also one written as a float (8 / 2) or held by a 0-d integral tensor. */
-static bool to_int(lua_State *L, int index, int64_t *result) {
+static bool to_int(lua_State *L, int index, bool loose, int64_t *result) {
   if (lua_type(L, index) == LUA_TNUMBER) {
     int ok;
     *result = lua_tointegerx(L, index, &ok);
     return ok;
   }
-  LpTensor *t = lua_type(L, index) == LUA_TUSERDATA ? lpvm_to_tensor(L, index) : NULL;
+  LpTensor *t = loose && lua_type(L, index) == LUA_TUSERDATA ? lpvm_to_tensor(L, index) : NULL;
   if (!t || lp_numel(t) != 1 || !lp_dtype_is_integral(lp_dtype(t), false)) return false;
   LpScalar s;
   if (!lp_item(t, &s)) return false;
@@ -164,19 +165,19 @@ static bool to_int(lua_State *L, int index, int64_t *result) {
   return true;
 }
 
-static bool to_scalar(lua_State *L, int index, LpScalar *result) {
+static bool to_scalar(lua_State *L, int index, bool loose, LpScalar *result) {
   if (lpvm_to_scalar(L, index, result)) return true;
-  LpTensor *t = lua_type(L, index) == LUA_TUSERDATA ? lpvm_to_tensor(L, index) : NULL;
+  LpTensor *t = loose && lua_type(L, index) == LUA_TUSERDATA ? lpvm_to_tensor(L, index) : NULL;
   return t && lp_ndim(t) == 0 && !lp_requires_grad(t) && lp_item(t, result);
 }
 
-static bool to_double(lua_State *L, int index, double *result) {
+static bool to_double(lua_State *L, int index, bool loose, double *result) {
   if (lua_type(L, index) == LUA_TNUMBER) {
     *result = lua_tonumber(L, index);
     return true;
   }
   LpScalar s;
-  if (lua_type(L, index) != LUA_TUSERDATA || !to_scalar(L, index, &s) || s.kind == LP_SCALAR_COMPLEX)
+  if (lua_type(L, index) != LUA_TUSERDATA || !to_scalar(L, index, loose, &s) || s.kind == LP_SCALAR_COMPLEX)
     return false;
   *result = lp_scalar_to_double(s);
   return true;
@@ -196,7 +197,7 @@ static bool to_ints(lua_State *L, int index, int fixed_count, Frame *f, LpInts *
   if (lpvm_to_size(L, index, result)) return true;
   int64_t one;
   if (!lua_istable(L, index)) {
-    if (!to_int(L, index, &one)) return false;
+    if (!to_int(L, index, f->loose, &one)) return false;
     const int n = fixed_count > 1 ? fixed_count : 1;
     int64_t *at = space(L, f->ints, &f->n_ints, FRAME_INTS, sizeof(int64_t), n);
     for (int i = 0; i < n; i++) at[i] = one;
@@ -214,7 +215,7 @@ static bool to_ints(lua_State *L, int index, int fixed_count, Frame *f, LpInts *
   int64_t *at = space(L, f->ints, &f->n_ints, FRAME_INTS, sizeof(int64_t), n ? (int64_t)n : 1);
   for (lua_Unsigned i = 0; i < n; i++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
-    const bool ok = to_int(L, -1, &at[i]);
+    const bool ok = to_int(L, -1, f->loose, &at[i]);
     lua_pop(L, 1);
     if (!ok) return false;
   }
@@ -225,7 +226,7 @@ static bool to_ints(lua_State *L, int index, int fixed_count, Frame *f, LpInts *
 static bool to_floats(lua_State *L, int index, Frame *f, LpFloats *result) {
   if (!lua_istable(L, index)) {
     double one;
-    if (!to_double(L, index, &one)) return false;
+    if (!to_double(L, index, f->loose, &one)) return false;
     double *at = space(L, f->floats, &f->n_floats, 16, sizeof(double), 1);
     *at = one;
     *result = (LpFloats){at, 1};
@@ -235,7 +236,7 @@ static bool to_floats(lua_State *L, int index, Frame *f, LpFloats *result) {
   double *at = space(L, f->floats, &f->n_floats, 16, sizeof(double), n ? (int64_t)n : 1);
   for (lua_Unsigned i = 0; i < n; i++) {
     lua_rawgeti(L, index, (lua_Integer)i + 1);
-    const bool ok = to_double(L, -1, &at[i]);
+    const bool ok = to_double(L, -1, f->loose, &at[i]);
     lua_pop(L, 1);
     if (!ok) return false;
   }
@@ -294,12 +295,12 @@ static bool read_value(lua_State *L, int index, const LpOpInfo *op, int i, bool 
     return true;
   case LP_ARG_TENSORS: return to_tensor_list(L, index, false, f, &v->tensors);
   case LP_ARG_OPT_TENSORS: return to_tensor_list(L, index, true, f, &v->tensors);
-  case LP_ARG_SCALAR: return to_scalar(L, index, &v->scalar);
-  case LP_ARG_OPT_SCALAR: return v->opt_scalar.has = true, to_scalar(L, index, &v->opt_scalar.value);
-  case LP_ARG_INT: return to_int(L, index, &v->i);
-  case LP_ARG_OPT_INT: return v->opt_int.has = true, to_int(L, index, &v->opt_int.value);
-  case LP_ARG_FLOAT: return to_double(L, index, &v->f);
-  case LP_ARG_OPT_FLOAT: return v->opt_float.has = true, to_double(L, index, &v->opt_float.value);
+  case LP_ARG_SCALAR: return to_scalar(L, index, f->loose, &v->scalar);
+  case LP_ARG_OPT_SCALAR: return v->opt_scalar.has = true, to_scalar(L, index, f->loose, &v->opt_scalar.value);
+  case LP_ARG_INT: return to_int(L, index, f->loose, &v->i);
+  case LP_ARG_OPT_INT: return v->opt_int.has = true, to_int(L, index, f->loose, &v->opt_int.value);
+  case LP_ARG_FLOAT: return to_double(L, index, f->loose, &v->f);
+  case LP_ARG_OPT_FLOAT: return v->opt_float.has = true, to_double(L, index, f->loose, &v->opt_float.value);
   case LP_ARG_BOOL: return v->b = lua_toboolean(L, index), type == LUA_TBOOLEAN;
   case LP_ARG_OPT_BOOL:
     v->opt_bool = (LpOptBool){true, lua_toboolean(L, index)};
@@ -398,7 +399,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
           int64_t *items = space(L, f->ints, &f->n_ints, FRAME_INTS, sizeof(int64_t), n - at + 1);
           int k = 0;
           for (int j = at; j <= n; j++, k++) {
-            if (!to_int(L, j, &items[k]))
+            if (!to_int(L, j, f->loose, &items[k]))
               return mismatch(m, i, "argument '%s' must be ints, got %s at position %d", a->name,
                               lpvm_describe(L, j, buf, sizeof buf), j);
           }
@@ -629,10 +630,12 @@ int lpvm_call_binding(lua_State *L, const LpBinding *b, int n) {
   if (n > 0 && lua_type(L, n) == LUA_TTABLE && is_options(L, n)) options = n--;
   const bool single = b->n_overloads == 1;
   for (;;) {
-    /* First the forms whose types fit as they are; then those where a number stands for a tensor. */
-    for (int wrap = single; wrap < 2; wrap++) {
+    /* First the forms whose types fit as they are; then those where a tensor of one element stands for a
+     * number; then those where a number stands for a tensor. */
+    for (int pass = single ? 2 : 0; pass < 3; pass++) {
+      f.loose = pass > 0;
       for (int o = 0; o < b->n_overloads; o++) {
-        if (match(L, b->overloads[o], n, options, wrap, &f, &m)) return run(L, b, b->overloads[o], &f, options);
+        if (match(L, b->overloads[o], n, options, pass == 2, &f, &m)) return run(L, b, b->overloads[o], &f, options);
       }
     }
     /* f(x, {dtype = nil}): an empty table that is no argument of any form is the one of named arguments. */

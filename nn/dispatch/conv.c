@@ -38,8 +38,8 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
   TRY(nn_expand(o->padding, g->ndim, "padding", g->padding));
   TRY(nn_expand(o->dilation, g->ndim, "dilation", g->dilation));
   TRY(nn_expand(o->output_padding, g->ndim, "output_padding", output_padding));
-  CHECK(o->groups > 0, LP_ERR_ARGUMENT, "expected 'groups' of at least 1, got %lld",
-        (long long)o->groups);
+  CHECK(o->groups > 0 && o->groups <= INT32_MAX, LP_ERR_ARGUMENT,
+        "expected 'groups' of at least 1 and below 2^31, got %lld", (long long)o->groups);
   int64_t channels = o->transposed ? weight.data[0] : weight.data[1] * o->groups;
   CHECK(input.data[1] == channels, LP_ERR_ARGUMENT,
         "expected input of %lld channels (weight %s, groups %lld), got %s",
@@ -59,6 +59,15 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
           "expected 'padding' of at least 0, got %lld", (long long)g->padding[d]);
     CHECK(g->dilation[d] > 0, LP_ERR_ARGUMENT,
           "expected 'dilation' of at least 1, got %lld", (long long)g->dilation[d]);
+    /* so that no product or sum of them overflows */
+    CHECK(g->stride[d] <= INT32_MAX && g->padding[d] <= INT32_MAX &&
+              g->dilation[d] <= INT32_MAX && output_padding[d] <= INT32_MAX &&
+              weight.data[2 + d] <= INT32_MAX && input.data[2 + d] <= INT32_MAX,
+          LP_ERR_ARGUMENT,
+          "expected stride, padding, dilation, output_padding and sizes below 2^31, got "
+          "%lld, %lld, %lld, %lld (input %s, weight %s)",
+          (long long)g->stride[d], (long long)g->padding[d], (long long)g->dilation[d],
+          (long long)output_padding[d], in_text, weight_text);
     g->kernel[d] = weight.data[2 + d];
     CHECK(g->kernel[d] > 0, LP_ERR_ARGUMENT,
           "expected a kernel of at least 1 element per dim, got weight %s", weight_text);

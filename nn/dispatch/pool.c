@@ -48,14 +48,19 @@ static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride,
   TRY(nn_expand(padding, ndim, "padding", s->padding + first));
   TRY(nn_expand(dilation, ndim, "dilation", s->dilation + first));
   for (int d = first; d < 3; d++) {
-    int64_t k = s->kernel[d], st = s->stride[d], p = s->padding[d],
-            reach = s->dilation[d] * (k - 1) + 1;
+    int64_t k = s->kernel[d], st = s->stride[d], p = s->padding[d], reach;
     CHECK(k > 0, LP_ERR_ARGUMENT, "expected 'kernel_size' of at least 1, got %lld",
           (long long)k);
     CHECK(st > 0, LP_ERR_ARGUMENT, "expected 'stride' of at least 1, got %lld",
           (long long)st);
     CHECK(s->dilation[d] > 0, LP_ERR_ARGUMENT,
           "expected 'dilation' of at least 1, got %lld", (long long)s->dilation[d]);
+    CHECK(k <= INT32_MAX && st <= INT32_MAX && s->dilation[d] <= INT32_MAX,
+          LP_ERR_ARGUMENT,
+          "expected 'kernel_size', 'stride' and 'dilation' below 2^31, got %lld, %lld "
+          "and %lld",
+          (long long)k, (long long)st, (long long)s->dilation[d]);
+    reach = s->dilation[d] * (k - 1) + 1;
     CHECK(p >= 0 && p <= reach / 2, LP_ERR_ARGUMENT,
           "expected 'padding' of at most half the kernel (%lld), got %lld",
           (long long)(reach / 2), (long long)p);

@@ -58,7 +58,7 @@ def span(t):
 
 def pack(v):
     if isinstance(v, torch.Tensor):
-        if v.layout != torch.strided or v.is_quantized:
+        if v.layout != torch.strided or v.is_quantized or v.device.type != "cpu":
             raise Unfit("layout")
         if str(v.dtype).split(".")[-1] not in golden.DTYPES:
             raise Unfit("dtype " + str(v.dtype))
@@ -86,7 +86,7 @@ def pack(v):
         v = v.item()
     try:
         return golden.pack_value(v)
-    except TypeError as e:
+    except (TypeError, struct.error) as e:
         raise Unfit(str(e))
 
 
@@ -193,6 +193,7 @@ def main():
                     chunks.append(error_record(op, error_input, dtype))
                 except Unfit as e:
                     left[full] = str(e)
+                    continue
             continue
         if dtype not in op.dtypes:
             continue

@@ -22,6 +22,11 @@ LpTensor *lp_composite_scale_by(LpTensor *self, LpScalar factor) {
   return multiply(self, factor);
 }
 
+LpTensor *lp_composite_grad_scale(LpTensor *self, LpScalar factor) {
+  if (factor.kind == LP_SCALAR_COMPLEX) factor.v.c[1] = -factor.v.c[1];
+  return lp_scale_by(self, factor);
+}
+
 LpTensor *lp_composite_mat_adjoint(LpTensor *self) {
   Steps s = {0};
   STEP(flipped, lp_transpose(self, -2, -1));
@@ -238,9 +243,9 @@ LpTensor *lp_composite_tensordot_dims(LpTensor *self, LpTensor *other, LpInts di
       int64_t a = left->sizes[wrapped[0][k]], b = right->sizes[wrapped[1][k]];
       if (a == b) continue;
       if (a == 1)
-        RESTEP(right, lp_sum_dim(right, lp_ints(&wrapped[1][k], 1), true, LP_DTYPE_NONE));
+        RESTEP(right, lp_sum_dim(right, lp_ints(&wrapped[1][k], 1), true, (LpDtype)other->dtype));
       else
-        RESTEP(left, lp_sum_dim(left, lp_ints(&wrapped[0][k], 1), true, LP_DTYPE_NONE));
+        RESTEP(left, lp_sum_dim(left, lp_ints(&wrapped[0][k], 1), true, (LpDtype)self->dtype));
     }
     STEP(summed, lp_tensordot_dims(left, right, dims_self, dims_other));
     return steps_finish(&s, summed);

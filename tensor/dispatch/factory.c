@@ -229,8 +229,6 @@ LpTensor *lp_impl_arange_start_step(LpScalar start, LpScalar end, LpScalar step,
     r.kind = RANGE_INT;
     r.start_int = lp_scalar_to_int(start);
     r.step_int = lp_scalar_to_int(step);
-    CHECK(r.step_int != 0, LP_ERR_ARGUMENT, "step must be nonzero in dtype %s, got %s",
-          lp_dtype_name(dtype), SCALAR_TEXT(step));
   }
   if (integers) {
     int64_t a = start.v.i, b = end.v.i, s = step.v.i;
@@ -277,6 +275,10 @@ static LpTensor *spaced(LpScalar start, LpScalar end, int64_t steps, double base
              .base = base,
              .count = steps,
              .from_end = steps > 1};
+  if (lp_dtype_is_integral(dtype, false)) { /* the ends become integers first, as in PyTorch */
+    r.start = (double)lp_scalar_to_int(start);
+    r.end = (double)lp_scalar_to_int(end);
+  }
   r.step = steps > 1 ? (r.end - r.start) / (double)(steps - 1) : 0;
   return make_range(&r, device, requires_grad);
 }

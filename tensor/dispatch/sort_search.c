@@ -259,7 +259,10 @@ static LpTensor *histc(LpTensor *self, int64_t bins, double min, double max) {
     memset(c, 0, (size_t)bins * sizeof *c);
     for (int64_t i = 0; i < n; i++) {
       if (!(v[i] >= min && v[i] <= max)) continue;
-      int64_t bin = (int64_t)((v[i] - min) * (double)bins / (max - min));
+      /* float32 values fall into the bins that float32 arithmetic gives */
+      int64_t bin = lp_dtype(self) == LP_FLOAT32
+                        ? (int64_t)(((float)v[i] - (float)min) * (float)bins / ((float)max - (float)min))
+                        : (int64_t)((v[i] - min) * (double)bins / (max - min));
       c[bin < bins ? bin : bins - 1]++;
     }
     result = lp_dense(counts, lp_dtype(self));

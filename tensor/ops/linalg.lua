@@ -3,6 +3,7 @@
 -- --- helpers of derivatives -------------------------------------------------------------------------
 
 op{ "scale_by(Tensor self, Scalar factor) -> Tensor", variants = "internal", kind = "composite" }
+op{ "grad_scale(Tensor self, Scalar factor) -> Tensor", variants = "internal", kind = "composite" } -- by conj(factor)
 op{ "mat_adjoint(Tensor self) -> Tensor", variants = "internal", kind = "composite" }
 op{ "linear_grad_input(Tensor grad, Tensor weight) -> Tensor", variants = "internal", kind = "composite" }
 op{ "linear_grad_weight(Tensor grad, Tensor input, int weight_ndim) -> Tensor", variants = "internal",
@@ -71,39 +72,39 @@ op{ "linear(Tensor input, Tensor weight, Tensor? bias=nil) -> Tensor", module = 
 
 op{ "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     variants = "function method inplace out",
-    grad = { self = "scale_by(sum_to_size(grad, self.shape), beta)",
-             mat1 = "scale_by(mm(grad, mat_adjoint(mat2)), alpha)", mat2 = "scale_by(mm(mat_adjoint(mat1), grad), alpha)" },
+    grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)",
+             mat1 = "grad_scale(mm(grad, mat_adjoint(mat2)), alpha)", mat2 = "grad_scale(mm(mat_adjoint(mat1), grad), alpha)" },
     cases = { "(3,5), (3,4), (4,5)", "(5), (3,4), (4,5)", "(3,1), (3,4)t, (4,5)t, beta=0.5, alpha=2.0",
               "(3,5), (3,0), (0,5), beta=2", "(3,5)i, (3,4)i, (4,5)i, alpha=2" },
     doc = "beta * self + alpha * (mat1 times mat2). With beta = 0, self is not looked at.",
     example = "torch.addmm(torch.zeros(2, 4), torch.ones(2, 3), torch.ones(3, 4))" }
 op{ "addmv(Tensor self, Tensor mat, Tensor vec, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     variants = "function method inplace out",
-    grad = { self = "scale_by(sum_to_size(grad, self.shape), beta)", mat = "scale_by(outer(grad, conj(vec)), alpha)",
-             vec = "scale_by(mv(mat_adjoint(mat), grad), alpha)" },
+    grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)", mat = "grad_scale(outer(grad, conj(vec)), alpha)",
+             vec = "grad_scale(mv(mat_adjoint(mat), grad), alpha)" },
     cases = { "(3), (3,4), (4)", "(1), (3,4)t, (4), beta=0.5, alpha=2.0", "(3), (3,0), (0)" },
     doc = "beta * self + alpha * (mat times vec).",
     example = "torch.addmv(torch.zeros(2), torch.ones(2, 3), torch.ones(3))" }
 op{ "addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     variants = "function method inplace out",
-    grad = { self = "scale_by(sum_to_size(grad, self.shape), beta)", vec1 = "scale_by(mv(grad, conj(vec2)), alpha)",
-             vec2 = "scale_by(mv(t(grad), conj(vec1)), alpha)" },
+    grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)", vec1 = "grad_scale(mv(grad, conj(vec2)), alpha)",
+             vec2 = "grad_scale(mv(t(grad), conj(vec1)), alpha)" },
     cases = { "(3,4), (3), (4)", "(3,4), (3), (4), beta=0.5, alpha=2.0", "(4), (3), (4)" },
     doc = "beta * self + alpha * outer(vec1, vec2).",
     example = "torch.addr(torch.zeros(2, 3), torch.ones(2), torch.ones(3))" }
 op{ "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     variants = "function method inplace out",
-    grad = { self = "scale_by(sum_to_size(grad, self.shape), beta)",
-             batch1 = "scale_by(bmm(grad, mat_adjoint(batch2)), alpha)",
-             batch2 = "scale_by(bmm(mat_adjoint(batch1), grad), alpha)" },
+    grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)",
+             batch1 = "grad_scale(bmm(grad, mat_adjoint(batch2)), alpha)",
+             batch2 = "grad_scale(bmm(mat_adjoint(batch1), grad), alpha)" },
     cases = { "(2,3,5), (2,3,4), (2,4,5)", "(5), (2,3,4)t, (2,4,5), beta=0.5, alpha=2.0", "(2,3,5), (2,3,0), (2,0,5)" },
     doc = "beta * self + alpha * bmm(batch1, batch2).",
     example = "torch.baddbmm(torch.zeros(2, 3, 5), torch.ones(2, 3, 4), torch.ones(2, 4, 5)).shape" }
 op{ "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
     variants = "function method inplace out",
-    grad = { self = "scale_by(sum_to_size(grad, self.shape), beta)",
-             batch1 = "scale_by(matmul(grad, mat_adjoint(batch2)), alpha)",
-             batch2 = "scale_by(matmul(mat_adjoint(batch1), grad), alpha)" },
+    grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)",
+             batch1 = "grad_scale(matmul(grad, mat_adjoint(batch2)), alpha)",
+             batch2 = "grad_scale(matmul(mat_adjoint(batch1), grad), alpha)" },
     cases = { "(3,5), (2,3,4), (2,4,5)", "(3,5), (2,3,4), (2,4,5), beta=0.5, alpha=2.0", "(3,5), (0,3,4), (0,4,5)" },
     doc = "beta * self + alpha * the sum of the batch of products.",
     example = "torch.addbmm(torch.zeros(3, 5), torch.ones(2, 3, 4), torch.ones(2, 4, 5))" }
