@@ -1,9 +1,9 @@
 """Measures Lampad and PyTorch side by side, alternately, on the same machine with the same threads.
 
-  scripts/bench/run.sh [--quick] [--threads N] [--no-write]
+  scripts/bench/run.sh [--quick] [--threads N] [--no-write] [--ops [PATTERN]]
 
-Start-up time, cost of one small op, a whole epoch of training, peak memory; medians of several runs. The table
-goes between the marks in docs/performance.md. LAMPAD_BENCH_PYTHON names the Python that has PyTorch (default
+Start-up time, cost of one small op, a whole epoch of training, peak memory; medians of several runs. With --ops
+instead: the time of single ops on tensors of three sizes. The tables go between the marks in docs/performance.md. LAMPAD_BENCH_PYTHON names the Python that has PyTorch (default
 python3); without PyTorch only Lampad is measured and nothing is written.
 """
 import argparse
@@ -19,7 +19,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LAMPAD = os.path.join(ROOT, os.environ.get("LAMPAD_BUILD", "build"), "lampad")
 PYTHON = os.environ.get("LAMPAD_BENCH_PYTHON", "python3")
 PAGE = os.path.join(ROOT, "docs", "performance.md")
-BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
+MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
+OPS_MARKS = "<!-- ops: begin -->", "<!-- ops: end -->"
+SIZES = {"1e3 elements": 1000, "1e6 elements": 1000000, "1e8 bytes": 25000000}
 
 
 class Run:
@@ -64,11 +66,47 @@ def processor():
     return found.group(1) if found else "unknown processor"
 
 
+def write_table(marks, lines):
+    with open(PAGE) as file:
+        text = file.read()
+    before, rest = text.split(marks[0], 1)
+    after = rest.split(marks[1], 1)[1]
+    with open(PAGE, "w") as file:
+        file.write(before + "\n".join([marks[0], "", *lines, "", marks[1]]) + after)
+    print(f"written to {os.path.relpath(PAGE, ROOT)}")
+
+
+def conditions(threads, version):
+    today = datetime.date.today().isoformat()
+    return f"{today}, {processor()}, {threads} threads, PyTorch {version}."
+
+
+def measure_ops(threads, version, rounds, pattern):
+    """The lines of a table: each op's times and ratio for each size; medians over alternating processes."""
+    cells, ratios = {}, {}
+    for size, n in SIZES.items():
+        runs = alternate({"Lampad": [LAMPAD, "scripts/bench/ops.lua", str(n), pattern],
+                          "PyTorch": [PYTHON, "scripts/bench/ops.py", str(n), pattern]}, rounds, threads)
+        times = {side: [dict(line.split("\t") for line in run.output.strip().split("\n")) for run in list_of]
+                 for side, list_of in runs.items()}
+        for op in times["Lampad"][0]:
+            ours, theirs = (statistics.median(float(run[op]) for run in times[side]) for side in ("Lampad", "PyTorch"))
+            ratios.setdefault(op, []).append(ours / theirs)
+            cells.setdefault(op, []).append(f"{ours:.4g} / {theirs:.4g} = {ours / theirs:.2f}")
+    lines = [conditions(threads, version) + " Microseconds of Lampad / of PyTorch = ratio.", "",
+             "| | " + " | ".join(SIZES) + " |", "|---|" + "---|" * len(SIZES)]
+    lines += [f"| {op} | " + " | ".join(list_of) + " |" for op, list_of in cells.items()]
+    every = [r for list_of in ratios.values() for r in list_of]
+    lines += ["", f"Median ratio {statistics.median(every):.2f}; {sum(r > 1.2 for r in every)} of {len(every)} above 1.2."]
+    return lines
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="fewer repetitions and a tenth of the training data")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-write", action="store_true", help="print the table only")
+    parser.add_argument("--ops", nargs="?", const="", metavar="PATTERN", help="single ops whose name contains PATTERN")
     options = parser.parse_args()
     threads = options.threads
 
@@ -76,6 +114,15 @@ def main():
     version = probe.stdout.strip() if probe.returncode == 0 else None
     if not version:
         print(f"{PYTHON} has no PyTorch: measuring Lampad alone (set LAMPAD_BENCH_PYTHON)")
+
+    if options.ops is not None:
+        if not version:
+            sys.exit("error: --ops compares with PyTorch")
+        lines = measure_ops(threads, version, 1 if options.quick else 3, options.ops)
+        print("\n".join(lines))
+        if not (options.no_write or options.quick or options.ops):
+            write_table(OPS_MARKS, lines)
+        return
 
     def pair(lampad_arguments, python_arguments):
         commands = {"Lampad": [LAMPAD, *lampad_arguments]}
@@ -117,18 +164,9 @@ def main():
 
     if not version or options.no_write or options.quick:
         return
-    today = datetime.date.today().isoformat()
-    table = [BEGIN, "", f"{today}, {processor()}, {threads} threads, PyTorch {version}.", "",
-             "| | Lampad | PyTorch | ratio |", "|---|---|---|---|"]
-    table += ["| " + " | ".join(cell.strip() for cell in line) + " |" for line in rows]
-    table += ["", END]
-    with open(PAGE) as file:
-        text = file.read()
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    with open(PAGE, "w") as file:
-        file.write(before + "\n".join(table) + after)
-    print(f"written to {os.path.relpath(PAGE, ROOT)}")
+    write_table(MARKS, [conditions(threads, version), "", "| | Lampad | PyTorch | ratio |", "|---|---|---|---|",
+                        *["| " + " | ".join(cell.strip() for cell in line) + " |" for line in rows]])
+
 
 
 main()
