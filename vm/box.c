@@ -70,16 +70,24 @@ LpTensor *lpvm_check_tensor(lua_State *L, int index, const char *what) {
 
 /* --- pressure ---------------------------------------------------------------------------------- */
 
-#define FLOOR_BYTES ((size_t)32 << 20)
+/* Garbage allowed before a collection. Little keeps dead tensors' memory in the processor's cache for the next
+ * ones (three times the speed of small ops); much makes collections rare. So the allowance follows their cost:
+ * it doubles while they take more than their share of the time, and halves while they take little. Within the
+ * cache a quarter of the time is well spent, beyond it a twentieth. */
+#define LEAST_BYTES ((size_t)1 << 20)
+#define CACHE_BYTES ((size_t)2 << 20)
+#define MOST_BYTES ((size_t)32 << 20) /* or a quarter of what is live */
 
 /* Of the main thread's state; worker states share the engine's memory and collect on their own. */
-static _Thread_local size_t threshold_bytes = FLOOR_BYTES;
+static _Thread_local size_t threshold_bytes = LEAST_BYTES;
+static _Thread_local size_t allowance_bytes = LEAST_BYTES;
 static _Thread_local bool collect_next;
 static _Thread_local double last_end_s;
 
+/* Of this thread alone: what others do meanwhile says nothing about the collector's share. */
 static double now_s(void) {
   struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -93,13 +101,14 @@ void lpvm_collect_pressure(lua_State *L) {
   const double begin_s = now_s();
   lua_gc(L, LUA_GCCOLLECT);
   const double end_s = now_s();
-  const size_t left = lp_memory_live_bytes();
-  /* Where collecting takes more than a twentieth of the time, the heap is large and the step short: wait for more. */
-  const bool dear = end_s - begin_s > 0.05 * (end_s - last_end_s);
-  const size_t margin = left / (dear ? 4 : 10);
-  const size_t wanted = left + (margin > FLOOR_BYTES ? margin : FLOOR_BYTES);
-  if (wanted > threshold_bytes || wanted < threshold_bytes / 2) threshold_bytes = wanted;
-  else if (dear) threshold_bytes += threshold_bytes / 8;
+  const size_t left = lp_memory_live_bytes(), most = left / 4 > MOST_BYTES ? left / 4 : MOST_BYTES;
+  const double share = (end_s - begin_s) / (end_s - last_end_s);
+  const double fair = allowance_bytes <= CACHE_BYTES ? 0.25 : 0.05;
+  if (share > fair) allowance_bytes *= 2;
+  else if (share < fair / 3) allowance_bytes /= 2;
+  if (allowance_bytes > most) allowance_bytes = most;
+  if (allowance_bytes < LEAST_BYTES) allowance_bytes = LEAST_BYTES;
+  threshold_bytes = left + allowance_bytes;
   last_end_s = end_s;
 }
 

@@ -40,8 +40,10 @@
 #define MIN_SHIFT 6 /* the smallest class is 64 bytes */
 #define CLASS_COUNT ((64 - MIN_SHIFT) * 8)
 #define SMALL_CLASSES ((15 - MIN_SHIFT) * 8 + 1)
-#define THREAD_CLASS_BYTES (2 * MIB) /* kept per thread and small class */
-#define THREAD_CLASS_BLOCKS 16384
+/* Kept per thread: each small class its share, and beyond it all together as much as a host's collector
+ * frees at once (vm/box.c collects every 32 MiB). */
+#define THREAD_CLASS_BYTES (2 * MIB)
+#define THREAD_BYTES (32 * MIB)
 
 #define OBJECT_MAX 1024 /* largest object of the free lists; 16-byte classes */
 #define OBJECT_CLASSES (OBJECT_MAX / 16)
@@ -454,18 +456,16 @@ void lp_block_free(void *data, size_t capacity) {
   } else if (class < SMALL_CLASSES) {
     ThreadCache *tc = my_cache();
     FreeList *list = tc ? &tc->blocks[class] : NULL;
-    if (!list || list->count >= THREAD_CLASS_BLOCKS ||
-        list->count * capacity >= THREAD_CLASS_BYTES) {
+    size_t kept = tc ? atomic_load_explicit(&tc->cached_bytes, memory_order_relaxed) : 0;
+    if (!list ||
+        (list->count * capacity >= THREAD_CLASS_BYTES && kept + capacity > THREAD_BYTES)) {
       free(data);
       return;
     }
     *(void **)data = list->first;
     list->first = data;
     list->count++;
-    atomic_store_explicit(&tc->cached_bytes,
-                          atomic_load_explicit(&tc->cached_bytes, memory_order_relaxed) +
-                              capacity,
-                          memory_order_relaxed);
+    atomic_store_explicit(&tc->cached_bytes, kept + capacity, memory_order_relaxed);
   } else {
     pthread_mutex_lock(&lock);
     link_block(data, capacity);
