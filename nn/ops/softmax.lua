@@ -1,10 +1,10 @@
 -- Softmax along one dim, and the cross entropy of class indices built on the same loops.
-op{ "softmax(Tensor self, int dim, *, dtype? dtype=nil) -> Tensor", module = "torch nn.functional special",
+op{ "softmax(Tensor self, int dim, dtype? dtype=nil) -> Tensor", module = "torch nn.functional special",
     grad = { self = "softmax_grad(grad, result, dim)" },
     cases = { "(3,4),1", "(3,4),0", "(2,3,5)t,1", "(2,3,4),-1,dtype=float64", "(0,3),1", "(),0" },
     doc = "exp(self) divided by its sum along dim, computed without overflow. dtype converts the input first.",
     example = "torch.softmax(torch.tensor{1., 2., 3.}, 0)" }
-op{ "log_softmax(Tensor self, int dim, *, dtype? dtype=nil) -> Tensor", module = "torch nn.functional special",
+op{ "log_softmax(Tensor self, int dim, dtype? dtype=nil) -> Tensor", module = "torch nn.functional special",
     grad = { self = "log_softmax_grad(grad, result, dim)" },
     cases = { "(3,4),1", "(3,4),0", "(2,3,5)t,1", "(2,3,4),-1,dtype=float64", "(0,3),1", "(),0" },
     doc = "log(softmax(self, dim)), computed without loss of precision.",

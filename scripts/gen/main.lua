@@ -70,6 +70,7 @@ end
 
 -- kernel_lists.h: X-macros over the elementwise kernels, and their numbers.
 local function kernel_lists(rows)
+  local doubles = {}
   local out = { header .. "#ifndef LP_KERNEL_LISTS_H\n#define LP_KERNEL_LISTS_H\n" }
   for _, kind in ipairs { "unary", "binary" } do
     local list, names, seen = {}, {}, {}
@@ -81,7 +82,10 @@ local function kernel_lists(rows)
         for _, word in ipairs { "float", "complex", "int", "bool" } do
           if set[word] or set.all then parts[#parts + 1] = word:upper() end
         end
-        local dtypes = #parts == 4 and "ALL" or table.concat(parts, "_")
+        local dtypes = set.double and "DOUBLE" or #parts == 4 and "ALL" or table.concat(parts, "_")
+        if set.double then
+          doubles[#doubles + 1] = ("  X(%s, %s, %s)"):format(kind:upper(), row.kernel, #row.args == 1 and "one" or "two")
+        end
         local promote = row.promote == "int->float" and "INT_TO_FLOAT" or row.promote == "->bool" and "BOOL_RESULT" or "NONE"
         list[#list + 1] = ("  X(%s, %s, %s, %d)"):format(row.kernel, dtypes, promote, #row.args - (kind == "unary" and 1 or 2))
         names[#names + 1] = ("  LP_%s_%s"):format(kind:upper(), row.kernel)
@@ -92,6 +96,8 @@ local function kernel_lists(rows)
       kind:upper(), table.concat(list, " \\\n"))
     out[#out + 1] = ("enum {\n%s\n};\n"):format(table.concat(names, ",\n"))
   end
+  out[#out + 1] = ("/* X(list, name, operands): kernels of doubles */\n#define LP_DOUBLE_OPS(X) \\\n%s\n"):format(
+    table.concat(doubles, " \\\n"))
   out[#out + 1] = "#endif\n"
   return table.concat(out, "\n")
 end

@@ -232,6 +232,10 @@ local function parse_row(row, fault)
       if not want then fault("%s kind: argument '%s' cannot have type %s", row.kind, arg.name, arg.type) end
     end
     if not row.dtypes then fault("%s kind needs dtypes", row.kind) end
+    if words(row.dtypes).double then
+      if row.dtypes ~= "double" then fault("dtypes \"double\" stands alone") end
+      if #row.args > 2 then fault("a kernel of doubles takes at most two") end
+    end
     if row.promote and row.promote ~= "int->float" and row.promote ~= "->bool" then
       fault("unknown promote '%s'", row.promote)
     end

@@ -44,13 +44,6 @@ LpTensor *lp_impl_logit_backward(LpTensor *grad_output, LpTensor *self, LpOptFlo
                       &limit);
 }
 
-LpTensor *lp_impl_polygamma(LpTensor *out, int64_t n, LpTensor *self) {
-  CHECK(n >= 0, LP_ERR_ARGUMENT, "n: expected a number of at least 0, got %lld",
-        (long long)n);
-  LpScalar order = lp_scalar_int(n);
-  return lp_pointwise(EXTRA(polygamma), out, &self, 1, &order);
-}
-
 /* 'none' -> 0, 'tanh' -> 1, else -1 with the error recorded. */
 static int gelu_kind(const char *approximate) {
   if (strcmp(approximate, "none") == 0) return 0;

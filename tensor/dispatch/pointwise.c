@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "core/parallel.h"
+#include "cpu/double.h"
 #include "cpu/pointwise.h"
 
 typedef enum Promote { NONE, INT_TO_FLOAT, BOOL_RESULT } Promote;
@@ -23,7 +24,8 @@ enum {
   FLOAT_COMPLEX_BOOL = FLOAT | COMPLEX | BOOL,
   FLOAT_INT_BOOL = FLOAT | INT | BOOL,
   COMPLEX_INT_BOOL = COMPLEX | INT | BOOL,
-  ALL = FLOAT | COMPLEX | INT | BOOL
+  ALL = FLOAT | COMPLEX | INT | BOOL,
+  DOUBLE = FLOAT | 16 /* by functions of doubles: Note [Kernels of doubles] */
 };
 
 typedef struct OpInfo {
@@ -51,7 +53,7 @@ static LpTensor *fail_dtype(int dtypes, LpDtype got) {
   static const char *const words[] = {"floating", "complex", "integral", "bool"};
   for (int i = 0; i < 4; i++) {
     if (!(dtypes >> i & 1)) continue;
-    if (want[0]) strcat(want, dtypes >> (i + 1) ? ", " : " or ");
+    if (want[0]) strcat(want, (dtypes & ALL) >> (i + 1) ? ", " : " or ");
     strcat(want, words[i]);
   }
   lp_fail(LP_ERR_TYPE, "expected a tensor of %s dtype, got %s", want, lp_dtype_name(got));
@@ -116,7 +118,9 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   const LpPointwiseTable *table = lp_pointwise_table();
   LpDtype compute = common; /* what the block works in */
   LpBlock block = table->rows[common]->blocks[op];
-  if (!block) {
+  if (info->dtypes == DOUBLE) {
+    if (common != LP_FLOAT64) compute = LP_FLOAT32;
+  } else if (!block) {
     compute = LP_FLOAT32;
     block = table->rows[compute]->blocks[op];
   } else if (!out && common == (LpDtype)inputs[0]->dtype && category(common) != COMPLEX) {
@@ -144,10 +148,13 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   int8_t size = (int8_t)lp_dtype_size(compute);
   LpDrive d = {
       block, params, n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
+  LpDoubleCall call = {lp_double_kernel(op), params};
+  LpLoop loop = block ? table->drive : lp_double_loop(compute);
   LpTensor *result = NULL;
   if (lp_iter_build(&it)) {
     lp_iter_lengthen(&it);
-    if (lp_iter_run(&it, table->drive, &d)) result = lp_iter_take(&it, 0);
+    if (lp_iter_run(&it, loop, block ? (const void *)&d : &call))
+      result = lp_iter_take(&it, 0);
   }
   lp_iter_done(&it);
   return result;

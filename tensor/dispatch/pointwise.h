@@ -24,7 +24,7 @@
   X(round_up, FLOAT, NONE, 1, 1)                                                         \
   X(round_down, FLOAT, NONE, 1, 1)                                                       \
   X(nan_to_num, FLOAT_COMPLEX, NONE, 3, 1)                                               \
-  X(polygamma, FLOAT, INT_TO_FLOAT, 1, 1)                                                \
+  X(polygamma, DOUBLE, INT_TO_FLOAT, 1, 1)                                               \
   X(div_trunc, FLOAT_INT, NONE, 0, 2)                                                    \
   X(isclose, FLOAT_COMPLEX, BOOL_RESULT, 3, 2)                                           \
   X(clamp, FLOAT_INT_BOOL, NONE, 0, 3)                                                   \

@@ -207,7 +207,8 @@ op{ "dist(Tensor self, Tensor other, Scalar p=2) -> Tensor",
     composite = "linalg_vector_norm(self - other, p)",
     cases = { "(3,4), (3,4)", "(3,4), (4,), 1", "(3,4), (3,4), 3" },
     doc = "The p-norm of the difference.", example = "torch.dist(torch.tensor{1., 2.}, torch.tensor{4., 6.})" }
-op{ "logsumexp(Tensor self, int[1] dim, bool keepdim=false) -> Tensor", variants = "function method out",
+op{ "logsumexp(Tensor self, int[1] dim, bool keepdim=false) -> Tensor", module = "torch special",
+    variants = "function method out",
     grad = { self = "reduce_expand(grad, self.shape, dim, keepdim) * \z
                      conj(exp(self - reduce_expand(result, self.shape, dim, keepdim)))" },
     cases = { "(3,4), 1", "(3,4), 0, true", "(2,3,4)t, [0, 2]", "(), 0" },

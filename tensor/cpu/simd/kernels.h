@@ -9,7 +9,6 @@
 #include <math.h>
 #include <string.h>
 #include "cpu/simd/vecmath.h"
-#include "cpu/special.h"
 #include "dispatch/pointwise.h"
 
 /* Elements in a vector of the narrower of two types: what the counts of a block are multiples of. */
@@ -36,6 +35,7 @@
 #define LP_FLOAT_IN_FLOAT_INT_BOOL YES
 #define LP_FLOAT_IN_COMPLEX_INT_BOOL NO
 #define LP_FLOAT_IN_ALL YES
+#define LP_FLOAT_IN_DOUBLE NO
 #define LP_COMPLEX_IN_FLOAT NO
 #define LP_COMPLEX_IN_COMPLEX YES
 #define LP_COMPLEX_IN_INT NO
@@ -51,6 +51,7 @@
 #define LP_COMPLEX_IN_FLOAT_INT_BOOL NO
 #define LP_COMPLEX_IN_COMPLEX_INT_BOOL YES
 #define LP_COMPLEX_IN_ALL YES
+#define LP_COMPLEX_IN_DOUBLE NO
 #define LP_INT_IN_FLOAT NO
 #define LP_INT_IN_COMPLEX NO
 #define LP_INT_IN_INT YES
@@ -66,6 +67,7 @@
 #define LP_INT_IN_FLOAT_INT_BOOL YES
 #define LP_INT_IN_COMPLEX_INT_BOOL YES
 #define LP_INT_IN_ALL YES
+#define LP_INT_IN_DOUBLE NO
 #define LP_BOOL_IN_FLOAT NO
 #define LP_BOOL_IN_COMPLEX NO
 #define LP_BOOL_IN_INT NO
@@ -81,5 +83,6 @@
 #define LP_BOOL_IN_FLOAT_INT_BOOL YES
 #define LP_BOOL_IN_COMPLEX_INT_BOOL YES
 #define LP_BOOL_IN_ALL YES
+#define LP_BOOL_IN_DOUBLE NO
 
 #endif

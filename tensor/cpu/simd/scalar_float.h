@@ -110,10 +110,11 @@ static inline T FN(sinc)(T x) {
 /* --- special functions -------------------------------------------------------------- */
 static inline T FN(erf)(T x) { return V(erf)(x); }
 static inline T FN(erfc)(T x) { return V(erfc)(x); }
-static inline T FN(erfinv)(T x) { return (T)lp_erfinv_f64(x); }
 static inline T FN(lgamma)(T x) { return V(lgamma)(x); }
-static inline T FN(digamma)(T x) { return (T)lp_digamma_f64(x); }
-static inline T FN(polygamma)(T x, T n) { return (T)lp_polygamma_f64((int64_t)n, x); }
+static inline T FN(entr)(T x) {
+  T positive = -x * V(log)(x);
+  return FN(sel)(x > 0, positive, FN(sel)(x == 0, 0, FN(sel)(x < 0, -(T)INFINITY, x)));
+}
 
 /* --- activations -------------------------------------------------------------------- */
 static inline T FN(sigmoid)(T x) { return 1 / (1 + V(exp)(-x)); }

@@ -1,0 +1,131 @@
+/* Bessel and Airy functions; see special.h. Modified ones by Chebyshev series on two
+ * ranges each, of the function with its exponential and power taken out. */
+#define LP_TABLES_BESSEL
+#include <math.h>
+#include <stddef.h>
+#include "cpu/special.h"
+#include "cpu/special_tables.h"
+
+#define SERIES(table, t)                                                                 \
+  lp_chebyshev_series(table, (int)(sizeof table / sizeof *table), t)
+
+/* --- of the first and second kind: the C library's -------------------------------------
+ */
+
+double lp_bessel_j0_f64(double x) {
+  return j0(x);
+}
+double lp_bessel_j1_f64(double x) {
+  return j1(x);
+}
+double lp_bessel_y0_f64(double x) {
+  return x < 0 ? NAN : x == 0 ? -INFINITY : y0(x);
+}
+double lp_bessel_y1_f64(double x) {
+  return x < 0 ? NAN : x == 0 ? -INFINITY : y1(x);
+}
+
+double lp_spherical_bessel_j0_f64(double x) {
+  return x == 0 ? 1 : isinf(x) ? 0 : sin(x) / x;
+}
+
+/* --- modified, of the first kind
+ * -------------------------------------------------------- */
+
+double lp_i0e_f64(double x) {
+  double a = fabs(x);
+  if (a <= 8) return SERIES(i0_small, a / 4 - 1);
+  return SERIES(i0_large, 16 / a - 1) / sqrt(a);
+}
+
+double lp_i1e_f64(double x) {
+  double a = fabs(x);
+  if (a <= 8) return SERIES(i1_small, a / 4 - 1) * x;
+  return copysign(SERIES(i1_large, 16 / a - 1) / sqrt(a), x);
+}
+
+/* exp(a) f without overflow while the product has none. */
+static double grow(double a, double f) {
+  if (a <= 700) return exp(a) * f;
+  double half = exp(a / 2);
+  return half * f * half;
+}
+
+double lp_i0_f64(double x) {
+  double a = fabs(x);
+  return a == INFINITY ? a : grow(a, lp_i0e_f64(a));
+}
+
+double lp_i1_f64(double x) {
+  double a = fabs(x);
+  return a == INFINITY ? x : copysign(grow(a, lp_i1e_f64(a)), x);
+}
+
+/* --- modified, of the second kind
+ * ------------------------------------------------------- */
+
+double lp_scaled_modified_bessel_k0_f64(double x) {
+  if (!(x > 0)) return x == 0 ? INFINITY : NAN;
+  if (x > 2) return SERIES(k0_large, 4 / x - 1) / sqrt(x);
+  return exp(x) * (SERIES(k0_small, x * x / 2 - 1) - log(x / 2) * lp_i0_f64(x));
+}
+
+double lp_scaled_modified_bessel_k1_f64(double x) {
+  if (!(x > 0)) return x == 0 ? INFINITY : NAN;
+  if (x > 2) return SERIES(k1_large, 4 / x - 1) / sqrt(x);
+  return exp(x) * (SERIES(k1_small, x * x / 2 - 1) / x + log(x / 2) * lp_i1_f64(x));
+}
+
+double lp_modified_bessel_k0_f64(double x) {
+  if (!(x > 0)) return x == 0 ? INFINITY : NAN;
+  if (x > 2) return exp(-x) * (SERIES(k0_large, 4 / x - 1) / sqrt(x));
+  return SERIES(k0_small, x * x / 2 - 1) - log(x / 2) * lp_i0_f64(x);
+}
+
+double lp_modified_bessel_k1_f64(double x) {
+  if (!(x > 0)) return x == 0 ? INFINITY : NAN;
+  if (x > 2) return exp(-x) * (SERIES(k1_large, 4 / x - 1) / sqrt(x));
+  return SERIES(k1_small, x * x / 2 - 1) / x + log(x / 2) * lp_i1_f64(x);
+}
+
+/* --- Airy
+ * ------------------------------------------------------------------------------- */
+
+/* From the nearest integer by the Taylor series of y'' = x y. */
+static double airy_near(double x) {
+  double c = rint(x), h = x - c;
+  const double *node = airy_nodes + 2 * ((int)c + 10);
+  double a0 = node[0], a1 = node[1], a2 = 0.5 * c * a0;
+  double power = h * h, sum = a2 * power;
+  for (int n = 1; n < 26; n++) {
+    double next = (c * a1 + a0) / ((n + 1) * (n + 2)); /* a[n + 2] of a[n], a[n - 1] */
+    power *= h;
+    sum += next * power;
+    a0 = a1;
+    a1 = a2;
+    a2 = next;
+  }
+  return node[0] + (node[1] * h + sum);
+}
+
+/* Asymptotic series, DLMF 9.7.5 and 9.7.9: zeta = 2/3 |x|^(3/2) is above 22. */
+static double airy_far(double x) {
+  double a = fabs(x), root = sqrt(a), zeta = 2.0 / 3 * a * root;
+  double scale = 0.56418958354775628695 / sqrt(root); /* 1 / sqrt(pi) */
+  double term = 1, parts[4] = {1, 0, 0, 0};           /* by k modulo 4 */
+  for (int k = 1; k < 24 && fabs(term) > 1e-18; k++) {
+    term *= (6 * k - 5) * (6.0 * k - 3) * (6 * k - 1) / (216.0 * k * (2 * k - 1)) / zeta;
+    parts[k % 4] += term;
+  }
+  if (x > 0)
+    return 0.5 * scale * exp(-zeta) * (parts[0] + parts[2] - parts[1] - parts[3]);
+  double even = parts[0] - parts[2], odd = parts[1] - parts[3];
+  double s = sin(zeta),
+         c = cos(zeta); /* of zeta - pi/4: (s - c) / sqrt(2), (s + c) / sqrt(2) */
+  return scale * 0.70710678118654752440 * ((s + c) * even + (s - c) * odd);
+}
+
+double lp_airy_ai_f64(double x) {
+  if (fabs(x) <= 10.5) return airy_near(x);
+  return isfinite(x) ? airy_far(x) : x > 0 ? 0 : NAN;
+}
