@@ -61,6 +61,8 @@ int lpvm_raise(lua_State *L, const char *op) {
     lua_error(L);
     __builtin_unreachable();
   }
+  /* torch.linalg.LinAlgError tells these by the word. */
+  if (e->code == LP_ERR_LINALG) lpvm_error(L, op, "LinAlgError: %s", e->message);
   lpvm_error(L, op, "%s", e->message);
 }
 

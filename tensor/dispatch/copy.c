@@ -4,6 +4,7 @@
 #include <string.h>
 #include "core/parallel.h"
 #include "cpu/copy.h"
+#include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/ops.h"
@@ -442,6 +443,50 @@ LpTensor *lp_impl_set(LpTensor *out, LpTensor *self, LpTensor *source) {
   out->storage = lp_storage_retain(source->storage);
   lp_storage_release(old);
   return lp_tensor_retain(out);
+}
+
+LpTensor *lp_impl_set_geometry(LpTensor *out, LpTensor *self, LpTensor *source,
+                               int64_t storage_offset, LpInts size, LpInts stride) {
+  int64_t row_major[LP_MAX_DIMS];
+  CHECK(size.count <= LP_MAX_DIMS, LP_ERR_ARGUMENT, "a tensor has at most %d dims",
+        LP_MAX_DIMS);
+  if (stride.count == 0) {
+    lp_contiguous_strides(size, row_major);
+    stride = lp_ints(row_major, size.count);
+  }
+  LpTensor *part = lp_impl_as_strided(source, size, stride,
+                                      (LpOptInt){.has = true, .value = storage_offset});
+  LpTensor *result = part ? lp_impl_set(out, self, part) : NULL;
+  lp_tensor_release(part);
+  return result;
+}
+
+/* self's memory from its start to its last element, copied as it lies. */
+LpTensor *lp_impl_as_strided_scatter(LpTensor *out, LpTensor *self, LpTensor *src,
+                                     LpInts size, LpInts stride,
+                                     LpOptInt storage_offset) {
+  int64_t extent, one = 1;
+  TRY(lp_extent_of(lp_sizes(self), lp_strides(self), &extent));
+  int64_t length = extent ? self->offset_elems + extent : 0;
+  LpTensor *old = lp_tensor_alias(self, lp_ints(&length, 1), lp_ints(&one, 1), 0);
+  LpTensor *memory =
+      old ? lp_tensor_new(lp_ints(&length, 1), (LpDtype)self->dtype, self->storage->device)
+          : NULL;
+  LpTensor *result = NULL, *part = NULL;
+  if (memory && lp_copy_into(memory, old))
+    result = lp_tensor_alias(memory, lp_sizes(self), lp_strides(self),
+                             extent ? self->offset_elems : 0);
+  if (result) part = lp_impl_as_strided(result, size, stride, storage_offset);
+  bool ok = part != NULL;
+  if (ok && !same_sizes(part, src))
+    ok = lp_fail(LP_ERR_ARGUMENT, "src must have the shape %s of the part, got %s",
+                 SHAPE_TEXT(part), SHAPE_TEXT(src));
+  ok = ok && lp_copy_into(part, src);
+  if (!ok) lp_drop(&result);
+  lp_tensor_release(part);
+  lp_tensor_release(memory);
+  lp_tensor_release(old);
+  return lp_give(out, result);
 }
 
 bool lp_impl_is_same_size(LpTensor *self, LpTensor *other, bool *result) {

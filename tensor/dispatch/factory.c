@@ -139,6 +139,39 @@ LpTensor *lp_impl_new_full(LpTensor *self, LpInts size, LpScalar fill_value,
   return filled(new_as(self, size, dtype, device), fill_value, requires_grad);
 }
 
+LpTensor *lp_impl_new_empty_strided(LpTensor *self, LpInts size, LpInts stride,
+                                    LpDtype dtype, LpDevice device, bool requires_grad) {
+  if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
+  if (device.type == LP_DEVICE_NONE) device = self->storage->device;
+  return finish(lp_tensor_new_strided(size, stride, dtype, device), requires_grad);
+}
+
+/* Dense strides, dims from outermost to innermost in the order `layout`. */
+LpTensor *lp_impl_empty_permuted(LpInts size, LpInts layout, LpDtype dtype,
+                                 LpDevice device, bool requires_grad) {
+  int64_t strides[LP_MAX_DIMS], step = 1;
+  CHECK(size.count <= LP_MAX_DIMS, LP_ERR_ARGUMENT, "a tensor has at most %d dims",
+        LP_MAX_DIMS);
+  CHECK(layout.count == size.count, LP_ERR_ARGUMENT,
+        "physical_layout must name each of the %lld dims of size, got %lld numbers",
+        (long long)size.count, (long long)layout.count);
+  for (int64_t i = 0; i < size.count; i++) strides[i] = -1;
+  for (int64_t i = layout.count - 1; i >= 0; i--) {
+    int64_t d = layout.data[i];
+    CHECK(d >= 0 && d < size.count, LP_ERR_INDEX,
+          "physical_layout must hold dims from 0 to %lld, got %lld at %lld",
+          (long long)size.count - 1, (long long)d, (long long)i);
+    CHECK(strides[d] < 0, LP_ERR_ARGUMENT, "physical_layout names dim %lld twice",
+          (long long)d);
+    strides[d] = step;
+    TRY(lp_numel_of(lp_ints((int64_t[]){step, size.data[d] ? size.data[d] : 1}, 2),
+                    &step));
+  }
+  return finish(lp_tensor_new_strided(size, lp_ints(strides, size.count),
+                                      or_default(dtype), device),
+                requires_grad);
+}
+
 /* --- ranges
  * ----------------------------------------------------------------------------------- */
 

@@ -141,7 +141,7 @@ static bool invert_all(LpTensor *a, int *info) {
     else if (info)
       info[i] = code;
     else if (code != 0)
-      ok = lp_fail(LP_ERR_ARGUMENT,
+      ok = lp_fail(LP_ERR_LINALG,
                    "%sThe diagonal element %d is zero, the inversion could not be "
                    "completed because the input "
                    "matrix is singular.",
@@ -291,7 +291,7 @@ static bool solve_all(LpTensor *a, LpTensor *x, bool left, int *info_of) {
     if (info_of)
       info_of[i] = info;
     else if (info > 0) {
-      ok = lp_fail(LP_ERR_ARGUMENT,
+      ok = lp_fail(LP_ERR_LINALG,
                    "%sThe solver failed because the input matrix is singular.",
                    lp_batch_text(a, i, text, sizeof text));
       break;
@@ -431,7 +431,7 @@ bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors,
   for (int64_t i = 0; check_errors && i < info->numel; i++) {
     int code = ((const int *)lp_linalg_data(info))[i];
     if (code <= 0) continue;
-    lp_fail(LP_ERR_ARGUMENT,
+    lp_fail(LP_ERR_LINALG,
             "%sU[%d, %d] is zero and using it on lu_solve would result in a division by "
             "zero.",
             lp_batch_text(A, i, text, sizeof text), code, code);

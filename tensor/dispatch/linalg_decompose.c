@@ -25,7 +25,7 @@ static char *at(const LpTensor *t, int64_t i, int64_t elems) {
 static bool not_converged(const LpTensor *t, int64_t i, int info) {
   char text[64];
   if (info == LP_LAPACK_NO_MEMORY) return false;
-  return lp_fail(LP_ERR_ARGUMENT,
+  return lp_fail(LP_ERR_LINALG,
                  "%sThe algorithm failed to converge because the input matrix is "
                  "ill-conditioned or has too many "
                  "repeated singular values or eigenvalues (error code: %d).",
@@ -45,7 +45,7 @@ static bool cholesky_all(LpTensor *a, bool upper, int *info_of) {
     char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes, text[64];
     int info = lp_lapack_cholesky(a->dtype, upper ? 'L' : 'U', b.n, matrix);
     if (info_of) info_of[i] = info;
-    CHECK(info == 0 || info_of, LP_ERR_ARGUMENT,
+    CHECK(info == 0 || info_of, LP_ERR_LINALG,
           "%sThe factorization could not be completed because the input is not "
           "positive-definite (the leading minor "
           "of order %d is not positive-definite).",

@@ -500,6 +500,10 @@ LpTensor *lp_impl_transpose_inplace(LpTensor *out, LpTensor *self, int64_t dim0,
 LpTensor *lp_impl_t_inplace(LpTensor *out, LpTensor *self) {
   return take_geometry(out, lp_impl_t(self));
 }
+LpTensor *lp_impl_as_strided_inplace(LpTensor *out, LpTensor *self, LpInts size,
+                                     LpInts stride, LpOptInt storage_offset) {
+  return take_geometry(out, lp_impl_as_strided(self, size, stride, storage_offset));
+}
 
 /* --- broadcasting
  * ----------------------------------------------------------------------------- */

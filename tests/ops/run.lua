@@ -58,11 +58,11 @@ local only_shape = { empty = true, empty_like = true, empty_strided = true, new_
 local free_signs = { svd = true, linalg_svd = true, linalg_eigh = true, qr = true, linalg_qr = true, linalg_eig = true }
 
 -- Ops whose input may not be strided, because they read its memory as it lies.
-local dense_only = { view_dtype = true, as_strided = true, view_as_complex = true }
+local dense_only = { view_dtype = true, as_strided = true, as_strided_scatter = true, view_as_complex = true }
 -- Ops whose gradient is by design not the derivative: rows left out, matrices taken as symmetric.
 local no_differences = { embedding = true, linalg_cholesky = true, linalg_cholesky_ex = true, linalg_eigvalsh = true,
   cholesky_solve = true, cholesky_inverse = true,
-  linalg_eigh = true, cholesky = true }
+  linalg_eigh = true, cholesky = true, linalg_matrix_sqrth = true, fake_quantize_per_tensor_affine = true }
 
 local function how_of(row)
   return { shape_only = only_shape[row.name], signless = free_signs[row.cname] }

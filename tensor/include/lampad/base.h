@@ -118,7 +118,8 @@ typedef enum LpErrorCode {
   LP_ERR_IO,        /* file missing, truncated, corrupted, disk full */
   LP_ERR_INTERRUPT, /* stopped by lp_interrupt() */
   LP_ERR_CALLBACK,  /* a host callback failed; the host holds the cause */
-  LP_ERR_INTERNAL   /* a fault of the engine */
+  LP_ERR_INTERNAL,  /* a fault of the engine */
+  LP_ERR_LINALG     /* linalg: a matrix that is singular, not positive definite, or that defeats the algorithm */
 } LpErrorCode;
 
 typedef struct LpError {
