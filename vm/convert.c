@@ -232,7 +232,7 @@ static bool store(const Builder *b, LpDtype dtype, char *to, LpScalar value) {
     ((double *)to)[0] = re;
     ((double *)to)[1] = im;
     break;
-  case LP_BOOL: *(bool *)to = re != 0 || im != 0; break;
+  case LP_BOOL: *(uint8_t *)to = re != 0 || im != 0; break;
   default: return lp_fail(LP_ERR_INTERNAL, "no such dtype: %d", (int)dtype);
   }
   return true;
@@ -347,7 +347,7 @@ static void push_element_of(lua_State *L, LpDtype dtype, const char *from) {
   case LP_COMPLEX128:
     lpvm_push_complex(L, ((const double *)from)[0], ((const double *)from)[1]);
     break;
-  case LP_BOOL: lua_pushboolean(L, *(const bool *)from); break;
+  case LP_BOOL: lua_pushboolean(L, *(const uint8_t *)from != 0); break;
   default: lua_pushnil(L);
   }
 }

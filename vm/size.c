@@ -113,7 +113,9 @@ static int size_len(lua_State *L) {
 static int size_numel(lua_State *L) {
   const Size *size = check_size(L, 1);
   int64_t n = 1;
-  for (int64_t i = 0; i < size->count; i++) n *= size->data[i];
+  for (int64_t i = 0; i < size->count; i++)
+    if (__builtin_mul_overflow(n, size->data[i], &n))
+      return lpvm_error(L, "torch.Size", "numel: more elements than can be counted");
   lua_pushinteger(L, n);
   return 1;
 }

@@ -377,7 +377,7 @@ static bool execute(Run *run, bool keep_graph, bool create_graph) {
 static bool seed(Run *run, LpTensors roots, LpTensors gradients, LpEdge *edges) {
   for (int64_t i = 0; i < roots.count; i++) {
     LpTensor *root = roots.data[i];
-    CHECK(lp_requires_grad(root), LP_ERR_AUTOGRAD,
+    CHECK(lp_requires_grad(root) && edges[i].node, LP_ERR_AUTOGRAD,
           "element %lld of tensors does not require grad and does not have a grad_fn", (long long)i);
     LpTensor *given = i < gradients.count ? gradients.data[i] : NULL;
     if (given) {

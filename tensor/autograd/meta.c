@@ -53,6 +53,7 @@ bool lp_set_requires_grad(LpTensor *t, bool requires_grad) {
   CHECK(!requires_grad || lp_dtype_is_differentiable(t->dtype), LP_ERR_TYPE,
         "only Tensors of floating point and complex dtype can require gradients, got %s",
         lp_dtype_name(t->dtype));
+  TRY(lp_refresh_history(t));
   if (lp_grad_fn(t)) {
     CHECK(requires_grad, LP_ERR_AUTOGRAD,
           "you can only change requires_grad flags of leaf variables; use detach() for a "
@@ -75,6 +76,7 @@ bool lp_retains_grad(const LpTensor *t) { return t->autograd && t->autograd->ret
 bool lp_set_grad(LpTensor *t, LpTensor *grad) {
   if (!grad && !t->autograd) return true;
   if (grad) {
+    CHECK(grad != t, LP_ERR_ARGUMENT, "a tensor cannot be its own grad; assign a clone()");
     CHECK(lp_same_shape(t, grad), LP_ERR_ARGUMENT,
           "assigned grad has data of a different size: the tensor is %s, the grad %s", SHAPE_TEXT(t),
           SHAPE_TEXT(grad));
@@ -119,12 +121,15 @@ static bool regenerate_view(LpTensor *t) {
   return ok;
 }
 
+bool lp_refresh_history(LpTensor *t) {
+  const LpAutograd *meta = t->autograd;
+  const bool is_stale =
+      meta && meta->base && meta->view_version != lp_version(t) && lp_requires_grad(meta->base);
+  return !is_stale || regenerate_view(t);
+}
+
 LpNode *lp_grad_fn(LpTensor *t) {
-  LpAutograd *meta = t->autograd;
-  if (!meta) return NULL;
-  if (meta->base && meta->view_version != lp_version(t) && lp_requires_grad(meta->base))
-    regenerate_view(t);
-  return meta->grad_fn;
+  return t->autograd && lp_refresh_history(t) ? t->autograd->grad_fn : NULL;
 }
 
 bool lp_retain_grad(LpTensor *t) {
@@ -196,7 +201,7 @@ bool lp_inplace_check(LpTensor *self) {
         "first");
   if (!lp_wants_grad(self)) return true;
   const LpTensor *base = self->autograd ? self->autograd->base : NULL;
-  CHECK(!base || !lp_is_leaf(base) || !lp_requires_grad(base), LP_ERR_AUTOGRAD,
+  CHECK(!base || !lp_is_leaf(base), LP_ERR_AUTOGRAD,
         "a view of a leaf Variable that requires grad is being used in an in-place operation; do it "
         "under torch.no_grad(), or on a clone()");
   CHECK(!lp_is_leaf(self), LP_ERR_AUTOGRAD,

@@ -21,6 +21,8 @@ LpAutograd *lp_autograd_of(LpTensor *t);
 /* Where the gradient of t goes: its grad_fn's output, or the accumulator of a leaf that requires grad.
  * An edge with a NULL node when t requires none. The node is retained. */
 bool lp_gradient_edge(LpTensor *t, LpEdge *edge);
+/* Renews the history of a view whose memory was written since; false on an error, with the old one kept. */
+bool lp_refresh_history(LpTensor *t);
 /* Gives t a history directly (retains node). */
 bool lp_set_history(LpTensor *t, LpNode *node, int output_nr);
 /* Makes the leaf's AccumulateGrad node, kept (unowned) in meta->accumulator; its one reference goes to

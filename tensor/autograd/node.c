@@ -127,6 +127,7 @@ bool lp_node_set_edges(LpNode *node, int first, LpTensors inputs) {
 }
 
 bool lp_gradient_edge(LpTensor *t, LpEdge *edge) {
+  TRY(lp_refresh_history(t));
   LpNode *fn = lp_grad_fn(t);
   if (fn) {
     edge->node = lp_node_retain(fn);

@@ -75,12 +75,27 @@ LpTensor *lp_composite_logdet(LpTensor *self) {
  * ----------------------------------------------------------------------------------------------------
  */
 
+/* Are these the pivots of LU, `count` for each matrix? */
+static bool check_pivots(const LpTensor *pivots, const LpTensor *LU, int64_t count) {
+  CHECK(pivots->dtype == LP_INT32, LP_ERR_TYPE,
+        "the pivots must be int32, as lu_factor returns them, got %s",
+        lp_dtype_name(pivots->dtype));
+  bool fits = pivots->ndim == LU->ndim - 1 && pivots->sizes[pivots->ndim - 1] == count;
+  for (int64_t i = 0; fits && i < pivots->ndim - 1; i++)
+    fits = pivots->sizes[i] == LU->sizes[i];
+  CHECK(fits, LP_ERR_ARGUMENT,
+        "the pivots of LU of shape %s must be %lld for each matrix, got shape %s",
+        SHAPE_TEXT(LU), (long long)count, SHAPE_TEXT(pivots));
+  return true;
+}
+
 bool lp_composite_lu_unpack(LpTensor *LU_data, LpTensor *LU_pivots, bool unpack_data,
                             bool unpack_pivots, LpTensor **results) {
   CHECK(LU_data->ndim >= 2, LP_ERR_ARGUMENT,
         "LU_data must have at least 2 dims, got shape %s", SHAPE_TEXT(LU_data));
   int64_t m = LU_data->sizes[LU_data->ndim - 2], n = LU_data->sizes[LU_data->ndim - 1],
           k = m < n ? m : n, none = 0;
+  if (unpack_pivots) TRY(check_pivots(LU_pivots, LU_data, k));
   results[0] = unpack_pivots ? lp_lu_permutation(LU_pivots, m, LU_data->dtype)
                              : lp_tensor_new(lp_ints(&none, 1), LU_data->dtype,
                                              LU_data->storage->device);
@@ -117,7 +132,12 @@ bool lp_composite_linalg_lu(LpTensor *A, bool pivot, LpTensor **results) {
 
 LpTensor *lp_composite_linalg_lu_solve(LpTensor *LU, LpTensor *pivots, LpTensor *B,
                                        bool left, bool adjoint) {
+  TRY(lp_check_matrix(LU, "LU"));
   TRY(lp_check_square(LU, "LU"));
+  TRY(check_pivots(pivots, LU, LU->sizes[LU->ndim - 1]));
+  CHECK(LU->dtype == B->dtype, LP_ERR_TYPE,
+        "LU and B must have the same dtype, got %s and %s", lp_dtype_name(LU->dtype),
+        lp_dtype_name(B->dtype));
   Steps s = {0};
   if (!left) { /* X A = B is A^H X^H = B^H */
     STEP(b, lp_mat_adjoint(B));

@@ -10,7 +10,8 @@
  *   - from MMAP_MIN: fresh mappings, 2 MiB aligned, with huge pages asked for.
  * When memory runs out: the pressure hook, an empty cache, one more try, then
  * LP_ERR_MEMORY. Thread lists are given back when the thread ends. Under a sanitizer
- * nothing is cached, so that every stale pointer is seen. */
+ * nothing is cached and blocks are as long as asked for, so that every stale pointer and
+ * every step past the end is seen. */
 #define _GNU_SOURCE /* MAP_ANONYMOUS, MADV_HUGEPAGE */
 #include "core/alloc.h"
 #include <pthread.h>
@@ -101,6 +102,7 @@ static int class_of(size_t size) {
   return (shift - MIN_SHIFT) * 8 + (int)((size - 1 - ((size_t)1 << shift)) / step) + 1;
 }
 
+/* The capacity of the class's blocks. */
 static size_t capacity_of(int class) {
   if (class == 0) return 64;
   int shift = (class - 1) / 8 + MIN_SHIFT, eighth = (class - 1) % 8 + 1;
@@ -144,7 +146,9 @@ static size_t available_bytes(void) {
 }
 
 static void *system_alloc(size_t capacity) {
-  if (!USE_CACHE || capacity < MMAP_MIN) return aligned_alloc(LP_ALIGNMENT, capacity);
+  void *block;
+  if (!USE_CACHE || capacity < MMAP_MIN)
+    return posix_memalign(&block, LP_ALIGNMENT, capacity) == 0 ? block : NULL;
   if (capacity >= CHECK_AVAILABLE && capacity > available_bytes()) return NULL;
   size_t page = 4 * KIB, align = capacity >= HUGE_PAGE ? HUGE_PAGE : page;
   size_t size = (capacity + page - 1) / page * page,
@@ -385,7 +389,8 @@ static void *try_alloc(int class, size_t *capacity) {
 
 static __attribute__((noinline)) void *alloc_slow(size_t size, int class,
                                                   size_t *capacity_bytes) {
-  size_t capacity = capacity_of(class);
+  const size_t wanted = USE_CACHE ? capacity_of(class) : size;
+  size_t capacity = wanted;
   void *p = try_alloc(class, &capacity);
   if (!p && !in_pressure) {
     bool (*hook)(size_t) = atomic_load(&pressure_hook);
@@ -396,7 +401,7 @@ static __attribute__((noinline)) void *alloc_slow(size_t size, int class,
       in_pressure = false;
     }
     lp_memory_empty_cache();
-    capacity = capacity_of(class);
+    capacity = wanted;
     p = try_alloc(class, &capacity);
   }
   if (!p) {

@@ -100,10 +100,16 @@ bool lp_check_device(LpDevice device) {
   snprintf(name, sizeof name, device.index > 0 ? "cuda:%d" : "cuda", device.index);
   return lp_fail(
       LP_ERR_DEVICE,
-      "device %s is not available: this build has no CUDA support; use device \"cpu\"", name);
+      "device %s is not available: this build has no CUDA support; use device \"cpu\"",
+      name);
 }
 
+/* Storages up to here live in their header; none where a sanitizer watches their ends. */
+#ifdef __SANITIZE_ADDRESS__
+#define TINY_BYTES 0
+#else
 #define TINY_BYTES 64
+#endif
 
 LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
   TRY(lp_check_device(device));

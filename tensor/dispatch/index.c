@@ -78,6 +78,32 @@ bool lp_check_same_dtype(LpTensor *self, LpTensor *other, const char *name) {
   return true;
 }
 
+bool lp_check_single(const LpTensor *written) {
+  for (int64_t d = 0; written && d < lp_ndim(written) && lp_numel(written); d++)
+    CHECK(lp_stride(written, d) != 0 || lp_size(written, d) == 1, LP_ERR_ARGUMENT,
+          "unsupported operation: more than one element of the written-to tensor (shape %s) refers to a single "
+          "memory location. Please clone() the tensor before performing the operation",
+          SHAPE_TEXT(written));
+  return true;
+}
+
+LpTensor *lp_apart(const LpTensor *written, LpTensor *read, const char *name) {
+  if (!written || !lp_is_same_storage(written, read) || !lp_numel(read) || !lp_numel(written))
+    return lp_tensor_retain(read);
+  const char *a = lp_data(written), *b = lp_data(read);
+  const bool sure = lp_is_dense(written) && lp_is_dense(read) &&
+                    a < b + lp_numel(read) * (int64_t)lp_dtype_size(lp_dtype(read)) &&
+                    b < a + lp_numel(written) * (int64_t)lp_dtype_size(lp_dtype(written));
+  CHECK(!sure, LP_ERR_ARGUMENT,
+        "unsupported operation: some elements of %s and the written-to tensor refer to a single memory location. "
+        "Please clone() the tensor before performing the operation",
+        name);
+  LpTensor *copy = lp_tensor_new(lp_sizes(read), lp_dtype(read), lp_device(read));
+  if (!copy || lp_copy_values(copy, read)) return copy;
+  lp_tensor_release(copy);
+  return NULL;
+}
+
 LpTensor *lp_begin_write(LpTensor *out, LpTensor *self) {
   if (out == self) return lp_tensor_retain(out);
   if (out) {
@@ -340,7 +366,12 @@ LpTensor *lp_impl_put(LpTensor *out, LpTensor *self, LpTensor *index, LpTensor *
         (long long)lp_numel(source));
   CHECK(lp_numel(self) > 0 || lp_numel(index) == 0, LP_ERR_INDEX, "cannot put elements into an empty tensor (shape %s)",
         SHAPE_TEXT(self));
-  LpTensor *at = lp_dense(index, LP_INT64), *v = lp_dense(source, dtype), *result = NULL;
+  TRY(lp_check_single(out));
+  LpTensor *own_index = lp_apart(out, index, "index"), *own_source = own_index ? lp_apart(out, source, "source") : NULL;
+  LpTensor *at = own_source ? lp_dense(own_index, LP_INT64) : NULL, *v = at ? lp_dense(own_source, dtype) : NULL;
+  LpTensor *result = NULL;
+  lp_tensor_release(own_index);
+  lp_tensor_release(own_source);
   int64_t elem = (int64_t)lp_dtype_size(dtype);
   const LpIndexTable *table = lp_index_table();
   LpIndexKernel kernel = accumulate ? table->add[dtype] : table->put[lp_size_class(elem)];

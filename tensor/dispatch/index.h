@@ -19,6 +19,11 @@ bool lp_true_columns(LpTensor *t, LpTensor **results);
 /* A new tensor holding self's values, or `out` retained when the op runs in place on it; for an `out`
  * apart from self, self is copied there first. */
 LpTensor *lp_begin_write(LpTensor *out, LpTensor *self);
+/* `read` (retained), or a copy of it when it might share memory with `written` (NULL: nothing is written to);
+ * fails when they surely do. Ask before lp_begin_write. */
+LpTensor *lp_apart(const LpTensor *written, LpTensor *read, const char *name);
+/* Fails when a dim of stride 0 lets several elements of a tensor to be written to share their memory. */
+bool lp_check_single(const LpTensor *written);
 /* Every tensor has self's dtype, else an error that names the argument. */
 bool lp_check_same_dtype(LpTensor *self, LpTensor *other, const char *name);
 /* An int32 or int64 index tensor as dense int64. */

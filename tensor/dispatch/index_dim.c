@@ -82,11 +82,15 @@ static bool check_source(LpTensor *self, int64_t dim, LpTensor *index, LpTensor 
 
 static LpTensor *write_slices(LpTensor *out, LpTensor *self, int64_t dim, LpTensor *at, LpTensor *v,
                               LpIndexKernel kernel) {
-  LpTensor *result = lp_begin_write(out, self);
-  if (result && !slices_run(result, dim, at, v, kernel, true)) {
+  if (lp_ndim(v) > 0) TRY(lp_check_single(out)); /* one value may be written twice */
+  LpTensor *own_at = lp_apart(out, at, "index"), *own_v = own_at ? lp_apart(out, v, "source") : NULL;
+  LpTensor *result = own_v ? lp_begin_write(out, self) : NULL;
+  if (result && !slices_run(result, dim, own_at, own_v, kernel, true)) {
     lp_tensor_release(result);
     result = NULL;
   }
+  lp_tensor_release(own_at);
+  lp_tensor_release(own_v);
   return result;
 }
 
@@ -250,18 +254,42 @@ LpTensor *lp_impl_gather(LpTensor *out, LpTensor *self, int64_t dim, LpTensor *i
   return lp_give(out, result);
 }
 
+/* What is read while `out` is written must lie apart from it: an index that changes under way leads out of range.
+ * Replaces *index and *src by retained tensors; both are NULL after a failure. */
+static bool keep_apart(LpTensor *out, LpTensor **index, LpTensor **src) {
+  LpTensor *source = *src;
+  *src = NULL;
+  if ((*index = lp_check_single(out) ? lp_apart(out, *index, "index") : NULL) == NULL) return false;
+  if (!source || (*src = lp_apart(out, source, "src"))) return true;
+  lp_tensor_release(*index);
+  *index = NULL;
+  return false;
+}
+
+/* What a scatter reads, checked: *index as int64 and *src (or NULL), retained and apart from what is written. */
+static bool line_operands(LpTensor *out, LpTensor *self, int64_t *dim, LpTensor **index, LpTensor **src) {
+  LpTensor *at = line_index(self, dim, *index, *src);
+  if (!at) return false;
+  *index = at;
+  const bool ok = keep_apart(out, index, src);
+  lp_tensor_release(at);
+  return ok;
+}
+
 static LpTensor *scatter(LpTensor *out, LpTensor *self, int64_t dim, LpTensor *index, LpTensor *src, LpScalar value,
                          LpIndexKernel kernel) {
-  LpTensor *filler = NULL, *result = NULL, *at = line_index(self, &dim, index, src);
-  if (at && (src || (filler = lp_tensor_from_scalar(value, lp_dtype(self))))) {
+  TRY(line_operands(out, self, &dim, &index, &src));
+  LpTensor *filler = NULL, *result = NULL;
+  if (src || (filler = lp_tensor_from_scalar(value, lp_dtype(self)))) {
     result = lp_begin_write(out, self);
-    if (result && !lines_run(result, dim, at, src, filler ? lp_data(filler) : NULL, kernel)) {
+    if (result && !lines_run(result, dim, index, src, filler ? lp_data(filler) : NULL, kernel)) {
       lp_tensor_release(result);
       result = NULL;
     }
   }
   lp_tensor_release(filler);
-  lp_tensor_release(at);
+  lp_tensor_release(index);
+  lp_tensor_release(src);
   return result;
 }
 
@@ -344,13 +372,15 @@ LpTensor *lp_impl_scatter_reduce_two(LpTensor *out, LpTensor *self, int64_t dim,
                                                            : NULL;
   CHECK(kernel, LP_ERR_ARGUMENT, "reduce must be 'sum', 'prod', 'mean', 'amax' or 'amin' (the last two not complex), got '%s'",
         reduce);
-  LpTensor *at = line_index(self, &dim, index, src), *result = at ? lp_begin_write(out, self) : NULL;
-  LpTensor *start = include_self || !result ? NULL : lp_tensor_from_scalar(neutral(reduce, dtype), dtype);
-  bool ok = result && (include_self || (start && lines_run(result, dim, at, NULL, lp_data(start), put_kernel(self))));
-  ok = ok && lines_run(result, dim, at, src, NULL, kernel) &&
-       (!is_mean || divide_by_counts(result, dim, at, include_self));
+  TRY(line_operands(out, self, &dim, &index, &src));
+  LpTensor *result = lp_begin_write(out, self);
+  LpTensor *start = include_self ? NULL : lp_tensor_from_scalar(neutral(reduce, dtype), dtype);
+  bool ok = result && (include_self || (start && lines_run(result, dim, index, NULL, lp_data(start), put_kernel(self))));
+  ok = ok && lines_run(result, dim, index, src, NULL, kernel) &&
+       (!is_mean || divide_by_counts(result, dim, index, include_self));
   lp_tensor_release(start);
-  lp_tensor_release(at);
+  lp_tensor_release(index);
+  lp_tensor_release(src);
   if (ok) return result;
   lp_tensor_release(result);
   return NULL;

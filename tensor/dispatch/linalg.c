@@ -457,19 +457,32 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
   }
   if (p) {
     if (!k) count = m ? p->numel / (m * m) : 0;
-    for (int64_t i = 0; i < count; i++) {
+    const size_t item = lp_dtype_size(dtype);
+    bool ok = true;
+    for (int64_t i = 0; ok && i < count; i++) {
       const int *swap = (const int *)lp_linalg_data(contiguous) + i * k;
       for (int r = 0; r < m; r++) rows.data[r] = r;
-      for (int r = 0; r < k; r++) {
+      for (int r = 0; ok && r < k; r++) {
         int other = swap[r] - 1, saved = rows.data[r];
-        if (other < 0 || other >= m) continue;
+        ok = other >= 0 && other < m;
+        if (!ok) {
+          lp_fail(LP_ERR_ARGUMENT, "pivots must be in [1, %lld], got %d", (long long)m,
+                  swap[r]);
+          break;
+        }
         rows.data[r] = rows.data[other];
         rows.data[other] = saved;
       }
-      for (int r = 0; r < m; r++)
-        put(dtype, lp_linalg_data(p), (size_t)(i * m * m + rows.data[r] * m + r), 1);
+      for (int r = 0; ok && r < m; r++)
+        lp_scalar_store(lp_scalar_int(1), dtype,
+                        lp_linalg_data(p) +
+                            (size_t)(i * m * m + rows.data[r] * m + r) * item);
     }
     lp_free(rows.data, rows.bytes);
+    if (!ok) {
+      lp_tensor_release(p);
+      p = NULL;
+    }
   }
   lp_tensor_release(contiguous);
   return p;
