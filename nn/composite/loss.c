@@ -457,6 +457,31 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
+LpTensor *lp_composite_multilabel_margin_loss(LpTensor *input, LpTensor *target,
+                                              LpOptBool size_average, LpOptBool reduce,
+                                              const char *reduction) {
+  NnReduction how;
+  TRY(reduction_of(size_average, reduce, reduction, false, &how));
+  int64_t ndim = lp_ndim(input);
+  CHECK_FLOATING(input, "input");
+  CHECK(ndim <= 2 && (ndim < 2 || lp_size(input, 1) > 0), LP_ERR_ARGUMENT,
+        "expected an input of at most 2 dims (batch, classes), got %s",
+        SHAPE_TEXT(input));
+  CHECK(lp_dtype(target) == LP_INT64, LP_ERR_TYPE,
+        "expected 'target' of class indices (int64), got %s",
+        lp_dtype_name(lp_dtype(target)));
+  bool one = ndim < 2 && lp_ndim(target) < 2 && lp_numel(input) == lp_numel(target);
+  if (!one) TRY(same_shape(input, target, "target"));
+  int64_t rows[2] = {ndim < 2 ? 1 : lp_size(input, 0),
+                     ndim < 2 ? lp_numel(input) : lp_size(input, 1)};
+  Expr e = {0};
+  LpTensor *x = x_reshape(&e, input, lp_ints(rows, 2)),
+           *t = x_reshape(&e, target, lp_ints(rows, 2));
+  LpTensor *loss = x && t ? keep(&e, lp_multilabel_margin_rows(x, t)) : NULL;
+  if (how == NN_NONE && ndim < 2) loss = x_reshape(&e, loss, lp_ints(NULL, 0));
+  return expr_end(&e, x_reduce(&e, loss, how));
+}
+
 static LpTensor *nll(LpTensor *input, LpTensor *target, LpTensor *weight, NnReduction how,
                      int64_t ignore_index) {
   LpTensor *results[2];

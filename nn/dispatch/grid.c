@@ -1,0 +1,248 @@
+/* Grid sampling: checks and the split over threads; the loops are in
+ * cpu/simd/grid_body.h. */
+#include "core/parallel.h"
+#include "cpu/grid.h"
+#include "dispatch/nn_util.h"
+#include "impl.h"
+
+/* Both modes by name, and the sizes. size: of the input, (N, C, ...). */
+static bool describe(LpTensor *grid, LpInts size, const char *mode, const char *padding,
+                     bool align_corners, LpGridShape *s) {
+  CHECK(!strcmp(mode, "bilinear") || !strcmp(mode, "nearest") || !strcmp(mode, "bicubic"),
+        LP_ERR_ARGUMENT,
+        "expected 'mode' to be 'bilinear', 'nearest' or 'bicubic', got '%s'", mode);
+  CHECK(!strcmp(padding, "zeros") || !strcmp(padding, "border") ||
+            !strcmp(padding, "reflection"),
+        LP_ERR_ARGUMENT,
+        "expected 'padding_mode' to be 'zeros', 'border' or 'reflection', got '%s'",
+        padding);
+  *s = (LpGridShape){.align_corners = align_corners, .in = {1, 1, 1}, .positions = 1};
+  s->mode = !strcmp(mode, "bilinear")  ? LP_GRID_LINEAR
+            : !strcmp(mode, "nearest") ? LP_GRID_NEAREST
+                                       : LP_GRID_CUBIC;
+  s->padding = !strcmp(padding, "zeros")    ? LP_GRID_ZEROS
+               : !strcmp(padding, "border") ? LP_GRID_BORDER
+                                            : LP_GRID_REFLECTION;
+  s->dims = (int)size.count - 2;
+  s->channels = size.data[1];
+  int64_t plane = 1;
+  for (int d = 0; d < s->dims; d++) {
+    s->in[d] = size.data[size.count - 1 - d];
+    plane *= s->in[d];
+    s->positions *= lp_size(grid, d + 1);
+  }
+  CHECK(plane < INT32_MAX, LP_ERR_ARGUMENT,
+        "expected less than 2^31 elements in a plane of 'input', got %lld",
+        (long long)plane);
+  return true;
+}
+
+static bool check(LpTensor *input, LpTensor *grid, const char *mode, const char *padding,
+                  bool align_corners, LpGridShape *s) {
+  int64_t ndim = lp_ndim(input);
+  CHECK(ndim == 4 || ndim == 5, LP_ERR_ARGUMENT,
+        "expected 'input' of 4 dims (batch, channels, height, width) or 5 dims, got %s",
+        SHAPE_TEXT(input));
+  CHECK(lp_ndim(grid) == ndim, LP_ERR_ARGUMENT,
+        "expected 'grid' of as many dims as 'input', %lld, got %s", (long long)ndim,
+        SHAPE_TEXT(grid));
+  CHECK(lp_size(grid, 0) == lp_size(input, 0), LP_ERR_ARGUMENT,
+        "expected 'input' and 'grid' of one batch size, got %s and %s", SHAPE_TEXT(input),
+        SHAPE_TEXT(grid));
+  CHECK(lp_size(grid, ndim - 1) == ndim - 2, LP_ERR_ARGUMENT,
+        "expected 'grid' with %lld coordinates in its last dim, got %s",
+        (long long)ndim - 2, SHAPE_TEXT(grid));
+  for (int64_t d = 2; d < ndim; d++)
+    CHECK(lp_size(input, d) > 0, LP_ERR_ARGUMENT,
+          "expected 'input' with elements in every dim but batch and channels, got %s",
+          SHAPE_TEXT(input));
+  CHECK_FLOATING(input, "input");
+  CHECK(lp_dtype(grid) == lp_dtype(input), LP_ERR_TYPE,
+        "expected 'input' and 'grid' of one dtype, got %s and %s",
+        lp_dtype_name(lp_dtype(input)), lp_dtype_name(lp_dtype(grid)));
+  return describe(grid, lp_sizes(input), mode, padding, align_corners, s);
+}
+
+typedef struct GridJob {
+  LpGridShape s;
+  int type;           /* of the grid */
+  size_t grid_bytes;  /* of a grid's element */
+  size_t value_bytes; /* of a value */
+  int64_t plane, taps, batch;
+  const char *x, *grid, *g;
+  char *to;
+  int64_t *indices;
+  const int64_t *orders;
+  int what; /* which of the loops over positions */
+} GridJob;
+
+enum { SAMPLE, GRID_GRAD, WEIGHTS, INDICES };
+
+static GridJob job(const LpGridShape *s, LpTensor *grid, int64_t batch) {
+  GridJob j = {.s = *s, .type = nn_float_index(lp_dtype(grid)), .batch = batch};
+  j.grid_bytes = lp_dtype_size(lp_dtype(grid));
+  j.value_bytes = lp_dtype_size(nn_compute_dtype(lp_dtype(grid)));
+  j.plane = s->in[0] * s->in[1] * s->in[2];
+  j.taps = lp_grid_taps(s);
+  j.grid = lp_data(grid);
+  return j;
+}
+
+/* Positions [begin, end) of the whole batch. */
+static void positions(void *ctx, int64_t begin, int64_t end) {
+  GridJob *j = ctx;
+  const LpGridShape *s = &j->s;
+  const LpGridKernels *k = lp_grid_kernels();
+  while (begin < end && !lp_interrupt_pending()) {
+    int64_t n = begin / s->positions, from = begin - n * s->positions;
+    int64_t to = end - n * s->positions;
+    if (to > s->positions) to = s->positions;
+    if (to > from + 4096) to = from + 4096;
+    size_t values = (size_t)(n * s->channels * s->positions) * j->value_bytes;
+    const char *grid = j->grid + (size_t)(n * s->positions * s->dims) * j->grid_bytes;
+    const char *x =
+        j->x ? j->x + (size_t)(n * s->channels * j->plane) * j->value_bytes : NULL;
+    switch (j->what) {
+    case SAMPLE: k->sample[j->type](s, x, grid, from, to, j->to + values); break;
+    case GRID_GRAD:
+      k->grid_grad[j->type](s, x, grid, j->g + values, from, to,
+                            j->to +
+                                (size_t)(n * s->positions * s->dims) * j->value_bytes);
+      break;
+    case WEIGHTS:
+      k->weights[j->type](s, grid, j->orders, from, to,
+                          j->to + (size_t)(n * s->positions * j->taps) * j->value_bytes);
+      break;
+    default:
+      k->indices[j->type](s, grid, from, to, j->indices + n * s->positions * j->taps);
+    }
+    begin += to - from;
+  }
+}
+
+static void run_positions(GridJob *j, int what) {
+  j->what = what;
+  int64_t cost = j->taps * (j->s.channels + 8);
+  lp_parallel_for(j->batch * j->s.positions, LP_GRAIN / cost + 64, positions, j);
+}
+
+LpTensor *lp_impl_grid_sample_nd(LpTensor *input, LpTensor *grid, const char *mode,
+                                 const char *padding_mode, bool align_corners) {
+  LpGridShape s;
+  TRY(check(input, grid, mode, padding_mode, align_corners, &s));
+  LpDtype dtype = nn_compute_dtype(lp_dtype(input));
+  int64_t sizes[5] = {lp_size(input, 0), s.channels};
+  for (int d = 0; d < s.dims; d++) sizes[d + 2] = lp_size(grid, d + 1);
+  LpTensor *x = nn_dense(input, dtype), *at = nn_dense(grid, lp_dtype(grid)),
+           *y = lp_tensor_new(lp_ints(sizes, s.dims + 2), dtype, lp_device(input));
+  bool ok = x && at && y;
+  if (ok && lp_numel(y)) {
+    GridJob j = job(&s, at, sizes[0]);
+    j.x = lp_data(x);
+    j.to = lp_data(y);
+    run_positions(&j, SAMPLE);
+  }
+  lp_tensor_release(x);
+  lp_tensor_release(at);
+  if (!ok) lp_drop(&y);
+  return nn_cast_take(y, lp_dtype(input));
+}
+
+/* Channels [begin, end) of the whole batch. */
+static void channels(void *ctx, int64_t begin, int64_t end) {
+  GridJob *j = ctx;
+  const LpGridShape *s = &j->s;
+  while (begin < end && !lp_interrupt_pending()) {
+    int64_t n = begin / s->channels, from = begin - n * s->channels;
+    int64_t to = end - n * s->channels;
+    if (to > s->channels) to = s->channels;
+    lp_grid_kernels()->input_grad[j->type](
+        s, j->grid + (size_t)(n * s->positions * s->dims) * j->grid_bytes,
+        j->g + (size_t)(n * s->channels * s->positions) * j->value_bytes, from, to,
+        j->to + (size_t)(n * s->channels * j->plane) * j->value_bytes);
+    begin += to - from;
+  }
+}
+
+bool lp_impl_grid_sample_gradients(LpTensor *grad_output, LpTensor *input, LpTensor *grid,
+                                   const char *mode, const char *padding_mode,
+                                   bool align_corners, unsigned grad_mask,
+                                   LpTensor **results) {
+  LpGridShape s;
+  TRY(check(input, grid, mode, padding_mode, align_corners, &s));
+  LpDtype wanted = lp_dtype(input), dtype = nn_compute_dtype(wanted);
+  int64_t batch = lp_size(input, 0);
+  LpTensor *x = nn_dense(input, dtype), *at = nn_dense(grid, lp_dtype(grid)),
+           *g = nn_dense(grad_output, dtype), *gx = NULL, *ggrid = NULL;
+  bool ok = x && at && g;
+  if (ok && (grad_mask & 1))
+    ok = (gx = nn_zeros(input->sizes, input->ndim, dtype)) != NULL;
+  if (ok && (grad_mask & 2))
+    ok = (ggrid = nn_zeros(grid->sizes, grid->ndim, dtype)) != NULL;
+  if (ok && lp_numel(g)) {
+    GridJob j = job(&s, at, batch);
+    j.x = lp_data(x);
+    j.g = lp_data(g);
+    if (gx) {
+      j.to = lp_data(gx);
+      int64_t cost = j.taps * s.positions;
+      lp_parallel_for(batch * s.channels, LP_GRAIN / cost + 1, channels, &j);
+    }
+    if (ggrid) {
+      j.to = lp_data(ggrid);
+      run_positions(&j, GRID_GRAD);
+    }
+  }
+  lp_tensor_release(x);
+  lp_tensor_release(at);
+  lp_tensor_release(g);
+  if (ok && gx) ok = (gx = nn_cast_take(gx, wanted)) != NULL;
+  if (ok && ggrid) ok = (ggrid = nn_cast_take(ggrid, wanted)) != NULL;
+  if (!ok) {
+    lp_drop(&gx);
+    lp_drop(&ggrid);
+  }
+  results[0] = gx;
+  results[1] = ggrid;
+  return ok;
+}
+
+LpTensor *lp_impl_grid_weights(LpTensor *grid, LpInts size, const char *mode,
+                               const char *padding_mode, bool align_corners,
+                               LpInts orders) {
+  LpGridShape s;
+  TRY(describe(grid, size, mode, padding_mode, align_corners, &s));
+  LpDtype wanted = lp_dtype(grid);
+  int64_t sizes[3] = {lp_size(grid, 0), s.positions, lp_grid_taps(&s)};
+  LpTensor *at = nn_dense(grid, wanted),
+           *w = nn_empty(sizes, 3, nn_compute_dtype(wanted));
+  bool ok = at && w;
+  if (ok && lp_numel(w)) {
+    GridJob j = job(&s, at, sizes[0]);
+    int64_t all[3] = {0};
+    for (int d = 0; d < s.dims; d++) all[d] = orders.data[d];
+    j.orders = all;
+    j.to = lp_data(w);
+    run_positions(&j, WEIGHTS);
+  }
+  lp_tensor_release(at);
+  if (!ok) lp_drop(&w);
+  return nn_cast_take(w, wanted);
+}
+
+LpTensor *lp_impl_grid_indices(LpTensor *grid, LpInts size, const char *mode,
+                               const char *padding_mode, bool align_corners) {
+  LpGridShape s;
+  TRY(describe(grid, size, mode, padding_mode, align_corners, &s));
+  int64_t sizes[3] = {lp_size(grid, 0), s.positions, lp_grid_taps(&s)};
+  LpTensor *at = nn_dense(grid, lp_dtype(grid)), *index = nn_empty(sizes, 3, LP_INT64);
+  bool ok = at && index;
+  if (ok && lp_numel(index)) {
+    GridJob j = job(&s, at, sizes[0]);
+    j.indices = lp_data(index);
+    run_positions(&j, INDICES);
+  }
+  lp_tensor_release(at);
+  if (!ok) lp_drop(&index);
+  return index;
+}
