@@ -90,6 +90,7 @@ op{ "as_strided_scatter(Tensor self, Tensor src, int[] size, int[] stride, int? 
     doc = "A copy of self with the elements that as_strided(size, stride, storage_offset) names replaced by src.",
     example = "torch.as_strided_scatter(torch.zeros(3, 3), torch.ones(2), {2}, {3})" }
 op{ "as_strided.inplace(Tensor self, int[] size, int[] stride, int? storage_offset=nil) -> Tensor", variants = "inplace",
+    node = "AsStridedBackward0",
     grad = { self = "as_strided_backward(grad, self.shape, self.strides, self.offset, size, stride, storage_offset)" },
     doc = "Gives the tensor itself other sizes and strides over its memory.",
     example = "torch.arange(6):as_strided_({2, 2}, {3, 1})" }
