@@ -17,7 +17,7 @@ function torch.isinstance(object, class)
 end
 
 -- Functions with as many results as their options ask for; loaded at the first call.
-for _, name in ipairs { "unique", "unique_consecutive", "nonzero" } do
+for _, name in ipairs { "unique", "unique_consecutive", "nonzero", "lu" } do
   local function first(...) return require("lampad.unique")[name](...) end
   torch[name], core.methods[name] = first, first
 end

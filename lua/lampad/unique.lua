@@ -1,4 +1,4 @@
--- torch.unique, torch.unique_consecutive and torch.nonzero: functions whose number of results hangs on
+-- torch.unique, torch.unique_consecutive, torch.nonzero and torch.lu: functions whose number of results hangs on
 -- their options. The engine's ops always give all results.
 local core = require "lampad.core"
 local args = require "lampad.args"
@@ -46,6 +46,17 @@ function unique.nonzero(input, options)
   end
   if options == nil then return core.torch.argwhere(input) end
   return core.torch.argwhere(input, options) -- out = ..., or the op's own error
+end
+
+local lu_spec = args [[lu(Tensor A, bool pivot=true, bool get_infos=false)]]
+
+--- torch.lu(A, pivot, get_infos): LU and pivots as lu_factor gives them;
+--- with get_infos also, for each matrix, 0 or the number of the pivot that is zero.
+function unique.lu(...)
+  local A, pivot, get_infos = lu_spec(...)
+  if get_infos then return core.torch.linalg.lu_factor_ex(A, { pivot = pivot }) end
+  local LU, pivots = core.torch.linalg.lu_factor_ex(A, { pivot = pivot })
+  return LU, pivots
 end
 
 -- The functions and methods of these names.

@@ -318,11 +318,14 @@ LpTensor *lp_impl_pinv_by_svd(LpTensor *A, LpTensor *atol, LpTensor *rtol,
                               bool hermitian) {
   Steps s = {0};
   LpTensor *usv[3];
-  STEP(lower, hermitian ? lp_tril(A, 0) : lp_tensor_retain(A));
-  if (hermitian) { /* only the lower triangle counts */
-    STEP(strict, lp_tril(A, -1));
-    STEP(upper, lp_mat_adjoint(strict));
+  STEP(lower, hermitian ? lp_tril(A, -1) : lp_tensor_retain(A));
+  if (hermitian) { /* only the lower triangle counts, and the real part of the diagonal */
+    STEP(upper, lp_mat_adjoint(lower));
     RESTEP(lower, lp_add(lower, upper, lp_scalar_int(1)));
+    STEP(diagonal, lp_diagonal(A, 0, -2, -1));
+    if (lp_dtype_is_complex((LpDtype)A->dtype)) RESTEP(diagonal, lp_real(diagonal));
+    RESTEP(diagonal, lp_diag_embed(diagonal, 0, -2, -1));
+    RESTEP(lower, lp_add(lower, diagonal, lp_scalar_int(1)));
   }
   if (!lp_linalg_svd(lower, false, usv)) return steps_drop(&s);
   for (int i = 0; i < 3; i++) steps_note(&s, usv[i]);

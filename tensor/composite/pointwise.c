@@ -60,6 +60,12 @@ LpTensor *lp_composite_positive(LpTensor *self) {
 }
 
 LpTensor *lp_composite_conj(LpTensor *self) {
+  if (self->flags & LP_FLAG_WRAPPED_NUMBER) { /* a number stays one, with all its digits */
+    LpScalar value;
+    TRY(lp_item(self, &value));
+    if (value.kind == LP_SCALAR_COMPLEX) value.v.c[1] = -value.v.c[1];
+    return lp_tensor_wrapped(value);
+  }
   return lp_dtype_is_complex(self->dtype) ? lp_conj_physical(self) : own(self);
 }
 
