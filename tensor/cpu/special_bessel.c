@@ -9,28 +9,27 @@
 #define SERIES(table, t)                                                                 \
   lp_chebyshev_series(table, (int)(sizeof table / sizeof *table), t)
 
-/* --- of the first and second kind: the C library's -------------------------------------
- */
+/* --- of the first and second kind ------------------------------------------------- */
 
+/* The C library's, but NaN at infinity, as in PyTorch. */
 double lp_bessel_j0_f64(double x) {
-  return j0(x);
+  return isinf(x) ? NAN : j0(x);
 }
 double lp_bessel_j1_f64(double x) {
-  return j1(x);
+  return isinf(x) ? NAN : j1(x);
 }
 double lp_bessel_y0_f64(double x) {
-  return x < 0 ? NAN : x == 0 ? -INFINITY : y0(x);
+  return x < 0 || isinf(x) ? NAN : x == 0 ? -INFINITY : y0(x);
 }
 double lp_bessel_y1_f64(double x) {
-  return x < 0 ? NAN : x == 0 ? -INFINITY : y1(x);
+  return x < 0 || isinf(x) ? NAN : x == 0 ? -INFINITY : y1(x);
 }
 
 double lp_spherical_bessel_j0_f64(double x) {
   return x == 0 ? 1 : isinf(x) ? 0 : sin(x) / x;
 }
 
-/* --- modified, of the first kind
- * -------------------------------------------------------- */
+/* --- modified, of the first kind -------------------------------------------------- */
 
 double lp_i0e_f64(double x) {
   double a = fabs(x);
@@ -44,7 +43,7 @@ double lp_i1e_f64(double x) {
   return copysign(SERIES(i1_large, 16 / a - 1) / sqrt(a), x);
 }
 
-/* exp(a) f without overflow while the product has none. */
+/* exp(a) f without overflow while the product has none; NaN at infinity, where f is 0. */
 static double grow(double a, double f) {
   if (a <= 700) return exp(a) * f;
   double half = exp(a / 2);
@@ -53,16 +52,15 @@ static double grow(double a, double f) {
 
 double lp_i0_f64(double x) {
   double a = fabs(x);
-  return a == INFINITY ? a : grow(a, lp_i0e_f64(a));
+  return grow(a, lp_i0e_f64(a));
 }
 
 double lp_i1_f64(double x) {
   double a = fabs(x);
-  return a == INFINITY ? x : copysign(grow(a, lp_i1e_f64(a)), x);
+  return copysign(grow(a, lp_i1e_f64(a)), x);
 }
 
-/* --- modified, of the second kind
- * ------------------------------------------------------- */
+/* --- modified, of the second kind ------------------------------------------------- */
 
 double lp_scaled_modified_bessel_k0_f64(double x) {
   if (!(x > 0)) return x == 0 ? INFINITY : NAN;
@@ -88,8 +86,7 @@ double lp_modified_bessel_k1_f64(double x) {
   return SERIES(k1_small, x * x / 2 - 1) / x + log(x / 2) * lp_i1_f64(x);
 }
 
-/* --- Airy
- * ------------------------------------------------------------------------------- */
+/* --- Airy ------------------------------------------------------------------------- */
 
 /* From the nearest integer by the Taylor series of y'' = x y. */
 static double airy_near(double x) {
@@ -127,5 +124,5 @@ static double airy_far(double x) {
 
 double lp_airy_ai_f64(double x) {
   if (fabs(x) <= 10.5) return airy_near(x);
-  return isfinite(x) ? airy_far(x) : x > 0 ? 0 : NAN;
+  return isfinite(x) ? airy_far(x) : NAN;
 }

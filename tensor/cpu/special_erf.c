@@ -35,8 +35,7 @@ double lp_log_ndtr_f64(double x) {
   return x < -1 ? log(0.5 * lp_erfcx_f64(-z)) - 0.5 * x * x : log1p(-0.5 * erfc(z));
 }
 
-/* --- quantiles
- * -------------------------------------------------------------------------- */
+/* --- quantiles -------------------------------------------------------------------- */
 
 static double rational(const double *p, const double *q, double r) {
   double up = p[7], down = q[7];
@@ -48,7 +47,7 @@ static double rational(const double *p, const double *q, double r) {
 }
 
 /* Wichura 1988, algorithm AS 241 (PPND16), coefficients of the published approximations.
- * centre: the quantile of 0.5 + q for |q| <= 0.425. */
+ * centre: the quantile of 0.5 + q over q, for |q| <= 0.425. */
 static double quantile_centre(double q) {
   static const double a[] = {3.3871328727963666080e0,  1.3314166789178437745e+2,
                              1.9715909503065514427e+3, 1.3731693765509461125e+4,
@@ -62,7 +61,7 @@ static double quantile_centre(double q) {
                              3.9307895800092710610e+4,
                              2.8729085735721942674e+4,
                              5.2264952788528545610e+3};
-  return q * rational(a, b, 0.180625 - q * q);
+  return rational(a, b, 0.180625 - q * q);
 }
 
 /* Minus the quantile of p, for p < 0.075. */
@@ -98,7 +97,7 @@ static double quantile_tail(double p) {
 double lp_ndtri_f64(double p) {
   if (!(p > 0 && p < 1)) return p == 0 ? -INFINITY : p == 1 ? INFINITY : NAN;
   double q = p - 0.5;
-  if (fabs(q) <= 0.425) return quantile_centre(q);
+  if (fabs(q) <= 0.425) return q * quantile_centre(q);
   return q < 0 ? -quantile_tail(p) : quantile_tail(1 - p);
 }
 
@@ -106,6 +105,6 @@ double lp_ndtri_f64(double p) {
 double lp_erfinv_f64(double y) {
   double m = fabs(y);
   if (!(m < 1)) return m == 1 ? copysign(INFINITY, y) : NAN;
-  if (m <= 0.85) return quantile_centre(0.5 * y) * SQRT_HALF;
+  if (m <= 0.85) return y * (quantile_centre(0.5 * y) * (0.5 * SQRT_HALF));
   return copysign(quantile_tail(0.5 * (1 - m)) * SQRT_HALF, y);
 }

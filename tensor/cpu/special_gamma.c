@@ -14,8 +14,7 @@ static const double bernoulli[] = {1.0 / 6,       -1.0 / 30,      1.0 / 42, -1.0
 #define N_BERNOULLI 10
 #define ASYMPTOTIC_FROM 12.0
 
-/* --- digamma, zeta, polygamma
- * ------------------------------------------------------------- */
+/* --- digamma, zeta, polygamma ----------------------------------------------------- */
 
 /* x less the nearest integer, exact: what functions of period 1 depend on. */
 static double off_integer(double x) {
@@ -55,10 +54,10 @@ static double zeta_positive(double s, double q) {
   for (; q < ASYMPTOTIC_FROM + s; q += 1) {
     double term = pow(q, -s);
     sum += term;
-    if (term < 1e-18 * sum) return sum;
+    if (term <= 1e-18 * sum) return sum;
   }
   double base = pow(q, -s);
-  double tail = base * (q / (s - 1)) + 0.5 * base;
+  double tail = pow(q, 1 - s) / (s - 1) + 0.5 * base;
   /* s (s + 1) ... (s + 2k - 2) q^(-s - 2k + 1) / (2k)! */
   double factor = base * s / (2 * q);
   for (int k = 1; k <= N_BERNOULLI; k++) {
@@ -70,13 +69,11 @@ static double zeta_positive(double s, double q) {
 
 double lp_zeta_f64(double x, double q) {
   if (x == 1) return INFINITY;
-  if (!(x >= 1)) return NAN;
-  if (q > 0) {
-    if (isinf(q)) return 0;
-    if (isinf(x)) return q > 1 ? 0 : q == 1 ? 1 : INFINITY;
-    return zeta_positive(x, q);
-  }
-  if (q == floor(q)) return isnan(q) ? q : INFINITY;
+  if (x < 1) return NAN;
+  if (q <= 0 && q == floor(q)) return INFINITY;
+  if (isnan(x) || isnan(q) || q == INFINITY) return NAN;
+  if (isinf(x) && q > 0) return q > 1 ? NAN : q == 1 ? 1 : INFINITY; /* as in PyTorch */
+  if (q > 0) return zeta_positive(x, q);
   if (x != floor(x)) return NAN; /* powers of negative numbers */
   if (isinf(x)) return INFINITY;
   /* The terms below zero are those of |q|, |q| - 1, ... down to a fraction r. */
@@ -91,8 +88,8 @@ double lp_polygamma_f64(double x, double n) {
   if (n == 0) return lp_digamma_f64(x);
   if (isnan(x)) return x;
   const double sign = fmod(n, 2) == 0 ? -1 : 1, s = n + 1;
-  if (x <= 0 && x == floor(x))
-    return sign > 0 ? INFINITY : x == 0 ? copysign(INFINITY, -x) : NAN;
+  if (x <= 0 && x == floor(x)) return n == 1 && isinf(x) ? NAN : sign * INFINITY;
+  if (n == 1 && x == INFINITY) return 0;
   if (n == 1 && x < 0) {
     double over = M_PI / sin(M_PI * off_integer(x));
     return over * over - zeta_positive(2, 1 - x);
@@ -102,8 +99,7 @@ double lp_polygamma_f64(double x, double n) {
   return sign * copysign(exp(lgamma(s) + log(fabs(zeta))), zeta); /* n! alone overflows */
 }
 
-/* --- incomplete gamma
- * ------------------------------------------------------------------------ */
+/* --- incomplete gamma ------------------------------------------------------------- */
 
 /* log gamma(1 + a) for small a, with a's own digits: Abramowitz and Stegun 6.1.33. */
 static double lgamma_1p(double a) {
@@ -136,6 +132,7 @@ static double stirling_rest(double a) {
 /* x^a exp(-x) / gamma(a + 1). */
 static double power_over_gamma(double a, double x) {
   if (a < 12) {
+    if (x > 1e5) return 0;
     double half = exp(-x / 2);
     return pow(x, a) * half / tgamma(1 + a) * half;
   }
@@ -202,11 +199,12 @@ static double uniform(double a, double x, bool upper) {
 
 /* The half of P + Q = 1 that is computed depends on which is small. */
 static double incomplete_gamma(double a, double x, bool upper) {
-  if (!(a >= 0 && x >= 0)) return NAN;
+  if (a < 0 || x < 0) return NAN;
   if (a == 0) return x > 0 ? !upper : NAN;
   if (x == 0) return upper;
   if (isinf(a)) return isinf(x) ? NAN : upper;
   if (isinf(x)) return !upper;
+  if (isnan(a) || isnan(x)) return NAN;
   if (a > 200 && x > 0.5 * a && x < 2 * a) return uniform(a, x, upper);
   bool series = x <= 0.5 ? a > -0.4 / log(x) : x <= 1.1 ? a > 1.1 * x : a >= x;
   if (series) {

@@ -19,8 +19,7 @@ static bool stopped(int64_t k, double value) {
   return isnan(value) || ((k & 0xfffff) == 0 && lp_interrupt_pending());
 }
 
-/* --- Chebyshev
- * ----------------------------------------------------------------------------- */
+/* --- Chebyshev -------------------------------------------------------------------- */
 
 /* Of degree 0 and 1; each further one is 2 x times the last less the one before. */
 static double chebyshev(double x, int64_t n, double first) {
@@ -98,8 +97,7 @@ double lp_shifted_chebyshev_polynomial_w_f64(double x, double n) {
   return lp_chebyshev_polynomial_w_f64(2 * x - 1, n);
 }
 
-/* --- Hermite, Laguerre, Legendre
- * ------------------------------------------------------------ */
+/* --- Hermite, Laguerre, Legendre -------------------------------------------------- */
 
 /* H(k + 1) = 2 x H(k) - 2 k H(k - 1), and the same without the twos: scale is 2 or 1.
  * PyTorch has none above degree 512. */

@@ -121,7 +121,7 @@ op{ "i1e(Tensor self) -> Tensor", module = "special", variants = "function out",
     example = "torch.special.i1e(torch.tensor{1000.0})" }
 -- The slope of a function of order 1 that is x/2 at 0: order0 - order1 / x.
 op{ "less_over(Tensor order0, Tensor order1, Tensor self) -> Tensor", variants = "internal",
-    composite = "where(abs(self) > 1e-12, order0 - order1 / where(abs(self) > 1e-12, self, 1), 0.5)" }
+    composite = "where(abs(self) <= 1e-12, 0.5, order0 - order1 / where(abs(self) <= 1e-12, 1, self))" }
 op{ "modified_bessel_k0(Tensor self) -> Tensor", module = "special", variants = "function out", kind = "unary",
     dtypes = "double", promote = "int->float", grad = "none", cases = positive,
     doc = "Elementwise modified Bessel function of the second kind of order 0: inf at 0, NaN below; no gradient.",
