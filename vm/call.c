@@ -373,7 +373,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
   for (int i = 0; i < op->n_args; i++) {
     const LpArgInfo *a = &op->args[i];
     if (at <= n && !a->keyword_only) {
-      if (at < n && is_spread(op, i)) {
+      if (is_spread(op, i)) {
         if (a->type == LP_ARG_TENSORS && lpvm_to_tensor(L, at)) {
           LpTensor **items = space(L, f->tensors, &f->n_tensors, FRAME_TENSORS, sizeof(LpTensor *), n - at + 1);
           int k = 0;
@@ -386,7 +386,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
           at = n + 1;
           continue;
         }
-        if (a->type != LP_ARG_TENSORS && lua_type(L, at) == LUA_TNUMBER) {
+        if (at < n && a->type != LP_ARG_TENSORS && lua_type(L, at) == LUA_TNUMBER) {
           int64_t *items = space(L, f->ints, &f->n_ints, FRAME_INTS, sizeof(int64_t), n - at + 1);
           int k = 0;
           for (int j = at; j <= n; j++, k++) {
