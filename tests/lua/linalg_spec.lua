@@ -13,6 +13,7 @@ describe("products", function()
     local a, b = normal { 2, 3 }, normal { 3, 4 }
     close(torch.einsum("ij,jk->ik", a, b), a:mm(b))
     close(torch.einsum("ij,jk->ik", { a, b }), a:mm(b))
+    close(torch.einsum("ij->j", a), a:sum(0)) -- one tensor needs no list either
     close(torch.chain_matmul(a, b), a:mm(b))
   end)
 
