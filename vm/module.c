@@ -4,7 +4,7 @@
  *   core.methods   tensor methods
  *   core.modules   functions of schema modules: core.modules["nn.functional"].relu
  *   core.op_info   name -> schema rows, for help and tools; core.op_names() lists them
- * and the small system functions of gz.c and sys.c. */
+ * and the small system functions of gz.c, sys.c and memory.c. */
 #include <string.h>
 #include "core/parallel.h"
 #include "embed.h"
@@ -14,6 +14,7 @@
 
 void lpvm_open_gz(lua_State *L, int core_index);
 void lpvm_open_sys(lua_State *L, int core_index);
+void lpvm_open_memory(lua_State *L, int core_index);
 void lpvm_open_autograd_core(lua_State *L, int core_index);
 
 static int get_num_threads(lua_State *L) {
@@ -155,6 +156,7 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_autograd_core(L, core);
   lpvm_open_gz(L, core);
   lpvm_open_sys(L, core);
+  lpvm_open_memory(L, core);
   lua_settop(L, methods);
   static const luaL_Reg functions[] = {{"get_num_threads", get_num_threads},
                                        {"set_num_threads", set_num_threads}, {NULL, NULL}};

@@ -6,13 +6,16 @@ local torch = core.torch
 
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
-  autograd = "lampad.autograd", onnx = "lampad.onnx",
+  autograd = "lampad.autograd", linalg = "lampad.linalg", masked = "lampad.masked", onnx = "lampad.onnx",
+  random = "lampad.random",
 }
 
 --- True when the object is an instance of the class (or of one below it).
 function torch.isinstance(object, class)
   local Parameter = package.loaded["lampad.nn.parameter"]
   if Parameter and class == Parameter then return Parameter.is(object) end
+  local linalg = package.loaded["lampad.linalg"]
+  if linalg and class == linalg.LinAlgError then return class.is(object) end
   return require("lampad.class").isinstance(object, class)
 end
 
@@ -20,6 +23,36 @@ end
 for _, name in ipairs { "unique", "unique_consecutive", "nonzero", "lu" } do
   local function first(...) return require("lampad.unique")[name](...) end
   torch[name], core.methods[name] = first, first
+end
+
+-- Functions written in Lua, by the file that holds them; each file is loaded at the first call of one.
+local in_lua = {
+  ["lampad.functions"] = { "broadcast_shapes", "unravel_index", "histogramdd", "gradient", "svd_lowrank", "pca_lowrank" },
+  ["lampad.buffers"] = { "frombuffer", "from_numpy", "from_file" },
+  ["lampad.settings"] = { "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+    "is_deterministic_algorithms_warn_only_enabled", "get_deterministic_debug_mode", "set_deterministic_debug_mode",
+    "set_float32_matmul_precision", "get_float32_matmul_precision", "set_flush_denormal", "set_default_tensor_type",
+    "get_default_device", "set_default_device", "get_device", "get_num_interop_threads", "set_num_interop_threads",
+    "typename", "is_storage" },
+  ["lampad.tensor_methods"] = { "dequantize", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" },
+}
+for file, names in pairs(in_lua) do
+  for _, name in ipairs(names) do
+    torch[name] = function(...) return require(file)[name](...) end
+  end
+end
+for _, name in ipairs { "type", "where", "to_dense", "dequantize", "storage", "untyped_storage", "is_set_to", "dim_order",
+  "apply_", "map_", "map2_", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" } do
+  core.methods[name] = function(...) return require("lampad.tensor_methods")[name](...) end
+end
+core.methods.is_shared, core.methods.share_memory_ = core.is_shared, core.share_memory
+core.methods.const_data_ptr = core.methods.data_ptr
+
+local set_ = core.methods.set_
+-- A tensor as the source goes straight to the op; storages, and none, through Lua.
+function core.methods.set_(self, source, ...)
+  if type(source) == "userdata" then return set_(self, source, ...) end
+  return require("lampad.tensor_methods").set_(set_, self, source, ...)
 end
 
 -- PyTorch's usual form of the dims, a pair of lists, becomes the two lists of the schema's form.
@@ -59,6 +92,8 @@ return setmetatable(torch, {
     local value
     if path then
       value = require(path)
+    elseif name == "version" or name == "__config__" then
+      value = require("lampad.settings")[name]
     else
       value = core.modules[name] -- op families without a Lua part: linalg, special, ...
     end

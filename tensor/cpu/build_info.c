@@ -1,0 +1,36 @@
+/* What the library was built with and runs on; see lampad/storage.h. */
+#include <cblas.h>
+#include <dnnl.h>
+#include <omp.h>
+#include <stdio.h>
+#include "cpu/caps.h"
+#include "lampad/storage.h"
+
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+const char *lp_build_info(void) {
+  static _Thread_local char text[1024];
+  const dnnl_version_t *dnnl = dnnl_version();
+  snprintf(text, sizeof text,
+           "  - C compiler %s\n"
+           "  - C version: %ld\n"
+           "  - BLAS and LAPACK: %s\n"
+           "  - oneDNN v%d.%d.%d\n"
+           "  - OpenMP %d\n"
+           "  - CPU capability usage: %s\n",
+           __VERSION__, __STDC_VERSION__, openblas_get_config(), dnnl->major, dnnl->minor,
+           dnnl->patch, _OPENMP, lp_cpu_capability_name());
+  return text;
+}
+
+bool lp_set_flush_denormal(bool on) {
+#if defined(__x86_64__)
+  const unsigned bits = 0x8040; /* flush to zero, and denormals are zero */
+  _mm_setcsr(on ? _mm_getcsr() | bits : _mm_getcsr() & ~bits);
+  return true;
+#else
+  return !on;
+#endif
+}
