@@ -55,8 +55,8 @@ static LpTensor *shuffle(LpTensor *self, int64_t r, bool back) {
   CHECK(ndim >= 3, LP_ERR_ARGUMENT,
         "expected an input of at least 3 dims (channels, height, width), got %s",
         SHAPE_TEXT(self));
-  CHECK(r > 0, LP_ERR_ARGUMENT, "expected a factor of at least 1, got %lld",
-        (long long)r);
+  CHECK(r > 0 && r <= INT32_MAX, LP_ERR_ARGUMENT,
+        "expected a factor of at least 1 and less than 2^31, got %lld", (long long)r);
   int64_t c = lp_size(self, lead), h = lp_size(self, lead + 1),
           w = lp_size(self, lead + 2);
   CHECK(back ? h % r == 0 && w % r == 0 : c % (r * r) == 0, LP_ERR_ARGUMENT,

@@ -63,12 +63,18 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
     CHECK(mode != 'e' || n > 0 || most <= 0, LP_ERR_ARGUMENT,
           "replicate padding needs elements in dim %lld of %s", (long long)d, text);
     m->in[d] = n;
-    m->out[d] = n + before + after;
+    CHECK(!__builtin_add_overflow(before, after, &m->out[d]) &&
+              !__builtin_add_overflow(m->out[d], n, &m->out[d]) &&
+              !__builtin_add_overflow(total, m->out[d] < 0 ? 0 : m->out[d], &total) &&
+              total < PTRDIFF_MAX / (int64_t)sizeof(int64_t),
+          LP_ERR_MEMORY, "padding (%lld, %lld) makes dim %lld of %s larger than any memory",
+          (long long)before, (long long)after, (long long)d, text);
     CHECK(m->out[d] >= 0, LP_ERR_ARGUMENT,
           "padding (%lld, %lld) would leave a negative size in dim %lld of %s",
           (long long)before, (long long)after, (long long)d, text);
-    total += m->out[d];
   }
+  int64_t numel; /* before time goes into the maps */
+  TRY(lp_numel_of(lp_ints(m->out, m->ndim), &numel));
   m->block_bytes = (size_t)(total + 1) * sizeof(int64_t);
   m->block = lp_alloc(m->block_bytes);
   TRY(m->block);

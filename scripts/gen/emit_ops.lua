@@ -611,24 +611,39 @@ local function emit_out(out, row)
   local function w(format, ...) out[#out + 1] = select("#", ...) > 0 and format:format(...) or format end
   local single = result_form(row) == "tensor"
   w("%s {", emit.prototype_out(row))
-  local wants = {}
+  local wants, shared = {}, {} -- shared: is an input one of the tensors written to?
   for _, a in ipairs(row.args) do
-    if a.type == "Tensor" or a.type == "Tensor?" then wants[#wants + 1] = ("lp_wants_grad(%s)"):format(a.name)
-    elseif a.type:find("^Tensor") then wants[#wants + 1] = ("lp_any_wants_grad(%s)"):format(a.name) end
+    local is_list = a.type:find("^Tensor.*%[%]") ~= nil
+    if is_list then wants[#wants + 1] = ("lp_any_wants_grad(%s)"):format(a.name)
+    elseif a.type:find("^Tensor") then wants[#wants + 1] = ("lp_wants_grad(%s)"):format(a.name) end
+    for i = 1, a.type:find("^Tensor") and #row.results or 0 do
+      local result = single and "out" or ("outs[%d]"):format(i - 1)
+      shared[#shared + 1] = is_list and ("lp_list_holds(%s, %s)"):format(a.name, result) or ("%s == %s"):format(a.name, result)
+    end
   end
   w("  if (!lp_out_check(%s, %d, %s)) return false;", single and "&out" or "outs", #row.results,
     #wants > 0 and table.concat(wants, " || ") or "false")
-  if row.kind == "composite" or row.kind == "view" then
+  local function compute_then_assign()
     if single then
       w("  LpTensor *lp_value = lp_%s(%s);\n  if (!lp_value) return false;", row.cname, names_of(row))
-      w("  const bool ok = lp_assign_out(out, lp_value);\n  lp_tensor_release(lp_value);\n  return ok;\n}\n")
+      w("  const bool ok = lp_assign_out(out, lp_value);\n  lp_tensor_release(lp_value);\n  return ok;")
     else
       w("  LpTensor *results[%d] = {0};", #row.results)
       w("  if (!lp_%s(%s%sresults)) return false;\n  bool ok = true;", row.cname, names_of(row), #row.args > 0 and ", " or "")
       w("  for (int i = 0; i < %d; i++) {\n    ok = ok && lp_assign_out(outs[i], results[i]);", #row.results)
-      w("    lp_tensor_release(results[i]);\n  }\n  return ok;\n}\n")
+      w("    lp_tensor_release(results[i]);\n  }\n  return ok;")
     end
+  end
+  if row.kind == "composite" or row.kind == "view" then
+    compute_then_assign()
+    w("}\n")
     return
+  end
+  -- A native op may resize out before it has read its inputs.
+  if row.kind == "native" and #shared > 0 then
+    w("  if (%s) {", table.concat(shared, " || "))
+    compute_then_assign()
+    w("  }")
   end
   w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
   if single then

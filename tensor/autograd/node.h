@@ -70,6 +70,12 @@ static inline bool lp_wants_grad(const LpTensor *t) {
   return t && t->autograd && lp_tls_grad_enabled && lp_requires_grad(t);
 }
 bool lp_any_wants_grad(LpTensors tensors);
+/* Is t one of the tensors? */
+static inline bool lp_list_holds(LpTensors tensors, const LpTensor *t) {
+  for (int64_t i = 0; i < tensors.count; i++)
+    if (tensors.data[i] == t) return true;
+  return false;
+}
 
 /* Can tensors of this dtype carry gradients? */
 static inline bool lp_dtype_is_differentiable(LpDtype dtype) {

@@ -6,8 +6,14 @@
 
 /* --- gathering ------------------------------------------------------------------------------------------ */
 
-/* t (consumed) with zeros behind it up to the given sizes. */
+/* t (consumed) with zeros behind it up to the given sizes; of another number of dims t holds one element or none. */
 static LpTensor *pad_to(LpTensor *owned, LpInts sizes) {
+  if (owned && lp_ndim(owned) != sizes.count && lp_numel(owned)) return own_reshape(owned, sizes);
+  if (owned && lp_ndim(owned) != sizes.count) {
+    LpTensor *zeros = lp_zeros_of(owned, sizes);
+    lp_tensor_release(owned);
+    return zeros;
+  }
   for (int64_t d = 0; owned && d < sizes.count && lp_ndim(owned) == sizes.count; d++) {
     int64_t missing = sizes.data[d] - lp_size(owned, d), shape[LP_MAX_DIMS];
     if (missing <= 0) continue;

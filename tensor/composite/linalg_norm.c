@@ -133,8 +133,8 @@ LpTensor *lp_composite_linalg_cond(LpTensor *self, LpOptScalar p) {
   Steps s = {0};
   if (fabs(order) == 2) {
     STEP(sv, lp_linalg_svdvals(self));
-    CHECK(sv->sizes[sv->ndim - 1] > 0, LP_ERR_ARGUMENT, "self has no elements: shape %s",
-          SHAPE_TEXT(self));
+    STEP_CHECK(sv->sizes[sv->ndim - 1] > 0, LP_ERR_ARGUMENT,
+               "self has no elements: shape %s", SHAPE_TEXT(self));
     STEP(first, lp_select(sv, -1, 0));
     STEP(last, lp_select(sv, -1, -1));
     STEP(result, order > 0 ? lp_div(first, last) : lp_div(last, first));

@@ -289,13 +289,15 @@ LpTensor *lp_composite_trapezoid_x(LpTensor *y, LpTensor *x, int64_t dim) {
   CHECK(lp_dtype(y) != LP_BOOL && lp_dtype(x) != LP_BOOL, LP_ERR_TYPE, "y and x must not be bool");
   TRY(lp_wrap_dim(dim, lp_ndim(y), &dim));
   if (lp_size(y, dim) < 2) return no_area(y, dim);
-  LpTensor *at = lp_own(x);
-  if (lp_ndim(x) == 1) { /* along dim, whatever y's other dims */
+  LpTensor *at;
+  if (lp_ndim(x) != 1) {
+    at = lp_own(x);
+  } else { /* along dim, whatever y's other dims */
     int64_t sizes[LP_MAX_DIMS];
     CHECK(lp_size(x, 0) == lp_size(y, dim), LP_ERR_ARGUMENT, "x must have y's size %lld in dim %lld, got %lld",
           (long long)lp_size(y, dim), (long long)dim, (long long)lp_size(x, 0));
     for (int64_t d = 0; d < lp_ndim(y); d++) sizes[d] = d == dim ? lp_size(x, 0) : 1;
-    at = own_reshape(at, lp_ints(sizes, lp_ndim(y)));
+    at = lp_reshape(x, lp_ints(sizes, lp_ndim(y)));
   }
   int64_t along = at ? dim - lp_ndim(y) : 0; /* from the end: x may have fewer dims */
   LpTensor *dx = at ? lp_diff(at, 1, along, NULL, NULL) : NULL;

@@ -1,5 +1,5 @@
 --- The fuzzer: random calls of every public op, in every form, with arguments right and wrong.
---   build/lampad tests/fuzz/ops.lua [--seed S] [--steps N] [--seconds T] [--op PART] [--skip NAME] [--log FILE]
+--   build/lampad tests/fuzz/ops.lua [--seed S] [--from K] [--steps N] [--seconds T] [--op PART] [--skip NAME] [--log FILE]
 --   build/lampad tests/fuzz/ops.lua --seed S --step K        replays step K alone and tells what it does
 -- A step depends on the seed and its number only, so a failing one can be replayed by itself. Before each call
 -- its description is written to FILE, where it is found when the process does not survive. After a call come
@@ -22,7 +22,7 @@ do
   local i = 1
   while arg[i] do
     local name = arg[i]:match "^%-%-(%l+)$"
-    if not name or not arg[i + 1] then error("usage: ops.lua [--seed S] [--steps N] [--seconds T] [--step K] [--op PART] [--skip NAME] [--log FILE]") end
+    if not name or not arg[i + 1] then error("usage: ops.lua [--seed S] [--from K] [--steps N] [--seconds T] [--step K] [--op PART] [--skip NAME] [--log FILE]") end
     options[name] = tonumber(arg[i + 1]) or arg[i + 1]
     i = i + 2
   end
@@ -237,7 +237,9 @@ local function call_step(pool)
       note(description)
       reference.ok, reference.results = invoke(reference)
     end
-    if call.form == "out" then call.out = make_out(pool, row, reference and reference.ok and reference.results) end
+    if call.form == "out" then
+      named.out = nil
+      call.out = make_out(pool, row, reference and reference.ok and reference.results) end
   end
   description = describe_call(call)
   note(description)
@@ -308,8 +310,9 @@ if alone then
   step(alone)
   check_leaks(alone, alone)
 else
-  local k, checked = 0, 0
-  while (not options.steps or k < options.steps) and (not options.seconds or core.now() - begun < options.seconds) do
+  local k = (options.from or 1) - 1
+  local checked, last = k, options.steps and k + options.steps
+  while (not last or k < last) and (not options.seconds or core.now() - begun < options.seconds) do
     k = k + 1
     step(k)
     if k % LEAK_INTERVAL == 0 then

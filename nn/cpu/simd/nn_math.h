@@ -30,7 +30,8 @@ static inline float nn_expf(float x) {
   memcpy(&bits, &shifted, sizeof bits);
   int32_t exponent = bits - 0x4b400000;
   int32_t half = exponent >> 1;
-  int32_t low = (half + 127) << 23, high = (exponent - half + 127) << 23;
+  /* Unsigned, as a NaN leaves any bits here; it comes through p. */
+  uint32_t low = (uint32_t)(half + 127) << 23, high = (uint32_t)(exponent - half + 127) << 23;
   float a, b;
   memcpy(&a, &low, sizeof a);
   memcpy(&b, &high, sizeof b);
