@@ -180,12 +180,11 @@ bool lp_impl_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_size, LpInts s
   return max_pool(self, (int)ndim, &j, false, index_dtype, results);
 }
 
-/* out[d] of an adaptive pooling; -1 keeps the input's size. */
+/* out[d] of an adaptive pooling. */
 static bool adaptive_windows(LpTensor *self, int ndim, LpInts output_size, PoolJob *j) {
   TRY(spatial(self, ndim, j));
   TRY(nn_expand(output_size, ndim, "output_size", j->shape.out + 3 - ndim));
   for (int d = 3 - ndim; d < 3; d++) {
-    if (j->shape.out[d] == -1) j->shape.out[d] = j->shape.in[d];
     CHECK(j->shape.out[d] >= 0, LP_ERR_ARGUMENT,
           "expected 'output_size' of at least 0, got %lld", (long long)j->shape.out[d]);
   }

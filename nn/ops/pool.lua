@@ -1,5 +1,5 @@
 -- Pooling. The internal ops serve 1 to 3 dims; see nn/dispatch/pool.c.
-op{ "max_pool(Tensor self, int ndim, int[] kernel_size, int[] stride, int[] padding, int[] dilation, bool ceil_mode, "
+op{ "max_pool(Tensor self, int ndim, int[] kernel_size, int[]? stride, int[] padding, int[] dilation, bool ceil_mode, "
       .. "dtype? index_dtype) -> (Tensor output, Tensor indices)",
     variants = "internal", nondiff = "indices", grad = { self = "max_pool_scatter(grad, indices, self.shape, ndim)" } }
 op{ "max_pool_scatter(Tensor grad_output, Tensor indices, int[] size, int ndim) -> Tensor", variants = "internal",
@@ -9,7 +9,7 @@ op{ "max_pool_gather(Tensor self, Tensor indices, int ndim) -> Tensor", variants
 op{ "adaptive_max_pool(Tensor self, int ndim, int[] output_size) -> (Tensor output, Tensor indices)",
     variants = "internal", nondiff = "indices", grad = { self = "max_pool_scatter(grad, indices, self.shape, ndim)" } }
 
-local average = "int[] kernel_size, int[] stride, int[] padding, bool ceil_mode, bool count_include_pad, "
+local average = "int[] kernel_size, int[]? stride, int[] padding, bool ceil_mode, bool count_include_pad, "
   .. "int? divisor_override"
 local passed = "kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override"
 op{ "avg_pool(Tensor self, int ndim, " .. average .. ") -> Tensor", variants = "internal",
@@ -26,12 +26,13 @@ local ramps = { "torch.arange(4.):reshape(1, 1, 4)", "torch.arange(16.):reshape(
   "torch.arange(64.):reshape(1, 1, 4, 4, 4)" }
 local inputs = { "(2,3,9)d", "(2,3,7,8)d", "(1,2,5,6,7)d" }
 for d = 1, 3 do
-  local window = ("int[%d] kernel_size, int[%d] stride=[], int[%d] padding=0, "):format(d, d, d)
+  local window = ("int[%d] kernel_size, int[%d]? stride=nil, int[%d] padding=0, "):format(d, d, d)
   local module = "nn.functional torch"
   op{ ("max_pool%dd(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false) -> Tensor"):format(d, window, d),
       variants = "function", module = module, kind = "composite",
       cases = { inputs[d] .. ",2", inputs[d] .. ",3,2,1", inputs[d] .. ",2,2,1,2,true" },
-      doc = "The largest element of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size.",
+      doc = "The largest element of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size. "
+        .. "return_indices = true, in nn.functional: as max_pool" .. d .. "d_with_indices.",
       example = ("F.max_pool%dd(%s, 2)"):format(d, ramps[d]) }
   op{ ("max_pool%dd_with_indices(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false) -> (Tensor output, Tensor indices)")
         :format(d, window, d),
@@ -40,12 +41,6 @@ for d = 1, 3 do
       cases = { inputs[d] .. ",3,2,1" },
       doc = "max_pool" .. d .. "d and the flat index of each maximum within its plane.",
       example = ("F.max_pool%dd_with_indices(%s, 2)"):format(d, ramps[d]) }
-  op{ ("max_pool%dd.return_indices(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false, *, bool return_indices) "
-        .. "-> (Tensor output, Tensor indices)"):format(d, window, d),
-      variants = "function", module = "nn.functional",
-      composite = "max_pool(self, " .. d .. ", kernel_size, stride, padding, dilation, ceil_mode, int64)",
-      doc = "The same with return_indices = true: also the flat index of each maximum within its plane.",
-      example = ("F.max_pool%dd(%s, 2, {return_indices = true})"):format(d, ramps[d]) }
   if d == 1 then
     op{ "avg_pool1d(Tensor self, " .. window .. "bool ceil_mode=false, bool count_include_pad=true) -> Tensor",
         variants = "function", module = module,
@@ -63,7 +58,7 @@ for d = 1, 3 do
         doc = "The mean of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size.",
         example = ("F.avg_pool%dd(%s, 2)"):format(d, ramps[d]) }
   end
-  op{ ("lp_pool%dd(Tensor self, float norm_type, int[%d] kernel_size, int[%d] stride=[], bool ceil_mode=false) -> Tensor")
+  op{ ("lp_pool%dd(Tensor self, float norm_type, int[%d] kernel_size, int[%d]? stride=nil, bool ceil_mode=false) -> Tensor")
         :format(d, d, d),
       variants = "function", module = "nn.functional", kind = "composite",
       cases = { inputs[d]:gsub("d", "p") .. ",2.0,2", inputs[d]:gsub("d", "p") .. ",3.0,3,2,true" },
@@ -77,13 +72,9 @@ for d = 1, 3 do
   op{ ("adaptive_max_pool%dd(Tensor self, int[%d] output_size) -> Tensor"):format(d, d),
       variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)[0]",
       cases = { inputs[d] .. ",3" },
-      doc = "Maxima over windows chosen so that the result has output_size; the input has shape " .. layouts[d] .. ".",
+      doc = "Maxima over windows chosen so that the result has output_size; the input has shape " .. layouts[d]
+        .. ". return_indices = true, in nn.functional: as adaptive_max_pool" .. d .. "d_with_indices.",
       example = ("F.adaptive_max_pool%dd(%s, 1)"):format(d, ramps[d]) }
-  op{ ("adaptive_max_pool%dd.return_indices(Tensor self, int[%d] output_size, *, bool return_indices) "
-        .. "-> (Tensor output, Tensor indices)"):format(d, d),
-      variants = "function", module = "nn.functional", composite = "adaptive_max_pool(self, " .. d .. ", output_size)",
-      doc = "The same with return_indices = true: also the flat index of each maximum within its plane.",
-      example = ("F.adaptive_max_pool%dd(%s, 1, {return_indices = true})"):format(d, ramps[d]) }
   op{ ("adaptive_max_pool%dd_with_indices(Tensor self, int[%d] output_size) -> (Tensor output, Tensor indices)")
         :format(d, d),
       variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)",

@@ -42,14 +42,28 @@ op{ "interpolate(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil, str
       .. "bool? recompute_scale_factor=nil, bool antialias=false) -> Tensor",
     variants = "function", module = F, kind = "composite",
     cases = { "(2,3,4,5),[8,7]", "(2,3,4,5),[7,9],mode='bilinear'", "(2,3,5),[9],mode='linear',align_corners=true",
-              "(1,2,5,4),[8,9],mode='bicubic'", "(1,2,5,4),[3,2],mode='area'" },
+              "(1,2,5,4),[8,9],mode='bicubic'", "(1,2,5,4),[3,2],mode='area'",
+              "(1,2,5,4),nil,1.7,mode='nearest-exact'", "(1,2,3,4,2),[4,3,5],mode='trilinear'",
+              "(1,2,5,7),[2,3],mode='bilinear',antialias=true", "(1,2,5,7),[3,9],mode='bicubic',antialias=true",
+              "(1,2,9,7),nil,[0.4,0.7],mode='bilinear',align_corners=true,antialias=true",
+              "(1,2,9,7),[4,5],mode='lanczos',antialias=true" },
     doc = "Resizes (N, C, ...) to size or by scale_factor. mode: nearest, nearest-exact, linear, bilinear, bicubic, "
-      .. "trilinear, area.",
+      .. "trilinear, area, lanczos. antialias: bilinear, bicubic and lanczos widen their filter when they shrink.",
     example = 'F.interpolate(torch.tensor{{{1., 3.}}}, {4}, {mode = "linear"})' }
+op{ "upsample(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil, str mode='nearest', bool? align_corners=nil) "
+      .. "-> Tensor", variants = "function", module = F, kind = "composite", cases = { "(1,2,3,2),nil,2,'bilinear'" },
+    doc = "The old name of interpolate.", example = "F.upsample(torch.tensor{{{1., 3.}}}, {4})" }
+op{ "upsample_nearest(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil) -> Tensor", variants = "function",
+    module = F, kind = "composite", cases = { "(1,2,3,2),[5,4]", "(2,1,3),nil,2" },
+    doc = "interpolate in mode nearest.", example = "F.upsample_nearest(torch.tensor{{{1., 3.}}}, {4})" }
+op{ "upsample_bilinear(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil) -> Tensor", variants = "function",
+    module = F, kind = "composite", cases = { "(1,2,3,2),[5,4]", "(1,2,3,2),nil,2" },
+    doc = "interpolate in mode bilinear with align_corners = true.",
+    example = "F.upsample_bilinear(torch.tensor{{{{1., 3.}}}}, {1, 3})" }
 op{ "resample(Tensor self, int dim, int size, str mode, bool align_corners, float factor) -> Tensor",
     variants = "internal", grad = { self = "resample_adjoint(grad, dim, self.shape, mode, align_corners, factor)" } }
 op{ "resample_adjoint(Tensor grad_output, int dim, int[] size, str mode, bool align_corners, float factor) -> Tensor",
-    variants = "internal", grad = { grad_output = "resample(grad, dim, size[dim], mode, align_corners, factor)" } }
+    variants = "internal", grad = { grad_output = "resample(grad, dim, grad_output.shape[dim], mode, align_corners, factor)" } }
 
 op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
     cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second.",

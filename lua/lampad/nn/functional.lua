@@ -27,22 +27,24 @@ local function with_inplace(name, extra)
     local values = table.pack(spec(...))
     return (values[count + 2] and op_ or op)(table.unpack(values, 1, count + 1))
   end
-  F[name] = function(input, first, ...)
-    if select("#", ...) == 0 and type(input) == "userdata" then
-      if first == nil then return op(input) end
+  F[name] = function(...)
+    local input, first = ...
+    if select("#", ...) <= 2 and type(input) == "userdata" then
+      if first == nil and count == 1 then return op(input) end
       if count == 1 and type(first) == "number" then return op(input, first) end
     end
-    return matched(input, first, ...)
+    return matched(...)
   end
 end
 
 for _, name in ipairs { "relu", "relu6", "selu", "silu", "mish", "hardsigmoid", "hardswish" } do
   local op, op_ = ops[name], ops[name .. "_"] or core.methods[name .. "_"]
   local spec = args(name .. "(Tensor input, bool inplace=false)")
-  F[name] = function(input, inplace)
+  F[name] = function(...)
+    local input, inplace = ...
     if not inplace and type(input) == "userdata" then return op(input) end
-    local x, in_place = spec(input, inplace)
-    return (in_place and op_ or op)(x)
+    input, inplace = spec(...)
+    return (inplace and op_ or op)(input)
   end
 end
 with_inplace("leaky_relu", "float negative_slope=0.01")
@@ -154,6 +156,7 @@ function F.triplet_margin_with_distance_loss(...)
 end
 
 F.log_sigmoid = ops.logsigmoid
-F.upsample = ops.interpolate
+
+require "lampad.nn.functional_pool"(F, ops)
 
 return F
