@@ -146,11 +146,16 @@ local function plan_node(row, by_cname, diffs)
   plan.field = field
   local first_diff = 1
   while row.results[first_diff] and row.nondiff_set[row.results[first_diff].name] do first_diff = first_diff + 1 end
-  plan.used_grads = {}
+  plan.used_grads, plan.zero_grads = {}, {}
   local function resolve(name)
+    -- The gradient of one of several results may be missing. A parameter of type Tensor? gets it as it is; for any
+    -- other use it becomes zeros.
+    local function gradient(i)
+      plan.used_grads[i] = true
+      return { type = "Tensor", c = "grad_" .. (i - 1), needed = function() plan.zero_grads[i] = true end }
+    end
     if name == "grad" then
-      plan.used_grads[first_diff] = true
-      return { type = "Tensor", c = "grad_" .. (first_diff - 1) }
+      return gradient(first_diff)
     elseif name == "grads" and single_vec then
       plan.uses_grad_list = true
       return { type = "Tensor[]", c = "grad_list" }
@@ -165,9 +170,7 @@ local function plan_node(row, by_cname, diffs)
     end
     local grad_of = name:match("^grad_(.+)$")
     if grad_of and result_by_name[grad_of] and #row.results > 1 then
-      local i = result_by_name[grad_of]
-      plan.used_grads[i] = true
-      return { type = "Tensor", c = "grad_" .. (i - 1) }
+      return gradient(result_by_name[grad_of])
     end
     if result_by_name[name] then
       save(name, "output")
@@ -330,7 +333,7 @@ local function emit_node(out, row, by_cname, diffs)
   local cleanup = {}
   for i in pairs(plan.used_grads) do
     w("  LpTensor *grad_%d = grads[%d];", i - 1, i - 1)
-    if multi then
+    if multi and plan.zero_grads[i] then
       w("  LpTensor *zeros_%d = NULL;", i - 1)
       cleanup[#cleanup + 1] = ("  lp_tensor_release(zeros_%d);"):format(i - 1)
     end
@@ -361,7 +364,7 @@ local function emit_node(out, row, by_cname, diffs)
     if clean ~= "" then cleanup[#cleanup + 1] = rename(clean) end
   end
   if multi then
-    for i in pairs(plan.used_grads) do
+    for i in pairs(plan.zero_grads) do
       w("  if (!grad_%d && !(grad_%d = zeros_%d = lp_node_zeros(base, %d))) goto fail;", i - 1, i - 1, i - 1, i - 1)
     end
   end

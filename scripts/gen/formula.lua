@@ -186,6 +186,7 @@ end
 -- Converts a value to a parameter of schema type `want`; returns the C expression and what to drop after the call.
 function Lower:convert(v, want, what)
   local base, optional = want:gsub("%?$", "")
+  if v.needed and want ~= "Tensor?" then v.needed() end
   if v.type == want then return v.c, v end
   if v.type == "nil" then
     if want == "Tensor?" or want == "Tensor" then return "NULL" end
@@ -463,6 +464,7 @@ end
 
 -- Moves or retains a tensor value into the variable `into`.
 function Lower:own(v, into)
+  if v.needed then v.needed() end
   if v.type == "nil" then self:emit("%s = NULL;", into)
   elseif v.temp then
     self:emit("%s = %s;", into, v.temp)

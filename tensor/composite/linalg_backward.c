@@ -325,15 +325,26 @@ LpTensor *lp_composite_lu_backward(LpTensor *grad, LpTensor *lu, LpTensor *pivot
 /* --- eigenvalues and singular values
  * ------------------------------------------------------------------------ */
 
+/* Diagonal matrices of the (real or complex) values, in the vectors' dtype. */
+static LpTensor *diagonal_of(LpTensor *values, LpTensor *vectors) {
+  Steps s = {0};
+  STEP(cast, lp_to_dtype(values, (LpDtype)vectors->dtype, false, false, LP_FORMAT_NONE));
+  STEP(result, lp_diag_embed(cast, 0, -2, -1));
+  return steps_finish(&s, result);
+}
+
 LpTensor *lp_composite_eigh_backward(LpTensor *grad_values, LpTensor *grad_vectors,
                                      LpTensor *values, LpTensor *vectors) {
   Steps s = {0};
-  STEP(inner, adjoint_times(vectors, grad_vectors));
-  STEP(e, differences(values));
-  STEP(quotient, lp_div(inner, e));
-  RESTEP(quotient, with_diagonal(quotient, 0));
-  STEP(diagonal, lp_diag_embed(grad_values, 0, -2, -1));
-  STEP(sum, add(quotient, diagonal));
+  LpTensor *sum = NULL; /* equal eigenvalues do no harm to the gradient of the values alone */
+  if (grad_values) RESTEP(sum, diagonal_of(grad_values, vectors));
+  if (grad_vectors) {
+    STEP(inner, adjoint_times(vectors, grad_vectors));
+    STEP(e, differences(values));
+    STEP(quotient, lp_div(inner, e));
+    RESTEP(quotient, with_diagonal(quotient, 0));
+    RESTEP(sum, sum ? add(quotient, sum) : lp_tensor_retain(quotient));
+  }
   STEP(left, lp_matmul(vectors, sum));
   STEP(result, times_adjoint(left, vectors));
   return steps_finish(&s, result);
@@ -342,21 +353,23 @@ LpTensor *lp_composite_eigh_backward(LpTensor *grad_values, LpTensor *grad_vecto
 LpTensor *lp_composite_eig_backward(LpTensor *grad_values, LpTensor *grad_vectors,
                                     LpTensor *values, LpTensor *vectors) {
   Steps s = {0};
-  STEP(inner, adjoint_times(vectors, grad_vectors));
-  STEP(gram, adjoint_times(vectors, vectors));
-  STEP(diagonal,
-       lp_diagonal(inner, 0, -2,
-                   -1)); /* vectors have unit norm: that direction is taken out */
-  STEP(real, lp_real(diagonal));
-  RESTEP(real, lp_unsqueeze(real, -2));
-  STEP(along, lp_mul(gram, real));
-  STEP(free_part, subtract(inner, along));
-  STEP(e, differences(values));
-  RESTEP(e, lp_conj(e));
-  STEP(quotient, lp_div(free_part, e));
-  RESTEP(quotient, with_diagonal(quotient, 0));
-  STEP(values_part, lp_diag_embed(grad_values, 0, -2, -1));
-  STEP(sum, add(quotient, values_part));
+  LpTensor *sum = NULL;
+  if (grad_values) RESTEP(sum, diagonal_of(grad_values, vectors));
+  if (grad_vectors) {
+    STEP(inner, adjoint_times(vectors, grad_vectors));
+    STEP(gram, adjoint_times(vectors, vectors));
+    /* vectors have unit norm: that direction is taken out */
+    STEP(diagonal, lp_diagonal(inner, 0, -2, -1));
+    STEP(real, lp_real(diagonal));
+    RESTEP(real, lp_unsqueeze(real, -2));
+    STEP(along, lp_mul(gram, real));
+    STEP(free_part, subtract(inner, along));
+    STEP(e, differences(values));
+    RESTEP(e, lp_conj(e));
+    STEP(quotient, lp_div(free_part, e));
+    RESTEP(quotient, with_diagonal(quotient, 0));
+    RESTEP(sum, sum ? add(quotient, sum) : lp_tensor_retain(quotient));
+  }
   STEP(right, times_adjoint(sum, vectors));
   STEP(turned, lp_mat_adjoint(vectors));
   STEP(result, lp_linalg_solve(turned, right, true));
@@ -371,6 +384,15 @@ static LpTensor *skew(LpTensor *x) {
   return steps_finish(&s, result);
 }
 
+/* The part of the inner matrix that the gradient of one side's vectors makes: skew(V^H gV) / E, beside S. */
+static LpTensor *svd_side(LpTensor *skewed, LpTensor *e, LpTensor *sv) {
+  Steps s = {0};
+  STEP(quotient, lp_div(skewed, e));
+  RESTEP(quotient, lp_mul(quotient, sv));
+  STEP(result, with_diagonal(quotient, 0));
+  return steps_finish(&s, result);
+}
+
 LpTensor *lp_composite_svd_backward(LpTensor *grad_u, LpTensor *grad_s, LpTensor *grad_vh,
                                     LpTensor *u_full, LpTensor *sv, LpTensor *vh_full) {
   Steps s = {0};
@@ -378,47 +400,51 @@ LpTensor *lp_composite_svd_backward(LpTensor *grad_u, LpTensor *grad_s, LpTensor
           k = m < n ? m : n;
   STEP(u, lp_narrow(u_full, -1, 0, k));
   STEP(vh, lp_narrow(vh_full, -2, 0, k));
-  STEP(gu, lp_narrow(grad_u, -1, 0, k));
-  STEP(gvh, lp_narrow(grad_vh, -2, 0, k));
   STEP(s_row, lp_unsqueeze(sv, -2));
   STEP(s_column, lp_unsqueeze(sv, -1));
-  STEP(squares, lp_mul(sv, sv));
-  STEP(e, differences(squares));
-  STEP(u_gu, adjoint_times(u, gu));
-  STEP(v_gv, times_adjoint(vh, gvh)); /* V^H gV with gV = gVh^H */
-  STEP(u_skew, skew(u_gu));
-  STEP(v_skew, skew(v_gv));
-  STEP(u_part, lp_div(u_skew, e));
-  RESTEP(u_part, lp_mul(u_part, s_row));
-  STEP(v_part, lp_div(v_skew, e));
-  RESTEP(v_part, lp_mul(v_part, s_column));
-  STEP(inner, add(u_part, v_part));
-  RESTEP(inner, with_diagonal(inner, 0));
-  STEP(diagonal, lp_diag_embed(grad_s, 0, -2, -1));
-  RESTEP(inner, add(inner, diagonal));
-  if (lp_dtype_is_complex(u->dtype)) { /* the common phase of a pair of vectors */
-    STEP(phase, lp_diagonal(u_skew, 0, -2, -1));
-    STEP(twice, lp_scale_by(sv, lp_scalar_float(2)));
-    RESTEP(phase, lp_div(phase, twice));
-    STEP(embedded, lp_diag_embed(phase, 0, -2, -1));
-    RESTEP(inner, add(inner, embedded));
+  LpTensor *inner = NULL, *u_rest = NULL, *v_rest = NULL; /* rests: orthogonal to U, to V */
+  if (grad_s) RESTEP(inner, diagonal_of(grad_s, u));
+  if (grad_u || grad_vh) { /* needs singular values that differ; those of S alone do not */
+    STEP(squares, lp_mul(sv, sv));
+    STEP(e, differences(squares));
+    if (grad_u) {
+      STEP(gu, lp_narrow(grad_u, -1, 0, k));
+      STEP(u_gu, adjoint_times(u, gu));
+      STEP(u_skew, skew(u_gu));
+      STEP(u_part, svd_side(u_skew, e, s_row));
+      RESTEP(inner, inner ? add(inner, u_part) : lp_tensor_retain(u_part));
+      if (lp_dtype_is_complex(u->dtype)) { /* the common phase of a pair of vectors */
+        STEP(phase, lp_diagonal(u_skew, 0, -2, -1));
+        STEP(twice, lp_scale_by(sv, lp_scalar_float(2)));
+        RESTEP(phase, lp_div(phase, twice));
+        STEP(embedded, lp_diag_embed(phase, 0, -2, -1));
+        RESTEP(inner, add(inner, embedded));
+      }
+      if (m > k) {
+        STEP(projected, lp_matmul(u, u_gu));
+        RESTEP(u_rest, subtract(gu, projected));
+        RESTEP(u_rest, lp_div(u_rest, s_row));
+      }
+    }
+    if (grad_vh) {
+      STEP(gvh, lp_narrow(grad_vh, -2, 0, k));
+      STEP(v_gv, times_adjoint(vh, gvh)); /* V^H gV with gV = gVh^H */
+      STEP(v_skew, skew(v_gv));
+      STEP(v_part, svd_side(v_skew, e, s_column));
+      RESTEP(inner, inner ? add(inner, v_part) : lp_tensor_retain(v_part));
+      if (n > k) {
+        STEP(gvh_v, times_adjoint(gvh, vh));
+        STEP(projected, lp_matmul(gvh_v, vh));
+        RESTEP(v_rest, subtract(gvh, projected));
+        RESTEP(v_rest, lp_div(v_rest, s_column));
+        RESTEP(v_rest, lp_matmul(u, v_rest));
+      }
+    }
   }
   STEP(left, lp_matmul(u, inner));
-  if (m > k) { /* what of gU is orthogonal to U */
-    STEP(projected, lp_matmul(u, u_gu));
-    STEP(rest, subtract(gu, projected));
-    RESTEP(rest, lp_div(rest, s_row));
-    RESTEP(left, add(left, rest));
-  }
+  if (u_rest) RESTEP(left, add(left, u_rest));
   STEP(result, lp_matmul(left, vh));
-  if (n > k) {
-    STEP(gvh_v, times_adjoint(gvh, vh));
-    STEP(projected, lp_matmul(gvh_v, vh));
-    STEP(rest, subtract(gvh, projected));
-    RESTEP(rest, lp_div(rest, s_column));
-    STEP(turned, lp_matmul(u, rest));
-    RESTEP(result, add(result, turned));
-  }
+  if (v_rest) RESTEP(result, add(result, v_rest));
   return steps_finish(&s, result);
 }
 

@@ -236,6 +236,13 @@ LpTensor *lp_composite_norm_str(LpTensor *self, const char *p, LpInts dim, bool 
   return lp_linalg_vector_norm(self, lp_scalar_float(order), dim, keepdim, dtype);
 }
 
+LpTensor *lp_composite_trace(LpTensor *self) {
+  CHECK(lp_ndim(self) == 2, LP_ERR_ARGUMENT, "expected a matrix, got shape %s", SHAPE_TEXT(self));
+  LpTensor *diagonal = lp_diagonal(self, 0, 0, 1), *result = diagonal ? lp_sum(diagonal, LP_DTYPE_NONE) : NULL;
+  lp_tensor_release(diagonal);
+  return result;
+}
+
 /* --- differences ---------------------------------------------------------------------------------------- */
 
 LpTensor *lp_composite_diff(LpTensor *self, int64_t n, int64_t dim, LpTensor *prepend, LpTensor *append) {

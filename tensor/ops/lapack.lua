@@ -22,11 +22,11 @@ op{ "cholesky_inverse_backward(Tensor grad, Tensor inverse, Tensor factor, bool 
 op{ "qr_backward(Tensor grad_q, Tensor grad_r, Tensor q, Tensor r, str mode) -> Tensor", variants = "internal",
     kind = "composite" }
 op{ "lu_backward(Tensor grad, Tensor lu, Tensor pivots) -> Tensor", variants = "internal", kind = "composite" }
-op{ "eigh_backward(Tensor grad_values, Tensor grad_vectors, Tensor values, Tensor vectors) -> Tensor",
+op{ "eigh_backward(Tensor? grad_values, Tensor? grad_vectors, Tensor values, Tensor vectors) -> Tensor",
     variants = "internal", kind = "composite" }
-op{ "eig_backward(Tensor grad_values, Tensor grad_vectors, Tensor values, Tensor vectors) -> Tensor",
+op{ "eig_backward(Tensor? grad_values, Tensor? grad_vectors, Tensor values, Tensor vectors) -> Tensor",
     variants = "internal", kind = "composite" }
-op{ "svd_backward(Tensor grad_u, Tensor grad_s, Tensor grad_vh, Tensor u_full, Tensor sv, Tensor vh_full) -> Tensor",
+op{ "svd_backward(Tensor? grad_u, Tensor? grad_s, Tensor? grad_vh, Tensor u_full, Tensor sv, Tensor vh_full) -> Tensor",
     variants = "internal", kind = "composite" }
 op{ "pinv_backward(Tensor grad, Tensor A, Tensor pinv) -> Tensor", variants = "internal", kind = "composite" }
 op{ "lstsq_backward_a(Tensor grad, Tensor A, Tensor b) -> Tensor", variants = "internal", kind = "composite" }

@@ -79,8 +79,7 @@ op{ "prod.dim_int(Tensor self, int dim, bool keepdim=false, *, dtype? dtype=nil)
     grad = { self = "prod_dim_backward(grad, conj(self), conj(result), dim, keepdim)" },
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4)t, -1, true", "(0,4), 0", "(), 0", "(3,4)i, 1" },
     doc = "The product over one dim.", example = "torch.prod(torch.tensor{{1, 2}, {3, 4}}, 1)" }
-op{ "trace(Tensor self) -> Tensor",
-    composite = "sum(diagonal(self))",
+op{ "trace(Tensor self) -> Tensor", kind = "composite",
     cases = { "(3,4)", "(4,4)t", "(3,3)i", "(0,3)" },
     doc = "The sum of the diagonal of a matrix.", example = "torch.trace(torch.ones(3, 3))" }
 
