@@ -6,7 +6,7 @@ local torch = core.torch
 
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
-  autograd = "lampad.autograd",
+  autograd = "lampad.autograd", func = "lampad.func", vmap = "lampad.func.vmap",
 }
 
 --- True when the object is an instance of the class (or of one below it).
