@@ -16,6 +16,7 @@ void lpvm_open_gz(lua_State *L, int core_index);
 void lpvm_open_sys(lua_State *L, int core_index);
 void lpvm_open_memory(lua_State *L, int core_index);
 void lpvm_open_autograd_core(lua_State *L, int core_index);
+void lpvm_open_vmap_core(lua_State *L, int core_index);
 
 static int get_num_threads(lua_State *L) {
   lua_pushinteger(L, lp_num_threads());
@@ -154,6 +155,7 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_autograd(L, torch, methods);
   lpvm_open_scopes(L, torch, methods);
   lpvm_open_autograd_core(L, core);
+  lpvm_open_vmap_core(L, core);
   lpvm_open_gz(L, core);
   lpvm_open_sys(L, core);
   lpvm_open_memory(L, core);

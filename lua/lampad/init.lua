@@ -6,8 +6,8 @@ local torch = core.torch
 
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
-  autograd = "lampad.autograd", linalg = "lampad.linalg", masked = "lampad.masked", onnx = "lampad.onnx",
-  random = "lampad.random",
+  autograd = "lampad.autograd", func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked",
+  onnx = "lampad.onnx", random = "lampad.random", vmap = "lampad.func.vmap",
 }
 
 --- True when the object is an instance of the class (or of one below it).

@@ -87,7 +87,8 @@ LpTensor *lp_composite_gumbel_softmax(LpTensor *logits, double tau, bool hard, d
   CHECK_FLOATING(logits, "logits");
   CHECK(tau > 0, LP_ERR_ARGUMENT, "expected 'tau' above 0, got %g", tau);
   Expr e = {0};
-  LpTensor *draws = keep(&e, lp_tensor_new_like(logits, lp_dtype(logits)));
+  LpTensor *draws = keep(&e, lp_empty_like(logits, LP_DTYPE_NONE, lp_device(logits),
+                                           LP_FORMAT_NONE, false));
   if (!draws || !lp_exponential_(draws, 1, NULL)) return expr_end(&e, NULL);
   LpTensor *scores = x_scale(&e, x_sub(&e, logits, x_log(&e, draws)), 1 / tau);
   LpTensor *soft = scores ? keep(&e, lp_softmax(scores, dim, LP_DTYPE_NONE)) : NULL;

@@ -13,8 +13,11 @@ static LpTensor *draw(Expr *e, LpTensor *input, double p, bool by_feature) {
   int64_t sizes[LP_MAX_DIMS];
   for (int64_t d = 0; d < lp_ndim(input); d++)
     sizes[d] = !by_feature || d < 2 ? lp_size(input, d) : 1;
-  LpTensor *noise = keep(e, by_feature ? nn_empty(sizes, lp_ndim(input), lp_dtype(input))
-                                       : lp_tensor_new_like(input, lp_dtype(input)));
+  /* Made from the input, so that under vmap the noise is a batch too. */
+  const LpDevice device = lp_device(input);
+  LpTensor *noise = keep(
+      e, by_feature ? lp_new_empty(input, lp_ints(sizes, lp_ndim(input)), LP_DTYPE_NONE, device, false)
+                    : lp_empty_like(input, LP_DTYPE_NONE, device, LP_FORMAT_NONE, false));
   return noise && lp_bernoulli_float_(noise, 1 - p, NULL) ? noise : NULL;
 }
 

@@ -9,7 +9,9 @@ static LpTensor *max_values(LpTensor *self, int64_t ndim, LpInts kernel_size,
                             LpInts stride, LpInts padding, LpInts dilation,
                             bool ceil_mode) {
   LpTensor *results[2];
-  LpDtype index_dtype = lp_wants_grad(self) ? LP_INT32 : LP_DTYPE_NONE;
+  /* Under vmap the batch behind self may ask for what self does not. */
+  const bool wanted = lp_wants_grad(self) || lp_requires_grad_below(self);
+  LpDtype index_dtype = wanted ? LP_INT32 : LP_DTYPE_NONE;
   TRY(lp_max_pool(self, ndim, kernel_size, stride, padding, dilation, ceil_mode,
                   index_dtype, results));
   lp_tensor_release(results[1]);

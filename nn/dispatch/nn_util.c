@@ -1,5 +1,7 @@
 /* See nn_util.h. */
 #include "dispatch/nn_util.h"
+
+#include "lampad/ops.h"
 #include "dispatch/iter.h"
 
 bool nn_copy(LpTensor *dst, LpTensor *src) {
@@ -16,6 +18,7 @@ bool nn_copy(LpTensor *dst, LpTensor *src) {
 
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
   if (t->is_contiguous && lp_dtype(t) == dtype) return lp_tensor_retain(t);
+  if (t->physical) return lp_to_copy(t, dtype, lp_device(t), LP_CONTIGUOUS);
   LpTensor *copy = lp_tensor_new(lp_sizes(t), dtype, lp_device(t));
   if (copy && !nn_copy(copy, t)) lp_drop(&copy);
   return copy;

@@ -481,12 +481,70 @@ local function emit_need(w, diffs)
   w("  const unsigned need = %s;", table.concat(bits, " | "))
 end
 
+-- May torch.vmap have a say in the op: has it tensors among its arguments, or does it draw random numbers?
+local function takes_batches(row)
+  for _, a in ipairs(row.args) do
+    if a.type:find("^Tensor") or a.type == "Generator?" then return true end
+  end
+  return false
+end
+
+-- The cold door to torch.vmap: boxes the arguments; 0 when no argument is batched, see vmap/vmap.h.
+local function emit_batched(out, row)
+  if not takes_batches(row) then return end
+  local values = {}
+  for i, a in ipairs(row.args) do values[i] = ("{.%s = %s}"):format(schema.types[a.type].field, a.name) end
+  out[#out + 1] = ("extern const LpOpInfo lp_op_%s;"):format(row.cname)
+  out[#out + 1] = ("static LP_COLD int batched_%s(%s) {"):format(row.cname, params_of(row, "LpVmapForm form, LpValue *lp_r"))
+  out[#out + 1] = ("  const LpValue lp_a[] = {%s};"):format(table.concat(values, ", "))
+  out[#out + 1] = ("  return lp_vmap_try(&lp_op_%s, form, lp_a, lp_r);\n}\n"):format(row.cname)
+end
+
+-- Asks vmap before the forward runs; `lp_batched` is 0 when it has nothing to do. The layers below record for
+-- themselves: they see the mode of the caller.
+local function emit_ask(w, row, form, n_results, with_mode)
+  w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(lp_tls_vmap_depth)) {", math.max(n_results, 1))
+  if with_mode then w("    const bool lp_inner = lp_tls_grad_enabled;\n    lp_tls_grad_enabled = lp_mode;") end
+  w("    lp_batched = batched_%s(%s);", row.cname, names_of(row, form .. ", lp_b"))
+  if with_mode then w("    lp_tls_grad_enabled = lp_inner;") end
+  w("  }")
+end
+
 local function emit_function(out, row, plan, diffs)
   local function w(format, ...) out[#out + 1] = select("#", ...) > 0 and format:format(...) or format end
   local form = result_form(row)
   local ret = form == "tensor" and "NULL" or "false"
   w("%s {", emit.prototype(row))
+  local asks = takes_batches(row)
+  -- Moves what vmap made into the results.
+  local function take(indent)
+    if form == "tensors" then
+      for i = 1, #row.results do w("%sresults[%d] = lp_b[%d].tensor;", indent, i - 1, i - 1) end
+    elseif form == "vec" then w("%s*results = lp_b[0].vec;", indent)
+    elseif form == "value" then
+      w("%s*result = lp_b[0].%s;", indent, schema.result_types[row.results[1].type].field)
+    end
+  end
+  -- The forward, unless vmap has run it: leaves `lp_result` or `ok`.
+  local function forward(call)
+    if form == "tensor" then
+      if asks then w("  LpTensor *lp_result = LP_UNLIKELY(lp_batched) ? lp_b[0].tensor : %s;", call)
+      else w("  LpTensor *lp_result = %s;", call) end
+    elseif asks then
+      w("  bool ok;\n  if (LP_UNLIKELY(lp_batched)) {\n    ok = lp_batched > 0;")
+      take("    ")
+      w("  } else {\n    ok = %s;\n  }", call)
+    else
+      w("  bool ok = %s;", call)
+    end
+  end
   if row.kind == "composite" then
+    if asks then
+      emit_ask(w, row, "LP_VMAP_PLAIN", #row.results, false)
+      w("  if (LP_UNLIKELY(lp_batched)) {")
+      take("    ")
+      w("    return %s;\n  }", form == "tensor" and "lp_b[0].tensor" or "lp_batched > 0")
+    end
     w("  return %s(%s);\n}\n", row.impl, names_of(row) .. ((form == "tensors" or form == "vec") and
       (#row.args > 0 and ", " or "") .. "results" or form == "value" and (#row.args > 0 and ", " or "") .. "result" or ""))
     return
@@ -496,16 +554,26 @@ local function emit_function(out, row, plan, diffs)
   local view = row.kind == "view"
   if not plan then
     if not takes_tensor or not row.returns_tensors or row.kind == "unary" or row.kind == "binary" then
+      if asks then
+        emit_ask(w, row, "LP_VMAP_PLAIN", #row.results, false)
+        forward(forward_call(row, "NULL"))
+        w("  return %s;\n}\n", form == "tensor" and "lp_result" or "ok")
+        return
+      end
       w("  return %s;\n}\n", forward_call(row, "NULL"))
       return
     end
-    w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
+    w("  const bool lp_mode = lp_tls_grad_enabled;")
+    if asks then emit_ask(w, row, "LP_VMAP_PLAIN", #row.results, false) end
+    w("  lp_tls_grad_enabled = false;")
     if form == "tensor" then
-      w("  LpTensor *lp_result = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, "NULL"))
+      forward(forward_call(row, "NULL"))
+      w("  lp_tls_grad_enabled = lp_mode;")
       if view then w("  if (lp_result && !lp_view_attach(lp_result, %s)) lp_drop(&lp_result);", row.args[1].name) end
       w("  return lp_result;\n}\n")
     else
-      w("  const bool ok = %s;\n  lp_tls_grad_enabled = lp_mode;\n  return ok;\n}\n", forward_call(row, "NULL"))
+      forward(forward_call(row, "NULL"))
+      w("  lp_tls_grad_enabled = lp_mode;\n  return ok;\n}\n")
     end
     return
   end
@@ -519,8 +587,9 @@ local function emit_function(out, row, plan, diffs)
   w("  LpNode *node = NULL;")
   w("  if (LP_UNLIKELY(need) && !(node = record_%s(%s))) return %s;", row.cname, names_of(row, "need"), ret)
   w("  const bool lp_mode = lp_tls_grad_enabled;\n  if (node) lp_tls_grad_enabled = false;")
+  if asks then emit_ask(w, row, "LP_VMAP_PLAIN", #row.results, true) end
   if form == "tensor" then
-    w("  LpTensor *lp_result = %s;", forward_call(row, "NULL"))
+    forward(forward_call(row, "NULL"))
     w("  lp_tls_grad_enabled = lp_mode;")
     if view then w("  if (lp_result && !lp_view_attach(lp_result, %s)) lp_drop(&lp_result);", row.args[1].name) end
     w("  if (LP_UNLIKELY(node != NULL)) {")
@@ -536,7 +605,8 @@ local function emit_function(out, row, plan, diffs)
   end
   local n = form == "tensors" and tostring(#row.results) or "(int)results->count"
   local data = form == "tensors" and "results" or "results->data"
-  w("  bool ok = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, "NULL"))
+  forward(forward_call(row, "NULL"))
+  w("  lp_tls_grad_enabled = lp_mode;")
   if view then
     w("  for (int i = 0; ok && i < %s; i++) ok = lp_view_attach(%s[i], %s);", n, data, row.args[1].name)
   end
@@ -594,8 +664,10 @@ local function emit_inplace(out, row, plan, diffs)
         table.concat(bits, " || "), s.slot, self)
     end
     w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
-    w("  LpTensor *lp_result = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, self))
-    w("  bool ok = lp_result != NULL;\n  lp_tensor_release(lp_result);")
+    emit_ask(w, row, "LP_VMAP_INPLACE", 1, true)
+    w("  bool ok = lp_batched > 0;\n  if (LP_LIKELY(!lp_batched)) {")
+    w("    LpTensor *lp_result = %s;\n    ok = lp_result != NULL;\n    lp_tensor_release(lp_result);\n  }", forward_call(row, self))
+    w("  lp_tls_grad_enabled = lp_mode;")
     w("  ok = ok && lp_inplace_done(%s, node);", self)
     for _, o in ipairs(plan.saved_outputs) do
       local bits = {}
@@ -605,8 +677,10 @@ local function emit_inplace(out, row, plan, diffs)
     w("  lp_node_release(node);\n  return ok;\n}\n")
   else
     w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
-    w("  LpTensor *lp_result = %s;\n  lp_tls_grad_enabled = lp_mode;", forward_call(row, self))
-    w("  if (!lp_result) return false;\n  lp_tensor_release(lp_result);\n  return lp_inplace_cut(%s);\n}\n", self)
+    emit_ask(w, row, "LP_VMAP_INPLACE", 1, true)
+    w("  bool ok = lp_batched > 0;\n  if (LP_LIKELY(!lp_batched)) {")
+    w("    LpTensor *lp_result = %s;\n    ok = lp_result != NULL;\n    lp_tensor_release(lp_result);\n  }", forward_call(row, self))
+    w("  lp_tls_grad_enabled = lp_mode;\n  return ok && lp_inplace_cut(%s);\n}\n", self)
   end
 end
 
@@ -614,6 +688,10 @@ local function emit_out(out, row)
   local function w(format, ...) out[#out + 1] = select("#", ...) > 0 and format:format(...) or format end
   local single = result_form(row) == "tensor"
   w("%s {", emit.prototype_out(row))
+  if takes_batches(row) then
+    w("  if (LP_UNLIKELY(lp_tls_vmap_depth) && batched_%s(%s)) return false;", row.cname,
+      names_of(row, "LP_VMAP_OUT, (LpValue[1]){{0}}"))
+  end
   local wants, shared = {}, {} -- shared: is an input one of the tensors written to?
   for _, a in ipairs(row.args) do
     local is_list = a.type:find("^Tensor.*%[%]") ~= nil
@@ -776,6 +854,7 @@ local function emit_info(out, row)
   w("    .example = %s,", c_string(row.example or ""))
   w("    .cases = %s,", c_string(table.concat(row.cases, "\n")))
   w("    .aliases = \"%s\",", table.concat(row.alias_list, " "))
+  w("    .cname = \"%s\", .kind = LP_KIND_%s,", row.cname, row.kind:upper())
   w("    .variants = %s, .differentiable = %s,", #variants > 0 and table.concat(variants, " | ") or "0",
     (type(row.grad) == "table" or row.kind == "composite") and "true" or "false")
   w("    .n_args = %d, .n_results = %d, .args = %s,", #row.args, #row.results, #row.args > 0 and "args_" .. row.cname or "NULL")
@@ -791,10 +870,11 @@ function emit.file(rows, by_cname, title)
   local out = { ("/* Generated from %s by scripts/gen. Do not edit. */"):format(title),
     '#include <math.h>', '#include <string.h>', '#include "autograd/formula.h"', '#include "core/scalar.h"',
     '#include "core/value.h"', '#include "dispatch/pointwise.h"', '#include "lampad/ops.h"', '#include "impl.h"',
-    '#include "kernel_lists.h"', "" }
+    '#include "kernel_lists.h"', '#include "vmap/vmap.h"', "" }
   for _, row in ipairs(rows) do
     out[#out + 1] = ("/* %s — %s:%d */"):format(row.signature, row.file, row.line)
     if type(row.composite) == "string" then emit_expression(out, row, by_cname) end
+    emit_batched(out, row)
     local diffs = differentiable_args(row)
     local plan = #diffs > 0 and emit_node(out, row, by_cname, diffs) or nil
     if not emit.only_inplace(row) then emit_function(out, row, plan, diffs) end

@@ -26,6 +26,10 @@ static void finalize_accumulate(LpNode *base) {
 static const LpNodeClass accumulate_class = {"AccumulateGrad", backward_accumulate,
                                              finalize_accumulate};
 
+LpTensor *lp_node_leaf(const LpNode *node) {
+  return node->cls == &accumulate_class ? ((const AccumulateNode *)node)->leaf : NULL;
+}
+
 bool lp_accumulator_new(LpTensor *leaf) {
   AccumulateNode *n = (AccumulateNode *)lp_node_new(&accumulate_class, sizeof *n, 0, 0, 0);
   TRY(n);
@@ -41,6 +45,7 @@ static bool backward_accumulate(LpNode *base, LpTensor *const *grads, LpTensor *
   LpTensor *leaf = ((AccumulateNode *)base)->leaf;
   LpAutograd *meta = leaf->autograd;
   LpTensor *grad = grads[0];
+  if (leaf->flags & LP_FLAG_ENDED_LEVEL) return true;
   CHECK(lp_same_shape(leaf, grad), LP_ERR_AUTOGRAD,
         "backward gave a gradient of shape %s for a leaf of shape %s", SHAPE_TEXT(grad),
         SHAPE_TEXT(leaf));
@@ -214,7 +219,7 @@ static bool deliver(Run *run, LpNode *node, int output_nr, LpTensor *grad) {
     return true;
   }
   /* A buffer that only this run holds can take the sum in place. */
-  if (!lp_tls_grad_enabled && (*at)->dtype == grad->dtype && atomic_load(&(*at)->refcount) == 1 &&
+  if (!lp_tls_grad_enabled && !grad->physical && (*at)->dtype == grad->dtype && atomic_load(&(*at)->refcount) == 1 &&
       atomic_load(&(*at)->storage->refcount) == 1 && (*at)->is_contiguous &&
       lp_same_shape(*at, grad)) {
     ok = lp_add_(*at, grad, lp_scalar_int(1));

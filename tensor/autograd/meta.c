@@ -4,6 +4,7 @@
 #include "autograd/formula.h"
 #include "core/alloc.h"
 #include "lampad/ops.h"
+#include "vmap/vmap.h"
 
 _Thread_local bool lp_tls_grad_enabled = true;
 static _Thread_local bool tls_inference;
@@ -143,7 +144,12 @@ bool lp_retain_grad(LpTensor *t) {
 
 LpTensor *lp_data_of(LpTensor *t) {
   LpTensor *data = lp_tensor_shallow(t);
-  if (data) data->flags |= LP_FLAG_OWN_VERSION;
+  TRY(data);
+  data->flags |= LP_FLAG_OWN_VERSION;
+  if (t->physical) {
+    lp_tensor_release(data->physical);
+    if (!(data->physical = lp_data_of(t->physical))) lp_drop(&data);
+  }
   return data;
 }
 
@@ -226,11 +232,11 @@ static bool backward_copy_slices(LpNode *base, LpTensor *const *grads, LpTensor 
   if (!inner_results) return false;
   bool ok = false;
   const LpOptInt offset = {true, n->offset_elems};
-  LpTensor *result = NULL, *slice = NULL, *slice_grad = NULL;
-  if (!(result = lp_tensor_new_strided(n->base_sizes, n->base_strides, grads[0]->dtype,
-                                       lp_device(grads[0]))))
-    goto fail;
-  if (!lp_copy_(result, grads[0], false)) goto fail;
+  /* Under vmap the parts may be batches where the whole is none. */
+  LpTensor *result = NULL, *slice = NULL, *slice_grad = NULL, *grad = lp_vmap_batch_fully(grads[0]);
+  if (!grad) goto fail;
+  if (!(result = lp_vmap_new_strided(grad, n->base_sizes, n->base_strides, grad->dtype))) goto fail;
+  if (!lp_copy_(result, grad, false)) goto fail;
   if (!(slice = lp_as_strided(result, n->sizes, n->strides, offset))) goto fail;
   if (!(slice_grad = lp_clone(slice, LP_CONTIGUOUS))) goto fail;
   if (!n->inner->cls->backward(n->inner, &slice_grad, inner_results)) goto fail;
@@ -247,6 +253,7 @@ static bool backward_copy_slices(LpNode *base, LpTensor *const *grads, LpTensor 
 fail:
   for (int i = 0; i < n->inner->n_edges; i++) lp_tensor_release(inner_results[i]);
   lp_free(inner_results, (size_t)n->inner->n_edges * sizeof(LpTensor *) + 1);
+  lp_tensor_release(grad);
   lp_tensor_release(slice_grad);
   lp_tensor_release(slice);
   lp_tensor_release(result);
@@ -282,7 +289,7 @@ static bool rebase_view(LpTensor *self, LpNode *inner) {
 }
 
 bool lp_inplace_done(LpTensor *self, LpNode *node) {
-  lp_bump_version(self);
+  if (!self->physical) lp_bump_version(self); /* a batch has counted its own write */
   if (!node) {
     /* Written without recording: a view's base may have history that still holds. */
     return true;
@@ -296,7 +303,7 @@ static const LpNodeClass cut_class = {"NotDifferentiableBackward0", backward_cut
 
 bool lp_inplace_cut(LpTensor *self) {
   if (!lp_wants_grad(self)) {
-    lp_bump_version(self);
+    if (!self->physical) lp_bump_version(self);
     return true;
   }
   LpNode *node = lp_node_new(&cut_class, sizeof(LpNode), 1, 0, 0);

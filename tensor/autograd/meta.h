@@ -32,6 +32,8 @@ bool lp_accumulator_new(LpTensor *leaf);
  * and must be unwatched before it ends. engine.c. */
 bool lp_node_watch(LpNode *node, int output_nr, LpAutograd *meta);
 void lp_node_unwatch(LpNode *node, LpAutograd *meta);
+/* The leaf an AccumulateGrad node belongs to, NULL for other nodes. engine.c. */
+LpTensor *lp_node_leaf(const LpNode *node);
 void lp_hooks_free(LpHookEntry *hooks);
 
 #endif

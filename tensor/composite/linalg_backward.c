@@ -79,7 +79,7 @@ LpTensor *lp_composite_det_backward(LpTensor *grad, LpTensor *A, LpTensor *det) 
   Steps s = {0};
   STEP(zero, lp_tensor_wrapped(lp_scalar_int(0)));
   STEP(singular, lp_eq(det, zero));
-  STEP(any, lp_any(singular));
+  STEP(any, lp_any(lp_whole(singular)));
   LpScalar flag;
   if (!lp_item(any, &flag)) return steps_drop(&s);
   if (A->numel == 0)

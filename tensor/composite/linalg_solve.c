@@ -10,7 +10,7 @@
 #include "lampad/ops.h"
 
 static bool recorded(const LpTensor *t) {
-  return lp_grad_enabled() && lp_requires_grad(t);
+  return lp_grad_enabled() && (lp_requires_grad(t) || lp_requires_grad_below(t));
 }
 
 /* --- values only: with a gradient wanted, the vectors are needed too
@@ -457,7 +457,7 @@ static LpTensor *exponential(LpTensor *A) {
   STEP(plain, lp_detach(A));
   STEP(size, lp_abs(plain));
   STEP(sums, lp_sum_dim(size, lp_ints((int64_t[]){-2}, 1), false, LP_DTYPE_NONE));
-  STEP(largest, lp_max(sums));
+  STEP(largest, lp_max(lp_whole(sums)));
   LpScalar norm;
   if (!lp_item(largest, &norm)) return steps_drop(&s);
   double n1 = lp_scalar_to_double(norm);

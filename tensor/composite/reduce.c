@@ -8,6 +8,7 @@
 #include "lampad/autograd.h"
 
 bool lp_has_zero(LpTensor *t, bool *ok) {
+  t = lp_whole(t);
   LpTensor *count = lp_impl_count_nonzero(t, lp_ints_none());
   *ok = count != NULL;
   bool has = count && *(int64_t *)lp_data(count) < lp_numel(t);

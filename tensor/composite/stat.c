@@ -133,7 +133,7 @@ static LpTensor *quantile(LpTensor *self, LpTensor *q, LpOptInt dim, bool keepdi
   CHECK(lp_dtype(q) == dtype, LP_ERR_TYPE, "q must have self's dtype %s, got %s", lp_dtype_name(dtype),
         lp_dtype_name(lp_dtype(q)));
   CHECK(lp_numel(self) > 0, LP_ERR_ARGUMENT, "self must not be empty");
-  for (int64_t i = 0; i < lp_numel(q); i++) {
+  for (int64_t i = 0; !q->physical && i < lp_numel(q); i++) {
     const char *at = (const char *)lp_data(q) + (lp_ndim(q) ? i * lp_stride(q, 0) : 0) * (int64_t)lp_dtype_size(dtype);
     double x = dtype == LP_FLOAT32 ? *(const float *)at : *(const double *)at;
     CHECK(x >= 0 && x <= 1, LP_ERR_ARGUMENT, "q must be in [0, 1], got %g", x);

@@ -8,6 +8,9 @@
 #define LP_LIKELY(x) __builtin_expect(!!(x), 1)
 #define LP_UNLIKELY(x) __builtin_expect(!!(x), 0)
 
+/* For functions that are called seldom: kept out of the way of the others. */
+#define LP_COLD __attribute__((cold, noinline))
+
 /* Returns NULL/false from the enclosing function with the error recorded unless cond holds. */
 #define CHECK(cond, code, ...)            \
   do {                                    \

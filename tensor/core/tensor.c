@@ -220,6 +220,8 @@ static LpTensor *make_header(LpStorage *storage, LpDtype dtype, int64_t ndim,
   t->offset_elems = offset;
   t->autograd = NULL;
   t->own_version = 0;
+  t->vmap_level = 0;
+  t->physical = NULL;
   if (!make_dims(t, ndim)) {
     lp_storage_release(storage);
     lp_free(t, sizeof *t);
@@ -310,6 +312,7 @@ LpTensor *lp_tensor_retain(LpTensor *t) {
 void lp_tensor_release(LpTensor *t) {
   if (!t || atomic_fetch_sub_explicit(&t->refcount, 1, memory_order_acq_rel) != 1) return;
   if (t->autograd) lp_autograd_free(t->autograd);
+  lp_tensor_release(t->physical);
   lp_storage_release(t->storage);
   free_dims(t);
   lp_free(t, sizeof *t);
@@ -333,7 +336,11 @@ LpTensor *lp_tensor_alias(LpTensor *t, LpInts sizes, LpInts strides,
 
 LpTensor *lp_tensor_shallow(LpTensor *t) {
   LpTensor *alias = lp_tensor_alias(t, lp_sizes(t), lp_strides(t), t->offset_elems);
-  if (alias) alias->flags |= t->flags & LP_FLAG_WRAPPED_NUMBER;
+  if (alias) {
+    alias->flags |= t->flags & LP_FLAG_WRAPPED_NUMBER;
+    alias->vmap_level = t->vmap_level;
+    alias->physical = lp_tensor_retain(t->physical);
+  }
   return alias;
 }
 
@@ -514,11 +521,13 @@ void *lp_data(const LpTensor *t) {
 }
 
 uint32_t lp_version(const LpTensor *t) {
+  while (t->physical) t = t->physical;
   if (t->flags & LP_FLAG_OWN_VERSION) return t->own_version;
   return atomic_load_explicit(&t->storage->version, memory_order_relaxed);
 }
 
 void lp_bump_version(LpTensor *t) {
+  while (t->physical) t = t->physical;
   if (t->flags & LP_FLAG_OWN_VERSION)
     t->own_version++;
   else
@@ -529,6 +538,9 @@ void lp_bump_version(LpTensor *t) {
  * -------------------------------------------------------------------------------- */
 
 bool lp_item(LpTensor *t, LpScalar *result) {
+  CHECK(!t->physical, LP_ERR_ARGUMENT,
+        "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling "
+        ".item() on a Tensor, please try to rewrite what you're doing with other operations");
   CHECK(t->numel == 1, LP_ERR_ARGUMENT,
         "a tensor of shape %s (%lld elements) has no single value; index it first",
         SHAPE_TEXT(t), (long long)t->numel);

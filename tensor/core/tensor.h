@@ -27,7 +27,8 @@ void lp_autograd_free(struct LpAutograd *autograd); /* defined in autograd/meta.
 enum {
   LP_FLAG_WRAPPED_NUMBER = 1, /* a host number: does not take part in dtype promotion of its own category */
   LP_FLAG_OWN_VERSION = 2,    /* made by `.data`: counts its writes apart from its storage */
-  LP_FLAG_INFERENCE = 4       /* made under inference_mode */
+  LP_FLAG_INFERENCE = 4,      /* made under inference_mode */
+  LP_FLAG_ENDED_LEVEL = 8     /* the leaf of a torch.func transform that has returned: nobody reads its grad */
 };
 
 struct LpTensor {
@@ -43,8 +44,16 @@ struct LpTensor {
   int64_t *strides; /* ndim entries, in elements */
   struct LpAutograd *autograd; /* NULL: plain tensor without history */
   uint32_t own_version;
+  uint32_t vmap_level;     /* of a batched tensor: which torch.vmap it belongs to (vmap/vmap.h); else 0 */
+  struct LpTensor *physical; /* owned; of a batched tensor: the whole batch, its first dim; else NULL */
   int64_t dims_inline[2 * LP_INLINE_DIMS];
 };
+
+/* What decides over all examples looks at: of a batched tensor the whole batch, else t itself. Borrowed. */
+static inline LpTensor *lp_whole(LpTensor *t) {
+  while (t->physical) t = t->physical;
+  return t;
+}
 
 /* True for devices this build can use (an absent one too); otherwise LP_ERR_DEVICE is recorded. */
 bool lp_check_device(LpDevice device);

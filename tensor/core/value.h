@@ -86,6 +86,8 @@ enum { /* LpOpInfo.variants */
   LP_VARIANT_INTERNAL = 16 /* reachable from C and formulas only */
 };
 
+typedef enum LpOpKind { LP_KIND_UNARY, LP_KIND_BINARY, LP_KIND_NATIVE, LP_KIND_VIEW, LP_KIND_COMPOSITE } LpOpKind;
+
 /* One schema row. */
 typedef struct LpOpInfo {
   const char *name;      /* "max" */
@@ -97,6 +99,8 @@ typedef struct LpOpInfo {
   const char *example;
   const char *cases;     /* newline separated */
   const char *aliases;   /* space separated */
+  const char *cname;     /* as in C: "max_dim" */
+  LpOpKind kind;
   unsigned variants;
   bool differentiable;
   int n_args, n_results;

@@ -4,6 +4,7 @@
 #include "dispatch/iter.h"
 #include "dispatch/shape.h"
 #include "impl.h"
+#include "vmap/vmap.h"
 #include "lampad/ops.h"
 
 #define L(x) ((long long)(x))
@@ -313,6 +314,11 @@ LpTensor *lp_composite_block_diag(LpTensors tensors) {
   }
   LpTensor *out = lp_zeros(lp_ints(sizes, 2), joined_dtype(tensors),
                            tensors.data[0]->storage->device, false);
+  for (int64_t i = 0; i < tensors.count; i++) {
+    if (!tensors.data[i]->physical) continue;
+    out = lp_vmap_writable(out);
+    break;
+  }
   int64_t row = 0, column = 0;
   for (int64_t i = 0; i < tensors.count && out; i++) {
     LpTensor *block = lp_atleast_2d(tensors.data[i]), *rows = NULL, *place = NULL;

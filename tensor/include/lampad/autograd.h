@@ -60,6 +60,16 @@ typedef struct LpCustomBackward {
 /* Makes outputs depend on inputs through a custom node (takes ctx over, also on failure). */
 LP_API bool lp_attach_custom(const LpCustomBackward *fn, LpTensors inputs, LpTensors outputs);
 
+/* --- levels of torch.func ------------------------------------------------------------------------
+ * A transform differentiates with respect to leaves of its own, aliases of its arguments. What it returns
+ * keeps its history only when that leads to leaves that are not its own. */
+LP_API LpTensor *lp_func_leaf(LpTensor *t); /* a new leaf over t's data that requires grad; owned */
+LP_API void lp_func_leaf_end(LpTensor *leaf); /* the transform has returned */
+/* *result: does the history of some tensor lead to a leaf other than those? false on out of memory. */
+LP_API bool lp_depends_on_others(LpTensors tensors, LpTensors own, bool *result);
+/* Does the batch behind a batched tensor (or the batch behind that, ...) require grad? */
+LP_API bool lp_requires_grad_below(const LpTensor *t);
+
 /* --- nodes ------------------------------------------------------------------------------------ */
 LP_API const char *lp_node_name(const LpNode *node);       /* "AddBackward0" */
 LP_API int lp_node_input_count(const LpNode *node);
