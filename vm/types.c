@@ -353,7 +353,7 @@ static LpDtype operand_dtype(lua_State *L, int index, int *rank) {
  * higher. */
 static LpDtype combine(LpDtype high, LpDtype low) {
   if (category_of(low) <= category_of(high)) return high;
-  if (category_of(low) == 3 && high == LP_FLOAT64) return LP_COMPLEX128;
+  if (category_of(low) == 3 && lp_dtype_is_floating(high)) return lp_dtype_to_complex(high);
   return low;
 }
 

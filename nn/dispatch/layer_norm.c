@@ -210,7 +210,7 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
 bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
                                         LpInts normalized_shape, LpTensor *weight,
                                         LpTensor *mean, LpTensor *rstd,
-                                        LpTensor **results) {
+                                        unsigned wanted, LpTensor **results) {
   LpDtype dtype = lp_dtype(input), sum_dtype = nn_compute_dtype(dtype);
   LpDtype weight_dtype = weight ? lp_dtype(weight) : dtype;
   LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype),
@@ -231,7 +231,7 @@ bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
     j.gb = lp_data(gb);
     j.sum_bytes = lp_dtype_size(sum_dtype);
     lp_parallel_for(j.rows, row_grain(&j), layer_backward, &j);
-    if (weight)
+    if (wanted & 6) /* of weight or bias */
       lp_parallel_for(j.n, LP_GRAIN / (j.rows + 1) + 64, layer_weight_grads, &j);
   }
   lp_tensor_release(x);
