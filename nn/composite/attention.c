@@ -17,10 +17,17 @@ LpTensor *lp_composite_glu(LpTensor *self, int64_t dim) {
   return expr_end(&e, x_mul(&e, a, gate));
 }
 
-/* -inf where the mask is false (or above the diagonal), as something to add to the
- * scores. */
-static LpTensor *additive(Expr *e, LpTensor *mask) {
-  LpTensor *zero = x_number(e, 0), *minus = x_number(e, -INFINITY);
+/* 0 where the mask is true and -inf where it is not, as something to add to the scores; a
+ * mask of numbers is what to add already. */
+static LpTensor *additive(Expr *e, LpTensor *mask, LpDtype dtype) {
+  const LpDevice here = {LP_DEVICE_NONE, 0};
+  if (!mask || lp_dtype(mask) == dtype) return mask;
+  if (lp_dtype(mask) != LP_BOOL)
+    return keep(e, lp_to_copy(mask, dtype, here, LP_FORMAT_NONE));
+  LpTensor *zero =
+      keep(e, lp_full(lp_ints(NULL, 0), lp_scalar_int(0), dtype, lp_cpu(), false));
+  LpTensor *minus = keep(
+      e, lp_full(lp_ints(NULL, 0), lp_scalar_float(-INFINITY), dtype, lp_cpu(), false));
   return x_where(e, mask, zero, minus);
 }
 
@@ -67,8 +74,7 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
         for (int64_t j = 0; j < shape[1]; j++) m[i * shape[1] + j] = j <= i;
     }
   }
-  if (mask)
-    scores = x_add(&e, scores, lp_dtype(mask) == LP_BOOL ? additive(&e, mask) : mask);
+  if (mask && scores) scores = x_add(&e, scores, additive(&e, mask, lp_dtype(scores)));
   LpTensor *weights = scores ? keep(&e, lp_softmax(scores, -1, LP_DTYPE_NONE)) : NULL;
   if (mask && weights) { /* a row without any allowed key attends to nothing */
     LpTensor *low = x_number(&e, -INFINITY), *zero = x_number(&e, 0);

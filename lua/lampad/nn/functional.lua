@@ -73,6 +73,8 @@ function F.prelu(...)
     for d = 1, x.ndim do shape[d] = 1 end
     shape[x.ndim > 1 and 2 or 1] = count
     weight = weight:reshape(shape)
+  elseif x.ndim == 0 then
+    weight = weight:reshape({})
   end
   return torch.where(x:gt(0), x, weight * x)
 end
