@@ -49,6 +49,16 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
   CHECK(!is_causal || !attn_mask, LP_ERR_ARGUMENT,
         "expected no 'attn_mask' when is_causal is true");
   Expr e = {0};
+  /* The 16-bit floats are as wide as float inside: the softmax needs the scores' digits.
+   */
+  LpDtype own = lp_dtype(query), wide = nn_compute_dtype(own);
+  const LpDevice here = {LP_DEVICE_NONE, 0};
+  if (wide != own && lp_dtype(key) == own && lp_dtype(value) == own) {
+    query = keep(&e, lp_to_copy(query, wide, here, LP_FORMAT_NONE));
+    key = keep(&e, lp_to_copy(key, wide, here, LP_FORMAT_NONE));
+    value = keep(&e, lp_to_copy(value, wide, here, LP_FORMAT_NONE));
+    if (!query || !key || !value) return expr_end(&e, NULL);
+  }
   if (enable_gqa && ndim >= 3 &&
       lp_size(query, ndim - 3) != lp_size(key, lp_ndim(key) - 3)) {
     int64_t heads = lp_size(query, ndim - 3), shared = lp_size(key, lp_ndim(key) - 3);
@@ -83,7 +93,10 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
   }
   if (dropout_p > 0 && weights)
     weights = keep(&e, lp_dropout(weights, dropout_p, true, false));
-  return expr_end(&e, weights ? keep(&e, lp_matmul(weights, value)) : NULL);
+  LpTensor *result = weights ? keep(&e, lp_matmul(weights, value)) : NULL;
+  if (result && lp_dtype(result) != own)
+    result = keep(&e, lp_to_copy(result, own, here, LP_FORMAT_NONE));
+  return expr_end(&e, result);
 }
 
 /* softmax((logits + Gumbel noise) / tau); hard: its one-hot maximum, with the soft
