@@ -17,10 +17,17 @@ LpTensor *lp_composite_glu(LpTensor *self, int64_t dim) {
   return expr_end(&e, x_mul(&e, a, gate));
 }
 
-/* -inf where the mask is false (or above the diagonal), as something to add to the
- * scores. */
-static LpTensor *additive(Expr *e, LpTensor *mask) {
-  LpTensor *zero = x_number(e, 0), *minus = x_number(e, -INFINITY);
+/* 0 where the mask is true and -inf where it is not, as something to add to the scores; a
+ * mask of numbers is what to add already. */
+static LpTensor *additive(Expr *e, LpTensor *mask, LpDtype dtype) {
+  const LpDevice here = {LP_DEVICE_NONE, 0};
+  if (!mask || lp_dtype(mask) == dtype) return mask;
+  if (lp_dtype(mask) != LP_BOOL)
+    return keep(e, lp_to_copy(mask, dtype, here, LP_FORMAT_NONE));
+  LpTensor *zero =
+      keep(e, lp_full(lp_ints(NULL, 0), lp_scalar_int(0), dtype, lp_cpu(), false));
+  LpTensor *minus = keep(
+      e, lp_full(lp_ints(NULL, 0), lp_scalar_float(-INFINITY), dtype, lp_cpu(), false));
   return x_where(e, mask, zero, minus);
 }
 
@@ -42,6 +49,16 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
   CHECK(!is_causal || !attn_mask, LP_ERR_ARGUMENT,
         "expected no 'attn_mask' when is_causal is true");
   Expr e = {0};
+  /* The 16-bit floats are as wide as float inside: the softmax needs the scores' digits.
+   */
+  LpDtype own = lp_dtype(query), wide = nn_compute_dtype(own);
+  const LpDevice here = {LP_DEVICE_NONE, 0};
+  if (wide != own && lp_dtype(key) == own && lp_dtype(value) == own) {
+    query = keep(&e, lp_to_copy(query, wide, here, LP_FORMAT_NONE));
+    key = keep(&e, lp_to_copy(key, wide, here, LP_FORMAT_NONE));
+    value = keep(&e, lp_to_copy(value, wide, here, LP_FORMAT_NONE));
+    if (!query || !key || !value) return expr_end(&e, NULL);
+  }
   if (enable_gqa && ndim >= 3 &&
       lp_size(query, ndim - 3) != lp_size(key, lp_ndim(key) - 3)) {
     int64_t heads = lp_size(query, ndim - 3), shared = lp_size(key, lp_ndim(key) - 3);
@@ -67,8 +84,7 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
         for (int64_t j = 0; j < shape[1]; j++) m[i * shape[1] + j] = j <= i;
     }
   }
-  if (mask)
-    scores = x_add(&e, scores, lp_dtype(mask) == LP_BOOL ? additive(&e, mask) : mask);
+  if (mask && scores) scores = x_add(&e, scores, additive(&e, mask, lp_dtype(scores)));
   LpTensor *weights = scores ? keep(&e, lp_softmax(scores, -1, LP_DTYPE_NONE)) : NULL;
   if (mask && weights) { /* a row without any allowed key attends to nothing */
     LpTensor *low = x_number(&e, -INFINITY), *zero = x_number(&e, 0);
@@ -77,7 +93,10 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
   }
   if (dropout_p > 0 && weights)
     weights = keep(&e, lp_dropout(weights, dropout_p, true, false));
-  return expr_end(&e, weights ? keep(&e, lp_matmul(weights, value)) : NULL);
+  LpTensor *result = weights ? keep(&e, lp_matmul(weights, value)) : NULL;
+  if (result && lp_dtype(result) != own)
+    result = keep(&e, lp_to_copy(result, own, here, LP_FORMAT_NONE));
+  return expr_end(&e, result);
 }
 
 /* softmax((logits + Gumbel noise) / tau); hard: its one-hot maximum, with the soft

@@ -30,16 +30,15 @@ static LpTensor *apply(Expr *e, LpTensor *input, LpTensor *noise, bool inplace) 
 static LpTensor *dropout(LpTensor *input, double p, bool training, bool inplace,
                          bool by_feature) {
   CHECK(p >= 0 && p <= 1, LP_ERR_ARGUMENT, "expected 'p' between 0 and 1, got %g", p);
+  if (p == 0 || !training || !lp_numel(input)) return same(input);
   CHECK(!by_feature || lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
         "expected an input of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
-  if (p == 0 || !training || !lp_numel(input)) return same(input);
   CHECK_FLOATING(input, "input");
   Expr e = {0};
   LpTensor *noise, *scale = x_number(&e, 1 - p);
   if (p == 1) {
-    int64_t one = 1;
-    noise = keep(&e, nn_zeros(&one, 1, lp_dtype(input)));
+    noise = keep(&e, nn_zeros(NULL, 0, lp_dtype(input)));
   } else {
     noise = draw(&e, input, p, by_feature);
     if (noise && (!scale || !lp_div_(noise, scale))) noise = NULL;
@@ -80,10 +79,10 @@ LpTensor *lp_composite_dropout3d(LpTensor *input, double p, bool training, bool 
 static LpTensor *alpha_dropout(LpTensor *input, double p, bool training, bool inplace,
                                bool by_feature) {
   CHECK(p >= 0 && p <= 1, LP_ERR_ARGUMENT, "expected 'p' between 0 and 1, got %g", p);
+  if (p == 0 || !training || !lp_numel(input)) return same(input);
   CHECK(!by_feature || lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
         "expected an input of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
-  if (p == 0 || !training || !lp_numel(input)) return same(input);
   if (p == 1) return dropout(input, p, training, inplace, false);
   CHECK_FLOATING(input, "input");
   const double alpha = 1.7580993408473766; /* selu's scale * alpha */

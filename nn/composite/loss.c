@@ -151,16 +151,50 @@ LpTensor *lp_composite_binary_cross_entropy_with_logits(
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(same_shape(input, target, "target"));
   Expr e = {0};
-  /* (1 - t) * x - (1 + (pos_weight - 1) * t) * logsigmoid(x) */
+  LpTensor *loss =
+      keep(&e, lp_binary_cross_entropy_with_logits_elements(input, target, pos_weight));
+  if (weight) loss = x_mul(&e, loss, weight);
+  return expr_end(&e, x_reduce(&e, loss, how));
+}
+
+/* (1 - t) * x - (1 + (pos_weight - 1) * t) * logsigmoid(x); below autograd. */
+LpTensor *lp_impl_binary_cross_entropy_with_logits_elements(LpTensor *input,
+                                                            LpTensor *target,
+                                                            LpTensor *pos_weight) {
+  Expr e = {0};
   LpTensor *log_sigmoid = keep(&e, lp_logsigmoid(input));
   LpTensor *base = x_mul(&e, x_offset(&e, x_neg(&e, target), 1), input);
   if (pos_weight) {
     LpTensor *factor = x_offset(&e, x_mul(&e, x_offset(&e, pos_weight, -1), target), 1);
     log_sigmoid = x_mul(&e, factor, log_sigmoid);
   }
-  LpTensor *loss = x_sub(&e, base, log_sigmoid);
-  if (weight) loss = x_mul(&e, loss, weight);
-  return expr_end(&e, x_reduce(&e, loss, how));
+  return expr_end(&e, x_sub(&e, base, log_sigmoid));
+}
+
+/* The derivative by the input, as one difference: target - 1 for small x, target for
+ * large. */
+LpTensor *lp_composite_binary_cross_entropy_with_logits_slope(LpTensor *input,
+                                                              LpTensor *target,
+                                                              LpTensor *pos_weight) {
+  Expr e = {0};
+  LpTensor *s = keep(&e, lp_sigmoid(input));
+  if (!pos_weight) return expr_end(&e, x_sub(&e, s, target));
+  LpTensor *t = x_mul(&e, pos_weight, target);
+  LpTensor *factor = x_sub(&e, x_offset(&e, t, 1), target);
+  return expr_end(&e, x_sub(&e, x_mul(&e, factor, s), t));
+}
+
+/* The derivative by the target: (1 - pos_weight) * logsigmoid(x) - x. */
+LpTensor *lp_composite_binary_cross_entropy_with_logits_by_target(LpTensor *input,
+                                                                  LpTensor *pos_weight) {
+  Expr e = {0};
+  LpTensor *by_target = x_neg(&e, input);
+  if (pos_weight) {
+    LpTensor *rest = x_offset(&e, x_neg(&e, pos_weight), 1);
+    LpTensor *log_sigmoid = keep(&e, lp_logsigmoid(input));
+    by_target = x_add(&e, by_target, x_mul(&e, rest, log_sigmoid));
+  }
+  return expr_end(&e, by_target);
 }
 
 LpTensor *lp_composite_kl_div(LpTensor *input, LpTensor *target, LpOptBool size_average,
@@ -388,9 +422,12 @@ LpTensor *lp_composite_multilabel_soft_margin_loss(LpTensor *input, LpTensor *ta
   CHECK(lp_ndim(input) >= 1, LP_ERR_ARGUMENT,
         "expected an input of at least 1 dim, got []");
   Expr e = {0};
-  LpOptBool unset = {0};
-  LpTensor *loss = keep(&e, lp_binary_cross_entropy_with_logits(
-                                input, target, weight, unset, unset, "none", NULL));
+  /* -(t * logsigmoid(x) + (1 - t) * logsigmoid(-x)) */
+  LpTensor *opposite = x_neg(&e, input), *yes = keep(&e, lp_logsigmoid(input)),
+           *no = opposite ? keep(&e, lp_logsigmoid(opposite)) : NULL;
+  LpTensor *rest = x_offset(&e, x_neg(&e, target), 1);
+  LpTensor *loss = x_neg(&e, x_add(&e, x_mul(&e, target, yes), x_mul(&e, rest, no)));
+  if (weight) loss = x_mul(&e, loss, weight);
   int64_t last = -1;
   return expr_end(&e, x_reduce(&e, x_mean_dims(&e, loss, lp_ints(&last, 1), false), how));
 }
@@ -428,18 +465,29 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   CHECK(p == 1 || p == 2, LP_ERR_ARGUMENT, "expected 'p' to be 1 or 2, got %lld",
         (long long)p);
-  CHECK(lp_ndim(input) == 1 || lp_ndim(input) == 2, LP_ERR_ARGUMENT,
-        "expected an input of 1 or 2 dims (batch, classes), got %s", SHAPE_TEXT(input));
-  TRY(check_class_shapes(input, target));
-  int64_t dim = lp_ndim(input) - 1, classes = lp_size(input, dim);
+  CHECK(lp_ndim(input) <= 2, LP_ERR_ARGUMENT,
+        "expected an input of at most 2 dims (batch, classes), got %s",
+        SHAPE_TEXT(input));
+  /* One row may come without its dim of rows, and with a target of 0 or 1 dims. */
+  bool one = lp_ndim(input) < 2 && lp_ndim(target) < 2 && lp_numel(target) == 1;
+  CHECK(!one || lp_dtype_is_integral(lp_dtype(target), false), LP_ERR_TYPE,
+        "expected 'target' of class indices (int64), got %s",
+        lp_dtype_name(lp_dtype(target)));
+  if (!one) TRY(check_class_shapes(input, target));
+  int64_t dim = lp_ndim(input) < 2 ? 0 : 1,
+          classes = lp_ndim(input) ? lp_size(input, dim) : 1;
   CHECK(!weight || (lp_ndim(weight) == 1 && lp_size(weight, 0) == classes),
         LP_ERR_ARGUMENT, "expected 'weight' of shape [%lld] (one per class), got %s",
         (long long)classes, SHAPE_TEXT(weight));
   Expr e = {0};
   LpTensor *index = keep(&e, nn_dense(target, LP_INT64));
   if (!index || !nn_check_targets(index, classes, INT64_MIN)) return expr_end(&e, NULL);
-  LpTensor *column = x_unsqueeze(&e, index, -1);
-  LpTensor *right = column ? keep(&e, lp_gather(input, dim, column, false)) : NULL;
+  const int64_t single = 1;
+  if (lp_ndim(input) == 0) input = x_reshape(&e, input, lp_ints(&single, 1));
+  LpTensor *column =
+      one ? x_reshape(&e, index, lp_ints(&single, 1)) : x_unsqueeze(&e, index, -1);
+  LpTensor *right =
+      column && input ? keep(&e, lp_gather(input, dim, column, false)) : NULL;
   LpTensor *gap = at_least_zero(&e, x_offset(&e, x_sub(&e, input, right), margin));
   if (p == 2) gap = x_mul(&e, gap, gap);
   if (weight) {

@@ -146,6 +146,7 @@ LpTensor *lp_composite_channel_expand(LpTensor *self, LpInts size) {
 LpTensor *lp_composite_batch_norm(LpTensor *input, LpTensor *running_mean,
                                   LpTensor *running_var, LpTensor *weight, LpTensor *bias,
                                   bool training, double momentum, double eps) {
+  if (lp_numel(input) == 0 && lp_ndim(input) < 2) return lp_mul(input, input);
   LpTensor *results[3];
   TRY(lp_native_batch_norm(input, weight, bias, running_mean, running_var, training,
                            momentum, eps, results));
@@ -239,11 +240,20 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
                 : dtype == LP_BFLOAT16 ? 0x1p-7
                                        : FLT_EPSILON;
   Expr e = {0};
+  LpDtype own = lp_dtype(input), wide = nn_compute_dtype(own);
+  const LpDevice here = {LP_DEVICE_NONE, 0};
+  if (wide != own) { /* squares of 16-bit floats overflow */
+    input = keep(&e, lp_to_copy(input, wide, here, LP_FORMAT_NONE));
+    LpTensor *given = weight;
+    if (given) weight = keep(&e, lp_to_copy(given, wide, here, LP_FORMAT_NONE));
+    if (!input || (given && !weight)) return expr_end(&e, NULL);
+  }
   LpTensor *square = x_mean_dims(&e, x_mul(&e, input, input), lp_ints(dims, n), true);
   LpTensor *shifted = x_offset(&e, square, eps.has ? eps.value : tiny);
   LpTensor *scale = shifted ? keep(&e, lp_rsqrt(shifted)) : NULL;
   LpTensor *y = x_mul(&e, input, scale);
   if (weight) y = x_mul(&e, y, weight);
+  if (wide != own && y) y = keep(&e, lp_to_copy(y, own, here, LP_FORMAT_NONE));
   return expr_end(&e, y);
 }
 

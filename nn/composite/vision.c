@@ -107,4 +107,3 @@ LpTensor *lp_composite_channel_shuffle(LpTensor *self, int64_t groups) {
   LpTensor *turned = parts ? keep(&e, lp_transpose(parts, 1, 2)) : NULL;
   return expr_end(&e, x_reshape(&e, turned, lp_sizes(self)));
 }
-

@@ -42,8 +42,8 @@ static void layer_forward(void *ctx, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row++) {
     row_stats(j, row);
     size_t at = (size_t)(row * j->n) * j->elem_bytes;
-    k->weighted_affine[j->type](j->y + at, j->x + at, j->n, j->rstd[row],
-                                -j->mean[row] * j->rstd[row], j->w, j->b);
+    k->weighted_center[j->type](j->y + at, j->x + at, j->n, j->mean[row], j->rstd[row],
+                                j->w, j->b);
   }
 }
 
@@ -260,6 +260,9 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
         SHAPE_TEXT(input));
   CHECK_FLOATING(input, "input");
   int64_t channels = lp_size(input, 1), rows = lp_size(input, 0) * num_groups;
+  CHECK(channels > 0 && (lp_size(input, 0) == 0 || lp_numel(input) > 0), LP_ERR_ARGUMENT,
+        "expected 'input' with elements in every dim but the batch, got %s",
+        SHAPE_TEXT(input));
   CHECK(num_groups > 0 && channels % num_groups == 0, LP_ERR_ARGUMENT,
         "expected a number of channels divisible by num_groups %lld, got input %s",
         (long long)num_groups, SHAPE_TEXT(input));

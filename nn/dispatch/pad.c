@@ -17,7 +17,6 @@ static int64_t source(int64_t i, int64_t n, char mode) {
   switch (mode) {
   case 'r': return i < 0 ? -i : 2 * (n - 1) - i; /* reflect */
   case 'e': return i < 0 ? 0 : n - 1;            /* replicate: the edge */
-  case 'w': return i < 0 ? i + n : i - n;        /* circular: wraps */
   default: return -1;
   }
 }
@@ -72,6 +71,10 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
     CHECK(m->out[d] >= 0, LP_ERR_ARGUMENT,
           "padding (%lld, %lld) would leave a negative size in dim %lld of %s",
           (long long)before, (long long)after, (long long)d, text);
+    int64_t left = n + (before < 0 ? before : 0) + (after < 0 ? after : 0);
+    CHECK(mode != 'w' || left > 0 || m->out[d] == 0, LP_ERR_ARGUMENT,
+          "circular padding (%lld, %lld) leaves nothing to repeat in dim %lld of %s",
+          (long long)before, (long long)after, (long long)d, text);
   }
   int64_t numel; /* before time goes into the maps */
   TRY(lp_numel_of(lp_ints(m->out, m->ndim), &numel));
@@ -82,6 +85,15 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
   for (int64_t d = 0; d < sizes.count; d++) {
     int64_t at = 2 * (sizes.count - 1 - d), before = at < pad.count ? pad.data[at] : 0;
     m->from[d] = next;
+    if (mode == 'w') { /* wraps within what negative numbers leave */
+      int64_t after = at < pad.count ? pad.data[at + 1] : 0,
+              low = before < 0 ? -before : 0;
+      int64_t left = m->in[d] - low - (after < 0 ? -after : 0),
+              shift = before > 0 ? before : 0;
+      for (int64_t i = 0; i < m->out[d]; i++)
+        *next++ = low + ((i - shift) % left + left) % left;
+      continue;
+    }
     for (int64_t i = 0; i < m->out[d]; i++) *next++ = source(i - before, m->in[d], mode);
   }
   return true;

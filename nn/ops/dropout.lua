@@ -6,14 +6,14 @@ local function dropout(name, doc, cases)
       example = ("F.%s(torch.ones(2, 3, 2), 0.5, true)"):format(name) }
 end
 dropout("dropout", "Zeroes each element with probability p when training and scales the rest by 1 / (1 - p).",
-  { "(3,4),0.5,false", "(3,4),0.0,true" })
+  { "(3,4),0.5,false", "(3,4),0.0,true", "(),1.0,true" })
 dropout("dropout1d", "Zeroes whole channels of (N, C, L) or (C, L) with probability p.", { "(2,3,4),0.5,false" })
 dropout("dropout2d", "Zeroes whole channels of (N, C, H, W) with probability p.", { "(2,3,4,4),0.5,false" })
 dropout("dropout3d", "Zeroes whole channels of (N, C, D, H, W) or (C, D, H, W) with probability p.",
   { "(2,3,2,2,2),0.5,false" })
 tail = "float p=0.5, bool training=false, bool inplace=false) -> Tensor"
 dropout("alpha_dropout", "Dropout that keeps mean 0 and variance 1, for nets of selu.", { "(3,4),0.5,false" })
-dropout("feature_alpha_dropout", "alpha_dropout of whole channels.", { "(2,3,4),0.5,false" })
+dropout("feature_alpha_dropout", "alpha_dropout of whole channels.", { "(2,3,4),0.5,false", "(3,),0.5,false" })
 
 op{ "embedding(Tensor input, Tensor weight, int? padding_idx=nil, float? max_norm=nil, float norm_type=2.0, "
       .. "bool scale_grad_by_freq=false, bool sparse=false) -> Tensor",

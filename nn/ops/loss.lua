@@ -33,9 +33,18 @@ op{ "binary_cross_entropy_elements(Tensor input, Tensor target) -> Tensor", vari
              target = "sum_to_size(grad * (log1p(-input) - log(input)), target.shape)" } }
 loss{ "binary_cross_entropy_with_logits(Tensor input, Tensor target, Tensor? weight=nil, " .. legacy
         .. ", Tensor? pos_weight=nil) -> Tensor",
-      cases = { "(3,4),(3,4)ug", "(3,4),(3,4)ug,(4,)ug,reduction='sum',pos_weight=(4,)pg" },
+      cases = { "(3,4),(3,4)ug", "(3,4),(3,4)u,(4,)ug,reduction='sum',pos_weight=(4,)p" },
       doc = "binary_cross_entropy of sigmoid(input), computed without overflow; pos_weight weighs the positive part.",
       example = "F.binary_cross_entropy_with_logits(torch.tensor{2., -1.}, torch.tensor{1., 0.})" }
+op{ "binary_cross_entropy_with_logits_elements(Tensor input, Tensor target, Tensor? pos_weight) -> Tensor",
+    variants = "internal",
+    grad = { input = "sum_to_size(grad * binary_cross_entropy_with_logits_slope(input, target, pos_weight), input.shape)",
+             target = "sum_to_size(grad * binary_cross_entropy_with_logits_by_target(input, pos_weight), target.shape)",
+             pos_weight = "sum_to_size(-(grad * target * logsigmoid(input)), pos_weight.shape)" } }
+op{ "binary_cross_entropy_with_logits_slope(Tensor input, Tensor target, Tensor? pos_weight) -> Tensor",
+    variants = "internal", kind = "composite" }
+op{ "binary_cross_entropy_with_logits_by_target(Tensor input, Tensor? pos_weight) -> Tensor", variants = "internal",
+    kind = "composite" }
 loss{ "kl_div(Tensor input, Tensor target, " .. legacy .. ", bool log_target=false) -> Tensor",
       cases = { "(3,4),(3,4)u", "(3,4),(3,4),reduction='batchmean',log_target=true" },
       doc = "The divergence target * (log(target) - input) of log-probabilities; 'batchmean' divides by the batch size.",
@@ -82,7 +91,8 @@ loss{ "multilabel_soft_margin_loss(Tensor input, Tensor target, Tensor? weight=n
 
 loss{ "multi_margin_loss(Tensor input, Tensor target, int p=1, float margin=1.0, Tensor? weight=nil, " .. legacy
         .. ") -> Tensor",
-      cases = { "(4,5),(4,)<5", "(4,5),(4,)<5,2,0.5,(5,)pg,reduction='none'", "(5,),()<5" },
+      cases = { "(4,5),(4,)<5", "(4,5),(4,)<5,2,0.5,(5,)pg,reduction='none'", "(5,),()<5",
+                "(5,),(1,)<5,2", "(),()<1" },
       doc = "The mean over the classes of max(0, margin - input[target] + input[i])^p, the target left out.",
       example = "F.multi_margin_loss(torch.tensor{{0.1, 0.2, 0.7}}, torch.tensor{2})" }
 loss{ "cross_entropy(Tensor input, Tensor target, Tensor? weight=nil, bool? size_average=nil, int ignore_index=-100, "

@@ -43,7 +43,8 @@ op{ "group_norm_double_backward(Tensor grad_grad_input, Tensor grad_grad_weight,
 op{ "batch_norm(Tensor input, Tensor? running_mean, Tensor? running_var, Tensor? weight=nil, Tensor? bias=nil, "
       .. "bool training=false, float momentum=0.1, float eps=1e-5) -> Tensor",
     variants = "function", module = "nn.functional", kind = "composite",
-    cases = { "(4,3,5,2),nil,nil,(3,),(3,),true", "(4,3,5),(3,)g,(3,)pg,(3,),(3,)", "(6,3),nil,nil,nil,nil,true" },
+    cases = { "(4,3,5,2),nil,nil,(3,),(3,),true", "(4,3,5),(3,)g,(3,)pg,(3,),(3,)", "(6,3),nil,nil,nil,nil,true",
+              "(0,),nil,nil,nil,nil,true" },
     doc = "Normalises each channel (dim 1) by its mean and variance over the batch when training, by the running "
       .. "statistics otherwise; training moves the running statistics in place by momentum.",
     example = "F.batch_norm(torch.tensor{{1., 10.}, {3., 30.}}, nil, nil, nil, nil, true)" }
@@ -55,7 +56,7 @@ op{ "instance_norm(Tensor input, Tensor? running_mean=nil, Tensor? running_var=n
     example = "F.instance_norm(torch.arange(6.):reshape(1, 2, 3))" }
 op{ "layer_norm(Tensor input, int[] normalized_shape, Tensor? weight=nil, Tensor? bias=nil, float eps=1e-5) -> Tensor",
     variants = "function", module = "nn.functional torch", kind = "composite",
-    cases = { "(3,4,5),[4,5],(4,5),(4,5)", "(3,6),[6]", "(2,3,6)t,[6],(6,)" },
+    cases = { "(3,4,5),[4,5],(4,5),(4,5)", "(3,6),[6]", "(2,3,6)t,[6],(6,)", "(1,),[1],(1,),(1,)" },
     doc = "Normalises over the last dims, which have the sizes normalized_shape.",
     example = "F.layer_norm(torch.arange(6.):reshape(2, 3), {3})" }
 op{ "group_norm(Tensor input, int num_groups, Tensor? weight=nil, Tensor? bias=nil, float eps=1e-5) -> Tensor",

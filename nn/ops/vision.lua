@@ -3,7 +3,8 @@ local F = "nn.functional"
 op{ "pad(Tensor input, int[] pad, str mode='constant', float? value=nil) -> Tensor", variants = "function", module = F,
     kind = "composite",
     cases = { "(2,3,4),[1,2]", "(2,3,4),[1,-1,2,0],'constant',1.5", "(2,3,4),[2,1],'reflect'",
-              "(2,3,4,5),[1,2,2,1],'replicate'", "(2,3,4,5),[1,2,2,1],'circular'" },
+              "(2,3,4,5),[1,2,2,1],'replicate'", "(2,3,4,5),[1,2,2,1],'circular'",
+              "(2,3,4,5),[-1,2,-2,1],'circular'" },
     doc = "Pads the last dims: {left, right, top, bottom, ...}. mode: constant, reflect, replicate or circular.",
     example = "F.pad(torch.tensor{{1., 2.}}, {1, 2})" }
 op{ "constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor", variants = "function", kind = "composite",

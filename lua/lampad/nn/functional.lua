@@ -73,6 +73,8 @@ function F.prelu(...)
     for d = 1, x.ndim do shape[d] = 1 end
     shape[x.ndim > 1 and 2 or 1] = count
     weight = weight:reshape(shape)
+  elseif x.ndim == 0 then
+    weight = weight:reshape({})
   end
   return torch.where(x:gt(0), x, weight * x)
 end
@@ -83,14 +85,7 @@ local rrelu_spec = args [[rrelu(Tensor input, float lower=0.125, float upper=0.3
 --- leaky_relu with slopes drawn from U(lower, upper) in training, with their mean otherwise.
 function F.rrelu(...)
   local x, lower, upper, training, inplace = rrelu_spec(...)
-  if not training then return F.leaky_relu(x, (lower + upper) / 2, inplace) end
-  local slope = torch.ones_like(x):detach()
-  local negative = x:detach():le(0)
-  local count = negative:sum():item()
-  -- One draw in double for each element that is not positive, in order, as PyTorch.
-  slope[negative] = torch.empty({ count }, { dtype = torch.float64 }):uniform_(lower, upper):to(x.dtype)
-  if inplace then return x:mul_(slope) end
-  return x * slope
+  return (inplace and core.methods.rrelu_ or ops.rrelu)(x, lower, upper, training)
 end
 
 local bilinear_spec = args "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor bias=nil)"
@@ -158,5 +153,6 @@ end
 F.log_sigmoid = ops.logsigmoid
 
 require "lampad.nn.functional_pool"(F, ops)
+require "lampad.nn.functional_attention"(F)
 
 return F

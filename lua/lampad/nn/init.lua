@@ -5,11 +5,12 @@ local files = lazy.members("lampad.nn.", {
   conv = { "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d" },
   batchnorm = { "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d" },
   norm = { "LayerNorm", "GroupNorm", "RMSNorm" },
+  unpool = { "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "FractionalMaxPool2d", "FractionalMaxPool3d" },
   containers = { "Sequential", "ModuleList", "ModuleDict", "ParameterList" },
 })
 for name, file in pairs {
   Module = "module", Parameter = "parameter", Linear = "linear", Bilinear = "bilinear",
-  Embedding = "embedding", PReLU = "prelu",
+  Embedding = "embedding", EmbeddingBag = "embedding_bag", PReLU = "prelu", MultiheadAttention = "attention",
   functional = "functional", init = "initializers", utils = "utils",
 } do
   files[name] = "lampad.nn." .. file

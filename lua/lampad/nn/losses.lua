@@ -76,6 +76,22 @@ loss { "TripletMarginLoss(float margin=1.0, float p=2.0, float eps=1e-06, bool s
       swap = self.swap, reduction = self.reduction })
   end }
 
+loss { "CTCLoss(int blank=0, str reduction='mean', bool zero_infinity=false)",
+  forward = function(self, log_probs, targets, input_lengths, target_lengths)
+    return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity)
+  end }
+loss { "MultiLabelMarginLoss(" .. old .. ")",
+  forward = function(self, x, y) return F.multilabel_margin_loss(x, y, { reduction = self.reduction }) end }
+loss { "MultiLabelSoftMarginLoss(Tensor weight=nil, " .. old .. ")", buffers = { "weight" },
+  forward = function(self, x, y)
+    return F.multilabel_soft_margin_loss(x, y, { weight = self.weight, reduction = self.reduction })
+  end }
+loss { "MultiMarginLoss(int p=1, float margin=1.0, Tensor weight=nil, " .. old .. ")", buffers = { "weight" },
+  forward = function(self, x, y)
+    return F.multi_margin_loss(x, y, { p = self.p, margin = self.margin, weight = self.weight,
+      reduction = self.reduction })
+  end }
+
 loss { "TripletMarginWithDistanceLoss(* , function distance_function=nil, float margin=1.0, bool swap=false, "
   .. "str reduction='mean')",
   forward = function(self, anchor, positive, negative)

@@ -182,7 +182,7 @@ layer { "PairwiseDistance(float p=2.0, float eps=1e-06, bool keepdim=false)",
 layer { "LocalResponseNorm(int size, float alpha=0.0001, float beta=0.75, float k=1.0)",
   repr = "{size}, alpha={alpha}, beta={beta}, k={k}",
   forward = function(self, x) return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k) end }
-for n = 1, 2 do
+for n = 1, 3 do
   layer { "LPPool" .. n .. "d(float norm_type, ints kernel_size, ints stride=nil, bool ceil_mode=false)",
     repr = "norm_type={norm_type}, kernel_size={kernel_size}, stride={stride}, ceil_mode={ceil_mode}",
     forward = function(self, x)

@@ -70,24 +70,24 @@ static double TYPED(first)(const void *x) {
   return (double)LOAD(*(const T *)x);
 }
 
-static void TYPED(weighted_affine)(void *py, const void *px, int64_t n, double pa,
-                                   double pb, const void *pw, const void *pshift) {
+static void TYPED(weighted_center)(void *py, const void *px, int64_t n, double mean,
+                                   double pa, const void *pw, const void *pshift) {
   const T *x = px, *w = pw, *shift = pshift;
   T *y = py;
-  const A a = (A)pa, b = (A)pb;
+  const A a = (A)pa, m = (A)mean;
   if (w && shift) {
     LP_IVDEP
     for (int64_t i = 0; i < n; i++)
-      y[i] = STORE((a * LOAD(x[i]) + b) * LOAD(w[i]) + LOAD(shift[i]));
+      y[i] = STORE((LOAD(x[i]) - m) * a * LOAD(w[i]) + LOAD(shift[i]));
   } else if (w) {
     LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE((a * LOAD(x[i]) + b) * LOAD(w[i]));
+    for (int64_t i = 0; i < n; i++) y[i] = STORE((LOAD(x[i]) - m) * a * LOAD(w[i]));
   } else if (shift) {
     LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE(a * LOAD(x[i]) + b + LOAD(shift[i]));
+    for (int64_t i = 0; i < n; i++) y[i] = STORE((LOAD(x[i]) - m) * a + LOAD(shift[i]));
   } else {
     LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE(a * LOAD(x[i]) + b);
+    for (int64_t i = 0; i < n; i++) y[i] = STORE((LOAD(x[i]) - m) * a);
   }
 }
 

@@ -1,0 +1,166 @@
+-- F.multi_head_attention_forward: what nn.MultiheadAttention computes. Called once, by
+-- lampad.nn.functional.
+local core = require "lampad.core"
+local args = require "lampad.args"
+
+local torch = core.torch
+local name = "multi_head_attention_forward"
+
+local function check(condition, format, ...)
+  if not condition then args.fail(name, format, ...) end
+end
+
+--- A mask as numbers to add: true stands for -inf.
+local function additive(mask, dtype, what)
+  if mask == nil then return nil end
+  if mask.dtype ~= torch.bool then
+    check(mask.dtype.is_floating_point, "%s must be of bool or a floating dtype, got %s", what, tostring(mask.dtype))
+    return mask
+  end
+  return torch.zeros(mask.shape, { dtype = dtype }):masked_fill_(mask, -math.huge)
+end
+
+--- Defines the function in F.
+return function(F)
+  local spec = args(name .. [[(Tensor query, Tensor key, Tensor value, int embed_dim_to_check, int num_heads,
+    Tensor? in_proj_weight, Tensor? in_proj_bias, Tensor? bias_k, Tensor? bias_v, bool add_zero_attn,
+    float dropout_p, Tensor out_proj_weight, Tensor? out_proj_bias, bool training=true,
+    Tensor key_padding_mask=nil, bool need_weights=true, Tensor attn_mask=nil, bool use_separate_proj_weight=false,
+    Tensor q_proj_weight=nil, Tensor k_proj_weight=nil, Tensor v_proj_weight=nil, Tensor static_k=nil,
+    Tensor static_v=nil, bool average_attn_weights=true, bool is_causal=false)]])
+
+  -- Queries, keys and values of the heads, still side by side.
+  local function project(o)
+    local q, k, v, bias = o.query, o.key, o.value, o.in_proj_bias
+    local bq, bk, bv
+    if bias then bq, bk, bv = table.unpack(bias:chunk(3)) end
+    if o.use_separate_proj_weight then
+      check(o.q_proj_weight and o.k_proj_weight and o.v_proj_weight,
+        "use_separate_proj_weight needs q_proj_weight, k_proj_weight and v_proj_weight")
+      return F.linear(q, o.q_proj_weight, bq), F.linear(k, o.k_proj_weight, bk), F.linear(v, o.v_proj_weight, bv)
+    end
+    check(o.in_proj_weight, "in_proj_weight is missing; without it, use_separate_proj_weight must be true")
+    if rawequal(q, k) and rawequal(k, v) then
+      return table.unpack(F.linear(q, o.in_proj_weight, bias):chunk(3, -1))
+    end
+    local wq, wk, wv = table.unpack(o.in_proj_weight:chunk(3))
+    return F.linear(q, wq, bq), F.linear(k, wk, bk), F.linear(v, wv, bv)
+  end
+
+  local function check_shapes(o, batched)
+    local query, key, value = o.query, o.key, o.value
+    check(query.ndim == 2 or query.ndim == 3, "query must have 3 dims (length, batch, features), or 2 without a batch, "
+      .. "got shape %s", tostring(query.shape))
+    check(key.ndim == query.ndim and value.ndim == query.ndim, "key and value must have as many dims as query, %d, "
+      .. "got shapes %s and %s", query.ndim, tostring(key.shape), tostring(value.shape))
+    local padding, mask = o.key_padding_mask, o.attn_mask
+    check(not padding or padding.ndim == (batched and 2 or 1), "key_padding_mask must have %d dims, got shape %s",
+      batched and 2 or 1, padding and tostring(padding.shape))
+    check(not mask or mask.ndim == 2 or mask.ndim == 3, "attn_mask must have 2 or 3 dims, got shape %s",
+      mask and tostring(mask.shape))
+  end
+
+  --- Attention of num_heads heads over query (L, N, E), key and value (S, N, E), or without N: the result (L, N, E)
+  --- and, with need_weights, the weights (N, L, S), of each head when average_attn_weights is false.
+  F[name] = function(...)
+    local o = spec:collect(...)
+    local batched = o.query.ndim ~= 2
+    check_shapes(o, batched)
+    local dtype, mask, padding = o.query.dtype, o.attn_mask, o.key_padding_mask
+    if not batched then
+      for _, field in ipairs { "query", "key", "value" } do
+        -- The same tensor stays the same, so that one product projects all three.
+        if field ~= "query" and rawequal(o[field], o.unbatched) then
+          o[field] = o.query
+        else
+          if field == "query" then o.unbatched = o.query end
+          o[field] = o[field]:unsqueeze(1)
+        end
+      end
+      if padding then padding = padding:unsqueeze(0) end
+    end
+    local length, batch, embed = o.query.shape:unpack()
+    check(not o.is_causal or mask, "is_causal is a hint about attn_mask, which is missing")
+    local causal = o.is_causal
+    padding = additive(padding, dtype, "key_padding_mask")
+    if causal and not padding and not o.need_weights then
+      mask = nil -- the attention makes its own
+    else
+      mask = additive(mask, dtype, "attn_mask")
+      causal = false
+    end
+    local heads = o.num_heads
+    local width = embed // heads
+    check(embed == o.embed_dim_to_check, "query must have embed_dim %d features, got %d", o.embed_dim_to_check, embed)
+    check(width * heads == embed, "embed_dim %d must be divisible by num_heads %d", embed, heads)
+    check(o.key:size(0) == o.value:size(0) and o.key:size(1) == o.value:size(1)
+      and (o.use_separate_proj_weight or o.key:size(2) == o.value:size(2)),
+      "key and value must fit each other, got shapes %s and %s", tostring(o.key.shape), tostring(o.value.shape))
+
+    local q, k, v = project(o)
+    if mask then
+      local wanted = mask.ndim == 2 and { length, o.key:size(0) } or { batch * heads, length, o.key:size(0) }
+      check(mask.shape == torch.Size(wanted), "attn_mask must have the shape %s, got %s", tostring(torch.Size(wanted)),
+        tostring(mask.shape))
+      if mask.ndim == 2 then mask = mask:unsqueeze(0) end
+    end
+    local function widen_masks()
+      if mask then mask = F.pad(mask, { 0, 1 }) end
+      if padding then padding = F.pad(padding, { 0, 1 }) end
+    end
+    if o.bias_k and o.bias_v then
+      check(not o.static_k and not o.static_v, "bias_k and bias_v do not go with static_k and static_v")
+      k = torch.cat { k, o.bias_k:rep(1, batch, 1) }
+      v = torch.cat { v, o.bias_v:rep(1, batch, 1) }
+      widen_masks()
+    else
+      check(not o.bias_k and not o.bias_v, "bias_k and bias_v go together")
+    end
+
+    -- (batch * heads, length, width) each
+    local function split_heads(x) return x:reshape(x:size(0), batch * heads, width):transpose(0, 1) end
+    local function fixed(x, what)
+      check(x.ndim == 3 and x:size(0) == batch * heads and x:size(2) == width, "%s must have the shape (%d, *, %d), got %s",
+        what, batch * heads, width, tostring(x.shape))
+      return x
+    end
+    q = split_heads(q)
+    k = o.static_k and fixed(o.static_k, "static_k") or split_heads(k)
+    v = o.static_v and fixed(o.static_v, "static_v") or split_heads(v)
+    if o.add_zero_attn then
+      local none = torch.zeros({ batch * heads, 1, width }, { dtype = k.dtype })
+      k, v = torch.cat({ k, none }, 1), torch.cat({ v, none }, 1)
+      widen_masks()
+    end
+    local source = k:size(1)
+    if padding then
+      check(padding.shape == torch.Size { batch, source }, "key_padding_mask must have the shape (%d, %d), got %s", batch,
+        source, tostring(padding.shape))
+      padding = padding:view(batch, 1, 1, source):expand(-1, heads, -1, -1):reshape(batch * heads, 1, source)
+      mask = mask and mask + padding or padding
+    end
+    local dropout = o.training and o.dropout_p or 0.0
+
+    local weights, result
+    if o.need_weights then
+      local scores = (q * math.sqrt(1 / width)):bmm(k:transpose(-2, -1))
+      if mask then scores = scores + mask end
+      weights = F.softmax(scores, -1)
+      if dropout > 0 then weights = F.dropout(weights, dropout) end
+      result = weights:bmm(v):transpose(0, 1)
+    else
+      if mask then
+        mask = mask:size(0) == 1 and mask:unsqueeze(0) or mask:view(batch, heads, -1, source)
+      end
+      result = F.scaled_dot_product_attention(q:view(batch, heads, length, width), k:view(batch, heads, source, width),
+        v:view(batch, heads, source, width), mask, dropout, causal):permute(2, 0, 1, 3)
+    end
+    result = F.linear(result:reshape(length * batch, embed), o.out_proj_weight, o.out_proj_bias)
+    result = result:view(length, batch, result:size(1))
+    if not batched then result = result:squeeze(1) end
+    if not weights then return result, nil end
+    weights = weights:view(batch, heads, length, source)
+    if o.average_attn_weights then weights = weights:mean(1) end
+    return result, batched and weights or weights:squeeze(0)
+  end
+end

@@ -1,0 +1,9 @@
+-- rrelu, whose slopes are drawn in training.
+op{ "rrelu(Tensor input, float lower=0.125, float upper=0.3333333333333333, bool training=false, "
+      .. "Generator? generator=nil) -> Tensor", variants = "function inplace", module = "torch nn.functional",
+    kind = "composite", cases = { "(3,4)", "(3,4),0.1,0.3,true", "()" },
+    doc = "leaky_relu with slopes drawn from U(lower, upper) in training, with their mean otherwise.",
+    example = "F.rrelu(torch.tensor{-1., 2.})" }
+-- The factors: 1 for positive elements, one draw each for the others.
+op{ "rrelu_noise(Tensor self, float lower, float upper, Generator? generator) -> Tensor", variants = "internal",
+    grad = "none" }
