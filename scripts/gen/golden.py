@@ -43,7 +43,6 @@ LEFT_OUT = {
     "linalg_vander": {"float16", "bfloat16"},  # a first column that is not 1
     "local_response_norm": INTS, "avg_pool1d": INTS, "avg_pool2d": INTS, "avg_pool3d": INTS,
     "unfold_patches": INTS, "fold": INTS, "hinge_embedding_loss": INTS, "margin_ranking_loss": INTS,
-    "logaddexp": {"complex64", "complex128"}, "logcumsumexp": {"complex64", "complex128"},
     "matrix_exp": {"float16", "bfloat16"}, "linalg_matrix_exp": {"float16", "bfloat16"},
 }
 # Functions of a triangle, whose gradients in PyTorch spread over the other one when it is not zero.

@@ -163,7 +163,8 @@ LpTensor *lp_composite_cumprod_backward(LpTensor *grad, LpTensor *self, int64_t 
  * zero gradients have none. */
 LpTensor *lp_composite_logcumsumexp_backward(LpTensor *grad, LpTensor *self, LpTensor *result, int64_t dim) {
   if (lp_ndim(self) == 0) return lp_own(grad);
-  if (!lp_grad_enabled()) return lp_logcumsumexp_backward_by_logs(grad, self, result, dim);
+  const bool complex = lp_dtype_is_complex(lp_dtype(self));
+  if (!lp_grad_enabled() && !complex) return lp_logcumsumexp_backward_by_logs(grad, self, result, dim);
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   const int64_t n = lp_size(self, dim), square[2] = {n, n}, rows = -2;
   LpTensor *x = own_unsqueeze(lp_transpose(self, dim, -1), -2), *y = own_unsqueeze(lp_transpose(result, dim, -1), -1);
@@ -172,6 +173,11 @@ LpTensor *lp_composite_logcumsumexp_backward(LpTensor *grad, LpTensor *self, LpT
   LpTensor *logs = own_fill(own_sub(x, y), own_cast(later, LP_BOOL), -INFINITY);
   LpTensor *slopes = logs ? lp_exp(logs) : NULL;
   lp_tensor_release(logs);
+  if (complex && slopes) {
+    LpTensor *plain = slopes;
+    slopes = lp_conj(plain);
+    lp_tensor_release(plain);
+  }
   LpTensor *sums = own_mul(own_unsqueeze(lp_transpose(grad, dim, -1), -1), slopes);
   sums = own_sum(sums, lp_ints(&rows, 1), false);
   LpTensor *back = sums ? lp_transpose(sums, dim, -1) : NULL;

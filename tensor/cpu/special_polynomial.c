@@ -8,9 +8,9 @@
  */
 #define RECURRENCE_TO 30
 
-/* The degree, cut off where no double changes any more; -1 for what has none. */
+/* The degree; -1 for what has none. */
 static int64_t degree(double n) {
-  return !(n > -1) ? -1 : n >= 0x1p62 ? (int64_t)1 << 62 : (int64_t)n;
+  return n > -1 && n < 0x1p63 ? (int64_t)n : -1;
 }
 
 /* Whether a long recurrence at step k is to stop: its value has become NaN, or by the
@@ -37,12 +37,18 @@ static double odd_sign(int64_t n) {
   return n % 2 ? -1 : 1;
 }
 
+/* What overflows is NaN, as it would be by the recurrence: a difference of infinities. */
+static double finite_or_nan(double x) {
+  return isinf(x) ? NAN : x;
+}
+
 double lp_chebyshev_polynomial_t_f64(double x, double degree_n) {
   int64_t n = degree(degree_n);
   if (n < 0) return 0;
   if (n <= RECURRENCE_TO || !isfinite(x)) return chebyshev(x, n, x);
   double a = fabs(x), sign = x < 0 ? odd_sign(n) : 1;
-  return sign * (a <= 1 ? cos((double)n * acos(a)) : cosh((double)n * acosh(a)));
+  return sign *
+         (a <= 1 ? cos((double)n * acos(a)) : finite_or_nan(cosh((double)n * acosh(a))));
 }
 
 double lp_chebyshev_polynomial_u_f64(double x, double degree_n) {
@@ -53,7 +59,7 @@ double lp_chebyshev_polynomial_u_f64(double x, double degree_n) {
   double value = a == 1  ? m
                  : a < 1 ? sin(m * acos(a)) / sqrt((1 - a) * (1 + a))
                          : sinh(m * acosh(a)) / sqrt((a - 1) * (a + 1));
-  return sign * value;
+  return sign * finite_or_nan(value);
 }
 
 /* V(n, x) = cos((n + 1/2) t) / cos(t / 2) and W(n, x) = sin((n + 1/2) t) / sin(t / 2)
@@ -72,16 +78,16 @@ double lp_chebyshev_polynomial_v_f64(double x, double degree_n) {
   int64_t n = degree(degree_n);
   if (n < 0) return 0;
   if (n <= RECURRENCE_TO || !isfinite(x)) return chebyshev(x, n, 2 * x - 1);
-  return x < 0 ? odd_sign(n) * fourth_kind(-x, (double)n + 0.5)
-               : third_kind(x, (double)n + 0.5);
+  return finite_or_nan(x < 0 ? odd_sign(n) * fourth_kind(-x, (double)n + 0.5)
+                             : third_kind(x, (double)n + 0.5));
 }
 
 double lp_chebyshev_polynomial_w_f64(double x, double degree_n) {
   int64_t n = degree(degree_n);
   if (n < 0) return 0;
   if (n <= RECURRENCE_TO || !isfinite(x)) return chebyshev(x, n, 2 * x + 1);
-  return x < 0 ? odd_sign(n) * third_kind(-x, (double)n + 0.5)
-               : fourth_kind(x, (double)n + 0.5);
+  return finite_or_nan(x < 0 ? odd_sign(n) * third_kind(-x, (double)n + 0.5)
+                             : fourth_kind(x, (double)n + 0.5));
 }
 
 double lp_shifted_chebyshev_polynomial_t_f64(double x, double n) {

@@ -2,6 +2,7 @@
  * Elements are loaded to double (floats), int64 or two doubles (complex), as in reductions. */
 #include "dispatch/scan.h"
 
+#include <complex.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -102,6 +103,33 @@ static inline double log_add_exp(double a, double b) {
   return high + log1p(exp(low - high));
 }
 
+/* The same of complex numbers, into a: a NaN part makes the sum NaN; the larger operand stays
+ * when one is infinite, a when both are -inf, as in PyTorch. */
+static void log_add_exp_complex(double *a, const double *b) {
+  if (isnan(a[0]) || isnan(a[1]) || isnan(b[0]) || isnan(b[1])) {
+    a[0] = a[1] = NAN;
+    return;
+  }
+  if (a[0] == -INFINITY && b[0] == -INFINITY) return;
+  const bool first = a[0] > b[0];
+  const double high[2] = {first ? a[0] : b[0], first ? a[1] : b[1]};
+  const double low[2] = {first ? b[0] : a[0], first ? b[1] : a[1]};
+  if (low[0] == INFINITY) {
+    double _Complex sum = clog(cexp(CMPLX(a[0], a[1])) + cexp(CMPLX(b[0], b[1])));
+    a[0] = creal(sum);
+    a[1] = cimag(sum);
+    return;
+  }
+  if (low[0] == -INFINITY || high[0] == INFINITY) {
+    memcpy(a, high, sizeof high);
+    return;
+  }
+  double size = exp(low[0] - high[0]), angle = low[1] - high[1]; /* log(1 + size e^(i angle)) */
+  double re = size * cos(angle), im = size * sin(angle), square = re * (2 + re) + im * im;
+  a[0] = high[0] + (square > -0.5 ? 0.5 * log1p(square) : log(hypot(1 + re, im)));
+  a[1] = high[1] + atan2(im, 1 + re);
+}
+
 static void store(const Scan *s, char *dst, int64_t step, void *values, int64_t n) {
   char *ptrs[2] = {dst, values};
   int64_t strides[2] = {step, lp_compute_bytes(s->compute)};
@@ -131,7 +159,10 @@ static void step_lanes(const Scan *s, double *carry, double *x, int64_t n) {
         }
       break;
     default:
-      for (int64_t j = 0; j < n; j++) carry[j] = log_add_exp(carry[j], x[j]);
+      if (s->compute == LP_AS_C128)
+        for (int64_t j = 0; j < 2 * n; j += 2) log_add_exp_complex(carry + j, x + j);
+      else
+        for (int64_t j = 0; j < n; j++) carry[j] = log_add_exp(carry[j], x[j]);
   }
 }
 
@@ -139,7 +170,7 @@ static void start_lanes(const Scan *s, double *carry, int64_t n) {
   for (int64_t j = 0; j < n; j++) {
     if (s->compute == LP_AS_I64) ((int64_t *)carry)[j] = s->op == SCAN_PROD;
     else if (s->compute == LP_AS_C128) {
-      carry[2 * j] = s->op == SCAN_PROD;
+      carry[2 * j] = s->op == SCAN_PROD ? 1 : s->op == SCAN_SUM ? 0 : -INFINITY;
       carry[2 * j + 1] = 0;
     } else carry[j] = s->op == SCAN_PROD ? 1 : s->op == SCAN_SUM ? 0 : -INFINITY;
   }
@@ -227,7 +258,8 @@ LpTensor *lp_impl_cumprod(LpTensor *out, LpTensor *self, int64_t dim, LpDtype dt
   return lp_give(out, run_scan(self, dim, scan_dtype(out, self, dtype), SCAN_PROD));
 }
 LpTensor *lp_impl_logcumsumexp(LpTensor *out, LpTensor *self, int64_t dim) {
-  CHECK(lp_dtype_is_floating(lp_dtype(self)), LP_ERR_TYPE, "self must be floating, got %s", lp_dtype_name(lp_dtype(self)));
+  CHECK(!lp_dtype_is_integral(lp_dtype(self), true), LP_ERR_TYPE, "self must be floating or complex, got %s",
+        lp_dtype_name(lp_dtype(self)));
   return lp_give(out, run_scan(self, dim, lp_dtype(self), SCAN_LOGSUMEXP));
 }
 

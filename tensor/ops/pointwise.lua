@@ -180,7 +180,14 @@ op{ "sinc(Tensor self) -> Tensor", module = "torch special", variants = all, kin
     promote = "int->float", grad = { self = "grad * conj(sinc_slope(self, self * 3.141592653589793))" }, cases = shapes,
     doc = "Elementwise sin(pi x) / (pi x), and 1 at 0.", example = "torch.sinc(torch.tensor{0.0, 0.5})" }
 op{ "sinc_slope(Tensor self, Tensor angle) -> Tensor", variants = "internal",
-    composite = "where(self == 0, 0, (cos(angle) * angle - sin(angle)) / (angle * self))" }
+    composite = "sinc_slope_of(self, angle, where(abs(angle) < 0.5, angle, 0))" }
+-- small is the angle where that is small, else 0.
+op{ "sinc_slope_of(Tensor self, Tensor angle, Tensor small) -> Tensor", variants = "internal",
+    composite = "where(abs(angle) < 0.5, small * sinc_slope_series(small * small), \z
+                 (cos(angle) * angle - sin(angle)) / where(abs(angle) < 0.5, 1, angle * self))" }
+-- The same over angle, near 0, where the difference above has no digits.
+op{ "sinc_slope_series(Tensor u) -> Tensor", variants = "internal",
+    composite = "-1.0471975511965976 * (1 - u / 10 * (1 - u / 28 * (1 - u / 54 * (1 - u / 88 * (1 - u / 130 * (1 - u / 180))))))" }
 
 -- --- special functions --------------------------------------------------------------------------------
 op{ "sigmoid(Tensor self) -> Tensor", module = "torch nn.functional", variants = all, kind = "unary",

@@ -123,12 +123,13 @@ op{ "i1e(Tensor self) -> Tensor", module = "special", variants = "function out",
 op{ "less_over(Tensor order0, Tensor order1, Tensor self) -> Tensor", variants = "internal",
     composite = "where(abs(self) <= 1e-12, 0.5, order0 - order1 / where(abs(self) <= 1e-12, 1, self))" }
 op{ "modified_bessel_k0(Tensor self) -> Tensor", module = "special", variants = "function out", kind = "unary",
-    dtypes = "double", promote = "int->float", grad = "none", cases = positive,
-    doc = "Elementwise modified Bessel function of the second kind of order 0: inf at 0, NaN below; no gradient.",
+    dtypes = "double", promote = "int->float", grad = { self = "-grad * special_modified_bessel_k1(self)" }, cases = positive,
+    doc = "Elementwise modified Bessel function of the second kind of order 0: inf at 0, NaN below.",
     example = "torch.special.modified_bessel_k0(torch.tensor{1.0})" }
 op{ "modified_bessel_k1(Tensor self) -> Tensor", module = "special", variants = "function out", kind = "unary",
-    dtypes = "double", promote = "int->float", grad = "none", cases = positive,
-    doc = "Elementwise modified Bessel function of the second kind of order 1: inf at 0, NaN below; no gradient.",
+    dtypes = "double", promote = "int->float",
+    grad = { self = "-grad * (special_modified_bessel_k0(self) + result / self)" }, cases = positive,
+    doc = "Elementwise modified Bessel function of the second kind of order 1: inf at 0, NaN below.",
     example = "torch.special.modified_bessel_k1(torch.tensor{1.0})" }
 op{ "scaled_modified_bessel_k0(Tensor x) -> Tensor", module = "special", variants = "function out", kind = "unary",
     dtypes = "double", promote = "int->float", grad = "none", cases = positive,

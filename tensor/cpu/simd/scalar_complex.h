@@ -76,10 +76,13 @@ static inline T FN(pow)(T a, T b) {
   if (!FN(nonzero)(a)) return FN(re)(b) > 0 ? 0 : CX(cpow)(a, b);
   return CX(cpow)(a, b);
 }
-/* The operand of the larger real part stays outside the exponential. */
+/* The operand of the larger real part stays outside the exponential; any NaN gives NaN. */
 static inline T FN(logaddexp)(T a, T b) {
+  if (FN(isnan)(a) || FN(isnan)(b)) return FN(make)((R)NAN, (R)NAN);
+  if (FN(re)(a) == FN(re)(b) && BR(fabs)(FN(re)(a)) == (R)INFINITY)
+    return FN(re)(a) < 0 ? b : CX(clog)(CX(cexp)(a) + CX(cexp)(b));
   T high = FN(re)(a) >= FN(re)(b) ? a : b, low = FN(re)(a) >= FN(re)(b) ? b : a;
-  if (FN(re)(a) == FN(re)(b) && BR(fabs)(FN(re)(a)) == (R)INFINITY && FN(re)(a) < 0) return a;
+  if (FN(re)(low) == -(R)INFINITY) return high;
   return high + FN(log1p)(CX(cexp)(low - high));
 }
 static inline T FN(ldexp)(T a, T b) { return FN(times)(a, FN(exp2)(b)); }
