@@ -2,6 +2,7 @@
 #include <cblas.h>
 #include <dnnl.h>
 #include <omp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include "cpu/caps.h"
 #include "lampad/storage.h"
@@ -10,8 +11,9 @@
 #include <xmmintrin.h>
 #endif
 
-const char *lp_build_info(void) {
-  static _Thread_local char text[1024];
+static char text[1024];
+
+static void write_text(void) {
   const dnnl_version_t *dnnl = dnnl_version();
   snprintf(text, sizeof text,
            "  - C compiler %s\n"
@@ -22,6 +24,11 @@ const char *lp_build_info(void) {
            "  - CPU capability usage: %s\n",
            __VERSION__, __STDC_VERSION__, openblas_get_config(), dnnl->major, dnnl->minor,
            dnnl->patch, _OPENMP, lp_cpu_capability_name());
+}
+
+const char *lp_build_info(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, write_text);
   return text;
 }
 

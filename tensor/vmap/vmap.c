@@ -21,12 +21,14 @@ typedef struct Level {
 } Level;
 
 _Thread_local int lp_tls_vmap_depth;
-static _Thread_local Level levels[MAX_LEVELS];
+/* There while a level is open: a module that is loaded late finds little room for thread-local arrays. */
+static _Thread_local Level *levels;
 static _Atomic uint32_t next_level = 1;
 
 uint32_t lp_vmap_enter(int64_t batch, LpVmapRandomness randomness) {
   CHECK(lp_tls_vmap_depth < MAX_LEVELS, LP_ERR_ARGUMENT, "vmap: more than %d levels",
         MAX_LEVELS);
+  if (!levels) TRY(levels = lp_alloc(MAX_LEVELS * sizeof *levels));
   const uint32_t id = atomic_fetch_add(&next_level, 1);
   levels[lp_tls_vmap_depth++] = (Level){id, randomness, batch};
   return id;
@@ -41,7 +43,11 @@ static int place_of(uint32_t level) {
 
 void lp_vmap_leave(uint32_t level) {
   const int at = place_of(level);
-  if (at >= 0) lp_tls_vmap_depth = at;
+  if (at < 0) return;
+  lp_tls_vmap_depth = at;
+  if (at > 0) return;
+  lp_free(levels, MAX_LEVELS * sizeof *levels);
+  levels = NULL;
 }
 
 bool lp_vmap_is_batched(const LpTensor *t, uint32_t level) {
