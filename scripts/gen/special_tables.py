@@ -61,17 +61,17 @@ def bessel():
     chebyshev("i1_large", above("i", 1, 8), "sqrt(x) exp(-x) I1(x), x = 16 / (t + 1)")
 
     def k0(t):
-        x = sqrt(2 * (t + 1))
+        x = sqrt((t + 1) / 2)
         return besselk(0, x) + log(x / 2) * besseli(0, x)
 
     def k1(t):
-        x = sqrt(2 * (t + 1))
+        x = sqrt((t + 1) / 2)
         return x * (besselk(1, x) - log(x / 2) * besseli(1, x))
 
-    chebyshev("k0_small", k0, "K0(x) + log(x / 2) I0(x), x^2 = 2 (t + 1)")
-    chebyshev("k0_large", above("k", 0, 2), "sqrt(x) exp(x) K0(x), x = 4 / (t + 1)")
-    chebyshev("k1_small", k1, "x (K1(x) - log(x / 2) I1(x)), x^2 = 2 (t + 1)")
-    chebyshev("k1_large", above("k", 1, 2), "sqrt(x) exp(x) K1(x), x = 4 / (t + 1)")
+    chebyshev("k0_small", k0, "K0(x) + log(x / 2) I0(x), x^2 = (t + 1) / 2")
+    chebyshev("k0_large", above("k", 0, 1), "sqrt(x) exp(x) K0(x), x = 2 / (t + 1)")
+    chebyshev("k1_small", k1, "x (K1(x) - log(x / 2) I1(x)), x^2 = (t + 1) / 2")
+    chebyshev("k1_large", above("k", 1, 1), "sqrt(x) exp(x) K1(x), x = 2 / (t + 1)")
 
 
 def erfcx():

@@ -164,7 +164,8 @@ LpTensor *lp_composite_cumprod_backward(LpTensor *grad, LpTensor *self, int64_t 
 LpTensor *lp_composite_logcumsumexp_backward(LpTensor *grad, LpTensor *self, LpTensor *result, int64_t dim) {
   if (lp_ndim(self) == 0) return lp_own(grad);
   const bool complex = lp_dtype_is_complex(lp_dtype(self));
-  if (!lp_grad_enabled() && !complex) return lp_logcumsumexp_backward_by_logs(grad, self, result, dim);
+  if (!lp_grad_enabled())
+    return (complex ? lp_logcumsumexp_backward_complex : lp_logcumsumexp_backward_by_logs)(grad, self, result, dim);
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   const int64_t n = lp_size(self, dim), square[2] = {n, n}, rows = -2;
   LpTensor *x = own_unsqueeze(lp_transpose(self, dim, -1), -2), *y = own_unsqueeze(lp_transpose(result, dim, -1), -1);

@@ -16,6 +16,7 @@ static double exp_square(double x) {
 }
 
 double lp_erfcx_f64(double x) {
+  if (fabs(x) < 0.5) return exp(x * x) * erfc(x);
   if (x < 0) {
     if (x < -26.7) return INFINITY;
     return 2 * exp_square(x) - lp_erfcx_f64(-x);

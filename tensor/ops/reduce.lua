@@ -31,6 +31,8 @@ op{ "logcumsumexp_backward(Tensor grad, Tensor self, Tensor result, int dim) -> 
 op{ "logcumsumexp_backward_by_logs(Tensor grad, Tensor self, Tensor result, int dim) -> Tensor", variants = "internal",
     composite = "reverse_logcumsumexp_exp(where(gt(grad, 0), log(grad), -1/0.0) - result, self, dim) - \z
                  reverse_logcumsumexp_exp(where(lt(grad, 0), log(-grad), -1/0.0) - result, self, dim)" }
+op{ "logcumsumexp_backward_complex(Tensor grad, Tensor self, Tensor result, int dim) -> Tensor", variants = "internal",
+    composite = "reverse_logcumsumexp_exp(log(grad) - conj(result), conj(self), dim)" }
 op{ "reverse_logcumsumexp_exp(Tensor log_grad, Tensor self, int dim) -> Tensor", variants = "internal",
     composite = "exp(flip(logcumsumexp(flip(log_grad, [dim]), dim), [dim]) + self)" }
 op{ "reverse_cumsum(Tensor self, int dim) -> Tensor", variants = "internal",
