@@ -245,6 +245,44 @@ describe("torch.onnx.load", function()
   end)
 end)
 
+describe("regular expressions of ONNX", function()
+  local regex = require "lampad.onnx.regex"
+
+  it("match whole strings as RE2 does", function()
+    local function yes(pattern, ...)
+      local matches = regex.compile(pattern)
+      for _, s in ipairs { ... } do assert.is_true(matches(s), pattern .. " should match " .. s) end
+    end
+    local function no(pattern, ...)
+      local matches = regex.compile(pattern)
+      for _, s in ipairs { ... } do assert.is_false(matches(s), pattern .. " should not match " .. s) end
+    end
+    yes("a*", "", "a", "aaaa") no("a*", "b", "aab")
+    yes("(ab|c)+d?", "ab", "abc", "ccd") no("(ab|c)+d?", "d", "abdd")
+    yes("[a-c_-]{2,3}", "ab", "c-_") no("[a-c_-]{2,3}", "a", "abca", "ad")
+    yes("[^\\d\\s]+", "x!y") no("[^\\d\\s]+", "x1", "x y", "")
+    yes("\\w+@\\w+\\.(com|org)", "me@here.org") no("\\w+@\\w+\\.(com|org)", "me@hereXorg")
+    yes("[[:alpha:]]+[[:^alpha:]]", "ab1") no("[[:alpha:]]+[[:^alpha:]]", "abc")
+    yes("^(?i:AbC)x$", "abcx", "ABCx") no("^(?i:AbC)x$", "abcX")
+    yes("(?i)a(?-i)b", "Ab") no("(?i)a(?-i)b", "AB")
+    yes("(?s).", "\n") no(".", "\n")
+    yes(".", "\u{e9}") yes("[\u{e0}-\u{ff}]", "\u{e9}")
+    yes("\\bfoo\\b.*", "foo bar") no("\\bfoo\\b.*", "foobar")
+    yes("(?P<n>a){3}", "aaa") yes("a{,2}", "a{,2}") yes("]", "]") yes("[]a]", "]") yes("\\x41\\x{42}", "AB")
+    yes("(a?){50}a{50}", ("a"):rep(60)) -- no time lost in ways that fail
+    yes("(a*)*", "aaa") yes("", "")
+  end)
+
+  it("are refused when they are none", function()
+    for pattern, message in pairs { ["("] = "lacks a %)", ["a)"] = "%) too many", ["[a"] = "lacks a %]", ["*a"] = "repeats nothing",
+      ["a{3,2}"] = "bad repetition", ["a{2000}"] = "bad repetition", ["\\"] = "ends with a backslash", ["\\q"] = "unknown escape",
+      ["[b-a]"] = "bad range", ["(?x)a"] = "unknown flag", ["((a{900}){900}){900}"] = "more than %d+ steps",
+      [("("):rep(200)] = "more than 100 deep", ["[[:x:]]"] = "unknown class", ["\\x{110000}"] = "bad escape" } do
+      assert.error_matches(function() regex.compile(pattern) end, message)
+    end
+  end)
+end)
+
 describe("torch.onnx.load_tensor", function()
   local function read(t, kind) return onnx.load_tensor(build.tensor(t), kind) end
 

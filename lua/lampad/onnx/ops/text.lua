@@ -1,6 +1,7 @@
 -- Strings.
 local core = require "lampad.core"
 local value = require "lampad.onnx.value"
+local regex = require "lampad.onnx.regex"
 local common = require "lampad.onnx.ops.common"
 
 local torch = core.torch
@@ -73,6 +74,14 @@ op.StringNormalizer = value.raw(function(node, v)
   end
   if #kept == 0 then kept[1] = "" end
   return value.strings(kept, v.tensor.ndim == 2 and { 1, #kept } or { #kept })
+end)
+
+op.RegexFullMatch = value.raw(function(node, v)
+  local ok, matches = pcall(regex.compile, node:need "pattern")
+  if not ok then node:fail("%s", matches) end
+  local list = value.string_list(v)
+  for i, s in ipairs(list) do list[i] = matches(s) end
+  return torch.tensor(list, { dtype = torch.bool }):reshape(v.tensor.shape)
 end)
 
 op.TfIdfVectorizer = value.raw(function(node, v)
