@@ -1,24 +1,25 @@
 -- Cases of ONNX's backend test data that are not expected to pass, each group with its reason. A case that passes although
 -- it stands here fails the test, so the list stays true. A group with `until_there` counts only as long as the library
--- lacks that name.
+-- lacks that name; one with `either` may pass or not.
 return {
   { reason = "random numbers that no two implementations share", cases = [[
       test_bernoulli test_bernoulli_expanded test_bernoulli_double test_bernoulli_double_expanded test_bernoulli_seed
       test_bernoulli_seed_expanded test_training_dropout test_training_dropout_default test_training_dropout_default_mask
       test_training_dropout_mask ]] },
-  { reason = "regular expressions in RE2's syntax", cases = [[
-      test_regex_full_match_basic test_regex_full_match_email_domain test_regex_full_match_empty ]] },
   { reason = "derivatives as nodes of a graph (Gradient)", cases = [[
       test_gradient_of_add test_gradient_of_add_and_mul ]] },
   { reason = "picture formats other than JPEG and PNG", cases = [[
       test_image_decoder_decode_bmp_rgb test_image_decoder_decode_jpeg2k_rgb test_image_decoder_decode_pnm_rgb
       test_image_decoder_decode_tiff_rgb test_image_decoder_decode_webp_rgb ]] },
   { reason = "needs torch.vision.io.decode_image", until_there = "vision.io.decode_image", cases = [[
-      test_image_decoder_decode_jpeg_bgr test_image_decoder_decode_jpeg_grayscale test_image_decoder_decode_jpeg_rgb
       test_image_decoder_decode_png_rgb ]] },
+  { reason = "JPEG decoders differ by 1 here and there", either = true, cases = [[
+      test_image_decoder_decode_jpeg_bgr test_image_decoder_decode_jpeg_grayscale test_image_decoder_decode_jpeg_rgb ]] },
+  { reason = "results that would be 0 but for the rounding of one float32 FFT (PyTorch's own fails here too)", either = true,
+    cases = [[ test_dft_inverse test_dft_inverse_opset19 ]] },
   { reason = "needs torch.fft", until_there = "fft.fft", cases = [[
-      test_dft test_dft_axis test_dft_axis_opset19 test_dft_inverse test_dft_inverse_opset19 test_dft_irfft
-      test_dft_irfft_opset19 test_dft_opset19 test_dft_rfft test_dft_rfft_opset19 test_stft test_stft_with_window ]] },
+      test_dft test_dft_axis test_dft_axis_opset19 test_dft_irfft test_dft_irfft_opset19
+      test_dft_opset19 test_dft_rfft test_dft_rfft_opset19 test_stft test_stft_with_window ]] },
   { reason = "needs torch.hann_window and its kin", until_there = "hann_window", cases = [[
       test_blackmanwindow test_blackmanwindow_symmetric test_hammingwindow test_hammingwindow_symmetric test_hannwindow
       test_hannwindow_symmetric ]] },

@@ -6,10 +6,12 @@ local tensor = require "lampad.onnx.tensor"
 local types = require "lampad.onnx.types"
 local value = require "lampad.onnx.value"
 local operators = require "lampad.onnx.ops"
+local arity = require "lampad.onnx.arity"
+local text = require "lampad.text"
 
 -- Functions may call each other; a file in which they call themselves, or multiply beyond reason, is refused.
 local MAX_CALL_DEPTH = 100
-local MAX_NODES = 1000000
+local MAX_CALLED_NODES = 100000
 
 local ABSENT = {} -- in an environment: an optional value that is not there
 
@@ -28,10 +30,13 @@ end
 
 function Node:fail(format, ...) args.fail(nil, format, ...) end
 
---- An attribute, or the default.
+--- An attribute, or the default, whose type it must have.
 function Node:get(name, default)
   local v = self.attributes[name]
   if v == nil then return default end
+  if default ~= nil and type(v) ~= type(default) or math.type(default) == "integer" and math.type(v) ~= "integer" then
+    self:fail("attribute '%s' of %s must be like %s, got %s", name, self.op_type, text.repr(default), text.describe(v))
+  end
   return v
 end
 
@@ -40,6 +45,25 @@ function Node:need(name)
   local v = self.attributes[name]
   if v == nil then self:fail("%s needs the attribute '%s'", self.op_type, name) end
   return v
+end
+
+--- An attribute that must be there and an integer, or a list of integers.
+function Node:integer(name)
+  self:need(name)
+  return self:get(name, 0)
+end
+
+function Node:integers(name)
+  local list = self:need(name)
+  if type(list) ~= "table" or getmetatable(list) ~= nil or #list > 0 and math.type(list[1]) ~= "integer" then
+    self:fail("attribute '%s' of %s must be a list of integers, got %s", name, self.op_type, text.describe(list))
+  end
+  return list
+end
+
+--- The element type (types.lua) that a code stands for.
+function Node:element_type(code)
+  return types[code] or self:fail("unknown element type %s", tostring(code))
 end
 
 --- An attribute that is a flag.
@@ -153,6 +177,12 @@ local function resolve(context, node, overload, depth)
   local op = known and known[node.op_type]
   if op then
     node.op = value.op_of(op)
+    local fewest, most = arity.of(node.op_type, node.opset)
+    if #node.inputs < fewest or #node.inputs > most then
+      args.fail(context.what, "%s has %d inputs, expected %s", node:describe(), #node.inputs,
+        fewest == most and fewest or most == math.huge and ("at least %d"):format(fewest) or ("%d to %d"):format(fewest, most))
+    end
+    node.required = fewest
   else
     local name = (node.domain ~= "" and node.domain .. "." or "") .. node.op_type
     context.missing[name] = (context.missing[name] or 0) + 1
@@ -160,8 +190,12 @@ local function resolve(context, node, overload, depth)
 end
 
 local function prepare_node(context, proto, place, names)
-  context.nodes = context.nodes + 1
-  if context.nodes > MAX_NODES then args.fail(context.what, "more than %d nodes", MAX_NODES) end
+  if place.depth > 0 then
+    context.called_nodes = context.called_nodes + 1
+    if context.called_nodes > MAX_CALLED_NODES then
+      args.fail(context.what, "more than %d nodes in calls of functions", MAX_CALLED_NODES)
+    end
+  end
   local domain = domain_of(proto.domain)
   local node = setmetatable({
     op_type = proto.op_type or "", domain = domain, name = proto.name, inputs = proto.input or {},
@@ -266,6 +300,9 @@ local function run_node(context, node, environment)
   if node.body then
     arguments.n = count
     return node.body:run(context, arguments)
+  end
+  for i = 1, node.required do
+    if arguments[i] == nil then node:fail("input %d ('%s') is absent", i - 1, node.inputs[i]) end
   end
   node.environment = environment
   return value.apply(node.op, node, arguments, count)

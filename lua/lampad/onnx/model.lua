@@ -98,7 +98,7 @@ function Model:init(bytes, what, folder)
   local proto = protobuf.decode(schema, "ModelProto", bytes, what)
   if not proto.graph then args.fail(what, "this is no ONNX model: it has no graph") end
   local context = {
-    what = what, nodes = 0, missing = {}, functions = {}, opsets = graphs.opsets_of(proto.opset_import),
+    what = what, called_nodes = 0, missing = {}, functions = {}, opsets = graphs.opsets_of(proto.opset_import),
     read_external = external_reader(what, folder),
   }
   -- Before IR version 3 a file had no list of operator sets.
@@ -170,6 +170,8 @@ local function add_node(context)
   return function(err)
     local node = context.node
     if type(err) ~= "string" or err == "interrupted" or not node then return err end
+    -- A fault of Lua in an operator's function: a corrupt file's attributes or values are not what the operator takes.
+    if err:find("attempt to ", 1, true) then err = "an attribute or input is not what the operator takes: " .. err end
     return ("%s\n  in %s"):format(err, node:describe())
   end
 end

@@ -21,7 +21,7 @@ local args = require "lampad.args"
 local protobuf = {}
 
 local MAX_DEPTH = 100         -- as in Google's readers
-local MAX_MESSAGES = 4000000  -- a table costs some 100 bytes, an empty message 2 bytes of the file
+local MAX_MESSAGES = 1000000  -- a table costs some 100 bytes, an empty message 2 bytes of the file
 
 -- Wire types.
 local VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5

@@ -1,6 +1,5 @@
 -- Attention and what goes with it.
 local core = require "lampad.core"
-local types = require "lampad.onnx.types"
 local common = require "lampad.onnx.ops.common"
 
 local torch = core.torch
@@ -81,7 +80,7 @@ op.Attention = function(node, q, k, v, mask, past_key, past_value, valid_lengths
   local bias = bias_of(node, capped, mask, past_length, valid_lengths)
   local biased = bias and capped + bias or capped
   local precision = node:get "softmax_precision"
-  local probabilities = masked_softmax(precision and biased:to(types[precision].dtype) or biased):to(q.dtype)
+  local probabilities = masked_softmax(precision and biased:to(node:element_type(precision).dtype) or biased):to(q.dtype)
   local y = torch.matmul(probabilities:to(v.dtype), share_heads(v, heads))
   local shown = ({ [0] = raw, capped, biased, probabilities })[node:get("qk_matmul_output_mode", 0)]
   return flat and merge_heads(y) or y, k, v, shown
@@ -121,7 +120,7 @@ end
 -- --- linear attention ---------------------------------------------------------------------------------
 -- A state S [batch, heads, key size, value size] is read by the queries and written by keys and values, step by step.
 op.LinearAttention = function(node, q, k, v, past, decay, beta)
-  local q_heads, heads = node:need "q_num_heads", node:need "kv_num_heads"
+  local q_heads, heads = node:integer "q_num_heads", node:integer "kv_num_heads"
   local rule = node:get("update_rule", "gated_delta")
   local gated, delta = rule:find "gated" ~= nil, rule:find "delta" ~= nil
   local dtype = q.dtype

@@ -1,7 +1,6 @@
 -- Conversions between element types.
 local core = require "lampad.core"
 local value = require "lampad.onnx.value"
-local types = require "lampad.onnx.types"
 
 local torch = core.torch
 local op = {}
@@ -84,10 +83,6 @@ local function convert(node, v, kind, options)
   return value.typed(kind, t:to(kind.dtype))
 end
 
-local function target_type(node, code)
-  return types[code] or node:fail("unknown element type %s", tostring(code))
-end
-
 local function options_of(node) return { saturate = node:flag("saturate", 1), round_mode = node:get "round_mode" } end
 
 -- Before opset 6 the type was given by name.
@@ -96,7 +91,7 @@ local old_names = { FLOAT = 1, UINT8 = 2, INT8 = 3, UINT16 = 4, INT16 = 5, INT32
 
 op.Cast = value.raw(function(node, v)
   local to = node:need "to"
-  return convert(node, v, target_type(node, old_names[to] or to), options_of(node))
+  return convert(node, v, node:element_type(old_names[to] or to), options_of(node))
 end)
 
 op.CastLike = value.raw(function(node, v, like) return convert(node, v, value.type_of(like), options_of(node)) end)
@@ -110,7 +105,7 @@ local function check_bits(node, kind)
 end
 
 op.BitCast = value.raw(function(node, v)
-  local from, to = value.type_of(v), target_type(node, node:need "to")
+  local from, to = value.type_of(v), node:element_type(node:need "to")
   check_bits(node, from)
   check_bits(node, to)
   local bits = value.tensor_of(v)

@@ -15,6 +15,15 @@ end
 --- The sizes of a tensor as a list.
 function common.sizes(t) return { t.shape:unpack() } end
 
+-- More elements than this are not made one by one in Lua.
+local MOST_ELEMENTS = 1 << 26
+
+--- Raises when a corrupt or absurd model asks for more elements than can be made one by one; gives the count.
+function common.check_count(node, count)
+  if count ~= count or count > MOST_ELEMENTS then node:fail("a result of %g elements is too large", count) end
+  return count
+end
+
 --- True for the dtypes of whole numbers (bool is none).
 function common.is_integer(t)
   local d = t.dtype
@@ -46,9 +55,6 @@ function common.axes(node, input, since, ndim)
   return result
 end
 
---- The tensor's dims as a list, with `dim` moved to the end; and the way back.
-function common.to_last(t, dim) return t:movedim(dim, -1), function(r) return r:movedim(-1, dim) end end
-
 --- A column of numbers that stands at dim `dim` of a tensor with `ndim` dims.
 function common.along(t, dim, ndim)
   local sizes = {}
@@ -60,12 +66,6 @@ end
 function common.wrap_indices(indices, size)
   indices = indices:to(torch.int64)
   return torch.where(indices:lt(0), indices + size, indices)
-end
-
---- Computes in float32 and gives back the dtype, for what lacks half precision.
-function common.in_float(x, f)
-  if x.dtype == torch.float16 or x.dtype == torch.bfloat16 then return f(x:to(torch.float32)):to(x.dtype) end
-  return f(x)
 end
 
 return common

@@ -67,7 +67,7 @@ end
 
 -- Opset 8: sequences along dim 1 of a batch, which dim 0 is.
 local function scan_batch(node, body, lengths, arguments)
-  local count = node:need "num_scan_inputs"
+  local count = node:integer "num_scan_inputs"
   local states_count = #arguments - count
   local function at(v, i) return value.lift(function(t) return t:select(0, i) end, v) end
   local most = value.tensor_of(arguments[#arguments]):size(1)
@@ -98,7 +98,7 @@ end
 op.Scan = value.raw(function(node, ...)
   local body, arguments = node:need "body", table.pack(...)
   if node.opset < 9 then return scan_batch(node, body, (...), { select(2, ...) }) end
-  local count = node:need "num_scan_inputs"
+  local count = node:integer "num_scan_inputs"
   local states_count = arguments.n - count
   local states = table.move(arguments, 1, states_count, 1, {})
   local inputs = table.move(arguments, states_count + 1, arguments.n, 1, {})

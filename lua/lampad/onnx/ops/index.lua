@@ -123,7 +123,7 @@ end
 
 -- --- order --------------------------------------------------------------------------------------------
 op.TopK = value.ordered(value.kinds(function(node, x, k)
-  local count = node.opset < 10 and node:need "k" or common.ints(k)[1]
+  local count = node.opset < 10 and node:integer "k" or common.ints(k)[1]
   local dim = node:axis(node:get("axis", -1), x.ndim)
   -- A stable sort: of equal elements the first comes first.
   local sorted, order = x:sort { dim = dim, descending = node:flag("largest", 1), stable = true }

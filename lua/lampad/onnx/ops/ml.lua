@@ -102,11 +102,11 @@ local transforms = {
 
 op.TreeEnsemble = function(node, x)
   local modes, splits = node:need "nodes_modes":tolist(), node:need "nodes_splits":tolist()
-  local features, roots = node:need "nodes_featureids", node:need "tree_roots"
-  local on_true, true_leafs = node:need "nodes_truenodeids", node:need "nodes_trueleafs"
-  local on_false, false_leafs = node:need "nodes_falsenodeids", node:need "nodes_falseleafs"
+  local features, roots = node:integers "nodes_featureids", node:integers "tree_roots"
+  local on_true, true_leafs = node:integers "nodes_truenodeids", node:integers "nodes_trueleafs"
+  local on_false, false_leafs = node:integers "nodes_falsenodeids", node:integers "nodes_falseleafs"
   local missing = node:get("nodes_missing_value_tracks_true", {})
-  local targets, weights = node:need "leaf_targetids", node:need "leaf_weights":tolist()
+  local targets, weights = node:integers "leaf_targetids", node:need "leaf_weights":tolist()
   local sets, aggregate = member_sets(node, modes), node:get("aggregate_function", 1)
   local join, width = aggregates[aggregate], node:get "n_targets"
   if not width then

@@ -70,7 +70,7 @@ op.RMSNormalization = function(node, x, scale)
 end
 
 op.GroupNormalization = function(node, x, scale, bias)
-  local groups = node:need "num_groups"
+  local groups = node:integer "num_groups"
   local grouped = stashed(node, x):reshape(x:size(0), groups, -1)
   local y = standardise(grouped, { 2 }, node:get("epsilon", 1e-5)):to(x.dtype)
   if node.opset < 21 then -- one scale a group
@@ -92,10 +92,10 @@ op.LpNormalization = function(node, x)
 end
 
 op.LRN = function(node, x)
-  local size, channels = node:need "size", x:size(1)
+  local size, channels = node:integer "size", x:size(1)
   local before = (size - 1) // 2
   local squares, sum = x * x, torch.zeros_like(x)
-  for shift = -before, size - 1 - before do
+  for shift = math.max(-before, 1 - channels), math.min(size - 1 - before, channels - 1) do
     -- Adds channel c + shift to channel c, where there is one.
     local from, to = math.max(0, shift), math.min(channels, channels + shift)
     if to > from then sum:narrow(1, from - shift, to - from):add_(squares:narrow(1, from, to - from)) end

@@ -27,7 +27,7 @@ local function padded_sum(node, x, w)
 end
 
 op.AveragePool = function(node, x)
-  local w = window.of(node, x, node:need "kernel_shape")
+  local w = window.of(node, x, node:integers "kernel_shape")
   local ones = torch.ones({ 1, 1, table.unpack(common.sizes(x), 3) }, { dtype = x.dtype })
   if node:flag "count_include_pad" then
     -- The paddings count, but what a last window has beyond them does not.
@@ -44,7 +44,7 @@ end
 
 op.LpPool = function(node, x)
   local p = node:get("p", 2)
-  return padded_sum(node, x:abs() ^ p, window.of(node, x, node:need "kernel_shape")) ^ (1 / p)
+  return padded_sum(node, x:abs() ^ p, window.of(node, x, node:integers "kernel_shape")) ^ (1 / p)
 end
 
 -- --- largest elements ---------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ local function unpad_indices(node, indices, x, w, extra)
 end
 
 op.MaxPool = function(node, x)
-  local w = window.of(node, x, node:need "kernel_shape")
+  local w = window.of(node, x, node:integers "kernel_shape")
   local pool = max_pools[#w.kernel] or node:fail("%d spatial dimensions; 1 to 3 are possible", #w.kernel)
   local extra = window.overhang(x, w)
   local padded = window.pad(x, w, smallest[tostring(x.dtype)] or -math.huge, extra)
@@ -94,7 +94,7 @@ end
 local max_unpools = { "max_unpool1d", "max_unpool2d", "max_unpool3d" }
 
 op.MaxUnpool = function(node, x, indices, output_shape)
-  local kernel = node:need "kernel_shape"
+  local kernel = node:integers "kernel_shape"
   local dims = #kernel
   local strides, pads = node:get "strides", node:get "pads"
   local default, plane, sizes = {}, 1, output_shape and table.move(common.ints(output_shape), 3, 2 + dims, 1, {})

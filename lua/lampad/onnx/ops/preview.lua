@@ -1,13 +1,12 @@
 -- Operators of the domain ai.onnx.preview.
 local core = require "lampad.core"
-local types = require "lampad.onnx.types"
 
 local torch = core.torch
 local op = {}
 
 op.FlexAttention = function(node, q, k, v)
   local precision = node:get "softmax_precision"
-  local working = precision and types[precision].dtype or (q.dtype == torch.float64 and torch.float64 or torch.float32)
+  local working = precision and node:element_type(precision).dtype or (q.dtype == torch.float64 and torch.float64 or torch.float32)
   local heads = q:size(1)
   local function shared(x) return x:size(1) == heads and x or x:repeat_interleave(heads // x:size(1), 1) end
   local function modify(name, t)

@@ -20,9 +20,9 @@ local function spread(node, t, x)
 end
 
 op.QuantizeLinear = value.raw(function(node, x, scale, zero)
-  local kind = zero and value.type_of(zero) or types[math.max(node:get("output_dtype", 0), 0)] or types.uint8
-  local precision = types[node:get("precision", 0)]
-  local working = precision and precision.dtype or scale.dtype
+  local asked, precision = node:get("output_dtype", 0), node:get("precision", 0)
+  local kind = zero and value.type_of(zero) or asked ~= 0 and node:element_type(asked) or types.uint8
+  local working = precision ~= 0 and node:element_type(precision).dtype or scale.dtype
   local zero_point = zero and spread(node, value.tensor_of(zero), x)
   -- A scale in float8e8m0 is kept in float32.
   local ratio = x:to(working) / spread(node, value.tensor_of(scale):to(working), x)
@@ -30,7 +30,7 @@ op.QuantizeLinear = value.raw(function(node, x, scale, zero)
     if zero_point then ratio = ratio + zero_point end
     return value.typed(kind, kind.from_float(ratio, node:flag("saturate", 1)))
   end
-  local low, high = table.unpack(types.range[kind.name])
+  local low, high = table.unpack(types.range[kind.name] or node:fail("cannot quantize to %s", kind.name))
   local whole = torch.round(ratio:to(torch.float64))
   if zero_point then whole = whole + zero_point:to(torch.float64) end
   return value.typed(kind, whole:clamp(low, high):to(kind.dtype))
@@ -38,7 +38,7 @@ end)
 
 op.DequantizeLinear = value.raw(function(node, x, scale, zero)
   local code = node:get("output_dtype", 0)
-  local dtype = code ~= 0 and types[code].dtype or scale.dtype
+  local dtype = code ~= 0 and node:element_type(code).dtype or scale.dtype
   local held = value.tensor_of(x)
   local wide = held:to(value.type_of(x).float and torch.float32 or torch.int64)
   if zero then wide = wide - spread(node, value.tensor_of(zero):to(wide.dtype), held) end

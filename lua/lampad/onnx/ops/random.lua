@@ -1,7 +1,6 @@
 -- Random numbers. They follow torch.manual_seed, or the seed that a node gives.
 local core = require "lampad.core"
 local value = require "lampad.onnx.value"
-local types = require "lampad.onnx.types"
 
 local torch = core.torch
 local op = {}
@@ -16,7 +15,7 @@ end
 -- The dtype that a node asks for, else that of `like`, else float32.
 local function dtype_of(node, like)
   local code = node:get "dtype"
-  if code then return types[code].dtype end
+  if code then return node:element_type(code).dtype end
   return like and like.dtype or torch.float32
 end
 
@@ -29,8 +28,8 @@ local function normal(node, shape, dtype)
   return torch.empty(shape, { dtype = dtype }):normal_(node:get("mean", 0.0), node:get("scale", 1.0), drawing(node))
 end
 
-op.RandomUniform = function(node) return uniform(node, node:need "shape", dtype_of(node)) end
-op.RandomNormal = function(node) return normal(node, node:need "shape", dtype_of(node)) end
+op.RandomUniform = function(node) return uniform(node, node:integers "shape", dtype_of(node)) end
+op.RandomNormal = function(node) return normal(node, node:integers "shape", dtype_of(node)) end
 op.RandomUniformLike = function(node, x) return uniform(node, x.shape, dtype_of(node, x)) end
 op.RandomNormalLike = function(node, x) return normal(node, x.shape, dtype_of(node, x)) end
 
@@ -39,7 +38,7 @@ op.Bernoulli = function(node, x) return torch.bernoulli(x, drawing(node)):to(dty
 op.Multinomial = function(node, x)
   local code = node:get("dtype", 6)
   return torch.multinomial(torch.softmax(x:to(torch.float32), 1), node:get("sample_size", 1), true, drawing(node))
-    :to(types[code].dtype)
+    :to(node:element_type(code).dtype)
 end
 
 op.Dropout = value.op_of(function(node, x, ratio_input, training_input)

@@ -1,5 +1,5 @@
--- Resize and its forerunner Upsample. Interpolation is separable: along each dim that changes, the result is a matrix of
--- weights times the input.
+-- Resize and its forerunner Upsample. Interpolation is separable: along each dim that changes, every result is a weighted
+-- sum of a few inputs.
 local core = require "lampad.core"
 local common = require "lampad.onnx.ops.common"
 
@@ -41,23 +41,38 @@ local kernels = {
 
 kernels.bilinear = kernels.linear -- the name in opset 1
 
--- The row of weights for a coordinate: index -> weight.
-local function row_of(node, kernel, x, r)
+-- The inputs that a coordinate is made of, and their weights.
+local function taps_of(node, kernel, x, r)
   local stretch = node:flag "antialias" and math.max(1, 1 / r.scale) or 1
   local a = node:get("cubic_coeff_a", -0.75)
   local reach = kernel.reach * stretch
-  local row, sum = {}, 0.0
+  local indices, weights, sum = {}, {}, 0.0
   for i = math.ceil(x - reach), math.floor(x + reach) do
     local weight = kernel.weight((i - x) / stretch, a)
     local inside = i >= 0 and i < r.size
     if inside or not node:flag "exclude_outside" then
-      local at = math.max(0, math.min(i, r.size - 1))
-      row[at] = (row[at] or 0.0) + weight
+      indices[#indices + 1], weights[#weights + 1] = math.max(0, math.min(i, r.size - 1)), weight
       sum = sum + weight
     end
   end
-  for at, weight in pairs(row) do row[at] = weight / sum end
-  return row
+  for k, weight in ipairs(weights) do weights[k] = weight / sum end
+  return indices, weights
+end
+
+-- x along dim as weighted sums: the k-th input and weight of every result at a time.
+local function combine(x, dim, indices, weights)
+  local most = 0
+  for _, list in ipairs(indices) do most = math.max(most, #list) end
+  local working = x.dtype == torch.float64 and torch.float64 or torch.float32
+  local wide, result = x:to(working), nil
+  for k = 1, most do
+    local at, weight = {}, {}
+    for i = 1, #indices do at[i], weight[i] = indices[i][k] or 0, weights[i][k] or 0.0 end
+    local part = wide:index_select(dim, torch.tensor(at))
+      * common.along(torch.tensor(weight, { dtype = working }), dim, x.ndim)
+    result = result and result + part or part
+  end
+  return common.is_integer(x) and torch.round(result):to(x.dtype) or result:to(x.dtype)
 end
 
 -- x resized along dim.
@@ -66,7 +81,7 @@ local function resize_dim(node, x, dim, r, mode)
     or node:fail("unknown coordinate_transformation_mode '%s'", node:get "coordinate_transformation_mode")
   local outside, any_outside = {}, false
   local places = {}
-  for i = 0, r.out - 1 do
+  for i = 0, common.check_count(node, r.out) - 1 do
     places[i + 1] = transform(i, r)
     outside[i + 1] = r.from ~= nil and (places[i + 1] < 0 or places[i + 1] > r.size - 1)
     any_outside = any_outside or outside[i + 1]
@@ -79,16 +94,9 @@ local function resize_dim(node, x, dim, r, mode)
     result = x:index_select(dim, torch.tensor(places, { dtype = torch.int64 }))
   else
     local kernel = kernels[mode] or node:fail("unknown mode '%s'", tostring(mode))
-    local weights = {}
-    for i = 1, r.out * r.size do weights[i] = 0.0 end
-    for i, place in ipairs(places) do
-      for at, weight in pairs(row_of(node, kernel, place, r)) do weights[(i - 1) * r.size + at + 1] = weight end
-    end
-    local matrix = torch.tensor(weights, { dtype = torch.float64 }):reshape(r.out, r.size)
-    local working = x.dtype == torch.float64 and torch.float64 or torch.float32
-    result = torch.matmul(x:movedim(dim, -1):to(working), matrix:to(working):t()):movedim(-1, dim)
-    if common.is_integer(x) then result = torch.round(result) end
-    result = result:to(x.dtype)
+    local indices, weights = {}, {}
+    for i, place in ipairs(places) do indices[i], weights[i] = taps_of(node, kernel, place, r) end
+    result = r.out > 0 and combine(x, dim, indices, weights) or x:narrow(dim, 0, 0)
   end
   if any_outside then
     result = result:masked_fill(common.along(torch.tensor(outside), dim, x.ndim), node:get("extrapolation_value", 0.0))

@@ -45,7 +45,7 @@ op.SequenceErase = value.raw(function(node, sequence, position)
 end)
 
 op.ConcatFromSequence = value.raw(function(node, sequence)
-  local axis = node:need "axis"
+  local axis = node:integer "axis"
   local join = node:flag "new_axis" and torch.stack or torch.cat
   return value.join(function(parts) return join(parts, axis) end, sequence)
 end)

@@ -1,7 +1,6 @@
 -- Shapes, slices, joining, padding, and tensors made from nothing but a shape.
 local core = require "lampad.core"
 local value = require "lampad.onnx.value"
-local types = require "lampad.onnx.types"
 local common = require "lampad.onnx.ops.common"
 
 local torch = core.torch
@@ -21,7 +20,7 @@ end, false)
 op.Size = value.kinds(function(_, x) return torch.tensor(x:numel(), { dtype = torch.int64 }) end, false)
 
 op.Reshape = function(node, x, shape)
-  local sizes = node.opset < 5 and { table.unpack(node:need "shape") } or common.ints(shape)
+  local sizes = node.opset < 5 and { table.unpack(node:integers "shape") } or common.ints(shape)
   if not node:flag "allowzero" then
     for i, size in ipairs(sizes) do
       if size == 0 then
@@ -51,7 +50,7 @@ op.Squeeze = function(node, x, axes)
 end
 
 op.Unsqueeze = function(node, x, axes)
-  local list = node.opset < 13 and node:need "axes" or common.ints(axes)
+  local list = node.opset < 13 and node:integers "axes" or common.ints(axes)
   local dims = {}
   for i, axis in ipairs(list) do dims[i] = node:axis(axis, x.ndim + #list) end
   table.sort(dims)
@@ -91,7 +90,7 @@ end
 op.Concat = function(node, ...)
   local axis = node:get("axis", node.opset < 4 and 1 or nil)
   local first = ...
-  return torch.cat({ ... }, node:axis(axis or node:need "axis", first.ndim))
+  return torch.cat({ ... }, node:axis(axis or node:integer "axis", first.ndim))
 end
 
 op.Split = function(node, x, sizes)
@@ -99,7 +98,7 @@ op.Split = function(node, x, sizes)
   local parts = node.opset < 13 and node:get "split" or (sizes and common.ints(sizes))
   if not parts then
     -- Parts of equal size; a smaller last one takes what is left.
-    local count = node:get("num_outputs", #node.outputs)
+    local count = #node.outputs
     local size = (x:size(dim) + count - 1) // count
     parts = {}
     for i = 1, count do parts[i] = math.max(0, math.min(size, x:size(dim) - (i - 1) * size)) end
@@ -123,7 +122,7 @@ end
 
 op.Slice = function(node, x, starts, ends, axes, steps)
   if node.opset < 10 then
-    starts, ends, axes = node:need "starts", node:need "ends", node:get "axes"
+    starts, ends, axes = node:integers "starts", node:integers "ends", node:get "axes"
   else
     starts, ends = common.ints(starts), common.ints(ends)
     axes, steps = axes and common.ints(axes), steps and common.ints(steps)
@@ -143,7 +142,7 @@ end
 
 op.DepthToSpace = function(node, x)
   local n, c, h, w = x.shape:unpack()
-  local b = node:need "blocksize"
+  local b = node:integer "blocksize"
   if node:get("mode", "DCR") == "CRD" then
     return x:reshape(n, c // (b * b), b, b, h, w):permute(0, 1, 4, 2, 5, 3):reshape(n, c // (b * b), h * b, w * b)
   end
@@ -152,7 +151,7 @@ end
 
 op.SpaceToDepth = function(node, x)
   local n, c, h, w = x.shape:unpack()
-  local b = node:need "blocksize"
+  local b = node:integer "blocksize"
   local blocks = x:reshape(n, c, h // b, b, w // b, b)
   if node:get("mode", "DCR") == "CRD" then
     return blocks:permute(0, 1, 3, 5, 2, 4):reshape(n, c * b * b, h // b, w // b)
@@ -172,14 +171,14 @@ op.ReverseSequence = function(node, x, lengths)
 end
 
 -- --- padding ------------------------------------------------------------------------------------------
--- The index in a row of `size` that place i of a padded row shows.
-local pad_index = {
-  edge = function(i, size) return math.max(0, math.min(i, size - 1)) end,
-  wrap = function(i, size) return i % size end,
+-- The indices in a row of `size` that the places i of a padded row show.
+local pad_indices = {
+  edge = function(i, size) return i:clamp(0, size - 1) end,
+  wrap = function(i, size) return i:remainder(size) end,
   reflect = function(i, size)
-    if size == 1 then return 0 end
-    i = i % (2 * (size - 1))
-    return i < size and i or 2 * (size - 1) - i
+    if size == 1 then return torch.zeros_like(i) end
+    i = i:remainder(2 * (size - 1))
+    return torch.where(i:lt(size), i, 2 * (size - 1) - i)
   end,
 }
 
@@ -204,17 +203,15 @@ local function pad_dim(node, x, dim, before, after, mode, fill)
     if after > 0 then add(after) end
     return torch.cat(parts, dim)
   end
-  local index = pad_index[mode] or node:fail("unknown mode '%s'", mode)
+  local indices = pad_indices[mode] or node:fail("unknown mode '%s'", mode)
   if size == 0 then node:fail("mode '%s' needs elements in dim %d", mode, dim) end
-  local order = {}
-  for i = -before, size + after - 1 do order[#order + 1] = index(i, size) end
-  return x:index_select(dim, torch.tensor(order))
+  return x:index_select(dim, indices(torch.arange(-before, size + after), size))
 end
 
 op.Pad = function(node, x, pads, fill, axes)
   local counts
   if node.opset < 11 then
-    counts = node:get "pads" or node:need "paddings"
+    counts = node:get "pads" or node:integers "paddings"
     fill = torch.tensor(node:get("value", 0.0)):to(x.dtype)
   else
     counts = common.ints(pads)
@@ -269,7 +266,7 @@ op.ConstantOfShape = value.raw(function(node, shape)
 end)
 
 op.EyeLike = value.raw(function(node, x)
-  local kind = types[node:get("dtype", value.type_of(x).code)]
+  local kind = node:element_type(node:get("dtype", value.type_of(x).code))
   local like = value.tensor_of(x)
   local ones = torch.ones(like:size(0), like:size(1), { dtype = kind.dtype })
   local k = node:get("k", 0)

@@ -1,6 +1,6 @@
 -- Windows, Fourier transforms, mel filters.
 local core = require "lampad.core"
-local types = require "lampad.onnx.types"
+local common = require "lampad.onnx.ops.common"
 
 local torch = core.torch
 local op = {}
@@ -9,7 +9,7 @@ local function window(name, more)
   return function(node, size)
     local options = { periodic = node:flag("periodic", 1) }
     for key, v in pairs(more or {}) do options[key] = v end
-    return torch[name](math.tointeger(size:item()), options):to(types[node:get("output_datatype", 1)].dtype)
+    return torch[name](math.tointeger(size:item()), options):to(node:element_type(node:get("output_datatype", 1)).dtype)
   end
 end
 
@@ -49,6 +49,7 @@ end
 op.MelWeightMatrix = function(node, mel_bins, dft_length, sample_rate, lower, upper)
   local count, length = mel_bins:item(), dft_length:item()
   local bins = length // 2 + 1
+  common.check_count(node, bins * 1.0 * count)
   local function to_mel(hertz) return 2595 * math.log(1 + hertz / 700, 10) end
   local low, high = to_mel(lower:item()), to_mel(upper:item())
   local step = (high - low) / (count + 2)
@@ -75,7 +76,7 @@ op.MelWeightMatrix = function(node, mel_bins, dft_length, sample_rate, lower, up
     end
     rows[bin + 1] = row
   end
-  return torch.tensor(rows, { dtype = torch.float64 }):to(types[node:get("output_datatype", 1)].dtype)
+  return torch.tensor(rows, { dtype = torch.float64 }):to(node:element_type(node:get("output_datatype", 1)).dtype)
 end
 
 return op

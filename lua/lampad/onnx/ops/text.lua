@@ -1,6 +1,7 @@
 -- Strings.
 local core = require "lampad.core"
 local value = require "lampad.onnx.value"
+local regex = require "lampad.onnx.regex"
 local common = require "lampad.onnx.ops.common"
 
 local torch = core.torch
@@ -62,7 +63,8 @@ end)
 local cases = { UPPER = string.upper, LOWER = string.lower, NONE = function(s) return s end }
 
 op.StringNormalizer = value.raw(function(node, v)
-  local change = cases[node:get("case_change_action", "NONE")]
+  local action = node:get("case_change_action", "NONE")
+  local change = cases[action] or node:fail("unknown case_change_action '%s'", action)
   local sensitive = node:flag "is_case_sensitive"
   local stop = {}
   for _, word in ipairs(node:get("stopwords", {})) do stop[sensitive and word or word:lower()] = true end
@@ -74,10 +76,18 @@ op.StringNormalizer = value.raw(function(node, v)
   return value.strings(kept, v.tensor.ndim == 2 and { 1, #kept } or { #kept })
 end)
 
+op.RegexFullMatch = value.raw(function(node, v)
+  local ok, matches = pcall(regex.compile, node:need "pattern")
+  if not ok then node:fail("%s", matches) end
+  local list = value.string_list(v)
+  for i, s in ipairs(list) do list[i] = matches(s) end
+  return torch.tensor(list, { dtype = torch.bool }):reshape(v.tensor.shape)
+end)
+
 op.TfIdfVectorizer = value.raw(function(node, v)
-  local shortest, longest, most_skips = node:need "min_gram_length", node:need "max_gram_length", node:need "max_skip_count"
-  local starts, indexes = node:need "ngram_counts", node:need "ngram_indexes"
-  local pool = node:get "pool_strings" or node:need "pool_int64s"
+  local shortest, longest, most_skips = node:integer "min_gram_length", node:integer "max_gram_length", node:integer "max_skip_count"
+  local starts, indexes = node:integers "ngram_counts", node:integers "ngram_indexes"
+  local pool = node:get "pool_strings" or node:integers "pool_int64s"
   local weights, mode = node:get "weights", node:need "mode"
 
   -- The n-grams of the pool, joined, and which output each counts for. starts[n] (from 0) is where those of n words begin.
@@ -97,7 +107,7 @@ op.TfIdfVectorizer = value.raw(function(node, v)
   local words = value.is_strings(v) and value.string_list(v) or common.ints(held)
   local length = #words // math.max(rows, 1)
   local counts = {}
-  for i = 1, rows * width do counts[i] = 0 end
+  for i = 1, common.check_count(node, rows * width) do counts[i] = 0 end
   for row = 0, rows - 1 do
     for n = shortest, longest do
       for skip = 1, n == 1 and 1 or most_skips + 1 do -- the distance between the words of an n-gram

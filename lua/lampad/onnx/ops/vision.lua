@@ -1,5 +1,6 @@
 -- Detection: regions, boxes, sampling grids.
 local core = require "lampad.core"
+local common = require "lampad.onnx.ops.common"
 local window = require "lampad.onnx.ops.window"
 
 local torch = core.torch
@@ -44,6 +45,7 @@ op.RoiAlign = function(node, x, rois, batch_indices)
     if not shifted then roi_w, roi_h = math.max(roi_w, 1.0), math.max(roi_h, 1.0) end
     local grid_h = ratio > 0 and ratio or math.max(1, math.ceil(roi_h / out_h))
     local grid_w = ratio > 0 and ratio or math.max(1, math.ceil(roi_w / out_w))
+    common.check_count(node, 1.0 * out_h * grid_h * out_w * grid_w)
     local ys, xs, inside = cross(points(y1, roi_h / out_h, out_h, grid_h), points(x1, roi_w / out_w, out_w, grid_w),
       height, width, x.dtype)
     -- "max" takes the largest weighted corner of a point, not the interpolated value: so ONNX defines it.

@@ -21,6 +21,9 @@ end
 --- Note [Last window]: with ceil_mode a last window may stand over the end, unless it begins in the padding there.
 function window.of(node, x, kernel)
   local dims = x.ndim - 2
+  if dims < 1 or #kernel ~= dims then
+    node:fail("a tensor of %d dimensions does not fit a kernel of %d", x.ndim, #kernel)
+  end
   local w = {
     kernel = kernel, stride = list_of(node, "strides", dims, 1), dilation = list_of(node, "dilations", dims, 1),
     before = {}, after = {}, reach = {}, out = {},
