@@ -32,6 +32,11 @@ local in_lua = {
     "set_float32_matmul_precision", "get_float32_matmul_precision", "set_flush_denormal", "set_default_tensor_type",
     "get_default_device", "set_default_device", "get_device", "get_num_interop_threads", "set_num_interop_threads",
     "typename", "is_storage" },
+  ["lampad.flat_names"] = { "alpha_dropout", "alpha_dropout_", "dropout_", "feature_dropout", "feature_dropout_",
+    "feature_alpha_dropout", "feature_alpha_dropout_", "batch_norm", "instance_norm", "embedding", "prelu", "rrelu",
+    "rrelu_", "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "poisson_nll_loss", "kl_div",
+    "binary_cross_entropy_with_logits", "triplet_margin_loss", "nuclear_norm", "frobenius_norm", "norm_except_dim",
+    "range", "vander", "zero_", "detach_", "resize_as_" },
   ["lampad.tensor_methods"] = { "dequantize", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" },
 }
 for file, names in pairs(in_lua) do
@@ -43,6 +48,7 @@ for _, name in ipairs { "type", "where", "to_dense", "dequantize", "storage", "u
   "apply_", "map_", "map2_", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" } do
   core.methods[name] = function(...) return require("lampad.tensor_methods")[name](...) end
 end
+function core.methods.prelu(...) return torch.prelu(...) end
 core.methods.is_shared, core.methods.share_memory_ = core.is_shared, core.share_memory
 core.methods.const_data_ptr = core.methods.data_ptr
 

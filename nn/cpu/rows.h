@@ -23,8 +23,8 @@ typedef struct LpRowKernels {
   double (*first[4])(const void *x);
 
   /* The same with a weight and a shift for each column; either may be NULL (1 and 0):
-   * y = (a * x + b) * w + shift */
-  void (*weighted_affine[4])(void *y, const void *x, int64_t n, double a, double b,
+   * y = scale * (x - mean) * w + shift */
+  void (*weighted_affine[4])(void *y, const void *x, int64_t n, double mean, double scale,
                              const void *w, const void *shift);
   /* *s += sum(g * w), *q += sum(g * w * (x - mean)) */
   void (*weighted_grad_moments[4])(const void *g, const void *x, int64_t n, double mean,

@@ -42,8 +42,8 @@ static void layer_forward(void *ctx, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row++) {
     row_stats(j, row);
     size_t at = (size_t)(row * j->n) * j->elem_bytes;
-    k->weighted_affine[j->type](j->y + at, j->x + at, j->n, j->rstd[row],
-                                -j->mean[row] * j->rstd[row], j->w, j->b);
+    k->weighted_affine[j->type](j->y + at, j->x + at, j->n, j->mean[row], j->rstd[row],
+                                j->w, j->b);
   }
 }
 

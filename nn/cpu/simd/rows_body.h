@@ -70,24 +70,25 @@ static double TYPED(first)(const void *x) {
   return (double)LOAD(*(const T *)x);
 }
 
-static void TYPED(weighted_affine)(void *py, const void *px, int64_t n, double pa,
-                                   double pb, const void *pw, const void *pshift) {
+/* The mean is taken off first: what is left of x is exact where x and mean are close. */
+static void TYPED(weighted_affine)(void *py, const void *px, int64_t n, double mean,
+                                   double scale, const void *pw, const void *pshift) {
   const T *x = px, *w = pw, *shift = pshift;
   T *y = py;
-  const A a = (A)pa, b = (A)pb;
+  const A m = (A)mean, a = (A)scale;
   if (w && shift) {
     LP_IVDEP
     for (int64_t i = 0; i < n; i++)
-      y[i] = STORE((a * LOAD(x[i]) + b) * LOAD(w[i]) + LOAD(shift[i]));
+      y[i] = STORE(a * (LOAD(x[i]) - m) * LOAD(w[i]) + LOAD(shift[i]));
   } else if (w) {
     LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE((a * LOAD(x[i]) + b) * LOAD(w[i]));
+    for (int64_t i = 0; i < n; i++) y[i] = STORE(a * (LOAD(x[i]) - m) * LOAD(w[i]));
   } else if (shift) {
     LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE(a * LOAD(x[i]) + b + LOAD(shift[i]));
+    for (int64_t i = 0; i < n; i++) y[i] = STORE(a * (LOAD(x[i]) - m) + LOAD(shift[i]));
   } else {
     LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE(a * LOAD(x[i]) + b);
+    for (int64_t i = 0; i < n; i++) y[i] = STORE(a * (LOAD(x[i]) - m));
   }
 }
 
