@@ -7,6 +7,7 @@ local torch = core.torch
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
   autograd = "lampad.autograd", linalg = "lampad.linalg", masked = "lampad.masked", random = "lampad.random",
+  cuda = "lampad.cuda", backends = "lampad.backends", testing = "lampad.testing", accelerator = "lampad.accelerator",
 }
 
 --- True when the object is an instance of the class (or of one below it).
@@ -41,7 +42,10 @@ local in_lua = {
 }
 for file, names in pairs(in_lua) do
   for _, name in ipairs(names) do
-    torch[name] = function(...) return require(file)[name](...) end
+    -- An op of the schema of that name is the better one: it has out= forms and a signature for help.
+    if torch[name] == nil then
+      torch[name] = function(...) return require(file)[name](...) end
+    end
   end
 end
 for _, name in ipairs { "type", "where", "to_dense", "dequantize", "storage", "untyped_storage", "is_set_to", "dim_order",
