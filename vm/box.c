@@ -164,6 +164,16 @@ static int get_is_cuda(lua_State *L, LpTensor *t) {
   lua_pushboolean(L, lp_device(t).type == LP_CUDA);
   return 1;
 }
+static int get_is_cpu(lua_State *L, LpTensor *t) {
+  lua_pushboolean(L, lp_device(t).type == LP_CPU);
+  return 1;
+}
+/* Kinds of tensors that there are none of. */
+static int get_false(lua_State *L, LpTensor *t) {
+  (void)t;
+  lua_pushboolean(L, 0);
+  return 1;
+}
 static int get_version(lua_State *L, LpTensor *t) { lua_pushinteger(L, lp_version(t)); return 1; }
 static int push_or_nil(lua_State *L, LpTensor *t) {
   if (t) lpvm_push_tensor(L, lp_tensor_retain(t));
@@ -234,7 +244,10 @@ static const Getter getters[] = {
     {"mH", get_mH},             {"real", get_real},     {"imag", get_imag},
     {"layout", get_layout},     {"nbytes", get_nbytes}, {"itemsize", get_itemsize},
     {"is_cuda", get_is_cuda},   {"_base", get_base},    {"_version", get_version},
-    {"retains_grad", get_retains_grad},
+    {"retains_grad", get_retains_grad}, {"is_cpu", get_is_cpu},
+    {"is_sparse", get_false},   {"is_quantized", get_false}, {"is_meta", get_false},
+    {"is_nested", get_false},   {"is_mps", get_false},  {"is_xpu", get_false},
+    {"is_mkldnn", get_false},   {"is_sparse_csr", get_false},
 };
 
 /* x.name, x:name(...), x[index]. Upvalues: 1 methods, 2 getters (name -> light userdata). */

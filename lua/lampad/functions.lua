@@ -57,6 +57,7 @@ function M.unravel_index(...)
     end
     count = count * n
   end
+  indices = indices:to(torch.int64)
   if indices:numel() > 0 and (indices:lt(0):any():item() or indices:ge(count):any():item()) then
     args.fail("unravel_index", "indices are out of bounds for a shape of %d elements", count)
   end

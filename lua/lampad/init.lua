@@ -6,8 +6,9 @@ local torch = core.torch
 
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
-  autograd = "lampad.autograd", func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked",
-  onnx = "lampad.onnx", random = "lampad.random", vmap = "lampad.func.vmap",
+  accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
+  func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", onnx = "lampad.onnx",
+  random = "lampad.random", testing = "lampad.testing", vmap = "lampad.func.vmap",
 }
 
 --- True when the object is an instance of the class (or of one below it).
@@ -34,17 +35,26 @@ local in_lua = {
     "set_float32_matmul_precision", "get_float32_matmul_precision", "set_flush_denormal", "set_default_tensor_type",
     "get_default_device", "set_default_device", "get_device", "get_num_interop_threads", "set_num_interop_threads",
     "typename", "is_storage" },
+  ["lampad.flat_names"] = { "alpha_dropout", "alpha_dropout_", "dropout_", "feature_dropout", "feature_dropout_",
+    "feature_alpha_dropout", "feature_alpha_dropout_", "batch_norm", "instance_norm", "embedding", "prelu", "rrelu",
+    "rrelu_", "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "poisson_nll_loss", "kl_div",
+    "binary_cross_entropy_with_logits", "triplet_margin_loss", "nuclear_norm", "frobenius_norm", "norm_except_dim",
+    "range", "vander", "zero_", "detach_", "resize_as_" },
   ["lampad.tensor_methods"] = { "dequantize", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" },
 }
 for file, names in pairs(in_lua) do
   for _, name in ipairs(names) do
-    torch[name] = function(...) return require(file)[name](...) end
+    -- An op of the schema of that name is the better one: it has out= forms and a signature for help.
+    if torch[name] == nil then
+      torch[name] = function(...) return require(file)[name](...) end
+    end
   end
 end
 for _, name in ipairs { "type", "where", "to_dense", "dequantize", "storage", "untyped_storage", "is_set_to", "dim_order",
   "apply_", "map_", "map2_", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" } do
   core.methods[name] = function(...) return require("lampad.tensor_methods")[name](...) end
 end
+function core.methods.prelu(...) return torch.prelu(...) end
 core.methods.is_shared, core.methods.share_memory_ = core.is_shared, core.share_memory
 core.methods.const_data_ptr = core.methods.data_ptr
 

@@ -163,7 +163,7 @@ local function variance(name, ...)
   local squares = gap:is_complex() and torch.real(gap * gap:conj()) or gap * gap
   local total = torch.sum(filled(name, squares, mask, 0), dims, keepdim)
   if not keepdim then count = count:reshape(total.shape) end
-  return total / (count - correction):clamp_min(0)
+  return (total / (count - correction):clamp_min(0)):to(x.dtype)
 end
 
 --- masked.var(input, dim, unbiased, {correction, keepdim, dtype, mask})
@@ -178,7 +178,8 @@ for name, neutral in pairs { cumsum = 0, cumprod = 1 } do
   --- masked.cumsum(input, dim, {dtype, mask}); cumprod.
   masked[name] = function(...)
     local input, dim, dtype, mask = spec(...)
-    return torch[name](filled(name, widened(input, dtype), mask, neutral), dim)
+    local x = cast(input, dtype)
+    return torch[name](filled(name, x, mask, neutral), dim, { dtype = x.dtype }) -- as PyTorch: integers keep their size
   end
 end
 

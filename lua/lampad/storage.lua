@@ -2,6 +2,7 @@
 -- (UntypedStorage, bytes). A storage is a row of numbers without shape; indices count from 0 (s[0], s[-1]).
 local core = require "lampad.core"
 local args = require "lampad.args"
+local text = require "lampad.text"
 
 local torch = core.torch
 local M = {}
@@ -14,28 +15,9 @@ local function row_of(s) return rawget(s, "_row") end
 
 -- --- text -----------------------------------------------------------------------------------------------
 
--- The shortest text that reads back as the number, as Python writes it.
-local function number_text(v)
-  if math.type(v) ~= "float" then return tostring(v) end
-  if v ~= v then return "nan" end
-  if v == math.huge then return "inf" elseif v == -math.huge then return "-inf" end
-  for digits = 1, 17 do
-    local text = ("%%.%dg"):format(digits):format(v)
-    if tonumber(text) == v then
-      if text:find "^%-?%d+$" then return text .. ".0" end
-      return text
-    end
-  end
-end
-
-local function element_text(v)
-  if v == true then return "True" elseif v == false then return "False" end
-  return number_text(v)
-end
-
 local function storage_text(s)
   local row, lines = row_of(s), {}
-  for i, v in ipairs(row:tolist()) do lines[i] = " " .. element_text(v) end
+  for i, v in ipairs(row:tolist()) do lines[i] = " " .. text.repr(v) end
   local dtype = kinds[s] == "TypedStorage" and ("dtype=%s, "):format(tostring(row.dtype)) or ""
   lines[#lines + 1] = ("[torch.storage.%s(%sdevice=%s) of size %d]"):format(kinds[s], dtype, tostring(row.device),
     row:numel())
@@ -46,7 +28,7 @@ end
 
 local meta
 
--- row: a 1-d tensor over all of the storage; of: any tensor over it (it keeps what resize_ must change).
+-- row: a 1-d tensor over all of the storage.
 local function new(kind, row)
   local s = setmetatable({ _row = row }, meta)
   kinds[s] = kind
@@ -56,7 +38,7 @@ end
 local function check_place(s, i)
   local n = row_of(s):numel()
   if math.type(i) ~= "integer" then
-    args.fail("storage", "indices must be integers, got %s", require("lampad.text").describe(i))
+    args.fail("storage", "indices must be integers, got %s", text.describe(i))
   end
   if i < -n or i >= n then args.fail("storage", "index %d is out of range for a storage of %d elements", i, n) end
   return i < 0 and i + n or i
@@ -102,7 +84,7 @@ end
 --- Copies another storage's elements (converted) into this one; both have the same length.
 function Storage:copy_(source)
   if not M.is_storage(source) then
-    args.fail("storage.copy_", "argument 'source' must be a storage, got %s", require("lampad.text").describe(source))
+    args.fail("storage.copy_", "argument 'source' must be a storage, got %s", text.describe(source))
   end
   if #source ~= #self then
     args.fail("storage.copy_", "source has %d elements, this storage %d", #source, #self)
@@ -120,7 +102,7 @@ end
 function Storage:resize_(size)
   if math.type(size) ~= "integer" or size < 0 then
     args.fail("storage.resize_", "argument 'size' must be an integer of at least 0, got %s",
-      require("lampad.text").describe(size))
+      text.describe(size))
   end
   if size > #self then row_of(self):resize_(size) end
   return self

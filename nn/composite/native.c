@@ -3,6 +3,34 @@
 #include "composite/expr.h"
 #include "impl.h"
 
+static bool drop_three(LpTensor **results) {
+  for (int i = 0; i < 3; i++) lp_drop(&results[i]);
+  return false;
+}
+
+/* Statistics of a half-precision input are given in its dtype, unless the parameters are
+ * wider. */
+static bool narrow_statistics(LpTensor *input, LpTensor *weight, LpTensor *bias,
+                              LpTensor **results) {
+  LpDtype dtype = lp_dtype(input);
+  LpTensor *parameter = weight ? weight : bias;
+  if (parameter && lp_dtype(parameter) != dtype) return true;
+  for (int i = 1; i < 3; i++) {
+    LpTensor *cast = lp_to_dtype(results[i], dtype, false, false, LP_FORMAT_NONE);
+    if (!cast) return drop_three(results);
+    lp_tensor_release(results[i]);
+    results[i] = cast;
+  }
+  return true;
+}
+
+bool lp_composite_native_layer_norm_all(LpTensor *input, LpInts normalized_shape,
+                                        LpTensor *weight, LpTensor *bias, double eps,
+                                        LpTensor **results) {
+  TRY(lp_native_layer_norm(input, normalized_shape, weight, bias, eps, results));
+  return narrow_statistics(input, weight, bias, results);
+}
+
 bool lp_composite_native_batch_norm_all(LpTensor *input, LpTensor *weight, LpTensor *bias,
                                         LpTensor *running_mean, LpTensor *running_var,
                                         bool training, double momentum, double eps,
@@ -15,9 +43,8 @@ bool lp_composite_native_batch_norm_all(LpTensor *input, LpTensor *weight, LpTen
     lp_tensor_release(results[i]);
     results[i] = empty;
   }
-  if (results[1] && results[2]) return true;
-  for (int i = 0; i < 3; i++) lp_drop(&results[i]);
-  return false;
+  if (!results[1] || !results[2]) return drop_three(results);
+  return narrow_statistics(input, weight, bias, results);
 }
 
 bool lp_composite_native_group_norm_sizes(LpTensor *input, LpTensor *weight,
@@ -44,9 +71,8 @@ bool lp_composite_native_group_norm_sizes(LpTensor *input, LpTensor *weight,
     results[2] = rstd && mean ? lp_tensor_retain(rstd) : NULL;
   }
   expr_end(&e, NULL);
-  if (results[1] && results[2]) return true;
-  for (int i = 0; i < 3; i++) lp_drop(&results[i]);
-  return false;
+  if (!results[1] || !results[2]) return drop_three(results);
+  return narrow_statistics(input, weight, bias, results);
 }
 
 bool lp_composite_native_dropout(LpTensor *input, double p, LpOptBool train,

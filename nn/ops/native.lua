@@ -5,6 +5,10 @@ op{ "native_batch_norm.all(Tensor input, Tensor? weight, Tensor? bias, Tensor? r
     doc = "batch_norm, and when training what its gradient needs: each channel's mean and 1 / standard deviation (else "
       .. "two empty tensors).",
     example = "torch.native_batch_norm(torch.tensor{{1., 10.}, {3., 30.}}, nil, nil, nil, nil, true, 0.1, 1e-5)" }
+op{ "native_layer_norm.all(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) -> "
+      .. "(Tensor output, Tensor mean, Tensor rstd)", variants = "function", kind = "composite",
+    doc = "layer_norm, and what its gradient needs: the means and 1 / standard deviations.",
+    example = "torch.native_layer_norm(torch.arange(6.):reshape(2, 3), {3}, nil, nil, 1e-5)" }
 op{ "native_group_norm.sizes(Tensor input, Tensor? weight, Tensor? bias, int N, int C, int HxW, int group, float eps) -> "
       .. "(Tensor output, Tensor mean, Tensor rstd)", variants = "function", kind = "composite",
     doc = "group_norm of an input of N * C * HxW elements, and what its gradient needs: the means and 1 / standard "

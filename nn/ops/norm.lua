@@ -14,9 +14,7 @@ op{ "batch_norm_double_backward(Tensor grad_grad_input, Tensor grad_grad_weight,
 
 op{ "native_layer_norm(Tensor input, int[] normalized_shape, Tensor? weight, Tensor? bias, float eps) "
       .. "-> (Tensor output, Tensor mean, Tensor rstd)",
-    variants = "function", nondiff = "mean rstd",
-    doc = "layer_norm, and what its gradient needs: the means and 1 / standard deviations.",
-    example = "torch.native_layer_norm(torch.arange(6.):reshape(2, 3), {3}, nil, nil, 1e-5)",
+    variants = "internal", nondiff = "mean rstd",
     grad = { ["input, weight, bias"] = "native_layer_norm_backward(grad, input, normalized_shape, weight, mean, rstd, grad_mask)" } }
 op{ "native_layer_norm_backward(Tensor grad_output, Tensor input, int[] normalized_shape, Tensor? weight, Tensor mean, "
       .. "Tensor rstd, mask wanted) -> (Tensor input_grad, Tensor weight_grad, Tensor bias_grad)",
