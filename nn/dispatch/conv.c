@@ -40,7 +40,11 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
   TRY(nn_expand(o->output_padding, g->ndim, "output_padding", output_padding));
   CHECK(o->groups > 0, LP_ERR_ARGUMENT, "expected 'groups' of at least 1, got %lld",
         (long long)o->groups);
-  int64_t channels = o->transposed ? weight.data[0] : weight.data[1] * o->groups;
+  int64_t all_channels;
+  CHECK(!__builtin_mul_overflow(weight.data[1], o->groups, &all_channels), LP_ERR_ARGUMENT,
+        "expected 'groups' that divides the channels of weight %s, got %lld", weight_text,
+        (long long)o->groups);
+  int64_t channels = o->transposed ? weight.data[0] : all_channels;
   CHECK(input.data[1] == channels, LP_ERR_ARGUMENT,
         "expected input of %lld channels (weight %s, groups %lld), got %s",
         (long long)channels, weight_text, (long long)o->groups, in_text);
@@ -49,7 +53,7 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
         o->transposed ? "input" : "output", (long long)o->groups, weight_text);
   g->n = input.data[0];
   g->k = weight.data[0];
-  g->c = weight.data[1] * o->groups;
+  g->c = all_channels;
   result_sizes[0] = g->n;
   result_sizes[1] = o->transposed ? g->c : g->k;
   for (int d = 0; d < g->ndim; d++) {
