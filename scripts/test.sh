@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs every test: lint, C unit tests, op tests, specs (with the examples of docs/). Installs what is
+# Runs every test: lint, C unit tests, op tests, a short run of the fuzzer, specs (with the examples of docs/). Installs what is
 # missing and builds first. A part that fails does not stop the rest. The last line is
 # "N passed, N failed"; the exit status is 0 only when something passed and nothing failed.
 #   scripts/test.sh [BUILD_FOLDER]
@@ -18,5 +18,6 @@ part "lint" lua5.4 scripts/lint.lua
 part "C tests" "$folder/lampad_ctest"
 part "op tests" "$folder/lampad" tests/ops/run.lua
 part "op samples" "$folder/lampad" tests/opinfo/run.lua
+part "fuzzing" "$folder/lampad" tests/fuzz/ops.lua --seed 1 --steps 3000
 part "specs" "$folder/lampad" tests/lua/run.lua
 summary

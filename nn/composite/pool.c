@@ -35,9 +35,10 @@ LpTensor *lp_composite_max_pool3d(LpTensor *self, LpInts kernel_size, LpInts str
 static LpTensor *lp_pool(LpTensor *self, int64_t ndim, double p, LpInts kernel_size,
                          LpInts stride, bool ceil_mode) {
   const int64_t zero = 0;
-  int64_t kernel[3], elements = 1;
+  int64_t kernel[3];
+  double elements = 1;
   TRY(nn_expand(kernel_size, (int)ndim, "kernel_size", kernel));
-  for (int64_t d = 0; d < ndim; d++) elements *= kernel[d];
+  for (int64_t d = 0; d < ndim; d++) elements *= (double)kernel[d];
   Expr e = {0};
   LpTensor *exponent = x_number(&e, p), *root = x_number(&e, 1 / p);
   LpTensor *powers = exponent ? keep(&e, lp_pow(self, exponent)) : NULL;
@@ -47,7 +48,7 @@ static LpTensor *lp_pool(LpTensor *self, int64_t ndim, double p, LpInts kernel_s
              : NULL;
   LpTensor *magnitude = mean ? keep(&e, lp_abs(mean)) : NULL;
   LpTensor *sign = mean ? keep(&e, lp_sign(mean)) : NULL;
-  LpTensor *sum = x_scale(&e, x_mul(&e, sign, magnitude), (double)elements);
+  LpTensor *sum = x_scale(&e, x_mul(&e, sign, magnitude), elements);
   return expr_end(&e, sum && root ? keep(&e, lp_pow(sum, root)) : NULL);
 }
 LpTensor *lp_composite_lp_pool1d(LpTensor *self, double norm_type, LpInts kernel_size,

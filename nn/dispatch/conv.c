@@ -49,7 +49,7 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
         o->transposed ? "input" : "output", (long long)o->groups, weight_text);
   g->n = input.data[0];
   g->k = weight.data[0];
-  g->c = weight.data[1] * o->groups;
+  g->c = all_channels;
   result_sizes[0] = g->n;
   result_sizes[1] = o->transposed ? g->c : g->k;
   for (int d = 0; d < g->ndim; d++) {

@@ -37,7 +37,10 @@ LpTensor *lp_impl_unfold_batch(LpTensor *self, LpInts kernel_size, LpInts dilati
                   &g));
   int64_t n = lp_size(self, 0), channels = lp_size(self, 1),
           outs = lp_conv_volume(g.out, 2);
-  int64_t sizes[3] = {n, channels * lp_conv_volume(g.kernel, 2), outs};
+  int64_t sizes[3] = {n, 0, outs};
+  CHECK(!__builtin_mul_overflow(channels, lp_conv_volume(g.kernel, 2), &sizes[1]),
+        LP_ERR_MEMORY, "the columns of input %s have more elements than can be counted",
+        SHAPE_TEXT(self));
   LpDtype dtype = nn_number_dtype(lp_dtype(self));
   LpTensor *x = nn_dense(self, dtype), *y = nn_empty(sizes, 3, dtype);
   bool ok = x && y;

@@ -85,8 +85,9 @@ static LpInts sizes_with(LpTensor *self, int ndim, const int64_t *last, int64_t 
   return lp_ints(sizes, lp_ndim(self));
 }
 
+/* Wraps around where sizes are beyond all memory; making the result fails then. */
 static int64_t volume(const int64_t *dims) {
-  return dims[0] * dims[1] * dims[2];
+  return (int64_t)((uint64_t)dims[0] * (uint64_t)dims[1] * (uint64_t)dims[2]);
 }
 
 /* Integers pool as float64, which holds them exactly below 2^53. */

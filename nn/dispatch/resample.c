@@ -93,6 +93,8 @@ static bool map_init(ResampleMap *m, int64_t in, int64_t out, const char *mode,
   CHECK(in > 0 && out > 0, LP_ERR_ARGUMENT,
         "expected input and result of at least 1 element per dim, got %lld and %lld",
         (long long)in, (long long)out);
+  CHECK(out < PTRDIFF_MAX / (TAPS * 16), LP_ERR_MEMORY,
+        "a result of size %lld is larger than any memory", (long long)out);
   m->in = in;
   m->out = out;
   double ratio = align_corners ? (out > 1 ? (double)(in - 1) / (double)(out - 1) : 0)
@@ -105,12 +107,13 @@ static bool map_init(ResampleMap *m, int64_t in, int64_t out, const char *mode,
     double *weight = m->weight + o * m->taps;
     if (nearest || exact) {
       float at = ((float)o + (exact ? 0.5f : 0)) * (float)ratio;
-      index[0] = clip((int64_t)floorf(at), in);
+      index[0] = at < (float)in ? clip((int64_t)floorf(at), in) : in - 1;
       weight[0] = 1;
       continue;
     }
     double at = align_corners ? ratio * (double)o : ratio * ((double)o + 0.5) - 0.5;
     if (linear && at < 0) at = 0;
+    if (at > (double)in + 2) at = (double)in + 2; /* both are clipped to the last element */
     int64_t base = (int64_t)floor(at);
     double t = at - (double)base;
     if (linear) {
@@ -184,6 +187,8 @@ static LpTensor *resample(LpTensor *self, int64_t dim, LpInts result_sizes, int6
   LpDtype wanted = lp_dtype(self),
           dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : nn_compute_dtype(wanted);
   ResampleMap m;
+  int64_t numel; /* before time goes into the map */
+  TRY(lp_numel_of(result_sizes, &numel));
   TRY(map_init(&m, in, out, mode, align_corners, factor));
   if (wanted == LP_UINT8) round_weights(&m);
   LpTensor *x = nn_dense(self, dtype),

@@ -116,6 +116,8 @@ LpTensor *lp_impl_diag_embed(LpTensor *self, int64_t offset, int64_t dim1, int64
   TRY(lp_wrap_dim(dim1, ndim, &dim1));
   TRY(lp_wrap_dim(dim2, ndim, &dim2));
   CHECK(dim1 != dim2, LP_ERR_ARGUMENT, "dim1 and dim2 must differ, got %lld twice", (long long)dim1);
+  CHECK(offset > -(INT64_C(1) << 62) && offset < INT64_C(1) << 62, LP_ERR_MEMORY,
+        "a diagonal %lld off the main one makes more elements than can be counted", (long long)offset);
   int64_t side = lp_size(self, ndim - 2) + (offset < 0 ? -offset : offset);
   for (int64_t d = 0, s = 0; d < ndim; d++) sizes[d] = d == dim1 || d == dim2 ? side : lp_size(self, s++);
   LpTensor *result = lp_tensor_new(lp_ints(sizes, ndim), lp_dtype(self), lp_device(self));

@@ -193,41 +193,79 @@ bool lp_impl__unique_consecutive(LpTensor *self, bool return_inverse, bool retur
 
 /* --- counting -------------------------------------------------------------------------------------------- */
 
+#define BIN_BLOCK ((int64_t)1 << 16)
+
+/* `count` elements of a 1-d tensor from `begin` on, dense in the dtype; converted ones are few enough to stay in
+ * the cache. */
+static LpTensor *block_of(LpTensor *t, int64_t begin, int64_t count, LpDtype dtype) {
+  int64_t stride = lp_stride(t, 0);
+  LpTensor *part = lp_tensor_alias(t, lp_ints(&count, 1), lp_ints(&stride, 1), t->offset_elems + begin * stride);
+  LpTensor *block = part ? lp_dense(part, dtype) : NULL;
+  lp_tensor_release(part);
+  return block;
+}
+
+/* The smallest (at most 0) and the largest (at least -1) element of a 1-d integral tensor. */
+static bool bin_range(LpTensor *t, int64_t *lowest, int64_t *highest) {
+  *lowest = 0;
+  *highest = -1;
+  for (int64_t at = 0, n = lp_numel(t); at < n; at += BIN_BLOCK) {
+    const int64_t count = n - at < BIN_BLOCK ? n - at : BIN_BLOCK;
+    LpTensor *block = block_of(t, at, count, LP_INT64);
+    TRY(block);
+    const int64_t *v = lp_data(block);
+    for (int64_t i = 0; i < count; i++) {
+      if (v[i] > *highest) *highest = v[i];
+      if (v[i] < *lowest) *lowest = v[i];
+    }
+    lp_tensor_release(block);
+    if (lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
+  }
+  return true;
+}
+
+/* Adds ones, or the weights, to the bins that t's elements name. */
+static bool fill_bins(LpTensor *t, LpTensor *weights, LpTensor *bins) {
+  int64_t *counts = lp_data(bins);
+  double *totals = lp_data(bins);
+  for (int64_t at = 0, n = lp_numel(t); at < n; at += BIN_BLOCK) {
+    const int64_t count = n - at < BIN_BLOCK ? n - at : BIN_BLOCK;
+    LpTensor *block = block_of(t, at, count, LP_INT64);
+    LpTensor *w = block && weights ? block_of(weights, at, count, LP_FLOAT64) : NULL;
+    const bool ok = block && (w || !weights);
+    const int64_t *v = ok ? lp_data(block) : NULL;
+    const double *weight = w ? lp_data(w) : NULL;
+    for (int64_t i = 0; ok && i < count; i++) {
+      if (weight) totals[v[i]] += weight[i];
+      else counts[v[i]]++;
+    }
+    lp_tensor_release(block);
+    lp_tensor_release(w);
+    TRY(ok);
+    if (lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
+  }
+  return true;
+}
+
 LpTensor *lp_impl_bincount(LpTensor *self, LpTensor *weights, int64_t minlength) {
   CHECK(lp_ndim(self) == 1 && lp_dtype_is_integral(lp_dtype(self), false), LP_ERR_ARGUMENT,
         "self must be 1-d and of an integer dtype, got shape %s and %s", SHAPE_TEXT(self), lp_dtype_name(lp_dtype(self)));
   CHECK(minlength >= 0, LP_ERR_ARGUMENT, "minlength must not be negative, got %lld", (long long)minlength);
   CHECK(!weights || (lp_ndim(weights) == 1 && lp_size(weights, 0) == lp_size(self, 0)), LP_ERR_ARGUMENT,
         "weights must have self's shape %s, got %s", SHAPE_TEXT(self), SHAPE_TEXT(weights));
-  LpTensor *dense = lp_dense(self, LP_INT64);
-  if (!dense) return NULL;
-  const int64_t *v = lp_data(dense);
-  int64_t n = lp_numel(dense), bins = 0, lowest = 0;
-  for (int64_t i = 0; i < n; i++) {
-    if (v[i] >= bins) bins = v[i] + 1;
-    if (v[i] < lowest) lowest = v[i];
-  }
-  if (bins < minlength) bins = minlength;
-  if (n == 0) weights = NULL; /* as PyTorch: counts, whatever the weights */
-  LpDtype dtype = !weights ? LP_INT64 : lp_dtype(weights) == LP_FLOAT32 ? LP_FLOAT32 : LP_FLOAT64;
-  LpTensor *w = NULL, *sums = NULL;
-  if (lowest < 0) lp_fail(LP_ERR_ARGUMENT, "self must hold no negative numbers, got %lld", (long long)lowest);
-  else if (!weights || (w = lp_dense(weights, LP_FLOAT64)))
-    sums = lp_tensor_new(lp_ints(&bins, 1), weights ? LP_FLOAT64 : LP_INT64, lp_device(self));
+  int64_t lowest, highest;
+  TRY(bin_range(self, &lowest, &highest));
+  CHECK(lowest >= 0, LP_ERR_ARGUMENT, "self must hold no negative numbers, got %lld", (long long)lowest);
+  CHECK(highest < INT64_MAX, LP_ERR_MEMORY, "the bins up to %lld are more than any memory holds", (long long)highest);
+  const int64_t bins = highest + 1 > minlength ? highest + 1 : minlength;
+  if (lp_numel(self) == 0) weights = NULL; /* as PyTorch: counts, whatever the weights */
+  LpTensor *sums = lp_tensor_new(lp_ints(&bins, 1), weights ? LP_FLOAT64 : LP_INT64, lp_device(self)), *result = NULL;
   if (sums) {
     memset(lp_data(sums), 0, (size_t)bins * 8);
-    int64_t *counts = lp_data(sums);
-    double *totals = lp_data(sums);
-    const double *weight = w ? lp_data(w) : NULL;
-    for (int64_t i = 0; i < n; i++) {
-      if (weight) totals[v[i]] += weight[i];
-      else counts[v[i]]++;
-    }
+    const LpDtype dtype = !weights ? LP_INT64 : lp_dtype(weights) == LP_FLOAT32 ? LP_FLOAT32 : LP_FLOAT64;
+    if (fill_bins(self, weights, sums)) result = lp_dense(sums, dtype);
   }
-  LpTensor *result = sums ? lp_dense(sums, dtype) : NULL;
   lp_tensor_release(sums);
-  lp_tensor_release(w);
-  lp_tensor_release(dense);
   return result;
 }
 

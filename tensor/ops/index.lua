@@ -10,14 +10,14 @@ op{ "index_select(Tensor self, int dim, Tensor index) -> Tensor", variants = "fu
     example = "torch.eye(3):index_select(0, torch.tensor{2, 0})" }
 op{ "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alpha=1) -> Tensor",
     variants = "function method inplace out",
-    grad = { self = "grad", source = "index_select(grad, dim, index) * alpha" },
+    grad = { self = "grad", source = "sum_to_size(index_select(grad, dim, index) * alpha, source.shape)" },
     cases = { "(3,4), 0, (5,)<3, (5,4)", "(3,4), 1, (2,)<4, (3,2), alpha=2", "(2,3,4)t, 1, (3,)<3, (2,3,4)",
               "(3,4)i, 0, (2,)<3, (2,4)i" },
     doc = "Adds the slices of source, times alpha, to the slices of self that index names.",
     example = "torch.zeros(3, 2):index_add(0, torch.tensor{0, 0, 2}, torch.ones(3, 2))" }
 op{ "index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
     variants = "function method inplace out",
-    grad = { self = "index_fill_int_scalar(grad, dim, index, 0)", source = "index_select(grad, dim, index)" },
+    grad = { self = "index_fill_int_scalar(grad, dim, index, 0)", source = "sum_to_size(index_select(grad, dim, index), source.shape)" },
     cases = { "(4,3), 0, (1,)<4, (1,3)", "(3,4), 1, (1,)<4, (3,1)" },
     doc = "Copies the slices of source over the slices of self that index names.",
     example = "torch.zeros(3, 2):index_copy(0, torch.tensor{2}, torch.ones(1, 2))" }
