@@ -318,11 +318,13 @@ static size_t cache_bytes;
 static uint64_t cache_clock;
 
 static LpFftPlan *cache_find(int64_t n, bool is_double, bool is_real) {
+  int lanes = lp_fft_kernel_set(is_double)->lanes;
   LpFftPlan *found = NULL;
   pthread_mutex_lock(&cache_lock);
   for (int i = 0; i < CACHE_PLANS && !found; i++) {
     LpFftPlan *plan = cache[i];
-    if (!plan || plan->n != n || plan->is_double != is_double || plan->is_real != is_real)
+    if (!plan || plan->n != n || plan->is_double != is_double ||
+        plan->is_real != is_real || plan->lanes != lanes)
       continue;
     atomic_fetch_add_explicit(&plan->refcount, 1, memory_order_relaxed);
     plan->used = ++cache_clock;
