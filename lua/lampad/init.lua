@@ -86,7 +86,7 @@ end
 
 -- Every submodule, loaded or not, for completion.
 local function submodule_names()
-  local names = {}
+  local names = { "signal" }
   for _, list in ipairs { submodules, core.modules } do
     for name in pairs(list) do
       if not name:find(".", 1, true) and name ~= "optim_kernels" then names[#names + 1] = name end
@@ -106,6 +106,7 @@ return setmetatable(torch, {
       value = require("lampad.settings")[name]
     else
       value = core.modules[name] -- op families without a Lua part: linalg, special, ...
+      if name == "signal" then value = { windows = core.modules["signal.windows"] } end
     end
     if value ~= nil then rawset(torch, name, value) end
     return value

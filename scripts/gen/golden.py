@@ -31,7 +31,8 @@ OUT = os.environ.get('GOLDEN_OUT', os.path.join(ROOT, 'tests', 'golden', 'ops'))
 DTYPES = ["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "float64", "complex64", "complex128",
           "bool", "bfloat16"]
 MAIN = ["float32", "float64"]  # every case; the other dtypes: the first case only
-MODULES = {"torch": torch, "nn.functional": F, "linalg": torch.linalg, "special": torch.special, "fft": torch.fft}
+MODULES = {"torch": torch, "nn.functional": F, "linalg": torch.linalg, "special": torch.special, "fft": torch.fft,
+           "signal.windows": torch.signal.windows}
 
 # Calls whose results in PyTorch are accidents of its implementation, or of no use: no golden values.
 INTS = {"uint8", "int8", "int16", "int32", "int64", "bool"}

@@ -46,7 +46,7 @@ local row_fields = { variants = true, module = true, kind = true, kernel = true,
 local variant_words = { ["function"] = true, method = true, inplace = true, out = true, internal = true }
 local kinds = { unary = true, binary = true, native = true, view = true, composite = true }
 -- Modules whose functions take their name as a prefix in C, as in PyTorch's own `linalg_inv`.
-local prefixed = { linalg = true, special = true, fft = true }
+local prefixed = { linalg = true, special = true, fft = true, ["signal.windows"] = true }
 local dtype_names = { uint8 = "LP_UINT8", int8 = "LP_INT8", int16 = "LP_INT16", int32 = "LP_INT32",
   int64 = "LP_INT64", float16 = "LP_FLOAT16", float32 = "LP_FLOAT32", float64 = "LP_FLOAT64",
   complex64 = "LP_COMPLEX64", complex128 = "LP_COMPLEX128", bool = "LP_BOOL", bfloat16 = "LP_BFLOAT16" }
@@ -207,7 +207,7 @@ local function parse_row(row, fault)
   end
   row.modules = {}
   for w in (row.module or "torch"):gmatch("%S+") do row.modules[#row.modules + 1] = w end
-  local prefix = prefixed[row.modules[1]] and row.modules[1] .. "_" or ""
+  local prefix = prefixed[row.modules[1]] and row.modules[1]:gsub("%.", "_") .. "_" or ""
   row.cname = (prefix .. row.name .. (row.overload ~= "" and "_" .. row.overload or "")):lower()
   local word_list
   row.variant, word_list = words(row.variants or "function method")

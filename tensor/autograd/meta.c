@@ -3,6 +3,7 @@
 
 #include "autograd/formula.h"
 #include "core/alloc.h"
+#include "dispatch/iter.h"
 #include "lampad/ops.h"
 #include "vmap/vmap.h"
 
@@ -330,6 +331,9 @@ bool lp_assign_inplace(LpTensor *self, LpTensor *value) {
 }
 
 bool lp_assign_out(LpTensor *out, LpTensor *value) {
+  CHECK(lp_can_cast(lp_dtype(value), lp_dtype(out)), LP_ERR_TYPE,
+        "result type %s can't be cast to the out tensor's type %s",
+        lp_dtype_name(lp_dtype(value)), lp_dtype_name(lp_dtype(out)));
   TRY(lp_tensor_resize_out(out, lp_sizes(value)));
   const bool mode = lp_tls_grad_enabled;
   lp_tls_grad_enabled = false;
