@@ -10,6 +10,7 @@ LpTensor *lp_composite_glu(LpTensor *self, int64_t dim) {
   int64_t n = lp_size(self, dim);
   CHECK(n % 2 == 0, LP_ERR_ARGUMENT, "expected an even size along dim %lld, got %s",
         (long long)dim, SHAPE_TEXT(self));
+  CHECK_FLOATING(self, "input");
   Expr e = {0};
   LpTensor *a = keep(&e, lp_narrow(self, dim, 0, n / 2)),
            *b = keep(&e, lp_narrow(self, dim, n / 2, n / 2));
@@ -46,6 +47,22 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
   CHECK(lp_size(key, lp_ndim(key) - 2) == lp_size(value, lp_ndim(value) - 2),
         LP_ERR_ARGUMENT, "expected key and value of one length, got %s and %s",
         SHAPE_TEXT(key), SHAPE_TEXT(value));
+  CHECK_FLOATING(query, "query");
+  CHECK(lp_dtype(key) == lp_dtype(query) && lp_dtype(value) == lp_dtype(query),
+        LP_ERR_TYPE, "expected query, key and value of one dtype, got %s, %s and %s",
+        lp_dtype_name(lp_dtype(query)), lp_dtype_name(lp_dtype(key)),
+        lp_dtype_name(lp_dtype(value)));
+  CHECK(!attn_mask || lp_dtype(attn_mask) == LP_BOOL ||
+            lp_dtype(attn_mask) == LP_FLOAT32 || lp_dtype(attn_mask) == lp_dtype(query),
+        LP_ERR_TYPE,
+        "expected 'attn_mask' of bool, float32 or the dtype of query, %s, got %s",
+        lp_dtype_name(lp_dtype(query)), lp_dtype_name(lp_dtype(attn_mask)));
+  CHECK(!enable_gqa || (ndim >= 3 && lp_ndim(key) >= 3 && lp_ndim(value) >= 3),
+        LP_ERR_ARGUMENT,
+        "enable_gqa needs query, key and value with a dim of heads, got %s, %s and %s",
+        SHAPE_TEXT(query), SHAPE_TEXT(key), SHAPE_TEXT(value));
+  CHECK(dropout_p >= 0 && dropout_p <= 1, LP_ERR_ARGUMENT,
+        "expected 'dropout_p' between 0 and 1, got %g", dropout_p);
   CHECK(!is_causal || !attn_mask, LP_ERR_ARGUMENT,
         "expected no 'attn_mask' when is_causal is true");
   Expr e = {0};
@@ -53,7 +70,7 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
    */
   LpDtype own = lp_dtype(query), wide = nn_compute_dtype(own);
   const LpDevice here = {LP_DEVICE_NONE, 0};
-  if (wide != own && lp_dtype(key) == own && lp_dtype(value) == own) {
+  if (wide != own) {
     query = keep(&e, lp_to_copy(query, wide, here, LP_FORMAT_NONE));
     key = keep(&e, lp_to_copy(key, wide, here, LP_FORMAT_NONE));
     value = keep(&e, lp_to_copy(value, wide, here, LP_FORMAT_NONE));
@@ -136,6 +153,18 @@ LpTensor *lp_composite_bilinear(LpTensor *input1, LpTensor *input2, LpTensor *we
         "expected inputs of %lld and %lld features for weight %s, got %s and %s",
         (long long)lp_size(weight, 1), (long long)lp_size(weight, 2), SHAPE_TEXT(weight),
         SHAPE_TEXT(input1), SHAPE_TEXT(input2));
+  CHECK(lp_dtype(input1) == lp_dtype(weight) && lp_dtype(input2) == lp_dtype(weight) &&
+            (!bias || lp_dtype(bias) == lp_dtype(weight)),
+        LP_ERR_TYPE,
+        "expected inputs, weight and bias of one dtype, got %s, %s, %s and %s",
+        lp_dtype_name(lp_dtype(input1)), lp_dtype_name(lp_dtype(input2)),
+        lp_dtype_name(lp_dtype(weight)), bias ? lp_dtype_name(lp_dtype(bias)) : "none");
+  CHECK(!bias || (lp_ndim(bias) == 1 && lp_size(bias, 0) == outs), LP_ERR_ARGUMENT,
+        "expected 'bias' of shape [%lld], got %s", (long long)outs, SHAPE_TEXT(bias));
+  for (int64_t d = 0; d < lp_ndim(input1) - 1; d++)
+    CHECK(lp_size(input1, d) == lp_size(input2, d), LP_ERR_ARGUMENT,
+          "expected inputs that differ in their last dim only, got %s and %s",
+          SHAPE_TEXT(input1), SHAPE_TEXT(input2));
   int64_t rows = n1 ? lp_numel(input1) / n1 : 0, flat1[2] = {rows, n1},
           flat2[3] = {rows, 1, n2};
   int64_t wide[2] = {n1, outs * n2}, cube[3] = {rows, outs, n2}, dim = 2,

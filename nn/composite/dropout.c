@@ -1,6 +1,7 @@
 /* Dropout and embedding: the noise is PyTorch's, drawn in the same order from the same
  * stream. */
 #include <math.h>
+#include "autograd/node.h"
 #include "composite/expr.h"
 #include "impl.h"
 
@@ -110,7 +111,7 @@ LpTensor *lp_composite_feature_alpha_dropout(LpTensor *input, double p, bool tra
 LpTensor *lp_composite_embedding(LpTensor *input, LpTensor *weight, LpOptInt padding_idx,
                                  LpOptFloat max_norm, double norm_type,
                                  bool scale_grad_by_freq, bool sparse) {
-  CHECK(!sparse, LP_ERR_ARGUMENT,
+  CHECK(!sparse || !lp_wants_grad(weight), LP_ERR_ARGUMENT,
         "sparse = true is not part of Lampad: gradients are dense");
   CHECK(lp_ndim(weight) == 2, LP_ERR_ARGUMENT,
         "expected 'weight' of 2 dims (rows, features), got %s", SHAPE_TEXT(weight));

@@ -1,4 +1,5 @@
 /* embedding_bag: the two forms of its input, and the checks of its options. */
+#include "autograd/node.h"
 #include "composite/expr.h"
 #include "impl.h"
 
@@ -37,7 +38,7 @@ LpTensor *lp_composite_embedding_bag(LpTensor *input, LpTensor *weight, LpTensor
                                      bool sparse, LpTensor *per_sample_weights,
                                      bool include_last_offset, LpOptInt padding_idx) {
   /* The order of old scripts, which PyTorch still takes. */
-  if (lp_dtype(weight) == LP_INT64 && nn_float_index(lp_dtype(input)) >= 0) {
+  if (is_index(weight) && nn_float_index(lp_dtype(input)) >= 0) {
     LpTensor *indices = weight;
     weight = input;
     input = indices;
@@ -45,7 +46,7 @@ LpTensor *lp_composite_embedding_bag(LpTensor *input, LpTensor *weight, LpTensor
   bool is_max = !strcmp(mode, "max"), is_sum = !strcmp(mode, "sum");
   CHECK(is_max || is_sum || !strcmp(mode, "mean"), LP_ERR_ARGUMENT,
         "expected 'mode' to be 'sum', 'mean' or 'max', got '%s'", mode);
-  CHECK(!sparse, LP_ERR_ARGUMENT,
+  CHECK(!sparse || !lp_wants_grad(weight), LP_ERR_ARGUMENT,
         "sparse = true is not part of Lampad: gradients are dense");
   CHECK(lp_ndim(weight) == 2, LP_ERR_ARGUMENT,
         "expected 'weight' of 2 dims (rows, features), got %s", SHAPE_TEXT(weight));

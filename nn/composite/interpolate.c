@@ -64,6 +64,13 @@ LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_
         : m->dims == 3 ? "5"
                        : "3, 4 or 5",
         mode, SHAPE_TEXT(input));
+  CHECK(nn_float_index(lp_dtype(input)) >= 0 || (lp_dtype(input) == LP_UINT8 && m->along),
+        LP_ERR_TYPE, "expected 'input' of a floating dtype or uint8, got %s",
+        lp_dtype_name(lp_dtype(input)));
+  for (int64_t d = m->along || m->smooth ? 1 : 2; d < lp_ndim(input); d++)
+    CHECK(lp_size(input, d) > 0, LP_ERR_ARGUMENT,
+          "expected 'input' with elements in every dim but the batch, got %s",
+          SHAPE_TEXT(input));
   CHECK(m->corners || !align_corners.has, LP_ERR_ARGUMENT,
         "'align_corners' has no meaning for mode '%s'", mode);
   CHECK(!antialias || m->smooth, LP_ERR_ARGUMENT,

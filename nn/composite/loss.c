@@ -32,6 +32,12 @@ static bool broadcastable(LpTensor *input, LpTensor *target) {
   return true;
 }
 
+static bool is_real(LpTensor *t, const char *name) {
+  CHECK(!lp_dtype_is_complex(lp_dtype(t)), LP_ERR_TYPE,
+        "expected '%s' of a real dtype, got %s", name, lp_dtype_name(lp_dtype(t)));
+  return true;
+}
+
 static bool same_shape(LpTensor *input, LpTensor *target, const char *name) {
   bool same = lp_ndim(input) == lp_ndim(target);
   for (int64_t d = 0; same && d < lp_ndim(input); d++)
@@ -55,6 +61,7 @@ LpTensor *lp_composite_mse_loss(LpTensor *input, LpTensor *target, LpOptBool siz
                                 LpTensor *weight) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
+  TRY(is_real(input, "input"));
   TRY(broadcastable(input, target));
   Expr e = {0};
   LpTensor *d = x_sub(&e, input, target);
@@ -93,6 +100,7 @@ LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,
     return lp_composite_l1_loss(input, target, size_average, reduce, reduction, NULL);
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
+  TRY(is_real(input, "input"));
   TRY(broadcastable(input, target));
   Expr e = {0};
   return expr_end(&e, x_reduce(&e, bent(&e, input, target, beta, 1 / beta, 1), how));
@@ -103,25 +111,35 @@ LpTensor *lp_composite_huber_loss(LpTensor *input, LpTensor *target,
   NnReduction how;
   CHECK(delta > 0, LP_ERR_ARGUMENT, "expected 'delta' above 0, got %g", delta);
   TRY(nn_reduction(reduction, false, &how));
+  TRY(is_real(input, "input"));
   TRY(broadcastable(input, target));
   Expr e = {0};
   return expr_end(
       &e, weighted_reduce(&e, bent(&e, input, target, delta, 1, delta), weight, how));
 }
 
+static bool in_unit_interval(LpTensor *t, bool *inside) {
+  LpTensor *wide = nn_dense(t, LP_FLOAT64);
+  TRY(wide);
+  const double *x = lp_data(wide);
+  *inside = true;
+  for (int64_t i = 0; i < lp_numel(wide); i++)
+    *inside = *inside && x[i] >= 0 && x[i] <= 1;
+  lp_tensor_release(wide);
+  return true;
+}
+
 /* -(t * log(x) + (1 - t) * log(1 - x)) with the logarithms at least -100; below autograd.
  */
 LpTensor *lp_impl_binary_cross_entropy_elements(LpTensor *input, LpTensor *target) {
   CHECK_FLOATING(input, "input");
-  LpTensor *wide = nn_dense(input, LP_FLOAT64);
-  TRY(wide);
-  const double *x = lp_data(wide);
-  bool inside = true;
-  for (int64_t i = 0; i < lp_numel(wide); i++) inside = inside && !(x[i] < 0 || x[i] > 1);
-  lp_tensor_release(wide);
+  bool inside;
+  TRY(in_unit_interval(input, &inside));
   CHECK(inside, LP_ERR_ARGUMENT,
         "expected an input between 0 and 1: apply sigmoid, or use "
         "binary_cross_entropy_with_logits");
+  TRY(in_unit_interval(target, &inside));
+  CHECK(inside, LP_ERR_ARGUMENT, "expected 'target' between 0 and 1");
   Expr e = {0};
   LpTensor *floor = x_number(&e, -100), *opposite = x_neg(&e, input);
   LpTensor *log_x = x_log(&e, input),
@@ -138,6 +156,10 @@ LpTensor *lp_composite_binary_cross_entropy(LpTensor *input, LpTensor *target,
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(same_shape(input, target, "target"));
+  CHECK_FLOATING(input, "input");
+  CHECK(lp_dtype(target) == lp_dtype(input), LP_ERR_TYPE,
+        "expected 'target' of the dtype of the input, %s, got %s",
+        lp_dtype_name(lp_dtype(input)), lp_dtype_name(lp_dtype(target)));
   Expr e = {0};
   LpTensor *loss = keep(&e, lp_binary_cross_entropy_elements(input, target));
   if (weight) loss = x_mul(&e, loss, weight);
@@ -150,6 +172,7 @@ LpTensor *lp_composite_binary_cross_entropy_with_logits(
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(same_shape(input, target, "target"));
+  CHECK_FLOATING(target, "target");
   Expr e = {0};
   LpTensor *loss =
       keep(&e, lp_binary_cross_entropy_with_logits_elements(input, target, pos_weight));
@@ -202,6 +225,8 @@ LpTensor *lp_composite_kl_div(LpTensor *input, LpTensor *target, LpOptBool size_
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, true, &how));
   TRY(broadcastable(input, target));
+  CHECK_FLOATING(input, "input");
+  CHECK_FLOATING(target, "target");
   Expr e = {0};
   LpTensor *loss;
   if (log_target) {
@@ -259,7 +284,16 @@ LpTensor *lp_composite_cosine_similarity(LpTensor *x1, LpTensor *x2, int64_t dim
   Expr e = {0};
   LpInts dims = lp_ints(&dim, 1);
   int64_t shape[LP_MAX_DIMS], ndim;
-  TRY(lp_broadcast_shapes((LpInts[]){lp_sizes(x1), lp_sizes(x2)}, 2, shape, &ndim));
+  LpDtype common = lp_promote_types(lp_dtype(x1), lp_dtype(x2));
+  CHECK(nn_float_index(common) >= 0, LP_ERR_TYPE,
+        "expected 'x1' and 'x2' whose common dtype is floating, got %s and %s",
+        lp_dtype_name(lp_dtype(x1)), lp_dtype_name(lp_dtype(x2)));
+  const LpDevice here = {LP_DEVICE_NONE, 0};
+  if (lp_dtype(x1) != common) x1 = keep(&e, lp_to_copy(x1, common, here, LP_FORMAT_NONE));
+  if (lp_dtype(x2) != common) x2 = keep(&e, lp_to_copy(x2, common, here, LP_FORMAT_NONE));
+  if (!x1 || !x2) return expr_end(&e, NULL);
+  if (!lp_broadcast_shapes((LpInts[]){lp_sizes(x1), lp_sizes(x2)}, 2, shape, &ndim))
+    return expr_end(&e, NULL);
   x1 = keep(&e, lp_expand(x1, lp_ints(shape, ndim)));
   x2 = keep(&e, lp_expand(x2, lp_ints(shape, ndim)));
   if (!x1 || !x2) return expr_end(&e, NULL);
@@ -337,6 +371,7 @@ LpTensor *lp_composite_triplet_margin_loss(LpTensor *anchor, LpTensor *positive,
                                            LpOptBool reduce, const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
+  CHECK(margin > 0, LP_ERR_ARGUMENT, "expected 'margin' above 0, got %g", margin);
   CHECK(lp_ndim(anchor) == lp_ndim(positive) && lp_ndim(anchor) == lp_ndim(negative),
         LP_ERR_ARGUMENT,
         "expected anchor, positive and negative of as many dims, got %s, %s and %s",
@@ -380,10 +415,31 @@ LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTe
   NnReduction how;
   TRY(nn_reduction(reduction, false, &how));
   TRY(broadcastable(input, target));
+  /* One variance, or one for each element, for each row, or for each row with a last dim
+   * of 1. */
+  bool number = var->flags & LP_FLAG_WRAPPED_NUMBER;
+  int64_t ndim = lp_ndim(input), vdim = lp_ndim(var);
+  bool fits = number || vdim == ndim || vdim + 1 == ndim;
+  for (int64_t d = 0; !number && fits && d < vdim; d++)
+    fits = lp_size(var, d) == lp_size(input, d) ||
+           (d == ndim - 1 && vdim == ndim && lp_size(var, d) == 1);
+  CHECK(
+      fits, LP_ERR_ARGUMENT,
+      "expected 'var' of the shape of the input, %s, or without its last dim, or with 1 "
+      "there, got %s",
+      SHAPE_TEXT(input), SHAPE_TEXT(var));
+  CHECK(number || nn_float_index(lp_dtype(var)) >= 0, LP_ERR_TYPE,
+        "expected 'var' of a floating dtype, got %s", lp_dtype_name(lp_dtype(var)));
+  LpTensor *variances = nn_dense(var, LP_FLOAT64);
+  TRY(variances);
+  bool negative = false;
+  for (int64_t i = 0; i < lp_numel(variances); i++)
+    negative = negative || ((double *)lp_data(variances))[i] < 0;
+  lp_tensor_release(variances);
+  CHECK(!negative, LP_ERR_ARGUMENT, "expected 'var' without negative entries");
   Expr e = {0};
-  bool fewer = lp_ndim(var) > 0 &&
-               lp_ndim(var) + 1 == lp_ndim(input); /* one variance for each row */
-  LpTensor *v = fewer ? x_unsqueeze(&e, var, -1) : var;
+  bool fewer = lp_ndim(var) + 1 == lp_ndim(input); /* one variance for each row */
+  LpTensor *v = fewer && !number ? x_unsqueeze(&e, var, -1) : var;
   /* The bound on the variance is no part of the gradient. */
   LpTensor *plain = v ? keep(&e, lp_detach(v)) : NULL, *least = x_number(&e, eps);
   LpTensor *bounded = plain && least ? keep(&e, lp_clamp_min(plain, least)) : NULL;
@@ -401,6 +457,16 @@ LpTensor *lp_composite_soft_margin_loss(LpTensor *input, LpTensor *target,
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(broadcastable(input, target));
+  bool fits = lp_ndim(target) <= lp_ndim(input);
+  for (int64_t i = 1; fits && i <= lp_ndim(target); i++) {
+    int64_t n = lp_size(target, lp_ndim(target) - i);
+    fits = n == 1 || n == lp_size(input, lp_ndim(input) - i);
+  }
+  CHECK(fits, LP_ERR_ARGUMENT,
+        "expected 'target' that broadcasts to the shape of the input, %s, got %s",
+        SHAPE_TEXT(input), SHAPE_TEXT(target));
+  CHECK(!lp_dtype_is_integral(lp_dtype(input), true), LP_ERR_TYPE,
+        "expected 'input' of a floating dtype, got %s", lp_dtype_name(lp_dtype(input)));
   Expr e = {0};
   /* log(1 + exp(-t * x)) = -logsigmoid(t * x) */
   LpTensor *product = x_mul(&e, target, input);
@@ -418,7 +484,7 @@ LpTensor *lp_composite_multilabel_soft_margin_loss(LpTensor *input, LpTensor *ta
                                                    const char *reduction) {
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
-  TRY(same_shape(input, target, "target"));
+  TRY(broadcastable(input, target));
   CHECK(lp_ndim(input) >= 1, LP_ERR_ARGUMENT,
         "expected an input of at least 1 dim, got []");
   Expr e = {0};
@@ -428,8 +494,10 @@ LpTensor *lp_composite_multilabel_soft_margin_loss(LpTensor *input, LpTensor *ta
   LpTensor *rest = x_offset(&e, x_neg(&e, target), 1);
   LpTensor *loss = x_neg(&e, x_add(&e, x_mul(&e, target, yes), x_mul(&e, rest, no)));
   if (weight) loss = x_mul(&e, loss, weight);
-  int64_t last = -1;
-  return expr_end(&e, x_reduce(&e, x_mean_dims(&e, loss, lp_ints(&last, 1), false), how));
+  int64_t dim = lp_ndim(input) - 1;
+  loss = x_sum_dims(&e, loss, lp_ints(&dim, 1), false);
+  return expr_end(&e,
+                  x_reduce(&e, x_scale(&e, loss, 1 / (double)lp_size(input, dim)), how));
 }
 
 /* --- classification
@@ -449,7 +517,7 @@ static bool check_class_shapes(LpTensor *input, LpTensor *target) {
         "expected 'target' of class indices of shape %s for input %s, got %s",
         lp_format_ints(lp_ints(wanted, n), (char[256]){0}, 256), SHAPE_TEXT(input),
         SHAPE_TEXT(target));
-  CHECK(lp_dtype_is_integral(lp_dtype(target), false), LP_ERR_TYPE,
+  CHECK(lp_dtype(target) == LP_INT64 || lp_dtype(target) == LP_UINT8, LP_ERR_TYPE,
         "expected 'target' of class indices (int64), got %s",
         lp_dtype_name(lp_dtype(target)));
   return true;
@@ -470,7 +538,8 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
         SHAPE_TEXT(input));
   /* One row may come without its dim of rows, and with a target of 0 or 1 dims. */
   bool one = lp_ndim(input) < 2 && lp_ndim(target) < 2 && lp_numel(target) == 1;
-  CHECK(!one || lp_dtype_is_integral(lp_dtype(target), false), LP_ERR_TYPE,
+  CHECK_FLOATING(input, "input");
+  CHECK(lp_dtype(target) == LP_INT64, LP_ERR_TYPE,
         "expected 'target' of class indices (int64), got %s",
         lp_dtype_name(lp_dtype(target)));
   if (!one) TRY(check_class_shapes(input, target));
@@ -488,7 +557,11 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
       one ? x_reshape(&e, index, lp_ints(&single, 1)) : x_unsqueeze(&e, index, -1);
   LpTensor *right =
       column && input ? keep(&e, lp_gather(input, dim, column, false)) : NULL;
-  LpTensor *gap = at_least_zero(&e, x_offset(&e, x_sub(&e, input, right), margin));
+  LpTensor *gap = x_offset(&e, x_sub(&e, input, right), margin);
+  /* Not clamp_min: a NaN counts as no loss, as in PyTorch. */
+  LpTensor *none = x_number(&e, 0),
+           *wide = gap && none ? keep(&e, lp_gt(gap, none)) : NULL;
+  gap = x_where(&e, wide, gap, none);
   if (p == 2) gap = x_mul(&e, gap, gap);
   if (weight) {
     int64_t n = lp_numel(index);

@@ -143,16 +143,25 @@ LpTensor *lp_composite_channel_expand(LpTensor *self, LpInts size) {
   return result;
 }
 
-LpTensor *lp_composite_batch_norm(LpTensor *input, LpTensor *running_mean,
-                                  LpTensor *running_var, LpTensor *weight, LpTensor *bias,
-                                  bool training, double momentum, double eps) {
-  if (lp_numel(input) == 0 && lp_ndim(input) < 2) return lp_mul(input, input);
+static LpTensor *batch_norm(LpTensor *input, LpTensor *running_mean,
+                            LpTensor *running_var, LpTensor *weight, LpTensor *bias,
+                            bool training, double momentum, double eps) {
   LpTensor *results[3];
   TRY(lp_native_batch_norm(input, weight, bias, running_mean, running_var, training,
                            momentum, eps, results));
   lp_tensor_release(results[1]);
   lp_tensor_release(results[2]);
   return results[0];
+}
+
+LpTensor *lp_composite_batch_norm(LpTensor *input, LpTensor *running_mean,
+                                  LpTensor *running_var, LpTensor *weight, LpTensor *bias,
+                                  bool training, double momentum, double eps) {
+  if (lp_numel(input) == 0 && lp_ndim(input) < 2) return lp_mul(input, input);
+  CHECK(!training || eps > 0, LP_ERR_ARGUMENT,
+        "expected 'eps' above 0 in training, got %g", eps);
+  return batch_norm(input, running_mean, running_var, weight, bias, training, momentum,
+                    eps);
 }
 
 LpTensor *lp_composite_layer_norm(LpTensor *input, LpInts normalized_shape,
@@ -166,6 +175,12 @@ LpTensor *lp_composite_layer_norm(LpTensor *input, LpInts normalized_shape,
 
 LpTensor *lp_composite_group_norm(LpTensor *input, int64_t num_groups, LpTensor *weight,
                                   LpTensor *bias, double eps) {
+  if (lp_ndim(input) >= 2 && num_groups > 0) {
+    int64_t values = lp_size(input, 0) * lp_size(input, 1) / num_groups;
+    for (int64_t d = 2; d < lp_ndim(input); d++) values *= lp_size(input, d);
+    CHECK(values != 1, LP_ERR_ARGUMENT,
+          "expected more than 1 value for each group, got input %s", SHAPE_TEXT(input));
+  }
   LpTensor *results[3];
   TRY(lp_native_group_norm(input, num_groups, weight, bias, eps, results));
   lp_tensor_release(results[1]);
@@ -215,7 +230,7 @@ LpTensor *lp_composite_instance_norm(LpTensor *input, LpTensor *running_mean,
   bool ok = wide && !weight == !w && !bias == !b && !running_mean == !mean &&
             !running_var == !var;
   LpTensor *y =
-      ok ? keep(&e, lp_batch_norm(wide, mean, var, w, b, use_input_stats, momentum, eps))
+      ok ? keep(&e, batch_norm(wide, mean, var, w, b, use_input_stats, momentum, eps))
          : NULL;
   ok = y != NULL;
   if (ok && use_input_stats && running_mean) ok = average_back(&e, running_mean, mean, n);
@@ -234,6 +249,12 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
   CHECK(fits, LP_ERR_ARGUMENT,
         "expected 'input' whose last sizes are normalized_shape %s, got %s",
         lp_format_ints(normalized_shape, (char[256]){0}, 256), SHAPE_TEXT(input));
+  bool same = !weight || lp_ndim(weight) == n;
+  for (int64_t d = 0; weight && same && d < n; d++)
+    same = lp_size(weight, d) == normalized_shape.data[d];
+  CHECK(same, LP_ERR_ARGUMENT,
+        "expected 'weight' of the shape normalized_shape, %s, got %s",
+        lp_format_ints(normalized_shape, (char[256]){0}, 256), SHAPE_TEXT(weight));
   LpDtype dtype = lp_dtype_to_real(lp_dtype(input));
   double tiny = dtype == LP_FLOAT64    ? DBL_EPSILON
                 : dtype == LP_FLOAT16  ? 0x1p-10
@@ -253,7 +274,7 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
   LpTensor *scale = shifted ? keep(&e, lp_rsqrt(shifted)) : NULL;
   LpTensor *y = x_mul(&e, input, scale);
   if (weight) y = x_mul(&e, y, weight);
-  if (wide != own && y) y = keep(&e, lp_to_copy(y, own, here, LP_FORMAT_NONE));
+  if (y && lp_dtype(y) != own) y = keep(&e, lp_to_copy(y, own, here, LP_FORMAT_NONE));
   return expr_end(&e, y);
 }
 

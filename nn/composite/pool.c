@@ -20,6 +20,7 @@ static LpTensor *max_values(LpTensor *self, int64_t ndim, LpInts kernel_size,
 
 LpTensor *lp_composite_max_pool1d(LpTensor *self, LpInts kernel_size, LpInts stride,
                                   LpInts padding, LpInts dilation, bool ceil_mode) {
+  CHECK_FLOATING(self, "input");
   return max_values(self, 1, kernel_size, stride, padding, dilation, ceil_mode);
 }
 LpTensor *lp_composite_max_pool2d(LpTensor *self, LpInts kernel_size, LpInts stride,

@@ -18,6 +18,14 @@ LpTensor *lp_composite_pad(LpTensor *input, LpInts pad, const char *mode,
         "optional batch: got %lld numbers for "
         "input %s",
         mode, (long long)pad.count, SHAPE_TEXT(input));
+  if (strcmp(mode, "circular")) {
+    CHECK(lp_dtype(input) != LP_BOOL, LP_ERR_TYPE,
+          "expected an input of numbers for mode '%s', got bool", mode);
+    for (int64_t d = lp_ndim(input) == dims + 2; d < lp_ndim(input); d++)
+      CHECK(lp_size(input, d) > 0, LP_ERR_ARGUMENT,
+            "expected an input with elements in every dim but the batch, got %s",
+            SHAPE_TEXT(input));
+  }
   return lp_pad_nd(input, pad, mode, lp_scalar_int(0));
 }
 

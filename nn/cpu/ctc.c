@@ -14,6 +14,7 @@ static bool jumps(const LpCtcSequence *s, int64_t state) {
 }
 
 static double log_sum(double a, double b, double c) {
+  if (a != a || b != b || c != c) return NAN;
   double m = fmax(a, fmax(b, c));
   if (m == -INFINITY) return m;
   return m + log(exp(a - m) + exp(b - m) + exp(c - m));

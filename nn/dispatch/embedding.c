@@ -151,7 +151,9 @@ bool lp_impl_embedding_renorm_(LpTensor *self, LpTensor *indices, double max_nor
   TRY(check_call(self, indices));
   CHECK_FLOATING(self, "weight");
   LpTensor *w = nn_dense(self, LP_FLOAT64), *index = nn_dense(indices, LP_INT64);
-  bool ok = w && index && check_indices(self, index), changed = false;
+  const int64_t rows = lp_size(self, 0);
+  LpTensor *seen = nn_zeros(&rows, 1, LP_BOOL); /* a row met twice shrinks once */
+  bool ok = w && index && seen && check_indices(self, index), changed = false;
   if (ok && w == self) { /* nn_dense gave the tensor itself: work on a copy */
     LpTensor *copy = nn_empty(self->sizes, 2, LP_FLOAT64);
     ok = copy && nn_copy(copy, self);
@@ -162,11 +164,15 @@ bool lp_impl_embedding_renorm_(LpTensor *self, LpTensor *indices, double max_nor
     const int64_t *at = lp_data(index), width = lp_size(self, 1);
     for (int64_t i = 0; i < lp_numel(index); i++) {
       double *row = (double *)lp_data(w) + at[i] * width, norm = 0;
+      bool *done = (bool *)lp_data(seen) + at[i];
+      if (*done) continue;
+      *done = true;
       for (int64_t c = 0; c < width; c++)
         norm = isinf(norm_type) ? fmax(norm, fabs(row[c]))
+               : norm_type == 0 ? norm + (row[c] != 0)
                                 : norm + pow(fabs(row[c]), norm_type);
-      if (!isinf(norm_type)) norm = pow(norm, 1 / norm_type);
-      if (norm <= max_norm) continue;
+      if (!isinf(norm_type) && norm_type != 0) norm = pow(norm, 1 / norm_type);
+      if (!(norm > max_norm)) continue;
       changed = true;
       for (int64_t c = 0; c < width; c++) row[c] *= max_norm / (norm + 1e-7);
     }
@@ -177,5 +183,6 @@ bool lp_impl_embedding_renorm_(LpTensor *self, LpTensor *indices, double max_nor
   }
   lp_tensor_release(w);
   lp_tensor_release(index);
+  lp_tensor_release(seen);
   return ok;
 }

@@ -9,6 +9,7 @@
 
 typedef struct PoolJob {
   LpPoolShape shape;
+  int64_t fixed_dims; /* before these, a dim may have no elements */
   int type;
   int64_t in_plane, out_plane; /* elements */
   size_t elem_bytes;
@@ -30,7 +31,7 @@ static bool spatial(LpTensor *self, int ndim, PoolJob *j) {
     s->padding[d] = 0;
   }
   int64_t lead = lp_ndim(self) - ndim;
-  for (int64_t d = lp_ndim(self) == ndim + 2; d < lp_ndim(self); d++)
+  for (int64_t d = j->fixed_dims; d < lp_ndim(self); d++)
     CHECK(lp_size(self, d) > 0, LP_ERR_ARGUMENT,
           "expected an input with elements in every dim but the batch, got %s",
           SHAPE_TEXT(self));
@@ -40,6 +41,7 @@ static bool spatial(LpTensor *self, int ndim, PoolJob *j) {
 
 static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride,
                     LpInts padding, LpInts dilation, bool ceil_mode, PoolJob *j) {
+  j->fixed_dims = lp_ndim(self) == ndim + 2;
   TRY(spatial(self, ndim, j));
   LpPoolShape *s = &j->shape;
   int first = 3 - ndim;
@@ -182,8 +184,11 @@ bool lp_impl_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_size, LpInts s
 }
 
 /* out[d] of an adaptive pooling. */
-static bool adaptive_windows(LpTensor *self, int ndim, LpInts output_size, PoolJob *j) {
+static bool adaptive_windows(LpTensor *self, int ndim, LpInts output_size, bool average,
+                             PoolJob *j) {
+  j->fixed_dims = average && ndim < 3 ? lp_ndim(self) - ndim : 1;
   TRY(spatial(self, ndim, j));
+  CHECK_FLOATING(self, "input");
   TRY(nn_expand(output_size, ndim, "output_size", j->shape.out + 3 - ndim));
   for (int d = 3 - ndim; d < 3; d++) {
     CHECK(j->shape.out[d] >= 0, LP_ERR_ARGUMENT,
@@ -195,7 +200,7 @@ static bool adaptive_windows(LpTensor *self, int ndim, LpInts output_size, PoolJ
 bool lp_impl_adaptive_max_pool(LpTensor *self, int64_t ndim, LpInts output_size,
                                LpTensor **results) {
   PoolJob j = {0};
-  TRY(adaptive_windows(self, (int)ndim, output_size, &j));
+  TRY(adaptive_windows(self, (int)ndim, output_size, false, &j));
   return max_pool(self, (int)ndim, &j, true, LP_INT64, results);
 }
 
@@ -333,7 +338,7 @@ LpTensor *lp_impl_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim
 LpTensor *lp_impl_adaptive_avg_pool(LpTensor *self, int64_t ndim, LpInts output_size) {
   PoolJob j = {0};
   int64_t sizes[LP_MAX_DIMS];
-  TRY(adaptive_windows(self, (int)ndim, output_size, &j));
+  TRY(adaptive_windows(self, (int)ndim, output_size, true, &j));
   return linear(self, &j, volume(j.shape.in),
                 sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
                 lp_pool_kernels()->adaptive_average);
@@ -344,7 +349,7 @@ LpTensor *lp_impl_adaptive_avg_pool_grad(LpTensor *grad_output, LpInts size, int
   PoolJob j = {0};
   LpTensor *input = shape_only(grad_output, size);
   TRY(input);
-  bool ok = adaptive_windows(input, (int)ndim, output_size, &j);
+  bool ok = adaptive_windows(input, (int)ndim, output_size, true, &j);
   lp_tensor_release(input);
   TRY(ok);
   return linear(grad_output, &j, volume(j.shape.out), size, volume(j.shape.in),

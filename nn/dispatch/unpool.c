@@ -59,9 +59,10 @@ bool lp_impl_fractional_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_siz
     int64_t in = lp_size(self, lead + d - first), k = j.s.kernel[d], out = j.s.out[d];
     CHECK(k > 0, LP_ERR_ARGUMENT, "expected 'kernel_size' of at least 1, got %lld",
           (long long)k);
-    CHECK(out > 0, LP_ERR_ARGUMENT, "expected 'output_size' of at least 1, got %lld",
+    CHECK(out >= 0, LP_ERR_ARGUMENT, "expected 'output_size' of at least 0, got %lld",
           (long long)out);
-    CHECK(out + k - 1 <= in, LP_ERR_ARGUMENT,
+    /* PyTorch asks for room to move in volumes. */
+    CHECK(out + k - 1 + (ndim == 3) <= in, LP_ERR_ARGUMENT,
           "%lld windows of %lld elements do not fit into a dim of input %s",
           (long long)out, (long long)k, SHAPE_TEXT(self));
     j.s.in[d] = in;

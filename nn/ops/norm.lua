@@ -73,7 +73,7 @@ op{ "local_response_norm(Tensor input, int size, float alpha=1e-4, float beta=0.
     doc = "Divides by (k + alpha * mean of squares over `size` neighbouring channels)^beta.",
     example = "F.local_response_norm(torch.ones(1, 3, 2), 2)" }
 op{ "normalize(Tensor input, float p=2.0, int dim=1, float eps=1e-12) -> Tensor",
-    variants = "function", module = "nn.functional",
+    variants = "function out", module = "nn.functional",
     composite = "input / clamp_min(linalg_vector_norm(input, p, dim, true), eps)",
     cases = { "(3,4)", "(3,4),1.0,0" }, doc = "Divides by the p-norm along dim, at least eps.",
     example = "F.normalize(torch.tensor{{3., 4.}})" }

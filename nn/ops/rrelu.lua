@@ -1,4 +1,8 @@
--- rrelu, whose slopes are drawn in training.
+-- Leaky rectifiers whose slopes are learnt or drawn.
+op{ "prelu(Tensor self, Tensor weight) -> Tensor", variants = "function method", module = "torch nn.functional",
+    kind = "composite", cases = { "(2,3,4),(3,)", "(3,4),(1,)", "(),(1,)", "(3,),()" },
+    doc = "x where x > 0, weight * x elsewhere; weight has one element, or one for each channel (dim 1).",
+    example = "F.prelu(torch.tensor{-1., 2.}, torch.tensor{0.25})" }
 op{ "rrelu(Tensor input, float lower=0.125, float upper=0.3333333333333333, bool training=false, "
       .. "Generator? generator=nil) -> Tensor", variants = "function inplace", module = "torch nn.functional",
     kind = "composite", cases = { "(3,4)", "(3,4),0.1,0.3,true", "()" },

@@ -245,6 +245,10 @@ LpTensor *lp_composite_cdist(LpTensor *x1, LpTensor *x2, double p,
 LpTensor *lp_composite_pdist(LpTensor *self, double p) {
   CHECK(self->ndim == 2, LP_ERR_ARGUMENT, "self must be a matrix of rows, got shape %s",
         SHAPE_TEXT(self));
+  CHECK(lp_dtype_is_floating(self->dtype), LP_ERR_TYPE, "self must be floating, got %s",
+        lp_dtype_name(self->dtype));
+  CHECK(p >= 0, LP_ERR_ARGUMENT, "p must be >= 0, got %g", p);
+  if (self->sizes[1] == 0) p = 2; /* no columns: all distances are 0, in every norm */
   Steps s = {0};
   int64_t n = self->sizes[0];
   STEP(pairs, lp_triu_indices(n, n, 1, LP_INT64, self->storage->device));

@@ -18,13 +18,14 @@ for _, name in ipairs { "sigmoid", "tanh" } do
 end
 
 -- Defines F.name(input, <extra arguments>, inplace = false) on the op and its in-place form. Plain
--- positional calls go straight to the op; named arguments through the matcher.
-local function with_inplace(name, extra)
+-- positional calls go straight to the op; named arguments through the matcher. check(<extra arguments>) may raise.
+local function with_inplace(name, extra, check)
   local op, op_ = ops[name], ops[name .. "_"] or core.methods[name .. "_"]
   local spec = args(name .. "(Tensor input, " .. extra .. ", bool inplace=false)")
   local count = spec.count - 2 -- arguments between input and inplace
   local function matched(...)
     local values = table.pack(spec(...))
+    if check then check(table.unpack(values, 2, count + 1)) end
     return (values[count + 2] and op_ or op)(table.unpack(values, 1, count + 1))
   end
   F[name] = function(...)
@@ -50,35 +51,12 @@ end
 with_inplace("leaky_relu", "float negative_slope=0.01")
 with_inplace("elu", "float alpha=1.0")
 with_inplace("celu", "float alpha=1.0")
-with_inplace("hardtanh", "float min_val=-1.0, float max_val=1.0")
+with_inplace("hardtanh", "float min_val=-1.0, float max_val=1.0", function(low, high)
+  if low > high then args.fail("hardtanh", "min_val must not be greater than max_val, got %s and %s", low, high) end
+end)
 with_inplace("threshold", "float threshold, float value")
 
 -- --- in terms of other ops ----------------------------------------------------------------------------
-local prelu_spec = args "prelu(Tensor input, Tensor weight)"
-
---- x where x > 0, weight * x elsewhere; weight has one element, or one for each channel (dim 1).
-function F.prelu(...)
-  local x, weight = prelu_spec(...)
-  local count = weight:numel()
-  if weight.ndim > 1 then
-    args.fail("prelu", "weight must be a scalar or 1-d tensor, got shape %s", tostring(weight.shape))
-  end
-  if count > 1 then
-    local channels = x.ndim > 1 and x:size(1) or x.ndim == 1 and x:size(0) or 1
-    if channels ~= count then
-      args.fail("prelu", "weight has %d elements, but the input of shape %s has %d channels", count,
-        tostring(x.shape), channels)
-    end
-    local shape = {}
-    for d = 1, x.ndim do shape[d] = 1 end
-    shape[x.ndim > 1 and 2 or 1] = count
-    weight = weight:reshape(shape)
-  elseif x.ndim == 0 then
-    weight = weight:reshape({})
-  end
-  return torch.where(x:gt(0), x, weight * x)
-end
-
 local rrelu_spec = args [[rrelu(Tensor input, float lower=0.125, float upper=0.3333333333333333,
   bool training=false, bool inplace=false)]]
 
@@ -86,51 +64,6 @@ local rrelu_spec = args [[rrelu(Tensor input, float lower=0.125, float upper=0.3
 function F.rrelu(...)
   local x, lower, upper, training, inplace = rrelu_spec(...)
   return (inplace and core.methods.rrelu_ or ops.rrelu)(x, lower, upper, training)
-end
-
-local bilinear_spec = args "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor bias=nil)"
-
---- y[..., o] = input1 W[o] input2 + bias[o]; weight has shape (out, in1, in2).
-function F.bilinear(...)
-  local a, b, weight, bias = bilinear_spec(...)
-  local out, in1, in2 = weight.shape:unpack()
-  if weight.ndim ~= 3 or a:size(-1) ~= in1 or b:size(-1) ~= in2 then
-    args.fail("bilinear", "weight of shape %s does not fit inputs of shapes %s and %s", tostring(weight.shape),
-      tostring(a.shape), tostring(b.shape))
-  end
-  local leading = { a.shape:unpack() }
-  leading[#leading] = out
-  local rows = a:reshape(-1, in1):matmul(weight:permute(1, 0, 2):reshape(in1, out * in2)):view(-1, out, in2)
-  local y = (rows * b:reshape(-1, 1, in2)):sum(-1)
-  if bias ~= nil then y = y + bias end
-  return y:reshape(leading)
-end
-
-local gumbel_spec = args [[gumbel_softmax(Tensor logits, float tau=1, bool hard=false, float eps=1e-10,
-  int dim=-1)]]
-
---- Samples of the Gumbel-softmax distribution (Jang et al. 2017); hard: one-hot with the soft gradient.
-function F.gumbel_softmax(...)
-  local logits, tau, hard, _, dim = gumbel_spec(...)
-  local noise = -torch.empty_like(logits):detach():exponential_():log()
-  local soft = F.softmax((logits + noise) / tau, dim)
-  if not hard then return soft end
-  local index = soft:argmax(dim, true)
-  return torch.zeros_like(logits):detach():scatter_(dim, index, 1.0) - soft:detach() + soft
-end
-
-local lp_spec = "(Tensor input, float norm_type, ints kernel_size, ints stride=nil, bool ceil_mode=false)"
-for n = 1, 2 do
-  local name = "lp_pool" .. n .. "d"
-  local spec, average = args(name .. lp_spec), "avg_pool" .. n .. "d"
-  --- (sum of x^p over each window)^(1/p).
-  F[name] = function(...)
-    local x, p, kernel, stride, ceil_mode = spec(...)
-    local sizes, count = args.tuple(name, "kernel_size", kernel, n), 1
-    for i = 1, n do count = count * sizes[i] end
-    local y = F[average](x:pow(p), sizes, stride or sizes, 0, ceil_mode)
-    return (y:sign() * F.relu(y:abs()) * count):pow(1.0 / p)
-  end
 end
 
 local distance_spec = args [[triplet_margin_with_distance_loss(Tensor anchor, Tensor positive, Tensor negative, *,
@@ -151,6 +84,17 @@ function F.triplet_margin_with_distance_loss(...)
 end
 
 F.log_sigmoid = ops.logsigmoid
+
+-- The softmaxes may leave dim out: it is 0 for 0, 1 and 3 dims, else 1.
+for _, name in ipairs { "softmax", "log_softmax", "softmin" } do
+  local op = ops[name]
+  F[name] = function(input, dim, ...)
+    if dim == nil and type(input) == "userdata" and torch.is_tensor(input) then
+      dim = (input.ndim == 0 or input.ndim == 1 or input.ndim == 3) and 0 or 1
+    end
+    return op(input, dim, ...)
+  end
+end
 
 require "lampad.nn.functional_pool"(F, ops)
 require "lampad.nn.functional_attention"(F)
