@@ -95,7 +95,11 @@ LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_
           (long long)scale_factor.count);
     for (int64_t d = 0; d < space; d++) {
       double f = scale_factor.data[scale_factor.count == 1 ? 0 : d];
-      sizes[d] = (int64_t)floor((double)lp_size(input, d + 2) * f);
+      double wanted = floor((double)lp_size(input, d + 2) * f);
+      CHECK(wanted >= 0 && wanted < 0x1p62, LP_ERR_ARGUMENT,
+            "'scale_factor' %g makes no size of dim %lld of %s", f, (long long)(d + 2),
+            SHAPE_TEXT(input));
+      sizes[d] = (int64_t)wanted;
       factors[d] = recompute ? 0 : f;
     }
   }

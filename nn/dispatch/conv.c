@@ -38,9 +38,12 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
   TRY(nn_expand(o->padding, g->ndim, "padding", g->padding));
   TRY(nn_expand(o->dilation, g->ndim, "dilation", g->dilation));
   TRY(nn_expand(o->output_padding, g->ndim, "output_padding", output_padding));
-  CHECK(o->groups > 0 && o->groups <= INT32_MAX, LP_ERR_ARGUMENT,
-        "expected 'groups' of at least 1 and below 2^31, got %lld", (long long)o->groups);
-  int64_t channels = o->transposed ? weight.data[0] : weight.data[1] * o->groups;
+  int64_t all_channels;
+  CHECK(o->groups > 0 && !__builtin_mul_overflow(weight.data[1], o->groups, &all_channels),
+        LP_ERR_ARGUMENT,
+        "expected 'groups' of at least 1 that divides the channels of weight %s, got %lld",
+        weight_text, (long long)o->groups);
+  int64_t channels = o->transposed ? weight.data[0] : all_channels;
   CHECK(input.data[1] == channels, LP_ERR_ARGUMENT,
         "expected input of %lld channels (weight %s, groups %lld), got %s",
         (long long)channels, weight_text, (long long)o->groups, in_text);

@@ -50,8 +50,11 @@ static const Filter filters[] = {{"linear-aa", triangle, 1},
                                  {"lanczos-aa", lanczos, 3}};
 
 static bool map_alloc(ResampleMap *m, int64_t taps) {
+  const int64_t bytes = sizeof(int64_t) + sizeof(double);
+  CHECK(taps <= PTRDIFF_MAX / bytes / m->out, LP_ERR_MEMORY,
+        "a result of size %lld is larger than any memory", (long long)m->out);
   m->taps = taps;
-  m->block_bytes = (size_t)(m->out * taps) * (sizeof(int64_t) + sizeof(double));
+  m->block_bytes = (size_t)(m->out * taps * bytes);
   m->index = lp_calloc(m->block_bytes);
   TRY(m->index);
   m->weight = (double *)(m->index + m->out * taps);
@@ -93,8 +96,6 @@ static bool map_init(ResampleMap *m, int64_t in, int64_t out, const char *mode,
   CHECK(in > 0 && out > 0, LP_ERR_ARGUMENT,
         "expected input and result of at least 1 element per dim, got %lld and %lld",
         (long long)in, (long long)out);
-  CHECK(out < PTRDIFF_MAX / (TAPS * 16), LP_ERR_MEMORY,
-        "a result of size %lld is larger than any memory", (long long)out);
   m->in = in;
   m->out = out;
   double ratio = align_corners ? (out > 1 ? (double)(in - 1) / (double)(out - 1) : 0)

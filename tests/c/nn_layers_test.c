@@ -34,15 +34,15 @@ TEST(nn_batch_norm_moves_the_running_statistics) {
   LpTensor *t = floats(x, sizes, 2), *mean = floats(&zero, &vector, 1),
            *var = floats(&one, &vector, 1);
   uint32_t version = lp_version(mean);
-  LpTensor *y = lp_batch_norm(t, mean, var, NULL, NULL, true, 0.1, 0);
+  LpTensor *y = lp_batch_norm(t, mean, var, NULL, NULL, true, 0.1, 1e-12);
   EXPECT(y != NULL);
   EXPECT_NEAR(at(y, 0), -3 / sqrt(5), 1e-5);
   EXPECT_NEAR(at(mean, 0), 100.4, 1e-4);
   EXPECT_NEAR(at(var, 0), 0.9 + 0.1 * 20 / 3, 1e-5);
   EXPECT(lp_version(mean) > version);
-  EXPECT_FAILS(lp_batch_norm(t, NULL, NULL, NULL, NULL, false, 0.1, 0), LP_ERR_ARGUMENT,
+  EXPECT_FAILS(lp_batch_norm(t, NULL, NULL, NULL, NULL, false, 0.1, 1e-12), LP_ERR_ARGUMENT,
                "expected 'running_mean'");
-  EXPECT_FAILS(lp_batch_norm(t, t, var, NULL, NULL, true, 0.1, 0), LP_ERR_ARGUMENT,
+  EXPECT_FAILS(lp_batch_norm(t, t, var, NULL, NULL, true, 0.1, 1e-12), LP_ERR_ARGUMENT,
                "expected 'running_mean' of shape [1] (one per channel), got [4, 1]");
   LpTensor *all[] = {t, mean, var, y};
   for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
