@@ -130,7 +130,8 @@ for _, row in ipairs(chosen) do
   end
   heading "kernels and hand-written code"
   local name = row.cname
-  print_some(grep(("\\b(lp_impl_%s|lp_composite_%s)\\(|FN\\(%s\\)\\("):format(name, name, name), "tensor nn"), 30)
+  local pattern = "\\b(lp_impl_%s|lp_composite_%s|lp_%s_f64)\\(|FN\\(%s\\)\\("
+  print_some(grep(pattern:format(name, name, row.name, row.name), "tensor nn"), 30)
 end
 
 local name = chosen[1].name

@@ -6,6 +6,7 @@
 #include "cpu/special_tables.h"
 
 #define SQRT_HALF 0.70710678118654752440
+#define SQRT_HALF_REST -4.8336466567264565186e-17 /* sqrt(1/2) less its double */
 #define COUNT(a) ((int)(sizeof(a) / sizeof *(a)))
 
 /* exp(x^2): the rounding of the square, which the exponential would magnify, is made
@@ -26,14 +27,22 @@ double lp_erfcx_f64(double x) {
   return lp_chebyshev_series(erfcx_series, COUNT(erfcx_series), t) / (1 + 2 * x);
 }
 
+/* The distribution above x > 1. The rounding of x / sqrt(2), which the tail would
+ * magnify, is made good. */
+static double normal_tail(double x) {
+  if (x > 40) return 0;
+  double z = x * SQRT_HALF, rest = fma(x, SQRT_HALF, -z) + x * SQRT_HALF_REST;
+  return 0.5 * erfc(z) * (1 - rest * (2 * z + 1 / z));
+}
+
 double lp_ndtr_f64(double x) {
-  double z = x * SQRT_HALF;
-  return fabs(z) < 1 ? 0.5 + 0.5 * erf(z) : z < 0 ? 0.5 * erfc(-z) : 1 - 0.5 * erfc(z);
+  if (x < -1) return normal_tail(-x);
+  return x > 1 ? 1 - normal_tail(x) : 0.5 + 0.5 * erf(x * SQRT_HALF);
 }
 
 double lp_log_ndtr_f64(double x) {
-  double z = x * SQRT_HALF;
-  return x < -1 ? log(0.5 * lp_erfcx_f64(-z)) - 0.5 * x * x : log1p(-0.5 * erfc(z));
+  if (x < -1) return log(0.5 * lp_erfcx_f64(-x * SQRT_HALF)) - 0.5 * x * x;
+  return x > 1 ? log1p(-normal_tail(x)) : log1p(-0.5 * erfc(x * SQRT_HALF));
 }
 
 /* --- quantiles -------------------------------------------------------------------- */

@@ -152,17 +152,26 @@ static double lower_series(double a, double x) {
 }
 
 /* Q(a, x) / (a x^a exp(-x) / gamma(a + 1)): Legendre's continued fraction, DLMF 8.9.2, by
- * Lentz's method; x is above a. */
+ * the recurrences of its numerators and denominators; x is above a. */
 static double upper_fraction(double a, double x) {
-  double b = x + 1 - a, c = INFINITY, d = 1 / b, h = d;
+  double b = x + 1 - a, up = 1, up_before = 0, down = b, down_before = 1, h = 1 / b;
   for (int i = 1; i < 5000; i++) {
     double an = -i * (i - a);
     b += 2;
-    d = 1 / (an * d + b);
-    c = b + an / c;
-    double step = c * d;
-    h *= step;
-    if (fabs(step - 1) <= EPS) break;
+    double up_next = b * up + an * up_before, down_next = b * down + an * down_before;
+    up_before = up;
+    down_before = down;
+    up = up_next;
+    down = down_next;
+    double last = h;
+    h = up / down;
+    if (fabs(h - last) <= EPS * h) break;
+    if (fabs(down) > 1e150) {
+      up *= 1e-150;
+      down *= 1e-150;
+      up_before *= 1e-150;
+      down_before *= 1e-150;
+    }
   }
   return h;
 }
@@ -206,13 +215,16 @@ static double incomplete_gamma(double a, double x, bool upper) {
   if (isinf(x)) return !upper;
   if (isnan(a) || isnan(x)) return NAN;
   if (a > 200 && x > 0.5 * a && x < 2 * a) return uniform(a, x, upper);
-  bool series = x <= 0.5 ? a > -0.4 / log(x) : x <= 1.1 ? a > 1.1 * x : a >= x;
-  if (series) {
+  /* P by its series where P is the smaller half, or where P is wanted and the series
+   * short. */
+  bool small_p = x <= 0.5 ? a > -0.4 / log(x) : x <= 1.1 ? a > 1.1 * x : a >= x;
+  if (small_p || (!upper && x < 12)) {
     double p = power_over_gamma(a, x) * lower_series(a, x);
-    return upper ? 1 - p : p;
+    return upper ? 1 - p : p < 1 ? p : 1;
   }
-  double q =
-      x <= 1.1 ? upper_series(a, x) : power_over_gamma(a, x) * a * upper_fraction(a, x);
+  if (x <= 1.1) return upper_series(a, x);
+  double scale = power_over_gamma(a, x) * a;
+  double q = scale == 0 ? 0 : scale * upper_fraction(a, x);
   return upper ? q : 1 - q;
 }
 

@@ -133,7 +133,8 @@ double lp_laguerre_polynomial_l_f64(double x, double degree_n) {
   if (n <= 0) return n + 1;
   if (x == 0) return 1;
   double before = 1, last = 1 - x;
-  for (int64_t k = 1; k < n && !stopped(k, last); k++) {
+  for (int64_t k = 1; k < n; k++) {
+    if (stopped(k, last)) return NAN;
     double next = ((2 * (double)k + 1 - x) * last - (double)k * before) / ((double)k + 1);
     before = last;
     last = next;
@@ -147,7 +148,8 @@ double lp_legendre_polynomial_p_f64(double x, double degree_n) {
   if (n <= 0) return n + 1;
   if (fabs(x) == 1) return x < 0 ? odd_sign(n) : 1;
   double before = 1, last = x;
-  for (int64_t k = 1; k < n && !stopped(k, last); k++) {
+  for (int64_t k = 1; k < n; k++) {
+    if (stopped(k, last)) return NAN;
     double next = ((2 * (double)k + 1) * x * last - (double)k * before) / ((double)k + 1);
     before = last;
     last = next;
