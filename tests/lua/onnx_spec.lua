@@ -168,6 +168,22 @@ describe("torch.onnx.load", function()
     assert.error_matches(function() onnx.load(with_functions(many)) end, "more than 100000 nodes in calls of functions")
   end)
 
+  it("follows the definitions where the node tests do not look", function()
+    -- A start before the first element with a negative step is moved to the first element.
+    local model = single({ "Slice", { "x", "from", "to", "axes", "steps" }, { "y" } },
+      { { "x", "float32" }, { "from", "int64" }, { "to", "int64" }, { "axes", "int64" }, { "steps", "int64" } }, { { "y", "float32" } })
+    local function slice(from, to, step)
+      return model(torch.arange(5.0), torch.tensor { from }, torch.tensor { to }, torch.tensor { 0 }, torch.tensor { step }):tolist()
+    end
+    assert.same({ 0 }, slice(-8, math.mininteger, -3))
+    assert.same({ 4, 2, 0 }, slice(9, math.mininteger, -2))
+    assert.same({}, slice(3, 1, 1))
+    -- Aligned corners span the whole length of the result, as in PyTorch.
+    model = single({ "Resize", { "x", "", "scales" }, { "y" }, { mode = "linear", coordinate_transformation_mode = "align_corners" } },
+      { { "x", "float32" }, { "scales", "float32" } }, { { "y", "float32" } })
+    assert.same({ 0, 1, 2, 3 }, model(torch.tensor { 0.0, 3.0 }, torch.tensor { 2.2 }):tolist())
+  end)
+
   it("refuses graphs that cannot run", function()
     local function fails(node, message, more)
       assert.error_matches(function()

@@ -12,10 +12,10 @@ local function reduction(since, f, each)
   return function(node, x, axes_input)
     local dims = common.axes(node, axes_input, since, x.ndim) or {}
     if #dims == 0 then
-      if node:flag "noop_with_empty_axes" then return each and each(x) or x end
+      if node:flag "noop_with_empty_axes" then return each and each(x):to(x.dtype) or x end
       for d = 0, x.ndim - 1 do dims[#dims + 1] = d end
     end
-    if #dims == 0 then return each and each(x) or x end
+    if #dims == 0 then return each and each(x):to(x.dtype) or x end
     return f(x, dims, node:flag("keepdims", 1)):to(x.dtype)
   end
 end

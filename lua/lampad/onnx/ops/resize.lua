@@ -14,7 +14,7 @@ local transforms = {
   end,
   pytorch_half_pixel = function(i, r) return r.out > 1 and (i + 0.5) / r.scale - 0.5 or 0.0 end,
   tf_half_pixel_for_nn = function(i, r) return (i + 0.5) / r.scale end,
-  align_corners = function(i, r) return r.exact > 1 and i * (r.size - 1) / (r.exact - 1) or 0.0 end,
+  align_corners = function(i, r) return r.out > 1 and i * (r.size - 1) / (r.out - 1) or 0.0 end,
   asymmetric = function(i, r) return i / r.scale end,
   tf_crop_and_resize = function(i, r)
     if r.out > 1 then return r.from * (r.size - 1) + i * (r.to - r.from) * (r.size - 1) / (r.out - 1) end

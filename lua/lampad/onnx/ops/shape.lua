@@ -106,7 +106,8 @@ op.Split = function(node, x, sizes)
   return table.unpack(x:split(parts, dim))
 end
 
--- Start, end and step of a slice as NumPy reads them, for a dim of this size: first index, count.
+-- Start, end and step of a slice, for a dim of this size: first index, count. As in NumPy, but for a start before the first
+-- element and a negative step, which ONNX moves to the first element.
 local function slice_bounds(from, to, step, size)
   local function bound(i, low, high)
     if i < 0 then i = math.max(i, -size - 1) + size end -- far below the range, adding could not help
@@ -116,7 +117,8 @@ local function slice_bounds(from, to, step, size)
     from, to = bound(from, 0, size), bound(to, 0, size)
     return from, math.max(0, (to - from + step - 1) // step)
   end
-  from, to = bound(from, -1, size - 1), bound(to, -1, size - 1)
+  if size == 0 then return 0, 0 end
+  from, to = bound(from, 0, size - 1), bound(to, -1, size - 1)
   return from, math.max(0, (from - to - step - 1) // -step)
 end
 
