@@ -50,6 +50,8 @@ return {
     "Counts of points (rows of input) in the cells of a grid, and the list of the grid's edges." },
   svd_lowrank = { "torch.svd_lowrank(A, q = 6, niter = 2, M)", "U, S, V of a matrix of low rank, by random projection." },
   pca_lowrank = { "torch.pca_lowrank(A, q, center = true, niter = 2)", "svd_lowrank of the columns less their means." },
+  lobpcg = { "torch.lobpcg(A, k, B, X, n, iK, niter, tol, largest)",
+    "The k largest (or smallest) eigenvalues of a large symmetric matrix, and their vectors." },
   frombuffer = { "torch.frombuffer(buffer, {dtype, count = -1, offset = 0})",
     "A 1-d tensor of the elements that a string's bytes stand for." },
   from_numpy = { "torch.from_numpy(data)", "A tensor from the text of a .npy file, or from a nested table." },
