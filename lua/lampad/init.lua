@@ -75,6 +75,9 @@ function torch.tensordot(...)
   return tensordot(...)
 end
 
+--- A few extreme eigenpairs of a large symmetric matrix.
+function torch.lobpcg(...) return require "lampad.lobpcg"(...) end
+
 --- A deep copy of a module, tensor or table: Python's copy.deepcopy.
 function torch.deepcopy(value) return require("lampad.copy").deepcopy(value) end
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "core/parallel.h"
 #include "dispatch/iter.h"
+#include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/autograd.h"
@@ -39,32 +40,52 @@ static LpTensor *filled(LpTensor *t, LpScalar value, bool requires_grad) {
   return finish(t, requires_grad);
 }
 
+/* With an `out` tensor its dtype is the one to make; another may not be asked for. */
+static bool settle_dtype(const LpTensor *out, LpDtype *dtype) {
+  if (!out) return true;
+  CHECK(*dtype == LP_DTYPE_NONE || *dtype == (LpDtype)out->dtype, LP_ERR_TYPE,
+        "dtype %s does not match the dtype of out, %s", lp_dtype_name(*dtype),
+        lp_dtype_name((LpDtype)out->dtype));
+  *dtype = (LpDtype)out->dtype;
+  return true;
+}
+
 /* --- from sizes
  * ------------------------------------------------------------------------------- */
 
-LpTensor *lp_impl_empty(LpInts size, LpDtype dtype, LpDevice device,
+LpTensor *lp_impl_empty(LpTensor *out, LpInts size, LpDtype dtype, LpDevice device,
                         LpMemoryFormat memory_format, bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
   CHECK(memory_format != LP_PRESERVE, LP_ERR_ARGUMENT,
         "preserve_format needs a tensor to follow; use empty_like()");
+  if (out) return lp_tensor_resize_out(out, size) ? lp_tensor_retain(out) : NULL;
   return finish(
       lp_tensor_new_format(size, or_default(dtype), device, memory_format, NULL),
       requires_grad);
 }
 
-LpTensor *lp_impl_zeros(LpInts size, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return filled(lp_tensor_new(size, or_default(dtype), device), lp_scalar_int(0),
-                requires_grad);
+LpTensor *lp_impl_zeros(LpTensor *out, LpInts size, LpDtype dtype, LpDevice device,
+                        bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
+  return lp_give(out, filled(lp_tensor_new(size, or_default(dtype), device),
+                             lp_scalar_int(0), requires_grad));
 }
 
-LpTensor *lp_impl_ones(LpInts size, LpDtype dtype, LpDevice device, bool requires_grad) {
-  return filled(lp_tensor_new(size, or_default(dtype), device), lp_scalar_int(1),
-                requires_grad);
-}
-
-LpTensor *lp_impl_full(LpInts size, LpScalar fill_value, LpDtype dtype, LpDevice device,
+LpTensor *lp_impl_ones(LpTensor *out, LpInts size, LpDtype dtype, LpDevice device,
                        bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
+  return lp_give(out, filled(lp_tensor_new(size, or_default(dtype), device),
+                             lp_scalar_int(1), requires_grad));
+}
+
+LpTensor *lp_impl_full(LpTensor *out, LpInts size, LpScalar fill_value, LpDtype dtype,
+                       LpDevice device, bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
   if (dtype == LP_DTYPE_NONE) dtype = lp_scalar_dtype(fill_value);
-  return filled(lp_tensor_new(size, dtype, device), fill_value, requires_grad);
+  CHECK(fill_value.kind != LP_SCALAR_COMPLEX || lp_dtype_is_complex(dtype), LP_ERR_TYPE,
+        "fill_value is complex, which dtype %s cannot hold", lp_dtype_name(dtype));
+  return lp_give(out,
+                 filled(lp_tensor_new(size, dtype, device), fill_value, requires_grad));
 }
 
 LpTensor *lp_impl_empty_strided(LpInts size, LpInts stride, LpDtype dtype,
@@ -237,8 +258,8 @@ static LpTensor *make_range(Range *r, LpDevice device, bool requires_grad) {
   return finish(t, requires_grad);
 }
 
-LpTensor *lp_impl_arange_start_step(LpScalar start, LpScalar end, LpScalar step,
-                                    LpDtype dtype, LpDevice device, bool requires_grad) {
+static LpTensor *arange(LpScalar start, LpScalar end, LpScalar step, LpDtype dtype,
+                        LpDevice device, bool requires_grad) {
   bool integers = start.kind <= LP_SCALAR_INT && end.kind <= LP_SCALAR_INT &&
                   step.kind <= LP_SCALAR_INT;
   CHECK(start.kind != LP_SCALAR_COMPLEX && end.kind != LP_SCALAR_COMPLEX &&
@@ -281,15 +302,22 @@ LpTensor *lp_impl_arange_start_step(LpScalar start, LpScalar end, LpScalar step,
   return make_range(&r, device, requires_grad);
 }
 
-LpTensor *lp_impl_arange(LpScalar end, LpDtype dtype, LpDevice device,
-                         bool requires_grad) {
-  return lp_impl_arange_start_step(lp_scalar_int(0), end, lp_scalar_int(1), dtype, device,
-                                   requires_grad);
+LpTensor *lp_impl_arange_start_step(LpTensor *out, LpScalar start, LpScalar end,
+                                    LpScalar step, LpDtype dtype, LpDevice device,
+                                    bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
+  return lp_give(out, arange(start, end, step, dtype, device, requires_grad));
 }
 
-LpTensor *lp_impl_arange_start(LpScalar start, LpScalar end, LpDtype dtype,
+LpTensor *lp_impl_arange(LpTensor *out, LpScalar end, LpDtype dtype, LpDevice device,
+                         bool requires_grad) {
+  return lp_impl_arange_start_step(out, lp_scalar_int(0), end, lp_scalar_int(1), dtype,
+                                   device, requires_grad);
+}
+
+LpTensor *lp_impl_arange_start(LpTensor *out, LpScalar start, LpScalar end, LpDtype dtype,
                                LpDevice device, bool requires_grad) {
-  return lp_impl_arange_start_step(start, end, lp_scalar_int(1), dtype, device,
+  return lp_impl_arange_start_step(out, start, end, lp_scalar_int(1), dtype, device,
                                    requires_grad);
 }
 
@@ -316,21 +344,49 @@ static LpTensor *spaced(LpScalar start, LpScalar end, int64_t steps, double base
   return make_range(&r, device, requires_grad);
 }
 
-LpTensor *lp_impl_linspace(LpScalar start, LpScalar end, int64_t steps, LpDtype dtype,
-                           LpDevice device, bool requires_grad) {
-  return spaced(start, end, steps, 0, false, dtype, device, requires_grad);
+LpTensor *lp_impl_linspace(LpTensor *out, LpScalar start, LpScalar end, int64_t steps,
+                           LpDtype dtype, LpDevice device, bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
+  return lp_give(out, spaced(start, end, steps, 0, false, dtype, device, requires_grad));
 }
 
-LpTensor *lp_impl_logspace(LpScalar start, LpScalar end, int64_t steps, double base,
-                           LpDtype dtype, LpDevice device, bool requires_grad) {
-  return spaced(start, end, steps, base, true, dtype, device, requires_grad);
+LpTensor *lp_impl_logspace(LpTensor *out, LpScalar start, LpScalar end, int64_t steps,
+                           double base, LpDtype dtype, LpDevice device,
+                           bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
+  return lp_give(out,
+                 spaced(start, end, steps, base, true, dtype, device, requires_grad));
+}
+
+/* The numbers in 0-d tensors; no gradient flows through, as in PyTorch. */
+static bool ends_of(LpTensor *start, LpTensor *end, LpScalar *from, LpScalar *to) {
+  CHECK(start->ndim == 0 && end->ndim == 0, LP_ERR_ARGUMENT,
+        "start and end must be numbers or 0-dimensional tensors, got shapes %s and %s",
+        SHAPE_TEXT(start), SHAPE_TEXT(end));
+  return lp_item(start, from) && lp_item(end, to);
+}
+
+LpTensor *lp_impl_linspace_tensor_tensor(LpTensor *out, LpTensor *start, LpTensor *end,
+                                         int64_t steps, LpDtype dtype, LpDevice device,
+                                         bool requires_grad) {
+  LpScalar from, to;
+  TRY(ends_of(start, end, &from, &to));
+  return lp_impl_linspace(out, from, to, steps, dtype, device, requires_grad);
+}
+
+LpTensor *lp_impl_logspace_tensor_tensor(LpTensor *out, LpTensor *start, LpTensor *end,
+                                         int64_t steps, double base, LpDtype dtype,
+                                         LpDevice device, bool requires_grad) {
+  LpScalar from, to;
+  TRY(ends_of(start, end, &from, &to));
+  return lp_impl_logspace(out, from, to, steps, base, dtype, device, requires_grad);
 }
 
 /* --- matrices
  * --------------------------------------------------------------------------------- */
 
-LpTensor *lp_impl_eye_m(int64_t n, int64_t m, LpDtype dtype, LpDevice device,
-                        bool requires_grad) {
+static LpTensor *identity(int64_t n, int64_t m, LpDtype dtype, LpDevice device,
+                          bool requires_grad) {
   CHECK(n >= 0 && m >= 0, LP_ERR_ARGUMENT,
         "n and m must be greater or equal to 0, got %lld and %lld", L(n), L(m));
   LpTensor *t =
@@ -348,9 +404,16 @@ LpTensor *lp_impl_eye_m(int64_t n, int64_t m, LpDtype dtype, LpDevice device,
   return finish(t, requires_grad);
 }
 
-LpTensor *lp_impl_eye(int64_t n, LpDtype dtype, LpDevice device, bool requires_grad) {
+LpTensor *lp_impl_eye_m(LpTensor *out, int64_t n, int64_t m, LpDtype dtype,
+                        LpDevice device, bool requires_grad) {
+  TRY(settle_dtype(out, &dtype));
+  return lp_give(out, identity(n, m, dtype, device, requires_grad));
+}
+
+LpTensor *lp_impl_eye(LpTensor *out, int64_t n, LpDtype dtype, LpDevice device,
+                      bool requires_grad) {
   CHECK(n >= 0, LP_ERR_ARGUMENT, "n must be greater or equal to 0, got %lld", L(n));
-  return lp_impl_eye_m(n, n, dtype, device, requires_grad);
+  return lp_impl_eye_m(out, n, n, dtype, device, requires_grad);
 }
 
 /* Columns [*from, *to) of row i that lie in the triangle. */

@@ -3,18 +3,18 @@ local options = "*, dtype? dtype=nil, device? device=nil, bool requires_grad=fal
 local like = "*, dtype? dtype=nil, device? device=nil, memory_format? memory_format=nil, bool requires_grad=false) -> Tensor"
 
 -- --- from sizes -------------------------------------------------------------------------------------
-op{ "empty(int[] size, " .. like, variants = "function", grad = "none",
+op{ "empty(int[] size, " .. like, variants = "function out", grad = "none",
     doc = "Uninitialised elements.",
     example = "torch.empty(2, 3).shape" }
-op{ "zeros(int[] size, " .. options, variants = "function", grad = "none",
+op{ "zeros(int[] size, " .. options, variants = "function out", grad = "none",
     cases = { "[2, 3]", "[]", "[0, 2], dtype=int64" },
     doc = "Zeros.",
     example = "torch.zeros(2, 3)" }
-op{ "ones(int[] size, " .. options, variants = "function", grad = "none",
+op{ "ones(int[] size, " .. options, variants = "function out", grad = "none",
     cases = { "[2, 3]", "[2], dtype=bool", "[2], dtype=complex64" },
     doc = "Ones.",
     example = "torch.ones(2, 3)" }
-op{ "full(int[] size, Scalar fill_value, " .. options, variants = "function", grad = "none",
+op{ "full(int[] size, Scalar fill_value, " .. options, variants = "function out", grad = "none",
     cases = { "[2, 3], 7", "[2], 1.5", "[2], true", "[], 2" },
     doc = "The value everywhere; its kind gives the dtype unless one is named.",
     example = "torch.full({2, 3}, 7)" }
@@ -59,33 +59,41 @@ op{ "new_full(Tensor self, int[] size, Scalar fill_value, " .. options, variants
     example = "torch.zeros(1):new_full({2}, 7)" }
 
 -- --- ranges ------------------------------------------------------------------------------------------
-op{ "arange(Scalar end, " .. options, variants = "function", grad = "none",
+op{ "arange(Scalar end, " .. options, variants = "function out", grad = "none",
     cases = { "5", "2.5", "0", "4, dtype=float32" },
     doc = "0, 1, ... up to but without end. int64 when all numbers are integers, else the default float.",
     example = "torch.arange(5)" }
-op{ "arange.start(Scalar start, Scalar end, " .. options, variants = "function", grad = "none",
+op{ "arange.start(Scalar start, Scalar end, " .. options, variants = "function out", grad = "none",
     cases = { "1, 5", "-1.5, 2", "3, 3" },
     doc = "start, start + 1, ... up to but without end.",
     example = "torch.arange(1, 4)" }
-op{ "arange.start_step(Scalar start, Scalar end, Scalar step, " .. options, variants = "function", grad = "none",
+op{ "arange.start_step(Scalar start, Scalar end, Scalar step, " .. options, variants = "function out", grad = "none",
     cases = { "1, 10, 3", "1, 0, -0.25", "0, 1, 0.1", "5, 0, -2" },
     doc = "start, start + step, ... up to but without end.",
     example = "torch.arange(1, 2.5, 0.5)" }
-op{ "linspace(Scalar start, Scalar end, int steps, " .. options, variants = "function", grad = "none",
+op{ "linspace(Scalar start, Scalar end, int steps, " .. options, variants = "function out", grad = "none",
     cases = { "0, 1, 5", "-10, 10, 7", "3, 4, 1", "0, 1, 0", "0, 10, 4, dtype=int64" },
     doc = "steps numbers from start to end, both included, evenly apart.",
     example = "torch.linspace(3, 10, 5)" }
-op{ "logspace(Scalar start, Scalar end, int steps, float base=10.0, " .. options, variants = "function", grad = "none",
+op{ "logspace(Scalar start, Scalar end, int steps, float base=10.0, " .. options, variants = "function out", grad = "none",
     cases = { "0, 2, 5", "-1, 1, 4, 2.0", "1, 1, 1" },
     doc = "base to the powers linspace(start, end, steps).",
     example = "torch.logspace(0, 2, 3)" }
 
+op{ "linspace.Tensor_Tensor(Tensor start, Tensor end, int steps, " .. options, variants = "function out", grad = "none",
+    doc = "linspace between numbers in 0-d tensors; no gradient flows through.",
+    example = "torch.linspace(torch.tensor(0.), torch.tensor(1.), 3)" }
+op{ "logspace.Tensor_Tensor(Tensor start, Tensor end, int steps, float base=10.0, " .. options,
+    variants = "function out", grad = "none",
+    doc = "logspace between numbers in 0-d tensors; no gradient flows through.",
+    example = "torch.logspace(torch.tensor(0.), torch.tensor(2.), 3)" }
+
 -- --- matrices ----------------------------------------------------------------------------------------
-op{ "eye(int n, " .. options, variants = "function", grad = "none",
+op{ "eye(int n, " .. options, variants = "function out", grad = "none",
     cases = { "3", "0", "2, dtype=int64" },
     doc = "The n x n identity matrix.",
     example = "torch.eye(3)" }
-op{ "eye.m(int n, int m, " .. options, variants = "function", grad = "none",
+op{ "eye.m(int n, int m, " .. options, variants = "function out", grad = "none",
     cases = { "2, 3", "3, 2" },
     doc = "n rows and m columns with ones on the main diagonal.",
     example = "torch.eye(2, 3)" }

@@ -105,6 +105,31 @@ describe("low rank", function()
     assert.is_true(torch.allclose((u * s):matmul(v.mT), a.mT - a.mT:mean(0, true)))
     assert.has_error(function() torch.svd_lowrank(a, 9) end)
   end)
+
+  it("lobpcg finds extreme eigenpairs, with derivatives", function()
+    torch.manual_seed(0)
+    local double = { dtype = torch.float64 }
+    local a, b = torch.randn(12, 12, double), torch.randn(12, 12, double)
+    a, b = a + a.mT, b:matmul(b.mT) + 12 * torch.eye(12, double)
+    local exact = torch.linalg.eigvalsh(a)
+    local e, x = torch.lobpcg(a, 3)
+    assert.is_true(torch.allclose(e, exact["-3:"]:flip(0)))
+    assert.is_true(torch.allclose(a:matmul(x), x * e, 1e-5, 1e-5))
+    assert.is_true(torch.allclose((torch.lobpcg(a, 2, { largest = false })), exact["0:2"]))
+    e, x = torch.lobpcg(a, 2, b)
+    assert.is_true(torch.allclose(a:matmul(x), b:matmul(x) * e, 1e-5, 1e-5))
+    local batch = torch.lobpcg(torch.stack { a, -a }, 1)
+    assert.is_true(torch.allclose(batch, torch.stack { exact["-1:"], -exact["0:1"] }))
+    local start = torch.randn(4, 1, double)
+    assert.is_true(torch.autograd.gradcheck(function(t)
+      local values, vectors = torch.lobpcg(t + t.mT, 1, { X = start, tol = 1e-12, niter = 20 })
+      return values, vectors:abs()
+    end, { torch.randn(4, 4, double):requires_grad_() }))
+    for _, f in ipairs { function() torch.lobpcg(a, 5) end, function() torch.lobpcg(torch.ones(3, 4)) end,
+      function() torch.lobpcg(a:long()) end, function() torch.lobpcg(a, 1, { method = "fast" }) end } do
+      assert.has_error(f)
+    end
+  end)
 end)
 
 describe("masked", function()
