@@ -261,7 +261,23 @@ fail:
   return ok;
 }
 
-static void finalize_copy_slices(LpNode *base) { lp_node_release(((CopySlicesNode *)base)->inner); }
+static void finalize_copy_slices(LpNode *base) {
+  LpNode *inner = ((CopySlicesNode *)base)->inner;
+  if (!inner) return;
+  inner->slices = NULL;
+  lp_node_release(inner);
+}
+
+LpTensor *lp_slices_output(LpNode *slices, LpTensor *view) {
+  const CopySlicesNode *n = (const CopySlicesNode *)slices;
+  LpTensor *base =
+      lp_tensor_alias(view, n->base_sizes, n->base_strides, view->offset_elems - n->offset_elems);
+  LpTensor *result = NULL;
+  if (base && lp_set_history(base, slices, 0))
+    result = lp_as_strided(base, n->sizes, n->strides, (LpOptInt){true, view->offset_elems});
+  lp_tensor_release(base);
+  return result;
+}
 
 static const LpNodeClass copy_slices_class = {"CopySlices", backward_copy_slices, finalize_copy_slices};
 
@@ -272,6 +288,7 @@ static bool rebase_view(LpTensor *self, LpNode *inner) {
                                                     2 * (int64_t)(self->ndim + base->ndim));
   TRY(n);
   n->inner = lp_node_retain(inner);
+  inner->slices = &n->node;
   n->base_sizes = lp_node_keep_ints(&n->node, lp_sizes(base));
   n->base_strides = lp_node_keep_ints(&n->node, lp_strides(base));
   n->sizes = lp_node_keep_ints(&n->node, lp_sizes(self));

@@ -23,6 +23,9 @@ LpAutograd *lp_autograd_of(LpTensor *t);
 bool lp_gradient_edge(LpTensor *t, LpEdge *edge);
 /* Renews the history of a view whose memory was written since; false on an error, with the old one kept. */
 bool lp_refresh_history(LpTensor *t);
+/* The view that a CopySlices node's inner op wrote, saved without history: gives it that of a view of the base as
+ * it was after the writing. Returns the tensor to use instead (owned). */
+LpTensor *lp_slices_output(LpNode *slices, LpTensor *view);
 /* Gives t a history directly (retains node). */
 bool lp_set_history(LpTensor *t, LpNode *node, int output_nr);
 /* Makes the leaf's AccumulateGrad node, kept (unowned) in meta->accumulator; its one reference goes to

@@ -118,7 +118,12 @@ LpNode *lp_node_next(const LpNode *node, int i) {
 
 bool lp_node_set_edge(LpNode *node, int i, LpTensor *input) {
   if (!input || !input->autograd) return true;
-  return lp_gradient_edge(input, &node->edges[i]);
+  TRY(lp_gradient_edge(input, &node->edges[i]));
+  /* A view's history may have been renewed just now: the node stays newer than what it leads to. */
+  const LpNode *next = node->edges[i].node;
+  if (next && next->sequence > node->sequence)
+    node->sequence = atomic_fetch_add_explicit(&next_sequence, 1, memory_order_relaxed);
+  return true;
 }
 
 bool lp_node_set_edges(LpNode *node, int first, LpTensors inputs) {
@@ -202,9 +207,10 @@ bool lp_node_unpack(LpNode *node, int slot, LpTensor **result) {
     *result = lp_tensor_retain(s->tensor);
     return true;
   }
+  if (node->slices && lp_tls_grad_enabled) return (*result = lp_slices_output(node->slices, s->tensor)) != NULL;
   LpTensor *t = lp_tensor_shallow(s->tensor);
   TRY(t);
-  if (!lp_set_history(t, node, s->output_nr)) {
+  if (!node->slices && !lp_set_history(t, node, s->output_nr)) {
     lp_tensor_release(t);
     return false;
   }

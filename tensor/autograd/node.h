@@ -59,6 +59,7 @@ struct LpNode {
   LpSaved *saved;
   int64_t *ints;
   LpOutputMeta *outputs; /* n_outputs entries when the node has several outputs, else NULL */
+  LpNode *slices;        /* not owned: the CopySlices node that runs this one, which wrote a view; else NULL */
   LpHookEntry *hooks;    /* on the gradients of its outputs, in order of registration */
   size_t alloc_bytes;
 };

@@ -426,6 +426,18 @@ static void triangle_row(int64_t i, int64_t col, int64_t offset, bool lower,
   if (*to < *from) *to = *from;
 }
 
+/* How many elements (i, j) of a row x col matrix have j <= i + offset: none in the first rows, then one
+ * more in each row up to col. */
+static __int128 lower_count(int64_t row, int64_t col, int64_t offset) {
+  const int64_t first = offset < 0 ? -offset : 0;
+  if (first >= row || col == 0) return 0;
+  const int64_t in_first = first + 1 + offset, rows = row - first;
+  int64_t growing = col - in_first; /* rows of fewer than col elements */
+  growing = growing < 0 ? 0 : growing > rows ? rows : growing;
+  return (__int128)growing * in_first + (__int128)growing * (growing - 1) / 2 +
+         (__int128)(rows - growing) * col;
+}
+
 static LpTensor *triangle_indices(int64_t row, int64_t col, int64_t offset, LpDtype dtype,
                                   LpDevice device, bool lower) {
   CHECK(row >= 0 && col >= 0, LP_ERR_ARGUMENT,
@@ -435,20 +447,22 @@ static LpTensor *triangle_indices(int64_t row, int64_t col, int64_t offset, LpDt
   if (dtype == LP_DTYPE_NONE) dtype = LP_INT64;
   CHECK(dtype == LP_INT64 || dtype == LP_INT32, LP_ERR_TYPE,
         "dtype must be int32 or int64, got %s", lp_dtype_name(dtype));
-  int64_t count = 0, from, to;
-  for (int64_t i = 0; i < row; i++) {
-    triangle_row(i, col, offset, lower, &from, &to);
-    CHECK(!__builtin_add_overflow(count, to - from, &count), LP_ERR_MEMORY,
-          "the triangle has too many elements");
-    if ((i & 0xfffff) == 0xfffff && lp_interrupt_take())
-      return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt"), NULL;
-  }
+  const __int128 all = (__int128)row * col,
+                 kept = lower ? lower_count(row, col, offset)
+                              : all - lower_count(row, col, offset - 1);
+  CHECK(kept < PTRDIFF_MAX / 16, LP_ERR_MEMORY, "the triangle has too many elements");
+  int64_t count = (int64_t)kept, from, to;
   LpTensor *wide = lp_tensor_new(lp_ints((int64_t[]){2, count}, 2), LP_INT64, device);
   if (!wide) return NULL;
   int64_t *rows = lp_data(wide), *columns = rows + count;
-  for (int64_t i = 0, at = 0; i < row; i++) {
+  int64_t first = lower && offset < 0 ? -offset : 0; /* the rows before hold nothing */
+  for (int64_t i = first, at = 0; i < row && at < count; i++) {
     triangle_row(i, col, offset, lower, &from, &to);
     for (int64_t j = from; j < to; j++, at++) rows[at] = i, columns[at] = j;
+    if ((i & 0xfffff) == 0xfffff && lp_interrupt_take()) {
+      lp_tensor_release(wide);
+      return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt"), NULL;
+    }
   }
   LpTensor *result = lp_cast_raw(wide, dtype);
   lp_tensor_release(wide);
