@@ -163,12 +163,13 @@ LpTensor *lp_composite_istft(LpTensor *self, int64_t n_fft, LpOptInt hop_length,
         "real signal");
   CHECK(!length.has || length.value > 0, LP_ERR_ARGUMENT,
         "length must be positive, got %lld", L(length.value));
-  int64_t time, span;
+  int64_t time, span, start = center ? n_fft / 2 : 0, end;
   CHECK(!__builtin_mul_overflow(hop, n_frames - 1, &span) &&
             !__builtin_add_overflow(span, n_fft, &time),
         LP_ERR_ARGUMENT, "hop_length %lld is too large", L(hop));
-  int64_t start = center ? n_fft / 2 : 0;
-  int64_t end = length.has ? start + length.value : center ? time - n_fft / 2 : time;
+  CHECK(!__builtin_add_overflow(start, length.has ? length.value : 0, &end),
+        LP_ERR_ARGUMENT, "length %lld is too large", L(length.value));
+  if (!length.has) end = center ? time - n_fft / 2 : time;
   CHECK(end > start && start < time, LP_ERR_ARGUMENT,
         "the frames hold no sample between the padding of both ends");
 

@@ -661,20 +661,29 @@ LpTensor *lp_impl_diagonal_backward(LpTensor *grad, LpInts sizes, int64_t offset
                : NULL;
 }
 
-/* Windows may overlap, so each place of the window is added in turn: they are `step`
- * apart. */
+/* Neighbouring windows may overlap; every `apart`-th one does not, and those are added in
+ * one go. */
 LpTensor *lp_impl_unfold_backward(LpTensor *grad, LpInts sizes, int64_t dimension,
                                   int64_t size, int64_t step) {
   if (sizes.count == 0) return lp_impl_view(grad, sizes);
   LpTensor *whole = zeros_for(grad, sizes);
   if (!whole) return NULL;
   if (!lp_wrap_dim(dimension, sizes.count, &dimension)) goto fail;
-  int64_t windows = grad->sizes[dimension];
-  for (int64_t k = 0; k < size && windows > 0; k++) {
-    LpTensor *from = lp_impl_select(grad, grad->ndim - 1, k);
-    LpTensor *to = lp_impl_slice(whole, dimension, (LpOptInt){true, k},
-                                 (LpOptInt){true, k + (windows - 1) * step + 1}, step);
-    bool ok = from && to && lp_add_into(to, from);
+  int64_t windows = grad->sizes[dimension], apart = size / step + (size % step != 0);
+  if (size == 0) windows = 0;
+  for (int64_t k = 0; k < apart && k < windows; k++) {
+    LpTensor *from = lp_impl_slice(grad, dimension, (LpOptInt){true, k},
+                                   (LpOptInt){true, windows}, apart);
+    LpTensor *to = NULL;
+    if (from) {
+      int64_t strides[LP_MAX_DIMS], along = whole->strides[dimension];
+      memcpy(strides, whole->strides, sizeof *strides * (size_t)whole->ndim);
+      strides[dimension] = from->sizes[dimension] > 1 ? along * step * apart : along;
+      strides[from->ndim - 1] = along;
+      to = lp_tensor_alias(whole, lp_sizes(from), lp_ints(strides, from->ndim),
+                           whole->offset_elems + k * step * along);
+    }
+    bool ok = to && lp_add_into(to, from);
     lp_tensor_release(from);
     lp_tensor_release(to);
     if (!ok) goto fail;

@@ -172,7 +172,7 @@ LpTensor *lp_impl_signal_windows_cosine(int64_t M, bool sym, LpDtype dtype,
 LpTensor *lp_impl_signal_windows_exponential(int64_t M, LpOptFloat center, double tau,
                                              bool sym, LpDtype dtype, LpDevice device,
                                              bool requires_grad) {
-  CHECK(tau > 0, LP_ERR_ARGUMENT, "tau must be positive, got %g", tau);
+  CHECK(!(tau <= 0), LP_ERR_ARGUMENT, "tau must be positive, got %g", tau);
   CHECK(!sym || !center.has, LP_ERR_ARGUMENT,
         "center must be nil for a symmetric window: give sym = false");
   double middle = ((double)M - (sym ? 1 : 0)) / 2;
@@ -182,7 +182,7 @@ LpTensor *lp_impl_signal_windows_exponential(int64_t M, LpOptFloat center, doubl
 }
 LpTensor *lp_impl_signal_windows_gaussian(int64_t M, double std, bool sym, LpDtype dtype,
                                           LpDevice device, bool requires_grad) {
-  CHECK(std > 0, LP_ERR_ARGUMENT, "std must be positive, got %g", std);
+  CHECK(!(std <= 0), LP_ERR_ARGUMENT, "std must be positive, got %g", std);
   double middle = ((double)M - (sym ? 1 : 0)) / 2;
   return signal((Samples){.at = gaussian, .a = middle, .b = std}, M, sym, dtype, device,
                 requires_grad);
@@ -209,7 +209,7 @@ LpTensor *lp_impl_signal_windows_hann(int64_t M, bool sym, LpDtype dtype, LpDevi
 }
 LpTensor *lp_impl_signal_windows_kaiser(int64_t M, double beta, bool sym, LpDtype dtype,
                                         LpDevice device, bool requires_grad) {
-  CHECK(beta >= 0, LP_ERR_ARGUMENT, "beta must be non-negative, got %g", beta);
+  CHECK(!(beta < 0), LP_ERR_ARGUMENT, "beta must be non-negative, got %g", beta);
   return signal((Samples){.at = kaiser, .a = beta, .b = 1 / bessel_i0(beta)}, M, sym,
                 dtype, device, requires_grad);
 }
