@@ -436,12 +436,10 @@ LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTe
   NnReduction how;
   TRY(nn_reduction(reduction, false, &how));
   TRY(broadcastable(input, target));
-  /* One variance, or one for each element, for each row, or with 1 in place of one size.
-   */
+  /* One variance, or one for each element, each row, or with 1 in place of one size. */
   bool number = var->flags & LP_FLAG_WRAPPED_NUMBER;
   int64_t ndim = lp_ndim(input), vdim = lp_ndim(var);
   bool fits = number || vdim == ndim || vdim + 1 == ndim;
-  int64_t other = 0; /* the sum of the sizes that differ */
   int64_t differ = 0, ones = 0;
   for (int64_t d = 0; !number && fits && d < vdim; d++) {
     differ += lp_size(var, d) != lp_size(input, d);
@@ -450,8 +448,7 @@ LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTe
   fits = fits && (differ == 0 || (vdim == ndim && differ == 1 && ones == 1));
   CHECK(fits, LP_ERR_ARGUMENT,
         "expected 'var' of the shape of the input, %s, or without its last dim, or with "
-        "1 in "
-        "place of one size, got %s",
+        "1 in place of one size, got %s",
         SHAPE_TEXT(input), SHAPE_TEXT(var));
   CHECK(number || nn_float_index(lp_dtype(var)) >= 0, LP_ERR_TYPE,
         "expected 'var' of a floating dtype, got %s", lp_dtype_name(lp_dtype(var)));
