@@ -50,21 +50,24 @@ static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride,
   TRY(nn_expand(padding, ndim, "padding", s->padding + first));
   TRY(nn_expand(dilation, ndim, "dilation", s->dilation + first));
   for (int d = first; d < 3; d++) {
-    int64_t k = s->kernel[d], st = s->stride[d], p = s->padding[d],
-            reach = s->dilation[d] * (k - 1) + 1;
+    int64_t k = s->kernel[d], st = s->stride[d], p = s->padding[d], reach;
     CHECK(k > 0, LP_ERR_ARGUMENT, "expected 'kernel_size' of at least 1, got %lld",
           (long long)k);
     CHECK(st > 0, LP_ERR_ARGUMENT, "expected 'stride' of at least 1, got %lld",
           (long long)st);
     CHECK(s->dilation[d] > 0, LP_ERR_ARGUMENT,
           "expected 'dilation' of at least 1, got %lld", (long long)s->dilation[d]);
+    CHECK(k <= INT32_MAX && s->dilation[d] <= INT32_MAX, LP_ERR_ARGUMENT,
+          "expected 'kernel_size' and 'dilation' below 2^31, got %lld and %lld",
+          (long long)k, (long long)s->dilation[d]);
+    reach = s->dilation[d] * (k - 1) + 1;
     CHECK(p >= 0 && p <= reach / 2, LP_ERR_ARGUMENT,
           "expected 'padding' of at most half the kernel (%lld), got %lld",
           (long long)(reach / 2), (long long)p);
     int64_t room = s->in[d] + 2 * p - reach;
-    int64_t out = room < 0 && !ceil_mode ? 0 : (room + (ceil_mode ? st - 1 : 0)) / st + 1;
-    if (ceil_mode && room + st - 1 < 0) out = 0;
-    if (ceil_mode && (out - 1) * st >= s->in[d] + p) out--;
+    int64_t out = room >= 0 ? room / st + (ceil_mode && room % st > 0) + 1
+                            : (ceil_mode && room > -st);
+    if (ceil_mode && out - 1 > (s->in[d] + p - 1) / st) out--;
     CHECK(out > 0, LP_ERR_ARGUMENT,
           "the result would have no elements: kernel_size %lld over input %s with "
           "padding %lld",

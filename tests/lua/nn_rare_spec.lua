@@ -211,3 +211,28 @@ describe("print", function()
     it(expected, function() assert.are.equal(expected, tostring(module)) end)
   end
 end)
+
+describe("losses with a layer of their own", function()
+  it("AdaptiveLogSoftmaxWithLoss", function()
+    torch.manual_seed(0)
+    local m = nn.AdaptiveLogSoftmaxWithLoss(16, 20, { 5, 10 }, { div_value = 2.0 })
+    assert.are.equal("head.weight tail.0.0.weight tail.0.1.weight tail.1.0.weight tail.1.1.weight", keys(m))
+    local x = torch.randn(6, 16)
+    local output, loss = m(x, torch.tensor { 0, 4, 5, 9, 10, 19 })
+    near({ -1.8821, -2.43198, -3.16349, -4.31728, -4.35443, -3.50791 }, output)
+    near({ 3.2762 }, loss)
+    near({ 1 }, m:log_prob(x)[3]:exp():sum())
+    assert.are.same(m:log_prob(x):argmax(1):tolist(), m:predict(x):tolist())
+    assert.error_matches(function() m(x, torch.full({ 6 }, 20)) end, "targets must lie in")
+    assert.error_matches(function() nn.AdaptiveLogSoftmaxWithLoss(4, 8, { 3, 3 }) end, "growing")
+  end)
+  it("LinearCrossEntropyLoss", function()
+    torch.manual_seed(1)
+    local m = nn.LinearCrossEntropyLoss(3, 5, { bias = true })
+    local x, target = torch.randn(4, 3), torch.tensor { 0, 1, 2, 4 }
+    near(flat(F.cross_entropy(m.linear(x), target)), m(x, target))
+    assert.are.equal("LinearCrossEntropyLoss(\n  in_features=3, num_classes=5, out_features=(), bias=True, reduction=mean, "
+      .. "ignore_index=None, label_smoothing=0.0, options=None\n  (linear): Linear(in_features=3, out_features=5, "
+      .. "bias=True)\n)", tostring(m))
+  end)
+end)
