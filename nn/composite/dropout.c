@@ -32,18 +32,17 @@ static LpTensor *dropout(LpTensor *input, double p, bool training, bool inplace,
                          bool by_feature) {
   CHECK(p >= 0 && p <= 1, LP_ERR_ARGUMENT, "expected 'p' between 0 and 1, got %g", p);
   if (p == 0 || !training || !lp_numel(input)) return same(input);
+  Expr e = {0};
+  if (p == 1) {
+    LpTensor *zero = keep(&e, nn_zeros(NULL, 0, lp_dtype(input)));
+    return expr_end(&e, apply(&e, input, zero, inplace));
+  }
   CHECK(!by_feature || lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
         "expected an input of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
   CHECK_FLOATING(input, "input");
-  Expr e = {0};
-  LpTensor *noise, *scale = x_number(&e, 1 - p);
-  if (p == 1) {
-    noise = keep(&e, nn_zeros(NULL, 0, lp_dtype(input)));
-  } else {
-    noise = draw(&e, input, p, by_feature);
-    if (noise && (!scale || !lp_div_(noise, scale))) noise = NULL;
-  }
+  LpTensor *scale = x_number(&e, 1 - p), *noise = draw(&e, input, p, by_feature);
+  if (noise && (!scale || !lp_div_(noise, scale))) noise = NULL;
   return expr_end(&e, apply(&e, input, noise, inplace));
 }
 
@@ -51,10 +50,10 @@ LpTensor *lp_composite_dropout(LpTensor *input, double p, bool training, bool in
   return dropout(input, p, training, inplace, false);
 }
 
-/* Whole channels at once; an input without a batch dim is a batch of one. */
+/* Whole channels at once; an input of other than batched_ndim dims is a batch of one. */
 static LpTensor *channel_dropout(LpTensor *input, double p, bool training, bool inplace,
-                                 int64_t unbatched_ndim) {
-  if (lp_ndim(input) != unbatched_ndim) return dropout(input, p, training, inplace, true);
+                                 int64_t batched_ndim) {
+  if (lp_ndim(input) == batched_ndim) return dropout(input, p, training, inplace, true);
   LpTensor *batch = lp_unsqueeze(input, 0);
   TRY(batch);
   LpTensor *wide = dropout(batch, p, training, inplace, true);
@@ -67,13 +66,13 @@ static LpTensor *channel_dropout(LpTensor *input, double p, bool training, bool 
 LpTensor *lp_composite_dropout1d(LpTensor *input, double p, bool training, bool inplace) {
   CHECK(lp_ndim(input) == 2 || lp_ndim(input) == 3, LP_ERR_ARGUMENT,
         "expected an input of 2 or 3 dims, got %s", SHAPE_TEXT(input));
-  return channel_dropout(input, p, training, inplace, 2);
+  return channel_dropout(input, p, training, inplace, 3);
 }
 LpTensor *lp_composite_dropout2d(LpTensor *input, double p, bool training, bool inplace) {
-  return channel_dropout(input, p, training, inplace, -1);
+  return channel_dropout(input, p, training, inplace, lp_ndim(input));
 }
 LpTensor *lp_composite_dropout3d(LpTensor *input, double p, bool training, bool inplace) {
-  return channel_dropout(input, p, training, inplace, 4);
+  return channel_dropout(input, p, training, inplace, 5);
 }
 
 /* Dropped elements become -alpha', then an affine map restores mean 0 and variance 1. */
@@ -81,10 +80,10 @@ static LpTensor *alpha_dropout(LpTensor *input, double p, bool training, bool in
                                bool by_feature) {
   CHECK(p >= 0 && p <= 1, LP_ERR_ARGUMENT, "expected 'p' between 0 and 1, got %g", p);
   if (p == 0 || !training || !lp_numel(input)) return same(input);
+  if (p == 1) return dropout(input, p, training, inplace, false);
   CHECK(!by_feature || lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
         "expected an input of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
-  if (p == 1) return dropout(input, p, training, inplace, false);
   CHECK_FLOATING(input, "input");
   const double alpha = 1.7580993408473766; /* selu's scale * alpha */
   double a = 1 / sqrt((alpha * alpha * p + 1) * (1 - p));

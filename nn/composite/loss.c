@@ -38,6 +38,25 @@ static bool is_real(LpTensor *t, const char *name) {
   return true;
 }
 
+/* A weight of the classes, when there is one, has the input's dtype. */
+static bool same_dtype(LpTensor *input, LpTensor *weight) {
+  CHECK(!weight || lp_dtype(weight) == lp_dtype(input), LP_ERR_TYPE,
+        "expected 'weight' of the dtype of the input, %s, got %s",
+        lp_dtype_name(lp_dtype(input)), lp_dtype_name(lp_dtype(weight)));
+  return true;
+}
+
+/* bool beside numbers counts as a number: subtraction has no bools. */
+static bool as_numbers(Expr *e, LpTensor **input, LpTensor **target) {
+  LpDtype common = lp_promote_types(lp_dtype(*input), lp_dtype(*target));
+  const LpDevice here = {LP_DEVICE_NONE, 0};
+  LpTensor **both[2] = {input, target};
+  for (int i = 0; i < 2; i++)
+    if (lp_dtype(*both[i]) == LP_BOOL && common != LP_BOOL)
+      TRY(*both[i] = keep(e, lp_to_copy(*both[i], common, here, LP_FORMAT_NONE)));
+  return true;
+}
+
 static bool same_shape(LpTensor *input, LpTensor *target, const char *name) {
   bool same = lp_ndim(input) == lp_ndim(target);
   for (int64_t d = 0; same && d < lp_ndim(input); d++)
@@ -64,6 +83,7 @@ LpTensor *lp_composite_mse_loss(LpTensor *input, LpTensor *target, LpOptBool siz
   TRY(is_real(input, "input"));
   TRY(broadcastable(input, target));
   Expr e = {0};
+  if (!as_numbers(&e, &input, &target)) return expr_end(&e, NULL);
   LpTensor *d = x_sub(&e, input, target);
   LpTensor *loss = d ? keep(&e, lp_square(d)) : NULL;
   return expr_end(&e, weighted_reduce(&e, loss, weight, how));
@@ -103,6 +123,7 @@ LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,
   TRY(is_real(input, "input"));
   TRY(broadcastable(input, target));
   Expr e = {0};
+  if (!as_numbers(&e, &input, &target)) return expr_end(&e, NULL);
   return expr_end(&e, x_reduce(&e, bent(&e, input, target, beta, 1 / beta, 1), how));
 }
 
@@ -415,19 +436,20 @@ LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTe
   NnReduction how;
   TRY(nn_reduction(reduction, false, &how));
   TRY(broadcastable(input, target));
-  /* One variance, or one for each element, for each row, or for each row with a last dim
-   * of 1. */
+  /* One variance, or one for each element, each row, or with 1 in place of one size. */
   bool number = var->flags & LP_FLAG_WRAPPED_NUMBER;
   int64_t ndim = lp_ndim(input), vdim = lp_ndim(var);
   bool fits = number || vdim == ndim || vdim + 1 == ndim;
-  for (int64_t d = 0; !number && fits && d < vdim; d++)
-    fits = lp_size(var, d) == lp_size(input, d) ||
-           (d == ndim - 1 && vdim == ndim && lp_size(var, d) == 1);
-  CHECK(
-      fits, LP_ERR_ARGUMENT,
-      "expected 'var' of the shape of the input, %s, or without its last dim, or with 1 "
-      "there, got %s",
-      SHAPE_TEXT(input), SHAPE_TEXT(var));
+  int64_t differ = 0, ones = 0;
+  for (int64_t d = 0; !number && fits && d < vdim; d++) {
+    differ += lp_size(var, d) != lp_size(input, d);
+    ones += lp_size(var, d) != lp_size(input, d) && lp_size(var, d) == 1;
+  }
+  fits = fits && (differ == 0 || (vdim == ndim && differ == 1 && ones == 1));
+  CHECK(fits, LP_ERR_ARGUMENT,
+        "expected 'var' of the shape of the input, %s, or without its last dim, or with "
+        "1 in place of one size, got %s",
+        SHAPE_TEXT(input), SHAPE_TEXT(var));
   CHECK(number || nn_float_index(lp_dtype(var)) >= 0, LP_ERR_TYPE,
         "expected 'var' of a floating dtype, got %s", lp_dtype_name(lp_dtype(var)));
   LpTensor *variances = nn_dense(var, LP_FLOAT64);
@@ -506,7 +528,8 @@ static bool check_class_shapes(LpTensor *input, LpTensor *target) {
   int64_t ndim = lp_ndim(input);
   CHECK(ndim >= 1, LP_ERR_ARGUMENT,
         "expected an input of at least 1 dim (classes), got []");
-  bool fits = lp_ndim(target) == (ndim == 1 ? 0 : ndim - 1) &&
+  bool fits = (lp_ndim(target) == (ndim == 1 ? 0 : ndim - 1) ||
+               (ndim == 1 && lp_ndim(target) == 1 && lp_numel(target) == 1)) &&
               (ndim == 1 || lp_size(target, 0) == lp_size(input, 0));
   for (int64_t d = 2; fits && d < ndim; d++)
     fits = lp_size(target, d - 1) == lp_size(input, d);
@@ -545,6 +568,7 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
   if (!one) TRY(check_class_shapes(input, target));
   int64_t dim = lp_ndim(input) < 2 ? 0 : 1,
           classes = lp_ndim(input) ? lp_size(input, dim) : 1;
+  TRY(same_dtype(input, weight));
   CHECK(!weight || (lp_ndim(weight) == 1 && lp_size(weight, 0) == classes),
         LP_ERR_ARGUMENT, "expected 'weight' of shape [%lld] (one per class), got %s",
         (long long)classes, SHAPE_TEXT(weight));
@@ -617,7 +641,13 @@ LpTensor *lp_composite_nll_loss(LpTensor *input, LpTensor *target, LpTensor *wei
   NnReduction how;
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   TRY(check_class_shapes(input, target));
-  return nll(input, target, weight, how, ignore_index);
+  TRY(same_dtype(input, weight));
+  if (lp_ndim(input) != 1 || lp_ndim(target) == 0)
+    return nll(input, target, weight, how, ignore_index);
+  Expr e = {0};
+  LpTensor *single = x_reshape(&e, target, lp_ints(NULL, 0));
+  return expr_end(&e, single ? keep(&e, nll(input, single, weight, how, ignore_index))
+                             : NULL);
 }
 
 /* (classes) as it multiplies an input whose dim `dim` is the classes. */
@@ -694,11 +724,21 @@ LpTensor *lp_composite_cross_entropy(LpTensor *input, LpTensor *target, LpTensor
   CHECK(!weight || (lp_ndim(weight) == 1 && lp_size(weight, 0) == classes),
         LP_ERR_ARGUMENT, "expected 'weight' of shape [%lld] (one per class), got %s",
         (long long)classes, SHAPE_TEXT(weight));
+  TRY(same_dtype(input, weight));
   if (lp_dtype_is_floating(lp_dtype(target))) {
     TRY(same_shape(input, target, "target (probabilities)"));
     return entropy_of_probabilities(input, target, weight, how, label_smoothing);
   }
   TRY(check_class_shapes(input, target));
+  if (lp_ndim(input) == 1 && lp_ndim(target) == 1) {
+    LpTensor *single = lp_reshape(target, lp_ints(NULL, 0));
+    TRY(single);
+    LpTensor *result =
+        lp_composite_cross_entropy(input, single, weight, size_average, ignore_index,
+                                   reduce, reduction, label_smoothing);
+    lp_tensor_release(single);
+    return result;
+  }
   if (label_smoothing > 0)
     return smoothed_entropy(input, target, weight, how, ignore_index, label_smoothing);
   if (!weight && lp_ndim(input) == 2) {

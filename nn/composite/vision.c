@@ -98,6 +98,8 @@ LpTensor *lp_composite_pixel_shuffle(LpTensor *self, int64_t upscale_factor) {
   return shuffle(self, upscale_factor, false);
 }
 LpTensor *lp_composite_pixel_unshuffle(LpTensor *self, int64_t downscale_factor) {
+  if (lp_ndim(self) >= 3 && downscale_factor > 0 && lp_numel(self) == 0)
+    return lp_clone(self, LP_FORMAT_NONE); /* as it is: PyTorch's choice */
   return shuffle(self, downscale_factor, true);
 }
 

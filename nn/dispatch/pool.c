@@ -67,9 +67,9 @@ static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride,
           "expected 'padding' of at most half the kernel (%lld), got %lld",
           (long long)(reach / 2), (long long)p);
     int64_t room = s->in[d] + 2 * p - reach;
-    int64_t out = room < 0 && !ceil_mode ? 0 : (room + (ceil_mode ? st - 1 : 0)) / st + 1;
-    if (ceil_mode && room + st - 1 < 0) out = 0;
-    if (ceil_mode && (out - 1) * st >= s->in[d] + p) out--;
+    int64_t out = room >= 0 ? room / st + (ceil_mode && room % st > 0) + 1
+                            : (ceil_mode && room > -st);
+    if (ceil_mode && out - 1 > (s->in[d] + p - 1) / st) out--;
     CHECK(out > 0, LP_ERR_ARGUMENT,
           "the result would have no elements: kernel_size %lld over input %s with "
           "padding %lld",

@@ -11,6 +11,7 @@ local files = lazy.members("lampad.nn.", {
 for name, file in pairs {
   Module = "module", Parameter = "parameter", Linear = "linear", Bilinear = "bilinear",
   Embedding = "embedding", EmbeddingBag = "embedding_bag", PReLU = "prelu", MultiheadAttention = "attention",
+  AdaptiveLogSoftmaxWithLoss = "adaptive_softmax", LinearCrossEntropyLoss = "linear_cross_entropy",
   functional = "functional", init = "initializers", utils = "utils",
 } do
   files[name] = "lampad.nn." .. file

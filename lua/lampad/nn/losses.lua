@@ -31,11 +31,13 @@ loss { "CrossEntropyLoss(Tensor weight=nil, bool size_average=nil, int ignore_in
     return F.cross_entropy(x, y, { weight = self.weight, ignore_index = self.ignore_index,
       reduction = self.reduction, label_smoothing = self.label_smoothing })
   end }
-loss { "NLLLoss(Tensor weight=nil, bool size_average=nil, int ignore_index=-100, bool reduce=nil, "
-  .. "str reduction='mean')", buffers = { "weight" },
-  forward = function(self, x, y)
-    return F.nll_loss(x, y, { weight = self.weight, ignore_index = self.ignore_index, reduction = self.reduction })
-  end }
+for _, name in ipairs { "NLLLoss", "NLLLoss2d" } do -- PyTorch keeps the old name
+  loss { name .. "(Tensor weight=nil, bool size_average=nil, int ignore_index=-100, bool reduce=nil, "
+    .. "str reduction='mean')", buffers = { "weight" },
+    forward = function(self, x, y)
+      return F.nll_loss(x, y, { weight = self.weight, ignore_index = self.ignore_index, reduction = self.reduction })
+    end }
+end
 loss { "BCELoss(Tensor weight=nil, " .. old .. ")", buffers = { "weight" },
   forward = function(self, x, y)
     return F.binary_cross_entropy(x, y, { weight = self.weight, reduction = self.reduction })

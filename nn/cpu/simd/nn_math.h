@@ -28,7 +28,8 @@ static inline float nn_expf(float x) {
   /* 2^n in two factors, because n + 127 may leave the exponent's range at both ends. */
   int32_t bits;
   memcpy(&bits, &shifted, sizeof bits);
-  int32_t exponent = bits - 0x4b400000;
+  /* Unsigned where a NaN's bits would overflow: its factors do not matter. */
+  int32_t exponent = (int32_t)((uint32_t)bits - 0x4b400000u);
   int32_t half = exponent >> 1;
   /* Unsigned, as a NaN leaves any bits here; it comes through p. */
   uint32_t low = (uint32_t)(half + 127) << 23, high = (uint32_t)(exponent - half + 127) << 23;
