@@ -17,5 +17,6 @@ export LAMPAD_BUILD=$folder
 part "lint" lua5.4 scripts/lint.lua
 part "C tests" "$folder/lampad_ctest"
 part "op tests" "$folder/lampad" tests/ops/run.lua
+part "vmap over ops" "$folder/lampad" tests/ops/vmap.lua
 part "specs" "$folder/lampad" tests/lua/run.lua
 summary

@@ -155,7 +155,13 @@ static int get_is_cuda(lua_State *L, LpTensor *t) {
   lua_pushboolean(L, lp_device(t).type == LP_CUDA);
   return 1;
 }
-static int get_version(lua_State *L, LpTensor *t) { lua_pushinteger(L, lp_version(t)); return 1; }
+static int get_version(lua_State *L, LpTensor *t) {
+  if (lp_is_inference(t)) lpvm_error(L, "_version", "Inference tensors do not track version counter");
+  lua_pushinteger(L, lp_version(t));
+  return 1;
+}
+static int get_output_nr(lua_State *L, LpTensor *t) { lua_pushinteger(L, lp_output_nr(t)); return 1; }
+static int get_is_view(lua_State *L, LpTensor *t) { lua_pushboolean(L, lp_is_view(t)); return 1; }
 static int push_or_nil(lua_State *L, LpTensor *t) {
   if (t) lpvm_push_tensor(L, lp_tensor_retain(t));
   else lua_pushnil(L);
@@ -225,7 +231,7 @@ static const Getter getters[] = {
     {"mH", get_mH},             {"real", get_real},     {"imag", get_imag},
     {"layout", get_layout},     {"nbytes", get_nbytes}, {"itemsize", get_itemsize},
     {"is_cuda", get_is_cuda},   {"_base", get_base},    {"_version", get_version},
-    {"retains_grad", get_retains_grad},
+    {"retains_grad", get_retains_grad}, {"output_nr", get_output_nr}, {"_is_view", get_is_view},
 };
 
 /* x.name, x:name(...), x[index]. Upvalues: 1 methods, 2 getters (name -> light userdata). */

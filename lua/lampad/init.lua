@@ -22,6 +22,12 @@ for _, name in ipairs { "unique", "unique_consecutive", "nonzero" } do
   torch[name], core.methods[name] = first, first
 end
 
+-- Scopes of autograd that PyTorch has here too.
+--- set_anomaly_enabled(mode, check_nan = true): as torch.autograd.set_detect_anomaly, from now on.
+function torch.set_anomaly_enabled(mode, check_nan)
+  require("lampad.autograd.graph").anomaly.set_detect_anomaly(mode, check_nan)
+end
+
 -- PyTorch's usual form of the dims, a pair of lists, becomes the two lists of the schema's form.
 local tensordot = torch.tensordot
 --- Sums of products: dims is a number, or {dims_of_a, dims_of_b}.

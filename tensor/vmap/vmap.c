@@ -44,6 +44,8 @@ void lp_vmap_leave(uint32_t level) {
   if (at >= 0) lp_tls_vmap_depth = at;
 }
 
+int lp_vmap_depth(void) { return lp_tls_vmap_depth; }
+
 bool lp_vmap_is_batched(const LpTensor *t, uint32_t level) {
   return t->physical && (!level || t->vmap_level == level);
 }
