@@ -23,6 +23,13 @@ for _, name in ipairs { "unique", "unique_consecutive", "nonzero" } do
 end
 
 -- Scopes of autograd that PyTorch has here too.
+-- Switches that change nothing on a CPU, and compile; loaded at the first call.
+for _, name in ipairs { "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+  "is_deterministic_algorithms_warn_only_enabled", "set_deterministic_debug_mode", "get_deterministic_debug_mode",
+  "compile" } do
+  torch[name] = function(...) return require("lampad.modes")[name](...) end
+end
+
 --- set_anomaly_enabled(mode, check_nan = true): as torch.autograd.set_detect_anomaly, from now on.
 function torch.set_anomaly_enabled(mode, check_nan)
   require("lampad.autograd.graph").anomaly.set_detect_anomaly(mode, check_nan)

@@ -42,11 +42,43 @@ local function numeric_fault(kind, i, index, analytic, numeric)
     numeric)
 end
 
+local option_names = { "eps", "atol", "rtol", "raise_exception", "nondet_tol", "check_undefined_grad", "check_grad_dtypes",
+  "check_batched_grad", "check_batched_forward_grad", "check_forward_ad", "check_backward_ad", "fast_mode", "masked" }
+local second_names = { "eps", "atol", "rtol", "gen_non_contig_grad_outputs", "raise_exception", "nondet_tol",
+  "check_undefined_grad", "check_grad_dtypes", "check_batched_grad", "check_fwd_over_rev", "check_rev_over_rev",
+  "fast_mode", "masked" }
+
+-- The gradients along a batch of directions, by vmap, beside those along each of them.
+local function batched_fault(outs, leaves, shapes)
+  for k, out in ipairs(outs) do
+    local sizes = out.shape:tolist()
+    table.insert(sizes, 1, 3)
+    local directions = torch.linspace(-1, 1, 3 * out:numel(), { dtype = torch.float64 }):reshape(sizes):to(out.dtype)
+    local all = table.pack(require("lampad.autograd").grad(out, leaves, directions,
+      { is_grads_batched = true, retain_graph = true, allow_unused = true }))
+    for e = 0, 2 do
+      local one = table.pack(core.grad(out, leaves, directions[e], { retain_graph = true, allow_unused = true }))
+      for i = 1, #leaves do
+        if (one[i] == nil) ~= (all[i] == nil) or one[i] ~= nil and not torch.allclose(one[i], all[i][e]) then
+          return ("output %d: the gradient of input %d by vmap differs from that without"):format(k, shapes[i])
+        end
+      end
+    end
+  end
+end
+
 --- Compares the gradients of fn with central differences, element by element of every input that requires
 --- grad, along random directions of the outputs. inputs: a tensor or a list, in float64 (or complex128).
---- Options: eps (1e-6), atol (1e-5), rtol (1e-3), raise_exception (true). Returns true, or false and why.
+--- Options: eps (1e-6), atol (1e-5), rtol (1e-3), raise_exception (true), nondet_tol (0.0), check_batched_grad
+--- (false), check_grad_dtypes (false); check_undefined_grad, fast_mode and masked are accepted. Returns true, or false
+--- and why.
 function check.gradcheck(fn, inputs, options)
   options = options or {}
+  args.check_names("gradcheck", options, option_names)
+  if options.check_forward_ad or options.check_batched_forward_grad then
+    args.fail("gradcheck", "forward-mode derivatives are not part of Lampad")
+  end
+  if options.check_backward_ad == false then return true end
   local eps, atol, rtol = options.eps or 1e-6, options.atol or 1e-5, options.rtol or 1e-3
   inputs = as_list(inputs)
   local function fault(text)
@@ -89,6 +121,22 @@ function check.gradcheck(fn, inputs, options)
   for k, i in ipairs(watched) do leaves[k] = inputs[i] end
   local grads = table.pack(core.grad(graph_outs, leaves, graph_directions, { allow_unused = true,
     retain_graph = true }))
+  local again = table.pack(core.grad(graph_outs, leaves, graph_directions, { allow_unused = true, retain_graph = true }))
+  for k, i in ipairs(watched) do
+    if grads[k] and not torch.allclose(grads[k], again[k], { rtol = 0, atol = options.nondet_tol or 0, equal_nan = true })
+    then
+      return fault(("Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
+        .. "gives different values (input %d)"):format(i))
+    end
+    if options.check_grad_dtypes and grads[k] and grads[k].dtype ~= leaves[k].dtype then
+      return fault(("the gradient of input %d is %s, the input %s"):format(i, tostring(grads[k].dtype),
+        tostring(leaves[k].dtype)))
+    end
+  end
+  if options.check_batched_grad then
+    local trouble = batched_fault(graph_outs, leaves, watched)
+    if trouble then return fault(trouble) end
+  end
   local function loss()
     local _ <close> = torch.no_grad()
     return project(call(fn, inputs), directions):item()
@@ -144,6 +192,13 @@ function check.gradgradcheck(fn, inputs, grad_outputs, options)
   if grad_outputs ~= nil and not is_tensor(grad_outputs) and #grad_outputs == 0 then
     options, grad_outputs = grad_outputs, nil
   end
+  options = options or {}
+  args.check_names("gradgradcheck", options, second_names)
+  if options.check_fwd_over_rev then args.fail("gradgradcheck", "forward-mode derivatives are not part of Lampad") end
+  if options.check_rev_over_rev == false then return true end
+  local passed_on = {}
+  for _, name in ipairs(option_names) do passed_on[name] = options[name] end
+  options = passed_on
   local count = inputs.n or #inputs
   local outs = call(fn, inputs)
   local directions = as_list(grad_outputs)
