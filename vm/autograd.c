@@ -354,6 +354,12 @@ static int tensor_requires_grad_(lua_State *L) {
                  lpvm_describe(L, 2, buf, sizeof buf));
     value = lua_toboolean(L, 2);
   }
+  if (lp_vmap_depth() > 0)
+    lpvm_error(L, "requires_grad_",
+               "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* "
+               "APIs) inside of a function being transformed by a functorch transform. This is unsupported, please "
+               "attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call "
+               "requires_grad_() outside of a function being transformed instead");
   if (!lp_set_requires_grad(t, value)) lpvm_raise(L, "requires_grad_");
   lua_settop(L, 1);
   return 1;

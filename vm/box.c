@@ -8,6 +8,7 @@
 #include <time.h>
 #include "core/check.h"
 #include "lampad/memory.h"
+#include "lampad/vmap.h"
 #include "state.h"
 #include "vm.h"
 
@@ -420,7 +421,10 @@ static int tensor_storage_offset(lua_State *L) {
   return 1;
 }
 static int tensor_data_ptr(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)(uintptr_t)lp_data(lpvm_check_tensor(L, 1, "data_ptr")));
+  LpTensor *t = lpvm_check_tensor(L, 1, "data_ptr");
+  if (lp_vmap_level_of(t))
+    lpvm_error(L, "data_ptr", "Cannot access data pointer of Tensor that doesn't have storage");
+  lua_pushinteger(L, (lua_Integer)(uintptr_t)lp_data(t));
   return 1;
 }
 static int tensor_is_contiguous(lua_State *L) {

@@ -216,7 +216,7 @@ LpTensor *vmap_bare(VmapCall *c, LpTensor *t) {
 
 int vmap_descend(const VmapCall *c) {
   const int depth = lp_tls_vmap_depth;
-  lp_tls_vmap_depth = place_of(c->level);
+  lp_tls_vmap_depth = c->place;
   return depth;
 }
 void vmap_ascend(int depth) {
@@ -504,6 +504,7 @@ int lp_vmap_try(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
                 .args = args,
                 .results = results,
                 .level = levels[place].id,
+                .place = place,
                 .depth = lp_tls_vmap_depth,
                 .batch = levels[place].batch,
                 .randomness = levels[place].randomness};
