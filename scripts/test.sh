@@ -19,5 +19,6 @@ part "C tests" "$folder/lampad_ctest"
 part "op tests" "$folder/lampad" tests/ops/run.lua
 part "op samples" "$folder/lampad" tests/opinfo/run.lua
 part "fuzzing" "$folder/lampad" tests/fuzz/ops.lua --seed 1 --steps 3000
+part "vmap over ops" "$folder/lampad" tests/ops/vmap.lua
 part "specs" "$folder/lampad" tests/lua/run.lua
 summary

@@ -1,7 +1,8 @@
 /* Autograd for Lua: backward, grad, hooks, graph nodes, and the C half of custom functions (the Lua
- * half is lua/lampad/autograd.lua). Callbacks run under lua_pcall on the state that runs backward. */
+ * half is lua/lampad/autograd). Callbacks run under lua_pcall on the state that runs backward. */
 #include <stdlib.h>
 #include <string.h>
+#include "lampad/vmap.h"
 #include "state.h"
 #include "vm.h"
 
@@ -32,7 +33,13 @@ void lpvm_ref_free(void *p) {
 
 #define NODE_META "torch.autograd.Node"
 
-static LpNode *check_node(lua_State *L) { return *(LpNode **)luaL_checkudata(L, 1, NODE_META); }
+int lpvm_node_register_hook(lua_State *L); /* autograd_hooks.c */
+int lpvm_node_register_prehook(lua_State *L);
+int lpvm_node_metadata(lua_State *L, LpNode *node);
+void lpvm_open_autograd_hooks(lua_State *L, int core_index);
+
+LpNode *lpvm_check_node(lua_State *L, int index) { return *(LpNode **)luaL_checkudata(L, index, NODE_META); }
+static LpNode *check_node(lua_State *L) { return lpvm_check_node(L, 1); }
 
 void lpvm_push_node(lua_State *L, LpNode *node) {
   LpNode **box = lua_newuserdatauv(L, sizeof *box, 0);
@@ -58,18 +65,39 @@ static int node_name(lua_State *L) {
   lua_pushstring(L, lp_node_name(check_node(L)));
   return 1;
 }
+static int node_sequence(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)lp_node_sequence(check_node(L)));
+  return 1;
+}
 static int node_index(lua_State *L) {
   LpNode *node = check_node(L);
   const char *key = luaL_checkstring(L, 2);
   if (strcmp(key, "name") == 0) {
     lua_pushcfunction(L, node_name);
+  } else if (strcmp(key, "register_hook") == 0) {
+    lua_pushcfunction(L, lpvm_node_register_hook);
+  } else if (strcmp(key, "register_prehook") == 0) {
+    lua_pushcfunction(L, lpvm_node_register_prehook);
+  } else if (strcmp(key, "_sequence_nr") == 0) {
+    lua_pushcfunction(L, node_sequence);
+  } else if (strcmp(key, "metadata") == 0) {
+    return lpvm_node_metadata(L, node);
+  } else if (strcmp(key, "variable") == 0) {
+    LpTensor *leaf = lp_node_variable(node);
+    if (leaf) lpvm_push_tensor(L, lp_tensor_retain(leaf));
+    else lua_pushnil(L);
   } else if (strcmp(key, "next_functions") == 0) {
     const int n = lp_node_input_count(node);
     lua_createtable(L, n, 0);
     for (int i = 0; i < n; i++) {
       LpNode *next = lp_node_next(node, i);
-      if (next) lpvm_push_node(L, next);
-      else lua_pushboolean(L, 0);
+      lua_createtable(L, 2, 0); /* {node or nil, which of its outputs} */
+      if (next) {
+        lpvm_push_node(L, next);
+        lua_rawseti(L, -2, 1);
+      }
+      lua_pushinteger(L, lp_node_next_nr(node, i));
+      lua_rawseti(L, -2, 2);
       lua_rawseti(L, -2, i + 1);
     }
   } else if (strcmp(key, "location") == 0) {
@@ -155,11 +183,21 @@ static int run_backward(lua_State *L, const char *op, const char *grad_name) {
   return 0;
 }
 
+static void refuse_inside_vmap(lua_State *L, const char *op) {
+  if (lp_vmap_depth() > 0)
+    lpvm_error(L, op, "backward() called inside a functorch transform. This is not supported, please use "
+                      "functorch.grad or functorch.vjp instead or call backward() outside of functorch transforms");
+}
+
 static int tensor_backward(lua_State *L) {
   lpvm_check_tensor(L, 1, "backward");
+  refuse_inside_vmap(L, "backward");
   return run_backward(L, "backward", "gradient");
 }
-static int autograd_backward(lua_State *L) { return run_backward(L, "autograd.backward", "grad_tensors"); }
+static int autograd_backward(lua_State *L) {
+  refuse_inside_vmap(L, "autograd.backward");
+  return run_backward(L, "autograd.backward", "grad_tensors");
+}
 
 /* torch.autograd.grad(outputs, inputs, grad_outputs, retain_graph, create_graph, allow_unused) -> one result an input */
 static int autograd_grad(lua_State *L) {
@@ -258,7 +296,10 @@ static bool call_custom(void *ctx, LpTensor *const *grads, int n_grads, LpTensor
   if (!lua_checkstack(L, n_grads + n_results + 8)) return lp_fail(LP_ERR_MEMORY, "the Lua stack is full");
   const int base = lua_gettop(L);
   lpvm_ref_push(L, ctx);
-  for (int i = 0; i < n_grads; i++) lpvm_push_tensor(L, lp_tensor_retain(grads[i]));
+  for (int i = 0; i < n_grads; i++) {
+    if (grads[i]) lpvm_push_tensor(L, lp_tensor_retain(grads[i]));
+    else lua_pushnil(L);
+  }
   if (lua_pcall(L, n_grads, LUA_MULTRET, 0) != LUA_OK) {
     lpvm_running = L;
     lpvm_keep_callback_error(L);
@@ -283,7 +324,8 @@ static bool call_custom(void *ctx, LpTensor *const *grads, int n_grads, LpTensor
   return ok;
 }
 
-/* core.attach_custom(name, inputs, outputs, backward): outputs get a node whose backward is the function. */
+/* core.attach_custom(name, inputs, outputs, backward, raw): outputs get a node whose backward is the function; with
+ * raw it gets nil for undefined gradients. */
 static int attach_custom(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const LpTensors inputs = read_tensors(L, 2, name, "inputs", true);
@@ -291,7 +333,7 @@ static int attach_custom(lua_State *L) {
   lua_pushvalue(L, 4);
   LpvmRef *ref = lpvm_ref_new(L);
   if (!ref) lpvm_error(L, name, "out of memory");
-  const LpCustomBackward fn = {name, call_custom, lpvm_ref_free, ref};
+  const LpCustomBackward fn = {name, call_custom, lpvm_ref_free, ref, lua_toboolean(L, 5)};
   lpvm_running = L;
   if (!lp_attach_custom(&fn, inputs, outputs)) lpvm_raise(L, name);
   return 0;
@@ -312,6 +354,12 @@ static int tensor_requires_grad_(lua_State *L) {
                  lpvm_describe(L, 2, buf, sizeof buf));
     value = lua_toboolean(L, 2);
   }
+  if (lp_vmap_depth() > 0)
+    lpvm_error(L, "requires_grad_",
+               "You are attempting to call Tensor.requires_grad_() (or perhaps using torch.autograd.functional.* "
+               "APIs) inside of a function being transformed by a functorch transform. This is unsupported, please "
+               "attempt to use the functorch transforms (e.g. grad, vjp, jacrev, jacfwd, hessian) or call "
+               "requires_grad_() outside of a function being transformed instead");
   if (!lp_set_requires_grad(t, value)) lpvm_raise(L, "requires_grad_");
   lua_settop(L, 1);
   return 1;
@@ -332,6 +380,10 @@ static int is_grad_enabled(lua_State *L) {
   lua_pushboolean(L, lp_grad_enabled());
   return 1;
 }
+static int is_inference(lua_State *L) {
+  lua_pushboolean(L, lp_is_inference(lpvm_check_tensor(L, 1, "is_inference")));
+  return 1;
+}
 static int is_inference_mode_enabled(lua_State *L) {
   lua_pushboolean(L, lp_inference_enabled());
   return 1;
@@ -343,8 +395,9 @@ void lpvm_open_autograd(lua_State *L, int torch_index, int methods_index) {
   static const luaL_Reg methods[] = {
       {"backward", tensor_backward},           {"register_hook", tensor_register_hook},
       {"requires_grad_", tensor_requires_grad_}, {"retain_grad", tensor_retain_grad},
-      {"detach_", tensor_detach_},             {NULL, NULL}};
+      {"detach_", tensor_detach_},             {"is_inference", is_inference}, {NULL, NULL}};
   static const luaL_Reg functions[] = {{"is_grad_enabled", is_grad_enabled},
+                                       {"is_inference", is_inference},
                                        {"is_inference_mode_enabled", is_inference_mode_enabled},
                                        {NULL, NULL}};
   static const luaL_Reg node_events[] = {{"__gc", node_gc}, {"__tostring", node_tostring},
@@ -364,4 +417,5 @@ void lpvm_open_autograd_core(lua_State *L, int core_index) {
   lua_pushvalue(L, core_index);
   luaL_setfuncs(L, core, 0);
   lua_pop(L, 1);
+  lpvm_open_autograd_hooks(L, core_index);
 }

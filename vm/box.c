@@ -8,6 +8,7 @@
 #include <time.h>
 #include "core/check.h"
 #include "lampad/memory.h"
+#include "lampad/vmap.h"
 #include "state.h"
 #include "vm.h"
 
@@ -174,7 +175,13 @@ static int get_false(lua_State *L, LpTensor *t) {
   lua_pushboolean(L, 0);
   return 1;
 }
-static int get_version(lua_State *L, LpTensor *t) { lua_pushinteger(L, lp_version(t)); return 1; }
+static int get_version(lua_State *L, LpTensor *t) {
+  if (lp_is_inference(t)) lpvm_error(L, "_version", "Inference tensors do not track version counter");
+  lua_pushinteger(L, lp_version(t));
+  return 1;
+}
+static int get_output_nr(lua_State *L, LpTensor *t) { lua_pushinteger(L, lp_output_nr(t)); return 1; }
+static int get_is_view(lua_State *L, LpTensor *t) { lua_pushboolean(L, lp_is_view(t)); return 1; }
 static int push_or_nil(lua_State *L, LpTensor *t) {
   if (t) lpvm_push_tensor(L, lp_tensor_retain(t));
   else lua_pushnil(L);
@@ -248,6 +255,7 @@ static const Getter getters[] = {
     {"is_sparse", get_false},   {"is_quantized", get_false}, {"is_meta", get_false},
     {"is_nested", get_false},   {"is_mps", get_false},  {"is_xpu", get_false},
     {"is_mkldnn", get_false},   {"is_sparse_csr", get_false},
+    {"output_nr", get_output_nr}, {"_is_view", get_is_view},
 };
 
 /* x.name, x:name(...), x[index]. Upvalues: 1 methods, 2 getters (name -> light userdata). */
@@ -436,7 +444,10 @@ static int tensor_storage_offset(lua_State *L) {
   return 1;
 }
 static int tensor_data_ptr(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)(uintptr_t)lp_data(lpvm_check_tensor(L, 1, "data_ptr")));
+  LpTensor *t = lpvm_check_tensor(L, 1, "data_ptr");
+  if (lp_vmap_level_of(t))
+    lpvm_error(L, "data_ptr", "Cannot access data pointer of Tensor that doesn't have storage");
+  lua_pushinteger(L, (lua_Integer)(uintptr_t)lp_data(t));
   return 1;
 }
 static int tensor_is_contiguous(lua_State *L) {

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/half.h"
+#include "lampad/vmap.h"
 #include "types.h"
 
 /* --- scalars
@@ -396,6 +397,9 @@ static LpTensor *check_cpu_tensor(lua_State *L, const char *what) {
  * 0-d. */
 static int tensor_tolist(lua_State *L) {
   const LpTensor *t = check_cpu_tensor(L, "tolist: self");
+  if (lp_vmap_level_of(t))
+    lpvm_error(L, "tolist", "vmap: a batched tensor has no values of its own (Cannot access data pointer of "
+                            "Tensor that doesn't have storage)");
   push_nested(L, t, 0, lp_data(t));
   return 1;
 }

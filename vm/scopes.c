@@ -8,6 +8,7 @@ typedef enum ScopeKind { SCOPE_GRAD, SCOPE_INFERENCE, SCOPE_MEMORY } ScopeKind;
 typedef struct Scope {
   ScopeKind kind;
   bool grad, inference; /* to be restored */
+  bool inner_grad, inner_inference; /* of a scope that decorated a function */
   bool open;
 } Scope;
 
@@ -26,12 +27,6 @@ static int scope_close(lua_State *L) {
   return 0;
 }
 
-static void push_scope(lua_State *L, ScopeKind kind) {
-  Scope *s = lua_newuserdatauv(L, sizeof *s, 0);
-  *s = (Scope){kind, lp_grad_enabled(), lp_inference_enabled(), true};
-  luaL_setmetatable(L, SCOPE_META);
-}
-
 static int finish_body(lua_State *L, int status, lua_KContext first) {
   /* The scope is at `first`, results or the error above it. */
   lua_pushcfunction(L, scope_close);
@@ -39,6 +34,44 @@ static int finish_body(lua_State *L, int status, lua_KContext first) {
   lua_call(L, 1, 0);
   if (status != LUA_OK && status != LUA_YIELD) return lua_error(L);
   return lua_gettop(L) - (int)first;
+}
+
+/* scope(f): ends the scope, which was opened for this, and returns f to be run inside one like it: Python's
+ * decorator @torch.no_grad(). Upvalues of the result: f, grad, inference. */
+static int decorated(lua_State *L) {
+  const int n = lua_gettop(L);
+  Scope *s = lua_newuserdatauv(L, sizeof *s, 0);
+  *s = (Scope){.kind = SCOPE_GRAD, .grad = lp_grad_enabled(), .inference = lp_inference_enabled(), .open = true};
+  luaL_setmetatable(L, SCOPE_META);
+  lua_insert(L, 1);
+  lp_set_grad_enabled(lua_toboolean(L, lua_upvalueindex(2)));
+  lp_set_inference_enabled(lua_toboolean(L, lua_upvalueindex(3)));
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 2);
+  return finish_body(L, lua_pcallk(L, n, LUA_MULTRET, 0, 1, finish_body), 1);
+}
+
+static int scope_call(lua_State *L) {
+  Scope *s = luaL_checkudata(L, 1, SCOPE_META);
+  char buf[96];
+  if (!lua_isfunction(L, 2))
+    lpvm_error(L, NULL, "expected a function to decorate, got %s", lpvm_describe(L, 2, buf, sizeof buf));
+  lua_pushvalue(L, 2);
+  lua_pushboolean(L, s->open ? lp_grad_enabled() : s->inner_grad);
+  lua_pushboolean(L, s->open ? lp_inference_enabled() : s->inner_inference);
+  s->inner_grad = lua_toboolean(L, -2);
+  s->inner_inference = lua_toboolean(L, -1);
+  lua_pushcclosure(L, decorated, 3);
+  lua_pushcfunction(L, scope_close);
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 0);
+  return 1;
+}
+
+static void push_scope(lua_State *L, ScopeKind kind) {
+  Scope *s = lua_newuserdatauv(L, sizeof *s, 0);
+  *s = (Scope){.kind = kind, .grad = lp_grad_enabled(), .inference = lp_inference_enabled(), .open = true};
+  luaL_setmetatable(L, SCOPE_META);
 }
 
 /* Runs the function at `body` inside the scope on top of the stack, or returns the scope. */
@@ -105,5 +138,7 @@ void lpvm_open_scopes(lua_State *L, int torch_index, int methods_index) {
   luaL_newmetatable(L, SCOPE_META);
   lua_pushcfunction(L, scope_close);
   lua_setfield(L, -2, "__close");
+  lua_pushcfunction(L, scope_call);
+  lua_setfield(L, -2, "__call");
   lua_pop(L, 2);
 }

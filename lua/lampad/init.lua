@@ -30,10 +30,11 @@ end
 local in_lua = {
   ["lampad.functions"] = { "broadcast_shapes", "unravel_index", "histogramdd", "gradient", "svd_lowrank", "pca_lowrank" },
   ["lampad.buffers"] = { "frombuffer", "from_numpy", "from_file" },
-  ["lampad.settings"] = { "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
+  ["lampad.modes"] = { "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
     "is_deterministic_algorithms_warn_only_enabled", "get_deterministic_debug_mode", "set_deterministic_debug_mode",
-    "set_float32_matmul_precision", "get_float32_matmul_precision", "set_flush_denormal", "set_default_tensor_type",
-    "get_default_device", "set_default_device", "get_device", "get_num_interop_threads", "set_num_interop_threads",
+    "compile" },
+  ["lampad.settings"] = { "set_float32_matmul_precision", "get_float32_matmul_precision", "set_flush_denormal",
+    "set_default_tensor_type", "get_default_device", "set_default_device", "get_device", "get_num_interop_threads", "set_num_interop_threads",
     "typename", "is_storage" },
   ["lampad.flat_names"] = { "alpha_dropout", "alpha_dropout_", "dropout_", "feature_dropout", "feature_dropout_",
     "feature_alpha_dropout", "feature_alpha_dropout_", "batch_norm", "instance_norm", "embedding", "prelu", "rrelu",
@@ -63,6 +64,11 @@ local set_ = core.methods.set_
 function core.methods.set_(self, source, ...)
   if type(source) == "userdata" then return set_(self, source, ...) end
   return require("lampad.tensor_methods").set_(set_, self, source, ...)
+end
+
+--- set_anomaly_enabled(mode, check_nan = true): as torch.autograd.set_detect_anomaly, from now on.
+function torch.set_anomaly_enabled(mode, check_nan)
+  require("lampad.autograd.graph").anomaly.set_detect_anomaly(mode, check_nan)
 end
 
 -- PyTorch's usual form of the dims, a pair of lists, becomes the two lists of the schema's form.

@@ -189,6 +189,11 @@ end
 -- @param x a tensor
 -- @return "tensor([[1., 2.],\n        [3., 4.]])"
 function M.tostring(x)
+  local level = core.vmap_level(x)
+  if level then
+    local value = M.tostring(core.vmap_physical(x)):gsub("\n", "\n    ")
+    return ("BatchedTensor(lvl=%d, bdim=0, value=\n    %s\n)"):format(level, value)
+  end
   local shape, indent = x.shape, #"tensor("
   local parameters = core.parameters -- nn.Parameter's marks, once nn is loaded
   local title = parameters and parameters[x] and "Parameter containing:\ntensor(" or "tensor("

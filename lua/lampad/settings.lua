@@ -1,35 +1,9 @@
--- Settings and questions of torch as a whole: determinism, default types and devices, threads, versions.
+-- Settings and questions of torch as a whole: precision, default types and devices, threads, versions.
 local core = require "lampad.core"
 local args = require "lampad.args"
 
 local torch = core.torch
 local M = {}
-
--- --- determinism ----------------------------------------------------------------------------------------
-
--- Results never depend on chance or on the number of threads, so that the mode changes nothing; it is kept for
--- scripts that ask for it.
-local deterministic, warn_only = false, false
-
-local deterministic_spec = args "use_deterministic_algorithms(bool mode, *, bool warn_only=false)"
---- Asks for deterministic algorithms; all are.
-function M.use_deterministic_algorithms(...) deterministic, warn_only = deterministic_spec(...) end
-function M.are_deterministic_algorithms_enabled() return deterministic end
-function M.is_deterministic_algorithms_warn_only_enabled() return warn_only end
-
---- 0, 1 or 2: not asked for, with warnings, with errors.
-function M.get_deterministic_debug_mode() return deterministic and (warn_only and 1 or 2) or 0 end
-
-local modes = { default = 0, warn = 1, error = 2 }
---- "default", "warn", "error", or their numbers 0, 1, 2.
-function M.set_deterministic_debug_mode(mode)
-  local number = modes[mode] or mode
-  if number ~= 0 and number ~= 1 and number ~= 2 then
-    args.fail("set_deterministic_debug_mode", "invalid value of 'debug_mode', expected 'default', 'warn', 'error', "
-      .. "0, 1 or 2, but got %s", tostring(mode))
-  end
-  deterministic, warn_only = number > 0, number == 1
-end
 
 local precision = "highest"
 local precisions = { highest = true, high = true, medium = true }

@@ -72,7 +72,7 @@ static bool backward_accumulate(LpNode *base, LpTensor *const *grads, LpTensor *
   LpTensor *old = meta->grad;
   meta->grad = next;
   lp_tensor_release(old);
-  return true;
+  return !meta->post_hooks || lp_post_hooks_run(leaf);
 }
 
 /* --- one run -------------------------------------------------------------------------------------- */
@@ -98,10 +98,15 @@ typedef struct Run {
   Capture *captures;
   int64_t n_captures;
   bool accumulate; /* backward(): wanted leaves receive their .grad */
+  int64_t id;
+  LpNode *const *roots; /* where it began; n_roots of them */
+  int64_t n_roots;
+  LpNode *running;
   struct Run *outer;
 } Run;
 
 static _Thread_local Run *current_run;
+static _Atomic int64_t next_run_id = 1;
 
 static int64_t slot_of(const Run *run, const LpNode *node) {
   uint64_t h = (uint64_t)(uintptr_t)node >> 4;
@@ -325,6 +330,7 @@ static bool run_node(Run *run, LpNode *node, bool keep_graph) {
   const bool is_leaf = node->cls == &accumulate_class;
   LpHookEntry *hooks = is_leaf ? ((AccumulateNode *)node)->leaf->autograd->hooks : node->hooks;
   bool ok = results && run_hooks(hooks, grads);
+  run->running = node;
   if (ok) retain_into_metas(hooks, grads);
   bool captured = false;
   for (int64_t i = 0; ok && i < run->n_captures; i++) {
@@ -338,13 +344,18 @@ static bool run_node(Run *run, LpNode *node, bool keep_graph) {
   }
   if (ok && !(is_leaf && captured)) {
     if (!is_leaf || run->accumulate) {
-      ok = node->cls->backward(node, grads, results);
+      ok = !node->pre_hooks || lp_node_run_pre_hooks(node, grads);
+      ok = ok && node->cls->backward(node, grads, results);
+      if (LP_UNLIKELY(lp_anomaly_enabled()) && ok && lp_anomaly_check_nan_enabled())
+        ok = lp_anomaly_check(node, results);
+      ok = ok && (!node->post_hooks || lp_node_run_post_hooks(node, results, grads));
       char where[256];
       if (!ok && !is_leaf && !strstr(lp_last_error()->message, node->cls->name)) {
         if (lp_node_location(node, where, sizeof where))
           lp_fail_prefix("in %s (forward at %s): ", node->cls->name, where);
         else lp_fail_prefix("in %s: ", node->cls->name);
       }
+      if (!ok && node->trace) lp_anomaly_explain(node);
     }
     if (ok && !keep_graph && !is_leaf) lp_node_free_saved(node);
   }
@@ -363,6 +374,7 @@ static bool execute(Run *run, bool keep_graph, bool create_graph) {
   const bool mode = lp_tls_grad_enabled;
   lp_tls_grad_enabled = create_graph;
   run->outer = current_run;
+  run->id = atomic_fetch_add(&next_run_id, 1);
   current_run = run;
   bool ok = true;
   while (ok && run->heap_count > 0) {
@@ -372,6 +384,7 @@ static bool execute(Run *run, bool keep_graph, bool create_graph) {
       break;
     }
     ok = run_node(run, heap_pop(run), keep_graph);
+    run->running = NULL;
   }
   current_run = run->outer;
   lp_tls_grad_enabled = mode;
@@ -412,6 +425,25 @@ static bool seed(Run *run, LpTensors roots, LpTensors gradients, LpEdge *edges) 
   return true;
 }
 
+int64_t lp_backward_id(void) { return current_run ? current_run->id : 0; }
+LpNode *lp_running_node(void) { return current_run ? current_run->running : NULL; }
+
+bool lp_will_execute(LpTensor *t, bool *result) {
+  *result = false;
+  LpEdge edge = {0};
+  if (!current_run) return true;
+  TRY(lp_gradient_edge(t, &edge));
+  bool ok = true;
+  if (edge.node && current_run->pruned) {
+    const Pending *p = find(current_run, edge.node);
+    *result = p && p->needed;
+  } else if (edge.node) {
+    ok = lp_graph_reaches(current_run->roots, current_run->n_roots, edge.node, result);
+  }
+  lp_node_release(edge.node);
+  return ok;
+}
+
 static void edges_free(LpEdge *edges, int64_t count) {
   if (!edges) return;
   for (int64_t i = 0; i < count; i++) lp_node_release(edges[i].node);
@@ -440,11 +472,16 @@ static bool run_backward(LpTensors roots, LpTensors gradients, bool keep_graph, 
   const int64_t n_inputs = inputs.count > 0 ? inputs.count : 0;
   LpEdge *root_edges = edges_of(roots);
   if (!root_edges) return false;
+  int64_t n_roots = 0;
+  if (!(root_nodes = lp_calloc((size_t)(roots.count + 1) * sizeof(LpNode *)))) goto fail;
+  for (int64_t i = 0; i < roots.count; i++)
+    if (root_edges[i].node) root_nodes[n_roots++] = root_edges[i].node;
+  run.roots = root_nodes;
+  run.n_roots = n_roots;
   run.pruned = inputs.count >= 0;
   run.accumulate = results == NULL;
   if (run.pruned) {
     if (!(input_edges = edges_of(inputs))) goto fail;
-    if (!(root_nodes = lp_calloc((size_t)(roots.count + 1) * sizeof(LpNode *)))) goto fail;
     if (!(wanted = lp_calloc((size_t)(n_inputs + 1) * sizeof(LpNode *)))) goto fail;
     if (!(run.captures = lp_calloc((size_t)(n_inputs + 1) * sizeof(Capture)))) goto fail;
     for (int64_t i = 0; i < n_inputs; i++) {
@@ -457,9 +494,6 @@ static bool run_backward(LpTensors roots, LpTensors gradients, bool keep_graph, 
       if (results) run.captures[i] = (Capture){wanted[i], input_edges[i].output_nr, &results[i]};
     }
     run.n_captures = results ? n_inputs : 0;
-    int64_t n_roots = 0;
-    for (int64_t i = 0; i < roots.count; i++)
-      if (root_edges[i].node) root_nodes[n_roots++] = root_edges[i].node;
     if (!mark_needed(&run, root_nodes, n_roots, wanted, n_inputs)) goto fail;
   }
   if (!seed(&run, roots, gradients, root_edges)) goto fail;
@@ -503,7 +537,10 @@ bool lp_autograd_grad(LpTensors outputs, LpTensors inputs, LpTensors grad_output
 
 /* --- hooks ----------------------------------------------------------------------------------------- */
 
-static _Atomic int64_t next_hook_id = 1;
+int64_t lp_new_hook_id(void) {
+  static _Atomic int64_t next_id = 1;
+  return atomic_fetch_add(&next_id, 1);
+}
 
 /* retain_grad is an entry without a hook whose ctx is the tensor's meta. */
 static void retain_into_metas(LpHookEntry *hooks, LpTensor **grads) {
@@ -522,7 +559,7 @@ static LpHookEntry *hook_append(LpHookEntry **list, int output_nr, LpTensorHook 
                                 void (*free_ctx)(void *ctx)) {
   LpHookEntry *h = lp_calloc(sizeof *h);
   if (!h) return NULL;
-  *h = (LpHookEntry){atomic_fetch_add(&next_hook_id, 1), output_nr, hook, ctx, free_ctx, NULL};
+  *h = (LpHookEntry){lp_new_hook_id(), output_nr, hook, ctx, free_ctx, NULL};
   while (*list) list = &(*list)->next;
   *list = h;
   return h;
@@ -573,6 +610,7 @@ void lp_remove_hook(LpTensor *t, int64_t id) {
   LpAutograd *meta = t->autograd;
   if (!meta) return;
   if (meta->grad_fn && hook_remove(&meta->grad_fn->hooks, id)) return;
+  if (lp_post_hooks_remove(meta, id)) return;
   hook_remove(&meta->hooks, id);
 }
 
@@ -591,6 +629,8 @@ static bool backward_custom(LpNode *base, LpTensor *const *grads, LpTensor **res
         "Trying to backward through the graph a second time: what %s saved was freed by the first "
         "backward. Specify retain_graph=true in the first call",
         n->name);
+  if (n->fn.raw_grads)
+    return n->fn.backward(n->fn.ctx, grads, base->n_outputs, results, base->n_edges);
   LpTensor **items = lp_node_grad_list(base, grads);
   TRY(items);
   bool ok = n->fn.backward(n->fn.ctx, items, base->n_outputs, results, base->n_edges);

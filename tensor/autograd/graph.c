@@ -79,6 +79,22 @@ bool lp_depends_on_others(LpTensors tensors, LpTensors own, bool *result) {
   return ok;
 }
 
+bool lp_graph_reaches(LpNode *const *from, int64_t n_from, const LpNode *to,
+                      bool *result) {
+  NodeSet set = {0};
+  bool ok = true;
+  *result = false;
+  for (int64_t i = 0; ok && i < n_from; i++) ok = set_add(&set, from[i]);
+  for (int64_t at = 0; ok && !*result && at < set.count; at++) {
+    LpNode *node = set.order[at];
+    *result = node == to;
+    for (int i = 0; ok && i < node->n_edges; i++)
+      if (node->edges[i].node) ok = set_add(&set, node->edges[i].node);
+  }
+  set_free(&set);
+  return ok;
+}
+
 bool lp_requires_grad_below(const LpTensor *t) {
   for (t = t->physical; t; t = t->physical)
     if (lp_requires_grad(t)) return true;

@@ -8,12 +8,13 @@
 #include "vmap/vmap.h"
 
 _Thread_local bool lp_tls_grad_enabled = true;
-static _Thread_local bool tls_inference;
 
 bool lp_grad_enabled(void) { return lp_tls_grad_enabled; }
 void lp_set_grad_enabled(bool enabled) { lp_tls_grad_enabled = enabled; }
-bool lp_inference_enabled(void) { return tls_inference; }
-void lp_set_inference_enabled(bool enabled) { tls_inference = enabled; }
+bool lp_inference_enabled(void) { return lp_tls_inference; }
+void lp_set_inference_enabled(bool enabled) { lp_tls_inference = enabled; }
+
+bool lp_is_inference(const LpTensor *t) { return t->flags & LP_FLAG_INFERENCE; }
 
 LpAutograd *lp_autograd_of(LpTensor *t) {
   if (!t->autograd) t->autograd = lp_calloc(sizeof(LpAutograd));
@@ -32,6 +33,7 @@ void lp_hooks_free(LpHookEntry *hooks) {
 void lp_autograd_free(LpAutograd *meta) {
   if (meta->retains_grad && meta->grad_fn) lp_node_unwatch(meta->grad_fn, meta);
   lp_hooks_free(meta->hooks);
+  lp_post_hooks_free(meta->post_hooks);
   lp_tensor_release(meta->grad);
   lp_node_release(meta->grad_fn);
   lp_tensor_release(meta->base);
@@ -56,6 +58,8 @@ bool lp_set_requires_grad(LpTensor *t, bool requires_grad) {
         "only Tensors of floating point and complex dtype can require gradients, got %s",
         lp_dtype_name(t->dtype));
   TRY(lp_refresh_history(t));
+  CHECK(!requires_grad || !(t->flags & LP_FLAG_INFERENCE) || lp_tls_inference, LP_ERR_AUTOGRAD,
+        "Setting requires_grad=True on inference tensor outside InferenceMode is not allowed");
   if (lp_grad_fn(t)) {
     CHECK(requires_grad, LP_ERR_AUTOGRAD,
           "you can only change requires_grad flags of leaf variables; use detach() for a "
@@ -203,9 +207,9 @@ bool lp_view_attach(LpTensor *view, LpTensor *self) {
 /* --- in place ------------------------------------------------------------------------------- */
 
 bool lp_inplace_check(LpTensor *self) {
-  CHECK(!(self->flags & LP_FLAG_INFERENCE) || tls_inference, LP_ERR_AUTOGRAD,
-        "in-place update to a tensor made in inference mode outside of it is not allowed; clone it "
-        "first");
+  CHECK(!(self->flags & LP_FLAG_INFERENCE) || lp_tls_inference, LP_ERR_AUTOGRAD,
+        "Inplace update to inference tensor outside InferenceMode is not allowed. You can make a clone to get "
+        "a normal tensor before doing inplace update");
   if (!lp_wants_grad(self)) return true;
   const LpTensor *base = self->autograd ? self->autograd->base : NULL;
   CHECK(!base || !lp_is_leaf(base), LP_ERR_AUTOGRAD,

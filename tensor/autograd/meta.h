@@ -14,6 +14,7 @@ typedef struct LpAutograd {
   LpTensor *base;       /* owned; the tensor a differentiable view looks into */
   uint32_t view_version; /* version of the memory when grad_fn was made (views) */
   LpHookEntry *hooks;    /* of a leaf; those of other tensors are on grad_fn */
+  struct LpLeafHookEntry *post_hooks; /* of a leaf: after its grad was written (hooks.c) */
 } LpAutograd;
 
 /* The tensor's record, made when absent; NULL on out of memory. */
@@ -38,5 +39,11 @@ void lp_node_unwatch(LpNode *node, LpAutograd *meta);
 /* The leaf an AccumulateGrad node belongs to, NULL for other nodes. engine.c. */
 LpTensor *lp_node_leaf(const LpNode *node);
 void lp_hooks_free(LpHookEntry *hooks);
+bool lp_post_hooks_run(LpTensor *leaf);
+bool lp_post_hooks_remove(LpAutograd *meta, int64_t id);
+void lp_post_hooks_free(struct LpLeafHookEntry *hooks);
+int64_t lp_new_hook_id(void);
+/* Can `to` be reached from any of the nodes? graph.c. */
+bool lp_graph_reaches(LpNode *const *from, int64_t n_from, const LpNode *to, bool *result);
 
 #endif

@@ -44,6 +44,7 @@ LpNode *lp_node_new(const LpNodeClass *cls, size_t struct_bytes, int n_edges, in
   node->saved = (LpSaved *)((char *)node + saved_at);
   node->ints = (int64_t *)((char *)node + ints_at);
   node->alloc_bytes = bytes;
+  if (LP_UNLIKELY(lp_anomaly_enabled())) lp_anomaly_note(node);
   return node;
 }
 
@@ -61,7 +62,11 @@ static void free_outputs(LpNode *node) {
 }
 
 void lp_node_free_saved(LpNode *node) {
-  for (int i = 0; i < node->n_saved; i++) lp_drop(&node->saved[i].tensor);
+  for (int i = 0; i < node->n_saved; i++) {
+    LpSaved *s = &node->saved[i];
+    lp_drop(&s->tensor);
+    if (LP_UNLIKELY(s->packed != NULL)) lp_saved_drop_packed(s);
+  }
   node->freed = true;
 }
 
@@ -103,6 +108,7 @@ static void free_node(LpNode *node) {
   if (node->cls->finalize) node->cls->finalize(node);
   lp_node_free_saved(node);
   lp_hooks_free(node->hooks);
+  lp_node_free_extras(node);
   free_outputs(node);
   for (int i = 0; i < node->n_edges; i++) lp_node_release(node->edges[i].node);
   lp_free(node, node->alloc_bytes);
@@ -113,6 +119,19 @@ int lp_node_input_count(const LpNode *node) { return node->n_edges; }
 LpNode *lp_node_next(const LpNode *node, int i) {
   return i >= 0 && i < node->n_edges ? node->edges[i].node : NULL;
 }
+
+int lp_node_next_nr(const LpNode *node, int i) {
+  return i >= 0 && i < node->n_edges ? node->edges[i].output_nr : 0;
+}
+uint64_t lp_node_sequence(const LpNode *node) { return node->sequence; }
+LpTensor *lp_node_variable(const LpNode *node) { return lp_node_leaf(node); }
+void *lp_node_host(const LpNode *node) { return node->host; }
+void lp_node_set_host(LpNode *node, void *host, void (*free_host)(void *host)) {
+  if (node->host && node->free_host) node->free_host(node->host);
+  node->host = host;
+  node->free_host = free_host;
+}
+int lp_output_nr(const LpTensor *t) { return t->autograd ? t->autograd->output_nr : 0; }
 
 /* --- edges ----------------------------------------------------------------------------------- */
 
@@ -157,8 +176,15 @@ bool lp_gradient_edge(LpTensor *t, LpEdge *edge) {
 bool lp_node_save(LpNode *node, int slot, LpTensor *t, int output_nr) {
   LpSaved *s = &node->saved[slot];
   lp_drop(&s->tensor);
+  if (LP_UNLIKELY(s->packed != NULL)) lp_saved_drop_packed(s);
   if (!t) return true;
+  CHECK(!(t->flags & LP_FLAG_INFERENCE) || lp_tls_inference, LP_ERR_AUTOGRAD,
+        "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal "
+        "tensor and use it in autograd");
+  bool packed = false;
   s->output_nr = (int16_t)output_nr;
+  TRY(lp_saved_pack(s, t, &packed));
+  if (packed) return true;
   s->version = lp_version(t);
   s->tensor = output_nr < 0 ? lp_tensor_retain(t) : lp_tensor_shallow(t);
   return s->tensor != NULL;
@@ -189,6 +215,17 @@ bool lp_node_unpack(LpNode *node, int slot, LpTensor **result) {
                    "you need to backward through the graph again",
                    node->cls->name, known ? " (forward at " : "", known ? where : "", known ? ")" : "");
   }
+  LpTensor *unpacked = NULL;
+  if (LP_UNLIKELY(s->packed != NULL)) {
+    TRY(s->hooks->unpack(s->packed, &unpacked));
+    *result = unpacked;
+    if (s->output_nr < 0 && !s->edge.node) return true;
+    /* The history is that of the tensor that was packed. */
+    *result = s->output_nr < 0 ? lp_output_again(unpacked, s->edge.node, s->edge.output_nr)
+                               : lp_output_again(unpacked, node, s->output_nr);
+    lp_tensor_release(unpacked);
+    return *result != NULL;
+  }
   if (!s->tensor) {
     *result = NULL;
     return true;
@@ -207,15 +244,17 @@ bool lp_node_unpack(LpNode *node, int slot, LpTensor **result) {
     *result = lp_tensor_retain(s->tensor);
     return true;
   }
-  if (node->slices && lp_tls_grad_enabled) return (*result = lp_slices_output(node->slices, s->tensor)) != NULL;
-  LpTensor *t = lp_tensor_shallow(s->tensor);
-  TRY(t);
-  if (!node->slices && !lp_set_history(t, node, s->output_nr)) {
-    lp_tensor_release(t);
-    return false;
+  if (node->slices) {
+    *result = lp_tls_grad_enabled ? lp_slices_output(node->slices, s->tensor) : lp_tensor_shallow(s->tensor);
+    return *result != NULL;
   }
-  *result = t;
-  return true;
+  return (*result = lp_output_again(s->tensor, node, s->output_nr)) != NULL;
+}
+
+LpTensor *lp_output_again(LpTensor *t, LpNode *node, int output_nr) {
+  LpTensor *again = lp_tensor_shallow(t);
+  if (again && !lp_set_history(again, node, output_nr)) lp_drop(&again);
+  return again;
 }
 
 bool lp_node_unpack_list(LpNode *node, int first, int count, LpTensors *result) {

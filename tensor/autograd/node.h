@@ -28,7 +28,10 @@ typedef struct LpEdge {
 } LpEdge;
 
 typedef struct LpSaved {
-  LpTensor *tensor;  /* owned; NULL: absent */
+  LpTensor *tensor;  /* owned; NULL: absent, or packed by the host's hooks */
+  void *packed;      /* owned: what a pack hook made of the tensor; else NULL */
+  const LpSavedHooks *hooks; /* those that packed it */
+  LpEdge edge;       /* of a packed input: where its gradient goes */
   uint32_t version;  /* of the memory when saved */
   int16_t output_nr; /* -1: an input */
 } LpSaved;
@@ -48,6 +51,14 @@ typedef struct LpHookEntry {
   struct LpHookEntry *next;
 } LpHookEntry;
 
+typedef struct LpNodeHook {
+  int64_t id;
+  LpNodeHookFn fn;
+  void *ctx;
+  void (*free_ctx)(void *ctx);
+  struct LpNodeHook *next;
+} LpNodeHook;
+
 struct LpNode {
   _Atomic int32_t refcount;
   const LpNodeClass *cls;
@@ -61,6 +72,10 @@ struct LpNode {
   LpOutputMeta *outputs; /* n_outputs entries when the node has several outputs, else NULL */
   LpNode *slices;        /* not owned: the CopySlices node that runs this one, which wrote a view; else NULL */
   LpHookEntry *hooks;    /* on the gradients of its outputs, in order of registration */
+  LpNodeHook *pre_hooks, *post_hooks; /* of the node itself (hooks.c) */
+  char *trace;           /* under anomaly detection: the host's traceback of the forward; malloc'd */
+  void *host;            /* what the host keeps with the node */
+  void (*free_host)(void *host);
   size_t alloc_bytes;
 };
 
@@ -100,6 +115,20 @@ bool lp_node_wants_range(const LpNode *node, int first, int count);
 /* Zeros for output i of a node with several outputs. */
 LpTensor *lp_node_zeros(LpNode *node, int i);
 void lp_node_free_saved(LpNode *node);
+
+/* --- hooks and anomalies (hooks.c) --- */
+/* Before backward: hooks may replace gradients of the outputs. After it: of the inputs. */
+bool lp_node_run_pre_hooks(LpNode *node, LpTensor **grads);
+bool lp_node_run_post_hooks(LpNode *node, LpTensor **results, LpTensor *const *grads);
+void lp_node_free_extras(LpNode *node);
+/* Anomaly detection: notes the forward's traceback in a new node; refuses NaNs that a backward gave; adds
+ * the traceback to an error. */
+void lp_anomaly_note(LpNode *node);
+bool lp_anomaly_check(LpNode *node, LpTensor *const *results);
+void lp_anomaly_explain(const LpNode *node);
+/* Hands the tensor to the pack hooks in force: *done when there are some. */
+bool lp_saved_pack(LpSaved *s, LpTensor *t, bool *done);
+void lp_saved_drop_packed(LpSaved *s);
 
 /* --- in-place and views (meta.c) --- */
 /* Refuses a leaf that requires grad, and tensors made in inference mode; call before the kernel runs. */

@@ -169,6 +169,8 @@ bool lp_storage_grow(LpStorage *s, size_t size_bytes) {
 /* --- headers
  * -------------------------------------------------------------------------------- */
 
+_Thread_local bool lp_tls_inference;
+
 static size_t dims_bytes(int64_t ndim) {
   return (size_t)ndim * 2 * sizeof(int64_t);
 }
@@ -215,7 +217,7 @@ static LpTensor *make_header(LpStorage *storage, LpDtype dtype, int64_t ndim,
   }
   atomic_init(&t->refcount, 1);
   t->dtype = (int8_t)dtype;
-  t->flags = 0;
+  t->flags = lp_tls_inference ? LP_FLAG_INFERENCE : 0;
   t->storage = storage;
   t->offset_elems = offset;
   t->autograd = NULL;

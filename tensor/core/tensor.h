@@ -55,6 +55,9 @@ static inline LpTensor *lp_whole(LpTensor *t) {
   return t;
 }
 
+/* Is the calling thread in inference mode? New tensors are marked then. */
+extern _Thread_local bool lp_tls_inference;
+
 /* True for devices this build can use (an absent one too); otherwise LP_ERR_DEVICE is recorded. */
 bool lp_check_device(LpDevice device);
 

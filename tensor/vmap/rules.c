@@ -404,8 +404,8 @@ static Outcome index_by(VmapCall *c) {
     if (t->ndim > ndim) ndim = t->ndim;
     if (vmap_batched(c, t) && t->dtype == LP_BOOL) {
       lp_fail(LP_ERR_ARGUMENT,
-              "vmap: We do not support batching operators that can output dynamic shape. "
-              "Attempted to vmap over indexing with a boolean mask");
+              "vmap: We do not support batching operators that can support dynamic shape. "
+              "Attempting to batch over indexing with a boolean mask");
       return VMAP_FAILED;
     }
   }
@@ -463,7 +463,8 @@ static Outcome one_hot(VmapCall *c) {
   if (c->args[1].i < 0) {
     lp_fail(
         LP_ERR_ARGUMENT,
-        "vmap: one_hot without num_classes asks the data for a size; give num_classes");
+        "When vmap-ing torch.nn.functional.one_hot, please provide an explicit positive "
+            "num_classes argument");
     return VMAP_FAILED;
   }
   c->a[0].tensor = vmap_behind(c, 0);
@@ -774,7 +775,6 @@ const VmapEntry lp_vmap_rules[] = {
     {"_unique2", dynamic_shape},
     {"unique_dim", dynamic_shape},
     {"_unique_consecutive", dynamic_shape},
-    {"bincount", dynamic_shape},
     {"repeat_interleave", dynamic_shape},
     {"resize", refuse},
     {"resize_as", refuse},

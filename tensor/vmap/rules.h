@@ -26,6 +26,7 @@ typedef struct VmapCall {
   LpValue a[LP_MAX_ARGS];
   LpValue *results;
   uint32_t level;
+  int place; /* of the level among the open ones: what lies below it has this depth */
   int depth; /* of the caller: rules run below the level, and come back to this depth for
                 logical calls */
   int64_t batch;

@@ -50,6 +50,8 @@ void lp_vmap_leave(uint32_t level) {
   levels = NULL;
 }
 
+int lp_vmap_depth(void) { return lp_tls_vmap_depth; }
+
 bool lp_vmap_is_batched(const LpTensor *t, uint32_t level) {
   return t->physical && (!level || t->vmap_level == level);
 }
@@ -220,7 +222,7 @@ LpTensor *vmap_bare(VmapCall *c, LpTensor *t) {
 
 int vmap_descend(const VmapCall *c) {
   const int depth = lp_tls_vmap_depth;
-  lp_tls_vmap_depth = place_of(c->level);
+  lp_tls_vmap_depth = c->place;
   return depth;
 }
 void vmap_ascend(int depth) {
@@ -508,6 +510,7 @@ int lp_vmap_try(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
                 .args = args,
                 .results = results,
                 .level = levels[place].id,
+                .place = place,
                 .depth = lp_tls_vmap_depth,
                 .batch = levels[place].batch,
                 .randomness = levels[place].randomness};

@@ -15,6 +15,7 @@ LP_API bool lp_grad_enabled(void);
 LP_API void lp_set_grad_enabled(bool enabled);
 LP_API bool lp_inference_enabled(void);
 LP_API void lp_set_inference_enabled(bool enabled);
+LP_API bool lp_is_inference(const LpTensor *t); /* made in inference mode? */
 
 /* --- leaf state ------------------------------------------------------------------------------ */
 LP_API bool lp_requires_grad(const LpTensor *t);
@@ -48,6 +49,39 @@ typedef bool (*LpTensorHook)(void *ctx, LpTensor *grad, LpTensor **result);
 LP_API int64_t lp_register_hook(LpTensor *t, LpTensorHook hook, void *ctx, void (*free_ctx)(void *ctx));
 LP_API void lp_remove_hook(LpTensor *t, int64_t id);
 
+/* Runs after a gradient was added to the leaf's grad. Ids and removal as above. */
+typedef bool (*LpLeafHook)(void *ctx, LpTensor *leaf);
+LP_API int64_t lp_register_post_accumulate_hook(LpTensor *leaf, LpLeafHook hook, void *ctx,
+                                                void (*free_ctx)(void *ctx));
+
+/* A node's own hooks. Before its backward (pre) they see grad_outputs and may put owned replacements into
+ * replaced[n_outputs]; after it they see grad_inputs too and may replace those, replaced[n_inputs]. Entries
+ * may be NULL. */
+typedef bool (*LpNodeHookFn)(void *ctx, LpTensor *const *grad_inputs, int n_inputs,
+                             LpTensor *const *grad_outputs, int n_outputs, LpTensor **replaced);
+LP_API int64_t lp_node_register_hook(LpNode *node, bool pre, LpNodeHookFn hook, void *ctx,
+                                     void (*free_ctx)(void *ctx));
+LP_API void lp_node_remove_hook(LpNode *node, int64_t id);
+
+/* Hooks on what nodes save: pack makes something of a tensor when it is saved (*packed, freed with
+ * free_packed), unpack a tensor of that (owned) when backward asks for it. */
+typedef struct LpSavedHooks {
+  bool (*pack)(void *ctx, LpTensor *t, void **packed);
+  bool (*unpack)(void *packed, LpTensor **result);
+  void (*free_packed)(void *packed);
+} LpSavedHooks;
+/* For the calling thread, from now on; NULL: none. */
+LP_API void lp_set_saved_hooks(const LpSavedHooks *hooks, void *ctx);
+
+/* --- anomaly detection --------------------------------------------------------------------------
+ * Nodes made while it is on note the host's traceback, which errors of their backward then show; with
+ * check_nan a backward that gives a NaN is an error. */
+LP_API void lp_set_anomaly(bool enabled, bool check_nan);
+LP_API bool lp_anomaly_enabled(void);
+LP_API bool lp_anomaly_check_nan_enabled(void);
+/* capture returns a malloc'd text or NULL. */
+LP_API void lp_set_trace_hook(char *(*capture)(void));
+
 /* --- custom functions --------------------------------------------------------------------------
  * A node whose backward is a callback: grads[n_outputs] (entries may be NULL) in, results[n_inputs]
  * (owned or NULL) out. */
@@ -56,6 +90,7 @@ typedef struct LpCustomBackward {
   bool (*backward)(void *ctx, LpTensor *const *grads, int n_grads, LpTensor **results, int n_results);
   void (*free_ctx)(void *ctx);
   void *ctx;
+  bool raw_grads; /* undefined gradients arrive as NULL, not as zeros */
 } LpCustomBackward;
 /* Makes outputs depend on inputs through a custom node (takes ctx over, also on failure). */
 LP_API bool lp_attach_custom(const LpCustomBackward *fn, LpTensors inputs, LpTensors outputs);
@@ -74,6 +109,20 @@ LP_API bool lp_requires_grad_below(const LpTensor *t);
 LP_API const char *lp_node_name(const LpNode *node);       /* "AddBackward0" */
 LP_API int lp_node_input_count(const LpNode *node);
 LP_API LpNode *lp_node_next(const LpNode *node, int i);    /* borrowed; NULL for inputs without grad */
+LP_API int lp_node_next_nr(const LpNode *node, int i);     /* which output of that node */
+LP_API uint64_t lp_node_sequence(const LpNode *node);
+LP_API LpTensor *lp_node_variable(const LpNode *node);     /* the leaf of an AccumulateGrad node, else NULL */
+/* Something of the host's that lives as long as the node. */
+LP_API void *lp_node_host(const LpNode *node);
+LP_API void lp_node_set_host(LpNode *node, void *host, void (*free_host)(void *host));
+LP_API int lp_output_nr(const LpTensor *t);
+/* The backward that runs in this thread: a number of its own (0: none), the node at work, and whether it
+ * will reach the node that t's gradient goes to. */
+LP_API int64_t lp_backward_id(void);
+LP_API LpNode *lp_running_node(void);
+LP_API bool lp_will_execute(LpTensor *t, bool *result);
+/* A header over t's data whose history is output_nr of the node (a saved output, again). Owned. */
+LP_API LpTensor *lp_output_again(LpTensor *t, LpNode *node, int output_nr);
 LP_API LpNode *lp_node_retain(LpNode *node);
 LP_API void lp_node_release(LpNode *node);
 /* The host's notes of where the forward ran: capture returns a token (0: unknown), asked for each new

@@ -24,6 +24,9 @@ typedef enum LpVmapRandomness {
 LP_API uint32_t lp_vmap_enter(int64_t batch, LpVmapRandomness randomness);
 LP_API void lp_vmap_leave(uint32_t level);
 
+/* How many levels are open in the calling thread. */
+LP_API int lp_vmap_depth(void);
+
 /* t as a batch of the level: the examples are along `dim` (in [-ndim, ndim)). Owned. */
 LP_API LpTensor *lp_vmap_wrap(LpTensor *t, int64_t dim, uint32_t level);
 /* The batch behind t with the examples along `dim` of the result; a t that the level does

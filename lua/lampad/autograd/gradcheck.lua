@@ -1,155 +1,11 @@
--- torch.autograd: backward and grad (from C), custom functions, numerical checks of gradients.
+-- torch.autograd.gradcheck and gradgradcheck: gradients beside finite differences.
 local core = require "lampad.core"
+local args = require "lampad.args"
 
 local torch = core.torch
-local autograd = { backward = core.backward, grad = core.grad }
+local check = {}
 
 local function is_tensor(v) return type(v) == "userdata" and torch.is_tensor(v) end
-
--- --- Function ---------------------------------------------------------------------------------------
-
--- What forward leaves for backward: ctx:save_for_backward(...), ctx.saved_tensors, any field.
-local Context = {}
-Context.__index = function(ctx, key)
-  if key == "saved_tensors" then return rawget(ctx, "_saved") or {} end
-  if key == "needs_input_grad" then return rawget(ctx, "_needs") end
-  return Context[key]
-end
-
---- Keeps tensors for backward: `local x, y = ctx:saved()` or ctx.saved_tensors[1].
-function Context:save_for_backward(...)
-  local saved = table.pack(...)
-  local versions = {}
-  for i = 1, saved.n do
-    if saved[i] ~= nil and not is_tensor(saved[i]) then
-      error(("save_for_backward: value %d is a %s, expected a tensor"):format(i, type(saved[i])), 2)
-    end
-    versions[i] = saved[i] ~= nil and saved[i]._version or nil
-  end
-  rawset(self, "_saved", saved)
-  rawset(self, "_versions", versions)
-end
-
---- The saved tensors as several results.
-function Context:saved()
-  local saved = rawget(self, "_saved") or { n = 0 }
-  return table.unpack(saved, 1, saved.n)
-end
-
---- Names results that carry no gradient.
-function Context:mark_non_differentiable(...)
-  local set = rawget(self, "_nondiff") or {}
-  for _, t in ipairs { ... } do set[t] = true end
-  rawset(self, "_nondiff", set)
-end
-
---- Names inputs that forward changed in place.
-function Context:mark_dirty(...) rawset(self, "_dirty", { ... }) end
-
---- Accepted for PyTorch's sake: undefined gradients always arrive as zeros.
-function Context:set_materialize_grads() end
-
-local function check_saved(ctx, name)
-  local saved, versions = rawget(ctx, "_saved"), rawget(ctx, "_versions")
-  if not saved then return end
-  for i = 1, saved.n do
-    if saved[i] ~= nil and saved[i]._version ~= versions[i] then
-      error(("%s: one of the variables needed for gradient computation has been modified by an inplace "
-        .. "operation: saved tensor %d is at version %d; expected version %d instead"):format(name, i,
-        saved[i]._version, versions[i]), 0)
-    end
-  end
-end
-
--- Runs a custom function: forward without recording, then a node whose backward is cls.backward.
-local function apply(cls, ...)
-  local ctx = setmetatable({}, Context)
-  local args = table.pack(...)
-  local inputs, positions = { n = 0 }, {}
-  local recording = torch.is_grad_enabled()
-  local needs, any = {}, false
-  for i = 1, args.n do
-    needs[i] = is_tensor(args[i]) and args[i].requires_grad
-    if is_tensor(args[i]) then
-      inputs.n = inputs.n + 1
-      inputs[inputs.n] = args[i]
-      positions[inputs.n] = i
-      any = any or needs[i]
-    end
-  end
-  rawset(ctx, "_needs", needs)
-  local results
-  do
-    local _ <close> = torch.no_grad()
-    results = table.pack(cls.forward(ctx, ...))
-  end
-  if not (recording and any) then return table.unpack(results, 1, results.n) end
-  local nondiff = rawget(ctx, "_nondiff") or {}
-  local given = {}
-  for i = 1, inputs.n do given[inputs[i]] = true end
-  local outputs = {}
-  for i = 1, results.n do
-    local r = results[i]
-    if is_tensor(r) and not nondiff[r] and (r:is_floating_point() or r:is_complex()) then
-      -- An input handed back, or a tensor with a history, gets a node of its own on an alias.
-      local dirty = false
-      for _, d in ipairs(rawget(ctx, "_dirty") or {}) do dirty = dirty or rawequal(d, r) end
-      if not dirty and (given[r] or r.requires_grad) then
-        r = r:detach()
-        results[i] = r
-      end
-      outputs[#outputs + 1] = r
-    end
-  end
-  if #outputs == 0 then return table.unpack(results, 1, results.n) end
-  local name = (cls.__name or "Function") .. "Backward"
-  core.attach_custom(name, inputs, outputs, function(...)
-    check_saved(ctx, name)
-    local grads = table.pack(cls.backward(ctx, ...))
-    if grads.n > args.n then
-      for i = args.n + 1, grads.n do
-        if grads[i] ~= nil then
-          error(("%s: backward returned %d gradients for %d arguments"):format(name, grads.n, args.n), 0)
-        end
-      end
-    end
-    local by_input = {}
-    for k = 1, inputs.n do
-      local g = grads[positions[k]]
-      if g ~= nil and not is_tensor(g) then
-        error(("%s: backward returned a %s as gradient %d, expected a tensor or nil"):format(name, type(g),
-          positions[k]), 0)
-      end
-      by_input[k] = g
-    end
-    return table.unpack(by_input, 1, inputs.n)
-  end)
-  return table.unpack(results, 1, results.n)
-end
-
--- The base of custom functions: Function:extend "Name", then forward(ctx, ...) and backward(ctx, ...) as
--- fields (functions, not methods); called as Name.apply(...) or Name(...).
-local Function = {}
-Function.__index = Function
-Function.__name = "Function"
-
-function Function.forward()
-  error("Function: define forward(ctx, ...) in the subclass", 2)
-end
-function Function.backward()
-  error("Function: define backward(ctx, ...) in the subclass to differentiate through it", 2)
-end
-
-function Function:extend(name)
-  local cls = { __name = name, super = self }
-  cls.apply = function(...) return apply(cls, ...) end
-  return setmetatable(cls, { __index = self, __call = function(c, ...) return apply(c, ...) end,
-    __tostring = function() return "class " .. name end })
-end
-
-autograd.Function = Function
-
--- --- gradcheck ----------------------------------------------------------------------------------------
 
 local function as_list(v)
   if is_tensor(v) then return { v } end
@@ -186,11 +42,43 @@ local function numeric_fault(kind, i, index, analytic, numeric)
     numeric)
 end
 
+local option_names = { "eps", "atol", "rtol", "raise_exception", "nondet_tol", "check_undefined_grad", "check_grad_dtypes",
+  "check_batched_grad", "check_batched_forward_grad", "check_forward_ad", "check_backward_ad", "fast_mode", "masked" }
+local second_names = { "eps", "atol", "rtol", "gen_non_contig_grad_outputs", "raise_exception", "nondet_tol",
+  "check_undefined_grad", "check_grad_dtypes", "check_batched_grad", "check_fwd_over_rev", "check_rev_over_rev",
+  "fast_mode", "masked" }
+
+-- The gradients along a batch of directions, by vmap, beside those along each of them.
+local function batched_fault(outs, leaves, shapes)
+  for k, out in ipairs(outs) do
+    local sizes = out.shape:tolist()
+    table.insert(sizes, 1, 3)
+    local directions = torch.linspace(-1, 1, 3 * out:numel(), { dtype = torch.float64 }):reshape(sizes):to(out.dtype)
+    local all = table.pack(require("lampad.autograd").grad(out, leaves, directions,
+      { is_grads_batched = true, retain_graph = true, allow_unused = true }))
+    for e = 0, 2 do
+      local one = table.pack(core.grad(out, leaves, directions[e], { retain_graph = true, allow_unused = true }))
+      for i = 1, #leaves do
+        if (one[i] == nil) ~= (all[i] == nil) or one[i] ~= nil and not torch.allclose(one[i], all[i][e]) then
+          return ("output %d: the gradient of input %d by vmap differs from that without"):format(k, shapes[i])
+        end
+      end
+    end
+  end
+end
+
 --- Compares the gradients of fn with central differences, element by element of every input that requires
 --- grad, along random directions of the outputs. inputs: a tensor or a list, in float64 (or complex128).
---- Options: eps (1e-6), atol (1e-5), rtol (1e-3), raise_exception (true). Returns true, or false and why.
-function autograd.gradcheck(fn, inputs, options)
+--- Options: eps (1e-6), atol (1e-5), rtol (1e-3), raise_exception (true), nondet_tol (0.0), check_batched_grad
+--- (false), check_grad_dtypes (false); check_undefined_grad, fast_mode and masked are accepted. Returns true, or false
+--- and why.
+function check.gradcheck(fn, inputs, options)
   options = options or {}
+  args.check_names("gradcheck", options, option_names)
+  if options.check_forward_ad or options.check_batched_forward_grad then
+    args.fail("gradcheck", "forward-mode derivatives are not part of Lampad")
+  end
+  if options.check_backward_ad == false then return true end
   local eps, atol, rtol = options.eps or 1e-6, options.atol or 1e-5, options.rtol or 1e-3
   inputs = as_list(inputs)
   local function fault(text)
@@ -231,8 +119,24 @@ function autograd.gradcheck(fn, inputs, options)
   end
   local leaves = {}
   for k, i in ipairs(watched) do leaves[k] = inputs[i] end
-  local grads = table.pack(autograd.grad(graph_outs, leaves, graph_directions, { allow_unused = true,
+  local grads = table.pack(core.grad(graph_outs, leaves, graph_directions, { allow_unused = true,
     retain_graph = true }))
+  local again = table.pack(core.grad(graph_outs, leaves, graph_directions, { allow_unused = true, retain_graph = true }))
+  for k, i in ipairs(watched) do
+    if grads[k] and not torch.allclose(grads[k], again[k], { rtol = 0, atol = options.nondet_tol or 0, equal_nan = true })
+    then
+      return fault(("Backward is not reentrant, i.e., running backward with same input and grad_output multiple times "
+        .. "gives different values (input %d)"):format(i))
+    end
+    if options.check_grad_dtypes and grads[k] and grads[k].dtype ~= leaves[k].dtype then
+      return fault(("the gradient of input %d is %s, the input %s"):format(i, tostring(grads[k].dtype),
+        tostring(leaves[k].dtype)))
+    end
+  end
+  if options.check_batched_grad then
+    local trouble = batched_fault(graph_outs, leaves, watched)
+    if trouble then return fault(trouble) end
+  end
   local function loss()
     local _ <close> = torch.no_grad()
     return project(call(fn, inputs), directions):item()
@@ -283,11 +187,18 @@ function autograd.gradcheck(fn, inputs, options)
 end
 
 --- gradcheck of the gradients themselves: the derivatives of fn's gradients along random directions.
-function autograd.gradgradcheck(fn, inputs, grad_outputs, options)
+function check.gradgradcheck(fn, inputs, grad_outputs, options)
   inputs = as_list(inputs)
   if grad_outputs ~= nil and not is_tensor(grad_outputs) and #grad_outputs == 0 then
     options, grad_outputs = grad_outputs, nil
   end
+  options = options or {}
+  args.check_names("gradgradcheck", options, second_names)
+  if options.check_fwd_over_rev then args.fail("gradgradcheck", "forward-mode derivatives are not part of Lampad") end
+  if options.check_rev_over_rev == false then return true end
+  local passed_on = {}
+  for _, name in ipairs(option_names) do passed_on[name] = options[name] end
+  options = passed_on
   local count = inputs.n or #inputs
   local outs = call(fn, inputs)
   local directions = as_list(grad_outputs)
@@ -302,7 +213,7 @@ function autograd.gradgradcheck(fn, inputs, grad_outputs, options)
   local all = { n = count + #directions }
   for i = 1, count do all[i] = inputs[i] end
   for i, d in ipairs(directions) do all[count + i] = d end
-  return autograd.gradcheck(function(...)
+  return check.gradcheck(function(...)
     local given = table.pack(...)
     local graph_outs = {}
     for _, o in ipairs(call(fn, { n = count, table.unpack(given, 1, count) })) do
@@ -321,19 +232,17 @@ function autograd.gradgradcheck(fn, inputs, grad_outputs, options)
       for _, o in ipairs(outs) do
         if o.requires_grad then graph_outs[#graph_outs + 1] = o end
       end
-      local grads = table.pack(autograd.grad(graph_outs, leaves, seeds, { allow_unused = true, create_graph = true }))
+      local grads = table.pack(core.grad(graph_outs, leaves, seeds, { allow_unused = true, create_graph = true }))
       local list = {}
       for i = 1, grads.n do if grads[i] then list[#list + 1] = grads[i] end end
       return list
     end
-    local grads = table.pack(autograd.grad(graph_outs, leaves, seeds, { allow_unused = true, create_graph = true }))
+    local grads = table.pack(core.grad(graph_outs, leaves, seeds, { allow_unused = true, create_graph = true }))
     local list = {}
     for i = 1, grads.n do if grads[i] then list[#list + 1] = grads[i] end end
     return list
   end, all, options)
 end
 
-autograd.no_grad, autograd.enable_grad = torch.no_grad, torch.enable_grad
-autograd.set_grad_enabled, autograd.inference_mode = torch.set_grad_enabled, torch.inference_mode
 
-return autograd
+return check

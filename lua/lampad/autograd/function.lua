@@ -1,0 +1,260 @@
+-- torch.autograd.Function: functions with a backward of their own.
+local core = require "lampad.core"
+local args = require "lampad.args"
+local graph = require "lampad.autograd.graph"
+
+local torch = core.torch
+
+local function is_tensor(v) return type(v) == "userdata" and torch.is_tensor(v) end
+
+-- What forward leaves for backward: ctx:save_for_backward(...), ctx.saved_tensors, any field.
+local Context = {}
+
+-- A saved tensor as backward gets it.
+local function unpack_saved(entry)
+  if not entry then return nil end
+  if entry.hooks then return entry.hooks[2](entry.packed) end
+  local t = entry.tensor
+  if not entry.inference and t._version ~= entry.version then
+    error(("%s: one of the variables needed for gradient computation has been modified by an inplace operation: saved "
+      .. "tensor %d is at version %d; expected version %d instead"):format(entry.name or "Function", entry.at, t._version,
+      entry.version), 0)
+  end
+  -- An output has the function's own history, which nothing but backward may bring back: it would hold itself.
+  if entry.output_nr then return core.output_again(t, entry.output_nr) end
+  return t
+end
+
+Context.__index = function(ctx, key)
+  if key == "saved_tensors" then
+    local saved = rawget(ctx, "_saved") or { n = 0 }
+    if rawget(ctx, "_freed") then
+      error("Trying to backward through the graph a second time: the saved tensors were freed by the first backward. "
+        .. "Specify retain_graph=true in the first call", 0)
+    end
+    local list = { n = saved.n }
+    for i = 1, saved.n do list[i] = unpack_saved(saved[i]) end
+    return list
+  end
+  if key == "needs_input_grad" then return rawget(ctx, "_needs") end
+  return Context[key]
+end
+
+--- Keeps tensors for backward: `local x, y = ctx:saved()` or ctx.saved_tensors[1].
+function Context:save_for_backward(...)
+  local saved = table.pack(...)
+  local hooks = graph.current_hooks()
+  for i = 1, saved.n do
+    local t = saved[i]
+    if t ~= nil and not is_tensor(t) then
+      error(("save_for_backward: value %d is a %s, expected a tensor"):format(i, type(t)), 2)
+    end
+    if t ~= nil then
+      local entry = { at = i, tensor = t, inference = t:is_inference() }
+      if not entry.inference then entry.version = t._version end
+      if hooks then entry.hooks, entry.packed = hooks, hooks[1](t) end
+      saved[i] = entry
+    end
+  end
+  rawset(self, "_saved", saved)
+end
+
+--- The saved tensors as several results.
+function Context:saved()
+  local saved = self.saved_tensors
+  return table.unpack(saved, 1, saved.n)
+end
+
+--- Names results that carry no gradient.
+function Context:mark_non_differentiable(...)
+  local set = rawget(self, "_nondiff") or {}
+  for _, t in ipairs { ... } do set[t] = true end
+  rawset(self, "_nondiff", set)
+end
+
+--- Names inputs that forward changed in place; they must be among its results.
+function Context:mark_dirty(...) rawset(self, "_dirty", { ... }) end
+
+--- set_materialize_grads(false): gradients of results that took no part arrive as nil, not as zeros.
+function Context:set_materialize_grads(value)
+  if type(value) ~= "boolean" then error("set_materialize_grads: expected a boolean", 2) end
+  rawset(self, "_raw", not value)
+end
+
+-- Checks and orders what backward returned: one gradient for each tensor argument.
+local function read_gradients(name, grads, count, inputs, positions)
+  for i = count + 1, grads.n do
+    if grads[i] ~= nil then
+      error(("%s: function returned an incorrect number of gradients (expected %d, got %d)"):format(name, count,
+        grads.n), 0)
+    end
+  end
+  local by_input = {}
+  for k = 1, inputs.n do
+    local g = grads[positions[k]]
+    if g ~= nil and not is_tensor(g) then
+      error(("%s: backward returned a %s as gradient %d, expected a tensor or nil"):format(name, type(g),
+        positions[k]), 0)
+    end
+    if g ~= nil and g.shape ~= inputs[k].shape then
+      local ok, summed = pcall(g.sum_to_size, g, inputs[k].shape)
+      if not ok then
+        error(("%s: function returned an invalid gradient at index %d - got %s but expected shape compatible with %s")
+          :format(name, positions[k] - 1, tostring(g.shape), tostring(inputs[k].shape)), 0)
+      end
+      g = summed
+    end
+    by_input[k] = g
+  end
+  return by_input
+end
+
+-- Runs a custom function: forward without recording, then a node whose backward is cls.backward.
+local function apply(cls, ...)
+  local ctx = setmetatable({}, Context)
+  local given = table.pack(...)
+  local inputs, positions = { n = 0 }, {}
+  local recording = torch.is_grad_enabled()
+  local needs, any = { n = given.n }, false
+  for i = 1, given.n do
+    needs[i] = is_tensor(given[i]) and given[i].requires_grad
+    if is_tensor(given[i]) then
+      inputs.n = inputs.n + 1
+      inputs[inputs.n] = given[i]
+      positions[inputs.n] = i
+      any = any or needs[i]
+    end
+  end
+  rawset(ctx, "_needs", needs)
+  local name = (cls.__name or "Function") .. "Backward"
+  local results
+  do
+    local _ <close> = torch.no_grad()
+    if cls.setup_context then
+      results = table.pack(cls.forward(...))
+      local output = results[1]
+      if results.n > 1 then output = { n = results.n, table.unpack(results, 1, results.n) } end
+      cls.setup_context(ctx, { n = given.n, ... }, output)
+    else
+      results = table.pack(cls.forward(ctx, ...))
+    end
+  end
+  if not (recording and any) then return table.unpack(results, 1, results.n) end
+  local nondiff, is_input = rawget(ctx, "_nondiff") or {}, {}
+  local function marked(t)
+    for other in pairs(nondiff) do if other == t then return true end end
+    return false
+  end
+  for i = 1, inputs.n do is_input[inputs[i]] = true end
+  for _, d in ipairs(rawget(ctx, "_dirty") or {}) do
+    if d.is_leaf and d.requires_grad then
+      args.fail(cls.__name, "a leaf Variable that requires grad is being used in an in-place operation")
+    end
+  end
+  local outputs, saved = {}, rawget(ctx, "_saved")
+  for i = 1, results.n do
+    local r = results[i]
+    if is_tensor(r) and not marked(r) and (r:is_floating_point() or r:is_complex()) then
+      local dirty = false
+      for _, d in ipairs(rawget(ctx, "_dirty") or {}) do dirty = dirty or d == r end
+      -- Saved outputs are kept apart from the result, whose history will be this node.
+      for k = 1, saved and saved.n or 0 do
+        local entry = saved[k]
+        if entry and entry.tensor == r and not entry.hooks and (not is_input[r] or dirty) then
+          entry.tensor, entry.output_nr = r:detach(), #outputs
+        end
+      end
+      -- An input handed back, or a tensor with a history, gets a node of its own on an alias.
+      if not dirty and (is_input[r] or r.requires_grad) then
+        r = r:detach()
+        results[i] = r
+      end
+      outputs[#outputs + 1] = r
+    end
+  end
+  for k = 1, saved and saved.n or 0 do if saved[k] then saved[k].name = name end end
+  if #outputs == 0 then return table.unpack(results, 1, results.n) end
+  -- Only floating results reach the node; backward gets a gradient for each result of forward.
+  local slots, n_slots = {}, 0
+  for i = 1, results.n do
+    if is_tensor(results[i]) then
+      n_slots = n_slots + 1
+      for k, out in ipairs(outputs) do if rawequal(out, results[i]) then slots[k] = n_slots end end
+    end
+  end
+  local others = n_slots > #outputs and results or nil
+  core.attach_custom(name, inputs, outputs, function(...)
+    local grads = table.pack(...)
+    if others then
+      local all, raw = { n = n_slots }, rawget(ctx, "_raw")
+      for k = 1, #outputs do all[slots[k]] = grads[k] end
+      local at = 0
+      for i = 1, others.n do
+        if is_tensor(others[i]) then
+          at = at + 1
+          if all[at] == nil and not raw then all[at] = torch.zeros_like(others[i]:detach()) end
+        end
+      end
+      grads = all
+    end
+    local got = table.pack(cls.backward(ctx, table.unpack(grads, 1, grads.n)))
+    local by_input = read_gradients(name, got, given.n, inputs, positions)
+    return table.unpack(by_input, 1, inputs.n)
+  end, rawget(ctx, "_raw") or false)
+  return table.unpack(results, 1, results.n)
+end
+
+-- The base of custom functions: Function:extend "Name", then forward(ctx, ...) and backward(ctx, ...) as fields
+-- (functions, not methods); or forward(...) and setup_context(ctx, inputs, output). Called as Name.apply(...) or
+-- Name(...).
+local Function = {}
+Function.__index = Function
+Function.__name = "Function"
+
+function Function.forward()
+  error("Function: define forward(ctx, ...) in the subclass", 2)
+end
+function Function.backward()
+  error("Function: define backward(ctx, ...) in the subclass to differentiate through it", 2)
+end
+
+function Function:extend(name)
+  local cls = { __name = name, super = self }
+  cls.apply = function(...) return apply(cls, ...) end
+  return setmetatable(cls, { __index = self, __call = function(c, ...) return apply(c, ...) end,
+    __tostring = function() return "class " .. name end })
+end
+
+--- once_differentiable(backward): a backward that is run without recording; differentiating its results is an error.
+local function once_differentiable(backward)
+  return function(ctx, ...)
+    local grads = table.pack(...)
+    local results
+    do
+      local _ <close> = torch.no_grad()
+      results = table.pack(backward(ctx, ...))
+    end
+    if not torch.is_grad_enabled() then return table.unpack(results, 1, results.n) end
+    local inputs, outputs = {}, {}
+    for i = 1, grads.n do
+      if is_tensor(grads[i]) and grads[i].requires_grad then inputs[#inputs + 1] = grads[i] end
+    end
+    -- The saved tensors may require grad as well: the result depends on them.
+    for _, t in pairs(ctx.saved_tensors) do
+      if is_tensor(t) and t.requires_grad then inputs[#inputs + 1] = t end
+    end
+    if #inputs == 0 then return table.unpack(results, 1, results.n) end
+    for i = 1, results.n do
+      if is_tensor(results[i]) then
+        results[i] = results[i]:detach()
+        outputs[#outputs + 1] = results[i]
+      end
+    end
+    core.attach_custom("OnceDifferentiableBackward", inputs, outputs, function()
+      error("trying to differentiate twice a function that was marked with @once_differentiable", 0)
+    end)
+    return table.unpack(results, 1, results.n)
+  end
+end
+
+return { Function = Function, once_differentiable = once_differentiable }

@@ -1,0 +1,162 @@
+-- torch.utils.checkpoint: the forward of a part of a network runs again during backward, so that what it would save
+-- need not be kept.
+--
+-- Note [How it works]. During the forward, hooks on saved tensors keep a number in place of each tensor. When backward
+-- asks for the first of them, the function runs once more, with recording, and its saved tensors, which come in the
+-- same order, are put by; each is handed out where its number stands.
+local core = require "lampad.core"
+local args = require "lampad.args"
+local text = require "lampad.text"
+local graph = require "lampad.autograd.graph"
+
+local torch = core.torch
+local fail = args.fail
+local unpack, pack = table.unpack, table.pack
+
+local checkpoint = {}
+
+local option_names = { "use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop" }
+
+-- Pops a trailing table that holds nothing but options of checkpoint.
+local function pop_options(given)
+  local last = given[given.n]
+  if given.n == 0 or type(last) ~= "table" or getmetatable(last) ~= nil or next(last) == nil then return {} end
+  for key in pairs(last) do
+    local known = false
+    for _, name in ipairs(option_names) do known = known or name == key end
+    if not known then return {} end
+  end
+  given[given.n] = nil
+  given.n = given.n - 1
+  return last
+end
+
+local function describe(t) return ("shape: %s, dtype: %s"):format(tostring(t.shape), tostring(t.dtype)) end
+
+local enabled_debug = false
+--- set_checkpoint_debug_enabled(enabled, body): errors of the determinism check say more. On or off inside the body.
+function checkpoint.set_checkpoint_debug_enabled(enabled, body)
+  return graph.scope(function()
+    local old = enabled_debug
+    enabled_debug = enabled == true
+    return { old }
+  end, function(state) enabled_debug = state[1] end, body, "set_checkpoint_debug_enabled")
+end
+
+-- Runs the function again and gives the tensors it saves, in order.
+local function recompute(frame)
+  local saved = { n = 0 }
+  local rng
+  if frame.rng then
+    rng = torch.get_rng_state()
+    torch.set_rng_state(frame.rng)
+  end
+  local restore = setmetatable({}, { __close = function() if rng then torch.set_rng_state(rng) end end })
+  local _ <close> = restore
+  local hooks = graph.saved_tensors_hooks(function(t)
+    saved.n = saved.n + 1
+    saved[saved.n] = t:detach()
+    return saved[saved.n]
+  end, function(t) return t end)
+  local _ <close> = hooks
+  local context = frame.context
+  local _ <close> = context
+  local _ <close> = torch.enable_grad()
+  frame.fn(unpack(frame.args, 1, frame.args.n))
+  return saved
+end
+
+local function check_same(frame, saved)
+  if saved.n < frame.count or (saved.n ~= frame.count and frame.strict) then
+    fail("checkpoint", "A different number of tensors was saved during the original forward and recomputation.\n"
+      .. "Number of tensors saved during forward: %d\nNumber of tensors saved during recomputation: %d", frame.count,
+      saved.n)
+  end
+  if not frame.strict then return end
+  for i = 1, frame.count do
+    local now = describe(saved[i])
+    if now ~= frame.metadata[i] then
+      fail("checkpoint", "Recomputed values for the following tensors have different metadata than during the forward "
+        .. "pass.\ntensor at position %d:\nsaved metadata: {%s}\nrecomputed metadata: {%s}", i - 1, frame.metadata[i],
+        now)
+    end
+  end
+end
+
+--- checkpoint(fn, ..., {use_reentrant, preserve_rng_state = true, context_fn, determinism_check = "default", debug}):
+--- what fn(...) returns; its forward runs again in backward instead of keeping what that needs. fn must compute the
+--- same both times; with preserve_rng_state its random numbers are the same. use_reentrant is accepted, both values
+--- mean the same here. determinism_check: "default" compares shapes and dtypes, "none" nothing. context_fn returns two
+--- scopes (to-be-closed values), for the forward and for the recomputation.
+function checkpoint.checkpoint(fn, ...)
+  local given = pack(...)
+  local options = pop_options(given)
+  if type(fn) ~= "function" and not (type(fn) == "table" and getmetatable(fn) and getmetatable(fn).__call) then
+    fail("checkpoint", "argument 'function' must be a function or a module, got %s", text.describe(fn))
+  end
+  local determinism = options.determinism_check or "default"
+  if determinism ~= "default" and determinism ~= "none" then
+    fail("checkpoint", "determinism_check should be one of ['default', 'none'], but got %s", tostring(determinism))
+  end
+  for _, name in ipairs { "use_reentrant", "preserve_rng_state", "debug" } do
+    if options[name] ~= nil and type(options[name]) ~= "boolean" then
+      fail("checkpoint", "argument '%s' must be a boolean, got %s", name, text.describe(options[name]))
+    end
+  end
+  local forward_context, backward_context
+  if options.context_fn then forward_context, backward_context = options.context_fn() end
+  local frame = { fn = fn, args = given, count = 0, metadata = {}, strict = determinism == "default",
+    context = backward_context }
+  if options.preserve_rng_state ~= false then frame.rng = torch.get_rng_state() end
+  local recomputed -- what the second run saved, until the last of it was taken
+  local taken = {}
+  local _ <close> = forward_context
+  return graph.saved_tensors_hooks(function(t)
+    frame.count = frame.count + 1
+    frame.metadata[frame.count] = describe(t)
+    return frame.count
+  end, function(i)
+    -- A second backward through a kept graph asks for a tensor again: compute again.
+    if not recomputed or taken[i] then
+      local saved = recompute(frame)
+      check_same(frame, saved)
+      recomputed, taken = saved, {}
+    end
+    taken[i] = true
+    local t = recomputed[i]
+    recomputed[i] = false
+    local left = false
+    for k = 1, frame.count do left = left or recomputed[k] ~= false end
+    if not left then recomputed = nil end
+    return t
+  end, function() return fn(unpack(given, 1, given.n)) end)
+end
+
+--- checkpoint_sequential(functions, segments, input, {use_reentrant, preserve_rng_state}): runs a Sequential (or a list
+--- of functions) in that many segments, each but the last checkpointed.
+function checkpoint.checkpoint_sequential(functions, segments, input, options)
+  local list = {}
+  if type(functions) == "table" and getmetatable(functions) ~= nil and functions.children then
+    for child in functions:children() do list[#list + 1] = child end
+  else
+    for i, f in ipairs(functions) do list[i] = f end
+  end
+  if math.type(segments) ~= "integer" or segments < 1 then
+    fail("checkpoint_sequential", "argument 'segments' must be a positive integer, got %s", text.describe(segments))
+  end
+  local function run(first, last)
+    return function(x)
+      for i = first, last do x = list[i](x) end
+      return x
+    end
+  end
+  local size = math.max(#list // segments, 1)
+  local at, x = 1, input
+  for _ = 1, math.min(segments, #list) - 1 do
+    x = checkpoint.checkpoint(run(at, at + size - 1), x, options or { use_reentrant = false })
+    at = at + size
+  end
+  return run(at, #list)(x)
+end
+
+return checkpoint
