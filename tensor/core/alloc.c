@@ -82,6 +82,7 @@ static _Atomic size_t cached_bytes; /* of `classes`; written under lock */
 static _Atomic size_t live_bytes, peak_bytes, limit_bytes;
 static _Atomic uint64_t alloc_count, free_count, miss_count;
 static _Atomic(bool (*)(size_t)) pressure_hook;
+static _Atomic(void (*)(void)) cache_hook;
 
 /* A pointer and a counter only: the module may be loaded late, when static TLS is scarce.
  */
@@ -563,7 +564,13 @@ void lp_memory_reset_peak(LpDevice device) {
   atomic_store(&peak_bytes, atomic_load(&live_bytes));
 }
 
+void lp_memory_set_cache_hook(void (*drop)(void)) {
+  atomic_store(&cache_hook, drop);
+}
+
 void lp_memory_empty_cache(void) {
+  void (*drop)(void) = atomic_load(&cache_hook);
+  if (drop) drop();
   if (thread_cache) free_thread_blocks(thread_cache);
   trim_cache(0);
 }

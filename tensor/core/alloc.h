@@ -18,4 +18,7 @@ void *lp_alloc(size_t size_bytes);
 void *lp_calloc(size_t size_bytes);
 void lp_free(void *p, size_t size_bytes);
 
+/* What lp_memory_empty_cache calls first: drops what a module keeps for later calls (the plans of transforms). */
+void lp_memory_set_cache_hook(void (*drop)(void));
+
 #endif

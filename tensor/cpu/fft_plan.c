@@ -348,10 +348,22 @@ static int oldest_place(void) {
   return oldest;
 }
 
+static void cache_empty(void) {
+  LpFftPlan *dropped[CACHE_PLANS];
+  pthread_mutex_lock(&cache_lock);
+  memcpy(dropped, cache, sizeof cache);
+  memset(cache, 0, sizeof cache);
+  cache_bytes = 0;
+  pthread_mutex_unlock(&cache_lock);
+  for (int i = 0; i < CACHE_PLANS; i++)
+    if (dropped[i]) lp_fft_plan_release(dropped[i]);
+}
+
 /* Keeps the plan, unless it would fill the cache by itself. Two threads may make the same
  * plan at the same time; both are kept until the older one is dropped. */
 static void cache_keep(LpFftPlan *plan) {
   if (plan->size_bytes > CACHE_BYTES / 2) return;
+  lp_memory_set_cache_hook(cache_empty);
   LpFftPlan *dropped[CACHE_PLANS];
   int n_dropped = 0;
   pthread_mutex_lock(&cache_lock);

@@ -29,7 +29,7 @@ op{ "index_fill.int_Scalar(Tensor self, int dim, Tensor index, Scalar value) -> 
     example = "torch.zeros(3, 2):index_fill(0, torch.tensor{0, 2}, 1)" }
 op{ "index_fill.int_Tensor(Tensor self, int dim, Tensor index, Tensor value) -> Tensor",
     variants = "function method inplace",
-    grad = { self = "index_fill_int_scalar(grad, dim, index, 0)", value = "sum(index_select(grad, dim, _unique2(index)[0]))" },
+    grad = { self = "index_fill_int_scalar(grad, dim, index, 0)", value = "sum(grad - index_fill_int_scalar(grad, dim, index, 0))" },
     cases = { "(4,3), 0, (1,)<4, ()", "(4,3), 1, (5,)<3, ()" },
     doc = "Fills the slices of a dim that index names with a 0-d tensor's value.",
     example = "torch.zeros(3, 2):index_fill(0, torch.tensor{0, 2}, torch.tensor(1.))" }

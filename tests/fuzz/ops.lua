@@ -282,6 +282,7 @@ end
 local function live()
   collectgarbage()
   collectgarbage()
+  core.memory_empty_cache() -- and with it the plans of transforms
   return core.memory_stats().live_count
 end
 

@@ -22,7 +22,7 @@ LP_API void lp_memory_stats(LpDevice device, LpMemoryStats *stats);
 /* live_bytes of the CPU alone: cheap enough to ask at every op. */
 LP_API size_t lp_memory_live_bytes(void);
 LP_API void lp_memory_reset_peak(LpDevice device);
-/* Gives every cached block back to the system. */
+/* Drops the tables kept for later calls and gives every cached block back to the system. */
 LP_API void lp_memory_empty_cache(void);
 /* Refuses to let live bytes pass the limit; 0: no limit. For tests and small devices. */
 LP_API void lp_memory_set_limit(size_t limit_bytes);
