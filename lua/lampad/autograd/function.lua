@@ -82,7 +82,7 @@ function Context:set_materialize_grads(value)
 end
 
 -- Checks and orders what backward returned: one gradient for each tensor argument.
-local function read_gradients(name, grads, count, inputs, positions)
+local function read_gradients(name, grads, count, shapes, positions)
   for i = count + 1, grads.n do
     if grads[i] ~= nil then
       error(("%s: function returned an incorrect number of gradients (expected %d, got %d)"):format(name, count,
@@ -90,17 +90,17 @@ local function read_gradients(name, grads, count, inputs, positions)
     end
   end
   local by_input = {}
-  for k = 1, inputs.n do
+  for k = 1, #shapes do
     local g = grads[positions[k]]
     if g ~= nil and not is_tensor(g) then
       error(("%s: backward returned a %s as gradient %d, expected a tensor or nil"):format(name, type(g),
         positions[k]), 0)
     end
-    if g ~= nil and g.shape ~= inputs[k].shape then
-      local ok, summed = pcall(g.sum_to_size, g, inputs[k].shape)
+    if g ~= nil and g.shape ~= shapes[k] then
+      local ok, summed = pcall(g.sum_to_size, g, shapes[k])
       if not ok then
         error(("%s: function returned an invalid gradient at index %d - got %s but expected shape compatible with %s")
-          :format(name, positions[k] - 1, tostring(g.shape), tostring(inputs[k].shape)), 0)
+          :format(name, positions[k] - 1, tostring(g.shape), tostring(shapes[k])), 0)
       end
       g = summed
     end
@@ -174,33 +174,34 @@ local function apply(cls, ...)
   end
   for k = 1, saved and saved.n or 0 do if saved[k] then saved[k].name = name end end
   if #outputs == 0 then return table.unpack(results, 1, results.n) end
-  -- Only floating results reach the node; backward gets a gradient for each result of forward.
-  local slots, n_slots = {}, 0
+  -- What backward needs to know of inputs and results, without holding them. Only floating results reach the node;
+  -- backward gets a gradient for each tensor that forward gave.
+  local shapes, slots, others, n_outputs = {}, {}, { n = 0 }, #outputs
+  for k = 1, inputs.n do shapes[k] = inputs[k].shape end
   for i = 1, results.n do
-    if is_tensor(results[i]) then
-      n_slots = n_slots + 1
-      for k, out in ipairs(outputs) do if rawequal(out, results[i]) then slots[k] = n_slots end end
+    local r = results[i]
+    if is_tensor(r) then
+      others.n = others.n + 1
+      local mine = false
+      for k, out in ipairs(outputs) do
+        if rawequal(out, r) then slots[k], mine = others.n, true end
+      end
+      if not mine then others[others.n] = { r.shape, { dtype = r.dtype, device = r.device } } end
     end
   end
-  local others = n_slots > #outputs and results or nil
+  local count, raw = given.n, rawget(ctx, "_raw") or false
+  rawset(ctx, "_nondiff", nil)
+  rawset(ctx, "_dirty", nil)
   core.attach_custom(name, inputs, outputs, function(...)
-    local grads = table.pack(...)
-    if others then
-      local all, raw = { n = n_slots }, rawget(ctx, "_raw")
-      for k = 1, #outputs do all[slots[k]] = grads[k] end
-      local at = 0
-      for i = 1, others.n do
-        if is_tensor(others[i]) then
-          at = at + 1
-          if all[at] == nil and not raw then all[at] = torch.zeros_like(others[i]:detach()) end
-        end
-      end
-      grads = all
+    local grads = { n = others.n }
+    for k = 1, n_outputs do grads[slots[k]] = (select(k, ...)) end
+    for at = 1, others.n do
+      if others[at] and not raw then grads[at] = torch.zeros(table.unpack(others[at])) end
     end
     local got = table.pack(cls.backward(ctx, table.unpack(grads, 1, grads.n)))
-    local by_input = read_gradients(name, got, given.n, inputs, positions)
-    return table.unpack(by_input, 1, inputs.n)
-  end, rawget(ctx, "_raw") or false)
+    local by_input = read_gradients(name, got, count, shapes, positions)
+    return table.unpack(by_input, 1, #shapes)
+  end, raw)
   return table.unpack(results, 1, results.n)
 end
 
