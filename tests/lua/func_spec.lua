@@ -338,3 +338,36 @@ describe("functional_call", function()
     assert.match("at least one model", select(2, pcall(func.stack_module_state, {})))
   end)
 end)
+
+describe("custom functions under vmap", function()
+  local Scaled = torch.autograd.Function:extend "Scaled"
+  function Scaled.forward(x, w) return x * x * w end
+  function Scaled.setup_context(ctx, inputs) ctx:save_for_backward(inputs[1], inputs[2]) end
+  function Scaled.backward(ctx, grad)
+    local x, w = table.unpack(ctx.saved_tensors)
+    return grad * 2 * x * w, (grad * x * x):sum_to_size(w.shape)
+  end
+  local function plain(x, w) return x * x * w end
+
+  it("are differentiated inside and outside", function()
+    local w = torch.randn(3, { dtype = torch.float64 })
+    for _, f in ipairs { Scaled.apply, plain } do
+      local x = b:detach():requires_grad_(true)
+      local v = w:detach():requires_grad_(true)
+      vmap(f, { 0, nil })(x, v):sin():sum():backward()
+      local inside = vmap(func.grad(function(a, c) return f(a, c):sin():sum() end, { 0, 1 }), { 0, nil })(b, w)
+      same(x.grad:tolist(), inside[1])
+      same(v.grad:tolist(), inside[2]:sum(0))
+    end
+    local twice = {}
+    for i, f in ipairs { Scaled.apply, plain } do
+      local x = b:detach():requires_grad_(true)
+      local g = torch.autograd.grad(vmap(f, { 0, nil })(x, w):exp():sum(), x, nil, { create_graph = true })
+      g:sin():sum():backward()
+      twice[i] = x.grad
+    end
+    same(twice[2]:tolist(), twice[1], 1e-9)
+    same(func.hessian(function(a) return plain(a, w):sum() end)(x3):tolist(),
+      func.hessian(function(a) return Scaled.apply(a, w):sum() end)(x3))
+  end)
+end)

@@ -163,6 +163,14 @@ local function try(row, fn, sample, places, chosen, dim, where)
       local bad = differ(got[j], expected[j])
       if bad then return ("result %d: %s"):format(j, bad) end
     end
+    -- vmap in vmap: the examples once more, in the opposite order.
+    local twice, order = {}, torch.tensor { 2, 1, 0 }
+    for i, t in ipairs(mapped) do twice[i] = torch.stack { t, t:index_select(dims[i], order) } end
+    local nested = { torch.vmap(torch.vmap(of_examples, { in_dims = dims }))(table.unpack(twice)) }
+    for j = 1, #nested do
+      local bad = differ(nested[j], torch.stack { expected[j], expected[j]:flip(0) })
+      if bad then return ("nested, result %d: %s"):format(j, bad) end
+    end
     -- Gradients of the sum of all floating results: outside of vmap, inside of it, and by the loop.
     if not row.differentiable then return nil end
     local function loss(...)

@@ -82,7 +82,7 @@ function Context:set_materialize_grads(value)
 end
 
 -- Checks and orders what backward returned: one gradient for each tensor argument.
-local function read_gradients(name, grads, count, inputs, positions)
+local function read_gradients(name, grads, count, shapes, positions)
   for i = count + 1, grads.n do
     if grads[i] ~= nil then
       error(("%s: function returned an incorrect number of gradients (expected %d, got %d)"):format(name, count,
@@ -90,17 +90,17 @@ local function read_gradients(name, grads, count, inputs, positions)
     end
   end
   local by_input = {}
-  for k = 1, inputs.n do
+  for k = 1, #shapes do
     local g = grads[positions[k]]
     if g ~= nil and not is_tensor(g) then
       error(("%s: backward returned a %s as gradient %d, expected a tensor or nil"):format(name, type(g),
         positions[k]), 0)
     end
-    if g ~= nil and g.shape ~= inputs[k].shape then
-      local ok, summed = pcall(g.sum_to_size, g, inputs[k].shape)
+    if g ~= nil and g.shape ~= shapes[k] then
+      local ok, summed = pcall(g.sum_to_size, g, shapes[k])
       if not ok then
         error(("%s: function returned an invalid gradient at index %d - got %s but expected shape compatible with %s")
-          :format(name, positions[k] - 1, tostring(g.shape), tostring(inputs[k].shape)), 0)
+          :format(name, positions[k] - 1, tostring(g.shape), tostring(shapes[k])), 0)
       end
       g = summed
     end
@@ -109,8 +109,149 @@ local function read_gradients(name, grads, count, inputs, positions)
   return by_input
 end
 
+-- Runs the class's forward without recording and, in its other form, setup_context; the results, packed.
+local function run_forward(cls, ctx, given)
+  local _ <close> = torch.no_grad()
+  if not cls.setup_context then return table.pack(cls.forward(ctx, table.unpack(given, 1, given.n))) end
+  local results = table.pack(cls.forward(table.unpack(given, 1, given.n)))
+  local output = results[1]
+  if results.n > 1 then output = { n = results.n, table.unpack(results, 1, results.n) } end
+  cls.setup_context(ctx, given, output)
+  return results
+end
+
+-- Runs the body at a vmap level of its own.
+local function at_level(size, body)
+  local level = core.vmap_enter(size, "different")
+  local _ <close> = setmetatable({}, { __close = function() core.vmap_leave(level) end })
+  return body(level)
+end
+
+-- The innermost vmap level that batches an argument, when a tensor outside of it wants a gradient.
+local function level_below(given)
+  local level, wanted
+  for i = 1, given.n do
+    local l = is_tensor(given[i]) and core.vmap_level(given[i])
+    if l and (not level or l > level) then level = l end
+  end
+  for i = 1, level and given.n or 0 do
+    local t = given[i]
+    if is_tensor(t) then
+      wanted = wanted or core.requires_grad_below(t) or t.requires_grad and core.vmap_level(t) ~= level
+    end
+  end
+  return wanted and level
+end
+
+-- Note [Functions under vmap]. When a backward outside of vmap shall reach through a custom function, the function is
+-- applied to the batches themselves: its forward and backward run inside levels of their own, which last no longer
+-- than each of them, and what it saves is kept as batches in between. ctx gets what a backward inside needs.
+local function apply_below(cls, level, ctx, given, apply)
+  local size
+  local batches = { n = given.n }
+  for i = 1, given.n do
+    local t = given[i]
+    if is_tensor(t) and core.vmap_level(t) == level then
+      batches[i] = core.vmap_physical(t)
+      size = batches[i]:size(0)
+    else
+      batches[i] = t
+    end
+  end
+  local function batched(i) return not rawequal(batches[i], given[i]) end
+  local Below, from_below = { __name = cls.__name }, nil
+  function Below.forward(below, ...)
+    local inner = setmetatable({}, getmetatable(ctx))
+    rawset(inner, "_needs", below.needs_input_grad)
+    local list = { n = select("#", ...), ... }
+    return at_level(size, function(own)
+      local wrapped = { n = list.n }
+      for i = 1, list.n do
+        if batched(i) then wrapped[i] = core.vmap_wrap(list[i], 0, own) else wrapped[i] = list[i] end
+      end
+      local results = run_forward(cls, inner, wrapped)
+      local nondiff, hidden, out = rawget(inner, "_nondiff") or {}, {}, { n = results.n }
+      for i = 1, results.n do
+        local r = results[i]
+        out[i] = is_tensor(r) and core.vmap_unwrap(r, 0, own) or r
+        for t in pairs(nondiff) do hidden[i] = hidden[i] or t == r end
+        if hidden[i] then below:mark_non_differentiable(out[i]) end
+      end
+      -- What it saved, as the inputs and results that the outer graph knows.
+      local saved, flags, keep = rawget(inner, "_saved") or { n = 0 }, {}, { n = 0 }
+      keep.n = saved.n
+      for k = 1, saved.n do
+        local t = saved[k] and saved[k].tensor
+        if t then
+          flags[k] = core.vmap_level(t) == own
+          keep[k] = flags[k] and core.vmap_physical(t) or t
+          for i = 1, list.n do if wrapped[i] == t then keep[k] = list[i] end end
+          for i = 1, results.n do
+            if results[i] == t then keep[k], flags[k] = out[i], true end
+          end
+        end
+      end
+      below:save_for_backward(table.unpack(keep, 1, keep.n))
+      if rawget(inner, "_raw") then below:set_materialize_grads(false) end
+      rawset(inner, "_saved", nil)
+      rawset(inner, "_nondiff", nil)
+      for key, value in pairs(inner) do if key ~= "_needs" then rawset(ctx, key, value) end end
+      from_below = { keep = keep, flags = flags, results = out, nondiff = hidden, inputs = list }
+      rawset(below, "inner", inner)
+      rawset(below, "flags", flags)
+      return table.unpack(out, 1, out.n)
+    end)
+  end
+  function Below.backward(below, ...)
+    local inner, flags, saved = below.inner, below.flags, below.saved_tensors
+    local grads = { n = select("#", ...), ... }
+    return at_level(size, function(own)
+      local entries = { n = saved.n }
+      for k = 1, saved.n do
+        local t = saved[k]
+        if t ~= nil and flags[k] then t = core.vmap_wrap(t, 0, own) end
+        if t ~= nil then entries[k] = { at = k, tensor = t, inference = true } end
+      end
+      rawset(inner, "_saved", entries)
+      for i = 1, grads.n do if grads[i] ~= nil then grads[i] = core.vmap_wrap(grads[i], 0, own) end end
+      local got = table.pack(cls.backward(inner, table.unpack(grads, 1, grads.n)))
+      for i = 1, got.n do
+        if is_tensor(got[i]) then
+          got[i] = core.vmap_unwrap(got[i], 0, own)
+          if not batched(i) then got[i] = got[i]:sum(0) end
+        end
+      end
+      rawset(inner, "_saved", nil)
+      return table.unpack(got, 1, got.n)
+    end)
+  end
+  local results = table.pack(apply(Below, table.unpack(batches, 1, batches.n)))
+  local saved = { n = from_below.keep.n }
+  for k = 1, saved.n do
+    local t = from_below.keep[k]
+    for i = 1, t and given.n or 0 do
+      if rawequal(from_below.inputs[i], t) then saved[k] = given[i] end
+    end
+    if t and not saved[k] and from_below.flags[k] then saved[k] = core.vmap_wrap(t, 0, level) end
+    saved[k] = saved[k] or t
+  end
+  for i = 1, results.n do
+    if is_tensor(results[i]) then
+      local wrapped = core.vmap_wrap(results[i], 0, level)
+      for k = 1, saved.n do
+        if rawequal(from_below.keep[k], from_below.results[i]) then saved[k] = wrapped end
+      end
+      if from_below.nondiff[i] then ctx:mark_non_differentiable(wrapped) end
+      results[i] = wrapped
+    end
+  end
+  ctx:save_for_backward(table.unpack(saved, 1, saved.n))
+  return results
+end
+
 -- Runs a custom function: forward without recording, then a node whose backward is cls.backward.
-local function apply(cls, ...)
+local apply
+function apply(cls, ...)
   local ctx = setmetatable({}, Context)
   local given = table.pack(...)
   local inputs, positions = { n = 0 }, {}
@@ -128,16 +269,11 @@ local function apply(cls, ...)
   rawset(ctx, "_needs", needs)
   local name = (cls.__name or "Function") .. "Backward"
   local results
-  do
-    local _ <close> = torch.no_grad()
-    if cls.setup_context then
-      results = table.pack(cls.forward(...))
-      local output = results[1]
-      if results.n > 1 then output = { n = results.n, table.unpack(results, 1, results.n) } end
-      cls.setup_context(ctx, { n = given.n, ... }, output)
-    else
-      results = table.pack(cls.forward(ctx, ...))
-    end
+  local level = recording and level_below(given)
+  if level then
+    results = apply_below(cls, level, ctx, given, apply)
+  else
+    results = run_forward(cls, ctx, given)
   end
   if not (recording and any) then return table.unpack(results, 1, results.n) end
   local nondiff, is_input = rawget(ctx, "_nondiff") or {}, {}
@@ -174,33 +310,34 @@ local function apply(cls, ...)
   end
   for k = 1, saved and saved.n or 0 do if saved[k] then saved[k].name = name end end
   if #outputs == 0 then return table.unpack(results, 1, results.n) end
-  -- Only floating results reach the node; backward gets a gradient for each result of forward.
-  local slots, n_slots = {}, 0
+  -- What backward needs to know of inputs and results, without holding them. Only floating results reach the node;
+  -- backward gets a gradient for each tensor that forward gave.
+  local shapes, slots, others, n_outputs = {}, {}, { n = 0 }, #outputs
+  for k = 1, inputs.n do shapes[k] = inputs[k].shape end
   for i = 1, results.n do
-    if is_tensor(results[i]) then
-      n_slots = n_slots + 1
-      for k, out in ipairs(outputs) do if rawequal(out, results[i]) then slots[k] = n_slots end end
+    local r = results[i]
+    if is_tensor(r) then
+      others.n = others.n + 1
+      local mine = false
+      for k, out in ipairs(outputs) do
+        if rawequal(out, r) then slots[k], mine = others.n, true end
+      end
+      if not mine then others[others.n] = { r.shape, { dtype = r.dtype, device = r.device } } end
     end
   end
-  local others = n_slots > #outputs and results or nil
+  local count, raw = given.n, rawget(ctx, "_raw") or false
+  rawset(ctx, "_nondiff", nil)
+  rawset(ctx, "_dirty", nil)
   core.attach_custom(name, inputs, outputs, function(...)
-    local grads = table.pack(...)
-    if others then
-      local all, raw = { n = n_slots }, rawget(ctx, "_raw")
-      for k = 1, #outputs do all[slots[k]] = grads[k] end
-      local at = 0
-      for i = 1, others.n do
-        if is_tensor(others[i]) then
-          at = at + 1
-          if all[at] == nil and not raw then all[at] = torch.zeros_like(others[i]:detach()) end
-        end
-      end
-      grads = all
+    local grads = { n = others.n }
+    for k = 1, n_outputs do grads[slots[k]] = (select(k, ...)) end
+    for at = 1, others.n do
+      if others[at] and not raw then grads[at] = torch.zeros(table.unpack(others[at])) end
     end
     local got = table.pack(cls.backward(ctx, table.unpack(grads, 1, grads.n)))
-    local by_input = read_gradients(name, got, given.n, inputs, positions)
-    return table.unpack(by_input, 1, inputs.n)
-  end, rawget(ctx, "_raw") or false)
+    local by_input = read_gradients(name, got, count, shapes, positions)
+    return table.unpack(by_input, 1, #shapes)
+  end, raw)
   return table.unpack(results, 1, results.n)
 end
 
