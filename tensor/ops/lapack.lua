@@ -229,7 +229,7 @@ op{ "matrix_rank(Tensor self, *, float? atol=nil, float? rtol=nil, bool hermitia
     variants = "function", kind = "composite", cases = { "(3,4)", "(2,3,3)", "(3,3)s, hermitian=true" },
     doc = "The number of singular values above the larger of atol and rtol times the largest.",
     example = "torch.linalg.matrix_rank(torch.ones(3, 3))" }
-op{ "cond(Tensor self, Scalar? p=nil) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
+op{ "cond(Tensor self, Scalar? p=nil) -> Tensor", module = "linalg", variants = "function", kind = "composite",
     cases = { "(3,3)s", "(3,3)s, 1", "(4,3), 2", "(4,3), -2" },
     doc = "The condition number: the norm of self times the norm of its inverse.",
     example = "torch.linalg.cond(torch.tensor{{1., 0.}, {0., 100.}})" }
