@@ -57,7 +57,7 @@ local in_lua = {
     "feature_alpha_dropout", "feature_alpha_dropout_", "batch_norm", "instance_norm", "embedding", "prelu", "rrelu",
     "rrelu_", "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "poisson_nll_loss", "kl_div",
     "binary_cross_entropy_with_logits", "triplet_margin_loss", "nuclear_norm", "frobenius_norm", "norm_except_dim",
-    "range", "vander", "zero_", "detach_", "resize_as_" },
+    "range", "vander", "lu", "zero_", "detach_", "resize_as_" },
   ["lampad.tensor_methods"] = { "dequantize", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" },
 }
 for file, names in pairs(in_lua) do
@@ -73,6 +73,7 @@ for _, name in ipairs { "type", "new", "where", "to_dense", "dequantize", "stora
   core.methods[name] = function(...) return require("lampad.tensor_methods")[name](...) end
 end
 function core.methods.prelu(...) return torch.prelu(...) end
+function core.methods.lu(...) return torch.lu(...) end
 core.methods.is_shared, core.methods.share_memory_ = core.is_shared, core.share_memory
 core.methods.const_data_ptr = core.methods.data_ptr
 
