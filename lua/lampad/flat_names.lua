@@ -137,14 +137,6 @@ function M.vander(...)
   return increasing and matrix or matrix:flip(-1)
 end
 
-local lu_spec = args "lu(Tensor A, bool pivot=true, bool get_infos=false)"
---- The LU factors in one matrix, the row swaps, and with get_infos LAPACK's codes; torch.linalg.lu_factor is what to use.
-function M.lu(...)
-  local A, pivot, get_infos = lu_spec(...)
-  if not get_infos then return linalg.lu_factor(A, { pivot = pivot }) end
-  return linalg.lu_factor_ex(A, { pivot = pivot })
-end
-
 -- --- in place -------------------------------------------------------------------------------------------------------------
 
 for _, name in ipairs { "zero_", "detach_", "resize_as_" } do

@@ -20,21 +20,25 @@ for title in ("Float Double Half BFloat16 Char Byte Short Int Long Bool ComplexF
 end
 tensor_types.Tensor, tensor_types.UntypedStorage, tensor_types.TypedStorage = true, true, true
 
---- True when the object is an instance of the class (or of one below it).
-function torch.isinstance(object, class)
-  local Parameter = package.loaded["lampad.nn.parameter"]
-  if Parameter and class == Parameter then return Parameter.is(object) end
-  if class == torch.linalg.LinAlgError then return class.is(object) end
+-- Whether the class is one of the binding's or a class of tensors, and then whether the object is of it.
+local function of_binding(object, class)
   local name = named_classes[class]
   if name then
     local meta = getmetatable(object)
-    return type(meta) == "table" and meta.__name == name
+    return true, type(meta) == "table" and meta.__name == name
   end
   local types = package.loaded["lampad.tensor_types"]
-  if types then
-    local known, yes = types.check(object, class)
-    if known then return yes end
-  end
+  if types then return types.check(object, class) end
+  return false
+end
+
+--- True when the object is an instance of the class (or of one below it).
+function torch.isinstance(object, class)
+  local known, yes = of_binding(object, class)
+  if known then return yes end
+  local Parameter = package.loaded["lampad.nn.parameter"]
+  if Parameter and class == Parameter then return Parameter.is(object) end
+  if class == torch.linalg.LinAlgError then return class.is(object) end
   return require("lampad.class").isinstance(object, class)
 end
 
@@ -57,7 +61,7 @@ local in_lua = {
     "feature_alpha_dropout", "feature_alpha_dropout_", "batch_norm", "instance_norm", "embedding", "prelu", "rrelu",
     "rrelu_", "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "poisson_nll_loss", "kl_div",
     "binary_cross_entropy_with_logits", "triplet_margin_loss", "nuclear_norm", "frobenius_norm", "norm_except_dim",
-    "range", "vander", "lu", "zero_", "detach_", "resize_as_" },
+    "range", "vander", "zero_", "detach_", "resize_as_" },
   ["lampad.tensor_methods"] = { "dequantize", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" },
 }
 for file, names in pairs(in_lua) do
@@ -73,7 +77,6 @@ for _, name in ipairs { "type", "new", "where", "to_dense", "dequantize", "stora
   core.methods[name] = function(...) return require("lampad.tensor_methods")[name](...) end
 end
 function core.methods.prelu(...) return torch.prelu(...) end
-function core.methods.lu(...) return torch.lu(...) end
 core.methods.is_shared, core.methods.share_memory_ = core.is_shared, core.share_memory
 core.methods.const_data_ptr = core.methods.data_ptr
 
