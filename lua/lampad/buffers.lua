@@ -59,8 +59,11 @@ local function from_npy(text)
   end
   local dtype, sizes, count = torch[name], {}, 1
   for word in shape:gmatch "%d+" do
-    sizes[#sizes + 1] = math.tointeger(tonumber(word))
-    count = count * sizes[#sizes]
+    local n = math.tointeger(tonumber(word))
+    if not n or (n > 0 and count > #text // n) then -- no more elements than bytes, so that nothing overflows
+      args.fail("from_numpy", "the .npy data of %d bytes cannot hold an array of shape (%s)", #text, shape)
+    end
+    sizes[#sizes + 1], count = n, count * n
   end
   if (#text - at + 1) < count * dtype.itemsize then
     args.fail("from_numpy", "the .npy data holds %d bytes of elements, expected %d", #text - at + 1,

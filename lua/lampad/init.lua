@@ -11,8 +11,32 @@ local submodules = {
   random = "lampad.random", testing = "lampad.testing", vmap = "lampad.func.vmap",
 }
 
+-- Classes that are functions of the binding, by the name in their objects' metatables.
+local named_classes = { [torch.Size] = "torch.Size", [torch.device] = "torch.device", [torch.dtype] = "torch.dtype",
+  [torch.Generator] = "torch.Generator" }
+local tensor_types = {}
+for title in ("Float Double Half BFloat16 Char Byte Short Int Long Bool ComplexFloat ComplexDouble"):gmatch "%S+" do
+  tensor_types[title .. "Storage"] = true
+  if not title:find "Complex" then tensor_types[title .. "Tensor"] = true end
+end
+tensor_types.Tensor, tensor_types.UntypedStorage, tensor_types.TypedStorage = true, true, true
+
+-- Whether the class is one of the binding's or a class of tensors, and then whether the object is of it.
+local function of_binding(object, class)
+  local name = named_classes[class]
+  if name then
+    local meta = getmetatable(object)
+    return true, type(meta) == "table" and meta.__name == name
+  end
+  local types = package.loaded["lampad.tensor_types"]
+  if types then return types.check(object, class) end
+  return false
+end
+
 --- True when the object is an instance of the class (or of one below it).
 function torch.isinstance(object, class)
+  local known, yes = of_binding(object, class)
+  if known then return yes end
   local Parameter = package.loaded["lampad.nn.parameter"]
   if Parameter and class == Parameter then return Parameter.is(object) end
   local linalg = package.loaded["lampad.linalg"]
@@ -51,7 +75,7 @@ for file, names in pairs(in_lua) do
     end
   end
 end
-for _, name in ipairs { "type", "where", "to_dense", "dequantize", "storage", "untyped_storage", "is_set_to", "dim_order",
+for _, name in ipairs { "type", "new", "where", "to_dense", "dequantize", "storage", "untyped_storage", "is_set_to", "dim_order",
   "apply_", "map_", "map2_", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" } do
   core.methods[name] = function(...) return require("lampad.tensor_methods")[name](...) end
 end
@@ -111,6 +135,8 @@ return setmetatable(torch, {
     local value
     if path then
       value = require(path)
+    elseif tensor_types[name] then
+      value = require("lampad.tensor_types")[name]
     elseif name == "version" or name == "__config__" then
       value = require("lampad.settings")[name]
     else

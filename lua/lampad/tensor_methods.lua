@@ -38,6 +38,9 @@ function M.type(...)
   return x:to(M.dtype_of("type", dtype))
 end
 
+--- A tensor of x's dtype from sizes or a nested table (the old form of new_empty and new_tensor).
+function M.new(x, ...) return require("lampad.tensor_types")[M.type_name(x):match "%.(%w+)$"](...) end
+
 local where_spec = args "where(Tensor self, Tensor condition, any other)"
 --- self where the condition holds, other elsewhere.
 function M.where(...)

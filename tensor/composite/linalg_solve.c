@@ -164,22 +164,23 @@ LpTensor *lp_composite_linalg_lu_solve(LpTensor *LU, LpTensor *pivots, LpTensor 
  * ------------------------------------------------------------------------------------------------
  */
 
-LpTensor *lp_impl_cholesky_solve(LpTensor *self, LpTensor *input2, bool upper) {
+LpTensor *lp_impl_cholesky_solve(LpTensor *out, LpTensor *self, LpTensor *input2,
+                                 bool upper) {
   TRY(lp_check_square(input2, "input2"));
   Steps s = {0};
   STEP(turned, lp_mat_adjoint(input2));
   STEP(y, lp_linalg_solve_triangular(upper ? turned : input2, self, false, true, false));
   STEP(result, lp_linalg_solve_triangular(upper ? input2 : turned, y, true, true, false));
-  return steps_finish(&s, result);
+  return lp_linalg_deliver(out, steps_finish(&s, result));
 }
 
-LpTensor *lp_impl_cholesky_inverse(LpTensor *self, bool upper) {
+LpTensor *lp_impl_cholesky_inverse(LpTensor *out, LpTensor *self, bool upper) {
   TRY(lp_check_square(self, "self"));
   Steps s = {0};
   STEP(one,
        lp_eye(self->sizes[self->ndim - 1], self->dtype, self->storage->device, false));
   STEP(result, lp_cholesky_solve(one, self, upper));
-  return steps_finish(&s, result);
+  return lp_linalg_deliver(out, steps_finish(&s, result));
 }
 
 bool lp_composite_triangular_solve(LpTensor *self, LpTensor *A, bool upper,

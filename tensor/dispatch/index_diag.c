@@ -155,7 +155,8 @@ static int64_t clamp_end(LpOptInt at, int64_t fallback, int64_t size) {
   return i < 0 ? 0 : i > size ? size : i;
 }
 
-LpTensor *lp_impl_slice_scatter(LpTensor *self, LpTensor *src, int64_t dim, LpOptInt start, LpOptInt end, int64_t step) {
+LpTensor *lp_impl_slice_scatter(LpTensor *out, LpTensor *self, LpTensor *src, int64_t dim, LpOptInt start,
+                                LpOptInt end, int64_t step) {
   CHECK(lp_ndim(self) > 0, LP_ERR_INDEX, "self must have at least 1 dim");
   CHECK(step > 0, LP_ERR_ARGUMENT, "step must be positive, got %lld", (long long)step);
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
@@ -170,7 +171,8 @@ LpTensor *lp_impl_slice_scatter(LpTensor *self, LpTensor *src, int64_t dim, LpOp
   sizes[dim] = last > first ? (last - first + step - 1) / step : 0;
   strides[dim] *= step;
   int64_t at = result->offset_elems + first * lp_stride(result, dim);
-  return replace(result, lp_tensor_alias(result, lp_ints(sizes, lp_ndim(self)), lp_ints(strides, lp_ndim(self)), at), src);
+  LpTensor *part = lp_tensor_alias(result, lp_ints(sizes, lp_ndim(self)), lp_ints(strides, lp_ndim(self)), at);
+  return lp_give(out, replace(result, part, src));
 }
 
 /* --- fill_diagonal ------------------------------------------------------------------------------------ */

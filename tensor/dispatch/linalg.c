@@ -13,6 +13,7 @@
 #include "core/alloc.h"
 #include "cpu/lapack.h"
 #include "dispatch/iter.h"
+#include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 
@@ -172,7 +173,8 @@ bool lp_linalg_finish(bool ok, LpTensor **results, int n) {
   return ok;
 }
 
-bool lp_impl_linalg_inv_ex(LpTensor *A, bool check_errors, LpTensor **results) {
+bool lp_impl_linalg_inv_ex(LpTensor **outs, LpTensor *A, bool check_errors,
+                           LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
   results[0] = lp_linalg_copy(A);
@@ -180,7 +182,7 @@ bool lp_impl_linalg_inv_ex(LpTensor *A, bool check_errors, LpTensor **results) {
   bool ok =
       results[1] &&
       invert_all(results[0], check_errors ? NULL : (int *)lp_linalg_data(results[1]));
-  return lp_linalg_finish(ok, results, 2);
+  return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
 }
 
 /* --- determinants
@@ -246,7 +248,7 @@ LpTensor *lp_impl_linalg_det(LpTensor *out, LpTensor *A) {
              : NULL;
 }
 
-bool lp_impl_linalg_slogdet(LpTensor *A, LpTensor **results) {
+bool lp_impl_linalg_slogdet(LpTensor **outs, LpTensor *A, LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
   LpTensor *sign = lp_linalg_new(A, NULL, 0, A->dtype);
@@ -258,7 +260,7 @@ bool lp_impl_linalg_slogdet(LpTensor *A, LpTensor **results) {
   }
   results[0] = sign;
   results[1] = logabs;
-  return true;
+  return lp_give_all(outs, results, 2);
 }
 
 /* --- solve
@@ -367,8 +369,8 @@ LpTensor *lp_impl_linalg_solve(LpTensor *out, LpTensor *A, LpTensor *B, bool lef
   return lp_linalg_deliver(out, solve(A, B, left, NULL));
 }
 
-bool lp_impl_linalg_solve_ex(LpTensor *A, LpTensor *B, bool left, bool check_errors,
-                             LpTensor **results) {
+bool lp_impl_linalg_solve_ex(LpTensor **outs, LpTensor *A, LpTensor *B, bool left,
+                             bool check_errors, LpTensor **results) {
   results[0] = results[1] = NULL;
   results[0] = solve(A, B, left, check_errors ? NULL : &results[1]);
   if (results[0] && check_errors) {
@@ -378,7 +380,8 @@ bool lp_impl_linalg_solve_ex(LpTensor *A, LpTensor *B, bool left, bool check_err
                      ? lp_new_zeros_raw(lp_ints(sizes, ndim), LP_INT32, lp_cpu())
                      : NULL;
   }
-  return lp_linalg_finish(results[0] && results[1], results, 2);
+  return lp_linalg_finish(results[0] && results[1], results, 2) &&
+         lp_give_all(outs, results, 2);
 }
 
 /* --- LU factors
@@ -414,12 +417,13 @@ static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   return true;
 }
 
-bool lp_impl_linalg_lu_factor(LpTensor *A, bool pivot, LpTensor **results) {
-  return factor(A, pivot, NULL, results);
+bool lp_impl_linalg_lu_factor(LpTensor **outs, LpTensor *A, bool pivot,
+                              LpTensor **results) {
+  return factor(A, pivot, NULL, results) && lp_give_all(outs, results, 2);
 }
 
-bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors,
-                                 LpTensor **results) {
+bool lp_impl_linalg_lu_factor_ex(LpTensor **outs, LpTensor *A, bool pivot,
+                                 bool check_errors, LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   LpTensor *info = lp_linalg_new_info(A);
   if (!info || !factor(A, pivot, (int *)lp_linalg_data(info), results)) {
@@ -437,7 +441,7 @@ bool lp_impl_linalg_lu_factor_ex(LpTensor *A, bool pivot, bool check_errors,
             lp_batch_text(A, i, text, sizeof text), code, code);
     return lp_linalg_finish(false, results, 3);
   }
-  return true;
+  return lp_give_all(outs, results, 3);
 }
 
 /* The row order that pivots stand for, as a matrix P with A = P L U. */

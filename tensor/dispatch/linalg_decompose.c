@@ -5,6 +5,7 @@
 #include "cpu/lapack.h"
 #include "dispatch/iter.h"
 #include "dispatch/linalg.h"
+#include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 
@@ -71,8 +72,8 @@ LpTensor *lp_impl_linalg_cholesky(LpTensor *out, LpTensor *self, bool upper) {
   return lp_linalg_deliver(out, work);
 }
 
-bool lp_impl_linalg_cholesky_ex(LpTensor *self, bool upper, bool check_errors,
-                                LpTensor **results) {
+bool lp_impl_linalg_cholesky_ex(LpTensor **outs, LpTensor *self, bool upper,
+                                bool check_errors, LpTensor **results) {
   TRY(lp_check_matrix(self, "self"));
   TRY(lp_check_square(self, "self"));
   results[0] = lp_linalg_copy(self);
@@ -80,7 +81,7 @@ bool lp_impl_linalg_cholesky_ex(LpTensor *self, bool upper, bool check_errors,
   bool ok =
       results[1] && cholesky_all(results[0], upper,
                                  check_errors ? NULL : (int *)lp_linalg_data(results[1]));
-  return lp_linalg_finish(ok, results, 2);
+  return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
 }
 
 /* The first columns of the product of the reflectors that the columns of `self` and tau
@@ -148,7 +149,8 @@ static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
   return ok;
 }
 
-bool lp_impl_linalg_qr(LpTensor *A, const char *mode, LpTensor **results) {
+bool lp_impl_linalg_qr(LpTensor **outs, LpTensor *A, const char *mode,
+                       LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   bool reduced = !strcmp(mode, "reduced"), complete = !strcmp(mode, "complete"),
        only_r = !strcmp(mode, "r");
@@ -165,7 +167,7 @@ bool lp_impl_linalg_qr(LpTensor *A, const char *mode, LpTensor **results) {
   ok = ok && lp_linalg_finish(qr_all(a, only_r ? NULL : results[0], results[1], complete),
                               results, 2);
   lp_tensor_release(a);
-  return ok;
+  return ok && lp_give_all(outs, results, 2);
 }
 
 /* --- singular values
@@ -204,7 +206,8 @@ static bool make_identity(LpTensor *t) {
   return ok;
 }
 
-bool lp_impl_linalg_svd(LpTensor *A, bool full_matrices, LpTensor **results) {
+bool lp_impl_linalg_svd(LpTensor **outs, LpTensor *A, bool full_matrices,
+                        LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   LpBatch b = lp_batch_of(A);
   int64_t k = b.m < b.n ? b.m : b.n;
@@ -215,7 +218,7 @@ bool lp_impl_linalg_svd(LpTensor *A, bool full_matrices, LpTensor **results) {
   bool ok =
       k == 0 ? !full_matrices || (make_identity(results[0]) && make_identity(results[2]))
              : svd_all(A, full_matrices, results[0], results[1], results[2]);
-  return lp_linalg_finish(ok, results, 3);
+  return lp_linalg_finish(ok, results, 3) && lp_give_all(outs, results, 3);
 }
 
 LpTensor *lp_impl_svdvals_only(LpTensor *A) {
@@ -262,7 +265,8 @@ static bool eigh_all(LpTensor *A, char uplo, LpTensor *w, LpTensor *v) {
   return ok;
 }
 
-bool lp_impl_linalg_eigh(LpTensor *self, const char *UPLO, LpTensor **results) {
+bool lp_impl_linalg_eigh(LpTensor **outs, LpTensor *self, const char *UPLO,
+                         LpTensor **results) {
   char uplo;
   TRY(lp_check_matrix(self, "self"));
   TRY(lp_check_square(self, "self"));
@@ -271,7 +275,8 @@ bool lp_impl_linalg_eigh(LpTensor *self, const char *UPLO, LpTensor **results) {
   results[0] = lp_linalg_new(self, &n, 1, lp_dtype_to_real(self->dtype));
   results[1] = lp_linalg_new(self, (int64_t[]){n, n}, 2, self->dtype);
   TRY(all_made(results, 2));
-  return lp_linalg_finish(eigh_all(self, uplo, results[0], results[1]), results, 2);
+  return lp_linalg_finish(eigh_all(self, uplo, results[0], results[1]), results, 2) &&
+         lp_give_all(outs, results, 2);
 }
 
 LpTensor *lp_impl_eigvalsh_only(LpTensor *self, const char *UPLO) {
@@ -311,7 +316,7 @@ static bool eig_all(LpTensor *A, LpTensor *w, LpTensor *v) {
   return ok;
 }
 
-bool lp_impl_linalg_eig(LpTensor *self, LpTensor **results) {
+bool lp_impl_linalg_eig(LpTensor **outs, LpTensor *self, LpTensor **results) {
   TRY(lp_check_matrix(self, "self"));
   TRY(lp_check_square(self, "self"));
   int64_t n = self->sizes[self->ndim - 1];
@@ -319,7 +324,8 @@ bool lp_impl_linalg_eig(LpTensor *self, LpTensor **results) {
   results[1] =
       lp_linalg_new(self, (int64_t[]){n, n}, 2, lp_dtype_to_complex(self->dtype));
   TRY(all_made(results, 2));
-  return lp_linalg_finish(eig_all(self, results[0], results[1]), results, 2);
+  return lp_linalg_finish(eig_all(self, results[0], results[1]), results, 2) &&
+         lp_give_all(outs, results, 2);
 }
 
 LpTensor *lp_impl_eigvals_only(LpTensor *self) {

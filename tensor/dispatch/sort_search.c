@@ -395,7 +395,8 @@ LpTensor *lp_impl_searchsorted_tensor(LpTensor *out, LpTensor *sorted_sequence, 
   return lp_give(out, result);
 }
 
-LpTensor *lp_impl_isin_tensor_tensor(LpTensor *elements, LpTensor *test_elements, bool assume_unique, bool invert) {
+LpTensor *lp_impl_isin_tensor_tensor(LpTensor *out, LpTensor *elements, LpTensor *test_elements, bool assume_unique,
+                                     bool invert) {
   LpDtype dtype = lp_promote_types(lp_dtype(elements), lp_dtype(test_elements));
   CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "elements must be real, got %s", lp_dtype_name(dtype));
   LpTensor *a = lp_dense(elements, dtype), *b = lp_dense(test_elements, dtype), *result = NULL;
@@ -405,7 +406,7 @@ LpTensor *lp_impl_isin_tensor_tensor(LpTensor *elements, LpTensor *test_elements
   if (pairs && (result = lp_tensor_new(lp_sizes(elements), LP_BOOL, lp_device(elements)))) {
     LpPair *tests = pairs + n;
     bool floating = lp_dtype_is_floating(dtype);
-    uint8_t *out = lp_data(result);
+    uint8_t *flags = lp_data(result);
     lp_sort_load(pairs, lp_data(a), elem, dtype, n, false);
     lp_sort_load(tests, lp_data(b), elem, dtype, m, false);
     lp_sort_pairs(tests, tests + m, m);
@@ -418,11 +419,11 @@ LpTensor *lp_impl_isin_tensor_tensor(LpTensor *elements, LpTensor *test_elements
         else high = middle;
       }
       bool found = low < m && tests[low].key == key && !(floating && key == LP_KEY_NAN);
-      out[i] = found != invert;
+      flags[i] = found != invert;
     }
   }
   lp_free(pairs, bytes);
   lp_tensor_release(a);
   lp_tensor_release(b);
-  return result;
+  return lp_give(out, result);
 }

@@ -71,6 +71,7 @@ static bool make_room(int fd, const char *path, bool shared, size_t size) {
   struct stat info;
   CHECK(fstat(fd, &info) == 0, LP_ERR_IO, "unable to stat the file <%s>: %s", path,
         strerror(errno));
+  CHECK(S_ISREG(info.st_mode), LP_ERR_IO, "<%s> is not a regular file", path);
   if ((size_t)info.st_size >= size) return true;
   CHECK(shared, LP_ERR_IO,
         "file <%s> size <%lld> is smaller than the required mapping size <%zu>", path,
@@ -81,8 +82,9 @@ static bool make_room(int fd, const char *path, bool shared, size_t size) {
 }
 
 static void *map_file(const char *path, bool shared, size_t size) {
-  int fd = shared ? open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600)
-                  : open(path, O_RDONLY | O_CLOEXEC);
+  const int flags = O_CLOEXEC | O_NONBLOCK; /* a pipe without a writer must not block */
+  int fd =
+      shared ? open(path, flags | O_RDWR | O_CREAT, 0600) : open(path, flags | O_RDONLY);
   CHECK(fd >= 0, LP_ERR_IO, "unable to open file <%s> in %s mode: %s (%d)", path,
         shared ? "read-write" : "read-only", strerror(errno), errno);
   void *data = NULL;

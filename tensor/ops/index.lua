@@ -181,7 +181,7 @@ op{ "select_scatter(Tensor self, Tensor src, int dim, int index) -> Tensor",
     doc = "A copy of self with self:select(dim, index) replaced by src.",
     example = "torch.zeros(2, 2):select_scatter(torch.ones(2), 0, 1)" }
 op{ "slice_scatter(Tensor self, Tensor src, int dim=0, int? start=nil, int? end=nil, int step=1) -> Tensor",
-    grad = { self = "slice_scatter(grad, new_zeros(grad, src.shape), dim, start, end, step)",
+    variants = "function method out", grad = { self = "slice_scatter(grad, new_zeros(grad, src.shape), dim, start, end, step)",
              src = "slice(grad, dim, start, end, step)" },
     cases = { "(5,3), (2,3), 0, 1, 3", "(3,6), (3,3), 1, 0, 6, 2" },
     doc = "A copy of self with the slice start:end:step of a dim replaced by src.",

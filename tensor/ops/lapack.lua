@@ -50,7 +50,7 @@ op{ "inv(Tensor A) -> Tensor", module = "linalg", variants = "function out",
     doc = "The inverse of a square matrix; an error when it is singular.",
     example = "torch.linalg.inv(torch.tensor{{2., 0.}, {0., 4.}})" }
 op{ "inv_ex(Tensor A, *, bool check_errors=false) -> (Tensor inverse, Tensor info)", module = "linalg",
-    variants = "function", nondiff = "info",
+    variants = "function out", nondiff = "info",
     grad = { A = "neg(matmul(mat_adjoint(inverse), matmul(grad, mat_adjoint(inverse))))" },
     cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The inverse, and for each matrix 0 or the number of the pivot that is zero, where inv would raise an error.",
@@ -63,11 +63,11 @@ op{ "det(Tensor A) -> Tensor", module = "linalg", variants = "function out",
     doc = "The determinant.", example = "torch.linalg.det(torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "det(Tensor self) -> Tensor", composite = "linalg_det(self)", cases = { "(3,3)" },
     doc = "The determinant: linalg.det.", example = "torch.det(torch.tensor{{1., 2.}, {3., 4.}})" }
-op{ "slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", module = "linalg", variants = "function",
+op{ "slogdet(Tensor A) -> (Tensor sign, Tensor logabsdet)", module = "linalg", variants = "function out",
     grad = { A = "slogdet_backward(grad_sign, grad_logabsdet, A, sign)" }, cases = { "(3,3)", "(2,3,3)", "(0,0)" },
     doc = "The sign (or phase) of the determinant and the logarithm of its modulus.",
     example = "torch.linalg.slogdet(torch.tensor{{1., 2.}, {3., 4.}})" }
-op{ "slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", composite = "linalg_slogdet(self)", cases = { "(3,3)" },
+op{ "slogdet(Tensor self) -> (Tensor sign, Tensor logabsdet)", variants = "function method out", composite = "linalg_slogdet(self)", cases = { "(3,3)" },
     doc = "linalg.slogdet.", example = "torch.slogdet(torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "logdet(Tensor self) -> Tensor", kind = "composite", cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The logarithm of the determinant; NaN when that is negative.",
@@ -82,7 +82,7 @@ op{ "solve(Tensor A, Tensor B, *, bool left=true) -> Tensor", module = "linalg",
     doc = "X with A X = B (X A = B when not left). B holds matrices, or one vector per matrix of A.",
     example = "torch.linalg.solve(torch.tensor{{2., 0.}, {0., 4.}}, torch.tensor{1., 1.})" }
 op{ "solve_ex(Tensor A, Tensor B, *, bool left=true, bool check_errors=false) -> (Tensor result, Tensor info)",
-    module = "linalg", variants = "function", nondiff = "info",
+    module = "linalg", variants = "function out", nondiff = "info",
     grad = { A = "solve_backward_a(grad, A, B.shape, result, left)", B = "solve_backward_b(grad, A, B.shape, left)" },
     cases = { "(3,3)s, (3,2)", "(2,3,3)s, (2,3)" },
     doc = "solve, and for each matrix 0 or the number of the pivot that is zero.",
@@ -96,31 +96,31 @@ op{ "solve_triangular(Tensor A, Tensor B, *, bool upper, bool left=true, bool un
     doc = "X with A X = B for a triangular A; only its named triangle is read.",
     example = "torch.linalg.solve_triangular(torch.tensor{{2., 1.}, {0., 4.}}, torch.tensor{{1.}, {1.}}, {upper = true})" }
 op{ "triangular_solve(Tensor self, Tensor A, bool upper=true, bool transpose=false, bool unitriangular=false) -> \z
-     (Tensor solution, Tensor cloned_coefficient)", kind = "composite",
+     (Tensor solution, Tensor cloned_coefficient)", variants = "function method out", kind = "composite",
     cases = { "(3,2), (3,3)s", "(3,2), (3,3)s, false, true" },
     doc = "X with A X = self for a triangular A, and a copy of A.",
     example = "torch.triangular_solve(torch.tensor{{1.}, {1.}}, torch.tensor{{2., 1.}, {0., 4.}})" }
 op{ "lstsq(Tensor self, Tensor b, float? rcond=nil, *, str? driver=nil) -> \z
-     (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", module = "linalg", variants = "function",
+     (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", module = "linalg", variants = "function out",
     kind = "composite", cases = { "(4,3), (4,2)", "(2,4,3), (2,4,2)", "(3,4), (3,2)", "(4,3), (4,2), driver='gelsd'", "(4,3), (4), driver='gels'" },
     doc = "The X that makes self X - b smallest, its squared residuals, the ranks and (drivers gelsd, gelss) the singular values.",
     example = "torch.linalg.lstsq(torch.tensor{{1., 0.}, {1., 1.}, {1., 2.}}, torch.tensor{{1.}, {3.}, {5.}})" }
 op{ "lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=true, bool adjoint=false) -> Tensor", module = "linalg",
-    variants = "function", kind = "composite",
+    variants = "function out", kind = "composite",
     doc = "X with A X = B from the LU factors of A that lu_factor gave.",
     example = "LU, pivots = torch.linalg.lu_factor(torch.tensor{{2., 0.}, {0., 4.}}); torch.linalg.lu_solve(LU, pivots, torch.ones(2, 1))" }
 op{ "lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor",
-    composite = "linalg_lu_solve(LU_data, LU_pivots, self)",
+    variants = "function method out", composite = "linalg_lu_solve(LU_data, LU_pivots, self)",
     doc = "linalg.lu_solve, the right-hand sides first.",
     example = "torch.lu_solve(torch.ones(2, 1), torch.linalg.lu_factor(torch.tensor{{2., 0.}, {0., 4.}}))" }
 op{ "cholesky_solve(Tensor self, Tensor input2, bool upper=false) -> Tensor",
-    grad = { self = "sum_to_size(cholesky_solve(grad, input2, upper), self.shape)",
+    variants = "function method out", grad = { self = "sum_to_size(cholesky_solve(grad, input2, upper), self.shape)",
              input2 = "cholesky_solve_backward(grad, result, input2, upper)" },
     cases = { "(3,2), (3,3)s", "(3,2), (3,3)s, true" },
     doc = "X with A X = self from the Cholesky factor input2 of A.",
     example = "torch.cholesky_solve(torch.ones(2, 1), torch.tensor{{2., 0.}, {1., 1.}})" }
 op{ "cholesky_inverse(Tensor self, bool upper=false) -> Tensor",
-    grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
+    variants = "function method out", grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
     doc = "The inverse of A from its Cholesky factor.",
     example = "torch.cholesky_inverse(torch.tensor{{2., 0.}, {1., 1.}})" }
 op{ "pinv(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
@@ -143,7 +143,7 @@ op{ "cholesky(Tensor self, *, bool upper=false) -> Tensor", module = "linalg", v
     doc = "The lower triangular L with self = L L^H (the upper U with U^H U when upper); an error unless self is positive definite.",
     example = "torch.linalg.cholesky(torch.tensor{{4., 2.}, {2., 5.}})" }
 op{ "cholesky_ex(Tensor self, *, bool upper=false, bool check_errors=false) -> (Tensor L, Tensor info)",
-    module = "linalg", variants = "function", nondiff = "info", grad = { self = "cholesky_backward(grad, L, upper)" },
+    module = "linalg", variants = "function out", nondiff = "info", grad = { self = "cholesky_backward(grad, L, upper)" },
     cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The Cholesky factor, and for each matrix 0 or the order of the leading minor that is not positive.",
     example = "torch.linalg.cholesky_ex(torch.tensor{{4., 2.}, {2., 5.}})" }
@@ -155,57 +155,57 @@ op{ "reflectors_product(Tensor self, Tensor tau) -> Tensor", variants = "interna
 op{ "cholesky(Tensor self, bool upper=false) -> Tensor", composite = "linalg_cholesky(self, upper=upper)",
     cases = { "(3,3)s", "(3,3)s, true" }, doc = "The Cholesky factor: linalg.cholesky.",
     example = "torch.cholesky(torch.tensor{{4., 2.}, {2., 5.}})" }
-op{ "qr(Tensor A, str mode='reduced') -> (Tensor Q, Tensor R)", module = "linalg", variants = "function",
+op{ "qr(Tensor A, str mode='reduced') -> (Tensor Q, Tensor R)", module = "linalg", variants = "function out",
     grad = { A = "qr_backward(grad_Q, grad_R, Q, R, mode)" },
     cases = { "(4,3)", "(3,3)", "(3,4)", "(2,4,3)", "(3,4), 'complete'", "(0,3)" },
     doc = "A = Q R with orthonormal columns in Q and upper triangular R; mode is 'reduced', 'complete' or 'r' (R only).",
     example = "torch.linalg.qr(torch.tensor{{3., 1.}, {4., 2.}})" }
 op{ "qr(Tensor self, bool some=true) -> (Tensor Q, Tensor R)",
-    composite = "linalg_qr(self, some ? 'reduced' : 'complete')", cases = { "(4,3)" },
+    variants = "function method out", composite = "linalg_qr(self, some ? 'reduced' : 'complete')", cases = { "(4,3)" },
     doc = "The QR decomposition: linalg.qr.", example = "torch.qr(torch.tensor{{3., 1.}, {4., 2.}})" }
-op{ "lu_factor(Tensor A, *, bool pivot=true) -> (Tensor LU, Tensor pivots)", module = "linalg", variants = "function",
+op{ "lu_factor(Tensor A, *, bool pivot=true) -> (Tensor LU, Tensor pivots)", module = "linalg", variants = "function out",
     nondiff = "pivots", grad = { A = "lu_backward(grad, LU, pivots)" },
     cases = { "(3,3)", "(2,3,3)", "(4,3)", "(3,4)" },
     doc = "The factors of A = P L U in one matrix (L's unit diagonal left out), and the row swaps, counted from 1 as LAPACK does.",
     example = "torch.linalg.lu_factor(torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "lu_factor_ex(Tensor A, *, bool pivot=true, bool check_errors=false) -> (Tensor LU, Tensor pivots, Tensor info)",
-    module = "linalg", variants = "function", nondiff = "pivots info", grad = { A = "lu_backward(grad, LU, pivots)" },
+    module = "linalg", variants = "function out", nondiff = "pivots info", grad = { A = "lu_backward(grad, LU, pivots)" },
     cases = { "(3,3)", "(2,4,3)" },
     doc = "lu_factor, and for each matrix 0 or the number of the pivot that is zero.",
     example = "torch.linalg.lu_factor_ex(torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "lu_unpack(Tensor LU_data, Tensor LU_pivots, bool unpack_data=true, bool unpack_pivots=true) -> \z
-     (Tensor P, Tensor L, Tensor U)", variants = "function", kind = "composite",
+     (Tensor P, Tensor L, Tensor U)", variants = "function out", kind = "composite",
     doc = "P, L and U from what lu_factor gave.",
     example = "torch.lu_unpack(torch.linalg.lu_factor(torch.tensor{{1., 2.}, {3., 4.}}))" }
-op{ "lu(Tensor A, *, bool pivot=true) -> (Tensor P, Tensor L, Tensor U)", module = "linalg", variants = "function",
+op{ "lu(Tensor A, *, bool pivot=true) -> (Tensor P, Tensor L, Tensor U)", module = "linalg", variants = "function out",
     kind = "composite", cases = { "(3,3)", "(2,4,3)", "(3,4)" },
     doc = "A = P L U: a permutation, a lower triangle of unit diagonal, an upper triangle.",
     example = "torch.linalg.lu(torch.tensor{{1., 2.}, {3., 4.}})" }
-op{ "svd(Tensor A, bool full_matrices=true) -> (Tensor U, Tensor S, Tensor Vh)", module = "linalg", variants = "function",
+op{ "svd(Tensor A, bool full_matrices=true) -> (Tensor U, Tensor S, Tensor Vh)", module = "linalg", variants = "function out",
     grad = { A = "svd_backward(grad_U, grad_S, grad_Vh, U, S, Vh)" },
     cases = { "(4,3), false", "(3,4), false" },
     doc = "A = U diag(S) Vh with the singular values S in descending order.",
     example = "torch.linalg.svd(torch.tensor{{3., 0.}, {0., 4.}})" }
-op{ "svdvals(Tensor A) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "svdvals(Tensor A) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
     cases = { "(4,3)", "(3,4)", "(2,3,3)", "(0,3)" },
     doc = "The singular values, in descending order.", example = "torch.linalg.svdvals(torch.tensor{{3., 0.}, {0., 4.}})" }
-op{ "svd(Tensor self, bool some=true, bool compute_uv=true) -> (Tensor U, Tensor S, Tensor V)", kind = "composite",
+op{ "svd(Tensor self, bool some=true, bool compute_uv=true) -> (Tensor U, Tensor S, Tensor V)", variants = "function method out", kind = "composite",
     doc = "self = U diag(S) V^H (mind: V, where linalg.svd gives V^H).",
     example = "torch.svd(torch.tensor{{3., 0.}, {0., 4.}})" }
 op{ "eigh(Tensor self, str UPLO='L') -> (Tensor eigenvalues, Tensor eigenvectors)", module = "linalg",
-    variants = "function",
+    variants = "function out",
     grad = { self = "eigh_backward(grad_eigenvalues, grad_eigenvectors, eigenvalues, eigenvectors)" },
     doc = "Eigenvalues (ascending) and eigenvectors (columns) of a Hermitian matrix, of which one triangle is read.",
     example = "torch.linalg.eigh(torch.tensor{{2., 1.}, {1., 2.}})" }
-op{ "eigvalsh(Tensor self, str UPLO='L') -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "eigvalsh(Tensor self, str UPLO='L') -> Tensor", module = "linalg", variants = "function out", kind = "composite",
     cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The eigenvalues of a Hermitian matrix, ascending.",
     example = "torch.linalg.eigvalsh(torch.tensor{{2., 1.}, {1., 2.}})" }
-op{ "eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", module = "linalg", variants = "function",
+op{ "eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", module = "linalg", variants = "function out",
     grad = { self = "eig_backward(grad_eigenvalues, grad_eigenvectors, eigenvalues, eigenvectors)" },
     doc = "Eigenvalues and eigenvectors (columns) of any square matrix; always complex.",
     example = "torch.linalg.eig(torch.tensor{{0., -1.}, {1., 0.}})" }
-op{ "eigvals(Tensor self) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "eigvals(Tensor self) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
     doc = "The eigenvalues of any square matrix; always complex.",
     example = "torch.linalg.eigvals(torch.tensor{{0., -1.}, {1., 0.}})" }
 op{ "matrix_exp(Tensor A) -> Tensor", module = "linalg", variants = "function", kind = "composite",
@@ -217,19 +217,19 @@ op{ "matrix_exp(Tensor self) -> Tensor", composite = "linalg_matrix_exp(self)", 
 -- --- norms ----------------------------------------------------------------------------------------------------------
 
 op{ "norm(Tensor self, Scalar? ord=nil, int[1]? dim=nil, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
-    module = "linalg", variants = "function", kind = "composite",
+    module = "linalg", variants = "function out", kind = "composite",
     cases = { "(4)", "(3,4)", "(3,4), 1", "(3,4), 2", "(4), 3", "(2,3,4), nil, [0, 1]", "(2,3,4), 1, [1, 2], true", "(3,4), 1, 1" },
     doc = "A vector norm, or a matrix norm when dim names two dims (or self is a matrix and ord is given).",
     example = "torch.linalg.norm(torch.tensor{3., 4.})" }
 op{ "norm.ord_str(Tensor self, str ord, int[1]? dim=nil, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
-    module = "linalg", variants = "function", kind = "composite", cases = { "(3,4), 'fro'", "(3,4), 'nuc'" },
+    module = "linalg", variants = "function out", kind = "composite", cases = { "(3,4), 'fro'", "(3,4), 'nuc'" },
     doc = "The matrix norm named 'fro' or 'nuc'.", example = "torch.linalg.norm(torch.ones(2, 2), 'fro')" }
 op{ "matrix_norm(Tensor self, Scalar ord, int[] dim=[-2, -1], bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
-    module = "linalg", variants = "function", kind = "composite",
+    module = "linalg", variants = "function out", kind = "composite",
     cases = { "(3,4), 1", "(3,4), -1", "(3,4), 2", "(3,4), -2", "(2,3,4), 1, [0, 2]", "(2,3,4), 2, [1, 2], true" },
     doc = "The matrix norm of order 1, -1, 2, -2, inf or -inf.", example = "torch.linalg.matrix_norm(torch.ones(2, 2), 1)" }
 op{ "matrix_norm.str_ord(Tensor self, str ord='fro', int[] dim=[-2, -1], bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
-    module = "linalg", variants = "function", kind = "composite",
+    module = "linalg", variants = "function out", kind = "composite",
     cases = { "(3,4)", "(2,3,4), 'nuc'", "(2,3,4), 'fro', [0, 1], true" },
     doc = "The matrix norm named 'fro' or 'nuc'.", example = "torch.linalg.matrix_norm(torch.ones(2, 2))" }
 op{ "matrix_rank(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
@@ -245,7 +245,7 @@ op{ "cond(Tensor self, Scalar? p=nil) -> Tensor", module = "linalg", variants = 
     cases = { "(3,3)s", "(3,3)s, 1", "(4,3), 2", "(4,3), -2" },
     doc = "The condition number: the norm of self times the norm of its inverse.",
     example = "torch.linalg.cond(torch.tensor{{1., 0.}, {0., 100.}})" }
-op{ "cond.p_str(Tensor self, str p) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "cond.p_str(Tensor self, str p) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
     cases = { "(3,3)s, 'fro'", "(3,3)s, 'nuc'" },
     doc = "The condition number in the norm 'fro' or 'nuc'.",
     example = "torch.linalg.cond(torch.tensor{{1., 0.}, {0., 100.}}, 'fro')" }
@@ -258,25 +258,26 @@ op{ "matmul(Tensor self, Tensor other) -> Tensor", module = "linalg", variants =
 op{ "diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", module = "linalg",
     variants = "function", composite = "diagonal(A, offset, dim1, dim2)", cases = { "(3,4)", "(2,3,3), offset=1" },
     doc = "torch.diagonal of the last two dims.", example = "torch.linalg.diagonal(torch.ones(2, 2))" }
-op{ "tensorinv(Tensor self, int ind=2) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "tensorinv(Tensor self, int ind=2) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
     cases = { "(2,3,6)", "(6,2,3), 1" },
     doc = "The inverse with respect to tensordot over ind dims.",
     example = "torch.linalg.tensorinv(torch.eye(4):reshape(2, 2, 4)).shape" }
-op{ "tensorsolve(Tensor self, Tensor other, int[]? dims=nil) -> Tensor", module = "linalg", variants = "function",
+op{ "tensorsolve(Tensor self, Tensor other, int[]? dims=nil) -> Tensor", module = "linalg", variants = "function out",
     kind = "composite", cases = { "(2,3,6), (2,3)", "(2,6,3), (2,3), [1]" },
     doc = "X with tensordot(self, X, X.ndim) = other; dims are moved to the end of self first.",
     example = "torch.linalg.tensorsolve(torch.eye(4):reshape(2, 2, 4), torch.ones(2, 2))" }
 op{ "vander(Tensor x, *, int? N=nil) -> Tensor", module = "linalg", variants = "function", kind = "composite",
     cases = { "(3)", "(2,3), N=4" },
     doc = "Rows of powers 0 .. N-1 of the elements of x.", example = "torch.linalg.vander(torch.tensor{1., 2., 3.})" }
-op{ "vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
     cases = { "(3,4), (3,4)", "(3,4), (4)", "(3,4), (3,4), dim=0" },
     doc = "Dot products along a dim, x conjugated.", example = "torch.linalg.vecdot(torch.ones(2, 3), torch.ones(3))" }
-op{ "cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", module = "linalg", variants = "function",
+op{ "cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", module = "linalg", variants = "function out",
     kind = "composite", cases = { "(3), (3)", "(2,3), (2,3)", "(2,3), (1,3)", "(3,4), (3,4), dim=0" },
     doc = "Cross products of vectors of 3 elements along a dim.",
     example = "torch.linalg.cross(torch.tensor{1., 0., 0.}, torch.tensor{0., 1., 0.})" }
-op{ "cross(Tensor self, Tensor other, int? dim=nil) -> Tensor", kind = "composite", cases = { "(3), (3)", "(2,3), (2,3)", "(3,4), (3,4)" },
+op{ "cross(Tensor self, Tensor other, int? dim=nil) -> Tensor", variants = "function method out", kind = "composite",
+    cases = { "(3), (3)", "(2,3), (2,3)", "(3,4), (3,4)" },
     doc = "Cross products along dim, or along the first dim of size 3.",
     example = "torch.cross(torch.tensor{1., 0., 0.}, torch.tensor{0., 1., 0.})" }
 op{ "cdist(Tensor x1, Tensor x2, float p=2, \z

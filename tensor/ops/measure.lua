@@ -21,7 +21,7 @@ op{ "nonzero_static(Tensor self, *, int size, int fill_value=-1) -> Tensor", var
     doc = "nonzero with exactly size rows: the first ones, filled up with rows of fill_value.",
     example = "torch.nonzero_static(torch.tensor{0, 5, 0, 7}, {size = 3})" }
 op{ "isin.Scalar_Tensor(Scalar element, Tensor test_elements, *, bool assume_unique=false, bool invert=false) -> Tensor",
-    variants = "function", kind = "composite", cases = { "2, (5,)i", "9, (5,)i, invert=true" },
+    variants = "function out", kind = "composite", cases = { "2, (5,)i", "9, (5,)i, invert=true" },
     doc = "Whether a number occurs among test_elements.", example = "torch.isin(2, torch.tensor{1, 2})" }
 
 -- --- histograms -------------------------------------------------------------------------------------

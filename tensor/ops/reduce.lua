@@ -68,7 +68,7 @@ op{ "mean.dim(Tensor self, int[1]? dim, bool keepdim=false, *, dtype? dtype=nil)
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4), [0, 2]", "(2,3,4)t, [-1], true", "(0,4), 0", "(), 0" },
     doc = "The mean over one dim or several.", example = "torch.ones(2, 3):mean{dim = 1, keepdim = true}" }
 op{ "nanmean(Tensor self, int[1]? dim=nil, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
-    composite = "nansum(self, dim, keepdim, dtype=dtype) / \z
+    variants = "function method out", composite = "nansum(self, dim, keepdim, dtype=dtype) / \z
                  sum_dim(logical_not(isnan(self)), dim, keepdim)",
     cases = { "(3,4)", "(3,4), 1", "(2,3,4), [0, 2], true" },
     doc = "The mean of the elements that are not NaN.", example = "torch.nanmean(torch.tensor{1., 0/0, 2.})" }
@@ -98,7 +98,7 @@ op{ "amin(Tensor self, int[1] dim=[], bool keepdim=false) -> Tensor", variants =
     doc = "The smallest elements over dims (all by default); equal ones share the gradient.",
     example = "torch.amin(torch.tensor{{1, 5}, {7, 2}}, 1)" }
 op{ "aminmax(Tensor self, *, int? dim=nil, bool keepdim=false) -> (Tensor min, Tensor max)",
-    kind = "composite", cases = { "(3,4)", "(3,4), dim=1", "(2,3,4)t, dim=0, keepdim=true", "(3,4)i" },
+    variants = "function method out", kind = "composite", cases = { "(3,4)", "(3,4), dim=1", "(2,3,4)t, dim=0, keepdim=true", "(3,4)i" },
     doc = "The smallest and the largest elements, over one dim or all.",
     example = "torch.aminmax(torch.tensor{3, 1, 2})" }
 op{ "max(Tensor self) -> Tensor", grad = { self = "extreme_backward(grad, self, result, nil, false)" },
@@ -240,7 +240,7 @@ op{ "logcumsumexp(Tensor self, int dim) -> Tensor", variants = "function method 
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4)t, -1", "(), 0" },
     doc = "log of the running sum of exp(x) along a dim, without overflow.",
     example = "torch.logcumsumexp(torch.tensor{1., 2., 3.}, 0)" }
-op{ "diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=nil, Tensor? append=nil) -> Tensor", kind = "composite",
+op{ "diff(Tensor self, int n=1, int dim=-1, Tensor? prepend=nil, Tensor? append=nil) -> Tensor", variants = "function method out", kind = "composite",
     cases = { "(5,)", "(3,4), 2", "(3,4), 1, 0", "(3,4), 1, 1, (3,2), (3,1)", "(3,4)i" },
     doc = "The n-th differences of neighbours along a dim.", example = "torch.diff(torch.tensor{1, 4, 9})" }
 op{ "trapezoid.x(Tensor y, Tensor x, *, int dim=-1) -> Tensor", variants = "function", kind = "composite",
@@ -314,11 +314,11 @@ op{ "mode(Tensor self, int dim=-1, bool keepdim=false) -> (Tensor values, Tensor
 for _, name in ipairs{ "quantile", "nanquantile" } do
   local what = name == "quantile" and "Quantiles" or "Quantiles, without NaN,"
   op{ name .. "(Tensor self, Tensor q, int? dim=nil, bool keepdim=false, *, str interpolation='linear') -> Tensor",
-      kind = "composite", cases = { "(3,4), (2,)ug", "(3,4), (3,)ug, 1", "(3,5), ()ug, 0, true" },
+      variants = "function method out", kind = "composite", cases = { "(3,4), (2,)ug", "(3,4), (3,)ug, 1", "(3,5), ()ug, 0, true" },
       doc = what .. " q (in [0, 1]) over a dim or all; interpolation is linear, lower, higher, midpoint or nearest.",
       example = "torch." .. name .. "(torch.tensor{1., 2., 4.}, torch.tensor{0.5, 1.})" }
   op{ name .. ".scalar(Tensor self, float q, int? dim=nil, bool keepdim=false, *, str interpolation='linear') -> Tensor",
-      kind = "composite", cases = { "(3,4), 0.3", "(3,4), 0.5, 1", "(3,5), 0.7, 0, true",
+      variants = "function method out", kind = "composite", cases = { "(3,4), 0.3", "(3,4), 0.5, 1", "(3,5), 0.7, 0, true",
         "(3,4), 0.3, interpolation='nearest'", "(3,4), 0.3, interpolation='midpoint'" },
       doc = what .. " q (in [0, 1]) over a dim or all.", example = "torch." .. name .. "(torch.tensor{1., 2., 4.}, 0.5)" }
 end
@@ -353,18 +353,18 @@ op{ "searchsorted.Scalar(Tensor sorted_sequence, Scalar self, *, bool out_int32=
     variants = "function", kind = "composite",
     doc = "Where a number belongs in a sorted sequence.", example = "torch.searchsorted(torch.tensor{1, 3, 5}, 4)" }
 op{ "bucketize.Tensor(Tensor self, Tensor boundaries, *, bool out_int32=false, bool right=false) -> Tensor",
-    variants = "function", kind = "composite",
+    variants = "function out", kind = "composite",
     doc = "The bucket between sorted boundaries that each element falls in; right: a bucket holds its lower bound.",
     example = "torch.bucketize(torch.tensor{3, 6}, torch.tensor{1, 3, 5})" }
 op{ "bucketize.Scalar(Scalar self, Tensor boundaries, *, bool out_int32=false, bool right=false) -> Tensor",
-    variants = "function", kind = "composite",
+    variants = "function out", kind = "composite",
     doc = "The bucket between sorted boundaries that a number falls in.",
     example = "torch.bucketize(4, torch.tensor{1, 3, 5})" }
 op{ "isin.Tensor_Tensor(Tensor elements, Tensor test_elements, *, bool assume_unique=false, bool invert=false) -> Tensor",
-    variants = "function", grad = "none", cases = { "(3,4)i, (5,)i", "(3,4)i, (0,)i", "(3,4)i, (5,)i, invert=true" },
+    variants = "function out", grad = "none", cases = { "(3,4)i, (5,)i", "(3,4)i, (0,)i", "(3,4)i, (5,)i, invert=true" },
     doc = "Which elements occur among test_elements.", example = "torch.isin(torch.tensor{1, 2, 3}, torch.tensor{2, 5})" }
 op{ "isin.Tensor_Scalar(Tensor elements, Scalar test_element, *, bool assume_unique=false, bool invert=false) -> Tensor",
-    variants = "function", composite = "invert ? ne(elements, test_element) : eq(elements, test_element)",
+    variants = "function out", composite = "invert ? ne(elements, test_element) : eq(elements, test_element)",
     cases = { "(3,4)i, 2", "(3,4)i, 2, invert=true" },
     doc = "Which elements equal a number.", example = "torch.isin(torch.tensor{1, 2, 3}, 2)" }
 op{ "cov(Tensor self, *, int correction=1, Tensor? fweights=nil, Tensor? aweights=nil) -> Tensor", kind = "composite",

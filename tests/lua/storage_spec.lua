@@ -86,6 +86,9 @@ describe("bytes", function()
     assert.has_error(function() torch.from_numpy(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9,), }", data)) end)
     assert.has_error(function() torch.from_numpy(npy("{'descr': '>f4', 'fortran_order': False, 'shape': (6,), }", data)) end)
     assert.has_error(function() torch.from_numpy "\x93NUMPY\1\0\255\255{" end)
+    for _, shape in ipairs { "(99999999999999999999,)", "(4611686018427387904, 4)", "(0, 9223372036854775807)" } do
+      pcall(torch.from_numpy, npy(("{'descr': '<f4', 'fortran_order': False, 'shape': %s, }"):format(shape), data))
+    end
   end)
 
   it("of files become tensors by from_file", function()
@@ -107,6 +110,8 @@ describe("bytes", function()
     local ok, message = pcall(torch.from_file, path, { size = 1 })
     assert.is_false(ok)
     assert.truthy(message:find(path, 1, true))
+    assert.has_error(function() torch.from_file("/", { size = 1 }) end)
+    assert.has_error(function() torch.from_file("/dev/zero", { size = 1 }) end)
   end)
 end)
 
