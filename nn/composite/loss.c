@@ -101,15 +101,17 @@ LpTensor *lp_composite_l1_loss(LpTensor *input, LpTensor *target, LpOptBool size
   return expr_end(&e, weighted_reduce(&e, loss, weight, how));
 }
 
-/* scale * z^2 / 2 below the bend, straight above it: z = |input - target|. */
-static LpTensor *bent(Expr *e, LpTensor *input, LpTensor *target, double bend,
-                      double square_scale, double line_scale) {
-  LpTensor *d = x_sub(e, input, target);
-  LpTensor *z = d ? keep(e, lp_abs(d)) : NULL, *bend_at = x_number(e, bend);
-  LpTensor *below = z && bend_at ? keep(e, lp_lt(z, bend_at)) : NULL;
-  LpTensor *square = x_scale(e, x_mul(e, z, z), 0.5 * square_scale);
-  LpTensor *line = x_scale(e, x_offset(e, z, -0.5 * bend), line_scale);
-  return x_where(e, below, square, line);
+/* steep * z^2 / 2 below the bend, straight above it: z = |input - target|; below
+ * autograd, because the square's slope at infinity is no number. */
+LpTensor *lp_impl_bent_distance(LpTensor *input, LpTensor *target, double bend,
+                                double steep) {
+  Expr e = {0};
+  LpTensor *d = x_sub(&e, input, target);
+  LpTensor *z = d ? keep(&e, lp_abs(d)) : NULL, *bend_at = x_number(&e, bend);
+  LpTensor *below = z && bend_at ? keep(&e, lp_lt(z, bend_at)) : NULL;
+  LpTensor *square = x_scale(&e, x_mul(&e, z, z), 0.5 * steep);
+  LpTensor *line = x_scale(&e, x_offset(&e, z, -0.5 * bend), bend * steep);
+  return expr_end(&e, x_where(&e, below, square, line));
 }
 
 LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,
@@ -124,7 +126,8 @@ LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,
   TRY(broadcastable(input, target));
   Expr e = {0};
   if (!as_numbers(&e, &input, &target)) return expr_end(&e, NULL);
-  return expr_end(&e, x_reduce(&e, bent(&e, input, target, beta, 1 / beta, 1), how));
+  return expr_end(
+      &e, x_reduce(&e, keep(&e, lp_bent_distance(input, target, beta, 1 / beta)), how));
 }
 
 LpTensor *lp_composite_huber_loss(LpTensor *input, LpTensor *target,
@@ -135,8 +138,9 @@ LpTensor *lp_composite_huber_loss(LpTensor *input, LpTensor *target,
   TRY(is_real(input, "input"));
   TRY(broadcastable(input, target));
   Expr e = {0};
-  return expr_end(
-      &e, weighted_reduce(&e, bent(&e, input, target, delta, 1, delta), weight, how));
+  return expr_end(&e,
+                  weighted_reduce(&e, keep(&e, lp_bent_distance(input, target, delta, 1)),
+                                  weight, how));
 }
 
 static bool in_unit_interval(LpTensor *t, bool *inside) {

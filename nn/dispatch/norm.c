@@ -310,6 +310,7 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
       j.q[c] *= r;
     }
     j.y = lp_data(gx);
+    if (!training) j.x = j.g; /* its factor is 0, and an infinite x times 0 no number */
     run(&j, COMBINE);
     ok = (gw = from_doubles(j.q, lp_ints(&channels, 1), weight_dtype)) &&
          (gb = from_doubles(j.s, lp_ints(&channels, 1), weight_dtype));

@@ -124,7 +124,7 @@ static inline T FN(relu)(T x) { return x < 0 ? 0 : x; }
 static inline T FN(relu6)(T x) { return x < 0 ? 0 : x > 6 ? 6 : x; }
 static inline T FN(hardtanh)(T x, T low, T high) { return x < low ? low : x > high ? high : x; }
 static inline T FN(hardtanh_backward)(T grad, T x, T low, T high) {
-  return x <= low || x >= high ? 0 : grad;
+  return x > low && x < high ? grad : 0;
 }
 static inline T FN(threshold)(T x, T limit, T value) { return x <= limit ? value : x; }
 static inline T FN(threshold_backward)(T grad, T x, T limit) { return x <= limit ? 0 : grad; }
@@ -138,7 +138,7 @@ static inline T FN(elu)(T x, T alpha, T scale, T input_scale) {
 }
 static inline T FN(elu_backward)(T grad, T x, T alpha, T scale, T input_scale) {
   T low = grad * (input_scale * alpha * scale) * V(exp)(x * input_scale);
-  return FN(sel)(x <= 0, low, grad * scale);
+  return FN(sel)(x > 0, grad * scale, low);
 }
 static inline T FN(selu)(T x) {
   return FN(elu)(x, (T)1.6732632423543772848, (T)1.0507009873554804934, 1);
@@ -194,14 +194,14 @@ static inline T FN(hardswish)(T x) {
   return x * (y < 0 ? 0 : y > 6 ? 6 : y) / 6;
 }
 static inline T FN(hardswish_backward)(T grad, T x) {
-  return x <= -3 ? 0 : x < 3 ? grad * (x / 3 + (T)0.5) : grad;
+  return x <= -3 ? 0 : x >= 3 ? grad : grad * (x / 3 + (T)0.5);
 }
 static inline T FN(softshrink)(T x, T lambd) {
   return x > lambd ? x - lambd : x < -lambd ? x + lambd : x * 0;
 }
 static inline T FN(hardshrink)(T x, T lambd) { return x >= -lambd && x <= lambd ? 0 : x; }
 static inline T FN(shrink_backward)(T grad, T x, T lambd) {
-  return x >= -lambd && x <= lambd ? 0 : grad;
+  return x > lambd || x < -lambd ? grad : 0;
 }
 
 /* --- arithmetic --------------------------------------------------------------------- */
