@@ -156,6 +156,18 @@ describe("torch.onnx.load", function()
     local leaky = { name = "Leaky", domain = "own", inputs = { "a" }, outputs = { "b" }, attributes = { "slope" },
       nodes = { { "LeakyRelu", { "a" }, { "b" }, { alpha = { ref = "slope", type = 1 } } } } }
     assert.same({ -1, 4 }, onnx.load(with_functions { leaky })(torch.tensor { -2.0, 4.0 }):tolist())
+
+    -- A function that is handed a graph, which sees the names around the call.
+    local twice = { name = "Twice", domain = "own", inputs = { "a" }, outputs = { "b" }, attributes = { "body" }, nodes = {
+      { "Constant", {}, { "two" }, { value_int = 2 } },
+      { "Loop", { "two", "", "a" }, { "b" }, { body = { ref = "body", type = 5 } } } } }
+    local loop = build.graph { inputs = { { "i", "int64" }, { "c", "bool" }, { "v", "float32" } }, nodes = {
+      { "Identity", { "c" }, { "c2" } }, { "Mul", { "v", "k" }, { "v2" } } }, outputs = { { "c2", "bool" }, { "v2", "float32" } } }
+    assert.same({ 300 }, onnx.load(build.model { inputs = { { "x", "float32" } }, outputs = { { "y", "float32" } },
+      functions = { twice }, tensors = { { name = "ten", type = "float32", raw = floats(10) } }, nodes = {
+        { "Identity", { "ten" }, { "k" } }, { "Twice", { "x" }, { "y" }, { body = { graph = loop } }, domain = "own" } },
+    })(torch.tensor { 3.0 }):tolist())
+
     leaky.nodes = { { "Leaky", { "a" }, { "b" }, domain = "own" } }
     assert.error_matches(function() onnx.load(with_functions { leaky }) end, "functions call each other more than 100 deep")
     -- Thirty functions, each of which calls the next one twice: 2^30 nodes.
