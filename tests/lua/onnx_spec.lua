@@ -156,6 +156,18 @@ describe("torch.onnx.load", function()
     local leaky = { name = "Leaky", domain = "own", inputs = { "a" }, outputs = { "b" }, attributes = { "slope" },
       nodes = { { "LeakyRelu", { "a" }, { "b" }, { alpha = { ref = "slope", type = 1 } } } } }
     assert.same({ -1, 4 }, onnx.load(with_functions { leaky })(torch.tensor { -2.0, 4.0 }):tolist())
+
+    -- A function that is handed a graph, which sees the names around the call.
+    local twice = { name = "Twice", domain = "own", inputs = { "a" }, outputs = { "b" }, attributes = { "body" }, nodes = {
+      { "Constant", {}, { "two" }, { value_int = 2 } },
+      { "Loop", { "two", "", "a" }, { "b" }, { body = { ref = "body", type = 5 } } } } }
+    local loop = build.graph { inputs = { { "i", "int64" }, { "c", "bool" }, { "v", "float32" } }, nodes = {
+      { "Identity", { "c" }, { "c2" } }, { "Mul", { "v", "k" }, { "v2" } } }, outputs = { { "c2", "bool" }, { "v2", "float32" } } }
+    assert.same({ 300 }, onnx.load(build.model { inputs = { { "x", "float32" } }, outputs = { { "y", "float32" } },
+      functions = { twice }, tensors = { { name = "ten", type = "float32", raw = floats(10) } }, nodes = {
+        { "Identity", { "ten" }, { "k" } }, { "Twice", { "x" }, { "y" }, { body = { graph = loop } }, domain = "own" } },
+    })(torch.tensor { 3.0 }):tolist())
+
     leaky.nodes = { { "Leaky", { "a" }, { "b" }, domain = "own" } }
     assert.error_matches(function() onnx.load(with_functions { leaky }) end, "functions call each other more than 100 deep")
     -- Thirty functions, each of which calls the next one twice: 2^30 nodes.
@@ -182,6 +194,33 @@ describe("torch.onnx.load", function()
     model = single({ "Resize", { "x", "", "scales" }, { "y" }, { mode = "linear", coordinate_transformation_mode = "align_corners" } },
       { { "x", "float32" }, { "scales", "float32" } }, { { "y", "float32" } })
     assert.same({ 0, 1, 2, 3 }, model(torch.tensor { 0.0, 3.0 }, torch.tensor { 2.2 }):tolist())
+  end)
+
+  it("has the operators that no published case tests", function()
+    local function run(op, attributes, ...)
+      local given, inputs, names = { ... }, {}, {}
+      for i, v in ipairs(given) do
+        names[i] = "i" .. i
+        inputs[i] = { names[i], tostring(v.dtype):match "%a+%d*$" }
+      end
+      return single({ op, names, { "y" }, attributes }, inputs, { { "y", "float32" } }, { opset = 15 })(...)
+    end
+    local picture = torch.arange(16.0):reshape(1, 1, 4, 4)
+    assert.same({ { { { 5, 7 }, { 13, 15 } } } },
+      run("MaxRoiPool", { pooled_shape = { 2, 2 } }, picture, torch.tensor { { 0.0, 0, 0, 3, 3 } }):tolist())
+    assert.equal(120, run("GlobalLpPool", { p = 1 }, picture):item())
+    for _, op in ipairs { "RandomNormal", "RandomUniform" } do
+      local first = run(op, { shape = { 100 }, seed = 3.0 })
+      assert.is_true(torch.equal(first, run(op, { shape = { 100 }, seed = 3.0 })))
+      assert.is_false(torch.equal(first, run(op, { shape = { 100 }, seed = 4.0 })))
+    end
+    assert.equal(torch.float64, run("RandomNormalLike", { dtype = build.codes.float64 }, picture).dtype)
+    assert.same({ 0, 1, 1 }, run("Bernoulli", {}, torch.tensor { 0.0, 1.0, 1.0 }):tolist())
+    assert.same({ { 1, 1, 1 } }, run("Multinomial", { sample_size = 3 }, torch.tensor { { -1000.0, 0, -1000 } }):tolist())
+    local dropped = run("Dropout", { seed = 1 }, torch.ones(1000), torch.tensor(0.25), torch.tensor(true))
+    local kept = dropped:count_nonzero():item()
+    assert.is_true(kept > 700 and kept < 800)
+    assert.is_true(math.abs(dropped:max():item() - 4 / 3) < 1e-6)
   end)
 
   it("refuses graphs that cannot run", function()

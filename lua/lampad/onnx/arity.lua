@@ -18,7 +18,7 @@ local groups = {
   { 1, 4, [[ Pad Resize ]] },
   { 1, 5, [[ Slice ]] },
   { 1, math.huge, [[ Concat Einsum Max Mean Min SequenceConstruct SequenceMap Sum ]] },
-  { 2, 2, [[ Add AffineGrid And BitShift BitwiseAnd BitwiseOr BitwiseXor CastLike CenterCropPad Compress CumProd CumSum Div
+  { 2, 2, [[ MaxRoiPool Add AffineGrid And BitShift BitwiseAnd BitwiseOr BitwiseXor CastLike CenterCropPad Compress CumProd CumSum Div
     Equal Expand Gather GatherElements GatherND Greater GreaterOrEqual GridSample Less LessOrEqual MatMul Mod Mul Or
     PRelu Pow RMSNormalization ReverseSequence SequenceAt StringConcat Sub SwiGLU Xor ArrayFeatureExtractor ]] },
   { 2, 3, [[ Conv ConvTranspose DequantizeLinear Gemm LayerNormalization MaxUnpool NegativeLogLikelihoodLoss QuantizeLinear

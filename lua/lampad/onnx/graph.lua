@@ -78,9 +78,10 @@ function Node:axis(axis, ndim)
   return axis < 0 and axis + ndim or axis
 end
 
---- Runs a graph that is an attribute, with these values for its inputs.
+--- Runs a graph that is an attribute, with these values for its inputs. It sees the names around the node; a graph that was
+--- handed to a function sees those around the call.
 function Node:run_graph(graph, ...)
-  return graph:run(self.context, table.pack(...), self.environment)
+  return graph:run(self.context, table.pack(...), graph.caller and graph.caller.environment or self.environment)
 end
 
 -- --- attributes ---------------------------------------------------------------------------------------
@@ -170,6 +171,9 @@ end
 local function resolve(context, node, overload, depth)
   local own = context.functions[function_key(node.domain, node.op_type, overload)]
   if own then
+    for _, v in pairs(node.attributes) do
+      if getmetatable(v) == Graph then v.caller = v.caller or node end
+    end
     node.body = prepare_call(context, own, node.attributes, depth + 1)
     return
   end
@@ -213,7 +217,7 @@ local function each_read(node, visit)
     if name ~= "" then visit(name) end
   end
   local function graph_reads(v)
-    if getmetatable(v) == Graph then
+    if getmetatable(v) == Graph and (not v.caller or v.caller == node) then
       for name in pairs(v.captured) do visit(name) end
     end
   end
@@ -297,6 +301,7 @@ local function run_node(context, node, environment)
     if v == ABSENT then v = nil end
     arguments[i] = v
   end
+  node.environment = environment
   if node.body then
     arguments.n = count
     return node.body:run(context, arguments)
@@ -304,7 +309,6 @@ local function run_node(context, node, environment)
   for i = 1, node.required do
     if arguments[i] == nil then node:fail("input %d ('%s') is absent", i - 1, node.inputs[i]) end
   end
-  node.environment = environment
   return value.apply(node.op, node, arguments, count)
 end
 

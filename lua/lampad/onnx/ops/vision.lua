@@ -57,6 +57,36 @@ op.RoiAlign = function(node, x, rois, batch_indices)
   return torch.stack(results, 0)
 end
 
+-- Regions in whole pixels, each of whose bins gives its largest element; an empty bin gives 0.
+op.MaxRoiPool = function(node, x, rois)
+  local out_h, out_w = table.unpack(node:integers "pooled_shape")
+  local height, width, scale = x:size(2), x:size(3), node:get("spatial_scale", 1.0)
+  local corners = (rois * scale + 0.5):floor():to(torch.int64):tolist() -- in float32, as halves decide
+  -- First element and number of elements of bin i, of `out` over the elements first..last.
+  local function bin(i, out, first, last, size)
+    local length = math.max(last - first + 1, 1) / out
+    local from, to = math.floor(i * length) + first, math.ceil((i + 1) * length) + first
+    from, to = math.max(0, math.min(from, size)), math.max(0, math.min(to, size))
+    return from, to - from
+  end
+  common.check_count(node, 1.0 * rois:size(0) * out_h * out_w)
+  local results = {}
+  for r, roi in ipairs(rois:tolist()) do
+    local image = x:select(0, math.tointeger(roi[1]))
+    local x1, y1, x2, y2 = table.unpack(corners[r], 2)
+    for i = 0, out_h - 1 do
+      local top, rows = bin(i, out_h, y1, y2, height)
+      for j = 0, out_w - 1 do
+        local left, columns = bin(j, out_w, x1, x2, width)
+        results[#results + 1] = rows > 0 and columns > 0
+          and image:narrow(1, top, rows):narrow(2, left, columns):amax { 1, 2 } or torch.zeros(x:size(1), { dtype = x.dtype })
+      end
+    end
+  end
+  if #results == 0 then return torch.zeros(0, x:size(1), out_h, out_w, { dtype = x.dtype }) end
+  return torch.stack(results, 0):reshape(rois:size(0), out_h, out_w, x:size(1)):permute(0, 3, 1, 2)
+end
+
 -- --- boxes --------------------------------------------------------------------------------------------
 -- Corners in order, y1 <= y2 and x1 <= x2.
 local function corners(box, centred)
