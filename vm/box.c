@@ -508,8 +508,8 @@ static void read_to_option(lua_State *L, int index, ToOptions *o, const char *na
   }
 }
 
-static int tensor_to(lua_State *L) {
-  LpTensor *t = lpvm_check_tensor(L, 1, "to");
+static int convert_to(lua_State *L, const char *what) {
+  LpTensor *t = lpvm_check_tensor(L, 1, what);
   ToOptions o = {LP_DTYPE_NONE, {LP_DEVICE_NONE, 0}, false, LP_FORMAT_NONE};
   const int n = lua_gettop(L);
   for (int i = 2; i <= n; i++) {
@@ -534,8 +534,10 @@ static int tensor_to(lua_State *L) {
   lpvm_collect_pressure(L);
   LpBox *box = lpvm_new_box(L);
   lpvm_running = L;
-  return push_result(L, box, lp_to_copy(t, o.dtype, o.device, o.format), "to");
+  return push_result(L, box, lp_to_copy(t, o.dtype, o.device, o.format), what);
 }
+
+static int tensor_to(lua_State *L) { return convert_to(L, "to"); }
 
 static int tensor_cpu(lua_State *L) {
   lua_settop(L, 1);
@@ -554,7 +556,7 @@ static int tensor_type_as(lua_State *L) {
   LpTensor *other = lpvm_check_tensor(L, 2, "type_as");
   lua_settop(L, 1);
   lpvm_push_dtype(L, lp_dtype(other));
-  return tensor_to(L);
+  return convert_to(L, "type_as");
 }
 
 static int is_tensor(lua_State *L) {

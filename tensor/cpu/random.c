@@ -344,7 +344,8 @@ static double binomial_rejection(LpGenerator *g, double count, double p, bool si
   double v_r = 0.92 - 4.2 / b, r = as_stored(p / q, single),
          alpha = (2.83 + 5.1 / b) * spread;
   double m = floor(as_stored(as_stored(count + 1, single) * p, single));
-  for (;;) {
+  /* Most draws are taken at once; the bound is for counts whose neighbours a double cannot tell. */
+  for (int tries = 0; tries < 10000; tries++) {
     double u = lp_random_double(g) - 0.5, v = lp_random_double(g), us = 0.5 - fabs(u);
     double k = as_stored(floor((2 * a / us + b) * u + c), single);
     if (k < 0 || k > count) continue;
@@ -358,6 +359,7 @@ static double binomial_rejection(LpGenerator *g, double count, double p, bool si
                    stirling_tail(as_stored(count - k, single));
     if (v <= bound) return k;
   }
+  return floor(mean);
 }
 
 /* Sums of geometric waiting times otherwise. */
@@ -374,6 +376,7 @@ double lp_cpu_random_binomial(LpGenerator *g, double count, double p, bool singl
   if (count <= 0 || p <= 0) return 0;
   if (p >= 1) return count;
   if (!(p <= 0.5) && !(p > 0.5)) return NAN;
+  if (!(count < INFINITY)) return count;
   double rarer = p <= 0.5 ? p : as_stored(1.0 - p, single);
   double k = as_stored(count * rarer, single) >= 10
                  ? binomial_rejection(g, count, rarer, single)

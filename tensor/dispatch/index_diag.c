@@ -168,8 +168,8 @@ LpTensor *lp_impl_slice_scatter(LpTensor *out, LpTensor *self, LpTensor *src, in
     sizes[d] = lp_size(result, d);
     strides[d] = lp_stride(result, d);
   }
-  sizes[dim] = last > first ? (last - first + step - 1) / step : 0;
-  strides[dim] *= step;
+  sizes[dim] = last > first ? (last - first - 1) / step + 1 : 0;
+  if (sizes[dim] > 1) strides[dim] *= step;
   int64_t at = result->offset_elems + first * lp_stride(result, dim);
   LpTensor *part = lp_tensor_alias(result, lp_ints(sizes, lp_ndim(self)), lp_ints(strides, lp_ndim(self)), at);
   return lp_give(out, replace(result, part, src));

@@ -33,6 +33,27 @@ static bool not_converged(const LpTensor *t, int64_t i, int info) {
                  lp_batch_text(t, i, text, sizeof text), info);
 }
 
+/* With an infinity or a NaN some of LAPACK's iterations do not come back, others write
+ * where they must not. */
+static bool check_finite(const LpTensor *t, int64_t i, const char *matrix,
+                         size_t matrix_bytes) {
+  bool is_finite = true;
+  if (lp_dtype_to_real(t->dtype) == LP_FLOAT32) {
+    const float *x = (const float *)matrix;
+    for (size_t k = 0; k < matrix_bytes / sizeof *x; k++) is_finite &= x[k] - x[k] == 0;
+  } else {
+    const double *x = (const double *)matrix;
+    for (size_t k = 0; k < matrix_bytes / sizeof *x; k++) is_finite &= x[k] - x[k] == 0;
+  }
+  char text[64];
+  CHECK(
+      is_finite, LP_ERR_ARGUMENT,
+      "%sThe algorithm failed to converge because the input matrix contained non-finite "
+      "values.",
+      lp_batch_text(t, i, text, sizeof text));
+  return true;
+}
+
 /* --- Cholesky
  * ---------------------------------------------------------------------------------------
  */
@@ -186,8 +207,9 @@ static bool svd_all(LpTensor *A, bool full, LpTensor *u, LpTensor *s, LpTensor *
           vh_elems = vh ? b.n * (full ? b.n : k) : 0;
   bool ok = true;
   for (int64_t i = 0; ok && i < b.count; i++) {
-    int info = lp_lapack_svd(a->dtype, job, b.n, b.m,
-                             lp_linalg_data(a) + (size_t)i * b.matrix_bytes, at(s, i, k),
+    char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    if (!(ok = check_finite(A, i, matrix, b.matrix_bytes))) break;
+    int info = lp_lapack_svd(a->dtype, job, b.n, b.m, matrix, at(s, i, k),
                              at(vh, i, vh_elems), at(u, i, u_elems));
     if (info) ok = not_converged(A, i, info);
   }
@@ -252,8 +274,12 @@ static bool eigh_all(LpTensor *A, char uplo, LpTensor *w, LpTensor *v) {
   char *columns = lp_block_alloc(b.matrix_bytes + 1, &capacity);
   bool ok = columns != NULL;
   for (int64_t i = 0; ok && b.n > 0 && i < b.count; i++) {
-    lp_linalg_turn(item, lp_linalg_data(a) + (size_t)i * b.matrix_bytes, b.n, b.n,
-                   columns);
+    const char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    for (size_t r = 0, n = (size_t)b.n; ok && r < n; r++) /* the triangle that is read */
+      ok = uplo == 'L' ? check_finite(A, i, matrix + r * n * item, (r + 1) * item)
+                       : check_finite(A, i, matrix + (r * n + r) * item, (n - r) * item);
+    if (!ok) break;
+    lp_linalg_turn(item, matrix, b.n, b.n, columns);
     int info = lp_lapack_eigh(a->dtype, v != NULL, uplo, b.n, columns, at(w, i, b.n));
     if (info)
       ok = not_converged(A, i, info);
@@ -303,8 +329,9 @@ static bool eig_all(LpTensor *A, LpTensor *w, LpTensor *v) {
   bool ok = columns != NULL;
   char *vectors = columns ? columns + (b.matrix_bytes + 15) / 16 * 16 : NULL;
   for (int64_t i = 0; ok && b.n > 0 && i < b.count; i++) {
-    lp_linalg_turn(lp_dtype_size(A->dtype),
-                   lp_linalg_data(a) + (size_t)i * b.matrix_bytes, b.n, b.n, columns);
+    const char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    if (!(ok = check_finite(A, i, matrix, b.matrix_bytes))) break;
+    lp_linalg_turn(lp_dtype_size(A->dtype), matrix, b.n, b.n, columns);
     int info = lp_lapack_eig(A->dtype, b.n, columns, at(w, i, b.n), v ? vectors : NULL);
     if (info)
       ok = not_converged(A, i, info);
@@ -358,6 +385,11 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
   char *rhs = columns + a_bytes;
   bool ok = true;
   for (int64_t i = 0; ok && i < ba.count; i++) {
+    ok = check_finite(a, i, lp_linalg_data(a) + (size_t)i * ba.matrix_bytes,
+                      ba.matrix_bytes) &&
+         check_finite(b, i, lp_linalg_data(b) + (size_t)i * bb.matrix_bytes,
+                      bb.matrix_bytes);
+    if (!ok) break;
     lp_linalg_turn(item, lp_linalg_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n,
                    columns);
     const char *src = lp_linalg_data(b) + (size_t)i * bb.matrix_bytes;

@@ -99,14 +99,18 @@ M.list = {
   end,
   function(pool) -- writing by index
     local t = some_tensor(pool)
-    local k, value = key(pool, t)
+    local k = key(pool, t)
     local r = random()
+    local value
     if r < 0.4 then value = values.number(pool)
     elseif r < 0.7 then value = some_tensor(pool)
     elseif r < 0.9 then
       local ok, part = pcall(function() return t[k] end)
       value = ok and torch.is_tensor(part) and part:numel() < 2000 and part:clone() or 1
     else value = nested(2) end
+    if torch.is_tensor(value) and value:is_same_storage(t) and (t.requires_grad or value.requires_grad) then
+      value = value:clone()
+    end
     return ("%s: written"):format(describe(t, k, value)), function() t[k] = value end, "index"
   end,
   function(pool) -- printing

@@ -1,5 +1,6 @@
 --- The fuzzer: random calls of every public op, in every form, with arguments right and wrong.
---   build/lampad tests/fuzz/ops.lua [--seed S] [--from K] [--steps N] [--seconds T] [--op PART] [--skip NAME] [--log FILE]
+--   build/lampad tests/fuzz/ops.lua [--seed S] [--from K] [--steps N] [--seconds T] [--op PART] [--skip NAME]
+--     [--log FILE]
 --   build/lampad tests/fuzz/ops.lua --seed S --step K        replays step K alone and tells what it does
 -- A step depends on the seed and its number only, so a failing one can be replayed by itself. Before each call
 -- its description is written to FILE, where it is found when the process does not survive. After a call come
@@ -22,12 +23,13 @@ do
   local i = 1
   while arg[i] do
     local name = arg[i]:match "^%-%-(%l+)$"
-    if not name or not arg[i + 1] then error("usage: ops.lua [--seed S] [--from K] [--steps N] [--seconds T] [--step K] [--op PART] [--skip NAME] [--log FILE]") end
+    if not name or not arg[i + 1] then error("usage: [--seed S] [--from K] [--steps N] [--seconds T] [--step K] [--op PART] [--skip NAME] [--log FILE]") end
     options[name] = tonumber(arg[i + 1]) or arg[i + 1]
     i = i + 2
   end
 end
 local alone = options.step
+if alone then values.most_shown = 40 end
 if not options.steps and not options.seconds then options.steps = 2000 end
 
 local SLOW_SECONDS = tonumber(os.getenv "LAMPAD_FUZZ_SLOW") or 4 -- of processor time, in one call
@@ -216,7 +218,7 @@ local function call_step(pool)
   local args, named
   if #row.cases > 0 and chance(0.6) then args, named = from_case(pool, row) end
   if not args then args, named = from_types(pool, row) end
-  if chance(0.01) then named[pick { "nonsense", "dimm", "keepdims", "out", "self" }] = values.wrong(pool) end
+  if chance(0.01) then named[pick { "nonsense", "dimm", "keepdims", "self" }] = values.wrong(pool) end
   local call = { row = row, args = args, named = named, generators = pool.generators }
   local forms = {}
   for _, fn in ipairs(row.functions) do forms[#forms + 1] = { "function", fn } end
@@ -226,6 +228,7 @@ local function call_step(pool)
   if row.has_out and row.functions[1] then forms[#forms + 1] = { "out", row.functions[1] } end
   if #forms == 0 then return end
   local form = pick(forms)
+  if form[1] == "inplace" and checks.makes_ring(args, named) then form = forms[1] end
   call.form, call.fn = form[1], form[2]
   -- What the function gives for the same arguments, to compare with.
   local reference
@@ -238,7 +241,6 @@ local function call_step(pool)
       reference.ok, reference.results = invoke(reference)
     end
     if call.form == "out" then
-      named.out = nil
       call.out = make_out(pool, row, reference and reference.ok and reference.results) end
   end
   description = describe_call(call)

@@ -347,7 +347,7 @@ local function describe_tensor(t, seen)
     text = ("%s strides(%s)+%d"):format(text, table.concat(strides, ","), t:storage_offset())
   end
   if t.requires_grad then text = text .. (t.is_leaf and " leaf" or " grad") end
-  if t:numel() > 0 and t:numel() <= 6 then text = text .. " " .. tostring(torch.tensor(t:detach():reshape(-1):tolist())) end
+  if t:numel() > 0 and t:numel() <= (M.most_shown or 6) then text = text .. " " .. tostring(torch.tensor(t:detach():reshape(-1):tolist())) end
   return (text:gsub("%s+", " "))
 end
 

@@ -35,7 +35,7 @@ describe("found by fuzzing:", function()
     fails("index_add_|source|clone", function() x:index_add_(0, torch.tensor { 0, 1, 2 }, x) end)
     fails("put_|index|clone", function() x:put_(x, x:clone()) end)
     local index = torch.zeros(5, 4, { dtype = torch.int64 })
-    torch.scatter(torch.ones(3, 4, { dtype = torch.int64 }), 0, index, 2, { reduce = "add", out = index }) -- written last
+    torch.scatter(torch.ones(3, 4, { dtype = torch.int64 }), 0, index, 2, { reduce = "add", out = index })
     assert.same({ { 11, 11, 11, 11 }, { 1, 1, 1, 1 }, { 1, 1, 1, 1 } }, index:tolist())
     -- Interleaved columns share no element.
     local pair = torch.tensor { { 0, 5 }, { 1, 6 } }
@@ -93,5 +93,86 @@ describe("found by fuzzing:", function()
 
   it("truth values made from other bytes", function()
     assert.same({ true, false, true }, torch.tensor({ 190, 0, 2 }, { dtype = torch.uint8 }):view(torch.bool):tolist())
+  end)
+
+  it("an out that is an input of another shape", function()
+    local a, b = torch.ones(3, 4), torch.ones(4, 5)
+    torch.mm(a, b, { out = a })
+    assert.same({ 3, 5 }, a.shape:tolist())
+    assert.equal(60, a:sum():item())
+    local x = torch.tensor { { 1., 5. }, { 7., 2. } }
+    torch.cumsum(x, 1, { out = x })
+    assert.same({ { 1, 6 }, { 7, 9 } }, x:tolist())
+  end)
+
+  it("derivatives of what an in-place composite saves", function()
+    local leaf = torch.tensor({ 1., 2., 3. }, { requires_grad = true })
+    local x = leaf * 1
+    x:index_reduce_(0, torch.tensor { 0, 2 }, torch.tensor { 2., 5. }, "prod")
+    x:sum():backward()
+    assert.same({ 2, 1, 5 }, leaf.grad:tolist())
+  end)
+
+  it("second derivatives through a view written in place", function()
+    local l = torch.tensor(0.5, { dtype = torch.float64, requires_grad = true })
+    for _, whole in ipairs { true, false } do
+      local base = torch.tensor({ 1., 2., 3. }, { dtype = torch.float64 })
+      local view = base["1:"]
+      view:mul_(l)
+      view:sigmoid_()
+      local first = torch.autograd.grad(whole and base:sum() or view:sum(), l, { create_graph = true })
+      assert.near(0.8407, first:item(), 1e-4)
+      assert.near(-1.2160, torch.autograd.grad(first, l):item(), 1e-4)
+    end
+  end)
+
+  it("numbers that make sizes overflow", function()
+    local F, huge = torch.nn.functional, math.maxinteger
+    fails("pad|larger than", F.pad, torch.ones(3), { huge, huge })
+    fails("pixel_shuffle|2^31", F.pixel_shuffle, torch.ones(1, 4, 2, 2), 1 << 32)
+    fails("conv1d|groups", F.conv1d, torch.ones(1, 4, 8), torch.ones(1, 8, 4), { groups = 1 << 62 })
+    fails("max_pool1d|2^31", F.max_pool1d, torch.ones(1, 4, 8), huge)
+    fails("local_response_norm|larger than", F.local_response_norm, torch.ones(1, 1, 3, 5), 1 << 62)
+    fails("interpolate|scale_factor", F.interpolate, torch.ones(1, 1, 3), { scale_factor = { 1e300 } })
+    fails("diag_embed|counted", torch.diag_embed, torch.ones(3), math.mininteger)
+    fails("tril_indices|too many", torch.tril_indices, huge, 4)
+    fails("bincount|memory", torch.bincount, torch.tensor { huge })
+    assert.equal(10, torch.triu_indices(huge, 4).shape[1])
+    assert.same({ { 1, 9, 3 } }, torch.tensor { { 1, 2, 3 } }:slice_scatter(torch.tensor { { 9 } }, 1, 1, 3, huge):tolist())
+  end)
+
+  it("what LAPACK does not return from", function()
+    local x = torch.ones(4, 4)
+    x[1][2] = math.huge
+    for _, name in ipairs { "svd", "svdvals", "eig", "eigvals", "eigh", "eigvalsh" } do
+      fails(name .. "|non-finite", torch.linalg[name], name:find "h" and x:t() or x)
+    end
+    fails("lstsq|non-finite", torch.linalg.lstsq, x, x)
+    x[1][2] = 0 / 0
+    assert.equal(4, torch.linalg.eigvalsh(x, "L"):numel()) -- the other triangle is not read
+  end)
+
+  it("random draws that would not end", function()
+    local count = torch.tensor { math.huge, 1e30, 3e38 }
+    assert.equal(3, torch.binomial(count, torch.full({ 3 }, 0.3)):numel())
+  end)
+
+  it("nothing left behind by wrong arguments", function()
+    local x = torch.ones(2)
+    local before = live()
+    for _ = 1, 3 do
+      pcall(torch.trapezoid, torch.ones(3, 4), torch.ones(0))
+      pcall(torch.linalg.cond, torch.ones(0, 0))
+    end
+    x:free()
+    assert.truthy(live() <= before)
+  end)
+
+  it("gradients have the shapes of their tensors", function()
+    local source = torch.tensor(1., { requires_grad = true })
+    torch.zeros(1):index_copy(0, torch.tensor { 0 }, source):sum():backward()
+    assert.same({}, source.grad.shape:tolist())
+    torch.zeros(1):index_add(0, torch.tensor { 0 }, source):sum():backward()
+    assert.equal(2, source.grad:item())
   end)
 end)
