@@ -498,9 +498,10 @@ static void FN(group)(const LpFftJob *job, const LpFftPlan *plan, const void *re
 static void FN(columns)(const LpFftPlan *plan, const void *in, bool swap, void *tmp,
                         int64_t begin, int64_t end, void *work) {
   int64_t n1 = plan->n1, n2 = plan->n2;
+  const Cell *within = plan->split_within;
   for (int64_t block = begin; block < end; block++) {
     const T *from = (const T *)in + 2 * block * LANES;
-    const Cell *w = (const Cell *)plan->split + block * n1;
+    const T *across = (const T *)plan->split_across + 2 * block * n1;
     int count = n2 - block * LANES < LANES ? (int)(n2 - block * LANES) : LANES;
     Cell *a = work, *b = a + n1;
     if (count == LANES) {
@@ -518,7 +519,11 @@ static void FN(columns)(const LpFftPlan *plan, const void *in, bool swap, void *
     for (int64_t k = 0; k < n1; k += LANES) {
       V re[LANES], im[LANES];
       for (int l = 0; l < LANES; l++) {
-        Cell c = k + l < n1 ? FN(times)(r[k + l], w[k + l]) : (Cell){{0}, {0}};
+        Cell c = {{0}, {0}};
+        if (k + l < n1) {
+          const T *w = across + 2 * (k + l);
+          c = FN(times)(r[k + l], FN(scaled)(within[k + l], w[0], w[1]));
+        }
         re[l] = c.re, im[l] = c.im;
       }
       FN(turn)(re);
