@@ -2,22 +2,20 @@
  * fft_c2c, fft_r2c and fft_c2r, and each other's derivatives. */
 #include <string.h>
 #include "composite/steps.h"
-#include "dispatch/iter.h"
+#include "dispatch/fft.h"
 #include "impl.h"
 #include "lampad/ops.h"
 
 /* --- arguments ---------------------------------------------------------------------- */
 
-enum { BY_NOTHING, BY_ROOT, BY_COUNT };
-
 /* What norm means for a transform in this direction; false: unknown. */
 static bool normalization_of(const char *norm, bool forward, int64_t *result) {
   if (!norm || !strcmp(norm, "backward"))
-    *result = forward ? BY_NOTHING : BY_COUNT;
+    *result = forward ? LP_FFT_BY_NOTHING : LP_FFT_BY_COUNT;
   else if (!strcmp(norm, "forward"))
-    *result = forward ? BY_COUNT : BY_NOTHING;
+    *result = forward ? LP_FFT_BY_COUNT : LP_FFT_BY_NOTHING;
   else if (!strcmp(norm, "ortho"))
-    *result = BY_ROOT;
+    *result = LP_FFT_BY_ROOT;
   else
     return lp_fail(LP_ERR_ARGUMENT,
                    "norm must be 'backward', 'forward' or 'ortho', got '%s'", norm);

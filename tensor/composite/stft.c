@@ -1,16 +1,12 @@
 /* Short-time Fourier transforms: frames, window, transform; and back by overlap and add.
  */
-#include <math.h>
 #include <string.h>
 #include "composite/steps.h"
-#include "dispatch/iter.h"
+#include "dispatch/fft.h"
 #include "impl.h"
 #include "lampad/ops.h"
 
-enum { BY_NOTHING, BY_ROOT, BY_COUNT };
-
 #define L(x) ((long long)(x))
-static const LpDevice same_device = {LP_DEVICE_NONE, 0};
 
 /* --- shared ------------------------------------------------------------------------- */
 
@@ -27,8 +23,8 @@ static LpTensor *full_window(LpTensor *window, LpTensor *signal, int64_t win_len
                              int64_t n_fft) {
   Steps s = {0};
   STEP(w, window ? lp_tensor_retain(window)
-                 : lp_new_ones(signal, lp_ints(&win_length, 1),
-                               lp_dtype_to_real(signal->dtype), same_device, false));
+                 : lp_ones(lp_ints(&win_length, 1), lp_dtype_to_real(signal->dtype),
+                           lp_device(signal), false));
   int64_t left = (n_fft - win_length) / 2;
   if (win_length == n_fft) return steps_finish(&s, w);
   STEP(result,
@@ -94,7 +90,7 @@ LpTensor *lp_composite_stft(LpTensor *self, int64_t n_fft, LpOptInt hop_length,
     STEP(w, full_window(window, self, width, n_fft));
     RESTEP(frames, lp_mul(frames, w));
   }
-  int64_t normalization = normalized ? BY_ROOT : BY_NOTHING;
+  int64_t normalization = normalized ? LP_FFT_BY_ROOT : LP_FFT_BY_NOTHING;
   LpInts last = lp_ints((int64_t[]){-1}, 1);
   STEP(spectra, lp_dtype_is_complex(frames->dtype)
                     ? lp_fft_c2c(frames, last, normalization, true)
@@ -177,7 +173,7 @@ LpTensor *lp_composite_istft(LpTensor *self, int64_t n_fft, LpOptInt hop_length,
   STEP(w, full_window(window, self, width, n_fft));
   STEP(spectra, self->ndim == 2 ? lp_unsqueeze(self, 0) : lp_tensor_retain(self));
   RESTEP(spectra, lp_transpose(spectra, 1, 2)); /* (batch, frame, frequency) */
-  int64_t normalization = normalized ? BY_ROOT : BY_COUNT;
+  int64_t normalization = normalized ? LP_FFT_BY_ROOT : LP_FFT_BY_COUNT;
   LpInts last = lp_ints((int64_t[]){-1}, 1);
   if (!return_complex && !halved)
     RESTEP(spectra, lp_narrow(spectra, -1, 0, n_fft / 2 + 1));

@@ -22,8 +22,8 @@ const LpFftKernelSet *lp_fft_kernel_set(bool is_double) {
 #define LANES_UP_TO 128
 #define LANES_REAL_UP_TO 512
 #define LANES_FEW_UP_TO 63
-#define THREADS_FROM 16384 /* lengths whose passes are worth splitting over threads */
-#define ELEMENT_WORK 8 /* what an element costs, in elements of LP_GRAIN's cheap work */
+#define THREADS_FROM 32768 /* lengths whose passes are worth splitting over threads */
+#define ELEMENT_WORK 2     /* what an element costs, in elements of LP_GRAIN's cheap work */
 
 static size_t scalar_size(bool is_double) {
   return is_double ? sizeof(double) : sizeof(float);

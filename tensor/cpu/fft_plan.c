@@ -194,19 +194,22 @@ static bool make_split(LpFftPlan *plan) {
   int64_t n2 = plan->n / n1, lanes = plan->lanes;
   TRY(make_lanes(plan, &plan->first, n1));
   TRY(make_lanes(plan, &plan->second, n2));
-  void *table = plan_alloc(plan, (size_t)(blocks_of(n2, plan->lanes) * n1 * lanes * 2) *
-                                     scalar_size(plan));
+  int64_t blocks = blocks_of(n2, plan->lanes);
+  size_t item = 2 * scalar_size(plan);
+  void *within = plan_alloc(plan, (size_t)(n1 * lanes) * item);
+  void *across = plan_alloc(plan, (size_t)(blocks * n1) * item);
   Roots roots;
-  TRY(table && roots_new(&roots, (uint64_t)plan->n));
-  for (int64_t block = 0, at = 0; block * lanes < n2; block++)
-    for (int64_t k = 0; k < n1; k++, at += 2 * lanes)
-      for (int64_t l = 0; l < lanes; l++) {
-        int64_t column = block * lanes + l;
-        put_root(&roots, (uint64_t)(column < n2 ? column * k : 0), plan->is_double, table,
-                 at + l, lanes);
-      }
+  TRY(within && across && roots_new(&roots, (uint64_t)plan->n));
+  for (int64_t k = 0; k < n1; k++)
+    for (int64_t l = 0; l < lanes; l++)
+      put_root(&roots, (uint64_t)(l * k) % (uint64_t)plan->n, plan->is_double, within,
+               2 * lanes * k + l, lanes);
+  for (int64_t block = 0, at = 0; block < blocks; block++)
+    for (int64_t k = 0; k < n1; k++, at += 2)
+      put_root(&roots, (uint64_t)(block * lanes * k), plan->is_double, across, at, 1);
   roots_free(&roots);
-  plan->split = table;
+  plan->split_within = within;
+  plan->split_across = across;
   plan->n1 = n1;
   plan->n2 = n2;
   return true;

@@ -50,7 +50,9 @@ typedef struct LpFftPlan {
   /* Split: n = n1 * n2; n1 = 0: none. */
   int64_t n1, n2;
   LpFftLanes first, second;
-  const void *split; /* for each block of columns, n1 cells of roots of unity */
+  /* exp(-2 pi i k c / n) for column c = block * lanes + lane as a product of two: n1
+   * cells for the lanes, and for each block n1 numbers. */
+  const void *split_within, *split_across;
   /* Bluestein. */
   struct LpFftPlan *inner; /* NULL: none */
   const void *chirp;       /* exp(-i pi k k / n), k to n - 1 */

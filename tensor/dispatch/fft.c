@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 #include "cpu/fft.h"
+#include "dispatch/fft.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/ops.h"
@@ -48,8 +49,6 @@ static bool in_place(LpTensor *t, int64_t d, bool forward, double scale) {
 
 /* --- checks ------------------------------------------------------------------------- */
 
-enum { BY_NOTHING, BY_ROOT, BY_COUNT };
-
 static bool wrap_dims(const LpTensor *self, LpInts dim, int64_t *wrapped) {
   CHECK(dim.count <= self->ndim, LP_ERR_ARGUMENT, "dim has %lld entries for %d dims",
         (long long)dim.count, self->ndim);
@@ -62,7 +61,9 @@ static double scale_of(int64_t normalization, const int64_t *sizes, const int64_
                        int64_t count) {
   double n = 1;
   for (int64_t i = 0; i < count; i++) n *= (double)sizes[dims[i]];
-  return normalization == BY_COUNT ? 1 / n : normalization == BY_ROOT ? 1 / sqrt(n) : 1;
+  return normalization == LP_FFT_BY_COUNT  ? 1 / n
+         : normalization == LP_FFT_BY_ROOT ? 1 / sqrt(n)
+                                           : 1;
 }
 
 static bool check_dtype(const LpTensor *self, bool is_complex) {

@@ -217,6 +217,10 @@ static bool FN(side_by_side)(const int64_t *at, int64_t apart) {
   return true;
 }
 
+/* Sequences in a row pass as squares of LANES by LANES; the last one goes back over some
+ * of what the one before has done, rather than leave the odd elements to a scalar loop.
+ */
+
 /* Element j of the lanes' real sequences goes to to[2 j]: every other vector of cells. */
 static void FN(load_real)(V *to, const T *in, const int64_t *at, int64_t step,
                           int64_t n) {
@@ -225,8 +229,9 @@ static void FN(load_real)(V *to, const T *in, const int64_t *at, int64_t step,
     for (; j < n; j++) to[2 * j] = FN(load)(in + at[0] + j * step);
     return;
   }
-  if (step == 1)
-    for (; j + LANES <= n; j += LANES) {
+  if (step == 1 && n >= LANES)
+    for (; j < n; j += LANES) {
+      if (j + LANES > n) j = n - LANES;
       V r[LANES];
       for (int l = 0; l < LANES; l++) r[l] = FN(load)(in + at[l] + j);
       FN(turn)(r);
@@ -243,8 +248,9 @@ static void FN(store_real)(const V *from, T *out, const int64_t *at, int count,
     for (; j < n; j++) FN(store)(out + at[0] + j * step, from[2 * j] * scale);
     return;
   }
-  if (step == 1)
-    for (; j + LANES <= n; j += LANES) {
+  if (step == 1 && n >= LANES)
+    for (; j < n; j += LANES) {
+      if (j + LANES > n) j = n - LANES;
       V r[LANES];
       for (int l = 0; l < LANES; l++) r[l] = from[2 * (j + l)] * scale;
       FN(turn)(r);
@@ -260,8 +266,9 @@ static void FN(load_complex)(Cell *to, const T *in, const int64_t *at, int64_t s
   int64_t j = 0;
   if (FN(side_by_side)(at, 2)) {
     for (; j < n; j++) to[j] = FN(load_cell)(in + at[0] + j * step);
-  } else if (step == 2) {
-    for (; j + LANES <= n; j += LANES) {
+  } else if (step == 2 && n >= LANES) {
+    for (; j < n; j += LANES) {
+      if (j + LANES > n) j = n - LANES;
       V re[LANES], im[LANES];
       for (int l = 0; l < LANES; l++) {
         Cell c = FN(load_cell)(in + at[l] + 2 * j);
@@ -293,8 +300,9 @@ static void FN(store_complex)(const Cell *from, T *out, const int64_t *at, int c
     }
     return;
   }
-  if (step == 2)
-    for (; j + LANES <= n; j += LANES) {
+  if (step == 2 && n >= LANES)
+    for (; j < n; j += LANES) {
+      if (j + LANES > n) j = n - LANES;
       V r[LANES], i[LANES];
       for (int l = 0; l < LANES; l++) {
         Cell c = swap ? FN(swapped)(from[j + l]) : from[j + l];
@@ -490,9 +498,10 @@ static void FN(group)(const LpFftJob *job, const LpFftPlan *plan, const void *re
 static void FN(columns)(const LpFftPlan *plan, const void *in, bool swap, void *tmp,
                         int64_t begin, int64_t end, void *work) {
   int64_t n1 = plan->n1, n2 = plan->n2;
+  const Cell *within = plan->split_within;
   for (int64_t block = begin; block < end; block++) {
     const T *from = (const T *)in + 2 * block * LANES;
-    const Cell *w = (const Cell *)plan->split + block * n1;
+    const T *across = (const T *)plan->split_across + 2 * block * n1;
     int count = n2 - block * LANES < LANES ? (int)(n2 - block * LANES) : LANES;
     Cell *a = work, *b = a + n1;
     if (count == LANES) {
@@ -510,7 +519,11 @@ static void FN(columns)(const LpFftPlan *plan, const void *in, bool swap, void *
     for (int64_t k = 0; k < n1; k += LANES) {
       V re[LANES], im[LANES];
       for (int l = 0; l < LANES; l++) {
-        Cell c = k + l < n1 ? FN(times)(r[k + l], w[k + l]) : (Cell){{0}, {0}};
+        Cell c = {{0}, {0}};
+        if (k + l < n1) {
+          const T *w = across + 2 * (k + l);
+          c = FN(times)(r[k + l], FN(scaled)(within[k + l], w[0], w[1]));
+        }
         re[l] = c.re, im[l] = c.im;
       }
       FN(turn)(re);
