@@ -57,9 +57,9 @@ typedef struct LpFftPlan {
   struct LpFftPlan *inner; /* NULL: none */
   const void *chirp;       /* exp(-i pi k k / n), k to n - 1 */
   const void *filter;      /* spectrum of the conjugate chirp, over inner->n */
-  /* Real sequences of even length. */
-  struct LpFftPlan *half; /* n / 2; NULL for odd n and for plans that are not real */
-  const void *real;       /* exp(-2 pi i k / n), k to n / 4 */
+  /* Real sequences. */
+  struct LpFftPlan *half; /* complex: n / 2, or n where it is odd; NULL: not real */
+  const void *real;       /* even n: exp(-2 pi i k / n), k to n / 4 */
   /* Memory and cache. */
   struct LpFftBlock *blocks;
   size_t size_bytes;

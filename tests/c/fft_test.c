@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include "cpu/caps.h"
+#include "lampad/memory.h"
 #include "test.h"
 
 #define TURN 6.283185307179586476925
@@ -130,6 +131,27 @@ TEST(fft_equals_its_definition) {
         }
   }
   lp_cpu_capability = best;
+}
+
+/* Lengths not seen before, so that every table of a plan is made, and fails, in turn. */
+TEST(fft_survives_failing_allocations) {
+  const int64_t factors[] = {4 * 67, 2 * 48, 3 * 64, 71};
+  for (int f = 0; f < 4; f++) {
+    int failed = 0, steps = 0;
+    for (bool done = false; !done && steps < 100; steps++) {
+      Case c;
+      bool ready =
+          case_new(&c, LP_FFT_R2C, true, true, factors[f] * (31 + steps), 3, false);
+      lp_memory_fail_after(steps);
+      bool ok = ready && lp_fft_run(&c.job);
+      lp_memory_fail_after(-1);
+      if (!ok) failed++;
+      EXPECT(ok || lp_last_error()->code == LP_ERR_MEMORY);
+      done = ok && steps > 40;
+      case_free(&c);
+    }
+    EXPECT(failed >= 3);
+  }
 }
 
 static _Atomic int failures;
