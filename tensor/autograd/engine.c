@@ -513,6 +513,9 @@ bool lp_backward(LpTensors tensors, LpTensors gradients, bool retain_graph, bool
   CHECK(inputs.count != 0, LP_ERR_ARGUMENT, "inputs argument to backward() cannot be empty");
   CHECK(gradients.count <= 0 || gradients.count == tensors.count, LP_ERR_ARGUMENT,
         "got %lld tensors and %lld gradients", (long long)tensors.count, (long long)gradients.count);
+  /* An input that is no leaf keeps its gradient from now on, as PyTorch has it. */
+  for (int64_t i = 0; i < inputs.count; i++)
+    if (lp_requires_grad(inputs.data[i])) TRY(lp_retain_grad(inputs.data[i]));
   return run_backward(tensors, gradients, retain_graph, create_graph, inputs, NULL);
 }
 

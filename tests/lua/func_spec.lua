@@ -328,6 +328,19 @@ describe("functional_call", function()
     assert.equal(4, (function() local c = 0 for _ in pairs(g) do c = c + 1 end return c end)())
   end)
 
+  it("works with batch norms that keep no statistics", function()
+    local n = func.replace_all_batch_norm_modules_(net())
+    local params = {}
+    for name, p in n:named_parameters() do params[name] = p:detach() end
+    local each = vmap(func.grad(function(p, x) return func.functional_call(n, p, x):pow(2):sum() end), { nil, 0 })(params,
+      torch.randn(5, 4, 2))
+    assert.equal(torch.Size { 5, 3, 2 }, each["0.weight"].shape)
+    vmap(function(a)
+      assert.equal(torch.Size { 2, 3 }, func.debug_unwrap(a).shape)
+      return a
+    end)(torch.ones(2, 3))
+  end)
+
   it("says what is wrong", function()
     local n = net()
     local function message(...) return select(2, pcall(func.functional_call, ...)) end
