@@ -262,6 +262,23 @@ describe("vmap", function()
     same({ { 0, e + e7, e }, { 0, e + e7, e } }, leaf.grad, 1e-2)
   end)
 
+  it("indexes by a number of each example", function()
+    local t, at = torch.arange(12.0):reshape(3, 4), torch.tensor { 0, 2, 3 }
+    same({ 0, 6, 11 }, vmap(function(a, i) return a[i] end)(t, at))
+    same({ 0, 4, 9 }, vmap(function(a, i) return a:reshape(2, 2)[{ 0, i % 2 }] end)(t, at))
+    same({ { 9, 1, 2, 3 }, { 4, 5, 9, 7 }, { 8, 9, 10, 9 } }, vmap(function(a, i)
+      local c = a:clone()
+      c[i] = 9
+      return c
+    end)(t, at))
+    same({ { 1, 0, 0, 0 }, { 0, 0, 1, 0 }, { 0, 0, 0, 1 } }, vmap(func.grad(function(a, i) return a[i] end))(t, at))
+    same({ { 0, 1, 2, 3 }, { 4, 5, 0, 0 }, { 0, 0, 0, 0 } }, vmap(function(a)
+      local c = a:clone()
+      c[c:gt(5)] = 0
+      return c
+    end)(t))
+  end)
+
   it("promotes dtypes as one example would", function()
     local r = vmap(function(a) return a:sum() * torch.ones(2) end)(torch.ones(3, 2, f64))
     assert.equal(torch.float32, r.dtype)
