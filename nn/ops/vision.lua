@@ -49,7 +49,7 @@ op{ "interpolate(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil, str
 op{ "resample(Tensor self, int dim, int size, str mode, bool align_corners, float factor) -> Tensor",
     variants = "internal", grad = { self = "resample_adjoint(grad, dim, self.shape, mode, align_corners, factor)" } }
 op{ "resample_adjoint(Tensor grad_output, int dim, int[] size, str mode, bool align_corners, float factor) -> Tensor",
-    variants = "internal", grad = { grad_output = "resample(grad, dim, size[dim], mode, align_corners, factor)" } }
+    variants = "internal", grad = { grad_output = "resample(grad, dim, grad_output.shape[dim], mode, align_corners, factor)" } }
 
 op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
     cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second.",

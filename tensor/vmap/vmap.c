@@ -44,7 +44,9 @@ void lp_vmap_leave(uint32_t level) {
   if (at >= 0) lp_tls_vmap_depth = at;
 }
 
-int lp_vmap_depth(void) { return lp_tls_vmap_depth; }
+int lp_vmap_depth(void) {
+  return lp_tls_vmap_depth;
+}
 
 bool lp_vmap_is_batched(const LpTensor *t, uint32_t level) {
   return t->physical && (!level || t->vmap_level == level);
@@ -109,20 +111,30 @@ LpTensor *lp_vmap_unwrap(LpTensor *t, int64_t dim, uint32_t level) {
   return moved;
 }
 
-/* t batched at each of the `count` outermost open levels. */
-static LpTensor *batch_below(LpTensor *t, int count) {
-  if (count == 0) return lp_tensor_retain(t);
-  const Level *top = &levels[count - 1];
-  LpTensor *physical = lp_vmap_is_batched(t, top->id) ? lp_tensor_retain(t->physical)
-                                                      : repeated(t, top->batch);
-  TRY(physical);
-  LpTensor *full = batch_below(physical, count - 1);
-  lp_tensor_release(physical);
-  return vmap_wrap_owned(full, top->id);
+/* -0, one for each example of the level: added to a tensor it changes nothing but batches
+ * it, and unlike a new header it is recorded. Owned. */
+static LpTensor *batched_zero(const Level *level, LpDtype dtype) {
+  LpTensor *zeros = lp_zeros(lp_ints(&level->batch, 1), dtype, lp_cpu(), false);
+  LpTensor *negative =
+      zeros && dtype != LP_BOOL ? lp_neg(zeros) : lp_tensor_retain(zeros);
+  lp_tensor_release(zeros);
+  return vmap_wrap_owned(negative, level->id);
 }
 
 LpTensor *lp_vmap_batch_fully(LpTensor *t) {
-  return batch_below(t, lp_tls_vmap_depth);
+  LpTensor *full = lp_tensor_retain(t);
+  for (int i = 0; full && i < lp_tls_vmap_depth; i++) {
+    bool batched = false;
+    for (const LpTensor *p = full; p->physical; p = p->physical)
+      batched |= p->vmap_level == levels[i].id;
+    if (batched) continue;
+    LpTensor *zero = batched_zero(&levels[i], (LpDtype)full->dtype);
+    LpTensor *wide = zero ? lp_add(full, zero, lp_scalar_int(1)) : NULL;
+    lp_tensor_release(zero);
+    lp_tensor_release(full);
+    full = wide;
+  }
+  return full;
 }
 
 LpTensor *lp_vmap_writable(LpTensor *owned) {
