@@ -597,10 +597,18 @@ int64_t lp_register_hook(LpTensor *t, LpTensorHook hook, void *ctx, void (*free_
   return h ? h->id : 0;
 }
 
+/* A hook removed by a hook: the list is being walked, so that the entry stays and does nothing. */
+static bool dead_hook(void *ctx, LpTensor *grad, LpTensor **result) { return true; }
+
 static bool hook_remove(LpHookEntry **at, int64_t id) {
   for (; *at; at = &(*at)->next) {
     if ((*at)->id != id) continue;
     LpHookEntry *gone = *at;
+    if (current_run) {
+      if (gone->free_ctx) gone->free_ctx(gone->ctx);
+      *gone = (LpHookEntry){-1, gone->output_nr, dead_hook, NULL, NULL, gone->next};
+      return true;
+    }
     *at = gone->next;
     gone->next = NULL;
     lp_hooks_free(gone);

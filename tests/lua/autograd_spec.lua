@@ -73,6 +73,28 @@ describe("hooks", function()
     end))
   end)
 
+  it("remove each other while they run", function()
+    local x, calls = leaf { 1.0 }, {}
+    local y = x * 2
+    local function trio(register)
+      local handles = {}
+      for i = 1, 3 do
+        handles[i] = register(function()
+          calls[#calls + 1] = i
+          if i == 1 then for _, h in ipairs(handles) do h:remove() end end
+        end)
+      end
+    end
+    trio(function(f) return y:register_hook(f) end)
+    trio(function(f) return y.grad_fn:register_hook(f) end)
+    trio(function(f) return y.grad_fn:register_prehook(f) end)
+    trio(function(f) return x:register_post_accumulate_grad_hook(f) end)
+    y:backward { retain_graph = true }
+    y:backward()
+    same({ 1, 1, 1, 1 }, calls)
+    same({ 4 }, x.grad)
+  end)
+
   it("over several gradients run once all are there", function()
     local x, y, z = leaf { 1.0 }, leaf { 2.0 }, leaf { 3.0 }
     local got, first = {}, 0
