@@ -22,13 +22,16 @@ typedef struct Level {
 
 _Thread_local int lp_tls_vmap_depth;
 static _Thread_local Level levels[MAX_LEVELS];
+static _Thread_local int open_levels; /* of them; while a rule runs, the depth is lower */
 static _Atomic uint32_t next_level = 1;
 
 uint32_t lp_vmap_enter(int64_t batch, LpVmapRandomness randomness) {
   CHECK(lp_tls_vmap_depth < MAX_LEVELS, LP_ERR_ARGUMENT, "vmap: more than %d levels",
         MAX_LEVELS);
   const uint32_t id = atomic_fetch_add(&next_level, 1);
+  atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
   levels[lp_tls_vmap_depth++] = (Level){id, randomness, batch};
+  open_levels = lp_tls_vmap_depth;
   return id;
 }
 
@@ -39,9 +42,20 @@ static int place_of(uint32_t level) {
   return -1;
 }
 
+/* A level below which a rule works right now: its tensors are alive, though out of reach.
+ */
+static bool is_suspended(uint32_t level) {
+  for (int i = lp_tls_vmap_depth; i < open_levels; i++)
+    if (levels[i].id == level) return true;
+  return false;
+}
+
 void lp_vmap_leave(uint32_t level) {
   const int at = place_of(level);
-  if (at >= 0) lp_tls_vmap_depth = at;
+  if (at < 0) return;
+  atomic_fetch_sub_explicit(&lp_vmap_in_use, lp_tls_vmap_depth - at,
+                            memory_order_relaxed);
+  lp_tls_vmap_depth = open_levels = at;
 }
 
 int lp_vmap_depth(void) {
@@ -74,6 +88,7 @@ LpTensor *vmap_wrap_owned(LpTensor *physical, uint32_t level) {
   }
   t->vmap_level = level;
   t->physical = physical;
+  atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
   return t;
 }
 
@@ -430,13 +445,13 @@ static void fill_table(void) {
   }
 }
 
-/* The innermost open level that batches t. */
-static void note_level(const LpTensor *t, int *place) {
-  for (; t && t->physical; t = t->physical) {
-    const int at = place_of(t->vmap_level);
-    if (at > *place) *place = at;
-    if (at >= 0) return; /* outer levels are further in */
-  }
+/* The innermost open level that batches t; false for a batch of a level that has closed.
+ */
+static bool note_level(const LpTensor *t, int *place) {
+  if (!t || !t->physical) return true;
+  const int at = place_of(t->vmap_level);
+  if (at > *place) *place = at;
+  return at >= 0 || is_suspended(t->vmap_level);
 }
 
 static bool wrap_results(VmapCall *c) {
@@ -484,16 +499,22 @@ int lp_vmap_try(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
                 LpValue *results) {
   pthread_once(&table_once, fill_table);
   int place = -1;
-  bool random = false;
+  bool random = false, alive = true;
   for (int i = 0; i < op->n_args; i++) {
     if (vmap_is_tensor(op->args[i].type)) {
-      note_level(args[i].tensor, &place);
+      alive &= note_level(args[i].tensor, &place);
     } else if (vmap_is_list(op->args[i].type)) {
       for (int64_t j = 0; j < args[i].tensors.count; j++)
-        note_level(args[i].tensors.data[j], &place);
+        alive &= note_level(args[i].tensors.data[j], &place);
     } else if (op->args[i].type == LP_ARG_OPT_GENERATOR) {
       random = true;
     }
+  }
+  if (LP_UNLIKELY(!alive)) {
+    lp_fail(LP_ERR_ARGUMENT,
+            "vmap: a tensor made inside of a vmap is used after that has "
+            "returned; return it from the function instead");
+    return -1;
   }
   if (random)
     place = lp_tls_vmap_depth - 1; /* they obey the innermost level, batched or not */

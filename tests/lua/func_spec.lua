@@ -311,6 +311,10 @@ describe("vmap", function()
     assert.match("dimensionality 2", select(2, pcall(vmap(torch.sin, 2), b)))
     assert.match("cannot vmap over non%-Tensor", select(2, pcall(vmap(torch.add), b, 2)))
     assert.match("Only allowed values for randomness", select(2, pcall(vmap, torch.sin, { randomness = "x" })))
+    local kept
+    vmap(function(a) kept = a return a end)(b)
+    assert.match("after that has returned", select(2, pcall(torch.add, kept, 1)))
+    assert.match("after that has returned", select(2, pcall(vmap(function(a) return a + kept end), b)))
     -- An error inside closes its level: later calls are not batched.
     same((b + 1):tolist(), b + 1)
     assert.is_true(torch.rand(2):ge(0):all():item())
