@@ -8,6 +8,7 @@
  * raise; the second runs the engine and only reports failure. */
 #include <stdio.h>
 #include <string.h>
+#include "lampad/vmap.h"
 #include "types.h"
 
 #define MAX_ITEMS (2 * LP_MAX_DIMS)
@@ -249,7 +250,9 @@ static bool apply_slice(Walk *w, const Item *item) {
 }
 
 static bool apply_tensor(Walk *w, LpTensor *index) {
-  if (lp_ndim(index) || !lp_dtype_is_integral(lp_dtype(index), true)) {
+  /* Under vmap an index of no dims is one number for each example: an index tensor as any other. */
+  const bool many = lp_vmap_level_of(index) && !is_mask(index);
+  if (lp_ndim(index) || many || !lp_dtype_is_integral(lp_dtype(index), true)) {
     int64_t dims = is_mask(index) ? lp_ndim(index) : 1;
     w->real_dim += dims;
     return add_slot(w, lp_tensor_retain(index), dims);

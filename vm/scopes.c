@@ -101,8 +101,18 @@ static int enable_grad(lua_State *L) {
   push_scope(L, SCOPE_GRAD);
   return enter(L, 1, "enable_grad", true, lp_inference_enabled());
 }
+/* f{mode = false}: the value takes the table's place. */
+static void read_named_mode(lua_State *L) {
+  if (!lua_istable(L, 1) || lua_getfield(L, 1, "mode") != LUA_TBOOLEAN) {
+    lua_settop(L, 2);
+    return;
+  }
+  lua_replace(L, 1);
+}
+
 static int set_grad_enabled(lua_State *L) {
   lua_settop(L, 2);
+  read_named_mode(L);
   char buf[96];
   if (!lua_isboolean(L, 1))
     lpvm_error(L, "set_grad_enabled", "argument 'mode' must be a boolean, got %s", lpvm_describe(L, 1, buf, sizeof buf));
@@ -111,6 +121,7 @@ static int set_grad_enabled(lua_State *L) {
 }
 static int inference_mode(lua_State *L) {
   lua_settop(L, 2);
+  read_named_mode(L);
   bool mode = true;
   int body = 1;
   if (lua_isboolean(L, 1)) {

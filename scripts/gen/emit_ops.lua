@@ -513,7 +513,7 @@ end
 -- Asks vmap before the forward runs; `lp_batched` is 0 when it has nothing to do. The layers below record for
 -- themselves: they see the mode of the caller.
 local function emit_ask(w, row, form, n_results, with_mode)
-  w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(lp_tls_vmap_depth)) {", math.max(n_results, 1))
+  w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(lp_vmap_in_use)) {", math.max(n_results, 1))
   if with_mode then w("    const bool lp_inner = lp_tls_grad_enabled;\n    lp_tls_grad_enabled = lp_mode;") end
   w("    lp_batched = batched_%s(%s);", row.cname, names_of(row, form .. ", lp_b"))
   if with_mode then w("    lp_tls_grad_enabled = lp_inner;") end
@@ -694,7 +694,7 @@ local function emit_out(out, row)
   local single = result_form(row) == "tensor"
   w("%s {", emit.prototype_out(row))
   if takes_batches(row) then
-    w("  if (LP_UNLIKELY(lp_tls_vmap_depth) && batched_%s(%s)) return false;", row.cname,
+    w("  if (LP_UNLIKELY(lp_vmap_in_use) && batched_%s(%s)) return false;", row.cname,
       names_of(row, "LP_VMAP_OUT, (LpValue[1]){{0}}"))
   end
   local shared = {} -- is an input one of the tensors written to?

@@ -513,6 +513,9 @@ bool lp_backward(LpTensors tensors, LpTensors gradients, bool retain_graph, bool
   CHECK(inputs.count != 0, LP_ERR_ARGUMENT, "inputs argument to backward() cannot be empty");
   CHECK(gradients.count <= 0 || gradients.count == tensors.count, LP_ERR_ARGUMENT,
         "got %lld tensors and %lld gradients", (long long)tensors.count, (long long)gradients.count);
+  /* An input that is no leaf keeps its gradient from now on, as PyTorch has it. */
+  for (int64_t i = 0; i < inputs.count; i++)
+    if (lp_requires_grad(inputs.data[i])) TRY(lp_retain_grad(inputs.data[i]));
   return run_backward(tensors, gradients, retain_graph, create_graph, inputs, NULL);
 }
 
@@ -594,10 +597,18 @@ int64_t lp_register_hook(LpTensor *t, LpTensorHook hook, void *ctx, void (*free_
   return h ? h->id : 0;
 }
 
+/* A hook removed by a hook: the list is being walked, so that the entry stays and does nothing. */
+static bool dead_hook(void *ctx, LpTensor *grad, LpTensor **result) { return true; }
+
 static bool hook_remove(LpHookEntry **at, int64_t id) {
   for (; *at; at = &(*at)->next) {
     if ((*at)->id != id) continue;
     LpHookEntry *gone = *at;
+    if (current_run) {
+      if (gone->free_ctx) gone->free_ctx(gone->ctx);
+      *gone = (LpHookEntry){-1, gone->output_nr, dead_hook, NULL, NULL, gone->next};
+      return true;
+    }
     *at = gone->next;
     gone->next = NULL;
     lp_hooks_free(gone);

@@ -24,6 +24,14 @@ int64_t lp_node_register_hook(LpNode *node, bool pre, LpNodeHookFn hook, void *c
   return h->id;
 }
 
+/* Hooks removed by a hook, while their list is walked: the entries stay and do nothing. */
+static bool dead_node_hook(void *ctx, LpTensor *const *grad_inputs, int n_inputs,
+                           LpTensor *const *grad_outputs, int n_outputs,
+                           LpTensor **replaced) {
+  return true;
+}
+static bool dead_leaf_hook(void *ctx, LpTensor *leaf) { return true; }
+
 static void node_hook_free(LpNodeHook *h) {
   if (h->free_ctx) h->free_ctx(h->ctx);
   lp_free(h, sizeof *h);
@@ -35,6 +43,11 @@ void lp_node_remove_hook(LpNode *node, int64_t id) {
     for (LpNodeHook **at = lists[k]; *at; at = &(*at)->next) {
       if ((*at)->id != id) continue;
       LpNodeHook *gone = *at;
+      if (lp_backward_id()) {
+        if (gone->free_ctx) gone->free_ctx(gone->ctx);
+        *gone = (LpNodeHook){-1, dead_node_hook, NULL, NULL, gone->next};
+        return;
+      }
       *at = gone->next;
       node_hook_free(gone);
       return;
@@ -139,6 +152,11 @@ bool lp_post_hooks_remove(LpAutograd *meta, int64_t id) {
   for (LpLeafHookEntry **at = &meta->post_hooks; *at; at = &(*at)->next) {
     if ((*at)->id != id) continue;
     LpLeafHookEntry *gone = *at;
+    if (lp_backward_id()) {
+      if (gone->free_ctx) gone->free_ctx(gone->ctx);
+      *gone = (LpLeafHookEntry){-1, dead_leaf_hook, NULL, NULL, gone->next};
+      return true;
+    }
     *at = gone->next;
     gone->next = NULL;
     lp_post_hooks_free(gone);

@@ -152,8 +152,10 @@ LpTensor *lp_data_of(LpTensor *t) {
   TRY(data);
   data->flags |= LP_FLAG_OWN_VERSION;
   if (t->physical) {
-    lp_tensor_release(data->physical);
-    if (!(data->physical = lp_data_of(t->physical))) lp_drop(&data);
+    LpTensor *below = lp_data_of(t->physical), *old = data->physical;
+    if (below) data->physical = below;
+    else lp_drop(&data);
+    lp_tensor_release(below ? old : NULL);
   }
   return data;
 }

@@ -170,6 +170,7 @@ bool lp_storage_grow(LpStorage *s, size_t size_bytes) {
  * -------------------------------------------------------------------------------- */
 
 _Thread_local bool lp_tls_inference;
+_Atomic int lp_vmap_in_use;
 
 static size_t dims_bytes(int64_t ndim) {
   return (size_t)ndim * 2 * sizeof(int64_t);
@@ -314,7 +315,10 @@ LpTensor *lp_tensor_retain(LpTensor *t) {
 void lp_tensor_release(LpTensor *t) {
   if (!t || atomic_fetch_sub_explicit(&t->refcount, 1, memory_order_acq_rel) != 1) return;
   if (t->autograd) lp_autograd_free(t->autograd);
-  lp_tensor_release(t->physical);
+  if (t->physical) {
+    atomic_fetch_sub_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
+    lp_tensor_release(t->physical);
+  }
   lp_storage_release(t->storage);
   free_dims(t);
   lp_free(t, sizeof *t);
@@ -342,6 +346,7 @@ LpTensor *lp_tensor_shallow(LpTensor *t) {
     alias->flags |= t->flags & LP_FLAG_WRAPPED_NUMBER;
     alias->vmap_level = t->vmap_level;
     alias->physical = lp_tensor_retain(t->physical);
+    if (t->physical) atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
   }
   return alias;
 }

@@ -403,9 +403,10 @@ static Outcome index_by(VmapCall *c) {
     any |= vmap_batched(c, t);
     if (t->ndim > ndim) ndim = t->ndim;
     if (vmap_batched(c, t) && t->dtype == LP_BOOL) {
-      lp_fail(LP_ERR_ARGUMENT,
-              "vmap: We do not support batching operators that can support dynamic shape. "
-              "Attempting to batch over indexing with a boolean mask");
+      lp_fail(
+          LP_ERR_ARGUMENT,
+          "vmap: We do not support batching operators that can support dynamic shape. "
+          "Attempting to batch over indexing with a boolean mask");
       return VMAP_FAILED;
     }
   }
@@ -464,7 +465,7 @@ static Outcome one_hot(VmapCall *c) {
     lp_fail(
         LP_ERR_ARGUMENT,
         "When vmap-ing torch.nn.functional.one_hot, please provide an explicit positive "
-            "num_classes argument");
+        "num_classes argument");
     return VMAP_FAILED;
   }
   c->a[0].tensor = vmap_behind(c, 0);

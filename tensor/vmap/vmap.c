@@ -23,6 +23,7 @@ typedef struct Level {
 _Thread_local int lp_tls_vmap_depth;
 /* There while a level is open: a module that is loaded late finds little room for thread-local arrays. */
 static _Thread_local Level *levels;
+static _Thread_local int open_levels; /* of them; while a rule runs, the depth is lower */
 static _Atomic uint32_t next_level = 1;
 
 uint32_t lp_vmap_enter(int64_t batch, LpVmapRandomness randomness) {
@@ -30,7 +31,9 @@ uint32_t lp_vmap_enter(int64_t batch, LpVmapRandomness randomness) {
         MAX_LEVELS);
   if (!levels) TRY(levels = lp_alloc(MAX_LEVELS * sizeof *levels));
   const uint32_t id = atomic_fetch_add(&next_level, 1);
+  atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
   levels[lp_tls_vmap_depth++] = (Level){id, randomness, batch};
+  open_levels = lp_tls_vmap_depth;
   return id;
 }
 
@@ -41,16 +44,28 @@ static int place_of(uint32_t level) {
   return -1;
 }
 
+/* A level below which a rule works right now: its tensors are alive, though out of reach.
+ */
+static bool is_suspended(uint32_t level) {
+  for (int i = lp_tls_vmap_depth; i < open_levels; i++)
+    if (levels[i].id == level) return true;
+  return false;
+}
+
 void lp_vmap_leave(uint32_t level) {
   const int at = place_of(level);
   if (at < 0) return;
-  lp_tls_vmap_depth = at;
+  atomic_fetch_sub_explicit(&lp_vmap_in_use, lp_tls_vmap_depth - at,
+                            memory_order_relaxed);
+  lp_tls_vmap_depth = open_levels = at;
   if (at > 0) return;
   lp_free(levels, MAX_LEVELS * sizeof *levels);
   levels = NULL;
 }
 
-int lp_vmap_depth(void) { return lp_tls_vmap_depth; }
+int lp_vmap_depth(void) {
+  return lp_tls_vmap_depth;
+}
 
 bool lp_vmap_is_batched(const LpTensor *t, uint32_t level) {
   return t->physical && (!level || t->vmap_level == level);
@@ -78,6 +93,7 @@ LpTensor *vmap_wrap_owned(LpTensor *physical, uint32_t level) {
   }
   t->vmap_level = level;
   t->physical = physical;
+  atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
   return t;
 }
 
@@ -115,20 +131,30 @@ LpTensor *lp_vmap_unwrap(LpTensor *t, int64_t dim, uint32_t level) {
   return moved;
 }
 
-/* t batched at each of the `count` outermost open levels. */
-static LpTensor *batch_below(LpTensor *t, int count) {
-  if (count == 0) return lp_tensor_retain(t);
-  const Level *top = &levels[count - 1];
-  LpTensor *physical = lp_vmap_is_batched(t, top->id) ? lp_tensor_retain(t->physical)
-                                                      : repeated(t, top->batch);
-  TRY(physical);
-  LpTensor *full = batch_below(physical, count - 1);
-  lp_tensor_release(physical);
-  return vmap_wrap_owned(full, top->id);
+/* -0, one for each example of the level: added to a tensor it changes nothing but batches
+ * it, and unlike a new header it is recorded. Owned. */
+static LpTensor *batched_zero(const Level *level, LpDtype dtype) {
+  LpTensor *zeros = lp_zeros(lp_ints(&level->batch, 1), dtype, lp_cpu(), false);
+  LpTensor *negative =
+      zeros && dtype != LP_BOOL ? lp_neg(zeros) : lp_tensor_retain(zeros);
+  lp_tensor_release(zeros);
+  return vmap_wrap_owned(negative, level->id);
 }
 
 LpTensor *lp_vmap_batch_fully(LpTensor *t) {
-  return batch_below(t, lp_tls_vmap_depth);
+  LpTensor *full = lp_tensor_retain(t);
+  for (int i = 0; full && i < lp_tls_vmap_depth; i++) {
+    bool batched = false;
+    for (const LpTensor *p = full; p->physical; p = p->physical)
+      batched |= p->vmap_level == levels[i].id;
+    if (batched) continue;
+    LpTensor *zero = batched_zero(&levels[i], (LpDtype)full->dtype);
+    LpTensor *wide = zero ? lp_add(full, zero, lp_scalar_int(1)) : NULL;
+    lp_tensor_release(zero);
+    lp_tensor_release(full);
+    full = wide;
+  }
+  return full;
 }
 
 LpTensor *lp_vmap_writable(LpTensor *owned) {
@@ -424,13 +450,13 @@ static void fill_table(void) {
   }
 }
 
-/* The innermost open level that batches t. */
-static void note_level(const LpTensor *t, int *place) {
-  for (; t && t->physical; t = t->physical) {
-    const int at = place_of(t->vmap_level);
-    if (at > *place) *place = at;
-    if (at >= 0) return; /* outer levels are further in */
-  }
+/* The innermost open level that batches t; false for a batch of a level that has closed.
+ */
+static bool note_level(const LpTensor *t, int *place) {
+  if (!t || !t->physical) return true;
+  const int at = place_of(t->vmap_level);
+  if (at > *place) *place = at;
+  return at >= 0 || is_suspended(t->vmap_level);
 }
 
 static bool wrap_results(VmapCall *c) {
@@ -478,16 +504,22 @@ int lp_vmap_try(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
                 LpValue *results) {
   pthread_once(&table_once, fill_table);
   int place = -1;
-  bool random = false;
+  bool random = false, alive = true;
   for (int i = 0; i < op->n_args; i++) {
     if (vmap_is_tensor(op->args[i].type)) {
-      note_level(args[i].tensor, &place);
+      alive &= note_level(args[i].tensor, &place);
     } else if (vmap_is_list(op->args[i].type)) {
       for (int64_t j = 0; j < args[i].tensors.count; j++)
-        note_level(args[i].tensors.data[j], &place);
+        alive &= note_level(args[i].tensors.data[j], &place);
     } else if (op->args[i].type == LP_ARG_OPT_GENERATOR) {
       random = true;
     }
+  }
+  if (LP_UNLIKELY(!alive)) {
+    lp_fail(LP_ERR_ARGUMENT,
+            "vmap: a tensor made inside of a vmap is used after that has "
+            "returned; return it from the function instead");
+    return -1;
   }
   if (random)
     place = lp_tls_vmap_depth - 1; /* they obey the innermost level, batched or not */

@@ -22,8 +22,8 @@
 #include "core/value.h"
 #include "lampad/vmap.h"
 
-/* How many levels are open in this thread: 0 outside of vmap, which is all that ops pay
- * for it. */
+/* How many levels are in force in this thread. Ops look at lp_vmap_in_use (core/tensor.h), which is 0 where
+ * nobody uses vmap: that look is all they pay for it. */
 extern _Thread_local int lp_tls_vmap_depth;
 
 typedef enum LpVmapForm { LP_VMAP_PLAIN, LP_VMAP_INPLACE, LP_VMAP_OUT } LpVmapForm;

@@ -73,6 +73,28 @@ describe("hooks", function()
     end))
   end)
 
+  it("remove each other while they run", function()
+    local x, calls = leaf { 1.0 }, {}
+    local y = x * 2
+    local function trio(register)
+      local handles = {}
+      for i = 1, 3 do
+        handles[i] = register(function()
+          calls[#calls + 1] = i
+          if i == 1 then for _, h in ipairs(handles) do h:remove() end end
+        end)
+      end
+    end
+    trio(function(f) return y:register_hook(f) end)
+    trio(function(f) return y.grad_fn:register_hook(f) end)
+    trio(function(f) return y.grad_fn:register_prehook(f) end)
+    trio(function(f) return x:register_post_accumulate_grad_hook(f) end)
+    y:backward { retain_graph = true }
+    y:backward()
+    same({ 1, 1, 1, 1 }, calls)
+    same({ 4 }, x.grad)
+  end)
+
   it("over several gradients run once all are there", function()
     local x, y, z = leaf { 1.0 }, leaf { 2.0 }, leaf { 3.0 }
     local got, first = {}, 0
@@ -156,7 +178,7 @@ describe("the graph", function()
       same({ 4, 8 }, x.grad)
     end
     -- The scopes have ended.
-    packed = 0
+    packed = 0;
     (x * x):sum():backward()
     assert.equal(0, packed)
   end)
@@ -216,6 +238,16 @@ describe("inference mode", function()
     (made:clone() * x):sum():backward()
     same({ 3, 5 }, x.grad)
     torch.inference_mode(false, function() assert.is_true((x * 2).requires_grad) end)
+    torch.inference_mode({ mode = false }, function() assert.is_true((x * 2).requires_grad) end)
+    autograd.graph.allow_mutation_on_saved_tensors(function()
+      local y = x:exp()
+      local z = y * y
+      y:zero_()
+      x.grad = nil
+      z:sum():backward()
+    end)
+    assert.is_true(torch.allclose(x.grad, 2 * (2 * x:detach()):exp()))
+    assert.is_true(autograd.Variable(made:clone(), true).requires_grad)
   end)
 
   it("decorates functions, as no_grad does", function()
@@ -246,6 +278,12 @@ describe("autograd.grad and backward", function()
     local bx, by = autograd.grad(x * x, { x, y }, torch.eye(2), { is_grads_batched = true, allow_unused = true })
     same({ { 2, 0 }, { 0, 4 } }, bx)
     assert.is_nil(by)
+    local middle = x * 2
+    local loss = (middle * middle):sum()
+    loss:backward { inputs = { middle }, retain_graph = true }
+    same({ 4, 8 }, middle.grad)
+    assert.is_nil(x.grad)
+    assert.match("cannot be empty", message(function() loss:backward { inputs = {} } end))
     autograd.backward({ (x * y):sum() }, { inputs = { x } })
     same({ 3, 4 }, x.grad)
     assert.is_nil(y.grad)

@@ -262,6 +262,23 @@ describe("vmap", function()
     same({ { 0, e + e7, e }, { 0, e + e7, e } }, leaf.grad, 1e-2)
   end)
 
+  it("indexes by a number of each example", function()
+    local t, at = torch.arange(12.0):reshape(3, 4), torch.tensor { 0, 2, 3 }
+    same({ 0, 6, 11 }, vmap(function(a, i) return a[i] end)(t, at))
+    same({ 0, 4, 9 }, vmap(function(a, i) return a:reshape(2, 2)[{ 0, i % 2 }] end)(t, at))
+    same({ { 9, 1, 2, 3 }, { 4, 5, 9, 7 }, { 8, 9, 10, 9 } }, vmap(function(a, i)
+      local c = a:clone()
+      c[i] = 9
+      return c
+    end)(t, at))
+    same({ { 1, 0, 0, 0 }, { 0, 0, 1, 0 }, { 0, 0, 0, 1 } }, vmap(func.grad(function(a, i) return a[i] end))(t, at))
+    same({ { 0, 1, 2, 3 }, { 4, 5, 0, 0 }, { 0, 0, 0, 0 } }, vmap(function(a)
+      local c = a:clone()
+      c[c:gt(5)] = 0
+      return c
+    end)(t))
+  end)
+
   it("promotes dtypes as one example would", function()
     local r = vmap(function(a) return a:sum() * torch.ones(2) end)(torch.ones(3, 2, f64))
     assert.equal(torch.float32, r.dtype)
@@ -294,6 +311,10 @@ describe("vmap", function()
     assert.match("dimensionality 2", select(2, pcall(vmap(torch.sin, 2), b)))
     assert.match("cannot vmap over non%-Tensor", select(2, pcall(vmap(torch.add), b, 2)))
     assert.match("Only allowed values for randomness", select(2, pcall(vmap, torch.sin, { randomness = "x" })))
+    local kept
+    vmap(function(a) kept = a return a end)(b)
+    assert.match("after that has returned", select(2, pcall(torch.add, kept, 1)))
+    assert.match("after that has returned", select(2, pcall(vmap(function(a) return a + kept end), b)))
     -- An error inside closes its level: later calls are not batched.
     same((b + 1):tolist(), b + 1)
     assert.is_true(torch.rand(2):ge(0):all():item())
@@ -326,6 +347,19 @@ describe("functional_call", function()
       :pow(2):sum() end)(params)
     assert.equal(torch.Size { 3, 2 }, g["0.weight"].shape)
     assert.equal(4, (function() local c = 0 for _ in pairs(g) do c = c + 1 end return c end)())
+  end)
+
+  it("works with batch norms that keep no statistics", function()
+    local n = func.replace_all_batch_norm_modules_(net())
+    local params = {}
+    for name, p in n:named_parameters() do params[name] = p:detach() end
+    local each = vmap(func.grad(function(p, x) return func.functional_call(n, p, x):pow(2):sum() end), { nil, 0 })(params,
+      torch.randn(5, 4, 2))
+    assert.equal(torch.Size { 5, 3, 2 }, each["0.weight"].shape)
+    vmap(function(a)
+      assert.equal(torch.Size { 2, 3 }, func.debug_unwrap(a).shape)
+      return a
+    end)(torch.ones(2, 3))
   end)
 
   it("says what is wrong", function()

@@ -38,6 +38,9 @@ local free_form = { svd = true, linalg_svd = true, linalg_eigh = true, linalg_ei
 -- They read memory as it lies.
 local dense_only = { view_dtype = true, as_strided = true, view_as_complex = true }
 
+-- Their second derivatives ask for a dynamic shape.
+local no_second = { masked_scatter = true }
+
 local function is_tensor(v) return type(v) == "userdata" and torch.is_tensor(v) end
 
 -- Other examples with values that suit the op as those of t do.
@@ -123,7 +126,7 @@ local function stack_examples(per_example)
 end
 
 -- One way of batching: which places are batched, and along which dim.
-local function try(row, fn, sample, places, chosen, dim, where)
+local function try(row, fn, sample, places, chosen, dim, where, first)
   local batches, originals, dims, mapped = {}, {}, {}, {}
   for i, p in ipairs(places) do originals[i] = p[1][p[2]] end
   for i, t in ipairs(originals) do
@@ -230,6 +233,22 @@ local function try(row, fn, sample, places, chosen, dim, where)
       local bad = differ(inside[j]:movedim(0, at), by_loop[j])
       if bad then return ("gradient inside %d: %s"):format(j, bad) end
     end
+    if not first then return nil end
+    -- Second derivatives: of the squared gradients, inside and by the loop.
+    local slope = torch.func.grad(function(...)
+      local sum
+      for _, g in ipairs(torch.func.grad(loss, argnums)(...)) do
+        local part = (g * g):sum()
+        sum = sum and sum + part or part
+      end
+      return sum
+    end, argnums)
+    local curved, curves = torch.vmap(slope, { in_dims = dims })(table.unpack(mapped)), {}
+    for k = 0, BATCH - 1 do curves[k + 1] = slope(table.unpack(example(k))) end
+    for j, expected_curve in ipairs(stack_examples(curves)) do
+      local bad = differ(curved[j], expected_curve)
+      if bad then return ("second derivative %d: %s"):format(j, bad) end
+    end
   end, function(e) return "raised " .. tostring(e) end)
   for i, p in ipairs(places) do p[1][p[2]] = originals[i] end
   if ok and trouble == nil then passed = passed + 1 else report(row, where, trouble) end
@@ -245,7 +264,7 @@ for _, row in ipairs(op_db) do
       local all = {}
       for i = 1, #places do all[i] = true end
       if #places > 0 then
-        try(row, fn, sample, places, all, 0, case)
+        try(row, fn, sample, places, all, 0, case, no_second[row.cname] == nil)
         if not dense_only[row.cname] then try(row, fn, sample, places, all, -1, case .. " along the last dim") end
         if #places > 1 then
           for i = 1, #places do try(row, fn, sample, places, { [i] = true }, 0, case .. (" tensor %d alone"):format(i)) end

@@ -158,7 +158,8 @@ local function apply_below(cls, level, ctx, given, apply)
       batches[i] = t
     end
   end
-  local function batched(i) return not rawequal(batches[i], given[i]) end
+  local is_batch = {}
+  for i = 1, given.n do is_batch[i] = not rawequal(batches[i], given[i]) end
   local Below, from_below = { __name = cls.__name }, nil
   function Below.forward(below, ...)
     local inner = setmetatable({}, getmetatable(ctx))
@@ -167,7 +168,7 @@ local function apply_below(cls, level, ctx, given, apply)
     return at_level(size, function(own)
       local wrapped = { n = list.n }
       for i = 1, list.n do
-        if batched(i) then wrapped[i] = core.vmap_wrap(list[i], 0, own) else wrapped[i] = list[i] end
+        if is_batch[i] then wrapped[i] = core.vmap_wrap(list[i], 0, own) else wrapped[i] = list[i] end
       end
       local results = run_forward(cls, inner, wrapped)
       local nondiff, hidden, out = rawget(inner, "_nondiff") or {}, {}, { n = results.n }
@@ -218,7 +219,7 @@ local function apply_below(cls, level, ctx, given, apply)
       for i = 1, got.n do
         if is_tensor(got[i]) then
           got[i] = core.vmap_unwrap(got[i], 0, own)
-          if not batched(i) then got[i] = got[i]:sum(0) end
+          if not is_batch[i] then got[i] = got[i]:sum(0) end
         end
       end
       rawset(inner, "_saved", nil)
@@ -245,6 +246,7 @@ local function apply_below(cls, level, ctx, given, apply)
       results[i] = wrapped
     end
   end
+  Below.forward = nil -- Below lives on with the graph, and must not hold what it gave
   ctx:save_for_backward(table.unpack(saved, 1, saved.n))
   return results
 end

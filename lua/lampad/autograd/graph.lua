@@ -96,6 +96,11 @@ function graph.save_on_cpu(pin_memory, body)
     function(packed) return packed[2]:to(packed[1]) end, body)
 end
 
+--- allow_mutation_on_saved_tensors(body): inside, what backward needs may be changed in place: a copy of it is kept.
+function graph.allow_mutation_on_saved_tensors(body)
+  return graph.saved_tensors_hooks(function(t) return t:detach():clone() end, function(t) return t end, body)
+end
+
 -- --- hooks over several gradients ---------------------------------------------------------------------------
 
 --- register_multi_grad_hook(tensors, fn, {mode = "all"}): fn gets the list of gradients (with `n`; nil for tensors

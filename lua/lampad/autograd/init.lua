@@ -8,6 +8,7 @@ local torch = core.torch
 
 local names = {
   functional = "lampad.autograd.functional", graph = "lampad.autograd.graph",
+  anomaly_mode = function() return require("lampad.autograd.graph").anomaly end,
 }
 for name, file in pairs {
   Function = "function", once_differentiable = "function", gradcheck = "gradcheck", gradgradcheck = "gradcheck",
@@ -62,8 +63,19 @@ function autograd.grad(...)
   return table.unpack(placed, 1, count)
 end
 
+--- Variable(data, requires_grad = false): PyTorch's old name of a tensor that may require grad; shares data's memory.
+function autograd.Variable(data, requires_grad)
+  if type(requires_grad) == "table" then requires_grad = requires_grad.requires_grad end
+  local alias = data:detach()
+  if requires_grad then alias:requires_grad_(true) end
+  return alias
+end
+
 autograd.backward = core.backward
 autograd.no_grad, autograd.enable_grad = torch.no_grad, torch.enable_grad
 autograd.set_grad_enabled, autograd.inference_mode = torch.set_grad_enabled, torch.inference_mode
+
+autograd.grad_mode = { no_grad = torch.no_grad, enable_grad = torch.enable_grad,
+  set_grad_enabled = torch.set_grad_enabled, inference_mode = torch.inference_mode }
 
 return autograd

@@ -4,7 +4,7 @@ local lazy = require "lampad.lazy"
 
 local files = lazy.members("lampad.func.", {
   transforms = { "grad", "grad_and_value", "vjp", "jvp", "jacrev", "jacfwd", "hessian", "linearize" },
-  modules = { "functional_call", "stack_module_state" },
+  modules = { "functional_call", "stack_module_state", "replace_all_batch_norm_modules_", "debug_unwrap" },
 })
 files.vmap = "lampad.func.vmap"
 

@@ -181,4 +181,27 @@ function modules.stack_module_state(models)
     stacked(function(m) return m:named_buffers() end, false)
 end
 
+--- replace_all_batch_norm_modules_(root): its batch norms no longer keep running statistics (which vmap could not
+--- update), in training and in evaluation; returns root.
+function modules.replace_all_batch_norm_modules_(root)
+  for _, m in root:named_modules() do
+    if m.track_running_stats ~= nil and m.running_mean ~= nil then
+      m.running_mean, m.running_var, m.num_batches_tracked = nil, nil, nil
+      m:_set { track_running_stats = false }
+    end
+  end
+  return root
+end
+
+--- debug_unwrap(tensor, {recurse = true}): the batch behind a tensor inside vmap (all levels when recurse), to look at.
+function modules.debug_unwrap(tensor, options)
+  if not (type(tensor) == "userdata" and torch.is_tensor(tensor)) then
+    fail("debug_unwrap", "argument 'tensor' must be a tensor, got %s", text.describe(tensor))
+  end
+  local recurse = options == nil or type(options) == "table" and options.recurse ~= false
+  local physical = core.vmap_physical(tensor)
+  if not physical then return tensor end
+  return recurse and modules.debug_unwrap(physical) or physical
+end
+
 return modules
