@@ -130,6 +130,6 @@ describe("integers", function()
     assert.are.same({ 6, 6 }, torch.addmv(m[0], m, torch.ones({ 2 }, { dtype = torch.int64 }),
       { beta = 0.6, alpha = 1.2 }):tolist())
     assert.has_error(function() torch.addr(m, m[0], m[0], { beta = 0.6 }) end)
-    assert.are.equal(torch.int64, torch.tensor(true):sum_to_size().dtype)
+    assert.are.equal(torch.int64, torch.tensor(true):sum_to_size({}).dtype)
   end)
 end)
