@@ -53,6 +53,28 @@ for suffix, inplace in pairs { [""] = false, _ = true } do
   end
 end
 
+-- --- sampling by a grid: the modes are numbers ---------------------------------------------------------------------------
+
+local sample_modes = { [0] = "bilinear", "nearest", "bicubic" }
+local padding_modes = { [0] = "zeros", "border", "reflection" }
+for _, name in ipairs { "grid_sampler", "grid_sampler_2d", "grid_sampler_3d" } do
+  local spec = args(name .. "(Tensor input, Tensor grid, int interpolation_mode, int padding_mode, bool align_corners)")
+  M[name] = function(...)
+    local x, grid, mode, padding, align_corners = spec(...)
+    if not (sample_modes[mode] and padding_modes[padding]) then
+      args.fail(name, "interpolation_mode and padding_mode must be 0, 1 or 2, got %d and %d", mode, padding)
+    end
+    return F.grid_sample(x, grid, { mode = sample_modes[mode], padding_mode = padding_modes[padding],
+      align_corners = align_corners })
+  end
+end
+
+local affine_spec = args "affine_grid_generator(Tensor theta, ints size, bool align_corners)"
+function M.affine_grid_generator(...)
+  local theta, size, align_corners = affine_spec(...)
+  return F.affine_grid(theta, size, { align_corners = align_corners })
+end
+
 -- --- losses: the reduction is a number ------------------------------------------------------------------------------
 
 local reductions = { [0] = "none", "mean", "sum" }

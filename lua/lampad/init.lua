@@ -64,7 +64,8 @@ local in_lua = {
     "feature_alpha_dropout", "feature_alpha_dropout_", "batch_norm", "instance_norm", "embedding", "prelu", "rrelu",
     "rrelu_", "cosine_embedding_loss", "hinge_embedding_loss", "margin_ranking_loss", "poisson_nll_loss", "kl_div",
     "binary_cross_entropy_with_logits", "triplet_margin_loss", "nuclear_norm", "frobenius_norm", "norm_except_dim",
-    "range", "vander", "zero_", "detach_", "resize_as_" },
+    "range", "vander", "grid_sampler", "grid_sampler_2d",
+    "grid_sampler_3d", "affine_grid_generator", "zero_", "detach_", "resize_as_" },
   ["lampad.tensor_methods"] = { "dequantize", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" },
 }
 for file, names in pairs(in_lua) do

@@ -168,11 +168,9 @@ static bool check_self(const LpTensor *self, LpInts sizes, LpDtype dtype, bool i
   return true;
 }
 
-static bool check_scalars(LpDtype dtype, LpScalar alpha, LpScalar beta) {
-  if (!lp_dtype_is_integral(dtype, true)) return true;
-  CHECK(alpha.kind <= LP_SCALAR_INT && beta.kind <= LP_SCALAR_INT, LP_ERR_TYPE,
-        "for integer tensors, beta and alpha must be integers");
-  return true;
+/* Products of integers take the integral part of beta and alpha, as in PyTorch. */
+static LpScalar scalar_for(LpDtype dtype, LpScalar s) {
+  return lp_dtype_is_integral(dtype, true) ? lp_scalar_int(lp_scalar_to_int(s)) : s;
 }
 
 /* result = beta * self + alpha * a b. a and b are 2-d or 3-d; `sizes` is the result's
@@ -180,7 +178,8 @@ static bool check_scalars(LpDtype dtype, LpScalar alpha, LpScalar beta) {
  * for the vector. */
 static LpTensor *affine(LpTensor *out, LpTensor *self, LpTensor *a, LpTensor *b,
                         LpScalar beta, LpScalar alpha, LpInts sizes) {
-  TRY(check_scalars(a->dtype, alpha, beta));
+  beta = scalar_for(a->dtype, beta);
+  alpha = scalar_for(a->dtype, alpha);
   if (self) TRY(check_self(self, sizes, a->dtype, out == self));
   LpTensor *target = target_for(out, self, a, b, sizes);
   if (!target) return NULL;
@@ -320,6 +319,9 @@ LpTensor *lp_impl_addr(LpTensor *out, LpTensor *self, LpTensor *vec1, LpTensor *
   TRY(check_operands(vec1, "vec1", vec2, "vec2"));
   TRY(check_dims(vec1, "vec1", 1));
   TRY(check_dims(vec2, "vec2", 1));
+  CHECK(!lp_dtype_is_integral(vec1->dtype, true) ||
+            (alpha.kind <= LP_SCALAR_INT && beta.kind <= LP_SCALAR_INT),
+        LP_ERR_TYPE, "for integer tensors, beta and alpha must be integers");
   LpTensor *tall = column(vec1), *wide = tall ? row(vec2) : NULL, *result = NULL;
   if (wide) {
     int64_t sizes[2] = {vec1->sizes[0], vec2->sizes[0]};
@@ -333,7 +335,8 @@ LpTensor *lp_impl_addr(LpTensor *out, LpTensor *self, LpTensor *vec1, LpTensor *
 LpTensor *lp_impl_addbmm(LpTensor *out, LpTensor *self, LpTensor *batch1,
                          LpTensor *batch2, LpScalar beta, LpScalar alpha) {
   TRY(check_batch(batch1, "batch1", batch2, "batch2"));
-  TRY(check_scalars(batch1->dtype, alpha, beta));
+  beta = scalar_for(batch1->dtype, beta);
+  alpha = scalar_for(batch1->dtype, alpha);
   int64_t sizes[2] = {batch1->sizes[1], batch2->sizes[2]};
   TRY(check_self(self, lp_ints(sizes, 2), batch1->dtype, out == self));
   LpTensor *target = target_for(out, self, batch1, batch2, lp_ints(sizes, 2));

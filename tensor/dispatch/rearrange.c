@@ -329,6 +329,8 @@ LpTensor *lp_composite_sum_to_size(LpTensor *self, LpInts size) {
           SHAPE_TEXT(self));
     if (want == 1 && self->sizes[i] != 1) dims[n++] = i;
   }
+  if (size.count == 0 && lp_dtype_is_integral((LpDtype)self->dtype, true))
+    return lp_sum(self, LP_DTYPE_NONE); /* int64, even when there is nothing to sum over */
   if (n == 0 && same) return lp_tensor_retain(self);
   LpTensor *sum = n == 0 ? lp_tensor_retain(self)
                          : lp_sum_dim(self, lp_ints(dims, n), true, LP_DTYPE_NONE);
