@@ -19,16 +19,6 @@ local function names_of(row, first)
   return table.concat(list, ", ")
 end
 
--- C for "does any argument want a gradient?"
-local function wants_of(row)
-  local wants = {}
-  for _, a in ipairs(row.args) do
-    if a.type:find("^Tensor.*%[%]") then wants[#wants + 1] = ("lp_any_wants_grad(%s)"):format(a.name)
-    elseif a.type:find("^Tensor") then wants[#wants + 1] = ("lp_wants_grad(%s)"):format(a.name) end
-  end
-  return #wants > 0 and table.concat(wants, " || ") or "false"
-end
-
 -- Has the row a plain function (an op that exists only in place has none)?
 local function only_inplace(row)
   return row.variant.inplace and not (row.variant["function"] or row.variant.method or row.variant.internal or row.variant.out)
@@ -647,12 +637,17 @@ local function emit_inplace(out, row, plan, diffs)
   local self = row.args[1].name
   w("%s {", emit.prototype_inplace(row))
   if row.kind == "composite" then
-    -- What the value's history saves must not be the memory that is written next.
-    local names = {}
-    for i, a in ipairs(row.args) do names[i] = i == 1 and "lp_original" or a.name end
-    w("  LpTensor *lp_original = lp_inplace_original(%s, %s);\n  if (!lp_original) return false;", self, wants_of(row))
-    w("  LpTensor *lp_value = lp_%s(%s);\n  lp_tensor_release(lp_original);\n  if (!lp_value) return false;", row.cname,
-      table.concat(names, ", "))
+    -- What a composite's graph saves of self must outlive the writing: with a graph it works on a copy.
+    local rest = names_of(row):gsub("^[%w_]+", "lp_self", 1)
+    local wants = {}
+    for _, a in ipairs(row.args) do
+      if a.type:find("^Tensor") then
+        wants[#wants + 1] = (a.type:find("%[%]") and "lp_any_wants_grad(%s)" or "lp_wants_grad(%s)"):format(a.name)
+      end
+    end
+    w("  const bool lp_graph = %s;", table.concat(wants, " || "))
+    w("  LpTensor *lp_self = lp_graph ? lp_clone(%s, LP_FORMAT_NONE) : lp_tensor_retain(%s);\n  if (!lp_self) return false;", self, self)
+    w("  LpTensor *lp_value = lp_%s(%s);\n  lp_tensor_release(lp_self);\n  if (!lp_value) return false;", row.cname, rest)
     w("  const bool ok = lp_assign_inplace(%s, lp_value);\n  lp_tensor_release(lp_value);\n  return ok;\n}\n", self)
     return
   end
@@ -697,15 +692,18 @@ local function emit_out(out, row)
     w("  if (LP_UNLIKELY(lp_vmap_in_use) && batched_%s(%s)) return false;", row.cname,
       names_of(row, "LP_VMAP_OUT, (LpValue[1]){{0}}"))
   end
-  local shared = {} -- is an input one of the tensors written to?
+  local wants, shared = {}, {} -- shared: is an input one of the tensors written to?
   for _, a in ipairs(row.args) do
     local is_list = a.type:find("^Tensor.*%[%]") ~= nil
+    if is_list then wants[#wants + 1] = ("lp_any_wants_grad(%s)"):format(a.name)
+    elseif a.type:find("^Tensor") then wants[#wants + 1] = ("lp_wants_grad(%s)"):format(a.name) end
     for i = 1, a.type:find("^Tensor") and #row.results or 0 do
       local result = single and "out" or ("outs[%d]"):format(i - 1)
       shared[#shared + 1] = is_list and ("lp_list_holds(%s, %s)"):format(a.name, result) or ("%s == %s"):format(a.name, result)
     end
   end
-  w("  if (!lp_out_check(%s, %d, %s)) return false;", single and "&out" or "outs", #row.results, wants_of(row))
+  w("  if (!lp_out_check(%s, %d, %s)) return false;", single and "&out" or "outs", #row.results,
+    #wants > 0 and table.concat(wants, " || ") or "false")
   local function compute_then_assign()
     if single then
       w("  LpTensor *lp_value = lp_%s(%s);\n  if (!lp_value) return false;", row.cname, names_of(row))

@@ -42,8 +42,6 @@ bool lp_node_take_list(LpNode *node, int first, LpTensorVec *vec, LpTensor **res
 
 /* In-place and out forms of composites: the value was computed apart, now it is stored. */
 bool lp_assign_inplace(LpTensor *self, LpTensor *value);
-/* What such a form computes from: self, or a copy when the history of the value may save it (owned). */
-LpTensor *lp_inplace_original(LpTensor *self, bool is_recorded);
 bool lp_assign_out(LpTensor *out, LpTensor *value);
 
 #endif

@@ -346,12 +346,6 @@ bool lp_out_check(LpTensor *const *outs, int n_outs, bool any_input_wants_grad) 
   return true;
 }
 
-LpTensor *lp_inplace_original(LpTensor *self, bool is_recorded) {
-  if (!is_recorded) return lp_tensor_retain(self);
-  TRY(lp_inplace_check(self));
-  return lp_clone(self, LP_FORMAT_NONE);
-}
-
 bool lp_assign_inplace(LpTensor *self, LpTensor *value) {
   CHECK(lp_same_shape(self, value), LP_ERR_ARGUMENT,
         "in place: the result has shape %s, which does not fit the tensor's %s", SHAPE_TEXT(value),

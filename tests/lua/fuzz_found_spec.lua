@@ -35,7 +35,7 @@ describe("found by fuzzing:", function()
     fails("index_add_|source|clone", function() x:index_add_(0, torch.tensor { 0, 1, 2 }, x) end)
     fails("put_|index|clone", function() x:put_(x, x:clone()) end)
     local index = torch.zeros(5, 4, { dtype = torch.int64 })
-    torch.scatter(torch.ones(3, 4, { dtype = torch.int64 }), 0, index, 2, { reduce = "add", out = index })
+    torch.scatter(torch.ones(3, 4, { dtype = torch.int64 }), 0, index, 2, { reduce = "add", out = index }) -- written last
     assert.same({ { 11, 11, 11, 11 }, { 1, 1, 1, 1 }, { 1, 1, 1, 1 } }, index:tolist())
     -- Interleaved columns share no element.
     local pair = torch.tensor { { 0, 5 }, { 1, 6 } }
