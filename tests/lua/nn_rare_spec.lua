@@ -67,6 +67,20 @@ describe("indices of pooling", function()
   end)
 end)
 
+describe("softmax", function()
+  it("chooses a dim when none is given", function()
+    local x = torch.randn(2, 3)
+    for _, call in ipairs {
+      function() return F.softmax(x) end, function() return F.softmax(x, 1) end, function() return F.softmax(x, { dim = 1 }) end,
+      function() return F.softmax { input = x, dim = 1 } end, function() return F.softmax(x, nil, { dtype = torch.float32 }) end,
+      function() return F.softmax(x, { dtype = torch.float32 }) end,
+    } do
+      near(flat(torch.softmax(x, 1)), call())
+    end
+    near(flat(torch.softmax(x[0], 0)), F.softmax(x[0]))
+  end)
+end)
+
 describe("interpolate", function()
   it("rounds pixels after each dim", function()
     local a = torch.tensor({ 0, 60, 120, 180, 240, 250 }, { dtype = torch.uint8 }):reshape(1, 1, 2, 3)

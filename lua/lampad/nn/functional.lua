@@ -88,11 +88,14 @@ F.log_sigmoid = ops.logsigmoid
 -- The softmaxes may leave dim out: it is 0 for 0, 1 and 3 dims, else 1.
 for _, name in ipairs { "softmax", "log_softmax", "softmin" } do
   local op = ops[name]
-  F[name] = function(input, dim, ...)
-    if dim == nil and type(input) == "userdata" and torch.is_tensor(input) then
-      dim = (input.ndim == 0 or input.ndim == 1 or input.ndim == 3) and 0 or 1
-    end
-    return op(input, dim, ...)
+  F[name] = function(...)
+    local input, dim = ...
+    if not (type(input) == "userdata" and torch.is_tensor(input)) then return op(...) end
+    local options = select("#", ...) == 2 and args.options(dim)
+    if dim ~= nil and not (options and options.dim == nil) then return op(...) end
+    local implicit = (input.ndim == 0 or input.ndim == 1 or input.ndim == 3) and 0 or 1
+    if options then return op(input, implicit, options) end
+    return op(input, implicit, select(3, ...))
   end
 end
 
