@@ -72,6 +72,9 @@ local distance_spec = args [[triplet_margin_with_distance_loss(Tensor anchor, Te
 --- max(d(anchor, positive) - d(anchor, negative) + margin, 0) for any distance d.
 function F.triplet_margin_with_distance_loss(...)
   local anchor, positive, negative, distance, margin, swap, reduction = distance_spec(...)
+  if margin <= 0 then
+    args.fail("triplet_margin_with_distance_loss", "margin must be greater than 0, got %s", margin)
+  end
   distance = distance or F.pairwise_distance
   local near, far = distance(anchor, positive), distance(anchor, negative)
   if swap then far = torch.minimum(far, distance(positive, negative)) end
@@ -84,6 +87,15 @@ function F.triplet_margin_with_distance_loss(...)
 end
 
 F.log_sigmoid = ops.logsigmoid
+
+--- x moved towards 0 by lambd; 0 within lambd of it.
+function F.softshrink(...)
+  local _, lambd = ...
+  local options = args.options(select(-1, nil, ...))
+  lambd = options and options.lambd or lambd
+  if type(lambd) == "number" and lambd < 0 then args.fail("softshrink", "lambd must not be negative, got %s", lambd) end
+  return ops.softshrink(...)
+end
 
 -- The softmaxes may leave dim out: it is 0 for 0, 1 and 3 dims, else 1.
 for _, name in ipairs { "softmax", "log_softmax", "softmin" } do
