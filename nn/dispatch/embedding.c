@@ -1,6 +1,7 @@
 /* Rows of a weight by index, the adjoint (rows added up by index), and renormalisation of
  * rows. */
 #include <math.h>
+#include "core/half.h"
 #include "core/parallel.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
@@ -146,42 +147,66 @@ LpTensor *lp_impl_embedding_rows_adjoint(LpTensor *self, LpTensor *indices,
   return nn_cast_take(rows, lp_dtype(self));
 }
 
+static double value_at(const void *p, LpDtype dtype) {
+  switch (dtype) {
+  case LP_FLOAT64: return *(const double *)p;
+  case LP_FLOAT32: return (double)*(const float *)p;
+  case LP_FLOAT16: return (double)lp_half_to_float(*(const uint16_t *)p);
+  default: return (double)lp_bf16_to_float(*(const uint16_t *)p);
+  }
+}
+
+static void set_at(void *p, LpDtype dtype, double v) {
+  switch (dtype) {
+  case LP_FLOAT64: *(double *)p = v; break;
+  case LP_FLOAT32: *(float *)p = (float)v; break;
+  case LP_FLOAT16: *(uint16_t *)p = lp_half_from_float((float)v); break;
+  default: *(uint16_t *)p = lp_bf16_from_float((float)v); break;
+  }
+}
+
+/* Shrinks one row (width elements, step_bytes apart) to max_norm; false when it is not
+ * longer. */
+static bool shrink_row(char *row, int64_t width, int64_t step_bytes, LpDtype dtype,
+                       double max_norm, double norm_type) {
+  double norm = 0;
+  for (int64_t c = 0; c < width; c++) {
+    double v = fabs(value_at(row + c * step_bytes, dtype));
+    norm = isinf(norm_type) ? fmax(norm, v)
+           : norm_type == 0 ? norm + (v != 0)
+           : norm_type == 2 ? norm + v * v
+                            : norm + pow(v, norm_type);
+  }
+  if (!isinf(norm_type) && norm_type != 0) norm = pow(norm, 1 / norm_type);
+  if (!(norm > max_norm)) return false;
+  double scale = max_norm / (norm + 1e-7);
+  for (int64_t c = 0; c < width; c++) {
+    char *at = row + c * step_bytes;
+    set_at(at, dtype, value_at(at, dtype) * scale);
+  }
+  return true;
+}
+
 bool lp_impl_embedding_renorm_(LpTensor *self, LpTensor *indices, double max_norm,
                                double norm_type) {
   TRY(check_call(self, indices));
   CHECK_FLOATING(self, "weight");
-  LpTensor *w = nn_dense(self, LP_FLOAT64), *index = nn_dense(indices, LP_INT64);
   const int64_t rows = lp_size(self, 0);
+  LpTensor *index = nn_dense(indices, LP_INT64);
   LpTensor *seen = nn_zeros(&rows, 1, LP_BOOL); /* a row met twice shrinks once */
-  bool ok = w && index && seen && check_indices(self, index), changed = false;
-  if (ok && w == self) { /* nn_dense gave the tensor itself: work on a copy */
-    LpTensor *copy = nn_empty(self->sizes, 2, LP_FLOAT64);
-    ok = copy && nn_copy(copy, self);
-    lp_tensor_release(w);
-    w = copy;
-  }
+  bool ok = index && seen && check_indices(self, index), changed = false;
   if (ok) {
-    const int64_t *at = lp_data(index), width = lp_size(self, 1);
+    const int64_t *at = lp_data(index), e = (int64_t)lp_dtype_size(lp_dtype(self));
+    bool *done = lp_data(seen);
+    char *data = lp_data(self);
     for (int64_t i = 0; i < lp_numel(index); i++) {
-      double *row = (double *)lp_data(w) + at[i] * width, norm = 0;
-      bool *done = (bool *)lp_data(seen) + at[i];
-      if (*done) continue;
-      *done = true;
-      for (int64_t c = 0; c < width; c++)
-        norm = isinf(norm_type) ? fmax(norm, fabs(row[c]))
-               : norm_type == 0 ? norm + (row[c] != 0)
-                                : norm + pow(fabs(row[c]), norm_type);
-      if (!isinf(norm_type) && norm_type != 0) norm = pow(norm, 1 / norm_type);
-      if (!(norm > max_norm)) continue;
-      changed = true;
-      for (int64_t c = 0; c < width; c++) row[c] *= max_norm / (norm + 1e-7);
+      if (done[at[i]]) continue;
+      done[at[i]] = true;
+      changed |= shrink_row(data + at[i] * self->strides[0] * e, lp_size(self, 1),
+                            self->strides[1] * e, lp_dtype(self), max_norm, norm_type);
     }
-    if (changed) {
-      ok = nn_copy(self, w);
-      if (ok) lp_bump_version(self);
-    }
+    if (changed) lp_bump_version(self);
   }
-  lp_tensor_release(w);
   lp_tensor_release(index);
   lp_tensor_release(seen);
   return ok;

@@ -67,6 +67,34 @@ describe("indices of pooling", function()
   end)
 end)
 
+describe("softmax", function()
+  it("chooses a dim when none is given", function()
+    local x = torch.randn(2, 3)
+    for _, call in ipairs {
+      function() return F.softmax(x) end, function() return F.softmax(x, 1) end, function() return F.softmax(x, { dim = 1 }) end,
+      function() return F.softmax { input = x, dim = 1 } end, function() return F.softmax(x, nil, { dtype = torch.float32 }) end,
+      function() return F.softmax(x, { dtype = torch.float32 }) end,
+    } do
+      near(flat(torch.softmax(x, 1)), call())
+    end
+    near(flat(torch.softmax(x[0], 0)), F.softmax(x[0]))
+  end)
+end)
+
+describe("options out of range", function()
+  it("raise", function()
+    local x = torch.ones(2, 3)
+    assert.error_matches(function() F.softshrink(x, -0.5) end, "lambd")
+    assert.error_matches(function() F.softshrink(x, { lambd = -0.5 }) end, "lambd")
+    assert.error_matches(function() F.hardtanh(x, 1, -1) end, "min_val")
+    assert.error_matches(function() F.triplet_margin_loss(x, x, x, 0) end, "margin")
+    assert.error_matches(function() F.triplet_margin_with_distance_loss(x, x, x, { margin = -1 }) end, "margin")
+    assert.error_matches(function() F.gaussian_nll_loss(x, x, -x) end, "negative")
+    assert.error_matches(function() F.prelu(x, torch.ones(2)) end, "3 channels")
+    near({ 0.5, 0, -0.5 }, F.softshrink(torch.tensor { 1., 0.2, -1. }))
+  end)
+end)
+
 describe("interpolate", function()
   it("rounds pixels after each dim", function()
     local a = torch.tensor({ 0, 60, 120, 180, 240, 250 }, { dtype = torch.uint8 }):reshape(1, 1, 2, 3)

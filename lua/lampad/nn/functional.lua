@@ -72,6 +72,9 @@ local distance_spec = args [[triplet_margin_with_distance_loss(Tensor anchor, Te
 --- max(d(anchor, positive) - d(anchor, negative) + margin, 0) for any distance d.
 function F.triplet_margin_with_distance_loss(...)
   local anchor, positive, negative, distance, margin, swap, reduction = distance_spec(...)
+  if margin <= 0 then
+    args.fail("triplet_margin_with_distance_loss", "margin must be greater than 0, got %s", margin)
+  end
   distance = distance or F.pairwise_distance
   local near, far = distance(anchor, positive), distance(anchor, negative)
   if swap then far = torch.minimum(far, distance(positive, negative)) end
@@ -85,14 +88,26 @@ end
 
 F.log_sigmoid = ops.logsigmoid
 
+--- x moved towards 0 by lambd; 0 within lambd of it.
+function F.softshrink(...)
+  local _, lambd = ...
+  local options = args.options(select(-1, nil, ...))
+  lambd = options and options.lambd or lambd
+  if type(lambd) == "number" and lambd < 0 then args.fail("softshrink", "lambd must not be negative, got %s", lambd) end
+  return ops.softshrink(...)
+end
+
 -- The softmaxes may leave dim out: it is 0 for 0, 1 and 3 dims, else 1.
 for _, name in ipairs { "softmax", "log_softmax", "softmin" } do
   local op = ops[name]
-  F[name] = function(input, dim, ...)
-    if dim == nil and type(input) == "userdata" and torch.is_tensor(input) then
-      dim = (input.ndim == 0 or input.ndim == 1 or input.ndim == 3) and 0 or 1
-    end
-    return op(input, dim, ...)
+  F[name] = function(...)
+    local input, dim = ...
+    if not (type(input) == "userdata" and torch.is_tensor(input)) then return op(...) end
+    local options = select("#", ...) == 2 and args.options(dim)
+    if dim ~= nil and not (options and options.dim == nil) then return op(...) end
+    local implicit = (input.ndim == 0 or input.ndim == 1 or input.ndim == 3) and 0 or 1
+    if options then return op(input, implicit, options) end
+    return op(input, implicit, select(3, ...))
   end
 end
 

@@ -23,7 +23,7 @@ return function(F, ops)
     local spec = args(name .. signature)
     F[name] = function(...)
       local count = select("#", ...)
-      local last = select(count, ...)
+      local last = count > 0 and select(count, ...)
       if count <= positional and (type(last) ~= "table" or last.return_indices == nil) then return op(...) end
       local values = table.pack(spec(...))
       return (values[positional + 1] and both or op)(table.unpack(values, 1, positional))
