@@ -160,7 +160,11 @@ local function make_out(pool, row, reference)
   local function one(i)
     local r, like = random(), reference and reference[i]
     if r < 0.35 then return torch.empty({ 0 }, { dtype = torch.is_tensor(like) and like.dtype or pool.dtype }) end
-    if r < 0.55 and torch.is_tensor(like) and like:numel() < 2000 then return (values.relayout(torch.zeros_like(like:detach()))) end
+    if r < 0.55 and torch.is_tensor(like) and like:numel() < 2000 then
+      local zeros = torch.zeros_like(like:detach())
+      local ok, view = pcall(values.relayout, zeros) -- a size may be absurd where another is 0
+      return ok and view or zeros
+    end
     if r < 0.75 and #pool.tensors > 0 then return pick(pool.tensors) end
     return values.tensor(pool)
   end
