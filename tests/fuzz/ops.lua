@@ -291,9 +291,17 @@ local function live()
   return core.memory_stats().live_count
 end
 
+-- What the steps left behind a first time may be a cache's (plans of transforms): only what grows again when they
+-- are repeated is a leak.
 local live_before
 local function check_leaks(from, to)
   local now = live()
+  if live_before and now > live_before then
+    local passed, failed = n_passed, n_failed
+    for k = from, to do step(k) end
+    n_passed, n_failed = passed, failed
+    live_before, now = now, live()
+  end
   if live_before and now > live_before then
     description = ("between steps %d and %d"):format(from, to)
     finding("a leak", "storages", ("%d more are alive"):format(now - live_before))
