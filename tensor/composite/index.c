@@ -6,10 +6,12 @@
 
 /* --- gathering ------------------------------------------------------------------------------------------ */
 
-/* t (consumed) with zeros behind it up to the given sizes; of another number of dims t holds one element or none. */
+/* t (consumed) with zeros behind it up to the given sizes; where t does not fit in, it holds one element or none. */
 static LpTensor *pad_to(LpTensor *owned, LpInts sizes) {
-  if (owned && lp_ndim(owned) != sizes.count && lp_numel(owned)) return own_reshape(owned, sizes);
-  if (owned && lp_ndim(owned) != sizes.count) {
+  bool fits = owned && lp_ndim(owned) == sizes.count;
+  if (owned && !fits && lp_numel(owned)) return own_reshape(owned, sizes);
+  for (int64_t d = 0; fits && d < sizes.count; d++) fits = lp_size(owned, d) <= sizes.data[d];
+  if (owned && !fits) {
     LpTensor *zeros = lp_zeros_of(owned, sizes);
     lp_tensor_release(owned);
     return zeros;

@@ -387,6 +387,8 @@ bool lp_tensor_resize_out(LpTensor *t, LpInts sizes) {
   int64_t numel;
   size_t bytes;
   TRY(lp_numel_of(sizes, &numel));
+  CHECK(!numel || numel < INT64_MAX - t->offset_elems, LP_ERR_MEMORY,
+        "sizes %s have more elements than can be counted", INTS_TEXT(sizes));
   TRY(bytes_of(numel + (numel ? t->offset_elems : 0), (LpDtype)t->dtype, &bytes));
   TRY(lp_storage_grow(t->storage, bytes));
   return lp_tensor_set_geometry(t, sizes, lp_ints_none(), t->offset_elems);

@@ -558,9 +558,9 @@ LpTensor *lp_impl_as_strided(LpTensor *self, LpInts size, LpInts stride,
   int64_t room =
       (int64_t)(self->storage->size_bytes / lp_dtype_size((LpDtype)self->dtype));
   CHECK(extent == 0 || (offset <= room && extent <= room - offset), LP_ERR_ARGUMENT,
-        "sizes %s, strides %s and storage offset %lld reach %lld elements, out of bounds "
-        "for a storage of %lld",
-        INTS_TEXT(size), INTS_TEXT(stride), L(offset), L(offset + extent), L(room));
+        "sizes %s and strides %s reach %lld elements from storage offset %lld, out of "
+        "bounds for a storage of %lld",
+        INTS_TEXT(size), INTS_TEXT(stride), L(extent), L(offset), L(room));
   return lp_tensor_alias(self, size, stride, offset);
 }
 

@@ -160,7 +160,11 @@ local function make_out(pool, row, reference)
   local function one(i)
     local r, like = random(), reference and reference[i]
     if r < 0.35 then return torch.empty({ 0 }, { dtype = torch.is_tensor(like) and like.dtype or pool.dtype }) end
-    if r < 0.55 and torch.is_tensor(like) and like:numel() < 2000 then return (values.relayout(torch.zeros_like(like:detach()))) end
+    if r < 0.55 and torch.is_tensor(like) and like:numel() < 2000 then
+      local zeros = torch.zeros_like(like:detach())
+      local ok, view = pcall(values.relayout, zeros) -- a size may be absurd where another is 0
+      return ok and view or zeros
+    end
     if r < 0.75 and #pool.tensors > 0 then return pick(pool.tensors) end
     return values.tensor(pool)
   end
@@ -288,9 +292,17 @@ local function live()
   return core.memory_stats().live_count
 end
 
+-- What the steps left behind a first time may be a cache's (plans of transforms): only what grows again when they
+-- are repeated is a leak.
 local live_before
 local function check_leaks(from, to)
   local now = live()
+  if live_before and now > live_before then
+    local passed, failed = n_passed, n_failed
+    for k = from, to do step(k) end
+    n_passed, n_failed = passed, failed
+    live_before, now = now, live()
+  end
   if live_before and now > live_before then
     description = ("between steps %d and %d"):format(from, to)
     finding("a leak", "storages", ("%d more are alive"):format(now - live_before))

@@ -175,4 +175,17 @@ describe("found by fuzzing:", function()
     torch.zeros(1):index_add(0, torch.tensor { 0 }, source):sum():backward()
     assert.equal(2, source.grad:item())
   end)
+
+  it("sizes and offsets whose sum overflows", function()
+    fails("as_strided|out of bounds", torch.as_strided, torch.ones(3), { 2 }, { 1 }, math.maxinteger - 1)
+    local tail = torch.ones(4)["3:"]
+    fails("randn|counted", torch.randn, { math.maxinteger - 1 }, { out = tail })
+    assert.same({ 1 }, tail:tolist())
+  end)
+
+  it("the gradient of a source that an empty index does not reach", function()
+    local source = torch.zeros(3, 0, { requires_grad = true })
+    torch.zeros(3, 3):scatter_add(0, torch.zeros(0, 3, { dtype = torch.int64 }), source):sum():backward()
+    assert.same({ 3, 0 }, source.grad.shape:tolist())
+  end)
 end)
