@@ -62,6 +62,8 @@ LpTensor *lp_composite_ctc_loss_tensor(LpTensor *log_probs, LpTensor *targets,
   CHECK(lp_dtype_is_integral(lp_dtype(target_lengths), false), LP_ERR_TYPE,
         "expected 'target_lengths' of integers, got %s",
         lp_dtype_name(lp_dtype(target_lengths)));
+  CHECK(!input_lengths->physical && !target_lengths->physical, LP_ERR_ARGUMENT,
+        "vmap: the lengths must be the same for all examples");
   LpTensor *a = nn_dense(input_lengths, LP_INT64),
            *b = nn_dense(target_lengths, LP_INT64), *result = NULL;
   if (a && b)

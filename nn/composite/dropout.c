@@ -40,7 +40,8 @@ static LpTensor *dropout(LpTensor *input, double p, bool training, bool inplace,
   CHECK(!by_feature || lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
         "expected an input of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
-  CHECK_FLOATING(input, "input");
+  CHECK(lp_dtype_is_differentiable(lp_dtype(input)), LP_ERR_TYPE,
+        "expected 'input' of a floating or complex dtype, got %s", lp_dtype_name(lp_dtype(input)));
   LpTensor *scale = x_number(&e, 1 - p), *noise = draw(&e, input, p, by_feature);
   if (noise && (!scale || !lp_div_(noise, scale))) noise = NULL;
   return expr_end(&e, apply(&e, input, noise, inplace));

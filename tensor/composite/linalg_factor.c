@@ -1,5 +1,6 @@
 /* Polar decomposition, hermitian square root, and the gradients of further
  * factorisations. Only op calls, so that derivatives follow. */
+#include "autograd/node.h"
 #include "composite/steps.h"
 #include "dispatch/linalg.h"
 #include "dispatch/reduce.h"

@@ -143,6 +143,8 @@ bool lp_composite_tensor_split_tensor(LpTensor *self, LpTensor *indices, int64_t
         "tensor_indices_or_sections must be an int64 tensor of 0 or 1 dims, got %s of "
         "shape %s",
         lp_dtype_name((LpDtype)indices->dtype), SHAPE_TEXT(indices));
+  CHECK(!indices->physical, LP_ERR_ARGUMENT,
+        "vmap: tensor_indices_or_sections must be the same for all examples");
   LpTensor *dense = lp_contiguous_raw(indices);
   if (!dense) return false;
   const int64_t *values = lp_data(dense);
