@@ -224,6 +224,8 @@ static bool check_lines(LpTensor *self, int64_t *dim, LpTensor *index, LpTensor 
   }
   if (src) {
     TRY(lp_check_same_dtype(self, src, "src"));
+    CHECK(lp_numel(src) > 0, LP_ERR_ARGUMENT, "src must have an element for each of index (shape %s), got shape %s",
+          SHAPE_TEXT(index), SHAPE_TEXT(src));
     int64_t src_ndim = lp_ndim(src) ? lp_ndim(src) : 1;
     CHECK(src_ndim == index_ndim, LP_ERR_ARGUMENT, "index must have as many dims as src (shape %s), got shape %s",
           SHAPE_TEXT(src), SHAPE_TEXT(index));

@@ -375,6 +375,7 @@ LpTensor *lp_composite_combinations(LpTensor *self, int64_t r, bool with_replace
     return lp_empty(lp_ints((int64_t[]){0}, 1), (LpDtype)self->dtype,
                     self->storage->device, LP_FORMAT_NONE, false);
   int64_t count, total;
+  CHECK(r < INT32_MAX, LP_ERR_MEMORY, "there are too many combinations of %lld", L(r));
   TRY(count_choices(self->numel, r, with_replacement, &count));
   CHECK(!__builtin_mul_overflow(count, r, &total), LP_ERR_MEMORY,
         "there are too many combinations");

@@ -185,7 +185,7 @@ local function may_write(row)
   for _, a in ipairs(row.args) do
     if a.name == "inplace" then return true end
   end
-  return writes_arguments[row.name]
+  return writes_arguments[row.name] or row.name:sub(-1) == "_"
 end
 
 -- --- the same call in another form --------------------------------------------------------------
