@@ -16,9 +16,11 @@ static LpTensor *draw(Expr *e, LpTensor *input, double p, bool by_feature) {
     sizes[d] = !by_feature || d < 2 ? lp_size(input, d) : 1;
   /* Made from the input, so that under vmap the noise is a batch too. */
   const LpDevice device = lp_device(input);
-  LpTensor *noise = keep(
-      e, by_feature ? lp_new_empty(input, lp_ints(sizes, lp_ndim(input)), LP_DTYPE_NONE, device, false)
-                    : lp_empty_like(input, LP_DTYPE_NONE, device, LP_FORMAT_NONE, false));
+  const LpDtype dtype = lp_dtype_to_real(lp_dtype(input));
+  LpTensor *noise =
+      keep(e, by_feature ? lp_new_empty(input, lp_ints(sizes, lp_ndim(input)), dtype,
+                                        device, false)
+                         : lp_empty_like(input, dtype, device, LP_FORMAT_NONE, false));
   return noise && lp_bernoulli_float_(noise, 1 - p, NULL) ? noise : NULL;
 }
 
@@ -41,7 +43,8 @@ static LpTensor *dropout(LpTensor *input, double p, bool training, bool inplace,
         "expected an input of at least 2 dims (batch, channels), got %s",
         SHAPE_TEXT(input));
   CHECK(lp_dtype_is_differentiable(lp_dtype(input)), LP_ERR_TYPE,
-        "expected 'input' of a floating or complex dtype, got %s", lp_dtype_name(lp_dtype(input)));
+        "expected 'input' of a floating or complex dtype, got %s",
+        lp_dtype_name(lp_dtype(input)));
   LpTensor *scale = x_number(&e, 1 - p), *noise = draw(&e, input, p, by_feature);
   if (noise && (!scale || !lp_div_(noise, scale))) noise = NULL;
   return expr_end(&e, apply(&e, input, noise, inplace));

@@ -222,15 +222,32 @@ static int64_t last_dims(LpInts sizes, int64_t ndim) {
   return n;
 }
 
+/* Do the indices lie in planes of this size? They are a result that the user has had in
+ * hand. */
+static bool indices_fit(const LpTensor *index, int64_t plane) {
+  const int32_t *at32 = lp_dtype(index) == LP_INT32 ? lp_data(index) : NULL;
+  const int64_t *at64 = at32 ? NULL : lp_data(index);
+  bool fit = true;
+  for (int64_t i = 0; i < lp_numel(index); i++) {
+    const int64_t at = at32 ? at32[i] : at64[i];
+    fit &= at >= 0 && at < plane;
+  }
+  CHECK(fit, LP_ERR_INDEX, "an index lies outside of its plane of %lld elements",
+        (long long)plane);
+  return true;
+}
+
 LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
                                    int64_t ndim) {
   LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output));
   LpTensor *g = nn_dense(grad_output, dtype),
            *index = nn_dense(indices, lp_dtype(indices));
   LpTensor *gx = lp_tensor_new(size, dtype, lp_device(grad_output));
-  bool ok = g && index && gx;
+  bool ok =
+      g && index && gx && (!lp_numel(gx) || indices_fit(index, last_dims(size, ndim)));
   if (ok && lp_numel(gx)) {
     PoolJob j = {0};
+    ASSERT(lp_numel(g) == lp_numel(index));
     set_planes(&j, g, last_dims(lp_sizes(g), ndim), gx, last_dims(size, ndim));
     j.index32 = lp_dtype(index) == LP_INT32 ? lp_data(index) : NULL;
     j.index64 = lp_dtype(index) == LP_INT64 ? lp_data(index) : NULL;
@@ -245,7 +262,8 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
 LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
   LpTensor *x = nn_dense(self, lp_dtype(self)), *index = nn_dense(indices, LP_INT64);
   LpTensor *y = lp_tensor_new(lp_sizes(indices), lp_dtype(self), lp_device(self));
-  bool ok = x && index && y;
+  bool ok = x && index && y &&
+            (!lp_numel(y) || indices_fit(index, last_dims(lp_sizes(x), ndim)));
   if (ok && lp_numel(y)) {
     size_t e = lp_dtype_size(lp_dtype(self));
     int64_t in_plane = last_dims(lp_sizes(x), ndim),

@@ -143,9 +143,8 @@ LpTensor *lp_composite_ldl_solve_backward(LpTensor *grad, LpTensor *LD, LpTensor
 /* --- ormqr
  * ----------------------------------------------------------------------------------------
  */
-
 static bool recorded(LpTensor *t) {
-  return lp_grad_enabled() && lp_requires_grad(t);
+  return lp_grad_enabled() && (lp_requires_grad(t) || lp_requires_grad_below(t));
 }
 
 /* y - tau v v^H y for reflector i; with `adjoint` conj(tau). Takes y over. */

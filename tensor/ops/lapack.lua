@@ -36,7 +36,7 @@ op{ "eigvalsh_only(Tensor self, str UPLO) -> Tensor", variants = "internal", gra
 op{ "eigvals_only(Tensor self) -> Tensor", variants = "internal", grad = "none" }
 op{ "lu_permutation(Tensor pivots, int m, dtype dtype) -> Tensor", variants = "internal", grad = "none" }
 op{ "pinv_by_svd(Tensor A, Tensor? atol, Tensor? rtol, bool hermitian) -> Tensor", variants = "internal",
-    grad = { A = "pinv_backward(grad, A, result)" } }
+    grad = { A = "sum_to_size(pinv_backward(grad, A, result), A.shape)" } }
 op{ "lstsq_solve(Tensor self, Tensor b, float? rcond, bool by_svd) -> \z
      (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", variants = "internal",
     nondiff = "residuals rank singular_values",
