@@ -93,7 +93,8 @@ end
 -- Calls that PyTorch refuses and Lua's conventions allow: a whole float is an integer, a number stands for a tensor.
 M.allowed_here = {
   linspace = true, ["linspace.tensor_overload"] = true, logspace = true, ["logspace.tensor_overload"] = true,
-  kthvalue = "an out of another number of dims is resized", masked_select = "an out that is an input is written last", take = "as masked_select", cat = "as masked_select",
+  kthvalue = "an out of another number of dims is resized",
+  masked_select = "an out that is an input is written last", take = "as masked_select", cat = "as masked_select",
   amax = "an out of another dtype is converted to", amin = "as amax", aminmax = "as amax",
   -- {} is what {nil, nil} is, which leaves the sizes as they are.
   ["nn.functional.adaptive_avg_pool1d"] = true, ["nn.functional.adaptive_avg_pool2d"] = true,
