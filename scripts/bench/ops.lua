@@ -11,7 +11,7 @@ local rows = n // columns
 local side = math.floor(math.sqrt(n))
 local third = math.floor(math.sqrt(n / 16))
 local env = { torch = torch, F = F, L = function(...) return { ... } end }
-env.a, env.b = torch.randn(n), torch.randn(n)
+env.a, env.b, env.c = torch.randn(n), torch.randn(n), torch.randn(n)
 env.p = torch.rand(n) + 0.5
 env.m, env.w, env.row = torch.randn(rows, columns), torch.randn(rows, columns), torch.randn(columns)
 env.v = torch.randn(columns, columns)

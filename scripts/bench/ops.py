@@ -17,7 +17,7 @@ third = math.isqrt(n // 16)
 pixels = max(4, math.isqrt(n // 32))
 env = {
     "torch": torch, "F": F, "L": lambda *x: list(x), "nil": None,
-    "a": torch.randn(n), "b": torch.randn(n), "p": torch.rand(n) + 0.5,
+    "a": torch.randn(n), "b": torch.randn(n), "c": torch.randn(n), "p": torch.rand(n) + 0.5,
     "m": torch.randn(rows, columns), "w": torch.randn(rows, columns), "row": torch.randn(columns),
     "v": torch.randn(columns, columns), "q": torch.randn(side, side), "k": torch.randn(side, side),
     "u": torch.randn(16, third, third),
