@@ -328,10 +328,12 @@ LpTensor *lp_impl_select(LpTensor *self, int64_t dim, int64_t index) {
   return alias_with(self, &g);
 }
 
-/* The stride of a dim walked in steps; a step too long to be counted is never taken. */
+/* The stride of a dim walked in steps; a step too long to be counted in bytes is never taken. */
 static int64_t stepped(int64_t stride, int64_t step) {
-  int64_t result;
-  return __builtin_mul_overflow(stride, step, &result) ? stride : result;
+  int64_t result, bytes;
+  const bool too_long = __builtin_mul_overflow(stride, step, &result) ||
+                        __builtin_mul_overflow(result, (int64_t)sizeof(double[2]), &bytes);
+  return too_long ? stride : result;
 }
 
 LpTensor *lp_impl_slice(LpTensor *self, int64_t dim, LpOptInt start, LpOptInt end,

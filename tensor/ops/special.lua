@@ -60,10 +60,10 @@ op{ "ndtri(Tensor self) -> Tensor", module = "special", variants = "function out
 
 -- --- gamma and zeta ----------------------------------------------------------------------------------------
 op{ "polygamma(int n, Tensor self) -> Tensor", module = "torch special", variants = "function out",
-    grad = { self = "grad * polygamma(n + 1, self)" }, cases = { "1, (3,4)p", "2, (3,)p", "0, (2,2)p" },
+    grad = { self = "grad * polygamma(n < 4294967296 ? n + 1 : n, self)" }, cases = { "1, (3,4)p", "2, (3,)p", "0, (2,2)p" },
     doc = "Elementwise n-th derivative of digamma, n >= 0.", example = "torch.polygamma(1, torch.tensor{1.0})" }
 op{ "polygamma.method(Tensor self, int n) -> Tensor", variants = "method inplace",
-    grad = { self = "grad * polygamma(n + 1, self)" }, cases = { "(3,4)p, 1", "(3,)p, 2" },
+    grad = { self = "grad * polygamma(n < 4294967296 ? n + 1 : n, self)" }, cases = { "(3,4)p, 1", "(3,)p, 2" },
     doc = "Elementwise n-th derivative of digamma, n >= 0.", example = "torch.tensor{1.0}:polygamma(1)" }
 op{ "mvlgamma(Tensor self, int p) -> Tensor", variants = all, kind = "composite", cases = { "(3,4)p, 1", "(2,3)tp, 3", "(0,), 2", "()p, 2" },
     doc = "Elementwise logarithm of the multivariate gamma function of dimension p: \z
