@@ -15,6 +15,7 @@ test_packages=(
   git                                          # the linter asks it for the files of the project
   lua-busted lua-check                         # specs, linter
   expect                                       # drives the REPL in a pseudo-terminal
+  xz-utils                                     # unpacks the ONNX test data
   lua-filesystem lua-luassert lua-say lua-system lua-term
 )
 
