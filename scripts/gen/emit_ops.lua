@@ -632,6 +632,17 @@ local function emit_function(out, row, plan, diffs)
   w("  return ok;\n}\n")
 end
 
+-- The C condition that some tensor argument takes part in a graph.
+local function wants_of(row)
+  local wants = {}
+  for _, a in ipairs(row.args) do
+    if a.type:find("^Tensor") then
+      wants[#wants + 1] = (a.type:find("%[%]") and "lp_any_wants_grad(%s)" or "lp_wants_grad(%s)"):format(a.name)
+    end
+  end
+  return #wants > 0 and table.concat(wants, " || ") or "false"
+end
+
 local function emit_inplace(out, row, plan, diffs)
   local function w(format, ...) out[#out + 1] = select("#", ...) > 0 and format:format(...) or format end
   local self = row.args[1].name
@@ -639,13 +650,7 @@ local function emit_inplace(out, row, plan, diffs)
   if row.kind == "composite" then
     -- What a composite's graph saves of self must outlive the writing: with a graph it works on a copy.
     local rest = names_of(row):gsub("^[%w_]+", "lp_self", 1)
-    local wants = {}
-    for _, a in ipairs(row.args) do
-      if a.type:find("^Tensor") then
-        wants[#wants + 1] = (a.type:find("%[%]") and "lp_any_wants_grad(%s)" or "lp_wants_grad(%s)"):format(a.name)
-      end
-    end
-    w("  const bool lp_graph = %s;", table.concat(wants, " || "))
+    w("  const bool lp_graph = %s;", wants_of(row))
     w("  LpTensor *lp_self = lp_graph ? lp_clone(%s, LP_FORMAT_NONE) : lp_tensor_retain(%s);\n  if (!lp_self) return false;", self, self)
     w("  LpTensor *lp_value = lp_%s(%s);\n  lp_tensor_release(lp_self);\n  if (!lp_value) return false;", row.cname, rest)
     w("  const bool ok = lp_assign_inplace(%s, lp_value);\n  lp_tensor_release(lp_value);\n  return ok;\n}\n", self)
@@ -692,18 +697,16 @@ local function emit_out(out, row)
     w("  if (LP_UNLIKELY(lp_vmap_in_use) && batched_%s(%s)) return false;", row.cname,
       names_of(row, "LP_VMAP_OUT, (LpValue[1]){{0}}"))
   end
-  local wants, shared = {}, {} -- shared: is an input one of the tensors written to?
+  local shared = {} -- is an input one of the tensors written to?
   for _, a in ipairs(row.args) do
     local is_list = a.type:find("^Tensor.*%[%]") ~= nil
-    if is_list then wants[#wants + 1] = ("lp_any_wants_grad(%s)"):format(a.name)
-    elseif a.type:find("^Tensor") then wants[#wants + 1] = ("lp_wants_grad(%s)"):format(a.name) end
     for i = 1, a.type:find("^Tensor") and #row.results or 0 do
       local result = single and "out" or ("outs[%d]"):format(i - 1)
       shared[#shared + 1] = is_list and ("lp_list_holds(%s, %s)"):format(a.name, result) or ("%s == %s"):format(a.name, result)
     end
   end
   w("  if (!lp_out_check(%s, %d, %s)) return false;", single and "&out" or "outs", #row.results,
-    #wants > 0 and table.concat(wants, " || ") or "false")
+    wants_of(row))
   local function compute_then_assign()
     if single then
       w("  LpTensor *lp_value = lp_%s(%s);\n  if (!lp_value) return false;", row.cname, names_of(row))

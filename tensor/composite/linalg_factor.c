@@ -140,13 +140,9 @@ LpTensor *lp_composite_ldl_solve_backward(LpTensor *grad, LpTensor *LD, LpTensor
   return steps_finish(&s, result);
 }
 
-/* --- ormqr
+/* --- products of reflectors
  * ----------------------------------------------------------------------------------------
  */
-static bool recorded(LpTensor *t) {
-  return lp_grad_enabled() && (lp_requires_grad(t) || lp_requires_grad_below(t));
-}
-
 /* y - tau v v^H y for reflector i; with `adjoint` conj(tau). Takes y over. */
 static LpTensor *reflect(LpTensor *y, LpTensor *reflectors, LpTensor *tau, int64_t i,
                          bool adjoint) {
@@ -165,12 +161,38 @@ static LpTensor *reflect(LpTensor *y, LpTensor *reflectors, LpTensor *tau, int64
   return steps_finish(&s, result);
 }
 
+/* With a graph the reflectors are applied one by one, each by differentiable ops. */
+LpTensor *lp_composite_linalg_householder_product(LpTensor *self, LpTensor *tau) {
+  LpTensor *value = lp_reflectors_product(self, tau);
+  if (!value || !(lp_is_recorded(self) || lp_is_recorded(tau))) return value;
+  lp_tensor_release(value);
+  int64_t m = self->sizes[self->ndim - 2], n = self->sizes[self->ndim - 1];
+  int64_t k = tau->sizes[tau->ndim - 1];
+  Steps s = {0};
+  STEP(below, lp_tril(self, -1));
+  STEP(ones, lp_eye_m(m, n, (LpDtype)self->dtype, self->storage->device, false));
+  STEP(reflectors, lp_add(below, ones, lp_scalar_int(1)));
+  LpTensor *q = lp_expand(ones, lp_sizes(self));
+  if (q && k == 0) { /* no reflector, but part of the graph all the same */
+    LpTensor *nothing = lp_scale_by(self, lp_scalar_int(0));
+    LpTensor *sum = nothing ? lp_add(q, nothing, lp_scalar_int(1)) : NULL;
+    lp_tensor_release(nothing);
+    lp_tensor_release(q);
+    q = sum;
+  }
+  for (int64_t i = k - 1; i >= 0; i--) q = reflect(q, reflectors, tau, i, false);
+  steps_drop(&s);
+  return q;
+}
+
 /* With a graph the reflectors are applied one by one, each by differentiable ops; from
  * the right, to the adjoint. */
 LpTensor *lp_composite_ormqr(LpTensor *self, LpTensor *input2, LpTensor *input3,
                              bool left, bool transpose) {
   LpTensor *value = lp_ormqr_apply(self, input2, input3, left, transpose);
-  if (!value || !(recorded(self) || recorded(input2) || recorded(input3))) return value;
+  if (!value ||
+      !(lp_is_recorded(self) || lp_is_recorded(input2) || lp_is_recorded(input3)))
+    return value;
   lp_tensor_release(value);
   int64_t m = self->sizes[self->ndim - 2], n = self->sizes[self->ndim - 1];
   int64_t k = input2->sizes[input2->ndim - 1];

@@ -9,15 +9,11 @@
 #include "lampad/autograd.h"
 #include "lampad/ops.h"
 
-static bool recorded(const LpTensor *t) {
-  return lp_grad_enabled() && (lp_requires_grad(t) || lp_requires_grad_below(t));
-}
-
 /* --- values only: with a gradient wanted, the vectors are needed too
  * ---------------------------------- */
 
 LpTensor *lp_composite_linalg_svdvals(LpTensor *A) {
-  if (!recorded(A)) return lp_svdvals_only(A);
+  if (!lp_is_recorded(A)) return lp_svdvals_only(A);
   LpTensor *usv[3];
   if (!lp_linalg_svd(A, false, usv)) return NULL;
   lp_tensor_release(usv[0]);
@@ -26,7 +22,7 @@ LpTensor *lp_composite_linalg_svdvals(LpTensor *A) {
 }
 
 LpTensor *lp_composite_linalg_eigvalsh(LpTensor *self, const char *UPLO) {
-  if (!recorded(self)) return lp_eigvalsh_only(self, UPLO);
+  if (!lp_is_recorded(self)) return lp_eigvalsh_only(self, UPLO);
   LpTensor *parts[2];
   if (!lp_linalg_eigh(self, UPLO, parts)) return NULL;
   lp_tensor_release(parts[1]);
@@ -34,7 +30,7 @@ LpTensor *lp_composite_linalg_eigvalsh(LpTensor *self, const char *UPLO) {
 }
 
 LpTensor *lp_composite_linalg_eigvals(LpTensor *self) {
-  if (!recorded(self)) return lp_eigvals_only(self);
+  if (!lp_is_recorded(self)) return lp_eigvals_only(self);
   LpTensor *parts[2];
   if (!lp_linalg_eig(self, parts)) return NULL;
   lp_tensor_release(parts[1]);
@@ -198,51 +194,6 @@ bool lp_composite_triangular_solve(LpTensor *self, LpTensor *A, bool upper,
   return false;
 }
 
-/* --- products of reflectors
- * ---------------------------------------------------------------------------------- */
-
-/* q - tau v v^H q for the reflector of column i. */
-static LpTensor *reflect(LpTensor *q, LpTensor *reflectors, LpTensor *tau, int64_t i) {
-  Steps s = {0};
-  STEP(v, lp_narrow(reflectors, -1, i, 1));
-  STEP(factor, lp_narrow(tau, -1, i, 1));
-  RESTEP(factor, lp_unsqueeze(factor, -1));
-  STEP(turned, lp_mat_adjoint(v));
-  STEP(row, lp_matmul(turned, q));
-  STEP(scaled, lp_mul(v, factor));
-  STEP(product, lp_matmul(scaled, row));
-  STEP(result, lp_sub(q, product, lp_scalar_int(1)));
-  return steps_finish(&s, result);
-}
-
-/* With a graph the reflectors are applied one by one, each by differentiable ops. */
-LpTensor *lp_composite_linalg_householder_product(LpTensor *self, LpTensor *tau) {
-  LpTensor *value = lp_reflectors_product(self, tau);
-  if (!value || !(recorded(self) || recorded(tau))) return value;
-  lp_tensor_release(value);
-  int64_t m = self->sizes[self->ndim - 2], n = self->sizes[self->ndim - 1];
-  int64_t k = tau->sizes[tau->ndim - 1];
-  Steps s = {0};
-  STEP(below, lp_tril(self, -1));
-  STEP(ones, lp_eye_m(m, n, (LpDtype)self->dtype, self->storage->device, false));
-  STEP(reflectors, lp_add(below, ones, lp_scalar_int(1)));
-  LpTensor *q = lp_expand(ones, lp_sizes(self));
-  if (q && k == 0) { /* no reflector, but part of the graph all the same */
-    LpTensor *nothing = lp_scale_by(self, lp_scalar_int(0));
-    LpTensor *sum = nothing ? lp_add(q, nothing, lp_scalar_int(1)) : NULL;
-    lp_tensor_release(nothing);
-    lp_tensor_release(q);
-    q = sum;
-  }
-  for (int64_t i = k - 1; q && i >= 0; i--) {
-    LpTensor *next = reflect(q, reflectors, tau, i);
-    lp_tensor_release(q);
-    q = next;
-  }
-  steps_drop(&s);
-  return q;
-}
-
 /* --- least squares and the pseudo-inverse
  * ------------------------------------------------------------------------ */
 
@@ -250,10 +201,11 @@ static double epsilon(LpDtype dtype) {
   return dtype == LP_FLOAT32 || dtype == LP_COMPLEX64 ? 0x1p-23 : 0x1p-52;
 }
 
-/* A tolerance (a number, or one for each matrix) as a column beside the singular values. */
+/* A tolerance (a number, or one for each matrix) as a column beside the singular values.
+ */
 static LpTensor *tolerance(LpTensor *given, LpTensor *sv, const char *name) {
-  CHECK(!lp_dtype_is_complex((LpDtype)given->dtype), LP_ERR_TYPE, "%s must be real, got %s",
-        name, lp_dtype_name((LpDtype)given->dtype));
+  CHECK(!lp_dtype_is_complex((LpDtype)given->dtype), LP_ERR_TYPE,
+        "%s must be real, got %s", name, lp_dtype_name((LpDtype)given->dtype));
   LpTensor *real = lp_to_dtype(given, (LpDtype)sv->dtype, false, false, LP_FORMAT_NONE);
   LpTensor *column = real ? lp_unsqueeze(real, -1) : NULL;
   lp_tensor_release(real);
@@ -269,8 +221,8 @@ static LpTensor *significant(LpTensor *A, LpTensor *sv, LpTensor *atol, LpTensor
   STEP(zero, lp_tensor_wrapped(lp_scalar_float(0)));
   STEP(absolute, atol ? tolerance(atol, sv, "atol") : lp_tensor_retain(zero));
   STEP(relative, rtol ? tolerance(rtol, sv, "rtol")
-                      : lp_tensor_wrapped(
-                            lp_scalar_float((double)(m > n ? m : n) * epsilon(A->dtype))));
+                      : lp_tensor_wrapped(lp_scalar_float((double)(m > n ? m : n) *
+                                                          epsilon(A->dtype))));
   if (atol && !rtol) {
     STEP(given, lp_gt(absolute, zero));
     RESTEP(relative, lp_where(given, zero, relative));
@@ -354,7 +306,8 @@ LpTensor *lp_composite_linalg_pinv(LpTensor *self, LpTensor *atol, LpTensor *rto
   return lp_pinv_by_svd(self, atol, rtol, hermitian);
 }
 
-LpTensor *lp_composite_linalg_pinv_rcond(LpTensor *self, LpTensor *rcond, bool hermitian) {
+LpTensor *lp_composite_linalg_pinv_rcond(LpTensor *self, LpTensor *rcond,
+                                         bool hermitian) {
   return lp_linalg_pinv(self, NULL, rcond, hermitian);
 }
 

@@ -3,6 +3,7 @@
 #define LP_DISPATCH_LINALG_H
 
 #include "core/tensor.h"
+#include "lampad/autograd.h"
 
 /* At least two dims, the last two equal. */
 bool lp_check_square(const LpTensor *t, const char *name);
@@ -10,6 +11,11 @@ bool lp_check_square(const LpTensor *t, const char *name);
 bool lp_check_lapack(const LpTensor *t, const char *name);
 /* At least two dims, sizes that fit LAPACK's ints. */
 bool lp_check_matrix(const LpTensor *t, const char *name);
+
+/* Does t take part in a graph that is being recorded, here or below a vmap? */
+static inline bool lp_is_recorded(const LpTensor *t) {
+  return lp_grad_enabled() && (lp_requires_grad(t) || lp_requires_grad_below(t));
+}
 
 /* B of these sizes holds vectors, one per matrix of A, as solve understands it. */
 bool lp_solve_by_vectors(LpInts a_sizes, LpInts b_sizes);
