@@ -552,13 +552,6 @@ static int tensor_cuda(lua_State *L) {
   lua_replace(L, 2);
   return tensor_to(L);
 }
-static int tensor_type_as(lua_State *L) {
-  LpTensor *other = lpvm_check_tensor(L, 2, "type_as");
-  lua_settop(L, 1);
-  lpvm_push_dtype(L, lp_dtype(other));
-  return convert_to(L, "type_as");
-}
-
 static int is_tensor(lua_State *L) {
   lua_pushboolean(L, to_box(L, 1) != NULL);
   return 1;
@@ -581,8 +574,8 @@ static const luaL_Reg methods[] = {
     {"storage_offset", tensor_storage_offset}, {"data_ptr", tensor_data_ptr},
     {"is_contiguous", tensor_is_contiguous}, {"get_device", tensor_get_device},
     {"is_same_storage", tensor_is_same_storage}, {"to", tensor_to}, {"cpu", tensor_cpu},
-    {"cuda", tensor_cuda}, {"type_as", tensor_type_as}, {"free", tensor_free},
-    {"pin_memory", tensor_pin_memory}, {"is_pinned", tensor_false}, {NULL, NULL}};
+    {"cuda", tensor_cuda}, {"free", tensor_free}, {"pin_memory", tensor_pin_memory},
+    {"is_pinned", tensor_false}, {NULL, NULL}};
 static const luaL_Reg functions[] = {{"is_tensor", is_tensor}, {"numel", tensor_numel}, {NULL, NULL}};
 
 typedef struct Operator {

@@ -191,8 +191,6 @@ bool lp_saved_pack(LpSaved *s, LpTensor *t, bool *done) {
 void lp_saved_drop_packed(LpSaved *s) {
   s->hooks->free_packed(s->packed);
   s->packed = NULL;
-  lp_node_release(s->edge.node);
-  s->edge.node = NULL;
 }
 
 /* --- anomalies

@@ -129,9 +129,8 @@ static bool regenerate_view(LpTensor *t) {
 
 bool lp_refresh_history(LpTensor *t) {
   const LpAutograd *meta = t->autograd;
-  const bool is_stale =
-      meta && meta->base && meta->view_version != lp_version(t) && lp_requires_grad(meta->base);
-  return !is_stale || regenerate_view(t);
+  if (LP_LIKELY(!meta || !meta->base) || meta->view_version == lp_version(t)) return true;
+  return !lp_requires_grad(meta->base) || regenerate_view(t);
 }
 
 LpNode *lp_grad_fn(LpTensor *t) {

@@ -61,12 +61,16 @@ static void free_outputs(LpNode *node) {
   lp_free(node->outputs, (size_t)node->n_outputs * sizeof(LpOutputMeta));
 }
 
+static void drop_saved(LpSaved *s) {
+  lp_drop(&s->tensor);
+  if (LP_UNLIKELY(s->packed != NULL)) lp_saved_drop_packed(s);
+  LpNode *history = s->edge.node;
+  s->edge.node = NULL;
+  lp_node_release(history);
+}
+
 void lp_node_free_saved(LpNode *node) {
-  for (int i = 0; i < node->n_saved; i++) {
-    LpSaved *s = &node->saved[i];
-    lp_drop(&s->tensor);
-    if (LP_UNLIKELY(s->packed != NULL)) lp_saved_drop_packed(s);
-  }
+  for (int i = 0; i < node->n_saved; i++) drop_saved(&node->saved[i]);
   node->freed = true;
 }
 
@@ -152,7 +156,7 @@ bool lp_node_set_edges(LpNode *node, int first, LpTensors inputs) {
 
 bool lp_gradient_edge(LpTensor *t, LpEdge *edge) {
   TRY(lp_refresh_history(t));
-  LpNode *fn = lp_grad_fn(t);
+  LpNode *fn = t->autograd ? t->autograd->grad_fn : NULL;
   if (fn) {
     edge->node = lp_node_retain(fn);
     edge->output_nr = t->autograd->output_nr;
@@ -173,10 +177,18 @@ bool lp_gradient_edge(LpTensor *t, LpEdge *edge) {
 
 /* --- saved tensors ----------------------------------------------------------------------------- */
 
+/* Note: saved inputs. A node keeps a header of its own over an input's memory, and the edge to its history: the
+ * input's header would lead, once it is written in place, to the writing node, and so from a node that comes
+ * after this one back to it. A leaf that requires grad is written without history only, and `.data` counts its
+ * writes itself; these are kept as they are. */
+static bool is_kept_itself(const LpTensor *t) {
+  const LpAutograd *meta = t->autograd;
+  return (meta && meta->requires_grad && !meta->grad_fn) || (t->flags & LP_FLAG_OWN_VERSION);
+}
+
 bool lp_node_save(LpNode *node, int slot, LpTensor *t, int output_nr) {
   LpSaved *s = &node->saved[slot];
-  lp_drop(&s->tensor);
-  if (LP_UNLIKELY(s->packed != NULL)) lp_saved_drop_packed(s);
+  drop_saved(s);
   if (!t) return true;
   CHECK(!(t->flags & LP_FLAG_INFERENCE) || lp_tls_inference, LP_ERR_AUTOGRAD,
         "Inference tensors cannot be saved for backward. To work around you can make a clone to get a normal "
@@ -186,8 +198,10 @@ bool lp_node_save(LpNode *node, int slot, LpTensor *t, int output_nr) {
   TRY(lp_saved_pack(s, t, &packed));
   if (packed) return true;
   s->version = lp_version(t);
-  s->tensor = output_nr < 0 ? lp_tensor_retain(t) : lp_tensor_shallow(t);
-  return s->tensor != NULL;
+  if (output_nr >= 0) return (s->tensor = lp_tensor_shallow(t)) != NULL;
+  if (is_kept_itself(t)) return (s->tensor = lp_tensor_retain(t)) != NULL;
+  if (t->autograd) TRY(lp_gradient_edge(t, &s->edge));
+  return (s->tensor = lp_tensor_shallow(t)) != NULL;
 }
 
 bool lp_node_save_list(LpNode *node, int first, LpTensors tensors) {
@@ -241,8 +255,10 @@ bool lp_node_unpack(LpNode *node, int slot, LpTensor **result) {
                    known ? " (forward at " : "", known ? where : "", known ? ")" : "", now, s->version);
   }
   if (s->output_nr < 0) {
-    *result = lp_tensor_retain(s->tensor);
-    return true;
+    *result = s->edge.node && lp_tls_grad_enabled
+                  ? lp_output_again(s->tensor, s->edge.node, s->edge.output_nr)
+                  : lp_tensor_retain(s->tensor);
+    return *result != NULL;
   }
   if (node->slices) {
     *result = lp_tls_grad_enabled ? lp_slices_output(node->slices, s->tensor) : lp_tensor_shallow(s->tensor);

@@ -31,7 +31,7 @@ typedef struct LpSaved {
   LpTensor *tensor;  /* owned; NULL: absent, or packed by the host's hooks */
   void *packed;      /* owned: what a pack hook made of the tensor; else NULL */
   const LpSavedHooks *hooks; /* those that packed it */
-  LpEdge edge;       /* of a packed input: where its gradient goes */
+  LpEdge edge;       /* of an input with history: where its gradient goes */
   uint32_t version;  /* of the memory when saved */
   int16_t output_nr; /* -1: an input */
 } LpSaved;

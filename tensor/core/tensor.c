@@ -2,6 +2,7 @@
  * Knows nothing of kernels; of autograd only that a tensor's history must be freed with
  * it. */
 #include "core/tensor.h"
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include "core/alloc.h"
@@ -341,14 +342,23 @@ LpTensor *lp_tensor_alias(LpTensor *t, LpInts sizes, LpInts strides,
 }
 
 LpTensor *lp_tensor_shallow(LpTensor *t) {
-  LpTensor *alias = lp_tensor_alias(t, lp_sizes(t), lp_strides(t), t->offset_elems);
-  if (alias) {
-    alias->flags |= t->flags & LP_FLAG_WRAPPED_NUMBER;
-    alias->vmap_level = t->vmap_level;
-    alias->physical = lp_tensor_retain(t->physical);
-    if (t->physical) atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
+  LpTensor *copy = lp_alloc(sizeof *copy);
+  if (!copy) return NULL;
+  const size_t from = offsetof(LpTensor, dtype), to = offsetof(LpTensor, dims_inline);
+  memcpy((char *)copy + from, (char *)t + from, to - from); /* all but the reference count and the dims */
+  atomic_init(&copy->refcount, 1);
+  if (!make_dims(copy, t->ndim)) {
+    lp_free(copy, sizeof *copy);
+    return NULL;
   }
-  return alias;
+  memcpy(copy->sizes, t->sizes, dims_bytes(t->ndim));
+  copy->flags = t->flags & (LP_FLAG_INFERENCE | LP_FLAG_WRAPPED_NUMBER);
+  copy->autograd = NULL;
+  copy->own_version = 0;
+  lp_storage_retain(copy->storage);
+  if (lp_tensor_retain(copy->physical))
+    atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
+  return copy;
 }
 
 /* strides.count < 0 stands for contiguous ones. */

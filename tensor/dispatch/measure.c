@@ -89,8 +89,8 @@ static bool make_edges(LpTensor *self, LpInts bins, LpFloats range, bool flat,
         "for a %lld-dimensional histogram range should have %lld elements, but got %lld",
         L(ndim), L(2 * ndim), L(range.count));
   for (int64_t d = 0; d < ndim; d++)
-    CHECK(bins.data[d] > 0, LP_ERR_ARGUMENT, "bins must be > 0, got %lld for dim %lld",
-          L(bins.data[d]), L(d));
+    CHECK(bins.data[d] > 0 && bins.data[d] < INT64_MAX, LP_ERR_ARGUMENT,
+          "bins must be > 0 and less than 2^63 - 1, got %lld for dim %lld", L(bins.data[d]), L(d));
   LpTensor *points = as_double(self);
   if (!points) return false;
   int64_t rows = ndim > 0 ? points->numel / ndim : 0, made = 0;

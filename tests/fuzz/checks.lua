@@ -136,19 +136,6 @@ local function input_tensors(call)
   return list
 end
 
---- Would writing in place to the first argument make a ring that nothing frees? As in PyTorch: a history that saves
--- another view of the memory that it is the history of.
-function M.makes_ring(args, named)
-  local wants, shares = false, false
-  for i, t in ipairs(input_tensors { args = args, named = named }) do
-    pcall(function()
-      wants = wants or t.requires_grad
-      shares = shares or i > 1 and t:is_same_storage(args[1])
-    end)
-  end
-  return wants and shares
-end
-
 local function snapshot(list)
   local kept = {}
   for _, t in ipairs(list) do
@@ -389,6 +376,10 @@ function M.run(pool, call, reference)
       local _ = t:numel() <= MAX_COMPARED and numbers(t)
     end
     if call.form == "inplace" and not failing then check_inplace(call, reference, false, results) end
+    return
+  end
+  if call.named.nonsense ~= nil or call.named.dimm ~= nil then
+    finding("an unknown argument that is taken", row.cname, call.form)
     return
   end
   each_tensor(results, function(t)

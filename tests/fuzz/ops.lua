@@ -236,7 +236,6 @@ local function call_step(pool)
   if row.has_out and row.functions[1] then forms[#forms + 1] = { "out", row.functions[1] } end
   if #forms == 0 then return end
   local form = pick(forms)
-  if form[1] == "inplace" and checks.makes_ring(args, named) then form = forms[1] end
   call.form, call.fn = form[1], form[2]
   -- What the function gives for the same arguments, to compare with.
   local reference

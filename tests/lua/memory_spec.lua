@@ -40,6 +40,42 @@ describe("memory", function()
     assert.is_true(tonumber(grown_live) <= 4096, out)
   end)
 
+  it("frees a graph whose saved tensors were written in place", function()
+    local a, b = torch.ones(50, { requires_grad = true }), torch.ones(50, { requires_grad = true })
+    local function live()
+      collectgarbage()
+      collectgarbage()
+      return core.memory_stats().live_count
+    end
+    for name, build in pairs {
+      ["a saved input"] = function()
+        local x = a * 1
+        x:mul_(x * b)
+      end,
+      ["a saved tensor without history"] = function()
+        local x = torch.ones(50)
+        x:mul_(x * b)
+      end,
+      ["a saved view"] = function()
+        local x = a * 1
+        x["0:25"]:mul_(x["0:25"] * b["0:25"])
+      end,
+      ["a saved view of another part"] = function()
+        local x = a * 1
+        x["25:50"]:mul_(x["0:25"] * b["0:25"])
+      end,
+      ["a saved view of what is written whole"] = function()
+        local x = a * 1
+        x:mul_((x["0:25"] * b["0:25"]):sum())
+      end,
+    } do
+      build()
+      local before = live()
+      for _ = 1, 10 do build() end
+      assert.equal(before, live(), name)
+    end
+  end)
+
   it("frees large garbage without a call by the user", function()
     core.memory_reset_peak()
     local before = core.memory_stats().live_bytes
