@@ -482,6 +482,7 @@ typedef struct ToOptions {
   LpDevice device;
   bool copy;
   LpMemoryFormat format;
+  int flags; /* positional booleans so far: non_blocking, then copy */
 } ToOptions;
 
 static void read_to_option(lua_State *L, int index, ToOptions *o, const char *name) {
@@ -495,9 +496,13 @@ static void read_to_option(lua_State *L, int index, ToOptions *o, const char *na
   } else if ((!name || strcmp(name, "dtype") == 0) && lpvm_to_dtype(L, index, &o->dtype)) {
   } else if ((!name || strcmp(name, "device") == 0) && lpvm_to_device(L, index, &o->device)) {
   } else if ((!name || strcmp(name, "memory_format") == 0) && lpvm_to_format(L, index, &o->format)) {
-  } else if (name && strcmp(name, "copy") == 0) {
+  } else if (name && strcmp(name, "copy") == 0 && lua_isboolean(L, index)) {
     o->copy = lua_toboolean(L, index);
-  } else if ((!name || strcmp(name, "non_blocking") == 0) && lua_isboolean(L, index)) {
+  } else if (name && strcmp(name, "non_blocking") == 0 && lua_isboolean(L, index)) {
+  } else if (!name && lua_isboolean(L, index) && o->flags < 2) {
+    if (o->flags++ == 1) o->copy = lua_toboolean(L, index);
+  } else if (name && (strcmp(name, "copy") == 0 || strcmp(name, "non_blocking") == 0)) {
+    lpvm_error(L, "to", "argument '%s' must be a boolean, got %s", name, lpvm_describe(L, index, buf, sizeof buf));
   } else if (name && strcmp(name, "dtype") != 0 && strcmp(name, "device") != 0 &&
              strcmp(name, "memory_format") != 0) {
     lpvm_error(L, "to", "unknown option '%s'; the options are dtype, device, non_blocking, copy, memory_format",
@@ -510,7 +515,7 @@ static void read_to_option(lua_State *L, int index, ToOptions *o, const char *na
 
 static int convert_to(lua_State *L, const char *what) {
   LpTensor *t = lpvm_check_tensor(L, 1, what);
-  ToOptions o = {LP_DTYPE_NONE, {LP_DEVICE_NONE, 0}, false, LP_FORMAT_NONE};
+  ToOptions o = {LP_DTYPE_NONE, {LP_DEVICE_NONE, 0}, false, LP_FORMAT_NONE, 0};
   const int n = lua_gettop(L);
   for (int i = 2; i <= n; i++) {
     if (lua_istable(L, i)) {

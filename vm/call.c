@@ -583,6 +583,9 @@ static int run(lua_State *L, const LpBinding *b, const LpOpInfo *op, Frame *f, i
     drop_wrapped(op, f);
     if (LP_UNLIKELY(!ok)) lpvm_raise(L, b->name);
     lpvm_fill_box(L, box, results[0].tensor);
+    /* self itself, as contiguous() may give, is the value that was handed over. */
+    if (LP_UNLIKELY(f->values[0].tensor == results[0].tensor) && lpvm_to_tensor(L, 1) == results[0].tensor)
+      lua_pushvalue(L, 1);
     return 1;
   }
   if (op->n_results > 1) {

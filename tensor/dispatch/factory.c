@@ -392,9 +392,8 @@ static LpTensor *identity(int64_t n, int64_t m, LpDtype dtype, LpDevice device,
   LpTensor *t =
       lp_new_zeros_raw(lp_ints((int64_t[]){n, m}, 2), or_default(dtype), device);
   if (!t) return NULL;
-  int64_t length = n < m ? n : m;
-  LpTensor *diagonal =
-      lp_tensor_alias(t, lp_ints(&length, 1), lp_ints((int64_t[]){m + 1}, 1), 0);
+  int64_t length = n < m ? n : m, step = (int64_t)((uint64_t)m + 1); /* of nothing when it overflows */
+  LpTensor *diagonal = lp_tensor_alias(t, lp_ints(&length, 1), lp_ints(&step, 1), 0);
   bool ok = diagonal && lp_fill_into(diagonal, lp_scalar_int(1));
   lp_tensor_release(diagonal);
   if (!ok) {

@@ -98,16 +98,7 @@ static bool check_writable(const LpTensor *t) {
 
 /* A complex tensor seen as real pairs, any other one as it is; owned. */
 static LpTensor *real_view(LpTensor *t) {
-  if (!lp_dtype_is_complex(t->dtype)) return lp_tensor_retain(t);
-  CHECK(t->ndim < LP_MAX_DIMS, LP_ERR_ARGUMENT, "self has too many dims");
-  int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS];
-  for (int d = 0; d < t->ndim; d++)
-    sizes[d] = t->sizes[d], strides[d] = 2 * t->strides[d];
-  sizes[t->ndim] = 2;
-  strides[t->ndim] = 1;
-  return lp_tensor_wrap(t->storage, lp_dtype_to_real(t->dtype),
-                        lp_ints(sizes, t->ndim + 1), lp_ints(strides, t->ndim + 1),
-                        2 * t->offset_elems);
+  return lp_dtype_is_complex(t->dtype) ? lp_impl_view_as_real(t) : lp_tensor_retain(t);
 }
 
 static double largest(LpDtype dtype) {
@@ -270,12 +261,14 @@ static int log2_of(int64_t v) {
 /* Moves a bound to the next number of a floating dtype inside the range: an integer drawn
  * from [from, to) must not leave it when it is rounded. */
 static int64_t inner_from(LpDtype dtype, int64_t from) {
+  if (from == INT64_MAX) return from;
   double next = round_to(dtype, from + 1);
   if (!(next < (double)from)) return from;
   return (int64_t)next + (INT64_C(1) << (log2_of(llabs(from + 1)) - digits(dtype) + 1));
 }
 
 static int64_t inner_to(LpDtype dtype, int64_t to) {
+  if (to == INT64_MIN) return to;
   double last = round_to(dtype, to - 1);
   if (!(last >= (double)to)) return to;
   int64_t step = INT64_C(1) << (log2_of(llabs(to - 1)) - digits(dtype) + 1);

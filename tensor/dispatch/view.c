@@ -575,7 +575,8 @@ LpTensor *lp_impl_view_as_real(LpTensor *self) {
   CHECK(self->ndim < LP_MAX_DIMS, LP_ERR_ARGUMENT, "a tensor has at most %d dims",
         LP_MAX_DIMS);
   Geometry g = geometry_of(self);
-  for (int64_t i = 0; i < g.ndim; i++) g.strides[i] *= 2;
+  /* An empty tensor's strides may be of any size. */
+  for (int64_t i = 0; i < g.ndim; i++) g.strides[i] = (int64_t)(2 * (uint64_t)g.strides[i]);
   g.sizes[g.ndim] = 2;
   g.strides[g.ndim++] = 1;
   return lp_tensor_wrap(self->storage, lp_dtype_to_real((LpDtype)self->dtype),

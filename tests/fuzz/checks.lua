@@ -19,8 +19,8 @@ local undetermined = { empty = true, empty_like = true, empty_strided = true, ne
 -- Ops that write to arguments other than self and out.
 local writes_arguments = { batch_norm = true, instance_norm = true, embedding = true, embedding_bag = true }
 -- Ops that read memory as it lies, so that another layout means another call.
-local reads_layout = { view_dtype = true, as_strided = true, view_as_complex = true, view_as_real = true, view = true,
-  as_strided_scatter = true, resize = true, resize_as = true, expand = true, empty_strided = true }
+local reads_layout = { view_dtype = true, as_strided = true, as_strided_copy = true, view_as_complex = true, view_as_real = true,
+  view = true, as_strided_scatter = true, resize = true, resize_as = true, expand = true, empty_strided = true }
 -- Words by which an in-place form may refuse what the function accepts.
 local refusals = { "leaf", "overlap", "memory", "expand", "view", "grad", "in place", "in-place", "inplace", "dtype", "shape", "cast",
   "inference" }

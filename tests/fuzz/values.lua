@@ -68,6 +68,12 @@ local special = { 0.0, -0.0, 1.0, -1.0, 0 / 0, math.huge, -math.huge, 1e30, -1e3
 local extreme = { maxinteger, mininteger, maxinteger - 1, mininteger + 1, 1 << 31, (1 << 31) - 1, -(1 << 31), 1 << 32,
   (1 << 32) - 1, 1 << 62, -(1 << 62), 1 << 40, 1000000007, 65536, -65536 }
 
+--- The one generator that a pool has: it is seeded before each call.
+function M.generator(pool)
+  pool.generators[1] = pool.generators[1] or torch.Generator()
+  return pool.generators[1]
+end
+
 --- An int that some op may want: small, near a size of the pool's tensors, or absurd.
 function M.int(pool)
   local r = random()
@@ -268,7 +274,7 @@ function M.wrong(pool)
     function() return { M.tensor(pool) } end,
     function() return torch.Size { 2, 3 } end,
     function() return torch.device "cpu" end,
-    function() return torch.Generator() end,
+    function() return M.generator(pool) end,
     function() return coroutine.create(print) end,
     function() return { { 1, 2 }, { 3 } } end,
     function()
@@ -311,10 +317,7 @@ local makers = {
   str = function() return pick(words) end,
   dtype = function() return pick(M.dtypes) end,
   device = function() return chance(0.9) and "cpu" or pick { "cuda", "cuda:1", "tpu", "cpu:3", torch.device "cpu" } end,
-  Generator = function(pool)
-    pool.generators[1] = pool.generators[1] or torch.Generator()
-    return pool.generators[1]
-  end,
+  Generator = M.generator,
   memory_format = function() return pick(formats) end,
 }
 
