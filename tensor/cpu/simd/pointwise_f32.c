@@ -28,6 +28,33 @@ static bool all_normal(const float *x, int64_t n) {
 LOG_LOOP(log)
 LOG_LOOP(log2)
 LOG_LOOP(log10)
+
+/* exp likewise: the common case is a stretch of numbers whose exp is normal. */
+static bool all_within_87(const float *x, int64_t n) {
+  int32_t most =
+      0; /* bits of the largest absolute value; those of a NaN are larger yet */
+  for (int64_t i = 0; i < n; i++) {
+    int32_t bits;
+    memcpy(&bits, &x[i], sizeof bits);
+    bits &= 0x7fffffff;
+    most = bits > most ? bits : most;
+  }
+  return most <= 0x42ae0000;
+}
+static void loop_exp_f32(float *out, const float *a, int64_t n) {
+  for (int64_t at = 0; at < n; at += 512) {
+    int64_t end = at + 512 < n ? at + 512 : n;
+    if (all_within_87(a + at, end - at)) {
+      LP_IVDEP
+      for (int64_t i = at; i < end; i++) out[i] = lp_exp_inner_f32(a[i]);
+    } else {
+      LP_IVDEP
+      for (int64_t i = at; i < end; i++) out[i] = lp_exp_f32(a[i]);
+    }
+  }
+}
+
+#define LP_OWN_LOOP_exp_f32 ~, OWN
 #define LP_OWN_LOOP_log_f32 ~, OWN
 #define LP_OWN_LOOP_log2_f32 ~, OWN
 #define LP_OWN_LOOP_log10_f32 ~, OWN

@@ -18,12 +18,13 @@
 /* X(name, SLEEF's suffix: the error bound in tenths of an ulp). What float lacks is
  * below. */
 #define LP_MATH_1(X)                                                                     \
-  X(exp, u10)                                                                            \
-  X(exp2, u10) X(expm1, u10) X(log1p, u10) X(tan, u10) X(asin, u10) X(acos, u10)         \
-      X(atan, u10) X(sinh, u10) X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10)   \
-          X(erfc, u15) X(lgamma, u10)
+  X(exp2, u10)                                                                           \
+  X(expm1, u10)                                                                          \
+  X(log1p, u10) X(tan, u10) X(asin, u10) X(acos, u10) X(atan, u10) X(sinh, u10)          \
+      X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
 #define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35)
 #define LP_MATH_1_F64(X)                                                                 \
+  X(exp, u10)                                                                            \
   X(sin, u10) X(cos, u10) X(tanh, u10) X(erf, u10) X(log, u10) X(log2, u10) X(log10, u10)
 #define LP_MATH_2(X) X(pow, u10) X(atan2, u10) X(hypot, u05)
 
@@ -164,23 +165,46 @@ LP_LOG_OF_ANY(log)
 LP_LOG_OF_ANY(log2)
 LP_LOG_OF_ANY(log10)
 
-/* exp for arguments in [-87, 88], without the ends' special cases: 2^n e^r by Cody and
- * Waite's reduction; n is rounded by adding 1.5 * 2^23, whose low bits then shift into
- * the exponent. */
-static inline float lp_exp_inner_f32(float x) {
+/* exp(x) = 2^n (1 + part), by Cody and Waite's reduction; n is rounded by adding 1.5 *
+ * 2^23, and stays in the low bits of *shifted. */
+static inline float lp_exp_parts_f32(float x, float *shifted) {
   const float magic = 12582912.0f;
-  float shifted = x * 1.44269504088896341f + magic, n = shifted - magic;
+  *shifted = x * 1.44269504088896341f + magic;
+  float n = *shifted - magic;
   float r = x - n * 0.693359375f;
   r = r + n * 2.12194440e-4f;
   float r2 = r * r, low = 0.166665152f * r + 0.49999994f;
   float high = 0.00836941879f * r + 0.041668456f;
-  float p = (low + r2 * (high + r2 * 0.00138131424f)) * r2 + (r + 1);
+  return r + r2 * (low + r2 * (high + r2 * 0.00138131424f));
+}
+
+/* exp for arguments in [-87, 88], without the ends' special cases: n is added to the
+ * exponent. */
+static inline float lp_exp_inner_f32(float x) {
+  float shifted, p = 1 + lp_exp_parts_f32(x, &shifted);
   uint32_t bits, power;
   memcpy(&bits, &p, sizeof bits);
   memcpy(&power, &shifted, sizeof power);
   bits += power << 23;
   memcpy(&p, &bits, sizeof p);
   return p;
+}
+
+/* exp within 1 ulp. Where the result is normal its bits are those of lp_exp_inner_f32;
+ * 2^n is two factors, as n may leave the exponent's range at both ends. A NaN comes
+ * through the polynomial. */
+static inline float lp_exp_f32(float x) {
+  float bounded = x < -104.0f ? -104.0f : x;
+  bounded = bounded > 89.0f ? 89.0f : bounded;
+  float shifted, p = 1 + lp_exp_parts_f32(bounded, &shifted), a, b;
+  uint32_t bits;
+  memcpy(&bits, &shifted, sizeof bits);
+  int32_t n = (int32_t)(bits - 0x4b400000u), half = n >> 1;
+  uint32_t low = (uint32_t)(half + 127) << 23, high = ((uint32_t)n - (uint32_t)half + 127)
+                                                      << 23;
+  memcpy(&a, &low, sizeof a);
+  memcpy(&b, &high, sizeof b);
+  return p * a * b;
 }
 
 /* Odd polynomial up to 0.625, 1 - 2 / (exp(2x) + 1) beyond; within 2 ulp. */
