@@ -22,6 +22,8 @@ typedef struct LpIndexRow {
 typedef void (*LpIndexKernel)(const LpIndexRow *row);
 
 typedef struct LpIndexTable {
+  /* Whether 0 <= idx[j * step] < size for all j < n. */
+  bool (*in_range)(const int64_t *idx, int64_t step, int64_t n, int64_t size);
   LpIndexKernel get[5], put[5]; /* v = t, t = v; by log2 of the element's bytes */
   LpIndexKernel add[LP_DTYPE_COUNT], mul[LP_DTYPE_COUNT]; /* t += v, t *= v */
   LpIndexKernel max[LP_DTYPE_COUNT], min[LP_DTYPE_COUNT]; /* NaN wins; none for complex */

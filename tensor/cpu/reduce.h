@@ -55,7 +55,7 @@ typedef struct LpReduceKernel {
   void (*merge)(void *acc, const void *other, int64_t n);
 } LpReduceKernel;
 
-#define LP_REDUCE_TILE 512 /* widest tile `col` may be given */
+#define LP_REDUCE_TILE 1024 /* widest tile `col` may be given */
 
 /* Position of the extreme element: in a row, and over rows for a tile of columns. */
 typedef struct LpArgKernel {

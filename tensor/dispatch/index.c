@@ -48,8 +48,25 @@ bool lp_add_offsets(const LpTensor *index, int64_t size, int64_t scale, int64_t 
   return o.bad_at < 0 || out_of_bounds(o.index[o.bad_at], dim, size);
 }
 
+typedef struct RangeCheck {
+  const int64_t *index;
+  int64_t size;
+  _Atomic bool failed;
+} RangeCheck;
+
+static void check_range(void *ctx, int64_t begin, int64_t end) {
+  RangeCheck *c = ctx;
+  if (!lp_index_table()->in_range(c->index + begin, 1, end - begin, c->size))
+    atomic_store_explicit(&c->failed, true, memory_order_relaxed);
+}
+
 bool lp_check_index_range(LpTensor *index, int64_t size, int64_t dim) {
   if (lp_numel(index) == 0) return true;
+  if (index->is_contiguous) {
+    RangeCheck c = {.index = lp_data(index), .size = size};
+    lp_parallel_for(lp_numel(index), LP_GRAIN, check_range, &c);
+    if (!c.failed) return true;
+  }
   int64_t ends[2];
   for (int i = 0; i < 2; i++) {
     LpReduceDims d;

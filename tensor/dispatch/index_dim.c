@@ -145,6 +145,9 @@ typedef struct Lines {
   int64_t t_strides[LP_MAX_DIMS], v_strides[LP_MAX_DIMS]; /* bytes */
   char *t, *v;
   const int64_t *index;
+  bool checks;            /* of indices against size, in the walk */
+  int64_t size;
+  _Atomic bool out_of_range;
   int64_t inner;          /* the dim of the inner loop: the last of index that is longer than 1 */
   int64_t piece, pieces;  /* how the inner dim is cut; not when it is dim */
 } Lines;
@@ -152,7 +155,7 @@ typedef struct Lines {
 /* Task: one position in all dims but dim and the inner one, one piece of the inner dim; dim runs inside, so
  * that no other task writes there. */
 static void run_line(void *ctx, int64_t task) {
-  const Lines *l = ctx;
+  Lines *l = ctx;
   int64_t first = task % l->pieces * l->piece, rest = task / l->pieces;
   char *t = l->t + first * (l->inner == l->dim ? 0 : l->t_strides[l->inner]);
   char *v = l->v + first * l->v_strides[l->inner];
@@ -169,23 +172,27 @@ static void run_line(void *ctx, int64_t task) {
   LpIndexRow row = {.t = t, .t_step = l->inner == l->dim ? 0 : l->t_strides[l->inner], .idx = index,
                     .idx_step = l->i_strides[l->inner], .scale = l->t_strides[l->dim], .v = v,
                     .v_step = l->v_strides[l->inner], .n = n};
-  if (l->inner == l->dim) {
-    l->kernel(&row);
-    return;
-  }
-  for (int64_t i = 0; i < l->sizes[l->dim]; i++) {
+  bool (*in_range)(const int64_t *, int64_t, int64_t, int64_t) = lp_index_table()->in_range;
+  int64_t rows = l->inner == l->dim ? 1 : l->sizes[l->dim];
+  for (int64_t i = 0; i < rows; i++) {
+    if (l->checks && !in_range(row.idx, row.idx_step, n, l->size)) {
+      atomic_store_explicit(&l->out_of_range, true, memory_order_relaxed);
+      return;
+    }
     l->kernel(&row);
     row.idx += l->i_strides[l->dim];
     row.v += l->v_strides[l->dim];
   }
 }
 
-/* v NULL: one value for all, at `value`. */
-static bool lines_run(LpTensor *t, int64_t dim, const LpTensor *index, const LpTensor *v, void *value,
-                      LpIndexKernel kernel) {
+/* v NULL: one value for all, at `value`. Where an index may still be out of range (`checks`), t and v may
+ * be written in part before that is found. */
+static bool lines_run(LpTensor *t, int64_t dim, LpTensor *index, const LpTensor *v, void *value,
+                      LpIndexKernel kernel, bool checks) {
   int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t)), numel = lp_numel(index);
   Lines l = {.kernel = kernel, .elem = elem, .ndim = lp_ndim(index), .dim = dim, .t = lp_data(t),
-             .v = v ? lp_data(v) : value, .index = lp_data(index)};
+             .v = v ? lp_data(v) : value, .index = lp_data(index), .checks = checks,
+             .size = lp_ndim(t) ? lp_size(t, dim) : 1};
   if (numel == 0) return true;
   for (int64_t d = 0; d < l.ndim; d++) {
     l.sizes[d] = lp_size(index, d);
@@ -204,10 +211,11 @@ static bool lines_run(LpTensor *t, int64_t dim, const LpTensor *index, const LpT
   l.pieces = (l.sizes[l.inner] + l.piece - 1) / l.piece;
   int64_t tasks = numel / l.sizes[l.inner] * l.pieces;
   if (l.inner != dim) tasks /= l.sizes[dim];
-  return lp_run_tasks(tasks, numel / tasks, run_line, &l);
+  TRY(lp_run_tasks(tasks, numel / tasks, run_line, &l));
+  return !l.out_of_range || lp_check_index_range(index, l.size, dim); /* which says what is wrong */
 }
 
-/* dim wrapped; index of self's number of dims, in range of dim, no larger than self elsewhere. */
+/* dim wrapped; index of self's number of dims, no larger than self but in dim. */
 static bool check_lines(LpTensor *self, int64_t *dim, LpTensor *index, LpTensor *src) {
   if (lp_numel(index) == 0) return true;
   int64_t self_ndim = lp_ndim(self) ? lp_ndim(self) : 1, index_ndim = lp_ndim(index) ? lp_ndim(index) : 1;
@@ -230,10 +238,10 @@ static bool check_lines(LpTensor *self, int64_t *dim, LpTensor *index, LpTensor 
     CHECK(src_ndim == index_ndim, LP_ERR_ARGUMENT, "index must have as many dims as src (shape %s), got shape %s",
           SHAPE_TEXT(src), SHAPE_TEXT(index));
   }
-  return lp_check_index_range(index, lp_ndim(self) ? lp_size(self, *dim) : 1, *dim);
+  return true;
 }
 
-/* The index of such a walk as int64 (an owned reference), checked; dim wrapped. */
+/* The index of such a walk as int64 (an owned reference), its shape checked; dim wrapped. */
 static LpTensor *line_index(LpTensor *self, int64_t *dim, LpTensor *index, LpTensor *src) {
   TRY(lp_wrap_dim(*dim, lp_ndim(self), dim));
   LpDtype dtype = lp_dtype(index);
@@ -248,7 +256,7 @@ static LpTensor *line_index(LpTensor *self, int64_t *dim, LpTensor *index, LpTen
 LpTensor *lp_impl_gather(LpTensor *out, LpTensor *self, int64_t dim, LpTensor *index, bool sparse_grad) {
   LpTensor *at = line_index(self, &dim, index, NULL);
   LpTensor *result = at ? lp_tensor_new(lp_sizes(at), lp_dtype(self), lp_device(self)) : NULL;
-  if (result && !lines_run(self, dim, at, result, NULL, get_kernel(self))) {
+  if (result && !lines_run(self, dim, at, result, NULL, get_kernel(self), true)) {
     lp_tensor_release(result);
     result = NULL;
   }
@@ -268,12 +276,14 @@ static bool keep_apart(LpTensor *out, LpTensor **index, LpTensor **src) {
   return false;
 }
 
-/* What a scatter reads, checked: *index as int64 and *src (or NULL), retained and apart from what is written. */
+/* What a scatter reads, checked: *index as int64 and *src (or NULL), retained and apart from what is written.
+ * Indices are checked beforehand where a user's tensor is written, else (out NULL) on the walk. */
 static bool line_operands(LpTensor *out, LpTensor *self, int64_t *dim, LpTensor **index, LpTensor **src) {
   LpTensor *at = line_index(self, dim, *index, *src);
   if (!at) return false;
   *index = at;
-  const bool ok = keep_apart(out, index, src);
+  const bool ok = (!out || lp_check_index_range(at, lp_ndim(self) ? lp_size(self, *dim) : 1, *dim)) &&
+                  keep_apart(out, index, src);
   lp_tensor_release(at);
   return ok;
 }
@@ -284,7 +294,7 @@ static LpTensor *scatter(LpTensor *out, LpTensor *self, int64_t dim, LpTensor *i
   LpTensor *filler = NULL, *result = NULL;
   if (src || (filler = lp_tensor_from_scalar(value, lp_dtype(self)))) {
     result = lp_begin_write(out, self);
-    if (result && !lines_run(result, dim, index, src, filler ? lp_data(filler) : NULL, kernel)) {
+    if (result && !lines_run(result, dim, index, src, filler ? lp_data(filler) : NULL, kernel, !out)) {
       lp_tensor_release(result);
       result = NULL;
     }
@@ -377,8 +387,8 @@ LpTensor *lp_impl_scatter_reduce_two(LpTensor *out, LpTensor *self, int64_t dim,
   TRY(line_operands(out, self, &dim, &index, &src));
   LpTensor *result = lp_begin_write(out, self);
   LpTensor *start = include_self ? NULL : lp_tensor_from_scalar(neutral(reduce, dtype), dtype);
-  bool ok = result && (include_self || (start && lines_run(result, dim, index, NULL, lp_data(start), put_kernel(self))));
-  ok = ok && lines_run(result, dim, index, src, NULL, kernel) &&
+  bool ok = result && (include_self || (start && lines_run(result, dim, index, NULL, lp_data(start), put_kernel(self), !out)));
+  ok = ok && lines_run(result, dim, index, src, NULL, kernel, !out && include_self) &&
        (!is_mean || divide_by_counts(result, dim, index, include_self));
   lp_tensor_release(start);
   lp_tensor_release(index);

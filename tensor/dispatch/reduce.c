@@ -189,7 +189,10 @@ static void choose_walk(Plan *p) {
   int64_t width = p->n_keep ? p->keep[p->n_keep - 1].size : 1;
   p->outer = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride ||
                                (p->n_in <= 12 && width >= 32));
-  int64_t most = p->outer ? LP_REDUCE_TILE : CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1);
+  /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
+  int64_t most = !p->outer    ? CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1)
+                 : p->native ? LP_REDUCE_TILE
+                             : LP_REDUCE_TILE / 4;
   if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
   p->tile = width < most ? width : most > 1 ? most : 1;
   p->tiles = (width + p->tile - 1) / p->tile;
@@ -202,8 +205,8 @@ static void choose_walk(Plan *p) {
   if (p->n_red == 0) return;
   int64_t len = p->red[p->split].size, work = p->n_in * p->tile;
   if (p->n_units < MAX_CHUNKS && work >= 2 * CHUNK_ELEMS) {
-    p->n_chunks = work / CHUNK_ELEMS;
-    if (p->n_chunks > MAX_CHUNKS) p->n_chunks = MAX_CHUNKS;
+    /* A power of two shares out evenly among most numbers of threads. */
+    while (p->n_chunks < MAX_CHUNKS && work / CHUNK_ELEMS >= 2 * p->n_chunks) p->n_chunks *= 2;
     if (p->n_chunks > len) p->n_chunks = len;
   }
   p->chunk_len = (len + p->n_chunks - 1) / p->n_chunks;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
+#include "cpu/scan.h"
 #include "dispatch/iter.h"
 #include "dispatch/reduce.h"
 #include "impl.h"
@@ -92,6 +93,8 @@ typedef struct Scan {
   LpCompute compute;
   LpLoad load;
   LpLoop store; /* compute type to the result's dtype */
+  LpDtype native; /* of both self and the result, for which there are loops over memory; or none */
+  bool wide; /* the elements have fewer digits than the double they are summed in */
   int64_t width, in_step, out_step; /* neighbouring rows that are walked together; bytes between them */
 } Scan;
 
@@ -176,16 +179,40 @@ static void start_lanes(const Scan *s, double *carry, int64_t n) {
   }
 }
 
+/* The running sum of n contiguous elements. Doubles are added one by one: groups might overflow where the
+ * sequence does not. */
+static void sum_native(LpDtype dtype, void *out, const void *in, int64_t n) {
+  double carry = 0;
+  int64_t carry_int = 0;
+  if (dtype == LP_FLOAT32) {
+    lp_scan_table()->sum_f32(out, in, n, &carry);
+  } else if (dtype == LP_INT64) {
+    lp_scan_table()->sum_i64(out, in, n, &carry_int);
+  } else {
+    double total = 0;
+    for (int64_t i = 0; i < n; i++) ((double *)out)[i] = total += ((const double *)in)[i];
+  }
+}
+
 /* One row, block by block. */
 static void scan_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Scan *s = ctx;
   double buffer[2 * BLOCK], carry[2];
   int lane = lp_compute_bytes(s->compute) / 8;
   start_lanes(s, carry, 1);
+  if (s->native != LP_DTYPE_NONE && r->step[0] == r->step[1] &&
+      r->step[0] == (int64_t)lp_dtype_size(s->native)) {
+    sum_native(s->native, ptrs[1], ptrs[0], r->n[0]);
+    return;
+  }
   for (int64_t i = 0; i < r->n[0]; i += BLOCK) {
     int64_t n = r->n[0] - i < BLOCK ? r->n[0] - i : BLOCK;
     s->load(buffer, ptrs[0] + i * r->step[0], r->step[0], n);
-    if (s->op == SCAN_SUM && s->compute == LP_AS_F64) {
+    if (s->op == SCAN_SUM && s->compute == LP_AS_I64) {
+      lp_scan_table()->sum_i64((int64_t *)buffer, (int64_t *)buffer, n, (int64_t *)carry);
+    } else if (s->op == SCAN_SUM && s->wide) {
+      lp_scan_table()->sum_wide(buffer, buffer, n, carry);
+    } else if (s->op == SCAN_SUM && s->compute == LP_AS_F64) {
       double total = carry[0];
       for (int64_t j = 0; j < n; j++) buffer[j] = total += buffer[j];
       carry[0] = total;
@@ -225,6 +252,10 @@ static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op)
   Scan s = {.op = op, .compute = lp_compute_of(dtype)};
   if (s.compute == LP_AS_F32) s.compute = LP_AS_F64;
   s.load = lp_reduce_table()->load[s.compute][lp_dtype(self)];
+  bool native = op == SCAN_SUM && dtype == lp_dtype(self) &&
+                (dtype == LP_FLOAT32 || dtype == LP_FLOAT64 || dtype == LP_INT64);
+  s.native = native ? dtype : LP_DTYPE_NONE;
+  s.wide = s.compute == LP_AS_F64 && lp_dtype_size(lp_dtype(self)) < sizeof(double);
   s.store = lp_cast_loop(dtype, s.compute == LP_AS_F64 ? LP_FLOAT64 : s.compute == LP_AS_I64 ? LP_INT64 : LP_COMPLEX128);
   LpRows rows;
   lp_rows_init(&rows, dim, (LpTensor *[]){self, result}, 2);

@@ -8,7 +8,8 @@
 
 typedef struct { uint64_t part[2]; } Bytes16;
 
-/* The three forms of a row, so that each loop has few strides: dense on both sides, strided, indexed. */
+/* The four forms of a row, so that each loop has few strides: dense on both sides, strided, indexed with all
+ * else dense (the usual gather and scatter along the last dim), indexed. */
 #define ROW(name, T, dense, strided)                                                        \
   static void name(const LpIndexRow *row) {                                                 \
     const int64_t n = row->n, t_step = row->t_step, v_step = row->v_step;                   \
@@ -25,6 +26,14 @@ typedef struct { uint64_t part[2]; } Bytes16;
       return;                                                                               \
     }                                                                                       \
     const int64_t idx_step = row->idx_step, scale = row->scale;                             \
+    if (t_step == 0 && idx_step == 1 && scale == (int64_t)sizeof(T) && v_step == scale) {   \
+      T *t0 = (T *)row->t, *v = (T *)row->v;                                                \
+      for (int64_t j = 0; j < n; j++, v++) {                                                \
+        T *t = t0 + idx[j];                                                                 \
+        strided;                                                                            \
+      }                                                                                     \
+      return;                                                                               \
+    }                                                                                       \
     for (int64_t j = 0; j < n; j++) {                                                       \
       T *t = (T *)(row->t + j * t_step + idx[j * idx_step] * scale);                        \
       T *v = (T *)(row->v + j * v_step);                                                    \
@@ -110,7 +119,18 @@ HALF(bf16, lp_bf16_to_float, lp_bf16_from_float)
 COMPLEX(c64, float)
 COMPLEX(c128, double)
 
+static bool in_range(const int64_t *idx, int64_t step, int64_t n, int64_t size) {
+  uint64_t outside = 0; /* the top bit, of indices below 0 or from size on */
+  if (step == 1) {
+    for (int64_t j = 0; j < n; j++) outside |= (uint64_t)idx[j] | ((uint64_t)size - 1 - (uint64_t)idx[j]);
+  } else {
+    for (int64_t j = 0; j < n; j++) outside |= (uint64_t)idx[j * step] | ((uint64_t)size - 1 - (uint64_t)idx[j * step]);
+  }
+  return !(outside >> 63);
+}
+
 const LpIndexTable LP_SIMD(lp_index_table) = {
+  .in_range = in_range,
   .get = {get_1, get_2, get_4, get_8, get_16},
   .put = {put_1, put_2, put_4, put_8, put_16},
   .add = {[LP_UINT8] = add_8, [LP_INT8] = add_8, [LP_INT16] = add_16, [LP_INT32] = add_32,

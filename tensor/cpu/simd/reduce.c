@@ -14,6 +14,17 @@ typedef double VecF64 __attribute__((vector_size(VB)));
 typedef int64_t VecI64 __attribute__((vector_size(VB)));
 typedef uint64_t VecU64 __attribute__((vector_size(VB)));
 
+/* VB zero bytes, then VB bytes of ones: read from byte b, a mask of a vector's last b bytes. */
+static const uint64_t last_lanes[2 * VB / 8] = {
+    [VB / 8] = UINT64_MAX, UINT64_MAX,
+#if VB >= 32
+    UINT64_MAX, UINT64_MAX,
+#endif
+#if VB >= 64
+    UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,
+#endif
+};
+
 #define NAME(x) f32_##x
 #define T float
 #define A double

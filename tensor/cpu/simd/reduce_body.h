@@ -27,25 +27,43 @@ static void NAME(sum_merge)(void *acc, const void *other, int64_t n) {
   for (int64_t i = 0; i < n; i++) a[i] += b[i];
 }
 
-/* Four vector accumulators over one block, added pairwise at its end. */
+/* Four vector accumulators over one block, added pairwise at its end; the last, incomplete vector is one
+ * that ends with the block, without the lanes already counted. */
 static SUM_A NAME(sum_block)(const SUM_T *x, int64_t n) {
   SUM_A total = 0;
   int64_t i = 0;
-  if (n >= 4 * LANES) {
-    SUM_VT s0 = NAME(sum_load)(x), s1 = NAME(sum_load)(x + LANES);
-    SUM_VT s2 = NAME(sum_load)(x + 2 * LANES), s3 = NAME(sum_load)(x + 3 * LANES);
-    for (i = 4 * LANES; i + 4 * LANES <= n; i += 4 * LANES) {
+  if (n >= LANES) {
+    SUM_VT s0 = NAME(sum_load)(x), s1 = {0}, s2 = {0}, s3 = {0};
+    for (i = LANES; i + 4 * LANES <= n; i += 4 * LANES) {
       s0 += NAME(sum_load)(x + i);
       s1 += NAME(sum_load)(x + i + LANES);
       s2 += NAME(sum_load)(x + i + 2 * LANES);
       s3 += NAME(sum_load)(x + i + 3 * LANES);
+    }
+    if (i + 2 * LANES <= n) {
+      s0 += NAME(sum_load)(x + i);
+      s1 += NAME(sum_load)(x + i + LANES);
+      i += 2 * LANES;
+    }
+    if (i + LANES <= n) {
+      s2 += NAME(sum_load)(x + i);
+      i += LANES;
+    }
+    if (i < n) {
+      VecI last, keep;
+      memcpy(&last, x + n - LANES, VB);
+      memcpy(&keep, (const char *)last_lanes + (n - i) * (int64_t)sizeof(SUM_T), VB);
+      last &= keep;
+      SUM_VT v;
+      memcpy(&v, &last, VB);
+      s3 += v;
     }
     s0 = (s0 + s1) + (s2 + s3);
     SUM_T lane[LANES];
     memcpy(lane, &s0, VB);
     for (int h = LANES / 2; h > 0; h /= 2)
       for (int k = 0; k < h; k++) lane[k] += lane[k + h];
-    total = (SUM_A)lane[0];
+    return (SUM_A)lane[0];
   }
   for (; i < n; i++) total += (SUM_A)x[i];
   return total;
@@ -60,17 +78,19 @@ static void NAME(sum_row)(void *acc, const void *x, int64_t n, double p) {
   *(SUM_A *)acc += total;
 }
 
-/* Sixteen rows are added in T, four at a time, before they join the wide accumulator. */
+/* Thirty-two rows are added in T, eight at a time, before they join the wide accumulator. */
 static void NAME(sum_col)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
   SUM_A *restrict a = acc;
   SUM_T tile[LP_REDUCE_TILE];
-  for (int64_t r0 = 0; r0 < rows; r0 += 16) {
+  for (int64_t r0 = 0; r0 < rows; r0 += 32) {
     const SUM_T *v = (const SUM_T *)x + r0 * ld;
-    int64_t count = rows - r0 < 16 ? rows - r0 : 16, r = 0;
+    int64_t count = rows - r0 < 32 ? rows - r0 : 32, r = 0;
     memset(tile, 0, (size_t)w * sizeof(SUM_T));
-    for (; r + 4 <= count; r += 4) {
+    for (; r + 8 <= count; r += 8) {
       const SUM_T *v0 = v + r * ld, *v1 = v0 + ld, *v2 = v1 + ld, *v3 = v2 + ld;
-      for (int64_t j = 0; j < w; j++) tile[j] += (v0[j] + v1[j]) + (v2[j] + v3[j]);
+      const SUM_T *v4 = v3 + ld, *v5 = v4 + ld, *v6 = v5 + ld, *v7 = v6 + ld;
+      for (int64_t j = 0; j < w; j++)
+        tile[j] += ((v0[j] + v1[j]) + (v2[j] + v3[j])) + ((v4[j] + v5[j]) + (v6[j] + v7[j]));
     }
     for (; r < count; r++) {
       for (int64_t j = 0; j < w; j++) tile[j] += v[r * ld + j];

@@ -1,5 +1,6 @@
-/* Block functions of one dtype, and its row of the kernel table (Note [Pointwise kernels]).
- * Included with the macros of scalar.h and CATEGORY = FLOAT, COMPLEX, INT or BOOL. */
+/* Block functions of one dtype, and its row of the kernel table (Note [Pointwise
+ * kernels]). Included with the macros of scalar.h and CATEGORY = FLOAT, COMPLEX, INT or
+ * BOOL. */
 
 #include "cpu/simd/scalar.h"
 
@@ -21,13 +22,23 @@
 #define ELEMENTS_2 a[i], b[i]
 #define ELEMENTS_3 a[i], b[i], c[i]
 
-/* The count is a multiple of the vector length, which lets gcc leave out the remainder loop. */
+/* A name for which LP_OWN_LOOP_<name>_<dtype> is defined (as `~, OWN`) has its own loop,
+ * loop_<name>_<dtype>(out, a, n). */
+#define LOOP_KIND_2(a, kind, ...) kind
+#define LOOP_KIND_1(...) LOOP_KIND_2(__VA_ARGS__)
+#define LOOP_KIND(name) LOOP_KIND_1(FN(LP_OWN_LOOP_##name), PLAIN, ~)
+#define LOOP_OWN(name, n_params, arity) FN(loop_##name)(out, a, n);
+#define LOOP_PLAIN(name, n_params, arity)                                                \
+  LP_IVDEP                                                                               \
+  for (int64_t i = 0; i < n; i++) out[i] = FN(name)(ELEMENTS_##arity PASS_##n_params);
+
+/* The count is a multiple of the vector length, which lets gcc leave out the remainder
+ * loop. */
 #define BLOCK_YES(name, promote, n_params, arity)                                        \
   static void FN(block_##name)(char *const *ptrs, int64_t n, const LpScalar *params) {   \
     OUT_##promote *out = (OUT_##promote *)ptrs[0];                                       \
     INPUTS_##arity PARAMS_##n_params n &= -(int64_t)LP_GRANULE(T, OUT_##promote);        \
-    LP_IVDEP                                                                             \
-    for (int64_t i = 0; i < n; i++) out[i] = FN(name)(ELEMENTS_##arity PASS_##n_params); \
+    LP_CHOOSE_2(LOOP_, LOOP_KIND(name))(name, n_params, arity)                           \
   }
 #define BLOCK_NO(name, promote, n_params, arity)
 #define ENTRY_YES(index, name) [index] = FN(block_##name),
@@ -70,6 +81,11 @@ const LpPointwiseRow LP_SIMD(FN(lp_pointwise)) = {
 #undef ELEMENTS_1
 #undef ELEMENTS_2
 #undef ELEMENTS_3
+#undef LOOP_KIND_2
+#undef LOOP_KIND_1
+#undef LOOP_KIND
+#undef LOOP_OWN
+#undef LOOP_PLAIN
 #undef BLOCK_YES
 #undef BLOCK_NO
 #undef ENTRY_YES
