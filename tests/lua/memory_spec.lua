@@ -57,6 +57,7 @@ describe("memory", function()
       local before = core.memory_stats().live_bytes
       local recent = {}
       for i = 1, 1000 do recent[i % 16] = torch.ones(256, 256) end -- 250 MiB of garbage
+      assert.equal(1, recent[0]["0, 0"]:item())
       local peak = core.memory_stats().peak_bytes - before
       collectgarbage(mode_before)
       assert.is_true(peak < 80 * 2 ^ 20, ("%s: peak %.0f MiB"):format(mode, peak / 2 ^ 20))
