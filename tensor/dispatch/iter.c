@@ -17,28 +17,32 @@ void lp_iter_init(LpIter *it) {
   it->output_dtype = it->common_dtype = it->loop_dtype = it->round_dtype = LP_DTYPE_NONE;
   it->exact_scalars = false;
   it->cast_inputs = it->allow_overlap = it->no_resize = false;
-  it->keep_dtype = it->cast_mask = 0;
+  it->keep_dtype = it->cast_mask = it->made = 0;
   it->ndim = 0;
   it->numel = 0;
 }
 
 void lp_iter_output(LpIter *it, LpTensor *t_or_null) {
   ASSERT(it->n_operands == it->n_outputs && it->n_operands < LP_ITER_MAX_OPERANDS);
-  it->operands[it->n_operands++] = lp_tensor_retain(t_or_null);
+  it->operands[it->n_operands++] = t_or_null;
   it->n_outputs++;
 }
 
 void lp_iter_input(LpIter *it, LpTensor *t) {
   ASSERT(it->n_operands < LP_ITER_MAX_OPERANDS);
-  it->operands[it->n_operands++] = lp_tensor_retain(t);
+  it->operands[it->n_operands++] = t;
 }
 
 LpTensor *lp_iter_take(LpIter *it, int i) {
-  return lp_tensor_retain(it->operands[i]);
+  const bool made = it->made >> i & 1;
+  it->made &= ~(1u << i);
+  return made ? it->operands[i] : lp_tensor_retain(it->operands[i]);
 }
 
 void lp_iter_done(LpIter *it) {
-  for (int k = 0; k < it->n_operands; k++) lp_tensor_release(it->operands[k]);
+  for (int k = 0; it->made >> k; k++)
+    if (it->made >> k & 1) lp_tensor_release(it->operands[k]);
+  it->made = 0;
   it->n_operands = it->n_outputs = 0;
 }
 
@@ -201,11 +205,19 @@ static bool is_plain(const LpIter *it, const LpTensor **model) {
   return true;
 }
 
+static bool add_output(LpIter *it, int k, LpTensor *made) {
+  if (!made) return false;
+  it->operands[k] = made;
+  it->made |= 1u << k;
+  return true;
+}
+
 static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
   for (int k = 0; k < it->n_outputs; k++)
     if (!it->operands[k])
-      TRY(it->operands[k] = lp_tensor_new(lp_ints(model->sizes, model->ndim),
-                                          it->output_dtype, device));
+      TRY(add_output(
+          it, k,
+          lp_tensor_new(lp_ints(model->sizes, model->ndim), it->output_dtype, device)));
   it->ndim = 1;
   it->shape[0] = it->numel = model->numel;
   for (int k = 0; k < it->n_operands; k++) {
@@ -336,7 +348,7 @@ static bool build_general(LpIter *it, LpDevice device) {
   sort_dims(it, known, shape, (int)ndim, perm);
   for (int k = 0; k < it->n_operands; k++) {
     if (!it->operands[k])
-      TRY(it->operands[k] = new_output(it, shape, (int)ndim, perm, device));
+      TRY(add_output(it, k, new_output(it, shape, (int)ndim, perm, device)));
     if (!(known >> k & 1)) broadcast_strides(it->operands[k], ndim, it->strides[k]);
     it->data[k] = first_byte(it->operands[k]);
   }
