@@ -105,11 +105,17 @@ static double now_s(void) {
 
 void lpvm_request_collection(void) { collect_next = true; }
 
+/* The first releases of Lua 5.4 lose objects in the generational mode. */
+#define HAS_GENERATIONS (LUA_VERSION_RELEASE_NUM >= 50404)
+
 /* Lua's own pace: a collection of the young when the heap has doubled, as in the incremental mode. */
-void lpvm_open_collector(lua_State *L) { lua_gc(L, LUA_GCGEN, 100, 0); }
+void lpvm_open_collector(lua_State *L) {
+  if (HAS_GENERATIONS) lua_gc(L, LUA_GCGEN, 100, 0);
+}
 
 /* The program may have chosen the incremental mode. */
 static bool is_generational(lua_State *L) {
+  if (!HAS_GENERATIONS) return false;
   if (LP_LIKELY(lua_gc(L, LUA_GCGEN, 0, 0) == LUA_GCGEN)) return true;
   lua_gc(L, LUA_GCINC, 0, 0, 0);
   return false;
