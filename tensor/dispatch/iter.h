@@ -49,9 +49,12 @@ void lp_iter_input(LpIter *it, LpTensor *t);
 bool lp_iter_build(LpIter *it);
 /* Runs the loop over all elements, in parallel above the grain; false when interrupted. */
 bool lp_iter_run(LpIter *it, LpLoop loop, const void *params);
-/* Before lp_iter_run: makes a long dim the innermost when the innermost is of a few elements only, for
- * loops that take strided memory well and whose calls cost. */
+/* Makes a long dim the innermost when the innermost is of a few elements only, for loops that take
+ * strided memory well and whose calls cost. */
 void lp_iter_lengthen(LpIter *it);
+/* As lp_iter_run, for such loops: short rows are packed in buffers, many for one call; where that cannot be,
+ * it lengthens. */
+bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params);
 bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params);
 /* The i-th operand, owned by the caller from now on. */
 LpTensor *lp_iter_take(LpIter *it, int i);
