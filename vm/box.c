@@ -1,7 +1,7 @@
 /* Tensors as Lua values: boxes, properties, operators, and the pressure their memory puts on the
  * collector. Note: pressure. Lua sees a box of a few bytes where megabytes hang on it; so the live
- * bytes of the engine are watched, and a full collection runs when they pass a threshold that follows
- * what is really in use: a tenth above what the last collection left. */
+ * bytes of the engine are watched, and a collection runs when they pass a threshold that follows
+ * what is really in use. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,19 +71,30 @@ LpTensor *lpvm_check_tensor(lua_State *L, int index, const char *what) {
 
 /* --- pressure ---------------------------------------------------------------------------------- */
 
-/* Garbage allowed before a collection. Little keeps dead tensors' memory in the processor's cache for the next
- * ones (three times the speed of small ops); much makes collections rare. So the allowance follows their cost:
- * it doubles while they take more than their share of the time, and halves while they take little. Within the
- * cache a quarter of the time is well spent, beyond it a twentieth. */
+/* Note: two collections. Most tensors die young, so the collector runs in Lua's generational mode
+ * (lpvm_open_collector) and there are two thresholds. The near one asks for a collection of the young alone:
+ * some microseconds and the garbage itself, however much is alive. Its allowance is small, for a dead tensor's
+ * memory that is still in the processor's cache serves the next one at three times the speed. The far one asks
+ * for a full collection: it finds what had grown old before it died.
+ *
+ * Each allowance follows what its collections cost: it doubles while they take more than their share of the
+ * time, and halves while they take little; within the cache a quarter of the time is well spent, beyond it a
+ * twentieth. Finalizers do not count, they cost the same whenever they run. The near one also doubles when much
+ * of the young is still alive: what is looked at too soon grows old without need. */
 #define LEAST_BYTES ((size_t)1 << 20)
 #define CACHE_BYTES ((size_t)2 << 20)
 #define MOST_BYTES ((size_t)32 << 20) /* or a quarter of what is live */
+#define FINALIZER_S 0.2e-6
+
+typedef struct Pressure {
+  size_t limit_bytes, allowance_bytes;
+  double last_end_s;
+} Pressure;
 
 /* Of the main thread's state; worker states share the engine's memory and collect on their own. */
-static _Thread_local size_t threshold_bytes = LEAST_BYTES;
-static _Thread_local size_t allowance_bytes = LEAST_BYTES;
+static _Thread_local Pressure near = {LEAST_BYTES, LEAST_BYTES, 0}, far = {LEAST_BYTES, LEAST_BYTES, 0};
 static _Thread_local bool collect_next;
-static _Thread_local double last_end_s;
+static _Thread_local uint64_t finalized_count;
 
 /* Of this thread alone: what others do meanwhile says nothing about the collector's share. */
 static double now_s(void) {
@@ -94,23 +105,55 @@ static double now_s(void) {
 
 void lpvm_request_collection(void) { collect_next = true; }
 
-void lpvm_collect_pressure(lua_State *L) {
-  const size_t live = lp_memory_live_bytes();
-  if (LP_LIKELY(live <= threshold_bytes && !collect_next)) return;
-  collect_next = false;
-  if (!lua_gc(L, LUA_GCISRUNNING)) return; /* the host stopped the collector, or a finalizer runs */
+/* The first releases of Lua 5.4 lose objects in the generational mode. */
+#define HAS_GENERATIONS (LUA_VERSION_RELEASE_NUM >= 50404)
+
+/* Lua's own pace: a collection of the young when the heap has doubled, as in the incremental mode. */
+void lpvm_open_collector(lua_State *L) {
+  if (HAS_GENERATIONS) lua_gc(L, LUA_GCGEN, 100, 0);
+}
+
+/* The program may have chosen the incremental mode. */
+static bool is_generational(lua_State *L) {
+  if (!HAS_GENERATIONS) return false;
+  if (LP_LIKELY(lua_gc(L, LUA_GCGEN, 0, 0) == LUA_GCGEN)) return true;
+  lua_gc(L, LUA_GCINC, 0, 0, 0);
+  return false;
+}
+
+/* Collects and sets p's next limit. */
+static void collect(lua_State *L, Pressure *p, bool young) {
+  const size_t before = lp_memory_live_bytes();
+  const uint64_t finalized_before = finalized_count;
   const double begin_s = now_s();
-  lua_gc(L, LUA_GCCOLLECT);
+  if (young) lua_gc(L, LUA_GCSTEP, 0);
+  else lua_gc(L, LUA_GCCOLLECT);
   const double end_s = now_s();
   const size_t left = lp_memory_live_bytes(), most = left / 4 > MOST_BYTES ? left / 4 : MOST_BYTES;
-  const double share = (end_s - begin_s) / (end_s - last_end_s);
-  const double fair = allowance_bytes <= CACHE_BYTES ? 0.25 : 0.05;
-  if (share > fair) allowance_bytes *= 2;
-  else if (share < fair / 3) allowance_bytes /= 2;
-  if (allowance_bytes > most) allowance_bytes = most;
-  if (allowance_bytes < LEAST_BYTES) allowance_bytes = LEAST_BYTES;
-  threshold_bytes = left + allowance_bytes;
-  last_end_s = end_s;
+  const double finalizers_s = (double)(finalized_count - finalized_before) * FINALIZER_S;
+  const double share = (end_s - begin_s - finalizers_s) / (end_s - p->last_end_s);
+  const double fair = p->allowance_bytes <= CACHE_BYTES ? 0.25 : 0.05;
+  const bool early = young && left + p->allowance_bytes / 2 > before;
+  if (share > fair || early) p->allowance_bytes *= 2;
+  else if (share < fair / 3) p->allowance_bytes /= 2;
+  if (p->allowance_bytes > most) p->allowance_bytes = most;
+  if (p->allowance_bytes < LEAST_BYTES) p->allowance_bytes = LEAST_BYTES;
+  p->limit_bytes = left + p->allowance_bytes;
+  p->last_end_s = end_s;
+}
+
+static void __attribute__((noinline)) relieve_pressure(lua_State *L) {
+  if (!lua_gc(L, LUA_GCISRUNNING)) return; /* the host stopped the collector, or a finalizer runs */
+  const bool young = !collect_next && is_generational(L);
+  collect_next = false;
+  if (young) collect(L, &near, true);
+  if (young && lp_memory_live_bytes() <= far.limit_bytes) return;
+  collect(L, &far, false);
+  near.limit_bytes = lp_memory_live_bytes() + (young ? near.allowance_bytes : far.allowance_bytes);
+}
+
+void lpvm_collect_pressure(lua_State *L) {
+  if (LP_UNLIKELY(lp_memory_live_bytes() > near.limit_bytes || collect_next)) relieve_pressure(L);
 }
 
 /* The engine is out of memory: what Lua no longer uses may be enough. */
@@ -127,6 +170,7 @@ static int box_gc(lua_State *L) {
   LpBox *box = lua_touserdata(L, 1);
   LpTensor *t = box->tensor;
   box->tensor = NULL;
+  finalized_count++;
   lp_tensor_release(t);
   return 0;
 }

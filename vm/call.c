@@ -33,7 +33,7 @@ typedef struct Frame {
   LpTensor *tensors[FRAME_TENSORS];
 } Frame;
 
-/* Why an overload did not match. */
+/* Why an overload did not match. Asked for only when none does: texts cost more than calls. */
 typedef struct Mismatch {
   int progress; /* arguments matched before the fault: the overload that got furthest is reported */
   char text[512];
@@ -361,7 +361,7 @@ static bool is_spread(const LpOpInfo *op, int i) {
 }
 
 static bool mismatch(Mismatch *m, int progress, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4), cold));
 static bool mismatch(Mismatch *m, int progress, const char *format, ...) {
   if (progress >= m->progress) {
     va_list args;
@@ -372,8 +372,10 @@ static bool mismatch(Mismatch *m, int progress, const char *format, ...) {
   }
   return false;
 }
+#define MISMATCH(m, ...) ((m) && mismatch((m), __VA_ARGS__))
 
-/* Reads the n positional values from index 1 on and the options at `options` (0: none). */
+/* Reads the n positional values from index 1 on and the options at `options` (0: none). m: NULL, or takes the
+ * reason. */
 static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wrap, Frame *f, Mismatch *m) {
   f->wrapped = 0;
   f->n_ints = f->n_tensors = f->n_floats = 0;
@@ -388,7 +390,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
           int k = 0;
           for (int j = at; j <= n; j++, k++) {
             if (!(items[k] = lpvm_to_tensor(L, j)))
-              return mismatch(m, i, "argument '%s' must be tensors, got %s at position %d", a->name,
+              return MISMATCH(m, i, "argument '%s' must be tensors, got %s at position %d", a->name,
                               lpvm_describe(L, j, buf, sizeof buf), j);
           }
           f->values[i].tensors = (LpTensors){items, k};
@@ -400,7 +402,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
           int k = 0;
           for (int j = at; j <= n; j++, k++) {
             if (!to_int(L, j, f->loose, &items[k]))
-              return mismatch(m, i, "argument '%s' must be ints, got %s at position %d", a->name,
+              return MISMATCH(m, i, "argument '%s' must be ints, got %s at position %d", a->name,
                               lpvm_describe(L, j, buf, sizeof buf), j);
           }
           f->values[i].ints = (LpInts){items, k};
@@ -411,7 +413,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
       if (!read_value(L, at, op, i, wrap && i > 0, f) &&
           !(wrap && i == 0 && op->n_args > 1 && op->args[1].type == LP_ARG_TENSOR && n > 1 &&
             lpvm_to_tensor(L, 2) && read_value(L, at, op, i, true, f)))
-        return mismatch(m, i, "argument '%s' must be %s, got %s", a->name, type_text(a, want, sizeof want),
+        return MISMATCH(m, i, "argument '%s' must be %s, got %s", a->name, type_text(a, want, sizeof want),
                         lpvm_describe(L, at, buf, sizeof buf));
       at++;
       continue;
@@ -426,7 +428,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
         const int top = lua_gettop(L);
         const bool ok = read_value(L, top, op, i, wrap, f);
         if (!ok)
-          return mismatch(m, i, "argument '%s' must be %s, got %s", a->name, type_text(a, want, sizeof want),
+          return MISMATCH(m, i, "argument '%s' must be %s, got %s", a->name, type_text(a, want, sizeof want),
                           lpvm_describe(L, top, buf, sizeof buf));
         /* Strings and lists stay reachable: the options table holds them. */
         lua_remove(L, top);
@@ -436,24 +438,24 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
       lua_pop(L, 1);
     }
     if (!a->has_default)
-      return mismatch(m, i, "missing argument '%s' (%s)", a->name, type_text(a, want, sizeof want));
+      return MISMATCH(m, i, "missing argument '%s' (%s)", a->name, type_text(a, want, sizeof want));
     f->values[i] = a->default_value;
   }
   if (at <= n)
-    return mismatch(m, op->n_args, "takes at most %d positional arguments, got %d", at - 1, n);
+    return MISMATCH(m, op->n_args, "takes at most %d positional arguments, got %d", at - 1, n);
   if (options) {
     for (lua_pushnil(L); lua_next(L, options); lua_pop(L, 1)) {
       const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
       if (name && is_ignored(op, name)) {
         const bool layout = strcmp(name, "layout") == 0;
         if (lua_type(L, -1) == (layout ? LUA_TUSERDATA : LUA_TBOOLEAN)) continue;
-        const bool ok = mismatch(m, op->n_args, "argument '%s' must be %s, got %s", name,
+        const bool ok = MISMATCH(m, op->n_args, "argument '%s' must be %s, got %s", name,
                                  layout ? "torch.strided" : "a boolean", lpvm_describe(L, -1, buf, sizeof buf));
         lua_pop(L, 2);
         return ok;
       }
       if (name && is_argument(op, name)) continue;
-      const bool ok = mismatch(m, op->n_args, "unknown argument '%s'", name ? name : "[number]");
+      const bool ok = MISMATCH(m, op->n_args, "unknown argument '%s'", name ? name : "[number]");
       lua_pop(L, 2);
       return ok;
     }
@@ -462,7 +464,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
       const char *name = lua_tostring(L, -2);
       if (strcmp(name, "out") != 0 && !is_ignored(op, name)) given++;
     }
-    if (given > named) return mismatch(m, op->n_args, "an argument is given by position and by name");
+    if (given > named) return MISMATCH(m, op->n_args, "an argument is given by position and by name");
   }
   return true;
 }
@@ -626,26 +628,42 @@ static int run(lua_State *L, const LpBinding *b, const LpOpInfo *op, Frame *f, i
   }
 }
 
-int lpvm_call_binding(lua_State *L, const LpBinding *b, int n) {
+/* The form that the values fit: first as they are; then with tensors of one element standing for numbers; then
+ * with numbers standing for tensors. */
+static const LpOpInfo *find_form(lua_State *L, const LpBinding *b, int n, int options, Frame *f, Mismatch *m) {
+  const int top = lua_gettop(L);
+  for (int pass = b->n_overloads == 1 ? 2 : 0; pass < 3; pass++) {
+    f->loose = pass > 0;
+    for (int o = 0; o < b->n_overloads; o++) {
+      if (match(L, b->overloads[o], n, options, pass == 2, f, m)) return b->overloads[o];
+      lua_settop(L, top);
+    }
+  }
+  return NULL;
+}
+
+static int __attribute__((noinline, cold)) explain_mismatch(lua_State *L, const LpBinding *b, int n, int options,
+                                                            bool retried) {
   Frame f;
   Mismatch m = {-1, ""};
+  if (retried) find_form(L, b, n + 1, 0, &f, &m);
+  find_form(L, b, n, options, &f, &m);
+  return raise_mismatch(L, b, options, &m);
+}
+
+int lpvm_call_binding(lua_State *L, const LpBinding *b, int n) {
+  Frame f;
+  const LpOpInfo *op;
   int options = 0;
   if (n > 0 && lua_type(L, n) == LUA_TTABLE && is_options(L, n)) options = n--;
-  const bool single = b->n_overloads == 1;
-  for (;;) {
-    /* First the forms whose types fit as they are; then those where a tensor of one element stands for a
-     * number; then those where a number stands for a tensor. */
-    for (int pass = single ? 2 : 0; pass < 3; pass++) {
-      f.loose = pass > 0;
-      for (int o = 0; o < b->n_overloads; o++) {
-        if (match(L, b->overloads[o], n, options, pass == 2, &f, &m)) return run(L, b, b->overloads[o], &f, options);
-      }
-    }
-    /* f(x, {dtype = nil}): an empty table that is no argument of any form is the one of named arguments. */
-    if (options || n == 0 || !is_empty_table(L, n)) break;
+  if (LP_LIKELY((op = find_form(L, b, n, options, &f, NULL)) != NULL)) return run(L, b, op, &f, options);
+  /* f(x, {dtype = nil}): an empty table that is no argument of any form is the one of named arguments. */
+  const bool retry = !options && n > 0 && is_empty_table(L, n);
+  if (retry) {
     options = n--;
+    if ((op = find_form(L, b, n, options, &f, NULL))) return run(L, b, op, &f, options);
   }
-  return raise_mismatch(L, b, options, &m);
+  return explain_mismatch(L, b, n, options, retry);
 }
 
 static int call_entry(lua_State *L) {

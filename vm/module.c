@@ -180,6 +180,7 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lua_pushvalue(L, core);
   lua_setfield(L, -2, "lampad.core");
   lua_settop(L, core);
+  lpvm_open_collector(L);
   return 1;
 }
 

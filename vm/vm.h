@@ -31,6 +31,8 @@ LpTensor *lpvm_to_tensor(lua_State *L, int index);
 LpTensor *lpvm_check_tensor(lua_State *L, int index, const char *what);
 /* Runs a collection when the engine's memory debt asks for one. Called with nothing owned. */
 void lpvm_collect_pressure(lua_State *L);
+/* Sets the state's collector up for tensors. */
+void lpvm_open_collector(lua_State *L);
 
 /* --- error.c: errors at the caller's line --------------------------------------------------- */
 /* Raises "<where>: <what>: <message>" from a printf format; `what` (an op's name) may be NULL. */

@@ -26,26 +26,35 @@ static inline uint64_t key_of_int(int64_t x) { return (uint64_t)x ^ 0x8000000000
 /* Kept small, so that the radix sort finds fewer digits. */
 static inline uint64_t key_of_int32(int32_t x) { return (uint32_t)x ^ 0x80000000u; }
 
-#define LOAD(T, key)                                                                 \
+#define EACH_DTYPE(LOAD)                                                             \
+  const uint64_t flip = descending ? UINT64_MAX : 0;                                 \
+  switch (dtype) {                                                                   \
+    case LP_BOOL:                                                                    \
+    case LP_UINT8: LOAD(uint8_t, key_of_int32)                                       \
+    case LP_INT8: LOAD(int8_t, key_of_int32)                                         \
+    case LP_INT16: LOAD(int16_t, key_of_int32)                                       \
+    case LP_INT32: LOAD(int32_t, key_of_int32)                                       \
+    case LP_INT64: LOAD(int64_t, key_of_int)                                         \
+    case LP_FLOAT16: LOAD(uint16_t, key_of_half)                                     \
+    case LP_BFLOAT16: LOAD(uint16_t, key_of_bf16)                                    \
+    case LP_FLOAT32: LOAD(float, key_of_float)                                       \
+    case LP_FLOAT64: LOAD(double, key_of_double)                                     \
+    default: break;                                                                  \
+  }
+
+#define LOAD_PAIRS(T, key)                                                           \
   for (int64_t i = 0; i < n; i++)                                                    \
     pairs[i] = (LpPair){key(*(const T *)(src + i * step)) ^ flip, i};                \
   break;
-
 void lp_sort_load(LpPair *pairs, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending) {
-  const uint64_t flip = descending ? UINT64_MAX : 0;
-  switch (dtype) {
-    case LP_BOOL:
-    case LP_UINT8: LOAD(uint8_t, key_of_int32)
-    case LP_INT8: LOAD(int8_t, key_of_int32)
-    case LP_INT16: LOAD(int16_t, key_of_int32)
-    case LP_INT32: LOAD(int32_t, key_of_int32)
-    case LP_INT64: LOAD(int64_t, key_of_int)
-    case LP_FLOAT16: LOAD(uint16_t, key_of_half)
-    case LP_BFLOAT16: LOAD(uint16_t, key_of_bf16)
-    case LP_FLOAT32: LOAD(float, key_of_float)
-    case LP_FLOAT64: LOAD(double, key_of_double)
-    default: break;
-  }
+  EACH_DTYPE(LOAD_PAIRS)
+}
+
+#define LOAD_KEYS(T, key)                                                            \
+  for (int64_t i = 0; i < n; i++) keys[i] = key(*(const T *)(src + i * step)) ^ flip; \
+  break;
+void lp_sort_keys(uint64_t *keys, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending) {
+  EACH_DTYPE(LOAD_KEYS)
 }
 
 /* --- sorting ------------------------------------------------------------------------------------------- */

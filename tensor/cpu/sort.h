@@ -15,6 +15,8 @@ typedef struct LpPair {
 
 /* n elements of a real dtype, step bytes apart; descending: keys in the opposite order. */
 void lp_sort_load(LpPair *pairs, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending);
+/* The keys alone. */
+void lp_sort_keys(uint64_t *keys, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending);
 /* Sorts by key, stably (pairs stand in order of `at`); tmp holds n pairs. */
 void lp_sort_pairs(LpPair *pairs, LpPair *tmp, int64_t n);
 /* Moves the k smallest pairs, by (key, at), to the front in no particular order, the k-th to [k - 1]. */

@@ -177,9 +177,8 @@ static bool copy_apart(LpTensor *dst, LpTensor *src) {
 }
 
 bool lp_copy_into(LpTensor *dst, LpTensor *src) {
-  LpTensor *from =
-      same_sizes(dst, src) ? lp_tensor_retain(src) : lp_expand_alias(src, lp_sizes(dst));
-  if (!from) return false;
+  LpTensor *wider = NULL, *from = src;
+  if (!same_sizes(dst, src)) TRY(from = wider = lp_expand_alias(src, lp_sizes(dst)));
   bool ok = true;
   if (dst->numel > 0) {
     if (!may_overlap(dst, from)) {
@@ -192,7 +191,7 @@ bool lp_copy_into(LpTensor *dst, LpTensor *src) {
       lp_tensor_release(temp);
     }
   }
-  lp_tensor_release(from);
+  lp_tensor_release(wider);
   return ok;
 }
 

@@ -17,28 +17,32 @@ void lp_iter_init(LpIter *it) {
   it->output_dtype = it->common_dtype = it->loop_dtype = it->round_dtype = LP_DTYPE_NONE;
   it->exact_scalars = false;
   it->cast_inputs = it->allow_overlap = it->no_resize = false;
-  it->keep_dtype = it->cast_mask = 0;
+  it->keep_dtype = it->cast_mask = it->made = 0;
   it->ndim = 0;
   it->numel = 0;
 }
 
 void lp_iter_output(LpIter *it, LpTensor *t_or_null) {
   ASSERT(it->n_operands == it->n_outputs && it->n_operands < LP_ITER_MAX_OPERANDS);
-  it->operands[it->n_operands++] = lp_tensor_retain(t_or_null);
+  it->operands[it->n_operands++] = t_or_null;
   it->n_outputs++;
 }
 
 void lp_iter_input(LpIter *it, LpTensor *t) {
   ASSERT(it->n_operands < LP_ITER_MAX_OPERANDS);
-  it->operands[it->n_operands++] = lp_tensor_retain(t);
+  it->operands[it->n_operands++] = t;
 }
 
 LpTensor *lp_iter_take(LpIter *it, int i) {
-  return lp_tensor_retain(it->operands[i]);
+  const bool made = it->made >> i & 1;
+  it->made &= ~(1u << i);
+  return made ? it->operands[i] : lp_tensor_retain(it->operands[i]);
 }
 
 void lp_iter_done(LpIter *it) {
-  for (int k = 0; k < it->n_operands; k++) lp_tensor_release(it->operands[k]);
+  for (int k = 0; it->made >> k; k++)
+    if (it->made >> k & 1) lp_tensor_release(it->operands[k]);
+  it->made = 0;
   it->n_operands = it->n_outputs = 0;
 }
 
@@ -201,11 +205,19 @@ static bool is_plain(const LpIter *it, const LpTensor **model) {
   return true;
 }
 
+static bool add_output(LpIter *it, int k, LpTensor *made) {
+  if (!made) return false;
+  it->operands[k] = made;
+  it->made |= 1u << k;
+  return true;
+}
+
 static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
   for (int k = 0; k < it->n_outputs; k++)
     if (!it->operands[k])
-      TRY(it->operands[k] = lp_tensor_new(lp_ints(model->sizes, model->ndim),
-                                          it->output_dtype, device));
+      TRY(add_output(
+          it, k,
+          lp_tensor_new(lp_ints(model->sizes, model->ndim), it->output_dtype, device)));
   it->ndim = 1;
   it->shape[0] = it->numel = model->numel;
   for (int k = 0; k < it->n_operands; k++) {
@@ -336,7 +348,7 @@ static bool build_general(LpIter *it, LpDevice device) {
   sort_dims(it, known, shape, (int)ndim, perm);
   for (int k = 0; k < it->n_operands; k++) {
     if (!it->operands[k])
-      TRY(it->operands[k] = new_output(it, shape, (int)ndim, perm, device));
+      TRY(add_output(it, k, new_output(it, shape, (int)ndim, perm, device)));
     if (!(known >> k & 1)) broadcast_strides(it->operands[k], ndim, it->strides[k]);
     it->data[k] = first_byte(it->operands[k]);
   }
@@ -513,4 +525,141 @@ bool lp_iter_run(LpIter *it, LpLoop loop, const void *params) {
 
 bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
   return run_over(it, loop, params, false);
+}
+
+/* --- packed rows -------------------------------------------------------------------- */
+
+#define PACK_BYTES 4096 /* of an operand's buffer */
+/* Longer rows are worth a call each: where rows are packed anew, and where they repeat.
+ */
+#define PACK_MAX 64
+#define PACK_MAX_REPEATED 256
+
+typedef struct Packed {
+  Run run;
+  int64_t rows_max; /* packed at a time */
+  int sizes[LP_ITER_MAX_OPERANDS];
+  unsigned flat;     /* operands whose memory runs on from row to row */
+  unsigned repeated; /* operands whose rows are all the same */
+} Packed;
+
+/* False: not the case for packing. */
+static bool plan_packing(const LpIter *it, Packed *p) {
+  if (it->ndim < 2 || it->cast_mask || it->shape[0] > PACK_MAX_REPEATED || !it->numel)
+    return false;
+  int largest = 1;
+  p->flat = p->repeated = 0;
+  for (int k = 0; k < it->n_operands; k++) {
+    const bool scalar = it->data[k] == it->scalars[k];
+    const int size =
+        (int)lp_dtype_size(scalar ? it->common_dtype : (LpDtype)it->operands[k]->dtype);
+    bool flat = true, repeated = true;
+    int64_t run = size;
+    for (int d = 0; d < it->ndim; d++) {
+      flat = flat && it->strides[k][d] == run;
+      repeated = repeated && (d == 0 || it->strides[k][d] == 0);
+      run *= it->shape[d];
+    }
+    p->flat |= (unsigned)flat << k;
+    p->repeated |= (unsigned)repeated << k;
+    p->sizes[k] = size;
+    if (size > largest) largest = size;
+  }
+  const unsigned outputs = (1u << it->n_outputs) - 1, all = (1u << it->n_operands) - 1;
+  if ((p->flat | p->repeated) != all && it->shape[0] > PACK_MAX) return false;
+  p->rows_max = PACK_BYTES / largest / it->shape[0];
+  return (p->flat & outputs) == outputs && p->rows_max > 1;
+}
+
+/* `rows` rows of n elements, row_stride bytes apart, one behind the other. */
+#define PACK(type)                                                                       \
+  {                                                                                      \
+    type *out = (type *)to;                                                              \
+    for (int64_t r = 0; r < rows; r++, out += n, from += row_stride) {                   \
+      const type *in = (const type *)from;                                               \
+      if (stride == 0) {                                                                 \
+        const type value = *in;                                                          \
+        for (int64_t i = 0; i < n; i++) out[i] = value;                                  \
+      } else if (stride == sizeof(type)) {                                               \
+        for (int64_t i = 0; i < n; i++) out[i] = in[i];                                  \
+      } else {                                                                           \
+        for (int64_t i = 0; i < n; i++) out[i] = *(const type *)(from + i * stride);     \
+      }                                                                                  \
+    }                                                                                    \
+    break;                                                                               \
+  }
+static void pack(char *restrict to, const char *restrict from, int size, int64_t stride,
+                 int64_t n, int64_t row_stride, int64_t rows) {
+  switch (size) {
+  case 1: PACK(uint8_t)
+  case 2: PACK(uint16_t)
+  case 4: PACK(uint32_t)
+  case 8: PACK(uint64_t)
+  default: PACK(double _Complex)
+  }
+}
+
+/* Packs operand k's rows from number `first` on. */
+static void pack_operand(const LpIter *it, int k, int size, int64_t first, int64_t rows,
+                         char *to) {
+  const int64_t n = it->shape[0], *strides = it->strides[k];
+  int64_t index[LP_MAX_DIMS];
+  const char *from = it->data[k];
+  for (int64_t d = 1; d < it->ndim; d++) {
+    index[d] = first % it->shape[d];
+    first /= it->shape[d];
+    from += index[d] * strides[d];
+  }
+  while (rows > 0) {
+    int64_t m = it->shape[1] - index[1] < rows ? it->shape[1] - index[1] : rows;
+    pack(to, from, size, strides[0], n, strides[1], m);
+    to += m * n * size;
+    rows -= m;
+    from -= index[1] * strides[1];
+    index[1] = 0;
+    for (int d = 2; d < it->ndim; d++) {
+      from += strides[d];
+      if (++index[d] < it->shape[d]) break;
+      from -= it->shape[d] * strides[d];
+      index[d] = 0;
+    }
+  }
+}
+
+/* Rows [begin, end) of the walk, as many at a time as the buffers hold. */
+static void run_packed(void *ctx, int64_t begin, int64_t end) {
+  Packed *p = ctx;
+  const LpIter *it = p->run.it;
+  const int64_t n = it->shape[0];
+  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES];
+  char *at[LP_ITER_MAX_OPERANDS];
+  int64_t steps[LP_ITER_MAX_OPERANDS], until_check = CHECK_ELEMS;
+  for (int k = 0; k < it->n_operands; k++) steps[k] = p->sizes[k];
+  for (int64_t row = begin, m; row < end; row += m) {
+    m = end - row < p->rows_max ? end - row : p->rows_max;
+    for (int k = 0; k < it->n_operands; k++) {
+      const bool flat = p->flat >> k & 1;
+      at[k] = flat ? it->data[k] + row * n * p->sizes[k] : buffers[k];
+      if (!flat && !(p->repeated >> k & 1 && row > begin))
+        pack_operand(it, k, p->sizes[k], row, m, buffers[k]);
+    }
+    p->run.loop(at, steps, m * n, p->run.params);
+    if ((until_check -= m * n) > 0) continue;
+    until_check = CHECK_ELEMS;
+    if (lp_interrupt_pending())
+      atomic_store_explicit(&p->run.stopped, true, memory_order_relaxed);
+    if (atomic_load_explicit(&p->run.stopped, memory_order_relaxed)) return;
+  }
+}
+
+bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params) {
+  Packed p = {.run = {it, loop, params, false}};
+  if (!plan_packing(it, &p)) {
+    lp_iter_lengthen(it);
+    return lp_iter_run(it, loop, params);
+  }
+  lp_parallel_for(it->numel / it->shape[0], LP_GRAIN / it->shape[0], run_packed, &p);
+  if (!atomic_load(&p.run.stopped)) return true;
+  lp_interrupt_take();
+  return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
 }

@@ -19,7 +19,8 @@ typedef void (*LpLoop)(char *const *ptrs, const int64_t *strides_bytes, int64_t 
 
 typedef struct LpIter {
   int n_operands, n_outputs;
-  LpTensor *operands[LP_ITER_MAX_OPERANDS]; /* owned references; outputs filled by lp_iter_build when NULL */
+  LpTensor *operands[LP_ITER_MAX_OPERANDS]; /* borrowed; outputs filled by lp_iter_build when NULL */
+  unsigned made;                            /* bit k: output k was made by lp_iter_build and is still the iterator's */
   LpDtype output_dtype;                     /* for outputs to be allocated */
   LpDtype common_dtype;                     /* inputs are cast to it when cast_inputs is set */
   LpDtype loop_dtype; /* with cast_inputs: what the loop writes; NONE: output_dtype */
@@ -42,16 +43,20 @@ typedef struct LpIter {
 } LpIter;
 
 void lp_iter_init(LpIter *it);
-void lp_iter_output(LpIter *it, LpTensor *t_or_null); /* retains t */
-void lp_iter_input(LpIter *it, LpTensor *t);          /* retains t */
+/* The caller keeps the tensors until lp_iter_done. */
+void lp_iter_output(LpIter *it, LpTensor *t_or_null);
+void lp_iter_input(LpIter *it, LpTensor *t);
 bool lp_iter_build(LpIter *it);
 /* Runs the loop over all elements, in parallel above the grain; false when interrupted. */
 bool lp_iter_run(LpIter *it, LpLoop loop, const void *params);
-/* Before lp_iter_run: makes a long dim the innermost when the innermost is of a few elements only, for
- * loops that take strided memory well and whose calls cost. */
+/* Makes a long dim the innermost when the innermost is of a few elements only, for loops that take
+ * strided memory well and whose calls cost. */
 void lp_iter_lengthen(LpIter *it);
+/* As lp_iter_run, for such loops: short rows are packed in buffers, many for one call; where that cannot be,
+ * it lengthens. */
+bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params);
 bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params);
-/* The i-th operand, owned by the caller (retained). */
+/* The i-th operand, owned by the caller from now on. */
 LpTensor *lp_iter_take(LpIter *it, int i);
 void lp_iter_done(LpIter *it);
 

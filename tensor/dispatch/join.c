@@ -1,6 +1,7 @@
 /* Joining tensors: cat, stack and their kin. */
 #include <string.h>
 #include "core/alloc.h"
+#include "core/parallel.h"
 #include "dispatch/iter.h"
 #include "dispatch/shape.h"
 #include "impl.h"
@@ -116,8 +117,33 @@ static LpMemoryFormat joined_format(LpTensors tensors) {
   return LP_CONTIGUOUS;
 }
 
+/* Contiguous tensors that are small together are blocks of memory, one behind the other
+ * for each index before dim. False: take the general way. */
+#define MIN_BLOCK_BYTES 64
+static bool join_blocks(LpTensor *out, LpTensors tensors, int64_t dim) {
+  if (!out->is_contiguous || out->numel > LP_GRAIN) return false;
+  for (int64_t i = 0; i < tensors.count; i++)
+    if (!tensors.data[i]->is_contiguous) return false;
+  if (out->numel == 0) return true;
+  int64_t rows = 1, size = (int64_t)lp_dtype_size((LpDtype)out->dtype);
+  for (int64_t d = 0; d < dim; d++) rows *= out->sizes[d];
+  if (rows > 1 && out->numel * size < rows * tensors.count * MIN_BLOCK_BYTES)
+    return false;
+  char *at = lp_data(out);
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t i = 0; i < tensors.count; i++) {
+      const LpTensor *t = tensors.data[i];
+      if (t->numel == 0) continue;
+      const int64_t bytes = t->numel / rows * size;
+      memcpy(at, (const char *)lp_data(t) + row * bytes, (size_t)bytes);
+      at += bytes;
+    }
+  return true;
+}
+
 /* Writes the tensors into `out` one after the other along dim. */
 static bool fill_joined(LpTensor *out, LpTensors tensors, int64_t dim) {
+  if (join_blocks(out, tensors, dim)) return true;
   int64_t sizes[LP_MAX_DIMS], offset = out->offset_elems;
   memcpy(sizes, out->sizes, (size_t)out->ndim * sizeof *sizes);
   for (int64_t i = 0; i < tensors.count; i++) {
@@ -204,7 +230,7 @@ LpTensor *lp_impl_stack_same(LpTensors tensors, int64_t dim) {
     sizes[i] = i == dim ? tensors.count : first->sizes[n++];
   LpTensor *out = lp_tensor_new(lp_ints(sizes, first->ndim + 1), (LpDtype)first->dtype,
                                 first->storage->device);
-  if (!out) return NULL;
+  if (!out || join_blocks(out, tensors, dim)) return out;
   n = 0;
   for (int64_t i = 0; i <= first->ndim; i++)
     if (i != dim) strides[n++] = out->strides[i];

@@ -151,11 +151,9 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   LpDoubleCall call = {lp_double_kernel(op), params};
   LpLoop loop = block ? table->drive : lp_double_loop(compute);
   LpTensor *result = NULL;
-  if (lp_iter_build(&it)) {
-    lp_iter_lengthen(&it);
-    if (lp_iter_run(&it, loop, block ? (const void *)&d : &call))
-      result = lp_iter_take(&it, 0);
-  }
+  if (lp_iter_build(&it) &&
+      lp_iter_run_packed(&it, loop, block ? (const void *)&d : &call))
+    result = lp_iter_take(&it, 0);
   lp_iter_done(&it);
   return result;
 }

@@ -9,7 +9,6 @@
 #include "dispatch/shape.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include "core/alloc.h"
 #include "core/half.h"
@@ -146,13 +145,18 @@ static bool is_native(LpCompute compute, LpDtype dtype) {
 
 /* --- planning --------------------------------------------------------------------------------- */
 
-static int by_stride(const void *a, const void *b) {
-  int64_t x = ((const Dim *)a)->stride, y = ((const Dim *)b)->stride;
-  return x < y ? 1 : x > y ? -1 : 0; /* largest first */
+/* Largest strides first; equal ones keep their order. */
+static void sort_dims(Dim *dims, int n) {
+  for (int i = 1; i < n; i++) {
+    const Dim x = dims[i];
+    int j = i;
+    for (; j > 0 && dims[j - 1].stride < x.stride; j--) dims[j] = dims[j - 1];
+    dims[j] = x;
+  }
 }
 
 static int join_dims(Dim *dims, int n) {
-  qsort(dims, (size_t)n, sizeof *dims, by_stride);
+  sort_dims(dims, n);
   int last = 0;
   for (int i = 1; i < n; i++) {
     Dim *a = &dims[last], *b = &dims[i];

@@ -245,6 +245,55 @@ static void scan_tile(void *ctx, const LpRows *r, char *const *ptrs, void *scrat
   }
 }
 
+/* Four rows at once: while one waits for its last sum the others go on. */
+#define FOUR_ROWS(name, T, start, op)                                                                    \
+  static void name(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {                       \
+    const Scan *s = ctx;                                                                                 \
+    const char *a = ptrs[0], *b = a + s->in_step, *c = b + s->in_step, *d = c + s->in_step;              \
+    char *w = ptrs[1], *x = w + s->out_step, *y = x + s->out_step, *z = y + s->out_step;                 \
+    double total_a = start, total_b = start, total_c = start, total_d = start;                           \
+    for (int64_t i = 0, from = 0, to = 0; i < r->n[0]; i++, from += r->step[0], to += r->step[1]) {      \
+      total_a = total_a op * (const T *)(a + from);                                                      \
+      total_b = total_b op * (const T *)(b + from);                                                      \
+      total_c = total_c op * (const T *)(c + from);                                                      \
+      total_d = total_d op * (const T *)(d + from);                                                      \
+      *(T *)(w + to) = (T)total_a;                                                                       \
+      *(T *)(x + to) = (T)total_b;                                                                       \
+      *(T *)(y + to) = (T)total_c;                                                                       \
+      *(T *)(z + to) = (T)total_d;                                                                       \
+    }                                                                                                    \
+  }
+FOUR_ROWS(sum_four_f32, float, 0, +)
+FOUR_ROWS(sum_four_f64, double, 0, +)
+FOUR_ROWS(prod_four_f32, float, 1, *)
+FOUR_ROWS(prod_four_f64, double, 1, *)
+
+/* Rows four at a time where the outer dim allows it and every thread still has work; the others one by one. */
+static bool run_separate(Scan *s, LpRows *rows, LpDtype from, LpDtype to) {
+  int64_t work = rows->n[0];
+  const bool floats = from == to && (to == LP_FLOAT32 || to == LP_FLOAT64) && s->op <= SCAN_PROD;
+  int dim = rows->n_outer - 1;
+  while (dim >= 0 && rows->sizes[dim] < 4) dim--;
+  if (!floats || dim < 0 || (rows->n_rows * work > LP_GRAIN && rows->n_rows < 4 * lp_num_threads()))
+    return lp_rows_run(rows, work, 0, scan_row, s);
+  LpRows left = *rows;
+  const int64_t size = rows->sizes[dim], fours = size / 4;
+  s->in_step = rows->strides[0][dim];
+  s->out_step = rows->strides[1][dim];
+  rows->sizes[dim] = fours;
+  rows->n_rows = rows->n_rows / size * fours;
+  left.sizes[dim] = size - 4 * fours;
+  left.n_rows = left.n_rows / size * left.sizes[dim];
+  for (int k = 0; k < 2; k++) {
+    left.base[k] += 4 * fours * left.strides[k][dim];
+    rows->strides[k][dim] *= 4;
+  }
+  return lp_rows_run(rows, 4 * work, 0,
+                     s->op == SCAN_SUM ? to == LP_FLOAT32 ? sum_four_f32 : sum_four_f64
+                     : to == LP_FLOAT32 ? prod_four_f32 : prod_four_f64, s) &&
+         (left.n_rows == 0 || lp_rows_run(&left, work, 0, scan_row, s));
+}
+
 static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op) {
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   LpTensor *result = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
@@ -270,7 +319,8 @@ static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op)
     rows.n_rows /= s.width;
     work *= s.width;
   }
-  if (lp_rows_run(&rows, work, 0, tile ? scan_tile : scan_row, &s)) return result;
+  if (tile ? lp_rows_run(&rows, work, 0, scan_tile, &s) : run_separate(&s, &rows, lp_dtype(self), dtype))
+    return result;
   lp_tensor_release(result);
   return NULL;
 }

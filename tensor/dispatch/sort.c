@@ -32,6 +32,9 @@ static void sort_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
 
 static inline bool after(LpPair a, LpPair b) { return a.key > b.key || (a.key == b.key && a.at > b.at); }
 
+#define KEYS 128    /* elements looked at together */
+#define LIST_MAX 16 /* up to here a list beats a heap */
+
 /* Restores the heap (the last pair in order on top) below place i. */
 static void sift_down(LpPair *heap, int64_t n, int64_t i) {
   LpPair x = heap[i];
@@ -46,16 +49,32 @@ static void sift_down(LpPair *heap, int64_t n, int64_t i) {
 
 /* The first k pairs of the row's order, by a heap of the best so far: most elements need one comparison. */
 static void heap_select(const Task *t, const char *src, int64_t step, int64_t n, LpPair *heap) {
-  LpPair block[128];
+  uint64_t keys[KEYS];
   lp_sort_load(heap, src, step, t->dtype, t->k, t->descending);
   for (int64_t i = t->k / 2 - 1; i >= 0; i--) sift_down(heap, t->k, i);
-  for (int64_t first = t->k; first < n; first += 128) {
-    int64_t m = n - first < 128 ? n - first : 128;
-    lp_sort_load(block, src + first * step, step, t->dtype, m, t->descending);
+  for (int64_t first = t->k; first < n; first += KEYS) {
+    int64_t m = n - first < KEYS ? n - first : KEYS;
+    lp_sort_keys(keys, src + first * step, step, t->dtype, m, t->descending);
     for (int64_t i = 0; i < m; i++) {
-      if (block[i].key >= heap[0].key) continue; /* an equal one stands later */
-      heap[0] = (LpPair){block[i].key, first + i};
+      if (keys[i] >= heap[0].key) continue; /* an equal one stands later */
+      heap[0] = (LpPair){keys[i], first + i};
       sift_down(heap, t->k, 0);
+    }
+  }
+}
+
+/* The same for few: a list in order, which needs no sorting afterwards. */
+static void list_select(const Task *t, const char *src, int64_t step, int64_t n, LpPair *list) {
+  uint64_t keys[KEYS];
+  int64_t held = 0;
+  for (int64_t first = 0; first < n; first += KEYS) {
+    int64_t m = n - first < KEYS ? n - first : KEYS;
+    lp_sort_keys(keys, src + first * step, step, t->dtype, m, t->descending);
+    for (int64_t i = 0; i < m; i++) {
+      if (held == t->k && keys[i] >= list[held - 1].key) continue; /* an equal one stands later */
+      int64_t at = held < t->k ? held++ : held - 1;
+      for (; at > 0 && list[at - 1].key > keys[i]; at--) list[at] = list[at - 1];
+      list[at] = (LpPair){keys[i], first + i};
     }
   }
 }
@@ -74,7 +93,9 @@ static void topk_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
   int64_t n = r->n[0];
   LpPair *pairs = scratch;
   if (t->k == 0) return;
-  if (t->k * 4 >= n) {
+  if (t->k <= LIST_MAX) {
+    list_select(t, ptrs[0], r->step[0], n, pairs);
+  } else if (t->k * 4 >= n) {
     lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, t->descending);
     lp_sort_pairs(pairs, pairs + n, n);
   } else {

@@ -1,5 +1,6 @@
 /* The broadcasting iterator: shapes, layouts of results, casting, overlap, interruption,
  * failures. */
+#include <string.h>
 #include "dispatch/iter.h"
 #include <stdlib.h>
 #include "lampad/memory.h"
@@ -306,4 +307,47 @@ TEST(casts_convert_as_c_does) {
   lp_cast_loop(LP_BOOL, LP_COMPLEX128)((char *[]){(char *)truths, (char *)complex_pair},
                                        (int64_t[]){1, 16}, 2, NULL);
   EXPECT(truths[0] && truths[1]);
+}
+
+/* out = a + b by either walk. */
+static LpTensor *sum_of(LpTensor *a, LpTensor *b, bool packed) {
+  LpIter it;
+  lp_iter_init(&it);
+  lp_iter_output(&it, NULL);
+  lp_iter_input(&it, a);
+  lp_iter_input(&it, b);
+  it.output_dtype = LP_FLOAT32;
+  LpTensor *result = NULL;
+  if (lp_iter_build(&it) && (packed ? lp_iter_run_packed(&it, add_loop, NULL)
+                                    : lp_iter_run(&it, add_loop, NULL)))
+    result = lp_iter_take(&it, 0);
+  lp_iter_done(&it);
+  return result;
+}
+
+TEST(iter_packs_short_rows) {
+  LpTensor *base = range(INTS(400 * 7 * 5 * 2));
+  struct {
+    LpInts a_sizes, a_strides, b_sizes, b_strides;
+  } cases[] = {
+      {INTS(400, 7, 5), INTS(35, 5, 1), INTS(5), INTS(1)},       /* a row */
+      {INTS(400, 7, 5), INTS(35, 5, 1), INTS(7, 1), INTS(1, 1)}, /* a column */
+      {INTS(400, 7, 5), INTS(35, 5, 1), INTS(400, 1, 5), INTS(5, 1, 1)},
+      {INTS(400, 7, 5), INTS(70, 10, 2), INTS(400, 1, 1), INTS(1, 1, 1)}, /* holes */
+      {INTS(400, 7, 5), INTS(70, 7, 1), INTS(7, 5), INTS(5, 1)},
+      {INTS(3000, 2), INTS(2, 1), INTS(2), INTS(3)},
+      {INTS(40, 200), INTS(200, 1), INTS(200), INTS(1)},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    LpTensor *a = strided(base, cases[i].a_sizes, cases[i].a_strides);
+    LpTensor *b = strided(base, cases[i].b_sizes, cases[i].b_strides);
+    LpTensor *packed = sum_of(a, b, true), *plain = sum_of(a, b, false);
+    EXPECT(packed && plain && packed->numel == a->numel);
+    EXPECT(memcmp(lp_data(packed), lp_data(plain), (size_t)a->numel * 4) == 0);
+    lp_tensor_release(a);
+    lp_tensor_release(b);
+    lp_tensor_release(packed);
+    lp_tensor_release(plain);
+  }
+  lp_tensor_release(base);
 }

@@ -86,6 +86,21 @@ describe("memory", function()
     assert.is_true(peak < 80 * 2 ^ 20, ("peak %.0f MiB"):format(peak / 2 ^ 20))
   end)
 
+  it("frees tensors that grew old before they died, in either mode of the collector", function()
+    for _, mode in ipairs { "generational", "incremental" } do
+      local mode_before = collectgarbage(mode)
+      core.memory_reset_peak()
+      local before = core.memory_stats().live_bytes
+      local recent = {}
+      for i = 1, 1000 do recent[i % 16] = torch.ones(256, 256) end -- 250 MiB of garbage
+      assert.equal(1, recent[0]["0, 0"]:item())
+      local peak = core.memory_stats().peak_bytes - before
+      collectgarbage(mode_before)
+      assert.is_true(peak < 80 * 2 ^ 20, ("%s: peak %.0f MiB"):format(mode, peak / 2 ^ 20))
+    end
+    assert.equal("generational", collectgarbage("generational"))
+  end)
+
   it("releases at once with free(), and says so afterwards", function()
     local x = torch.ones(1024, 1024)
     local before = core.memory_stats().live_bytes
