@@ -5,19 +5,22 @@
 #include "impl.h"
 #include "lampad/vmap.h"
 
-bool lp_rnn_run_layer(LpRnnKind kind, const RnnWeights *w, LpTensor *x, LpInts batch_sizes,
-                      LpTensor *h, LpTensor *c, bool reverse, LpTensor *out[3]) {
+bool lp_rnn_run_layer(LpRnnKind kind, const RnnWeights *w, LpTensor *x,
+                      LpInts batch_sizes, LpTensor *h, LpTensor *c, bool reverse,
+                      LpTensor *out[3]) {
   out[0] = out[1] = out[2] = NULL;
   LpTensor *results[5] = {0};
+  const LpDtype dtype = lp_dtype(x);
   bool ok;
-  if (lp_dtype_is_complex(lp_dtype(x)))
+  /* Integers have no gates, but PyTorch lets them pass through tanh and relu. */
+  if (lp_dtype_is_complex(dtype) || (!lp_dtype_is_floating(dtype) && kind <= LP_RNN_TANH))
     ok = lp_rnn_unrolled(kind, w, x, batch_sizes, h, c, reverse, out);
   else if (kind == LP_RNN_LSTM)
     ok = lp_lstm_layer(x, batch_sizes, h, c, w->w_ih, w->w_hh, w->b_ih, w->b_hh, w->w_hr,
                        reverse, results);
   else
-    ok = lp_rnn_layer(x, batch_sizes, h, w->w_ih, w->w_hh, w->b_ih, w->b_hh, kind, reverse,
-                      results);
+    ok = lp_rnn_layer(x, batch_sizes, h, w->w_ih, w->w_hh, w->b_ih, w->b_hh, kind,
+                      reverse, results);
   if (!ok || out[0]) return ok;
   out[0] = results[0];
   out[1] = results[1];
@@ -31,7 +34,8 @@ bool lp_rnn_run_layer(LpRnnKind kind, const RnnWeights *w, LpTensor *x, LpInts b
   return true;
 }
 
-/* --- a stack of layers ------------------------------------------------------------------ */
+/* --- a stack of layers
+ * ------------------------------------------------------------------ */
 
 typedef struct Stack {
   LpRnnKind kind;
@@ -63,8 +67,8 @@ static bool check_stack(const Stack *s) {
         (long long)s->layers);
   CHECK(s->dropout >= 0 && s->dropout <= 1, LP_ERR_ARGUMENT,
         "expected 'dropout' between 0 and 1, got %g", s->dropout);
-  CHECK(s->layers < INT32_MAX, LP_ERR_ARGUMENT, "expected 'num_layers' below 2^31, got %lld",
-        (long long)s->layers);
+  CHECK(s->layers < INT32_MAX, LP_ERR_ARGUMENT,
+        "expected 'num_layers' below 2^31, got %lld", (long long)s->layers);
   const int64_t blocks = s->layers * (s->bidirectional ? 2 : 1);
   const int64_t wanted = blocks * weights_of_layer(s);
   CHECK(s->params.count == wanted, LP_ERR_ARGUMENT,
@@ -86,7 +90,8 @@ static bool check_stack(const Stack *s) {
 
 /* The final states of all layers as one tensor. */
 static LpTensor *gather(LpTensor **states, int64_t count) {
-  return count == 1 ? lp_unsqueeze(states[0], 0) : lp_stack((LpTensors){states, count}, 0);
+  return count == 1 ? lp_unsqueeze(states[0], 0)
+                    : lp_stack((LpTensors){states, count}, 0);
 }
 
 static void drop_all(LpTensor **list, int64_t count) {
@@ -114,8 +119,10 @@ static bool run_layer(const Stack *s, int64_t layer, LpTensor **x, LpTensor **h_
     c_last[index] = out[2];
   }
   lp_drop(x);
-  if (ok && directions == 2) *x = lp_cat((LpTensors){outputs, 2}, 1);
-  else if (ok) *x = lp_tensor_retain(outputs[0]);
+  if (ok && directions == 2)
+    *x = lp_cat((LpTensors){outputs, 2}, 1);
+  else if (ok)
+    *x = lp_tensor_retain(outputs[0]);
   lp_tensor_release(outputs[0]);
   lp_tensor_release(outputs[1]);
   return *x != NULL;
@@ -151,7 +158,8 @@ static bool run_stack(const Stack *s, LpTensor *rows, LpTensor **results) {
   return ok;
 }
 
-/* --- padded and packed batches ---------------------------------------------------------- */
+/* --- padded and packed batches
+ * ---------------------------------------------------------- */
 
 static void take_results(const Stack *s, LpTensor **from, LpTensor **results) {
   results[0] = from[0];
@@ -199,7 +207,8 @@ static bool run_packed(Stack *s, LpTensor *data, LpTensor *batch_sizes,
                        LpTensor **results) {
   CHECK(lp_ndim(batch_sizes) == 1 && lp_dtype(batch_sizes) == LP_INT64 &&
             lp_numel(batch_sizes) > 0,
-        LP_ERR_ARGUMENT, "expected 'batch_sizes' of int64, of one size for each step, got %s of %s",
+        LP_ERR_ARGUMENT,
+        "expected 'batch_sizes' of int64, of one size for each step, got %s of %s",
         SHAPE_TEXT(batch_sizes), lp_dtype_name(lp_dtype(batch_sizes)));
   CHECK(!lp_vmap_is_batched(batch_sizes, 0), LP_ERR_ARGUMENT,
         "vmap: expected 'batch_sizes' that are the same for all examples");
@@ -250,10 +259,10 @@ bool lp_composite_lstm_data(LpTensor *data, LpTensor *batch_sizes, LpTensors hx,
 }
 
 #define WITHOUT_CELLS(name, kind_)                                                       \
-  bool lp_composite_##name##_input(                                                      \
-      LpTensor *input, LpTensor *hx, LpTensors params, bool has_biases,                  \
-      int64_t num_layers, double dropout, bool train, bool bidirectional,                \
-      bool batch_first, LpTensor **results) {                                            \
+  bool lp_composite_##name##_input(LpTensor *input, LpTensor *hx, LpTensors params,      \
+                                   bool has_biases, int64_t num_layers, double dropout,  \
+                                   bool train, bool bidirectional, bool batch_first,     \
+                                   LpTensor **results) {                                 \
     Stack s = STACK(kind_, hx, NULL, false);                                             \
     return run_padded(&s, input, batch_first, results);                                  \
   }                                                                                      \
@@ -268,7 +277,8 @@ WITHOUT_CELLS(gru, LP_RNN_GRU)
 WITHOUT_CELLS(rnn_tanh, LP_RNN_TANH)
 WITHOUT_CELLS(rnn_relu, LP_RNN_RELU)
 
-/* --- cells ------------------------------------------------------------------------------ */
+/* --- cells
+ * ------------------------------------------------------------------------------ */
 
 /* A cell is a layer of one step. out: h', c'. */
 static bool run_cell(LpRnnKind kind, const RnnWeights *w, LpTensor *input, LpTensor *h,

@@ -86,7 +86,8 @@ static LpTensor *sum_rows(Bag *b, LpTensor *x) {
   return x ? put(b, lp_sum_dim(x, lp_ints(&dim, 1), false, LP_DTYPE_NONE)) : NULL;
 }
 
-/* --- forward ---------------------------------------------------------------------------- */
+/* --- forward
+ * ---------------------------------------------------------------------------- */
 
 /* What a step leaves for its backward: LSTM i f g o, c before, tanh(c'), o tanh(c');
  * GRU r z n and R h + b of n; RNN nothing. */
@@ -106,8 +107,8 @@ typedef struct Unrolled {
   LpInts batch_sizes;
   bool reverse;
   LpTensor *x, *h0, *c0;
-  Step *steps;       /* by t */
-  LpTensor **list;   /* room for a tensor of each step */
+  Step *steps;     /* by t */
+  LpTensor **list; /* room for a tensor of each step */
 } Unrolled;
 
 static Step *step_at(const Unrolled *u, int64_t s) {
@@ -136,7 +137,8 @@ static void unrolled_end(Unrolled *u) {
   if (u->list) lp_free(u->list, count * sizeof *u->list);
 }
 
-/* The state for `rows` rows: those that end drop out, new ones begin with the first state. */
+/* The state for `rows` rows: those that end drop out, new ones begin with the first
+ * state. */
 static LpTensor *resized(Bag *b, LpTensor *state, LpTensor *first, int64_t rows) {
   if (!state) return NULL;
   const int64_t have = lp_size(state, 0);
@@ -198,7 +200,8 @@ static bool run_forward(Unrolled *u) {
       rnn_step(u, step, here, h);
     TRY(h = step->h);
     c = step->c;
-    if (lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+    if (lp_interrupt_pending())
+      return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
   }
   return true;
 }
@@ -236,7 +239,8 @@ bool lp_rnn_unrolled(LpRnnKind kind, const RnnWeights *w, LpTensor *x, LpInts ba
   return ok;
 }
 
-/* --- backward --------------------------------------------------------------------------- */
+/* --- backward
+ * --------------------------------------------------------------------------- */
 
 typedef struct Derivatives {
   LpTensor *x_gates, *h_gates; /* of the gates' sums, as x and as h reach them */
@@ -276,7 +280,8 @@ static void rnn_step_back(Unrolled *u, const Step *s, Derivatives *d, LpTensor *
   if (u->kind == LP_RNN_TANH)
     d->x_gates = tanh_slope(b, *dh, s->h);
   else
-    d->x_gates = *dh && s->h ? put(b, lp_threshold_backward(*dh, s->h, lp_scalar_int(0))) : NULL;
+    d->x_gates =
+        *dh && s->h ? put(b, lp_threshold_backward(*dh, s->h, lp_scalar_int(0))) : NULL;
   d->h_gates = d->x_gates;
   *dh = matmul(b, d->h_gates, u->w->w_hh);
 }
@@ -288,8 +293,8 @@ static LpTensor *grad_or_zeros(Bag *b, LpTensor *grad, LpTensor *like) {
                               LP_FORMAT_NONE, false));
 }
 
-/* Backward through time. made: gradients of x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr, borrowed
- * from the bag. */
+/* Backward through time. made: gradients of x, h, c, w_ih, w_hh, b_ih, b_hh, w_hr,
+ * borrowed from the bag. */
 static bool run_backward(Unrolled *u, LpTensor *d_out, LpTensor *d_hy, LpTensor *d_cy,
                          Derivatives *all, LpTensor *made[8]) {
   Bag *b = &u->bag;
@@ -329,7 +334,8 @@ static bool run_backward(Unrolled *u, LpTensor *d_out, LpTensor *d_hy, LpTensor 
     else
       rnn_step_back(u, step, d, &dh);
     TRY(dh && (dc || !lstm));
-    if (lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+    if (lp_interrupt_pending())
+      return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
   }
   made[1] = h_rest ? cat_rows(b, dh, h_rest) : dh;
   made[2] = c_rest ? cat_rows(b, dc, c_rest) : dc;
@@ -337,7 +343,8 @@ static bool run_backward(Unrolled *u, LpTensor *d_out, LpTensor *d_hy, LpTensor 
 }
 
 /* A tensor of every step, in the order of rows. */
-static LpTensor *join(Unrolled *u, LpTensor *(*of)(const Unrolled *, const Derivatives *, int64_t),
+static LpTensor *join(Unrolled *u,
+                      LpTensor *(*of)(const Unrolled *, const Derivatives *, int64_t),
                       const Derivatives *all) {
   for (int64_t t = 0; t < u->batch_sizes.count; t++) u->list[t] = of(u, all, t);
   return cat(&u->bag, u->list, u->batch_sizes.count, 0);
@@ -392,11 +399,13 @@ static bool is_recorded(LpTensor *const *tensors, int count) {
   return false;
 }
 
-bool lp_composite_lstm_layer_backward(
-    LpTensor *grad_output, LpTensor *grad_hy, LpTensor *grad_cy, LpTensor *input,
-    LpInts batch_sizes, LpTensor *hx, LpTensor *cx, LpTensor *w_ih, LpTensor *w_hh,
-    LpTensor *b_ih, LpTensor *b_hh, LpTensor *w_hr, bool reverse, LpTensor *output,
-    LpTensor *gates, LpTensor *cells, unsigned wanted, LpTensor **results) {
+bool lp_composite_lstm_layer_backward(LpTensor *grad_output, LpTensor *grad_hy,
+                                      LpTensor *grad_cy, LpTensor *input,
+                                      LpInts batch_sizes, LpTensor *hx, LpTensor *cx,
+                                      LpTensor *w_ih, LpTensor *w_hh, LpTensor *b_ih,
+                                      LpTensor *b_hh, LpTensor *w_hr, bool reverse,
+                                      LpTensor *output, LpTensor *gates, LpTensor *cells,
+                                      unsigned wanted, LpTensor **results) {
   LpTensor *const given[] = {grad_output, grad_hy, grad_cy, input, hx,  cx,
                              w_ih,        w_hh,    b_ih,    b_hh,  w_hr};
   if (!is_recorded(given, 11))

@@ -4,7 +4,8 @@
 #include <string.h>
 #include "cpu/rnn_parts.h"
 
-/* --- shared with the backward pass ------------------------------------------------------ */
+/* --- shared with the backward pass
+ * ------------------------------------------------------ */
 
 void *lp_rnn_block(RnnBlocks *b, size_t bytes) {
   ASSERT(b->count < RNN_BLOCKS);
@@ -66,9 +67,9 @@ void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
   lp_parallel_for(p->count, STEP_GRAIN / (work + 1) + 1, body, ctx);
 }
 
-bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k,
-                 const void *a, int64_t lda, const void *b, int64_t ldb, void *c,
-                 int64_t ldc, bool add) {
+bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
+                 int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
+                 void *c, int64_t ldc, bool add) {
   const LpGemm g = {.dtype = dtype,
                     .m = m,
                     .n = n,
@@ -86,7 +87,8 @@ bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n
   return lp_cpu_gemm(&g);
 }
 
-/* --- forward ---------------------------------------------------------------------------- */
+/* --- forward
+ * ---------------------------------------------------------------------------- */
 
 /* With fewer steps a packed copy of R does not pay. */
 #define PACKED_STEPS 3
@@ -97,9 +99,9 @@ typedef struct Forward {
   int type;
   size_t item;
   bool packed;
-  int64_t width;          /* of a row of gates, in elements */
+  int64_t width; /* of a row of gates, in elements */
   LpRnnPanels recurrent, projection;
-  void *bias, *raw;       /* (width); o tanh(c') of a step before its projection */
+  void *bias, *raw; /* (width); o tanh(c') of a step before its projection */
   RnnStep step;
 } Forward;
 
@@ -129,8 +131,8 @@ static bool project_input(const Forward *f) {
   const LpRnnLayer *l = f->l;
   const int64_t h = l->hidden, in = l->inputs;
   if (l->kind != LP_RNN_GRU)
-    return lp_rnn_gemm(l->dtype, false, true, l->total, f->width, in, l->x, in, l->w_ih, in,
-                       l->gates, f->width, false);
+    return lp_rnn_gemm(l->dtype, false, true, l->total, f->width, in, l->x, in, l->w_ih,
+                       in, l->gates, f->width, false);
   return lp_rnn_gemm(l->dtype, false, true, l->total, 2 * h, in, l->x, in, l->w_ih, in,
                      rnn_at(l->gates, h, f->item), f->width, false) &&
          lp_rnn_gemm(l->dtype, false, true, l->total, h, in, l->x, in,
@@ -142,7 +144,8 @@ static bool recur_unpacked(const Forward *f, int64_t row, int64_t rows, const vo
   const LpRnnLayer *l = f->l;
   const bool gru = l->kind == LP_RNN_GRU;
   const int64_t hidden = l->hidden, out = l->outputs;
-  char *gates = rnn_at(l->gates, (f->step.first + row) * f->width + (gru ? hidden : 0), f->item);
+  char *gates =
+      rnn_at(l->gates, (f->step.first + row) * f->width + (gru ? hidden : 0), f->item);
   const int64_t added = gru ? 2 * hidden : f->width;
   return lp_rnn_gemm(l->dtype, false, true, rows, added, out, h, out, l->w_hh, out, gates,
                      f->width, true) &&
@@ -162,8 +165,8 @@ static void step_units(void *ctx, int64_t begin, int64_t end) {
   for (int64_t p = begin; f->packed && p < end; p++) {
     char *to = rnn_at(gates, gru ? h : 0, f->item);
     const unsigned add = gru ? 3 : 15;
-    f->k->product[f->type](&f->recurrent, p, rnn_at(l->out, s->before * out, f->item), out,
-                           s->continued, to, f->width, add);
+    f->k->product[f->type](&f->recurrent, p, rnn_at(l->out, s->before * out, f->item),
+                           out, s->continued, to, f->width, add);
     f->k->product[f->type](&f->recurrent, p, rnn_at(l->h0, s->continued * out, f->item),
                            out, s->rows - s->continued,
                            rnn_at(to, s->continued * f->width, f->item), f->width, add);
@@ -187,8 +190,8 @@ static void step_projection(void *ctx, int64_t begin, int64_t end) {
   const LpRnnLayer *l = f->l;
   for (int64_t p = begin; p < end; p++)
     f->k->product[f->type](&f->projection, p, f->raw, l->hidden, f->step.rows,
-                           rnn_at(l->out, f->step.first * l->outputs, f->item), l->outputs,
-                           0);
+                           rnn_at(l->out, f->step.first * l->outputs, f->item),
+                           l->outputs, 0);
 }
 
 static bool run_step(Forward *f) {
@@ -229,8 +232,8 @@ static bool prepare(RnnBlocks *blocks, Forward *f) {
   }
   return lp_rnn_pack(blocks, &f->recurrent, f->type, vectors, out, h, vectors > 2 ? h : 0,
                      l->w_hh, 1, out) &&
-         (!l->w_hr || lp_rnn_pack(blocks, &f->projection, f->type, 2, h, out, 0, l->w_hr, 1,
-                                  h));
+         (!l->w_hr ||
+          lp_rnn_pack(blocks, &f->projection, f->type, 2, h, out, 0, l->w_hr, 1, h));
 }
 
 /* The states after the last step of each sequence. */
@@ -256,7 +259,8 @@ bool lp_rnn_forward(const LpRnnLayer *l, void *h_last, void *c_last) {
   for (int64_t s = 0; ok && s < l->steps; s++) {
     f.step = lp_rnn_step(l, s);
     ok = run_step(&f);
-    if (ok && lp_interrupt_pending()) ok = lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+    if (ok && lp_interrupt_pending())
+      ok = lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
   }
   lp_rnn_free(&blocks);
   TRY(ok);

@@ -35,17 +35,17 @@ typedef struct LpRnnLayer {
   LpRnnKind kind;
   LpDtype dtype;
   bool reverse;
-  int64_t steps, total, batch;      /* steps at least 1; batch: batch_sizes[0] */
-  int64_t inputs, hidden, outputs;  /* I, H, P */
-  const int64_t *batch_sizes;       /* [steps] */
-  const int64_t *offsets;           /* [steps]: the first row of each step */
-  const void *x;                    /* (total, I) */
-  const void *h0, *c0;              /* (batch, P), (batch, H); c0: LSTM */
-  const void *w_ih, *w_hh, *w_hr;   /* (G H, I), (G H, P), (P, H) or NULL */
-  const void *b_ih, *b_hh;          /* (G H) or NULL */
-  void *out;                        /* (total, P) */
-  void *gates;                      /* (total, width H); RNN: out */
-  void *cells;                      /* (total, H): c'; LSTM */
+  int64_t steps, total, batch;     /* steps at least 1; batch: batch_sizes[0] */
+  int64_t inputs, hidden, outputs; /* I, H, P */
+  const int64_t *batch_sizes;      /* [steps] */
+  const int64_t *offsets;          /* [steps]: the first row of each step */
+  const void *x;                   /* (total, I) */
+  const void *h0, *c0;             /* (batch, P), (batch, H); c0: LSTM */
+  const void *w_ih, *w_hh, *w_hr;  /* (G H, I), (G H, P), (P, H) or NULL */
+  const void *b_ih, *b_hh;         /* (G H) or NULL */
+  void *out;                       /* (total, P) */
+  void *gates;                     /* (total, width H); RNN: out */
+  void *cells;                     /* (total, H): c'; LSTM */
 } LpRnnLayer;
 
 /* Gates in the weights and in a row of `gates`. */
@@ -70,8 +70,8 @@ bool lp_rnn_backward(const LpRnnLayer *l, const LpRnnGrads *g);
 /* --- kernels (cpu/simd/rnn.c), by dtype: [0] float32, [1] float64 --- */
 
 /* A matrix B (k rows) in panels of columns. Panel p holds `vectors` vectors of `lanes`
- * columns for each row; vector v of it is column v * apart + p * units of B and those after,
- * where units = apart == lanes ? vectors * lanes : lanes. */
+ * columns for each row; vector v of it is column v * apart + p * units of B and those
+ * after, where units = apart == lanes ? vectors * lanes : lanes. */
 typedef struct LpRnnPanels {
   int64_t k, columns; /* columns: of each gate when the vectors lie H apart */
   int64_t apart;      /* between a panel's vectors in C; 0: neighbours */
@@ -84,12 +84,12 @@ typedef struct LpRnnPanels {
 /* A row's gates and states for the elementwise half of a step; NULL where a kind has
  * none. */
 typedef struct LpRnnRow {
-  void *gates, *h, *c;          /* h', c' */
+  void *gates, *h, *c; /* h', c' */
   const void *h_before, *c_before;
-  const void *bias;             /* (width H) */
-  void *d_gates, *dh, *dc;      /* backward: dh, dc of the state after in, before out */
-  const void *d_out;            /* of the row of `out`; or NULL */
-  void *raw;                    /* backward with a projection: o tanh(c') */
+  const void *bias;        /* (width H) */
+  void *d_gates, *dh, *dc; /* backward: dh, dc of the state after in, before out */
+  const void *d_out;       /* of the row of `out`; or NULL */
+  void *raw;               /* backward with a projection: o tanh(c') */
 } LpRnnRow;
 
 typedef struct LpRnnKernels {

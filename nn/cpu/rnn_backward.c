@@ -17,14 +17,15 @@ typedef struct Backward {
   char *d_out;                       /* with a projection: of h', all rows (total, P) */
   char *d_raw, *raw;                 /* of one step (batch, H); all rows (total, H) */
   RnnStep step;
-  int64_t later, later_first;        /* rows, and the first one, of the step done before */
+  int64_t later, later_first; /* rows, and the first one, of the step done before */
 } Backward;
 
 /* dh = [what the step passed on +] d_gates R, for panels of the units. */
 static void pass_on(const Backward *b, int64_t begin, int64_t end) {
   const LpRnnLayer *l = b->l;
   const bool gru = l->kind == LP_RNN_GRU;
-  const char *d = rnn_at(b->d_gates, b->later_first * b->width + (gru ? l->hidden : 0), b->item);
+  const char *d =
+      rnn_at(b->d_gates, b->later_first * b->width + (gru ? l->hidden : 0), b->item);
   for (int64_t p = begin; b->later && p < end; p++)
     b->k->product[b->type](&b->recurrent, p, d, b->width, b->later, b->g->h0, l->outputs,
                            gru ? 3 : 0);
@@ -74,7 +75,8 @@ static void output_range(void *ctx, int64_t begin, int64_t end) {
   pass_on(b, begin, end);
   for (int64_t r = 0; r < b->step.rows; r++) {
     const int64_t at = (b->step.first + r) * out + from;
-    char *d = rnn_at(b->d_out, at, b->item), *dh = rnn_at(b->g->h0, r * out + from, b->item);
+    char *d = rnn_at(b->d_out, at, b->item),
+         *dh = rnn_at(b->g->h0, r * out + from, b->item);
     if (b->g->out)
       b->k->add[b->type](d, dh, rnn_at(b->g->out, at, b->item), to - from);
     else
@@ -111,7 +113,8 @@ static bool through_time(Backward *b) {
     }
     b->later = rows;
     b->later_first = b->step.first;
-    if (lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+    if (lp_interrupt_pending())
+      return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
   }
   lp_rnn_over(&b->recurrent, b->later, pass_on_range, b);
   return true;
@@ -136,8 +139,8 @@ static char *states_before(RnnBlocks *blocks, const Backward *b) {
 }
 
 /* d^T source into `rows` rows of a weight's gradient, d from a column of d_gates on. */
-static bool weight_grad(const Backward *b, int64_t column, int64_t rows, const void *source,
-                        int64_t columns, void *to) {
+static bool weight_grad(const Backward *b, int64_t column, int64_t rows,
+                        const void *source, int64_t columns, void *to) {
   return lp_rnn_gemm(b->l->dtype, true, false, rows, columns, b->l->total,
                      rnn_at(b->d_gates, column, b->item), b->width, source, columns, to,
                      columns, false);
@@ -148,8 +151,8 @@ static bool input_grads(const Backward *b) {
   const LpRnnGrads *g = b->g;
   const int64_t h = l->hidden, in = l->inputs;
   if (l->kind != LP_RNN_GRU)
-    return (!g->x || lp_rnn_gemm(l->dtype, false, false, l->total, in, b->width, b->d_gates,
-                                 b->width, l->w_ih, in, g->x, in, false)) &&
+    return (!g->x || lp_rnn_gemm(l->dtype, false, false, l->total, in, b->width,
+                                 b->d_gates, b->width, l->w_ih, in, g->x, in, false)) &&
            (!g->w_ih || weight_grad(b, 0, b->width, l->x, in, g->w_ih));
   /* r and z, then n. */
   const char *n_rows = rnn_at(l->w_ih, 2 * h * in, b->item);
@@ -227,9 +230,9 @@ bool lp_rnn_backward(const LpRnnLayer *l, const LpRnnGrads *g) {
             bias_grads(&blocks, &b);
   if (ok && g->w_hh) {
     const char *before = states_before(&blocks, &b);
-    ok = before && weight_grad(&b, l->kind == LP_RNN_GRU ? l->hidden : 0,
-                               lp_rnn_gates(l->kind) * l->hidden, before, l->outputs,
-                               g->w_hh);
+    ok = before &&
+         weight_grad(&b, l->kind == LP_RNN_GRU ? l->hidden : 0,
+                     lp_rnn_gates(l->kind) * l->hidden, before, l->outputs, g->w_hh);
   }
   if (ok && g->w_hr)
     ok = lp_rnn_gemm(l->dtype, true, false, l->outputs, l->hidden, l->total, b.d_out,

@@ -45,8 +45,8 @@ void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
                  void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);
 
 /* C = [C +] op(A) op(B), row-major. */
-bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n, int64_t k,
-                 const void *a, int64_t lda, const void *b, int64_t ldb, void *c,
-                 int64_t ldc, bool add);
+bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
+                 int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
+                 void *c, int64_t ldc, bool add);
 
 #endif

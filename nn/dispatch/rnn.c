@@ -1,15 +1,19 @@
-/* A recurrent layer in one direction: checks, dense operands in the compute dtype, results.
- * The loops are in cpu/rnn.c. */
+/* A recurrent layer in one direction: checks, dense operands in the compute dtype,
+ * results. The loops are in cpu/rnn.c. */
 #include "core/alloc.h"
 #include "cpu/rnn.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
 enum { X, H0, C0, W_IH, W_HH, B_IH, B_HH, W_HR, OPERANDS };
-static const char *const names[OPERANDS] = {"input",           "hx",
-                                            "cx",              "the input's weight",
-                                            "the state's weight", "the input's bias",
-                                            "the state's bias",   "the projection"};
+static const char *const names[OPERANDS] = {"input",
+                                            "hx",
+                                            "cx",
+                                            "the input's weight",
+                                            "the state's weight",
+                                            "the input's bias",
+                                            "the state's bias",
+                                            "the projection"};
 
 typedef struct Call {
   LpRnnLayer l;
@@ -35,9 +39,10 @@ static bool check_rows(Call *c) {
           "expected 'batch_sizes' whose sum fits 64 bits");
   }
   LpTensor *x = c->given[X];
-  CHECK(lp_ndim(x) == 2 && lp_size(x, 0) == total, LP_ERR_ARGUMENT,
-        "expected packed rows of shape [%lld, features], the sum of 'batch_sizes', got %s",
-        (long long)total, SHAPE_TEXT(x));
+  CHECK(
+      lp_ndim(x) == 2 && lp_size(x, 0) == total, LP_ERR_ARGUMENT,
+      "expected packed rows of shape [%lld, features], the sum of 'batch_sizes', got %s",
+      (long long)total, SHAPE_TEXT(x));
   c->l.steps = sizes.count;
   c->l.total = total;
   c->l.batch = sizes.data[0];
@@ -67,17 +72,18 @@ static bool check(Call *c) {
         (long long)gates, SHAPE_TEXT(w_hh));
   const int64_t h = lp_size(w_hh, 0) / gates, out = lp_size(w_hh, 1);
   CHECK(c->given[W_HR] || h == out, LP_ERR_ARGUMENT,
-        "expected %s of shape [%lld, %lld], got %s", names[W_HH], (long long)(gates * out),
-        (long long)out, SHAPE_TEXT(w_hh));
+        "expected %s of shape [%lld, %lld], got %s", names[W_HH],
+        (long long)(gates * out), (long long)out, SHAPE_TEXT(w_hh));
   c->l.hidden = h;
   c->l.outputs = out;
   CHECK(!(lp_ndim(w_ih) == 2 && lp_size(w_ih, 0) == gates * h) ||
             lp_size(w_ih, 1) == c->l.inputs,
         LP_ERR_ARGUMENT, "expected 'input' of %lld features (weight %s), got %lld",
         (long long)lp_size(w_ih, 1), SHAPE_TEXT(w_ih), (long long)c->l.inputs);
-  TRY(check_shape(c, W_IH, gates * h, c->l.inputs) && check_shape(c, B_IH, gates * h, -1) &&
-      check_shape(c, B_HH, gates * h, -1) && check_shape(c, W_HR, out, h) &&
-      check_shape(c, H0, c->l.batch, out) && check_shape(c, C0, c->l.batch, h));
+  TRY(check_shape(c, W_IH, gates * h, c->l.inputs) &&
+      check_shape(c, B_IH, gates * h, -1) && check_shape(c, B_HH, gates * h, -1) &&
+      check_shape(c, W_HR, out, h) && check_shape(c, H0, c->l.batch, out) &&
+      check_shape(c, C0, c->l.batch, h));
   const LpDtype dtype = lp_dtype(c->given[X]);
   CHECK_FLOATING(c->given[X], "input");
   for (int i = 0; i < OPERANDS; i++)
@@ -177,10 +183,12 @@ bool lp_impl_rnn_layer(LpTensor *input, LpInts batch_sizes, LpTensor *hx, LpTens
   return forward(&c, results);
 }
 
-/* --- backward --------------------------------------------------------------------------- */
+/* --- backward
+ * --------------------------------------------------------------------------- */
 
 /* A gradient of a result as dense memory; NULL stays NULL. */
-static bool dense_grad(LpTensor *grad, LpDtype dtype, LpTensor **dense, const void **data) {
+static bool dense_grad(LpTensor *grad, LpDtype dtype, LpTensor **dense,
+                       const void **data) {
   if (!grad) return true;
   TRY(*dense = nn_dense(grad, dtype));
   *data = lp_data(*dense);

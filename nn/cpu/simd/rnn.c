@@ -5,8 +5,8 @@
 #include "cpu/rnn.h"
 #include "cpu/simd/vecmath.h"
 
-/* Rows of a tile: as many accumulators as registers allow, beside the vectors of B and the
- * element of A. */
+/* Rows of a tile: as many accumulators as registers allow, beside the vectors of B and
+ * the element of A. */
 #if defined(LP_CAP_avx512)
 #define ACCUMULATORS 24
 #else

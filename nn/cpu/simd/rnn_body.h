@@ -1,5 +1,5 @@
-/* Recurrent nets for one dtype T: packed products and the elementwise half of each kind of
- * step. Included by rnn.c. */
+/* Recurrent nets for one dtype T: packed products and the elementwise half of each kind
+ * of step. Included by rnn.c. */
 
 typedef T TYPED(V) __attribute__((vector_size(LP_VECTOR_BYTES)));
 #define V TYPED(V)
@@ -11,7 +11,8 @@ static inline V TYPED(load)(const T *p) {
   return v;
 }
 
-/* --- products -------------------------------------------------------------------------- */
+/* --- products --------------------------------------------------------------------------
+ */
 
 static void TYPED(pack)(const LpRnnPanels *to, int64_t p, const void *source,
                         int64_t row_step, int64_t column_step) {
@@ -32,8 +33,8 @@ static void TYPED(pack)(const LpRnnPanels *to, int64_t p, const void *source,
   }
 }
 
-/* `rows` rows and `vectors` vectors of C; both are constants where this is inlined, so that
- * the accumulators are registers. `lanes`: of the last vector that exist. */
+/* `rows` rows and `vectors` vectors of C; both are constants where this is inlined, so
+ * that the accumulators are registers. `lanes`: of the last vector that exist. */
 static inline __attribute__((always_inline)) void
 TYPED(tile)(const int rows, const int vectors, const T *a, int64_t lda, int64_t k,
             const T *b, T *c, int64_t ldc, int64_t apart, unsigned add) {
@@ -72,17 +73,16 @@ TYPED(tile)(const int rows, const int vectors, const T *a, int64_t lda, int64_t 
                                              int64_t apart, unsigned add) {              \
     TYPED(tile)(rows, vectors, a, lda, k, b, c, ldc, apart, add);                        \
   }
-TILE(1, 2) TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2)
-TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3)
-TILE(1, 4) TILE(2, 4) TILE(3, 4)
+TILE(1, 2)
+TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(1, 3) TILE(2, 3) TILE(3, 3)
+    TILE(4, 3) TILE(1, 4) TILE(2, 4) TILE(3, 4)
 #if ACCUMULATORS == 24
-TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2)
-TILE(5, 3) TILE(6, 3) TILE(7, 3) TILE(8, 3)
-TILE(4, 4) TILE(5, 4) TILE(6, 4)
+        TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(5, 3)
+            TILE(6, 3) TILE(7, 3) TILE(8, 3) TILE(4, 4) TILE(5, 4) TILE(6, 4)
 #endif
 
-typedef void (*TYPED(Tile))(const T *, int64_t, int64_t, const T *, T *, int64_t, int64_t,
-                            unsigned);
+                typedef void (*TYPED(Tile))(const T *, int64_t, int64_t, const T *, T *,
+                                            int64_t, int64_t, unsigned);
 #define AT(rows, vectors) TYPED(tile_##rows##_##vectors)
 static const TYPED(Tile) TYPED(tiles)[3][MAX_ROWS] = {
 #if ACCUMULATORS == 24
@@ -132,7 +132,8 @@ static void TYPED(product)(const LpRnnPanels *b, int64_t p, const void *pa, int6
   }
 }
 
-/* --- the elementwise half of a step ---------------------------------------------------- */
+/* --- the elementwise half of a step ----------------------------------------------------
+ */
 
 #define SIGMOID TYPED(sigmoid)
 #define TANH TYPED(lp_tanh)
@@ -277,7 +278,8 @@ static void TYPED(gru_backward)(const LpRnnRow *row, int64_t hidden, int64_t beg
   }
 }
 
-/* --- sums ---------------------------------------------------------------------------------- */
+/* --- sums
+ * ---------------------------------------------------------------------------------- */
 
 static void TYPED(add)(void *pto, const void *pa, const void *pb, int64_t n) {
   T *to = pto;
@@ -286,7 +288,7 @@ static void TYPED(add)(void *pto, const void *pa, const void *pb, int64_t n) {
   for (int64_t i = 0; i < n; i++) to[i] = a[i] + b[i];
 }
 
-#define SUM_ROWS 512    /* rows whose sum is kept in T before it goes to the total */
+#define SUM_ROWS 512 /* rows whose sum is kept in T before it goes to the total */
 #define SUM_COLUMNS 64
 
 static void TYPED(column_sums)(void *psums, const void *px, int64_t rows, int64_t stride,
