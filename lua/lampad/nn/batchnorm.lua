@@ -14,8 +14,8 @@ local Base = Module:extend "_NormBase"
 Base._version = 2 -- state_dicts before version 2 have no num_batches_tracked
 
 function Base:_setup(o)
-  if o.num_features <= 0 then
-    args.fail(self.__name, "num_features must be positive, got %d", o.num_features)
+  if o.num_features < 0 then
+    args.fail(self.__name, "num_features must not be negative, got %d", o.num_features)
   end
   self:_set {
     num_features = o.num_features, eps = o.eps, momentum = o.momentum, affine = o.affine,
@@ -54,7 +54,7 @@ function Base:_check_dims(input)
   local ndim = input.ndim
   local low, high = self.least_dims, self.most_dims
   if ndim < low or ndim > high then
-    args.fail(self.__name, "expected %s input (got %dD input of shape %s)",
+    args.fail(self.__name, "expected %s input (got %dD input), its shape is %s",
       low == high and low .. "D" or low .. "D or " .. high .. "D", ndim, tostring(input.shape))
   end
 end
