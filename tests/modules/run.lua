@@ -35,7 +35,8 @@ local function has(flags, bit) return flags & bit ~= 0 end
 local call_tensors -- those of the call that is being made, in order
 
 local function read_call(data, pos)
-  local call, n, key = { named = {} }, nil, nil
+  local call = { named = {} }
+  local n, key
   call.args, pos = read_argument(data, pos)
   n, pos = string.unpack("<B", data, pos)
   for i = 1, n do
@@ -119,7 +120,8 @@ end
 
 -- A digest of a tensor.
 local function read_digest(data, pos)
-  local value, number, ndim = { kind = "digest", shape = {}, picked = {} }, nil, nil
+  local value = { kind = "digest", shape = {}, picked = {} }
+  local number, ndim
   number, ndim, pos = string.unpack("<BB", data, pos)
   value.dtype = golden.dtypes[number]
   for i = 1, ndim do value.shape[i], pos = string.unpack("<I4", data, pos) end
@@ -133,17 +135,20 @@ local function read_result(data, pos)
   local kind = data:sub(pos, pos)
   if kind == "D" then return read_digest(data, pos + 1) end
   if kind ~= "L" then return golden.read_value(data, pos) end
-  local list, n = { kind = "list" }, nil
+  local list = { kind = "list" }
+  local n
   n, pos = string.unpack("<I2", data, pos + 1)
   for i = 1, n do list[i], pos = read_result(data, pos) end
   return list, pos
 end
 
 local function read_initial(data, pos)
-  local state, n = {}, nil
+  local state = {}
+  local n
   n, pos = string.unpack("<B", data, pos)
   for i = 1, n do
-    local entry, there, count = { sizes = {}, first = {} }, nil, nil
+    local entry = { sizes = {}, first = {} }
+    local there, count
     entry.key, there, pos = string.unpack("<s2B", data, pos)
     entry.there = there == 1
     if entry.there then
@@ -158,7 +163,8 @@ local function read_initial(data, pos)
 end
 
 local function read_pairs(data, pos)
-  local list, n, key = {}, nil, nil
+  local list = {}
+  local n, key
   n, pos = string.unpack("<B", data, pos)
   for i = 1, n do
     key, pos = string.unpack("<s2", data, pos)
@@ -169,7 +175,8 @@ local function read_pairs(data, pos)
 end
 
 local function read_record(data, pos)
-  local r, n = { grads = {} }, nil
+  local r = { grads = {} }
+  local n
   r.name, r.what, r.flags, pos = string.unpack("<s2s2B", data, pos)
   r.make, pos = read_call(data, pos)
   r.call, pos = read_call(data, pos)
@@ -388,7 +395,9 @@ local function check_error(r)
     if ok then return "the constructor raised no error" end
   else
     if not ok then return "the constructor raised " .. tostring(message) end
-    ok, message = pcall(call_module(r, message:double(), {}))
+    local module = message
+    if module:parameters()() ~= nil then module:double() end
+    ok, message = pcall(call_module(r, module, {}))
     if ok then return "forward raised no error" end
   end
   if verbose then print(("error of %s\n  PyTorch: %s\n  Lampad:  %s"):format(r.name, r.message, (message:gsub("\n", "\n    ")))) end

@@ -56,7 +56,7 @@ local function rows_of(target, low, high)
   return target:ge(low):logical_and(target:lt(high)):nonzero():squeeze(1)
 end
 
-function Adaptive:forward(input, target)
+Adaptive.forward = args.forward("AdaptiveLogSoftmaxWithLoss", { "input_", "target_" }, function(self, input, target)
   local batched = target.ndim == 1
   if target.ndim > 1 then
     args.fail("AdaptiveLogSoftmaxWithLoss", "target must have 0 or 1 dims, got shape %s", tostring(target.shape))
@@ -93,7 +93,7 @@ function Adaptive:forward(input, target)
   output = output + head:gather(1, columns:unsqueeze(1)):squeeze(1)
   local loss = -output:mean()
   return batched and output or output:squeeze(0), loss
-end
+end)
 
 -- The log probabilities of all classes, from the head's scores.
 local function all_logs(self, input, head)

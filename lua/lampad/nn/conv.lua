@@ -144,6 +144,7 @@ for n = 1, 3 do
   function Conv:init(...) self:_setup(spec:collect(...), false) end
 
   function Conv:forward(input)
+    if type(input) == "table" then input = args.input(self.__name, input, "input") end
     local padding = self.padding
     if self._padded then
       input = F.pad(input, self._padded, self.padding_mode)
@@ -200,12 +201,11 @@ for n = 1, 3 do
   end
 
   --- net(x) or net(x, output_size): the sizes wanted, among those that stride leaves open.
-  function Conv:forward(input, output_size)
-    if args.is_named(output_size) and output_size.output_size then output_size = output_size.output_size end
+  Conv.forward = args.forward(name, { "input", "output_size" }, function(self, input, output_size)
     if type(output_size) == "userdata" then output_size = { output_size:unpack() } end
     local output_padding = output_size and self:_output_padding_for(input, output_size) or self.output_padding
     return F[op](input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation)
-  end
+  end)
   classes[name] = Conv
 end
 

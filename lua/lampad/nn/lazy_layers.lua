@@ -115,17 +115,18 @@ for kind, signature in pairs(arguments) do
 end
 
 -- --- normalisation ----------------------------------------------------------------------------------------
-local norm_arguments = [[(float eps=1e-05, float? momentum=0.1, bool affine=%s, bool track_running_stats=%s,
+local norm_arguments = [[(float eps=1e-05, float? momentum=0.1, bool affine=true, bool track_running_stats=true,
   device device=nil, dtype dtype=nil, *, bool bias=true)]]
 
-for kind, default in pairs { BatchNorm = "true", InstanceNorm = "false" } do
+for _, kind in ipairs { "BatchNorm", "InstanceNorm" } do
   for n = 1, 3 do
     local base = norms[kind .. n .. "d"]
     local name = "Lazy" .. kind .. n .. "d"
     local Lazy = LazyModuleMixin(base:extend(name), base)
-    local spec = args(name .. norm_arguments:format(default, default))
+    local spec = args(name .. norm_arguments)
 
-    --- As the layer of this name, without num_features: that is the size of dim 1 of the first input.
+    --- As the layer of this name, without num_features: that is the size of dim 1 of the first input. (For instance
+    --- norm too, affine and track_running_stats are true by default, as in PyTorch.)
     function Lazy:init(...)
       local o = spec:collect(...)
       local options = { device = o.device, dtype = o.dtype }

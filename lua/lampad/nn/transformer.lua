@@ -8,7 +8,6 @@ local MultiheadAttention = require "lampad.nn.attention"
 local Linear = require "lampad.nn.linear"
 local ModuleList = require("lampad.nn.containers").ModuleList
 local LayerNorm = require("lampad.nn.norm").LayerNorm
-local stateless = require "lampad.nn.stateless"
 local init = require "lampad.nn.initializers"
 local backends = require "lampad.backends"
 local F = require "lampad.nn.functional"
@@ -156,7 +155,7 @@ end
 local function is_left_aligned(padding)
   local there = padding:eq(0):to(torch.int64)
   return there:narrow(1, 0, 1):all():item()
-    and there:eq(there:cummin(1)):all():item()
+    and there:eq((there:cummin(1))):all():item()
 end
 
 -- Note [Padding in evaluation]: PyTorch then packs the sequences, and fills the padding of the result with zeros. Here
@@ -166,7 +165,7 @@ local function fills_padding(self, x, mask, padding)
     return false
   end
   local first = self.layers[0]
-  if first.training or torch.is_autocast_enabled() then return false end
+  if first.training then return false end
   if torch.is_grad_enabled() then
     if x.requires_grad then return false end
     for p in first:parameters() do
@@ -185,10 +184,12 @@ function Encoder:forward(...)
   padding = canonical_mask(padding, "src_key_padding_mask", x.dtype)
   mask = canonical_mask(mask, "mask", x.dtype)
   local fills = fills_padding(self, x, mask, padding)
+  local filled = fills and padding:ne(0)
+  if fills then padding = canonical_mask(filled, "src_key_padding_mask", x.dtype) end
   local first = self.layers[0]
   causal = is_causal_mask(mask, causal, sequence_length(x, first.self_attn.batch_first))
   for module in self.layers:iter() do x = module(x, mask, padding, causal) end
-  if fills then x = x:masked_fill(padding:ne(0):unsqueeze(-1), 0.0) end
+  if fills then x = x:masked_fill(filled:unsqueeze(-1), 0.0) end
   if self.norm ~= nil then x = self.norm(x) end
   return x
 end
