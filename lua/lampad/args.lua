@@ -219,7 +219,10 @@ function Spec:__call(...)
   if given > 0 and is_named(last) then
     -- A table where a table or an empty list is expected by position is no set of options.
     local kind = given <= self.positional and self.types[given]
-    if not ((kind == "table" or kind == "any") and (next(last) == nil or not self.index[next(last)])) then
+    local is_value = (kind == "table" or kind == "any") and (next(last) == nil or not self.index[next(last)])
+      or (kind == "ints" or kind == "floats") and next(last) == nil and self.defaults[given] == nil
+      and not self.optional[given]
+    if not is_value then
       named = last
       values[given] = nil
       given = given - 1

@@ -17,12 +17,13 @@ local spec = args [[AdaptiveLogSoftmaxWithLoss(int in_features, int n_classes, i
 function Adaptive:init(...)
   local in_features, n_classes, cutoffs, div_value, head_bias, device, dtype = spec(...)
   if type(cutoffs) ~= "table" then cutoffs = { cutoffs } end
-  if #cutoffs == 0 then args.fail("AdaptiveLogSoftmaxWithLoss", "cutoffs should hold at least one number") end
+  if #cutoffs == 0 then args.fail("AdaptiveLogSoftmaxWithLoss", "cutoffs should be a sequence of length larger than 0") end
   local bounds, before = {}, 0
   for i, cutoff in ipairs(cutoffs) do
     if cutoff <= before or cutoff > n_classes - 1 then
       args.fail("AdaptiveLogSoftmaxWithLoss",
-        "cutoffs should be a growing list of integers between 1 and n_classes - 1, got %d", cutoff)
+        "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is "
+        .. "between 1 and n_classes-1, got %d", cutoff)
     end
     bounds[i], before = cutoff, cutoff
   end
@@ -67,8 +68,8 @@ Adaptive.forward = args.forward("AdaptiveLogSoftmaxWithLoss", { "input_", "targe
   end
   if not batched then input, target = input:unsqueeze(0), target:unsqueeze(0) end
   local count, low, used = target:size(0), 0, 0
-  local output = torch.zeros({ count }, { dtype = input.dtype })
-  local columns = torch.zeros({ count }, { dtype = torch.int64 })
+  local output = torch.zeros({ count }, { dtype = input.dtype, device = input.device })
+  local columns = torch.zeros({ count }, { dtype = torch.int64, device = input.device })
   for i, high in ipairs(self.cutoffs) do
     local rows = rows_of(target, low, high)
     used = used + rows:numel()

@@ -33,7 +33,8 @@ CrossMapLRN2d.forward = args.forward("CrossMapLRN2d", { "input" }, function(self
     lost[c + 1] = math.max(c - half, 0) -- the sum up to channel 0 alone: nothing is lost
   end
   local first = squares:narrow(1, 0, 1)
-  local window = sums:index_select(1, torch.tensor(last)) - sums:index_select(1, torch.tensor(lost)) + first
+  local function picked(rows) return sums:index_select(1, torch.tensor(rows, { device = input.device })) end
+  local window = picked(last) - picked(lost) + first
   return input * (window * (self.alpha / self.size) + self.k) ^ -self.beta
 end)
 
