@@ -100,8 +100,9 @@ for kind, signature in pairs(arguments) do
     end
 
     function Lazy:initialize_parameters(input)
-      if not self:has_uninitialized_params() then return end
+      local is_new = self:has_uninitialized_params()
       self:_set { in_channels = in_channels(self, input) }
+      if not is_new then return end -- a loaded weight
       if self.in_channels % self.groups ~= 0 then
         args.fail(name, "in_channels must be divisible by groups, got in_channels=%d and groups=%d", self.in_channels,
           self.groups)
@@ -146,9 +147,10 @@ for _, kind in ipairs { "BatchNorm", "InstanceNorm" } do
     end
 
     function Lazy:initialize_parameters(input)
-      if not self:has_uninitialized_params() then return end
+      local is_new = self:has_uninitialized_params()
       local sizes = { size(input, 1, name) }
       self:_set { num_features = sizes[1] }
+      if not is_new then return end -- a loaded weight
       for _, field in ipairs { "weight", "bias", "running_mean", "running_var" } do
         if self[field] ~= nil then self[field]:materialize(sizes) end
       end

@@ -183,6 +183,7 @@ layer { "ChannelShuffle(int groups)", repr = "groups={groups}",
 layer { "CosineSimilarity(int dim=1, float eps=1e-08)", inputs = { "x1", "x2" },
   forward = function(self, x, y) return F.cosine_similarity(x, y, self.dim, self.eps) end }
 layer { "PairwiseDistance(float p=2.0, float eps=1e-06, bool keepdim=false)", inputs = { "x1", "x2" },
+  setup = function(self) self:_set { norm = self.p } end,
   forward = function(self, x, y) return F.pairwise_distance(x, y, self.p, self.eps, self.keepdim) end }
 
 layer { "LocalResponseNorm(int size, float alpha=0.0001, float beta=0.75, float k=1.0)",

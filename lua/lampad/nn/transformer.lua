@@ -125,17 +125,22 @@ local Encoder = Module:extend "TransformerEncoder"
 local encoder_spec = args [[TransformerEncoder(Module encoder_layer, int num_layers, Module norm=nil,
   bool enable_nested_tensor=true, bool mask_check=true)]]
 
+-- 1 for relu, 2 for gelu, 0 for any other activation.
+local function relu_or_gelu(activation)
+  local name = Module.is_module(activation) and activation.__name
+  if activation == F.relu or name == "ReLU" then return 1 end
+  return (activation == F.gelu or name == "GELU") and 2 or 0
+end
+
 -- Why PyTorch would not run the layers on packed sequences in evaluation, or nil.
 local function why_not_nested(encoder_layer)
   if not encoder_layer:isinstance(EncoderLayer) then return "the layer is no TransformerEncoderLayer" end
-  local attention, activation = encoder_layer.self_attn, encoder_layer.activation
-  local known = activation == F.relu or activation == F.gelu
-    or Module.is_module(activation) and (activation.__name == "ReLU" or activation.__name == "GELU")
+  local attention = encoder_layer.self_attn
   if encoder_layer.norm_first then return "norm_first" end
   if not attention.batch_first then return "no batch_first" end
   if not attention._qkv_same_embed_dim then return "embedding sizes" end
   if attention.in_proj_bias == nil then return "no bias" end
-  if not known then return "activation" end
+  if relu_or_gelu(encoder_layer.activation) == 0 then return "activation" end
   if encoder_layer.norm1.eps ~= encoder_layer.norm2.eps then return "eps" end
   if attention.num_heads % 2 == 1 then return "odd number of heads" end
 end

@@ -7,7 +7,8 @@ local args = require "lampad.args"
 local Parameter = require "lampad.nn.parameter"
 
 local torch = core.torch
-local tensor_meta = debug.getmetatable(torch.empty(0))
+local sample = torch.empty(0)
+local tensor_meta = debug.getmetatable(sample)
 local kinds = {}
 local M = {}
 
@@ -95,7 +96,9 @@ local function make_kind(name)
         .. "`load_state_dict` when trying to load an uninitialized parameter into an initialized one. Call `forward` to "
         .. "initialize the parameters before accessing their attributes.")
     end
-    if torch.Tensor[key] == nil then return nil end
+    -- What no tensor answers to is nil here too.
+    local ok, value = pcall(function() return sample[key] end)
+    if type(key) == "string" and ok and value == nil then return nil end
     refuse(tostring(key))
   end
   function meta.__newindex(self, key, value)
