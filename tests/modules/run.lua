@@ -1,7 +1,7 @@
 --- Replays PyTorch's own module samples: build/lampad tests/modules/run.lua [-v] [PATTERN] [FILE...]
 -- A file (default: tests/golden/modules/*.bin) is written by scripts/gen/golden_modules.py, which describes the format. For
 -- each sample: the initial values for torch.manual_seed(0), state_dict's names and sizes, printed text, results, gradients of
--- inputs and parameters, buffers after forward. PATTERN selects modules whose name contains it ("=Name": that one); -v prints
+-- inputs and parameters, buffers after forward; then again with inputs that are not contiguous, and in float32. PATTERN selects modules whose name contains it ("=Name": that one); -v prints
 -- every failure. The last line is "N passed, N failed".
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/../ops/?.lua;" .. here .. "/../opinfo/?.lua;" .. here .. "/?.lua;" .. package.path
@@ -33,6 +33,7 @@ local TRAIN, NO_GRAD, BAD_MAKE, BAD_CALL = 1, 2, 4, 8
 local function has(flags, bit) return flags & bit ~= 0 end
 
 local call_tensors -- those of the call that is being made, in order
+local mode -- how it is made: "double", "strided" (inputs that are not contiguous) or "single" (float32)
 
 local function read_call(data, pos)
   local call = { named = {} }
@@ -67,7 +68,14 @@ end
 local function counted(spec)
   local plain = setmetatable({ make = false }, { __index = spec })
   return { sizes = spec.sizes, dtype = spec.dtype, make = function(inputs)
-    local t = make(plain, inputs)
+    local t = make(plain, {})
+    if mode == "single" and t.dtype == torch.float64 then t = t:detach():float() end
+    if mode == "strided" then t = torch.stack({ t:detach(), t:detach() }, -1):select(-1, 1) end
+    t = t:detach()
+    if spec.wants then
+      t:requires_grad_()
+      inputs[#inputs + 1] = t
+    end
     call_tensors[#call_tensors + 1] = t
     return t
   end }
@@ -207,7 +215,14 @@ end
 
 -- --- comparing ----------------------------------------------------------------------------------
 
-local function near(a, b, scale) return a == b or a ~= a and b ~= b or math.abs(a - b) <= 1e-9 + 1e-6 * scale end
+-- Differences of float32 are allowed to be larger.
+local function is_single(actual) return torch.is_tensor(actual) and mode == "single" and actual.dtype == torch.float32 end
+
+local function near(a, b, scale)
+  if a == b or a ~= a and b ~= b then return true end
+  local wide = mode == "single"
+  return math.abs(a - b) <= (wide and 1e-5 or 1e-9) + (wide and 1e-3 or 1e-6) * scale
+end
 
 local function compare(expected, actual)
   if expected.kind == "list" then
@@ -217,9 +232,10 @@ local function compare(expected, actual)
       if trouble then return ("result %d: %s"):format(i - 1, trouble) end
     end
     return nil
-  elseif expected.kind ~= "digest" then
-    return golden.compare(expected, { actual })
   end
+  local how = {}
+  if is_single(actual) then actual, how.scale = actual:double(), 1e4 end
+  if expected.kind ~= "digest" then return golden.compare(expected, { actual }, how) end
   if actual == nil then return "expected a tensor, got nil" end
   if actual.dtype ~= expected.dtype then return "expected " .. tostring(expected.dtype) .. ", got " .. tostring(actual.dtype) end
   if actual.shape ~= torch.Size(expected.shape) then
@@ -241,7 +257,8 @@ end
 
 local function compare_gradient(expected, actual)
   if expected.kind == "digest" then return compare(expected, actual) end
-  return golden.compare_gradient(expected, actual, {})
+  if not is_single(actual) then return golden.compare_gradient(expected, actual, {}) end
+  return golden.compare_gradient(expected, actual:double(), { scale = 1e4 })
 end
 
 local function is_uninitialized(t) return tostring(t):find "^<Uninit" ~= nil end
@@ -335,7 +352,7 @@ local function check_gradients(r, module, outputs, inputs)
   end
   if #names ~= #r.parameters then return ("expected %d parameters, got %d"):format(#r.parameters, #names) end
   local fed = {}
-  for i, t in ipairs(outputs) do fed[i] = samples.weights(t:detach(), "opinfo|w" .. i - 1) end
+  for i, t in ipairs(outputs) do fed[i] = samples.weights(t:detach():double(), "opinfo|w" .. i - 1):to(t.dtype) end
   local grads = table.pack(torch.autograd.grad(outputs, wanted, { grad_outputs = fed, allow_unused = true }))
   for i, expected in ipairs(r.grads) do
     local trouble = compare_gradient(expected, grads[i])
@@ -359,7 +376,7 @@ local function check(r)
   local module = make_module(r)
   local trouble = check_initial(r, module) or check_text("text", r.text, module)
   if trouble then return trouble end
-  module:double():train(has(r.flags, TRAIN))
+  module:to(mode == "single" and torch.float32 or torch.float64):train(has(r.flags, TRAIN))
   if has_uninitialized(module) then
     torch.no_grad(call_module(r, module, {}))
   end
@@ -437,7 +454,17 @@ for _, path in ipairs(files) do read_file(path, records) end
 local passed, failed, by_module, order = 0, 0, {}, {}
 for _, r in ipairs(records) do
   if selected(r.name) and not special.left_out(r) then
-    local ok, trouble = pcall(has(r.flags, BAD_MAKE | BAD_CALL) and check_error or check, r)
+    local ok, trouble
+    for _, name in ipairs(has(r.flags, BAD_MAKE | BAD_CALL) and { "double" } or { "double", "strided", "single" }) do
+      mode = name
+      if not special.skips(r, mode) then
+        ok, trouble = pcall(has(r.flags, BAD_MAKE | BAD_CALL) and check_error or check, r)
+        if not ok or trouble then
+          if mode ~= "double" then trouble = mode .. ": " .. tostring(trouble) end
+          break
+        end
+      end
+    end
     if ok and trouble == nil then
       passed = passed + 1
     else
