@@ -1,8 +1,8 @@
 --- Replays PyTorch's own module samples: build/lampad tests/modules/run.lua [-v] [PATTERN] [FILE...]
 -- A file (default: tests/golden/modules/*.bin) is written by scripts/gen/golden_modules.py, which describes the format. For
 -- each sample: the initial values for torch.manual_seed(0), state_dict's names and sizes, printed text, results, gradients of
--- inputs and parameters, buffers after forward; then again with inputs that are not contiguous, and in float32. PATTERN selects modules whose name contains it ("=Name": that one); -v prints
--- every failure. The last line is "N passed, N failed".
+-- inputs and parameters, buffers after forward; then again with inputs that are not contiguous, and in float32. PATTERN
+-- selects modules whose name contains it ("=Name": that one); -v prints every failure. The last line is "N passed, N failed".
 local here = arg[0]:match("^(.*)/[^/]*$") or "."
 package.path = here .. "/../ops/?.lua;" .. here .. "/../opinfo/?.lua;" .. here .. "/?.lua;" .. package.path
 local torch = require "lampad"
