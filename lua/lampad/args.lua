@@ -147,6 +147,45 @@ function args.options(v)
   if type(v) == "table" and is_named(v) then return v end
 end
 
+--- A method that also takes its arguments by name, in a table after those by position: forward(self, x, {target = y}).
+--- args.forward("MSELoss", { "input", "target" }, fn); at most four names.
+function args.forward(what, names, fn)
+  local count = #names
+  local function by_name(self, given, ...)
+    local values = { ... }
+    local named = values[given]
+    values[given] = nil
+    args.check_names(what .. ".forward", named, names)
+    for i, name in ipairs(names) do
+      if named[name] ~= nil then
+        if i < given then fail(what .. ".forward", "argument '%s' is given twice, by position and by name", name) end
+        values[i] = named[name]
+      end
+    end
+    return fn(self, table.unpack(values, 1, count))
+  end
+  local function is_options(v) return type(v) == "table" and next(v) ~= nil and is_named(v) end
+  if count == 1 then
+    return function(self, a)
+      if type(a) == "table" and is_options(a) then return by_name(self, 1, a) end
+      return fn(self, a)
+    end
+  end
+  return function(self, a, b, c, d)
+    local given = d ~= nil and 4 or c ~= nil and 3 or b ~= nil and 2 or 1
+    local last = d ~= nil and d or c ~= nil and c or b ~= nil and b or a
+    if type(last) == "table" and is_options(last) then return by_name(self, given, a, b, c, d) end
+    return fn(self, a, b, c, d)
+  end
+end
+
+--- The one tensor of a forward that got a table: forward{input = x}.
+function args.input(what, given, name)
+  if not is_named(given) then return given end
+  args.check_names(what .. ".forward", given, { name })
+  return given[name]
+end
+
 --- Raises unless every key of the named table is in the list `known`.
 function args.check_names(what, named, known)
   for key in pairs(named) do
@@ -180,7 +219,10 @@ function Spec:__call(...)
   if given > 0 and is_named(last) then
     -- A table where a table or an empty list is expected by position is no set of options.
     local kind = given <= self.positional and self.types[given]
-    if not ((kind == "table" or kind == "any") and (next(last) == nil or not self.index[next(last)])) then
+    local is_value = (kind == "table" or kind == "any") and (next(last) == nil or not self.index[next(last)])
+      or (kind == "ints" or kind == "floats") and next(last) == nil and self.defaults[given] == nil
+      and not self.optional[given]
+    if not is_value then
       named = last
       values[given] = nil
       given = given - 1

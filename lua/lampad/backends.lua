@@ -11,7 +11,15 @@ local function capability()
   return name == "baseline" and "DEFAULT" or name:upper()
 end
 
+-- Whether attention in evaluation may take PyTorch's fast path: the results are the same but for padding, which
+-- nn.TransformerEncoder then fills with zeros.
+local mha_fastpath = true
+local mha = {}
+function mha.get_fastpath_enabled() return mha_fastpath end
+function mha.set_fastpath_enabled(value) mha_fastpath = value and true or false end
+
 return {
+  mha = mha,
   cpu = { get_cpu_capability = capability },
   cuda = { is_built = no, matmul = { allow_tf32 = false } },
   cudnn = { is_available = no, version = function() end, enabled = false, benchmark = false, deterministic = false,

@@ -2,6 +2,7 @@
 local core = require "lampad.core"
 local args = require "lampad.args"
 local Parameter = require "lampad.nn.parameter"
+local uninitialized = require "lampad.nn.uninitialized"
 
 local torch = core.torch
 local copy = {}
@@ -24,7 +25,12 @@ local function copy_value(value, seen)
   local done = seen[value]
   if done ~= nil then return done end
   if kind == "userdata" then
-    local result = torch.is_tensor(value) and copy_tensor(value) or value
+    local result = value
+    if torch.is_tensor(value) then
+      result = copy_tensor(value)
+    elseif uninitialized.is_lazy(value) then
+      result = uninitialized.copy(value)
+    end
     seen[value] = result
     return result
   end

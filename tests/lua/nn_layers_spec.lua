@@ -53,7 +53,7 @@ describe("layers", function()
       { function() nn.Linear(3, 4, { bais = false }) end, "unknown argument 'bais'; did you mean 'bias'%?" },
       { function() nn.Conv2d(3, 4, { 1, 2, 3 }) end, "kernel_size must be a number or a list of 2, got a list of 3" },
       { function() nn.Conv2d(3, 4, 3, { groups = 2 }) end, "in_channels must be divisible by groups" },
-      { function() nn.Conv2d(3, 4, 3, { padding_mode = "zero" }) end, "padding_mode must be 'zeros'" },
+      { function() nn.Conv2d(3, 4, 3, { padding_mode = "zero" }) end, "padding_mode must be one of 'zeros'" },
       { function() nn.Conv2d(3, 4, 3, { padding = "same", stride = 2 }) end, "not supported for strided" },
       { function() nn.Dropout(1.5) end, "dropout probability has to be between 0 and 1, but got 1.5" },
       { function() nn.GroupNorm(3, 4) end, "num_channels %(4%) must be divisible by num_groups %(3%)" },

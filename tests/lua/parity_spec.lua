@@ -1,4 +1,5 @@
--- The same net, seed and batches as PyTorch: equal initial weights, equal losses (scripts/bench/parity.lua).
+-- The same nets, seed and batches as PyTorch: equal initial weights, equal losses (scripts/bench/parity.lua and
+-- parity_models.lua).
 
 local here = debug.getinfo(1, "S").source:match "^@(.*)/" or "."
 local command = dofile(here .. "/command.lua")
@@ -12,4 +13,13 @@ describe("parity with PyTorch", function()
     assert.truthy(out:find("initial weights: equal to the last bit", 1, true), out)
     assert.truthy(out:find("parity: passed", 1, true), out)
   end)
+
+  for _, name in ipairs { "gpt", "resnet" } do
+    it("holds for the weights and the losses of a small " .. name, function()
+      local status, out, err = command.run { here .. "/../../scripts/bench/parity_models.lua", name }
+      assert.equal(0, status, out .. err)
+      assert.truthy(out:find(name .. ": initial weights equal to the last bit", 1, true), out)
+      assert.truthy(out:find("parity: passed", 1, true), out)
+    end)
+  end
 end)

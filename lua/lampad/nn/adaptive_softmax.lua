@@ -17,12 +17,13 @@ local spec = args [[AdaptiveLogSoftmaxWithLoss(int in_features, int n_classes, i
 function Adaptive:init(...)
   local in_features, n_classes, cutoffs, div_value, head_bias, device, dtype = spec(...)
   if type(cutoffs) ~= "table" then cutoffs = { cutoffs } end
-  if #cutoffs == 0 then args.fail("AdaptiveLogSoftmaxWithLoss", "cutoffs should hold at least one number") end
+  if #cutoffs == 0 then args.fail("AdaptiveLogSoftmaxWithLoss", "cutoffs should be a sequence of length larger than 0") end
   local bounds, before = {}, 0
   for i, cutoff in ipairs(cutoffs) do
     if cutoff <= before or cutoff > n_classes - 1 then
       args.fail("AdaptiveLogSoftmaxWithLoss",
-        "cutoffs should be a growing list of integers between 1 and n_classes - 1, got %d", cutoff)
+        "cutoffs should be a sequence of unique, positive integers sorted in an increasing order, where each value is "
+        .. "between 1 and n_classes-1, got %d", cutoff)
     end
     bounds[i], before = cutoff, cutoff
   end
@@ -56,7 +57,7 @@ local function rows_of(target, low, high)
   return target:ge(low):logical_and(target:lt(high)):nonzero():squeeze(1)
 end
 
-function Adaptive:forward(input, target)
+Adaptive.forward = args.forward("AdaptiveLogSoftmaxWithLoss", { "input_", "target_" }, function(self, input, target)
   local batched = target.ndim == 1
   if target.ndim > 1 then
     args.fail("AdaptiveLogSoftmaxWithLoss", "target must have 0 or 1 dims, got shape %s", tostring(target.shape))
@@ -67,8 +68,8 @@ function Adaptive:forward(input, target)
   end
   if not batched then input, target = input:unsqueeze(0), target:unsqueeze(0) end
   local count, low, used = target:size(0), 0, 0
-  local output = torch.zeros({ count }, { dtype = input.dtype })
-  local columns = torch.zeros({ count }, { dtype = torch.int64 })
+  local output = torch.zeros({ count }, { dtype = input.dtype, device = input.device })
+  local columns = torch.zeros({ count }, { dtype = torch.int64, device = input.device })
   for i, high in ipairs(self.cutoffs) do
     local rows = rows_of(target, low, high)
     used = used + rows:numel()
@@ -93,7 +94,7 @@ function Adaptive:forward(input, target)
   output = output + head:gather(1, columns:unsqueeze(1)):squeeze(1)
   local loss = -output:mean()
   return batched and output or output:squeeze(0), loss
-end
+end)
 
 -- The log probabilities of all classes, from the head's scores.
 local function all_logs(self, input, head)

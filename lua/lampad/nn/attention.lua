@@ -22,12 +22,14 @@ function MultiheadAttention:init(...)
   local o = spec:collect(...)
   local embed = o.embed_dim
   if embed <= 0 or o.num_heads <= 0 then
-    args.fail("MultiheadAttention", "embed_dim and num_heads must be greater than 0, got %d and %d", embed, o.num_heads)
+    args.fail("MultiheadAttention", "embed_dim and num_heads must be greater than 0, got embed_dim=%d and "
+      .. "num_heads=%d instead", embed, o.num_heads)
   end
   local kdim, vdim = o.kdim or embed, o.vdim or embed
   local same = kdim == embed and vdim == embed
   if embed % o.num_heads ~= 0 then
-    args.fail("MultiheadAttention", "embed_dim %d must be divisible by num_heads %d", embed, o.num_heads)
+    args.fail("MultiheadAttention", "embed_dim must be divisible by num_heads, got embed_dim=%d and num_heads=%d", embed,
+      o.num_heads)
   end
   self:_set {
     embed_dim = embed, kdim = kdim, vdim = vdim, _qkv_same_embed_dim = same, num_heads = o.num_heads,

@@ -14,8 +14,8 @@ local Base = Module:extend "_NormBase"
 Base._version = 2 -- state_dicts before version 2 have no num_batches_tracked
 
 function Base:_setup(o)
-  if o.num_features <= 0 then
-    args.fail(self.__name, "num_features must be positive, got %d", o.num_features)
+  if o.num_features < 0 then
+    args.fail(self.__name, "num_features must not be negative, got %d", o.num_features)
   end
   self:_set {
     num_features = o.num_features, eps = o.eps, momentum = o.momentum, affine = o.affine,
@@ -54,7 +54,7 @@ function Base:_check_dims(input)
   local ndim = input.ndim
   local low, high = self.least_dims, self.most_dims
   if ndim < low or ndim > high then
-    args.fail(self.__name, "expected %s input (got %dD input of shape %s)",
+    args.fail(self.__name, "expected %s input (got %dD input), its shape is %s",
       low == high and low .. "D" or low .. "D or " .. high .. "D", ndim, tostring(input.shape))
   end
 end
@@ -78,34 +78,83 @@ end
 local arguments = [[(int num_features, float eps=1e-05, float? momentum=0.1, bool affine=%s,
   bool track_running_stats=%s, device device=nil, dtype dtype=nil, *, bool bias=true)]]
 
+local BatchNormBase = Base:extend "_BatchNorm"
+
+function BatchNormBase:forward(input)
+  if type(input) == "table" then input = args.input(self.__name, input, "input") end
+  self:_check_dims(input)
+  local factor = self.momentum or 0.0
+  local mean, var = self.running_mean, self.running_var
+  local training = self.training
+  if training then
+    local count = self.num_batches_tracked
+    if count ~= nil then
+      count:add_(1)
+      if self.momentum == nil then factor = 1.0 / count:item() end -- the average over all batches
+    end
+    if not self.track_running_stats then mean, var = nil, nil end
+  else
+    training = mean == nil and var == nil
+  end
+  return F.batch_norm(input, mean, var, self.weight, self.bias, training, factor, self.eps)
+end
+
 -- Input (N, C, ...): BatchNorm1d takes (N, C) and (N, C, L).
 for n = 1, 3 do
   local name = "BatchNorm" .. n .. "d"
-  local BatchNorm = Base:extend(name)
+  local BatchNorm = BatchNormBase:extend(name)
   local spec = args(name .. arguments:format("true", "true"))
   BatchNorm.least_dims, BatchNorm.most_dims = n == 1 and 2 or n + 2, n + 2
 
   function BatchNorm:init(...) self:_setup(spec:collect(...)) end
-
-  function BatchNorm:forward(input)
-    self:_check_dims(input)
-    local factor = self.momentum or 0.0
-    local mean, var = self.running_mean, self.running_var
-    local training = self.training
-    if training then
-      local count = self.num_batches_tracked
-      if count ~= nil then
-        count:add_(1)
-        if self.momentum == nil then factor = 1.0 / count:item() end -- the average over all batches
-      end
-      if not self.track_running_stats then mean, var = nil, nil end
-    else
-      training = mean == nil and var == nil
-    end
-    return F.batch_norm(input, mean, var, self.weight, self.bias, training, factor, self.eps)
-  end
   classes[name] = BatchNorm
 end
+
+-- --- SyncBatchNorm: statistics over the batches of all processes ---------------------------------------------
+local SyncBatchNorm = BatchNormBase:extend "SyncBatchNorm"
+local sync_spec = args [[SyncBatchNorm(int num_features, float eps=1e-05, float? momentum=0.1, bool affine=true,
+  bool track_running_stats=true, any process_group=nil, device device=nil, dtype dtype=nil, *, bool bias=true)]]
+
+--- Batch normalisation of an input (N, C, ...). In one process it is nn.BatchNorm*; between several, PyTorch
+--- synchronises on GPUs only, and so it is an error here.
+function SyncBatchNorm:init(...)
+  local o = sync_spec:collect(...)
+  self:_setup(o)
+  self:_set { process_group = o.process_group }
+end
+
+function SyncBatchNorm:_check_dims(input)
+  if input.ndim < 2 then args.fail("SyncBatchNorm", "expected at least 2D input (got %dD input)", input.ndim) end
+  if input:size(1) == 0 then args.fail("SyncBatchNorm", "number of input channels should be non-zero") end
+  local distributed = self.training and package.loaded["lampad.distributed"]
+  if distributed and distributed.is_initialized() and distributed.get_world_size(self.process_group) > 1
+    and not input.is_cuda then
+    args.fail("SyncBatchNorm", "expected input tensor to be on GPU, got %s", tostring(input.device))
+  end
+end
+
+local convert_spec = args "convert_sync_batchnorm(Module module, any process_group=nil)"
+
+--- nn.SyncBatchNorm.convert_sync_batchnorm(net): the net with every nn.BatchNorm* replaced by a SyncBatchNorm of the same
+--- parameters and buffers.
+function SyncBatchNorm.convert_sync_batchnorm(...)
+  if rawequal((...), SyncBatchNorm) then return SyncBatchNorm.convert_sync_batchnorm(select(2, ...)) end
+  local module, group = convert_spec(...)
+  local result = module
+  if module:isinstance(BatchNormBase) then
+    result = SyncBatchNorm(module.num_features, module.eps, module.momentum or false, module.affine,
+      module.track_running_stats, group, { bias = module.bias ~= nil })
+    for _, name in ipairs { "weight", "bias", "running_mean", "running_var", "num_batches_tracked" } do
+      if module[name] ~= nil then result[name] = module[name] end
+    end
+    result.training = module.training
+  end
+  for name, child in module:named_children() do
+    result:add_module(name, SyncBatchNorm.convert_sync_batchnorm(child, group))
+  end
+  return result
+end
+classes.SyncBatchNorm = SyncBatchNorm
 
 -- Input (N, C, ...) or (C, ...).
 for n = 1, 3 do
@@ -117,6 +166,7 @@ for n = 1, 3 do
   function InstanceNorm:init(...) self:_setup(spec:collect(...)) end
 
   function InstanceNorm:forward(input)
+    if type(input) == "table" then input = args.input(self.__name, input, "input") end
     self:_check_dims(input)
     local batched = input.ndim == n + 2
     local channels = input:size(batched and 1 or 0)

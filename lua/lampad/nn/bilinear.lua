@@ -30,9 +30,9 @@ function Bilinear:reset_parameters()
   if self.bias ~= nil then init.uniform_(self.bias, -bound, bound) end
 end
 
-function Bilinear:forward(input1, input2)
+Bilinear.forward = args.forward("Bilinear", { "input1", "input2" }, function(self, input1, input2)
   return F.bilinear(input1, input2, self.weight, self.bias)
-end
+end)
 
 function Bilinear:extra_repr()
   return ("in1_features=%d, in2_features=%d, out_features=%d, bias=%s"):format(self.in1_features,

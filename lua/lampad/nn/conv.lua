@@ -25,19 +25,19 @@ end
 
 local Base = Module:extend "_ConvNd"
 
--- Fields and parameters common to both directions.
-function Base:_setup(o, transposed)
+-- Checks the arguments and keeps them as fields. A lazy layer knows its in_channels later.
+function Base:_configure(o, transposed)
   local what, n = self.__name, self.spatial_dims
-  for _, name in ipairs { "in_channels", "out_channels", "groups" } do
-    if o[name] <= 0 then args.fail(what, "%s must be a positive integer, got %d", name, o[name]) end
-  end
+  if o.groups <= 0 then args.fail(what, "groups must be a positive integer, got %d", o.groups) end
   for _, name in ipairs { "in_channels", "out_channels" } do
+    if o[name] < 0 then args.fail(what, "%s must not be negative, got %d", name, o[name]) end
     if o[name] % o.groups ~= 0 then
       args.fail(what, "%s must be divisible by groups, got %s=%d and groups=%d", name, name, o[name], o.groups)
     end
   end
   if not padding_modes[o.padding_mode] then
-    args.fail(what, "padding_mode must be 'zeros', 'reflect', 'replicate' or 'circular', got '%s'", o.padding_mode)
+    args.fail(what, "padding_mode must be one of 'zeros', 'reflect', 'replicate', 'circular', but got padding_mode='%s'",
+      o.padding_mode)
   end
   o.kernel_size = tuple(what, "kernel_size", o.kernel_size, n, 1)
   o.stride = tuple(what, "stride", o.stride, n, 1)
@@ -45,7 +45,7 @@ function Base:_setup(o, transposed)
   o.output_padding = tuple(what, "output_padding", o.output_padding or 0, n, 0)
   if type(o.padding) == "string" then
     if o.padding ~= "same" and o.padding ~= "valid" then
-      args.fail(what, "padding must be 'same', 'valid', an integer or a list, got '%s'", o.padding)
+      args.fail(what, "Invalid padding string '%s', should be one of 'same', 'valid'", o.padding)
     end
     if o.padding == "same" then
       for i = 1, n do
@@ -58,16 +58,24 @@ function Base:_setup(o, transposed)
   else
     o.padding = tuple(what, "padding", o.padding, n, 0)
   end
-  local sizes = transposed and { o.in_channels, o.out_channels // o.groups }
-    or { o.out_channels, o.in_channels // o.groups }
-  for i = 1, n do sizes[i + 2] = o.kernel_size[i] end
-  local options, bias = args.making(o.device, o.dtype), o.bias
-  o.device, o.dtype, o.bias = nil, nil, nil
   o.transposed = transposed
   self:_set(o)
   self:_set { _padded = o.padding_mode ~= "zeros" and self:_pad_widths() or nil }
-  self.weight = Parameter(torch.empty(sizes, options))
-  self:register_parameter("bias", bias and Parameter(torch.empty({ o.out_channels }, options)) or nil)
+end
+
+function Base:_weight_sizes()
+  local sizes = self.transposed and { self.in_channels, self.out_channels // self.groups }
+    or { self.out_channels, self.in_channels // self.groups }
+  return table.move(self.kernel_size, 1, self.spatial_dims, 3, sizes)
+end
+
+-- Fields and parameters common to both directions.
+function Base:_setup(o, transposed)
+  local options, bias = args.making(o.device, o.dtype), o.bias
+  o.device, o.dtype, o.bias = nil, nil, nil
+  self:_configure(o, transposed)
+  self.weight = Parameter(torch.empty(self:_weight_sizes(), options))
+  self:register_parameter("bias", bias and Parameter(torch.empty({ self.out_channels }, options)) or nil)
   self:reset_parameters()
 end
 
@@ -136,6 +144,7 @@ for n = 1, 3 do
   function Conv:init(...) self:_setup(spec:collect(...), false) end
 
   function Conv:forward(input)
+    if type(input) == "table" then input = args.input(self.__name, input, "input") end
     local padding = self.padding
     if self._padded then
       input = F.pad(input, self._padded, self.padding_mode)
@@ -158,10 +167,14 @@ for n = 1, 3 do
 
   function Conv:init(...)
     local o = spec:collect(...)
-    if o.padding_mode ~= "zeros" then
-      args.fail(name, "Only \"zeros\" padding mode is supported for %s, got '%s'", name, o.padding_mode)
-    end
+    self:_check_padding_mode(o)
     self:_setup(o, true)
+  end
+
+  function Conv:_check_padding_mode(o)
+    if o.padding_mode ~= "zeros" then
+      args.fail(self.__name, "Only \"zeros\" padding mode is supported for %s, got '%s'", self.__name, o.padding_mode)
+    end
   end
 
   -- The output padding that gives the wanted spatial sizes.
@@ -188,12 +201,11 @@ for n = 1, 3 do
   end
 
   --- net(x) or net(x, output_size): the sizes wanted, among those that stride leaves open.
-  function Conv:forward(input, output_size)
-    if args.is_named(output_size) and output_size.output_size then output_size = output_size.output_size end
+  Conv.forward = args.forward(name, { "input", "output_size" }, function(self, input, output_size)
     if type(output_size) == "userdata" then output_size = { output_size:unpack() } end
     local output_padding = output_size and self:_output_padding_for(input, output_size) or self.output_padding
     return F[op](input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation)
-  end
+  end)
   classes[name] = Conv
 end
 

@@ -51,10 +51,11 @@ function EmbeddingBag:reset_parameters()
   end
 end
 
-function EmbeddingBag:forward(input, offsets, per_sample_weights)
-  return F.embedding_bag(input, self.weight, offsets, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.mode,
-    false, per_sample_weights, self.include_last_offset, self.padding_idx)
-end
+EmbeddingBag.forward = args.forward("EmbeddingBag", { "input", "offsets", "per_sample_weights" },
+  function(self, input, offsets, per_sample_weights)
+    return F.embedding_bag(input, self.weight, offsets, self.max_norm, self.norm_type, self.scale_grad_by_freq, self.mode,
+      false, per_sample_weights, self.include_last_offset, self.padding_idx)
+  end)
 
 function EmbeddingBag:extra_repr()
   local parts = { ("%d, %d"):format(self.num_embeddings, self.embedding_dim) }

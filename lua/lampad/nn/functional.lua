@@ -97,6 +97,18 @@ function F.softshrink(...)
   return ops.softshrink(...)
 end
 
+--- The op takes all arguments but `options` (an nn.LinearCrossEntropyOptions), which changes no result.
+function F.linear_cross_entropy(...)
+  local count = select("#", ...)
+  local named = count > 0 and args.options((select(count, ...)))
+  if not named or named.options == nil then return ops.linear_cross_entropy(...) end
+  local given, rest = { ... }, {}
+  for key, value in pairs(named) do rest[key] = value end
+  rest.options = nil
+  given[count] = rest
+  return ops.linear_cross_entropy(table.unpack(given, 1, count))
+end
+
 -- The softmaxes may leave dim out: it is 0 for 0, 1 and 3 dims, else 1.
 for _, name in ipairs { "softmax", "log_softmax", "softmin" } do
   local op = ops[name]

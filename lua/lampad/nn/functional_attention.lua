@@ -6,18 +6,18 @@ local args = require "lampad.args"
 local torch = core.torch
 local name = "multi_head_attention_forward"
 
-local function check(condition, format, ...)
-  if not condition then args.fail(name, format, ...) end
-end
+local function fail(format, ...) args.fail(name, format, ...) end
 
 --- A mask as numbers to add: true stands for -inf.
 local function additive(mask, dtype, what)
   if mask == nil then return nil end
   if mask.dtype ~= torch.bool then
-    check(mask.dtype.is_floating_point, "%s must be of bool or a floating dtype, got %s", what, tostring(mask.dtype))
+    if not mask.dtype.is_floating_point then
+      fail("only bool and floating types of %s are supported, got %s", what, tostring(mask.dtype))
+    end
     return mask
   end
-  return torch.zeros(mask.shape, { dtype = dtype }):masked_fill_(mask, -math.huge)
+  return torch.zeros(mask.shape, { dtype = dtype, device = mask.device }):masked_fill_(mask, -math.huge)
 end
 
 --- Defines the function in F.
@@ -35,11 +35,12 @@ return function(F)
     local bq, bk, bv
     if bias then bq, bk, bv = table.unpack(bias:chunk(3)) end
     if o.use_separate_proj_weight then
-      check(o.q_proj_weight and o.k_proj_weight and o.v_proj_weight,
-        "use_separate_proj_weight needs q_proj_weight, k_proj_weight and v_proj_weight")
+      for _, weight in ipairs { "q_proj_weight", "k_proj_weight", "v_proj_weight" } do
+        if not o[weight] then fail("use_separate_proj_weight is True but %s is None", weight) end
+      end
       return F.linear(q, o.q_proj_weight, bq), F.linear(k, o.k_proj_weight, bk), F.linear(v, o.v_proj_weight, bv)
     end
-    check(o.in_proj_weight, "in_proj_weight is missing; without it, use_separate_proj_weight must be true")
+    if not o.in_proj_weight then fail("use_separate_proj_weight is False but in_proj_weight is None") end
     if rawequal(q, k) and rawequal(k, v) then
       return table.unpack(F.linear(q, o.in_proj_weight, bias):chunk(3, -1))
     end
@@ -49,15 +50,28 @@ return function(F)
 
   local function check_shapes(o, batched)
     local query, key, value = o.query, o.key, o.value
-    check(query.ndim == 2 or query.ndim == 3, "query must have 3 dims (length, batch, features), or 2 without a batch, "
-      .. "got shape %s", tostring(query.shape))
-    check(key.ndim == query.ndim and value.ndim == query.ndim, "key and value must have as many dims as query, %d, "
-      .. "got shapes %s and %s", query.ndim, tostring(key.shape), tostring(value.shape))
     local padding, mask = o.key_padding_mask, o.attn_mask
-    check(not padding or padding.ndim == (batched and 2 or 1), "key_padding_mask must have %d dims, got shape %s",
-      batched and 2 or 1, padding and tostring(padding.shape))
-    check(not mask or mask.ndim == 2 or mask.ndim == 3, "attn_mask must have 2 or 3 dims, got shape %s",
-      mask and tostring(mask.shape))
+    if query.ndim ~= 2 and query.ndim ~= 3 then
+      fail("query should be unbatched 2D or batched 3D tensor but received %d-D query tensor", query.ndim)
+    end
+    local kind = batched and "batched (3-D)" or "unbatched (2-D)"
+    if key.ndim ~= query.ndim or value.ndim ~= query.ndim then
+      fail("For %s `query`, expected `key` and `value` to be %d-D but found %d-D and %d-D tensors respectively", kind,
+        query.ndim, key.ndim, value.ndim)
+    end
+    if padding and padding.ndim ~= query.ndim - 1 then
+      fail("For %s `query`, expected `key_padding_mask` to be `None` or %d-D but found %d-D tensor instead", kind,
+        query.ndim - 1, padding.ndim)
+    end
+    if not mask then return end
+    if mask.ndim ~= 2 and mask.ndim ~= 3 then
+      fail("For %s `query`, expected `attn_mask` to be `None`, 2-D or 3-D but found %d-D tensor instead", kind, mask.ndim)
+    end
+    if not batched and mask.ndim == 3 and (mask:size(0) ~= o.num_heads or mask:size(1) ~= query:size(0)
+      or mask:size(2) ~= key:size(0)) then
+      fail("Expected `attn_mask` shape to be (%d, %d, %d) but got %s", o.num_heads, query:size(0), key:size(0),
+        tostring(mask.shape))
+    end
   end
 
   --- Attention of num_heads heads over query (L, N, E), key and value (S, N, E), or without N: the result (L, N, E)
@@ -80,7 +94,10 @@ return function(F)
       if padding then padding = padding:unsqueeze(0) end
     end
     local length, batch, embed = o.query.shape:unpack()
-    check(not o.is_causal or mask, "is_causal is a hint about attn_mask, which is missing")
+    if o.is_causal and not mask then
+      fail("Need attn_mask if specifying the is_causal hint. You may use the Transformer module method "
+        .. "`generate_square_subsequent_mask` to create this mask.")
+    end
     local causal = o.is_causal
     padding = additive(padding, dtype, "key_padding_mask")
     if causal and not padding and not o.need_weights then
@@ -91,17 +108,25 @@ return function(F)
     end
     local heads = o.num_heads
     local width = embed // heads
-    check(embed == o.embed_dim_to_check, "query must have embed_dim %d features, got %d", o.embed_dim_to_check, embed)
-    check(width * heads == embed, "embed_dim %d must be divisible by num_heads %d", embed, heads)
-    check(o.key:size(0) == o.value:size(0) and o.key:size(1) == o.value:size(1)
-      and (o.use_separate_proj_weight or o.key:size(2) == o.value:size(2)),
-      "key and value must fit each other, got shapes %s and %s", tostring(o.key.shape), tostring(o.value.shape))
+    if embed ~= o.embed_dim_to_check then
+      fail("was expecting embedding dimension of %d, but got %d", o.embed_dim_to_check, embed)
+    end
+    if width * heads ~= embed then fail("embed_dim %d not divisible by num_heads %d", embed, heads) end
+    local sequence, batch_of_keys = o.key:size(0), o.key:size(1)
+    if sequence ~= o.value:size(0) or batch_of_keys ~= o.value:size(1) then
+      fail("key's sequence and batch dims (%d, %d) do not match value's (%d, %d)", sequence, batch_of_keys,
+        o.value:size(0), o.value:size(1))
+    elseif not o.use_separate_proj_weight and o.key:size(2) ~= o.value:size(2) then
+      fail("key shape %s does not match value shape %s", tostring(o.key.shape), tostring(o.value.shape))
+    end
 
     local q, k, v = project(o)
     if mask then
       local wanted = mask.ndim == 2 and { length, o.key:size(0) } or { batch * heads, length, o.key:size(0) }
-      check(mask.shape == torch.Size(wanted), "attn_mask must have the shape %s, got %s", tostring(torch.Size(wanted)),
-        tostring(mask.shape))
+      if mask.shape ~= torch.Size(wanted) then
+        fail("The shape of the %dD attn_mask is %s, but should be (%s).", mask.ndim, tostring(mask.shape),
+          table.concat(wanted, ", "))
+      end
       if mask.ndim == 2 then mask = mask:unsqueeze(0) end
     end
     local function widen_masks()
@@ -109,33 +134,37 @@ return function(F)
       if padding then padding = F.pad(padding, { 0, 1 }) end
     end
     if o.bias_k and o.bias_v then
-      check(not o.static_k and not o.static_v, "bias_k and bias_v do not go with static_k and static_v")
+      if o.static_k or o.static_v then fail("bias cannot be added to static key or value.") end
       k = torch.cat { k, o.bias_k:rep(1, batch, 1) }
       v = torch.cat { v, o.bias_v:rep(1, batch, 1) }
       widen_masks()
-    else
-      check(not o.bias_k and not o.bias_v, "bias_k and bias_v go together")
+    elseif o.bias_k or o.bias_v then
+      fail("bias_k and bias_v go together: one is set but the other is None")
     end
 
     -- (batch * heads, length, width) each
     local function split_heads(x) return x:reshape(x:size(0), batch * heads, width):transpose(0, 1) end
     local function fixed(x, what)
-      check(x.ndim == 3 and x:size(0) == batch * heads and x:size(2) == width, "%s must have the shape (%d, *, %d), got %s",
-        what, batch * heads, width, tostring(x.shape))
+      if x.ndim ~= 3 or x:size(0) ~= batch * heads or x:size(2) ~= width then
+        fail("%s must have the shape (%d, *, %d), got %s", what, batch * heads, width, tostring(x.shape))
+      end
       return x
     end
     q = split_heads(q)
     k = o.static_k and fixed(o.static_k, "static_k") or split_heads(k)
     v = o.static_v and fixed(o.static_v, "static_v") or split_heads(v)
     if o.add_zero_attn then
-      local none = torch.zeros({ batch * heads, 1, width }, { dtype = k.dtype })
+      local none = torch.zeros({ batch * heads, 1, width }, { dtype = k.dtype, device = k.device })
       k, v = torch.cat({ k, none }, 1), torch.cat({ v, none }, 1)
       widen_masks()
     end
     local source = k:size(1)
     if padding then
-      check(padding.shape == torch.Size { batch, source }, "key_padding_mask must have the shape (%d, %d), got %s", batch,
-        source, tostring(padding.shape))
+      for i, size in ipairs { batch, source } do
+        if padding:size(i - 1) ~= size then
+          fail("Expected key_padding_mask.shape[%d] to be %d, but got %d", i - 1, size, padding:size(i - 1))
+        end
+      end
       padding = padding:view(batch, 1, 1, source):expand(-1, heads, -1, -1):reshape(batch * heads, 1, source)
       mask = mask and mask + padding or padding
     end

@@ -3,7 +3,16 @@ local lazy = require "lampad.lazy"
 
 local files = lazy.members("lampad.nn.", {
   conv = { "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d" },
-  batchnorm = { "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d" },
+  batchnorm = { "SyncBatchNorm", "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d" },
+  uninitialized = { "UninitializedParameter", "UninitializedBuffer" },
+  lazy_layers = {
+    "LazyLinear", "LazyConv1d", "LazyConv2d", "LazyConv3d", "LazyConvTranspose1d", "LazyConvTranspose2d",
+    "LazyConvTranspose3d", "LazyBatchNorm1d", "LazyBatchNorm2d", "LazyBatchNorm3d", "LazyInstanceNorm1d",
+    "LazyInstanceNorm2d", "LazyInstanceNorm3d",
+  },
+  transformer = {
+    "Transformer", "TransformerEncoder", "TransformerDecoder", "TransformerEncoderLayer", "TransformerDecoderLayer",
+  },
   norm = { "LayerNorm", "GroupNorm", "RMSNorm" },
   rnn = { "RNNBase", "RNN", "LSTM", "GRU" },
   rnn_cell = { "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell" },
@@ -14,7 +23,8 @@ for name, file in pairs {
   Module = "module", Parameter = "parameter", Linear = "linear", Bilinear = "bilinear",
   Embedding = "embedding", EmbeddingBag = "embedding_bag", PReLU = "prelu", MultiheadAttention = "attention",
   AdaptiveLogSoftmaxWithLoss = "adaptive_softmax", LinearCrossEntropyLoss = "linear_cross_entropy",
-  functional = "functional", init = "initializers", utils = "utils",
+  LinearCrossEntropyOptions = "linear_cross_entropy_options", CrossMapLRN2d = "cross_map_lrn", DataParallel = "data_parallel",
+  LazyModuleMixin = "lazy_module", functional = "functional", init = "initializers", utils = "utils",
 } do
   files[name] = "lampad.nn." .. file
 end

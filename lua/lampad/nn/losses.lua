@@ -3,6 +3,7 @@
 -- `size_average` and `reduce` are PyTorch's old way to say `reduction`; they stand in the signatures
 -- only to keep the positions.
 local args = require "lampad.args"
+local text = require "lampad.text"
 local Module = require "lampad.nn.module"
 local F = require "lampad.nn.functional"
 
@@ -11,6 +12,12 @@ local old = "bool size_average=nil, bool reduce=nil, str reduction='mean'"
 
 local function loss(row)
   rows[row[1]:match("^[%w_]+")] = row
+end
+
+local function check_margin(self)
+  if self.margin <= 0 then
+    args.fail(self.__name, "expected margin to be greater than 0, got %s instead", text.repr(self.margin))
+  end
 end
 
 loss { "L1Loss(" .. old .. ")",
@@ -49,12 +56,12 @@ loss { "BCEWithLogitsLoss(Tensor weight=nil, " .. old .. ", Tensor pos_weight=ni
       pos_weight = self.pos_weight })
   end }
 loss { "PoissonNLLLoss(bool log_input=true, bool full=false, bool size_average=nil, float eps=1e-08, "
-  .. "bool reduce=nil, str reduction='mean')",
+  .. "bool reduce=nil, str reduction='mean')", inputs = { "log_input", "target" },
   forward = function(self, x, y)
     return F.poisson_nll_loss(x, y, { log_input = self.log_input, full = self.full, eps = self.eps,
       reduction = self.reduction })
   end }
-loss { "GaussianNLLLoss(* , bool full=false, float eps=1e-06, str reduction='mean')",
+loss { "GaussianNLLLoss(* , bool full=false, float eps=1e-06, str reduction='mean')", inputs = { "input", "target", "var" },
   forward = function(self, x, y, var)
     return F.gaussian_nll_loss(x, y, var, { full = self.full, eps = self.eps, reduction = self.reduction })
   end }
@@ -64,21 +71,23 @@ loss { "HingeEmbeddingLoss(float margin=1.0, " .. old .. ")",
   forward = function(self, x, y)
     return F.hinge_embedding_loss(x, y, { margin = self.margin, reduction = self.reduction })
   end }
-loss { "MarginRankingLoss(float margin=0.0, " .. old .. ")",
+loss { "MarginRankingLoss(float margin=0.0, " .. old .. ")", inputs = { "input1", "input2", "target" },
   forward = function(self, x1, x2, y)
     return F.margin_ranking_loss(x1, x2, y, { margin = self.margin, reduction = self.reduction })
   end }
-loss { "CosineEmbeddingLoss(float margin=0.0, " .. old .. ")",
+loss { "CosineEmbeddingLoss(float margin=0.0, " .. old .. ")", inputs = { "input1", "input2", "target" },
   forward = function(self, x1, x2, y)
     return F.cosine_embedding_loss(x1, x2, y, { margin = self.margin, reduction = self.reduction })
   end }
 loss { "TripletMarginLoss(float margin=1.0, float p=2.0, float eps=1e-06, bool swap=false, " .. old .. ")",
+  inputs = { "anchor", "positive", "negative" }, setup = check_margin,
   forward = function(self, anchor, positive, negative)
     return F.triplet_margin_loss(anchor, positive, negative, { margin = self.margin, p = self.p, eps = self.eps,
       swap = self.swap, reduction = self.reduction })
   end }
 
 loss { "CTCLoss(int blank=0, str reduction='mean', bool zero_infinity=false)",
+  inputs = { "log_probs", "targets", "input_lengths", "target_lengths" },
   forward = function(self, log_probs, targets, input_lengths, target_lengths)
     return F.ctc_loss(log_probs, targets, input_lengths, target_lengths, self.blank, self.reduction, self.zero_infinity)
   end }
@@ -89,13 +98,26 @@ loss { "MultiLabelSoftMarginLoss(Tensor weight=nil, " .. old .. ")", buffers = {
     return F.multilabel_soft_margin_loss(x, y, { weight = self.weight, reduction = self.reduction })
   end }
 loss { "MultiMarginLoss(int p=1, float margin=1.0, Tensor weight=nil, " .. old .. ")", buffers = { "weight" },
+  setup = function(self)
+    if self.p ~= 1 and self.p ~= 2 then args.fail("MultiMarginLoss", "only p == 1 and p == 2 supported, got %d", self.p) end
+    if self.weight ~= nil and self.weight.ndim ~= 1 then
+      args.fail("MultiMarginLoss", "expected weight to be None or 1D tensor, got %dD instead", self.weight.ndim)
+    end
+  end,
   forward = function(self, x, y)
     return F.multi_margin_loss(x, y, { p = self.p, margin = self.margin, weight = self.weight,
       reduction = self.reduction })
   end }
 
 loss { "TripletMarginWithDistanceLoss(* , function distance_function=nil, float margin=1.0, bool swap=false, "
-  .. "str reduction='mean')",
+  .. "str reduction='mean')", inputs = { "anchor", "positive", "negative" },
+  setup = function(self)
+    check_margin(self)
+    local distance = self.distance_function
+    rawset(self, "distance_function", nil)
+    if distance == nil then distance = require("lampad.nn").PairwiseDistance() end
+    self.distance_function = distance -- a module is a child
+  end,
   forward = function(self, anchor, positive, negative)
     return F.triplet_margin_with_distance_loss(anchor, positive, negative, { distance_function = self.distance_function,
       margin = self.margin, swap = self.swap, reduction = self.reduction })
@@ -121,8 +143,9 @@ local function make(name)
       o[buffer] = nil
     end
     self:_set(o)
+    if row.setup then row.setup(self) end
   end
-  Class.forward = row.forward
+  Class.forward = args.forward(name, row.inputs or { "input", "target" }, row.forward)
   return Class
 end
 

@@ -20,6 +20,7 @@ local args = require "lampad.args"
 local text = require "lampad.text"
 local Parameter = require "lampad.nn.parameter"
 local OrderedDict = require "lampad.ordered_dict"
+local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
 local torch = core.torch
 local known_parameters = Parameter.known
@@ -92,7 +93,7 @@ function Module:register_buffer(name, tensor, persistent)
     persistent = persistent.persistent
   end
   check_name(self, "register_buffer", name)
-  if tensor ~= nil and not torch.is_tensor(tensor) then
+  if tensor ~= nil and not torch.is_tensor(tensor) and not is_lazy(tensor) then
     args.fail("register_buffer", "cannot assign %s as buffer '%s' (tensor or nil expected)",
       text.describe(tensor), name)
   end
@@ -133,7 +134,7 @@ local function own_buffers(self, only_persistent)
     local persistent = buffers[name]
     if persistent ~= nil and (persistent or not only_persistent) then
       local value = rawget(self, name)
-      if type(value) == "userdata" and not known_parameters[value] and torch.is_tensor(value) then
+      if type(value) == "userdata" and not known_parameters[value] and (torch.is_tensor(value) or is_lazy(value)) then
         names[#names + 1], values[#values + 1] = name, value
       end
     end
@@ -486,7 +487,9 @@ function Module:_load_from_state_dict(state, prefix, metadata, report)
       local input = OrderedDict.get(state, key)
       if input == nil then
         report.missing[#report.missing + 1] = key
-      elseif not torch.is_tensor(input) then
+      elseif is_lazy(input) and is_lazy(value) then
+        value:to(input.dtype) -- neither has a shape: nothing to copy
+      elseif not torch.is_tensor(input) and not is_lazy(input) then
         report.errors[#report.errors + 1] = ('While copying the parameter named "%s", expected a tensor '
           .. "from the checkpoint but received %s"):format(key, text.describe(input))
       else

@@ -16,7 +16,10 @@ function PReLU:init(...)
   self.weight = Parameter(core.torch.full({ count }, value, args.making(device, dtype)))
 end
 
-function PReLU:forward(input) return F.prelu(input, self.weight) end
+function PReLU:forward(input)
+  if type(input) == "table" then input = args.input("PReLU", input, "input") end
+  return F.prelu(input, self.weight)
+end
 
 function PReLU:extra_repr() return "num_parameters=" .. text.repr(self.num_parameters) end
 

@@ -51,7 +51,13 @@ layer { "LeakyReLU(float negative_slope=0.01, bool inplace=false)",
 layer { "RReLU(float lower=0.125, float upper=0.3333333333333333, bool inplace=false)",
   repr = inplace_repr "lower={lower}, upper={upper}",
   forward = function(self, x) return F.rrelu(x, self.lower, self.upper, self.training, self.inplace) end }
-layer { "Hardtanh(float min_val=-1.0, float max_val=1.0, bool inplace=false)",
+layer { "Hardtanh(float min_val=-1.0, float max_val=1.0, bool inplace=false, float min_value=nil, float max_value=nil)",
+  setup = function(self) -- the names of old
+    self:_set { min_val = self.min_value or self.min_val, max_val = self.max_value or self.max_val }
+    if self.max_val < self.min_val then
+      args.fail("Hardtanh", "max_val (%s) must be greater than min_val (%s)", text.repr(self.max_val), text.repr(self.min_val))
+    end
+  end,
   repr = inplace_repr "min_val={min_val}, max_val={max_val}",
   forward = function(self, x) return F.hardtanh(x, self.min_val, self.max_val, self.inplace) end }
 layer { "Threshold(float threshold, float value, bool inplace=false)",
@@ -174,9 +180,10 @@ layer { "PixelUnshuffle(int downscale_factor)", repr = "downscale_factor={downsc
   forward = function(self, x) return F.pixel_unshuffle(x, self.downscale_factor) end }
 layer { "ChannelShuffle(int groups)", repr = "groups={groups}",
   forward = function(self, x) return F.channel_shuffle(x, self.groups) end }
-layer { "CosineSimilarity(int dim=1, float eps=1e-08)",
+layer { "CosineSimilarity(int dim=1, float eps=1e-08)", inputs = { "x1", "x2" },
   forward = function(self, x, y) return F.cosine_similarity(x, y, self.dim, self.eps) end }
-layer { "PairwiseDistance(float p=2.0, float eps=1e-06, bool keepdim=false)",
+layer { "PairwiseDistance(float p=2.0, float eps=1e-06, bool keepdim=false)", inputs = { "x1", "x2" },
+  setup = function(self) self:_set { norm = self.p } end,
   forward = function(self, x, y) return F.pairwise_distance(x, y, self.p, self.eps, self.keepdim) end }
 
 layer { "LocalResponseNorm(int size, float alpha=0.0001, float beta=0.75, float k=1.0)",
@@ -255,7 +262,7 @@ local function make(name)
     if not row.any_arguments then self:_set(spec:collect(...)) end
     if setup then setup(self) end
   end
-  Class.forward = row.forward
+  Class.forward = args.forward(name, row.inputs or { "input" }, row.forward)
   if type(repr) == "function" then
     Class.extra_repr = repr
   elseif repr then

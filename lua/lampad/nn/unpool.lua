@@ -22,10 +22,9 @@ for n = 1, 3 do
   end
 
   --- forward(input, indices, output_size = nil): output_size where the pooled sizes were no whole windows.
-  function Class:forward(input, indices, output_size)
-    if args.options(output_size) then output_size = output_size.output_size end
+  Class.forward = args.forward(name, { "input", "indices", "output_size" }, function(self, input, indices, output_size)
     return F[op](input, indices, self.kernel_size, self.stride, self.padding, output_size)
-  end
+  end)
 
   function Class:extra_repr()
     return ("kernel_size=%s, stride=%s, padding=%s"):format(text.repr(self.kernel_size), text.repr(self.stride),
@@ -44,13 +43,13 @@ for n = 2, 3 do
   function Class:init(...)
     local kernel, size, ratio, return_indices, samples = spec(...)
     if not size and not ratio then
-      args.fail(name, "requires either output_size or output_ratio")
+      args.fail(name, "requires specifying either an output size, or a pooling ratio")
     elseif size and ratio then
-      args.fail(name, "takes only one of output_size and output_ratio")
+      args.fail(name, "only one of output_size and output_ratio may be specified")
     end
     ratio = ratio and args.tuple(name, "output_ratio", ratio, n)
     for _, r in ipairs(ratio or {}) do
-      if r <= 0 or r >= 1 then args.fail(name, "output_ratio must be between 0 and 1, got %s", text.repr(r)) end
+      if r <= 0 or r >= 1 then args.fail(name, "output_ratio must be between 0 and 1 (got %s)", text.repr(r)) end
     end
     self:register_buffer("_random_samples", samples)
     self:_set {
@@ -59,10 +58,10 @@ for n = 2, 3 do
     }
   end
 
-  function Class:forward(input)
+  Class.forward = args.forward(name, { "input" }, function(self, input)
     return F[op](input, self.kernel_size, self.output_size, self.output_ratio, self.return_indices,
       self._random_samples)
-  end
+  end)
   classes[name] = Class
 end
 
