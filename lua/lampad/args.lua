@@ -5,9 +5,9 @@
 --   local in_channels, out_channels, kernel_size, stride = spec(...)
 --
 -- A type stands before each name: int, float, bool, str, ints (a number or a list), floats, Tensor,
--- Module, function, table, dtype, any; `?` after it allows nil, as does the default nil; where the
--- default is another value, `false` stands for Python's None (momentum = false). Arguments after `*`
--- are taken by name only. Errors are raised at the user's line.
+-- Module, function, table, dtype, scalar (a number or a tensor), scalars (one or a list), any; `?` after
+-- it allows nil, as does the default nil; where the default is another value, `false` stands for Python's
+-- None (momentum = false). Arguments after `*` are taken by name only. Errors are raised at the user's line.
 local core = require "lampad.core"
 local text = require "lampad.text"
 
@@ -88,12 +88,15 @@ local converters = {
   table = function(v) if type(v) == "table" then return v end end,
   any = function(v) return v end,
 }
+function converters.scalar(v) return number(v) or converters.Tensor(v) end
+function converters.scalars(v) return converters.scalar(v) or list_of(converters.scalar, v) end
 converters.dtype = converters.any
 converters.device = converters.any
 
 local type_words = {
   int = "an integer", float = "a number", bool = "a boolean", str = "a string",
   ints = "an integer or a list of integers", floats = "a number or a list of numbers",
+  scalar = "a number or a tensor", scalars = "a list of numbers or tensors",
   Tensor = "a tensor", Module = "a module", ["function"] = "a function", table = "a table",
 }
 

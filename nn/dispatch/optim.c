@@ -1,77 +1,66 @@
-/* Fused optimizer steps over a list of parameters: checks, then one parallel pass over
- * all elements of all parameters. The lists hold tensors of one shape and dtype at each
- * place. */
-#include <math.h>
+/* The driver of optim.h: one parallel pass over all elements of all parameters. */
 #include "core/alloc.h"
 #include "core/parallel.h"
-#include "cpu/optim.h"
 #include "dispatch/nn_util.h"
-#include "impl.h"
+#include "dispatch/optim.h"
 
-enum { PARAM, GRAD, FIRST_STATE, MAX_LISTS = 5 }; /* up to three state tensors */
-
-/* One parameter: dense buffers of its tensors, NULL where absent. */
-typedef struct Item {
-  int type;
-  size_t elem_bytes;
-  int64_t n, start; /* start: its first element in the numbering of all */
-  char *data[MAX_LISTS];
-  LpTensor *dense[MAX_LISTS]; /* owned; a copy when the tensor itself is not dense */
-} Item;
-
-typedef struct StepJob {
-  const Item *items;
-  int64_t n_items;
-  const LpSgdOptions *sgd;
-  const LpAdamOptions *adam;
-} StepJob;
-
-static void step_range(void *ctx, int64_t begin, int64_t end) {
-  const StepJob *j = ctx;
-  int64_t low = 0, high = j->n_items - 1;
+static void run_range(void *ctx, int64_t begin, int64_t end) {
+  const LpOptimStep *step = ctx;
+  LpOptimKernel *const *kernels = lp_optim_kernels()->step[step->rule];
+  int64_t low = 0, high = step->lists[LP_OPTIM_PARAM].count - 1;
   while (low < high) { /* the item that holds element `begin` */
     int64_t middle = (low + high + 1) / 2;
-    if (j->items[middle].start <= begin)
+    if (step->items[middle].start <= begin)
       low = middle;
     else
       high = middle - 1;
   }
-  for (int64_t i = low; i < j->n_items && j->items[i].start < end; i++) {
-    const Item *it = &j->items[i];
+  for (int64_t i = low; i < step->lists[LP_OPTIM_PARAM].count; i++) {
+    const LpOptimItem *it = &step->items[i];
+    if (it->start >= end) break;
     int64_t from = begin > it->start ? begin - it->start : 0;
     int64_t to = end - it->start < it->n ? end - it->start : it->n;
     if (from >= to) continue;
-    char *at[MAX_LISTS];
-    for (int k = 0; k < MAX_LISTS; k++)
+    void *at[LP_OPTIM_LISTS];
+    for (int k = 0; k < LP_OPTIM_LISTS; k++)
       at[k] = it->data[k] ? it->data[k] + (size_t)from * it->elem_bytes : NULL;
-    if (j->sgd)
-      lp_optim_kernels()->sgd[it->type](at[PARAM], at[GRAD], at[FIRST_STATE], to - from,
-                                        j->sgd);
-    else
-      lp_optim_kernels()->adam[it->type](at[PARAM], at[GRAD], at[FIRST_STATE],
-                                         at[FIRST_STATE + 1], at[FIRST_STATE + 2],
-                                         to - from, j->adam);
+    kernels[it->type](at, to - from, step->options + (size_t)i * step->option_bytes);
   }
 }
 
-static bool check_lists(const LpTensors *lists, const char *const *names,
-                        const bool *nullable) {
-  for (int k = 0; k < MAX_LISTS; k++) {
-    if (!names[k]) continue;
-    bool empty_state = k >= FIRST_STATE && lists[k].count == 0;
-    CHECK(lists[k].count == lists[PARAM].count || empty_state, LP_ERR_ARGUMENT,
-          "expected as many %s as params (%lld), got %lld", names[k],
-          (long long)lists[PARAM].count, (long long)lists[k].count);
-    for (int64_t i = 0; i < lists[k].count; i++) {
-      const LpTensor *t = lists[k].data[i], *p = lists[PARAM].data[i];
-      if (!t && nullable[k]) continue;
-      CHECK(t && nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,
-            "expected %s[%lld] of a floating dtype, got %s", names[k], (long long)i,
-            t ? lp_dtype_name(lp_dtype(t)) : "nil");
+void lp_optim_run(LpOptimStep *step) {
+  int64_t total = 0;
+  for (int64_t i = 0; i < step->lists[LP_OPTIM_PARAM].count; i++)
+    total += step->items[i].n;
+  if (total) lp_parallel_for(total, LP_GRAIN, run_range, step);
+}
+
+/* The real dtype that a floating or complex tensor is computed in, or -1. */
+static int real_index(LpDtype dtype) {
+  if (dtype == LP_COMPLEX64) return nn_float_index(LP_FLOAT32);
+  if (dtype == LP_COMPLEX128) return nn_float_index(LP_FLOAT64);
+  return nn_float_index(dtype);
+}
+
+static bool check_lists(const LpOptimStep *step) {
+  const LpTensors params = step->lists[LP_OPTIM_PARAM];
+  for (int k = 0; k < LP_OPTIM_LISTS; k++) {
+    if (!step->names[k]) continue;
+    const LpTensors list = step->lists[k];
+    bool absent = k >= LP_OPTIM_STATE && step->nullable[k] && list.count == 0;
+    CHECK(list.count == params.count || absent, LP_ERR_ARGUMENT,
+          "expected as many %s as params (%lld), got %lld", step->names[k],
+          (long long)params.count, (long long)list.count);
+    for (int64_t i = 0; i < list.count; i++) {
+      const LpTensor *t = list.data[i], *p = params.data[i];
+      if (!t && step->nullable[k]) continue;
+      CHECK(t && real_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,
+            "expected %s[%lld] of a floating or complex dtype, got %s", step->names[k],
+            (long long)i, t ? lp_dtype_name(lp_dtype(t)) : "nil");
       bool same = lp_dtype(t) == lp_dtype(p) && t->ndim == p->ndim;
       for (int d = 0; same && d < t->ndim; d++) same = t->sizes[d] == p->sizes[d];
       CHECK(same, LP_ERR_ARGUMENT,
-            "expected %s[%lld] like its parameter, %s %s, got %s %s", names[k],
+            "expected %s[%lld] like its parameter, %s %s, got %s %s", step->names[k],
             (long long)i, lp_dtype_name(lp_dtype(p)), SHAPE_TEXT(p),
             lp_dtype_name(lp_dtype(t)), SHAPE_TEXT(t));
     }
@@ -79,90 +68,89 @@ static bool check_lists(const LpTensors *lists, const char *const *names,
   return true;
 }
 
-static void free_items(Item *items, int64_t n) {
-  for (int64_t i = 0; i < n; i++)
-    for (int k = 0; k < MAX_LISTS; k++) lp_tensor_release(items[i].dense[k]);
-  lp_free(items, (size_t)(n + 1) * sizeof *items);
+static void release(LpOptimStep *step) {
+  const int64_t n = step->lists[LP_OPTIM_PARAM].count;
+  if (step->items)
+    for (int64_t i = 0; i < n; i++)
+      for (int k = 0; k < LP_OPTIM_LISTS; k++) lp_tensor_release(step->items[i].dense[k]);
+  lp_free(step->items, (size_t)(n + 1) * sizeof *step->items);
+  lp_free(step->options, (size_t)(n + 1) * step->option_bytes);
+  step->items = NULL;
+  step->options = NULL;
 }
 
-static bool run(const LpTensors *lists, const char *const *names, const bool *nullable,
-                StepJob *job) {
-  TRY(check_lists(lists, names, nullable));
-  int64_t n = lists[PARAM].count, total = 0;
-  Item *items = lp_calloc((size_t)(n + 1) * sizeof *items);
-  TRY(items);
-  for (int64_t i = 0; i < n; i++) {
-    LpTensor *p = lists[PARAM].data[i];
-    items[i].type = nn_float_index(lp_dtype(p));
-    items[i].elem_bytes = lp_dtype_size(lp_dtype(p));
-    items[i].n = lp_numel(p);
-    items[i].start = total;
-    total += items[i].n;
-    for (int k = 0; k < MAX_LISTS; k++) {
-      LpTensor *t = names[k] && i < lists[k].count ? lists[k].data[i] : NULL;
+static bool fill_items(LpOptimStep *step) {
+  int64_t total = 0;
+  for (int64_t i = 0; i < step->lists[LP_OPTIM_PARAM].count; i++) {
+    const LpTensor *p = step->lists[LP_OPTIM_PARAM].data[i];
+    LpOptimItem *it = &step->items[i];
+    const bool complex = lp_dtype_is_complex(lp_dtype(p));
+    it->type = real_index(lp_dtype(p));
+    it->elem_bytes = lp_dtype_size(lp_dtype(p)) / (complex ? 2 : 1);
+    it->n = lp_numel(p) * (complex ? 2 : 1);
+    it->start = total;
+    total += it->n;
+    for (int k = 0; k < LP_OPTIM_LISTS; k++) {
+      LpTensor *t = i < step->lists[k].count ? step->lists[k].data[i] : NULL;
       if (!t) continue;
-      items[i].dense[k] = nn_dense(t, lp_dtype(t));
-      if (!items[i].dense[k]) {
-        free_items(items, n);
-        return false;
-      }
-      items[i].data[k] = lp_data(items[i].dense[k]);
+      TRY(it->dense[k] = nn_dense(t, lp_dtype(t)));
+      it->data[k] = lp_data(it->dense[k]);
     }
   }
-  job->items = items;
-  job->n_items = n;
-  if (total) lp_parallel_for(total, LP_GRAIN, step_range, job);
-  bool ok = true;
-  for (int64_t i = 0; ok && i < n; i++)
-    for (int k = 0; ok && k < MAX_LISTS; k++) {
-      if (k == GRAD || !items[i].dense[k]) continue;
-      LpTensor *t = lists[k].data[i];
-      if (items[i].dense[k] != t) ok = nn_copy(t, items[i].dense[k]);
+  return true;
+}
+
+bool lp_optim_begin(LpOptimStep *step, size_t option_bytes) {
+  const int64_t n = step->lists[LP_OPTIM_PARAM].count;
+  TRY(check_lists(step));
+  step->option_bytes = option_bytes;
+  step->items = lp_calloc((size_t)(n + 1) * sizeof *step->items);
+  step->options = step->items ? lp_calloc((size_t)(n + 1) * option_bytes) : NULL;
+  if (step->options && fill_items(step)) return true;
+  release(step);
+  return false;
+}
+
+bool lp_optim_end(LpOptimStep *step, bool ok) {
+  for (int64_t i = 0; ok && i < step->lists[LP_OPTIM_PARAM].count; i++)
+    for (int k = 0; ok && k < LP_OPTIM_LISTS; k++) {
+      LpTensor *dense = step->items[i].dense[k];
+      if (k == LP_OPTIM_GRAD || !dense) continue;
+      LpTensor *t = step->lists[k].data[i];
+      if (dense != t) ok = nn_copy(t, dense);
       lp_bump_version(t);
     }
-  free_items(items, n);
+  release(step);
   return ok;
 }
 
-bool lp_impl_sgd_step_(LpTensors params, LpTensors grads, LpTensors momentum_buffers,
-                       double lr, double momentum, double dampening, double weight_decay,
-                       bool nesterov, bool maximize, bool first) {
-  static const char *const names[MAX_LISTS] = {"params", "grads", "momentum_buffers"};
-  static const bool nullable[MAX_LISTS] = {false, false, true};
-  LpTensors lists[MAX_LISTS] = {params, grads, momentum_buffers};
-  LpSgdOptions o = {lr, momentum, dampening, weight_decay, nesterov, maximize, first};
-  StepJob job = {.sgd = &o};
-  return run(lists, names, nullable, &job);
+bool lp_optim_check_scalars(LpTensors list, int64_t count, const char *name) {
+  CHECK(list.count == count, LP_ERR_ARGUMENT,
+        "expected as many %s as params (%lld), got %lld", name, (long long)count,
+        (long long)list.count);
+  for (int64_t i = 0; i < count; i++) {
+    const LpTensor *t = list.data[i];
+    CHECK(t && lp_numel(t) == 1 &&
+              (lp_dtype(t) == LP_FLOAT32 || lp_dtype(t) == LP_FLOAT64),
+          LP_ERR_ARGUMENT,
+          "expected %s[%lld] to be one number of float32 or float64, "
+          "got %s %s",
+          name, (long long)i, t ? lp_dtype_name(lp_dtype(t)) : "nil",
+          t ? SHAPE_TEXT(t) : "");
+  }
+  return true;
 }
 
-bool lp_impl_adam_step_(LpTensors params, LpTensors grads, LpTensors exp_avgs,
-                        LpTensors exp_avg_sqs, LpTensors max_exp_avg_sqs, int64_t step,
-                        double lr, double beta1, double beta2, double eps,
-                        double weight_decay, bool amsgrad, bool maximize,
-                        bool decoupled) {
-  static const char *const names[MAX_LISTS] = {"params", "grads", "exp_avgs",
-                                               "exp_avg_sqs", "max_exp_avg_sqs"};
-  static const bool nullable[MAX_LISTS] = {false};
-  CHECK(step >= 1, LP_ERR_ARGUMENT, "expected 'step' of at least 1, got %lld",
-        (long long)step);
-  CHECK(exp_avgs.count == params.count && exp_avg_sqs.count == params.count,
-        LP_ERR_ARGUMENT,
-        "expected exp_avgs and exp_avg_sqs for each of %lld params, got %lld and %lld",
-        (long long)params.count, (long long)exp_avgs.count, (long long)exp_avg_sqs.count);
-  CHECK(!amsgrad || max_exp_avg_sqs.count == params.count, LP_ERR_ARGUMENT,
-        "expected max_exp_avg_sqs for each of %lld params when amsgrad, got %lld",
-        (long long)params.count, (long long)max_exp_avg_sqs.count);
-  if (!amsgrad) max_exp_avg_sqs.count = 0;
-  LpTensors lists[MAX_LISTS] = {params, grads, exp_avgs, exp_avg_sqs, max_exp_avg_sqs};
-  LpAdamOptions o = {.lr = lr,
-                     .beta1 = beta1,
-                     .beta2 = beta2,
-                     .eps = eps,
-                     .weight_decay = weight_decay,
-                     .maximize = maximize,
-                     .decoupled = decoupled};
-  o.step_size = lr / (1 - pow(beta1, (double)step));
-  o.root_correction = sqrt(1 - pow(beta2, (double)step));
-  StepJob job = {.adam = &o};
-  return run(lists, names, nullable, &job);
+double lp_optim_get(const LpTensor *scalar) {
+  if (lp_dtype(scalar) == LP_FLOAT64) return *(const double *)lp_data(scalar);
+  return (double)*(const float *)lp_data(scalar);
+}
+
+double lp_optim_set(LpTensor *scalar, double value) {
+  if (lp_dtype(scalar) == LP_FLOAT64)
+    *(double *)lp_data(scalar) = value;
+  else
+    *(float *)lp_data(scalar) = (float)value;
+  lp_bump_version(scalar);
+  return lp_optim_get(scalar);
 }

@@ -103,18 +103,23 @@ TEST(nn_sgd_step_moves_parameters_and_versions) {
 
 TEST(nn_adam_first_step_is_lr_sized) {
   const float p0[2] = {1, 1}, g0[2] = {0.3f, -7}, zeros[2] = {0, 0};
-  int64_t n = 2;
+  int64_t n = 2, one = 1;
   LpTensor *p = floats(p0, &n, 1), *g = floats(g0, &n, 1), *m = floats(zeros, &n, 1),
-           *v = floats(zeros, &n, 1);
+           *v = floats(zeros, &n, 1), *t = floats(zeros, &one, 1);
   LpTensors ps = {&p, 1}, gs = {&g, 1}, ms = {&m, 1}, vs = {&v, 1}, none = {NULL, 0};
-  EXPECT(lp_adam_step_(ps, gs, ms, vs, none, 1, 0.01, 0.9, 0.999, 1e-8, 0.1, false, false,
+  LpTensors ts = {&t, 1};
+  EXPECT(lp_adam_step_(ps, gs, ms, vs, none, ts, 0.01, 0.9, 0.999, 1e-8, 0.1, false, false,
                        true));
   EXPECT_NEAR(at(p, 0), 1 - 0.001 - 0.01,
               1e-6); /* decoupled decay, then a step of lr against the sign */
   EXPECT_NEAR(at(p, 1), 1 - 0.001 + 0.01, 1e-6);
-  EXPECT_FAILS(lp_adam_step_(ps, gs, ms, vs, none, 0, 0.01, 0.9, 0.999, 1e-8, 0, false,
+  EXPECT_NEAR(at(t, 0), 1, 0);
+  EXPECT_FAILS(lp_adam_step_(ps, gs, ms, vs, none, none, 0.01, 0.9, 0.999, 1e-8, 0, false,
                              false, false),
-               LP_ERR_ARGUMENT, "expected 'step' of at least 1");
-  LpTensor *all[] = {p, g, m, v};
-  for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
+               LP_ERR_ARGUMENT, "expected as many steps as params (1), got 0");
+  EXPECT_FAILS(lp_adam_step_(ps, gs, ms, vs, none, gs, 0.01, 0.9, 0.999, 1e-8, 0, false,
+                             false, false),
+               LP_ERR_ARGUMENT, "expected steps[0] to be one number");
+  LpTensor *all[] = {p, g, m, v, t};
+  for (int i = 0; i < 5; i++) lp_tensor_release(all[i]);
 }

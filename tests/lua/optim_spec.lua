@@ -91,7 +91,7 @@ describe("optimizers", function()
     end)
     assert.is_true(torch.is_tensor(loss))
     assert.equal(before, net.bias:item())
-    assert.is_nil(optimizer.state[net.bias])
+    assert.is_nil(rawget(optimizer.state, net.bias))
   end)
 
   it("say what is wrong", function()
@@ -101,9 +101,9 @@ describe("optimizers", function()
       { function() optim.SGD(net:parameters(), { lr = -1 }) end, "SGD: Invalid learning rate: %-1" },
       { function() optim.SGD({}, { lr = 1 }) end, "empty parameter list" },
       { function() optim.SGD(p, { lr = 1 }) end, "must be an iterator or a list" },
-      { function() optim.SGD({ p, p }, { lr = 1 }) end, "more than one parameter group" },
-      { function() optim.SGD({ p * 2 }, { lr = 1 }) end, "can't optimize a non%-leaf tensor" },
-      { function() optim.SGD({ 3 }, { lr = 1 }) end, "can only optimize tensors" },
+      { function() optim.SGD({ { params = p }, { params = { p } } }, { lr = 1 }) end, "more than one parameter group" },
+      { function() optim.SGD({ p * 2 }, { lr = 1 }) end, "can't optimize a non%-leaf Tensor" },
+      { function() optim.SGD({ 3 }, { lr = 1 }) end, "can only optimize Tensors" },
       { function() optim.SGD({ p }, { lr = 1, nesterov = true }) end, "Nesterov momentum requires" },
       { function() optim.SGD({ p }, { rl = 1 }) end, "unknown argument 'rl'; did you mean 'lr'" },
       { function() optim.Adam({ p }, { betas = { 1, 0.9 } }) end, "Invalid beta parameter at index 0" },
