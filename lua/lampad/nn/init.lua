@@ -6,13 +6,14 @@ local files = lazy.members("lampad.nn.", {
   batchnorm = { "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d" },
   norm = { "LayerNorm", "GroupNorm", "RMSNorm" },
   unpool = { "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "FractionalMaxPool2d", "FractionalMaxPool3d" },
-  containers = { "Sequential", "ModuleList", "ModuleDict", "ParameterList" },
+  containers = { "Sequential", "ModuleList", "ModuleDict" },
+  parameter_containers = { "ParameterList", "ParameterDict" },
 })
 for name, file in pairs {
   Module = "module", Parameter = "parameter", Linear = "linear", Bilinear = "bilinear",
   Embedding = "embedding", EmbeddingBag = "embedding_bag", PReLU = "prelu", MultiheadAttention = "attention",
   AdaptiveLogSoftmaxWithLoss = "adaptive_softmax", LinearCrossEntropyLoss = "linear_cross_entropy",
-  functional = "functional", init = "initializers", utils = "utils",
+  functional = "functional", init = "initializers", utils = "utils", modules = "modules",
 } do
   files[name] = "lampad.nn." .. file
 end
