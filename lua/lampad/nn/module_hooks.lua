@@ -21,14 +21,17 @@ function Handle:init(place, kind, entry)
   self.place, self.kind, self.entry = place, kind, entry
 end
 
---- Takes the hook out; a second call changes nothing.
-function Handle:remove()
+--- Takes an entry out of the list place[kind].
+function hooks.drop(place, kind, dropped)
   local kept = {}
-  for _, entry in ipairs(self.place[self.kind] or {}) do
-    if entry ~= self.entry then kept[#kept + 1] = entry end
+  for _, entry in ipairs(place[kind] or {}) do
+    if entry ~= dropped then kept[#kept + 1] = entry end
   end
-  self.place[self.kind] = #kept > 0 and kept or nil
+  place[kind] = #kept > 0 and kept or nil
 end
+
+--- Takes the hook out; a second call changes nothing.
+function Handle:remove() hooks.drop(self.place, self.kind, self.entry) end
 
 function Handle:__close() self:remove() end
 
