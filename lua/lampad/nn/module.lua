@@ -53,7 +53,7 @@ local function take_slot(self, key, kind)
 end
 
 function meta.__newindex(self, key, value)
-  if type(key) == "string" then
+  if type(key) == "string" and value ~= nil then
     take_slot(self, key, is_module(value) and "module" or true)
     if hooks.registration then value = hooks.registered(self, key, value) end
   end
