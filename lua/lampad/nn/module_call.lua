@@ -213,13 +213,15 @@ return function(Module)
   local function pass(...) return ... end
 
   function meta.__call(self, ...)
-    -- Inside the outermost call its coroutine runs, or waits for the running one.
-    if outermost and (running() == outermost_thread or status(outermost_thread) == "normal") then
+    local thread = running()
+    if thread == outermost_thread then
       if self._hooks or hooks.any_global then return pass(call_hooked(self, ...)) end
       return pass(self:forward(...))
     end
+    -- A coroutine that the outermost call's one waits for has a stack of its own, but is inside that call.
     local before, thread_before = outermost, outermost_thread
-    outermost, outermost_thread = self, running()
+    if not (before and status(thread_before) == "normal") then outermost = self end
+    outermost_thread = thread
     return leave(before, thread_before, xpcall(call_inner, add_path, self, ...))
   end
 
