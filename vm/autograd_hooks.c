@@ -248,9 +248,23 @@ static int set_saved_hooks(lua_State *L) {
  * ------------------------------------------------------------------------------------------------
  */
 
+/* Pushes where in a network the running call is ("in features.3 (Conv2d) of Net"), or
+ * nil: core.module_path is there once modules are loaded. */
+static void push_module_path(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "lampad.core") != LUA_TTABLE ||
+      lua_getfield(L, -1, "module_path") != LUA_TFUNCTION) {
+    lua_pushnil(L);
+    return;
+  }
+  lua_call(L, 0, 1);
+  if (lua_isstring(L, -1)) lua_pushfstring(L, "in %s", lua_tostring(L, -1));
+}
+
 static int push_traceback(lua_State *L) {
   lua_State *from = lua_touserdata(L, 1);
-  luaL_traceback(L, from, NULL, 0);
+  push_module_path(L);
+  luaL_traceback(L, from, lua_tostring(L, -1), 0);
   return 1;
 }
 

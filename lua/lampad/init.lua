@@ -110,7 +110,7 @@ end
 function torch.lobpcg(...) return require "lampad.lobpcg"(...) end
 
 --- A deep copy of a module, tensor or table: Python's copy.deepcopy.
-function torch.deepcopy(value) return require("lampad.copy").deepcopy(value) end
+function torch.deepcopy(value, memo) return require("lampad.copy").deepcopy(value, memo) end
 
 --- torch.del(container, key): Python's `del container[key]`; members of a list-like module count from 0.
 function torch.del(container, key)

@@ -66,13 +66,13 @@ function Base:extra_repr()
 end
 
 -- An old state_dict starts counting from what the module has.
-function Base:_load_from_state_dict(state, prefix, metadata, report)
+function Base:_load_from_state_dict(state, prefix, metadata, ...)
   local version = metadata.version
   local key = prefix .. "num_batches_tracked"
   if (version == nil or version < 2) and self.num_batches_tracked ~= nil and not OrderedDict.contains(state, key) then
     state[key] = self.num_batches_tracked:clone()
   end
-  Module._load_from_state_dict(self, state, prefix, metadata, report)
+  Module._load_from_state_dict(self, state, prefix, metadata, ...)
 end
 
 local arguments = [[(int num_features, float eps=1e-05, float? momentum=0.1, bool affine=%s,

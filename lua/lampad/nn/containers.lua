@@ -1,15 +1,12 @@
--- nn.Sequential, nn.ModuleList, nn.ModuleDict, nn.ParameterList: modules that hold others.
+-- nn.Sequential, nn.ModuleList, nn.ModuleDict: modules that hold others; and what ParameterList shares with them.
 -- The list-like ones count from 0: seq[0], seq[-1], seq["1:3"], #seq, seq[2] = m, seq:append(m).
-local core = require "lampad.core"
 local args = require "lampad.args"
 local class = require "lampad.class"
 local text = require "lampad.text"
 local iterate = require "lampad.iterate"
 local OrderedDict = require "lampad.ordered_dict"
 local Module = require "lampad.nn.module"
-local Parameter = require "lampad.nn.parameter"
 
-local torch = core.torch
 local is_module, own_children = Module.is_module, Module.own_children
 
 -- --- list-like containers: integers index the members in order ---------------------------------------
@@ -18,12 +15,17 @@ local List = Module:extend "_ListContainer"
 -- Member names and values in order; ParameterList overrides it.
 List._members = own_children
 
+-- The value to store for a member, or an error.
 function List:_check_member(value)
   if not is_module(value) then args.fail(self.__name, "%s is not a Module", text.describe(value)) end
+  return value
 end
 
 -- 0-based position from an index that may be negative.
 local function position(self, index, count)
+  if math.type(index) ~= "integer" then
+    args.fail(self.__name, "indices must be integers or slices such as \"1:3\", got %s", text.describe(index))
+  end
   local at = index < 0 and index + count or index
   if at < 0 or at >= count then
     args.fail(self.__name, "index %d is out of range for a container of %d", index, count)
@@ -31,16 +33,24 @@ local function position(self, index, count)
   return at
 end
 
--- "1:3" -> first, last, step as 0-based half-open bounds.
-local function slice_bounds(self, key, count)
-  local from, to, step = key:match("^%s*(-?%d*)%s*:%s*(-?%d*)%s*:?%s*(%d*)%s*$")
+-- The 0-based positions that a slice such as "1:3" or "::-1" names among `count`, in order.
+local function slice_positions(self, key, count)
+  local from, to, step = key:match("^%s*(-?%d*)%s*:%s*(-?%d*)%s*:?%s*(-?%d*)%s*$")
   if not from then args.fail(self.__name, "'%s' is no slice; write \"1:3\"", key) end
+  step = tonumber(step) or 1
+  if step == 0 then args.fail(self.__name, "slice step cannot be zero") end
+  local low, high = 0, count -- bounds of what the ends may be
+  if step < 0 then low, high = -1, count - 1 end
   local function bound(s, default)
-    local v = tonumber(s) or default
+    local v = tonumber(s)
+    if not v then return default end
     if v < 0 then v = v + count end
-    return math.max(0, math.min(count, v))
+    return math.max(low, math.min(high, v))
   end
-  return bound(from, 0), bound(to, count), math.max(1, tonumber(step) or 1)
+  local first, last = bound(from, step > 0 and 0 or count - 1), bound(to, step > 0 and count or -1)
+  local positions = {}
+  for i = first, last - (step > 0 and 1 or -1), step do positions[#positions + 1] = i end
+  return positions
 end
 
 local function get(self, index)
@@ -50,9 +60,8 @@ end
 
 local function slice(self, key)
   local names, members = self:_members()
-  local from, to, step = slice_bounds(self, key, #members)
   local result = rawget(getmetatable(self), "class")()
-  for i = from, to - 1, step do
+  for _, i in ipairs(slice_positions(self, key, #members)) do
     -- A Sequential keeps its names; lists number anew.
     local name = self._keeps_names and names[i + 1] or tostring(#result)
     result[name] = members[i + 1]
@@ -74,7 +83,7 @@ function List.__newindex(self, key, value)
   if math.type(key) ~= "integer" then return set_attribute(self, key, value) end
   local names = self:_members()
   if value == nil then return self:del(key) end
-  self:_check_member(value)
+  value = self:_check_member(value)
   self[names[position(self, key, #names) + 1]] = value
 end
 
@@ -101,17 +110,18 @@ end
 
 --- Adds a member at the end; returns self.
 function List:append(member)
-  self:_check_member(member)
-  self[tostring(#self)] = member
+  self[tostring(#self)] = self:_check_member(member)
   return self
 end
 
 --- Adds every member of a list, an iterator or another container; returns self.
 function List:extend_with(members)
-  for _, member in ipairs(iterate.list(members) or args.fail(self.__name,
-    "extend_with takes a list or an iterator, got %s", text.describe(members))) do
-    self:append(member)
+  local list = not (is_module(members) and not members.iter) and iterate.list(members)
+  if not list then
+    args.fail(self.__name, "extend should be called with a list, an iterator or a container, got %s",
+      text.describe(members))
   end
+  for _, member in ipairs(list) do self:append(member) end
   return self
 end
 
@@ -121,13 +131,13 @@ function List.extend(self, what)
   return self:extend_with(what)
 end
 
---- Puts a member before position `index` (counted from 0).
+--- Puts a member before position `index` (counted from 0); returns self.
 function List:insert(index, member)
-  self:_check_member(member)
+  member = self:_check_member(member)
   local _, members = self:_members()
   local count = #members
-  if index < -count or index > count then
-    args.fail(self.__name, "insert: index %d is out of range for a container of %d", index, count)
+  if math.type(index) ~= "integer" or index < -count or index > count then
+    args.fail(self.__name, "insert: index %s is out of range for a container of %d", tostring(index), count)
   end
   if index < 0 then index = index + count end
   local list = table.move(members, 1, count, 1, {})
@@ -136,20 +146,49 @@ function List:insert(index, member)
   return self
 end
 
---- Removes the member at `index`; those after it move up.
+--- Removes the member at `index`, those of a slice, or the attribute of that name; those after move up.
 function List:del(index)
+  if type(index) == "string" and not index:find(":", 1, true) then return Module.del(self, index) end
   local _, members = self:_members()
   local list = table.move(members, 1, #members, 1, {})
-  table.remove(list, position(self, index, #list) + 1)
+  if type(index) == "string" then
+    for _, i in ipairs(slice_positions(self, index, #list)) do list[i + 1] = false end
+    local kept = {}
+    for _, member in ipairs(list) do
+      if member then kept[#kept + 1] = member end
+    end
+    list = kept
+  else
+    table.remove(list, position(self, index, #list) + 1)
+  end
   renumber(self, list)
 end
 
---- Removes and returns the member at `index` (the last one by default).
+--- Removes and returns the member at `index` (the last one by default), or a container with those of a slice.
 function List:pop(index)
-  local member = get(self, index or -1)
-  self:del(index or -1)
-  return member
+  index = index or -1
+  local removed
+  if type(index) == "string" then removed = slice(self, index) else removed = get(self, index) end
+  self:del(index)
+  return removed
 end
+
+--- Removes all members.
+function List:clear() renumber(self, {}) end
+
+-- A new container of self's class with the members of both.
+function List.__add(self, other)
+  if not List._is_list(self) then self, other = other, self end
+  local list = iterate.list(other)
+  if not list then
+    args.fail(self.__name, "only a list, an iterator or a container can be added, got %s", text.describe(other))
+  end
+  local result = rawget(getmetatable(self), "class")()
+  for member in self:iter() do result:append(member) end
+  return result:extend_with(list)
+end
+
+function List._is_list(value) return is_module(value) and value.extend_with ~= nil end
 
 --- Iterator over the members: for layer in list:iter() do.
 function List:iter()
@@ -197,8 +236,7 @@ function Sequential:init(...)
   end
   for i = 1, given.n do
     if given[i] then
-      self:_check_member(given[i])
-      self[tostring(i - 1)] = given[i]
+      self[tostring(i - 1)] = self:_check_member(given[i])
     elseif given[i] == nil then
       args.fail("Sequential", "argument %d is nil, expected a module", i)
     end
@@ -222,13 +260,27 @@ function Sequential:forward(...)
   return run(self, rawget(self, "_order"), 1, ...)
 end
 
---- Removes a member by position, or by name; the others keep their places.
-function Sequential:del(key)
-  if type(key) == "string" then
-    self[key] = nil
-    return
+-- a + b: the modules of both, numbered anew.
+function Sequential.__add(self, other)
+  for _, side in ipairs { self, other } do
+    if not class.isinstance(side, Sequential) then
+      args.fail("Sequential", "add operator supports only objects of Sequential class, but %s is given",
+        text.describe(side))
+    end
   end
-  List.del(self, key)
+  return List.__add(self, other)
+end
+
+-- n * a, a * n: the same modules n times over.
+function Sequential.__mul(self, times)
+  if type(self) == "number" then self, times = times, self end
+  if math.type(times) ~= "integer" then
+    args.fail("Sequential", "unsupported operand for *: expected an integer, got %s", text.describe(times))
+  end
+  if times <= 0 then args.fail("Sequential", "Non-positive multiplication factor %d", times) end
+  local result = rawget(getmetatable(self), "class")()
+  for _ = 1, times do result:extend_with(self) end
+  return result
 end
 
 -- --- ModuleList -------------------------------------------------------------------------------------
@@ -260,19 +312,42 @@ end
 -- --- ModuleDict -------------------------------------------------------------------------------------
 local ModuleDict = Module:extend "ModuleDict"
 
---- nn.ModuleDict{a = m, b = n} (names sorted), an ordered map, or a list of pairs {{"a", m}, {"b", n}}.
+--- nn.ModuleDict{a = m, b = n} (names sorted), an ordered map, another ModuleDict, or a list of pairs
+--- {{"a", m}, {"b", n}}.
 function ModuleDict:init(modules)
   if modules ~= nil then self:update(modules) end
 end
 
+--- The pairs of a table by name (sorted), an ordered map, a list of pairs or a module with items(), as a list.
+--- what: the class for messages.
+local function pairs_of(what, given)
+  local list = {}
+  if is_module(given) and given.items then
+    for name, value in given:items() do list[#list + 1] = { name, value } end
+  elseif type(given) == "table" and getmetatable(given) == nil and #given > 0 then
+    for i, pair in ipairs(given) do
+      if type(pair) ~= "table" or getmetatable(pair) ~= nil then
+        args.fail(what, "update sequence element #%d should be a pair {name, value}, got %s", i - 1,
+          text.describe(pair))
+      elseif #pair ~= 2 then
+        args.fail(what, "update sequence element #%d has length %d; 2 is required", i - 1, #pair)
+      end
+      list[i] = pair
+    end
+  elseif type(given) == "function" then
+    for name, value in given do list[#list + 1] = { name, value } end
+  elseif OrderedDict.is(given) or type(given) == "table" and getmetatable(given) == nil then
+    for name, value in OrderedDict.items(OrderedDict(given)) do list[#list + 1] = { name, value } end
+  else
+    args.fail(what, "update should be called with a table of names, an ordered map or a list of pairs, got %s",
+      text.describe(given))
+  end
+  return list
+end
+
 --- Adds every entry of a table, an ordered map or a list of pairs.
 function ModuleDict:update(modules)
-  if type(modules) == "table" and getmetatable(modules) == nil and type(modules[1]) == "table"
-    and getmetatable(modules[1]) == nil then
-    for _, pair in ipairs(modules) do self:add_module(pair[1], pair[2]) end
-    return
-  end
-  for name, module in OrderedDict.items(OrderedDict(modules)) do self:add_module(name, module) end
+  for _, pair in ipairs(pairs_of("ModuleDict", modules)) do self:add_module(pair[1], pair[2]) end
 end
 
 --- Iterator over name, module in order.
@@ -283,62 +358,35 @@ function ModuleDict:keys()
   local next_item = self:items()
   return function() return (next_item()) end
 end
+ModuleDict.iter = ModuleDict.keys
 
 --- Iterator over the modules.
 function ModuleDict:values() return self:children() end
 
+--- Whether there is an entry of that name.
 function ModuleDict:contains(name) return is_module(rawget(self, name)) end
 
 --- Removes an entry and returns it.
 function ModuleDict:pop(name)
   local module = rawget(self, name)
   if not is_module(module) then args.fail("ModuleDict", "no module named '%s'", tostring(name)) end
-  self[name] = nil
+  self:del(name)
   return module
+end
+
+--- Removes all entries.
+function ModuleDict:clear()
+  for _, name in ipairs((own_children(self))) do self:del(name) end
 end
 
 function ModuleDict.__len(self) return #own_children(self) end
 function ModuleDict:len() return #self end
 
--- --- ParameterList ------------------------------------------------------------------------------------
-local ParameterList = List:extend "ParameterList"
-
-function ParameterList:_members()
-  local names, values = {}, {}
-  for _, name in ipairs(rawget(self, "_order")) do
-    local value = rawget(self, name)
-    if Parameter.is(value) then names[#names + 1], values[#values + 1] = name, value end
+function ModuleDict.__newindex(self, key, value)
+  if type(key) ~= "string" and is_module(value) then
+    args.fail("ModuleDict", "module name should be a string, got %s", text.describe(key))
   end
-  return names, values
+  set_attribute(self, key, value)
 end
 
-function ParameterList:_check_member(value)
-  if not Parameter.is(value) then
-    args.fail("ParameterList", "%s is not a Parameter; wrap it with nn.Parameter(tensor)", text.describe(value))
-  end
-end
-
---- nn.ParameterList{p, q}: tensors become Parameters.
-function ParameterList:init(values)
-  for _, value in ipairs(values and iterate.list(values) or {}) do self:append(value) end
-end
-
-function ParameterList:append(value)
-  if torch.is_tensor(value) and not Parameter.is(value) then value = Parameter(value) end
-  return List.append(self, value)
-end
-
-function ParameterList.__tostring(self)
-  local _, members = self:_members()
-  local lines = { "ParameterList(" }
-  for i, p in ipairs(members) do
-    local sizes = { p.shape:unpack() }
-    lines[i + 1] = ("    (%d): Parameter containing: [%s of size %s]"):format(i - 1, tostring(p.dtype),
-      table.concat(sizes, "x"))
-  end
-  return table.concat(lines, "\n") .. "\n)"
-end
-
-return {
-  Sequential = Sequential, ModuleList = ModuleList, ModuleDict = ModuleDict, ParameterList = ParameterList,
-}
+return { Sequential = Sequential, ModuleList = ModuleList, ModuleDict = ModuleDict, List = List, pairs_of = pairs_of }

@@ -17,14 +17,15 @@ local files = lazy.members("lampad.nn.", {
   rnn = { "RNNBase", "RNN", "LSTM", "GRU" },
   rnn_cell = { "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell" },
   unpool = { "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "FractionalMaxPool2d", "FractionalMaxPool3d" },
-  containers = { "Sequential", "ModuleList", "ModuleDict", "ParameterList" },
+  containers = { "Sequential", "ModuleList", "ModuleDict" },
+  parameter_containers = { "ParameterList", "ParameterDict" },
 })
 for name, file in pairs {
   Module = "module", Parameter = "parameter", Linear = "linear", Bilinear = "bilinear",
   Embedding = "embedding", EmbeddingBag = "embedding_bag", PReLU = "prelu", MultiheadAttention = "attention",
   AdaptiveLogSoftmaxWithLoss = "adaptive_softmax", LinearCrossEntropyLoss = "linear_cross_entropy",
   LinearCrossEntropyOptions = "linear_cross_entropy_options", CrossMapLRN2d = "cross_map_lrn", DataParallel = "data_parallel",
-  LazyModuleMixin = "lazy_module", functional = "functional", init = "initializers", utils = "utils",
+  LazyModuleMixin = "lazy_module", functional = "functional", init = "initializers", utils = "utils", modules = "modules",
 } do
   files[name] = "lampad.nn." .. file
 end

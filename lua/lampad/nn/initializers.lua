@@ -7,8 +7,9 @@ local text = require "lampad.text"
 local torch = core.torch
 local init = {}
 
--- Runs fn(tensor) without gradient recording and returns the tensor.
+-- Runs fn(tensor) without gradient recording and returns the tensor; nothing under nn.utils.skip_init.
 local function quietly(tensor, fn)
+  if core.skip_init then return tensor end
   torch.no_grad(function() fn(tensor) end)
   return tensor
 end

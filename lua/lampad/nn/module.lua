@@ -7,19 +7,18 @@
 --   a Parameter -> parameter; a Module -> child; a name declared by register_buffer -> buffer.
 -- So parameters and children come in the order of first assignment, `net.fc = other` replaces in place,
 -- and `net.fc = nil` removes. Fields with a leading underscore set here by rawset are bookkeeping:
---   _order  names in order; _slot  name -> true for names in _order (also of removed ones)
---   _buffers  name -> persistent, for declared buffers; _hooks  tables of hooks by kind, or false
+--   _order  names in order; _slot  name -> true for names in _order (also of those set to nil), "module" when a
+--   module was assigned first
+--   _buffers  name -> persistent, for declared buffers; _hooks  lists of hooks by kind, or false
 --   training  the mode flag, a public field
 --
--- Note [Module path in errors]: the outermost call of a module runs under xpcall. At an error its handler
--- looks through the stack for functions whose first argument is a module, and adds the path of the innermost
--- one ("features.3 (Conv2d)") to the message. Calls inside cost nothing for it.
+-- module_state.lua adds state_dict() and load_state_dict(), module_call.lua calls and the hooks round them.
 local core = require "lampad.core"
 local class = require "lampad.class"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local Parameter = require "lampad.nn.parameter"
-local OrderedDict = require "lampad.ordered_dict"
+local hooks = require "lampad.nn.module_hooks"
 local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
 local torch = core.torch
@@ -43,14 +42,21 @@ function Module.allocate(C)
   }, C.__meta)
 end
 
+local function take_slot(self, key, kind)
+  local slot = rawget(self, "_slot")
+  if not slot[key] then
+    slot[key] = kind
+    local order = rawget(self, "_order")
+    order[#order + 1] = key
+  elseif kind == "module" then
+    slot[key] = kind
+  end
+end
+
 function meta.__newindex(self, key, value)
-  if type(key) == "string" then
-    local slot = rawget(self, "_slot")
-    if not slot[key] then
-      slot[key] = true
-      local order = rawget(self, "_order")
-      order[#order + 1] = key
-    end
+  if type(key) == "string" and value ~= nil then
+    take_slot(self, key, is_module(value) and "module" or true)
+    if hooks.registration then value = hooks.registered(self, key, value) end
   end
   rawset(self, key, value)
 end
@@ -61,54 +67,102 @@ function Module:_set(fields)
   return self
 end
 
+--- Removes an attribute altogether (Python's del): its place in the order goes too.
+function Module:del(name)
+  if rawget(self, name) == nil and not rawget(self, "_slot")[name] then
+    args.fail(nil, "'%s' object has no attribute '%s'", self.__name, tostring(name))
+  end
+  rawset(self, name, nil)
+  if self._buffers then self._buffers[name] = nil end
+  if self._slot[name] then
+    self._slot[name] = nil
+    local order = self._order
+    for i = 1, #order do
+      if order[i] == name then
+        table.remove(order, i)
+        break
+      end
+    end
+  end
+end
+
 -- --- members -----------------------------------------------------------------------------------
-local function check_name(self, what, name)
+-- Fields of the class that Python's has not: names a network may give its members all the same.
+local lua_only = {}
+for name in ("init super extend isinstance allocate make_index is_module own_children del deepcopy iter len "
+  .. "enumerate extend_with contains class"):gmatch "%S+" do
+  lua_only[name] = true
+end
+
+-- Raises unless `name` can be given to a member of the kind for which fits(existing value) holds.
+local function check_name(self, what, kind, name, fits)
   if type(name) ~= "string" then
-    args.fail(what, "the name must be a string, got %s", text.describe(name))
+    args.fail(what, "%s name should be a string, got %s", kind, text.describe(name))
   end
   if name:find(".", 1, true) then
-    args.fail(what, "the name can't contain \".\", got '%s'", name)
+    args.fail(what, "%s name can't contain \".\", got '%s'", kind, name)
   end
-  if name == "" then args.fail(what, "the name can't be empty string \"\"") end
-  if rawget(self, name) == nil and self[name] ~= nil and type(self[name]) == "function" then
+  if name == "" then args.fail(what, "%s name can't be empty string \"\"", kind) end
+  local existing = self[name]
+  if existing ~= nil and not lua_only[name] and not fits(existing) then
     args.fail(what, "attribute '%s' already exists", name)
   end
 end
 
---- Declares a parameter; nil keeps the name free for one (a layer without bias).
-function Module:register_parameter(name, parameter)
-  check_name(self, "register_parameter", name)
-  if parameter ~= nil and not Parameter.is(parameter) then
-    args.fail("register_parameter", "cannot assign %s as parameter '%s' (nn.Parameter or nil expected)",
-      text.describe(parameter), name)
-  end
-  self[name] = parameter
+-- self[name] = value, also where the name is there already; hooks on registration see it.
+local function place(self, name, value, kind)
+  take_slot(self, name, kind)
+  if hooks.registration then value = hooks.registered(self, name, value) end
+  rawset(self, name, value)
 end
+
+local parameter_spec = args "register_parameter(any name, any param=nil)"
+
+--- Declares a parameter; nil keeps the name free for one (a layer without bias).
+function Module:register_parameter(...)
+  local name, param = parameter_spec(...)
+  check_name(self, "register_parameter", "parameter", name, Parameter.is)
+  if param ~= nil and not Parameter.is(param) then
+    args.fail("register_parameter", "cannot assign %s to parameter '%s' (nn.Parameter or nil expected)",
+      text.describe(param), name)
+  end
+  if param ~= nil and param.grad_fn ~= nil then
+    args.fail("register_parameter", "cannot assign a tensor that is no leaf to parameter '%s'; compute a value that "
+      .. "depends on other tensors in forward", name)
+  end
+  place(self, name, param, true)
+end
+
+local buffer_spec = args "register_buffer(any name, any tensor=nil, bool persistent=true)"
 
 --- Declares a buffer: a tensor (or nil) of the module's state that is no parameter, such as running
 --- statistics. A buffer that is not persistent stays out of state_dict().
-function Module:register_buffer(name, tensor, persistent)
-  if type(persistent) == "table" then
-    args.check_names("register_buffer", persistent, { "persistent" })
-    persistent = persistent.persistent
-  end
-  check_name(self, "register_buffer", name)
+function Module:register_buffer(...)
+  local name, tensor, persistent = buffer_spec(...)
+  local buffers = rawget(self, "_buffers")
+  check_name(self, "register_buffer", "buffer", name, function() return buffers and buffers[name] ~= nil end)
   if tensor ~= nil and not torch.is_tensor(tensor) and not is_lazy(tensor) then
-    args.fail("register_buffer", "cannot assign %s as buffer '%s' (tensor or nil expected)",
+    args.fail("register_buffer", "cannot assign %s to buffer '%s' (tensor or nil expected)",
       text.describe(tensor), name)
   end
-  if not rawget(self, "_buffers") then rawset(self, "_buffers", {}) end
-  self._buffers[name] = persistent ~= false
-  if tensor == nil then meta.__newindex(self, name, nil) else self[name] = tensor end
+  if not buffers then
+    buffers = {}
+    rawset(self, "_buffers", buffers)
+  end
+  buffers[name] = persistent
+  place(self, name, tensor, true)
 end
 
+local module_spec = args "add_module(any name, any module=nil)"
+
 --- Adds a child module under a name; the same as self[name] = module.
-function Module:add_module(name, module)
-  check_name(self, "add_module", name)
+function Module:add_module(...)
+  local name, module = module_spec(...)
   if module ~= nil and not is_module(module) then
     args.fail("add_module", "%s is not a Module", text.describe(module))
   end
-  self[name] = module
+  check_name(self, "add_module", "module", name, is_module)
+  place(self, name, module, "module")
 end
 Module.register_module = Module.add_module
 
@@ -174,6 +228,7 @@ end
 
 local function join(prefix, name) return prefix == "" and name or prefix .. "." .. name end
 
+-- Appends this module and all below it; `seen` holds those to leave out.
 local function collect_modules(self, prefix, seen, names, values, remove_duplicate)
   if seen[self] then return end
   if remove_duplicate then seen[self] = true end
@@ -205,29 +260,31 @@ local function collect_members(self, own, prefix, recurse, remove_duplicate)
   return names, values
 end
 
-local named_spec = args "named_parameters(str prefix='', bool recurse=true, bool remove_duplicate=true)"
-local modules_spec = args "named_modules(any memo=nil, str prefix='', bool remove_duplicate=true)"
-local recurse_spec = args "parameters(bool recurse=true)"
+local named = "(str prefix='', bool recurse=true, bool remove_duplicate=true)"
+local named_parameters_spec, named_buffers_spec = args("named_parameters" .. named), args("named_buffers" .. named)
+local parameters_spec, buffers_spec = args "parameters(bool recurse=true)", args "buffers(bool recurse=true)"
+local named_modules_spec = args "named_modules(any memo=nil, str prefix='', bool remove_duplicate=true)"
+local modules_spec = args "modules(bool remove_duplicate=true)"
 
 --- Iterator over name, parameter: own ones first, then those of the children in order.
 function Module:named_parameters(...)
-  return over(collect_members(self, own_parameters, named_spec(...)))
+  return over(collect_members(self, own_parameters, named_parameters_spec(...)))
 end
 
 --- Iterator over the parameters, each once.
 function Module:parameters(...)
-  local _, values = collect_members(self, own_parameters, "", recurse_spec(...), true)
+  local _, values = collect_members(self, own_parameters, "", parameters_spec(...), true)
   return over_values(values)
 end
 
 --- Iterator over name, buffer.
 function Module:named_buffers(...)
-  return over(collect_members(self, own_buffers, named_spec(...)))
+  return over(collect_members(self, own_buffers, named_buffers_spec(...)))
 end
 
 --- Iterator over the buffers, each once.
 function Module:buffers(...)
-  local _, values = collect_members(self, own_buffers, "", recurse_spec(...), true)
+  local _, values = collect_members(self, own_buffers, "", buffers_spec(...), true)
   return over_values(values)
 end
 
@@ -253,60 +310,96 @@ function Module:children()
   end
 end
 
---- Iterator over name, module for this module (name "") and all below it.
+--- Iterator over name, module for this module (name "") and all below it. `memo` (a table with modules as keys)
+--- leaves out those in it and gets those that came.
 function Module:named_modules(...)
-  local _, prefix, remove_duplicate = modules_spec(...)
+  local memo, prefix, remove_duplicate = named_modules_spec(...)
+  if memo ~= nil and (type(memo) ~= "table" or is_module(memo)) then
+    args.fail("named_modules", "argument 'memo' must be a table, got %s", text.describe(memo))
+  end
   local names, values = {}, {}
-  collect_modules(self, prefix, {}, names, values, remove_duplicate)
+  collect_modules(self, prefix, memo or {}, names, values, remove_duplicate)
   return over(names, values)
 end
 
 --- Iterator over this module and all below it.
-function Module:modules()
+function Module:modules(...)
   local names, values = {}, {}
-  collect_modules(self, "", {}, names, values, true)
+  collect_modules(self, "", {}, names, values, modules_spec(...))
   return over_values(values)
+end
+
+local function check_path(what, path)
+  if type(path) ~= "string" then
+    args.fail(what, "argument 'target' must be a string, got %s", text.describe(path))
+  end
+end
+
+-- The child of that name, or an error in the function `what`.
+local function child_of(module, name, what)
+  local child = module[name]
+  if child == nil then
+    local near, edits = text.nearest(name, (own_children(module)))
+    args.fail(what, "%s has no attribute `%s`%s", module.__name, name,
+      near and edits <= 3 and edits < #name and "; did you mean '" .. near .. "'?" or "")
+  end
+  if not is_module(child) then
+    args.fail(what, "`%s` of %s is not an nn.Module", name, module.__name)
+  end
+  return child
+end
+
+local function walk(self, path, what)
+  local module = self
+  if path == "" then return module end
+  for name in (path .. "."):gmatch "([^.]*)%." do module = child_of(module, name, what) end
+  return module
 end
 
 --- The module at a path such as "features.3"; "" is the module itself.
 function Module:get_submodule(path)
-  local module = self
-  for name in path:gmatch("[^.]+") do
-    local child = module[name]
-    if child == nil then
-      local names = own_children(module)
-      local near = text.nearest(name, names)
-      args.fail("get_submodule", "%s has no attribute `%s`%s", module.__name, name,
-        near and "; did you mean '" .. near .. "'?" or "")
-    end
-    if not is_module(child) then
-      args.fail("get_submodule", "`%s` of %s is not a Module", name, module.__name)
-    end
-    module = child
-  end
-  return module
+  check_path("get_submodule", path)
+  return walk(self, path, "get_submodule")
 end
 
-local function get_member(self, path, what, fits)
-  local parent, name = path:match("^(.*)%.([^.]+)$")
-  local module = Module.get_submodule(self, parent or "")
+local submodule_spec = args "set_submodule(str target, any module, bool strict=false)"
+
+--- Puts a module at a path such as "features.3", in place of the one there; a new name is made unless strict.
+function Module:set_submodule(...)
+  local path, module, strict = submodule_spec(...)
+  if path == "" then args.fail("set_submodule", "cannot set the submodule without a target name") end
+  if not is_module(module) then
+    args.fail("set_submodule", "argument 'module' must be an nn.Module, got %s", text.describe(module))
+  end
+  local parent_path, name = path:match "^(.*)%.([^.]*)$"
+  local parent = walk(self, parent_path or "", "set_submodule")
   name = name or path
-  local value = rawget(module, name)
+  if strict or rawget(parent, name) ~= nil then child_of(parent, name, "set_submodule") end
+  parent:add_module(name, module)
+end
+
+local function get_member(self, path, what, kind, fits)
+  check_path(what, path)
+  local parent, name = path:match("^(.*)%.([^.]+)$")
+  local module = walk(self, parent or "", what)
+  name = name or path
+  local value = module[name]
   if value == nil then args.fail(what, "%s has no attribute `%s`", module.__name, name) end
   if not fits(module, name, value) then
-    args.fail(what, "`%s` of %s is not a %s", name, module.__name, what:gsub("^get_", ""))
+    args.fail(what, "`%s` of %s is not %s", name, module.__name, kind)
   end
   return value
 end
 
 --- The parameter at a path such as "fc.weight".
 function Module:get_parameter(path)
-  return get_member(self, path, "get_parameter", function(_, _, value) return Parameter.is(value) end)
+  return get_member(self, path, "get_parameter", "an nn.Parameter",
+    function(_, _, value) return Parameter.is(value) end)
 end
 
 --- The buffer at a path such as "bn.running_mean".
 function Module:get_buffer(path)
-  return get_member(self, path, "get_buffer", function(module, name)
+  return get_member(self, path, "get_buffer", "a buffer", function(module, name)
     return module._buffers and module._buffers[name] ~= nil
   end)
 end
@@ -348,6 +441,9 @@ end
 
 --- Calls fn on every module below, then on this one; returns self.
 function Module:apply(fn)
+  if type(fn) ~= "function" and not (getmetatable(fn) or {}).__call then
+    args.fail("apply", "argument 'fn' must be a function, got %s", text.describe(fn))
+  end
   for child in self:children() do child:apply(fn) end
   fn(self)
   return self
@@ -355,64 +451,70 @@ end
 
 -- Puts every parameter's data and every buffer through `convert`; a Parameter stays the same object,
 -- so that optimizers made before keep working.
-local function convert_tensors(self, convert)
+local function convert_tensors(self, convert, recurse)
   local seen = {}
-  torch.no_grad(function()
-    for module in self:modules() do
-      local _, parameters = own_parameters(module)
-      for _, p in ipairs(parameters) do
-        if not seen[p] then
-          seen[p] = true
-          local changed = convert(p)
-          if not rawequal(changed, p) then
-            local grad = p.grad
-            -- A leaf changes its dtype between two states without gradient.
-            local requires_grad = p.requires_grad
-            p.grad = nil
-            p:requires_grad_(false)
-            p.data = changed
-            p:requires_grad_(requires_grad)
-            if grad ~= nil then p.grad = convert(grad) end
-          end
+  local function convert_one(module)
+    local _, parameters = own_parameters(module)
+    for _, p in ipairs(parameters) do
+      if not seen[p] then
+        seen[p] = true
+        local changed = convert(p)
+        if not rawequal(changed, p) then
+          local grad = p.grad
+          -- A leaf changes its dtype between two states without gradient.
+          local requires_grad = p.requires_grad
+          p.grad = nil
+          p:requires_grad_(false)
+          p.data = changed
+          p:requires_grad_(requires_grad)
+          if grad ~= nil then p.grad = convert(grad) end
         end
       end
-      local names, buffers = own_buffers(module)
-      for i, name in ipairs(names) do rawset(module, name, convert(buffers[i])) end
     end
+    local names, buffers = own_buffers(module)
+    for i, name in ipairs(names) do rawset(module, name, convert(buffers[i])) end
+  end
+  torch.no_grad(function()
+    if recurse == false then return convert_one(self) end
+    for module in self:modules() do convert_one(module) end
   end)
   return self
 end
 Module._apply = convert_tensors
 
-local function is_floating(t)
-  return tostring(t.dtype):find "float" ~= nil
-end
+local function is_floating(t) return torch.is_floating_point(t) or torch.is_complex(t) end
 
---- Moves to a dtype and/or device: to(torch.float64), to("cpu"), to{dtype = ..., device = ...}.
---- A dtype applies to floating point tensors only.
+--- Moves to a dtype and/or device: to(torch.float64), to("cpu"), to(tensor), to{dtype = ..., device = ...,
+--- memory_format = ...}. A dtype applies to floating point and complex tensors only, a memory format to those of 4
+--- and 5 dims.
 function Module:to(...)
   local given = { ... }
-  local dtype, device
+  local dtype, device, memory_format
   for i = 1, select("#", ...) do
     local value = given[i]
     if args.is_named(value) then
-      args.check_names("Module.to", value, { "device", "dtype", "non_blocking" })
+      args.check_names("Module.to", value, { "device", "dtype", "non_blocking", "memory_format", "tensor" })
       dtype, device = value.dtype or dtype, value.device or device
+      memory_format = value.memory_format
+      if value.tensor then dtype, device = value.tensor.dtype, value.tensor.device end
     elseif torch.is_tensor(value) then
       dtype, device = value.dtype, value.device
     elseif type(value) == "string" or tostring(value):find "^device" then
       device = value
-    elseif value ~= nil and type(value) ~= "boolean" then
+    elseif torch.isinstance(value, torch.dtype) then
       dtype = value
+    elseif value ~= nil and type(value) ~= "boolean" then
+      args.fail("Module.to", "expected a dtype, a device or a tensor, got %s", text.describe(value))
     end
   end
-  if dtype ~= nil and not (tostring(dtype):find "float" or tostring(dtype):find "complex") then
+  if dtype ~= nil and not (dtype.is_floating_point or dtype.is_complex) then
     args.fail("Module.to", "only accepts floating point or complex dtypes, but got desired dtype=%s",
       tostring(dtype))
   end
   return self:_apply(function(t)
     if device ~= nil then t = t:to(device) end
     if dtype ~= nil and is_floating(t) then t = t:to(dtype) end
+    if memory_format ~= nil and (t.ndim == 4 or t.ndim == 5) then t = t:to { memory_format = memory_format } end
     return t
   end)
 end
@@ -420,180 +522,56 @@ end
 local casts = { float = "float32", double = "float64", half = "float16", bfloat16 = "bfloat16" }
 for method, dtype in pairs(casts) do
   Module[method] = function(self)
-    return self:_apply(function(t) return is_floating(t) and t:to(torch[dtype]) or t end)
+    return self:_apply(function(t) return torch.is_floating_point(t) and t:to(torch[dtype]) or t end)
   end
 end
 
---- Converts every parameter and buffer, integer ones too.
-function Module:type(dtype)
-  return self:_apply(function(t) return t:to(dtype) end)
+--- Converts every parameter and buffer, integer ones too. dst_type: a dtype or a name such as "torch.DoubleTensor".
+function Module:type(dst_type)
+  return self:_apply(function(t) return t:type(dst_type) end)
 end
 
 function Module:cpu() return self:to("cpu") end
-function Module:cuda(index) return self:to(index and "cuda:" .. index or "cuda") end
+function Module:cuda(index) return self:to(type(index) == "number" and "cuda:" .. index or index or "cuda") end
 
---- Returns self: tensors may be shared between threads as they are.
-function Module.share_memory(self) return self end
+local empty_spec = args "to_empty(*, device device=nil, bool recurse=true)"
+
+--- to_empty{device = ..., recurse = true}: parameters and buffers on the device, without their values.
+function Module:to_empty(...)
+  local device, recurse = empty_spec(...)
+  return self:_apply(function(t) return torch.empty_like(t, { device = device }) end, recurse)
+end
+
+--- Puts all tensors into memory that threads and workers share; returns self.
+function Module:share_memory()
+  return self:_apply(function(t) return t:share_memory_() end)
+end
 
 --- A copy with its own tensors; what is shared inside the module stays shared in the copy.
 function Module:deepcopy() return require("lampad.copy").deepcopy(self) end
 
--- --- state --------------------------------------------------------------------------------------------
-local function run_hooks(self, kind, ...)
-  local hooks = self._hooks and self._hooks[kind]
-  if hooks then
-    for hook in OrderedDict.values(hooks) do hook(self, ...) end
-  end
-end
-
---- Writes this module's own tensors into the map; layers with other state override it.
-function Module:_save_to_state_dict(destination, prefix, keep_vars)
-  local function save(names, values)
-    for i = 1, #names do destination[prefix .. names[i]] = keep_vars and values[i] or values[i]:detach() end
-  end
-  save(own_parameters(self))
-  save(own_buffers(self, true))
-end
-
-local function save_tree(self, destination, prefix, keep_vars)
-  run_hooks(self, "state_dict_pre", prefix, keep_vars)
-  local metadata = { version = self._version or 1 }
-  destination._metadata[prefix:sub(1, -2)] = metadata
-  self:_save_to_state_dict(destination, prefix, keep_vars)
-  local names, children = own_children(self)
-  for i = 1, #children do save_tree(children[i], destination, prefix .. names[i] .. ".", keep_vars) end
-  run_hooks(self, "state_dict_post", destination, prefix, metadata)
-end
-
-local state_spec = args "state_dict(* , any destination=nil, str prefix='', bool keep_vars=false)"
-
---- An ordered map from names to tensors that share the module's memory.
-function Module:state_dict(...)
-  local destination, prefix, keep_vars = state_spec(...)
-  destination = destination or OrderedDict()
-  if destination._metadata == nil then destination._metadata = OrderedDict() end
-  save_tree(self, destination, prefix, keep_vars)
-  return destination
-end
-
---- Copies this module's own tensors from the map. `report` has the lists missing, unexpected and errors.
-function Module:_load_from_state_dict(state, prefix, metadata, report)
-  local local_state, assign = {}, metadata.assign
-  local function load(names, values)
-    for i = 1, #names do
-      local name, value = names[i], values[i]
-      local_state[name] = true
-      local key = prefix .. name
-      local input = OrderedDict.get(state, key)
-      if input == nil then
-        report.missing[#report.missing + 1] = key
-      elseif is_lazy(input) and is_lazy(value) then
-        value:to(input.dtype) -- neither has a shape: nothing to copy
-      elseif not torch.is_tensor(input) and not is_lazy(input) then
-        report.errors[#report.errors + 1] = ('While copying the parameter named "%s", expected a tensor '
-          .. "from the checkpoint but received %s"):format(key, text.describe(input))
-      else
-        if value.ndim == 0 and input.ndim == 1 and input:size(0) == 1 then input = input[0] end
-        if value.shape ~= input.shape then
-          report.errors[#report.errors + 1] = ("size mismatch for %s: copying a param with shape %s from "
-            .. "checkpoint, the shape in current model is %s."):format(key, tostring(input.shape),
-            tostring(value.shape))
-        elseif assign then
-          if Parameter.is(value) and not Parameter.is(input) then
-            input = Parameter(input, value.requires_grad)
-          end
-          self[name] = input
-        else
-          local ok, message = pcall(torch.no_grad, function() value:copy_(input) end)
-          if not ok then
-            report.errors[#report.errors + 1] = ('While copying the parameter named "%s": %s')
-              :format(key, tostring(message))
-          end
-        end
-      end
-    end
-  end
-  load(own_parameters(self))
-  load(own_buffers(self, true))
-  for key in OrderedDict.keys(state) do
-    if type(key) == "string" and key:sub(1, #prefix) == prefix then
-      local first, rest = key:sub(#prefix + 1):match("^([^.]*)(.*)$")
-      local known = local_state[first]
-      if rest ~= "" then known = is_module(rawget(self, first)) end
-      if not known then report.unexpected[#report.unexpected + 1] = key end
-    end
-  end
-end
-
-local function load_tree(self, state, prefix, strict, assign, report)
-  local saved = rawget(state, "_metadata")
-  local metadata = { assign = assign }
-  for key, value in pairs(saved and saved[prefix:sub(1, -2)] or {}) do metadata[key] = value end
-  run_hooks(self, "load_state_dict_pre", state, prefix, metadata, strict, report.missing,
-    report.unexpected, report.errors)
-  self:_load_from_state_dict(state, prefix, metadata, report)
-  local names, children = own_children(self)
-  for i = 1, #children do
-    load_tree(children[i], state, prefix .. names[i] .. ".", strict, assign, report)
-  end
-  run_hooks(self, "load_state_dict_post",
-    { missing_keys = report.missing, unexpected_keys = report.unexpected })
-end
-
-local Incompatible = { __name = "IncompatibleKeys" }
-function Incompatible.__tostring(self)
-  if #self.missing_keys == 0 and #self.unexpected_keys == 0 then return "<All keys matched successfully>" end
-  local function list(keys)
-    local parts = {}
-    for i, key in ipairs(keys) do parts[i] = "'" .. key .. "'" end
-    return "[" .. table.concat(parts, ", ") .. "]"
-  end
-  return ("_IncompatibleKeys(missing_keys=%s, unexpected_keys=%s)"):format(list(self.missing_keys),
-    list(self.unexpected_keys))
-end
-
-local function quoted(keys)
-  local parts = {}
-  for i, key in ipairs(keys) do parts[i] = '"' .. key .. '"' end
-  return table.concat(parts, ", ")
-end
-
-local load_spec = args "load_state_dict(table state_dict, bool strict=true, bool assign=false)"
-
---- Copies a state_dict (an ordered map, or a plain table by name) into the module. With strict, every
---- key must match. Returns {missing_keys, unexpected_keys}.
-function Module:load_state_dict(...)
-  local state, strict, assign = load_spec(...)
-  if not OrderedDict.is(state) then state = OrderedDict(state) end
-  local report = { missing = {}, unexpected = {}, errors = {} }
-  local work = OrderedDict.copy(state) -- hooks may change it
-  load_tree(self, work, "", strict, assign, report)
-  local errors = report.errors
-  if strict then
-    if #report.unexpected > 0 then
-      table.insert(errors, 1, ("Unexpected key(s) in state_dict: %s. "):format(quoted(report.unexpected)))
-    end
-    if #report.missing > 0 then
-      table.insert(errors, 1, ("Missing key(s) in state_dict: %s. "):format(quoted(report.missing)))
-    end
-  end
-  if #errors > 0 then
-    args.fail(nil, "%s", ("Error(s) in loading state_dict for %s:\n\t%s"):format(self.__name,
-      table.concat(errors, "\n\t")))
-  end
-  return setmetatable({ missing_keys = report.missing, unexpected_keys = report.unexpected }, Incompatible)
+--- Returns self: there is no compiler, every op runs as it is called. Takes torch.compile's options.
+function Module:compile(options)
+  return torch.compile(self, options)
 end
 
 -- --- text --------------------------------------------------------------------------------------------
 --- The text between the parentheses of print(module); subclasses override it.
 function Module:extra_repr() return "" end
 
--- Lines "(name): child" for print; containers override it.
+--- The name print shows.
+function Module:_get_name() return self.__name end
+
+-- Lines "(name): child" for print; containers override it. A child set to nil shows as None.
 function Module:_child_lines()
   local lines = {}
-  local names, children = own_children(self)
-  for i = 1, #children do
-    lines[i] = "(" .. names[i] .. "): " .. text.indent(tostring(children[i]), 2)
+  for _, name in ipairs(rawget(self, "_order")) do
+    local value = rawget(self, name)
+    if value == nil and self._slot[name] == "module" then
+      lines[#lines + 1] = "(" .. name .. "): None"
+    elseif is_module(value) then
+      lines[#lines + 1] = "(" .. name .. "): " .. text.indent(tostring(value), 2)
+    end
   end
   return lines
 end
@@ -606,185 +584,13 @@ function meta.__tostring(self)
   end
   local extra_count = #lines
   for _, line in ipairs(self:_child_lines()) do lines[#lines + 1] = line end
-  if #lines == 0 then return self.__name .. "()" end
-  if #lines == 1 and extra_count == 1 then return self.__name .. "(" .. lines[1] .. ")" end
-  return self.__name .. "(\n  " .. table.concat(lines, "\n  ") .. "\n)"
+  local name = self:_get_name()
+  if #lines == 0 then return name .. "()" end
+  if #lines == 1 and extra_count == 1 then return name .. "(" .. lines[1] .. ")" end
+  return name .. "(\n  " .. table.concat(lines, "\n  ") .. "\n)"
 end
 
--- --- calling ------------------------------------------------------------------------------------------
---- What net(x) computes; subclasses define it.
-function Module:forward()
-  args.fail(nil, "Module [%s] is missing the required \"forward\" function", self.__name)
-end
-
-local call_hooked -- below
-local outermost = nil -- the module whose call is the outermost one: Note [Module path in errors]
-
--- The module whose method is the innermost running one, or nil.
-local function innermost_module()
-  for level = 3, math.huge do
-    local info = debug.getinfo(level, "f")
-    if not info or info.func == xpcall then return nil end
-    local _, value = debug.getlocal(level, 1)
-    if is_module(value) then return value end
-  end
-end
-
--- Where `module` is below `outer`: "features.3", "" for itself, nil when it is not.
-local function path_below(outer, module)
-  for name, candidate in outer:named_modules() do
-    if candidate == module then return name end
-  end
-end
-
--- The message handler of the outermost call.
-local function add_path(err)
-  if type(err) ~= "string" or err == "interrupted" then return err end
-  local outer = outermost
-  local inner = innermost_module() or outer
-  if inner == outer then return err .. "\n  in " .. inner.__name end
-  local ok, path = pcall(path_below, outer, inner)
-  return ("%s\n  in %s (%s) of %s"):format(err, ok and path or "?", inner.__name, outer.__name)
-end
-
-local function call_inner(self, ...)
-  if self._hooks then return call_hooked(self, ...) end
-  return self:forward(...)
-end
-
-local function leave_outermost(ok, ...)
-  outermost = nil
-  if ok then return ... end
-  error((...), 0)
-end
-
-function meta.__call(self, ...)
-  if outermost then
-    if self._hooks then return call_hooked(self, ...) end
-    return self:forward(...)
-  end
-  outermost = self
-  return leave_outermost(xpcall(call_inner, add_path, self, ...))
-end
-
--- --- hooks --------------------------------------------------------------------------------------------
-local next_hook_id = 0
-
---- What register_*_hook returns; handle:remove() takes the hook out.
-local Handle = class.extend(class.Object, "RemovableHandle")
-function Handle:init(hooks, id) self.hooks, self.id = hooks, id end
-function Handle:remove() self.hooks[self.id] = nil end
-
-local function add_hook(self, kind, hook, options)
-  local callable = type(hook) == "function" or (getmetatable(hook) or {}).__call
-  if not callable then
-    args.fail("register_" .. kind .. "_hook", "the hook must be a function, got %s", text.describe(hook))
-  end
-  if options ~= nil then
-    args.check_names("register_" .. kind .. "_hook", options, { "prepend" })
-  end
-  if not self._hooks then rawset(self, "_hooks", {}) end
-  local hooks = self._hooks[kind]
-  next_hook_id = next_hook_id + 1
-  if not hooks or (options and options.prepend) then
-    local first = OrderedDict()
-    first[next_hook_id] = hook
-    if hooks then
-      local old = OrderedDict.copy(hooks)
-      for id in OrderedDict.keys(old) do hooks[id] = nil end
-      OrderedDict.update(hooks, first)
-      OrderedDict.update(hooks, old)
-    else
-      hooks = first
-    end
-    self._hooks[kind] = hooks
-  else
-    hooks[next_hook_id] = hook
-  end
-  return Handle(hooks, next_hook_id)
-end
-
---- hook(module, args) before forward; `args` is the list of arguments. What it returns replaces them: a
---- list, or a single value.
-function Module:register_forward_pre_hook(hook, options)
-  return add_hook(self, "forward_pre", hook, options)
-end
-
---- hook(module, args, output) after forward; several results come as a list. What it returns replaces
---- the output.
-function Module:register_forward_hook(hook, options)
-  return add_hook(self, "forward", hook, options)
-end
-
---- hook(module, grad_input, grad_output) with lists of gradients, once those of the inputs are known.
---- A list it returns replaces grad_input.
-function Module:register_full_backward_hook(hook, options)
-  return add_hook(self, "full_backward", hook, options)
-end
-
---- hook(module, grad_output) before the module's backward; a list it returns replaces grad_output.
-function Module:register_full_backward_pre_hook(hook, options)
-  return add_hook(self, "full_backward_pre", hook, options)
-end
-
---- hook(module, prefix, keep_vars) before state_dict() reads the module.
-function Module:register_state_dict_pre_hook(hook) return add_hook(self, "state_dict_pre", hook) end
-
---- hook(module, state_dict, prefix, metadata) after state_dict() has read the module.
-function Module:register_state_dict_post_hook(hook) return add_hook(self, "state_dict_post", hook) end
-
---- hook(module, state_dict, prefix, metadata, strict, missing, unexpected, errors) before loading.
-function Module:register_load_state_dict_pre_hook(hook) return add_hook(self, "load_state_dict_pre", hook) end
-
---- hook(module, incompatible_keys) after loading; it may edit the lists in place.
-function Module:register_load_state_dict_post_hook(hook)
-  return add_hook(self, "load_state_dict_post", hook)
-end
-
-local function is_plain_list(v) return type(v) == "table" and getmetatable(v) == nil end
-
-local function live(self, kind)
-  local hooks = self._hooks[kind]
-  return hooks and #hooks > 0 and hooks or nil
-end
-
-function call_hooked(self, ...)
-  local inputs = table.pack(...)
-  local pre = live(self, "forward_pre")
-  if pre then
-    for hook in OrderedDict.values(pre) do
-      local replacement = table.pack(hook(self, inputs))
-      if is_plain_list(replacement[1]) then
-        inputs = replacement[1]
-        inputs.n = inputs.n or #inputs
-      elseif replacement.n > 0 and replacement[1] ~= nil then
-        inputs = replacement
-      end
-    end
-  end
-  local backward, backward_pre = live(self, "full_backward"), live(self, "full_backward_pre")
-  local watch
-  if (backward or backward_pre) and torch.is_grad_enabled() then
-    watch = require("lampad.nn.backward_hook")(self, backward, backward_pre)
-    inputs = watch:inputs(inputs)
-  end
-  local outputs = table.pack(self:forward(table.unpack(inputs, 1, inputs.n)))
-  local post = live(self, "forward")
-  if post then
-    for hook in OrderedDict.values(post) do
-      local shown = outputs[1]
-      if outputs.n > 1 then shown = outputs end
-      local replacement = table.pack(hook(self, inputs, shown))
-      if outputs.n > 1 and is_plain_list(replacement[1]) then
-        outputs = replacement[1]
-        outputs.n = outputs.n or #outputs
-      elseif replacement.n > 0 and replacement[1] ~= nil then
-        outputs = replacement
-      end
-    end
-  end
-  if watch then outputs = watch:outputs(outputs) end
-  return table.unpack(outputs, 1, outputs.n)
-end
+require "lampad.nn.module_state"(Module, own_parameters, own_buffers)
+require "lampad.nn.module_call"(Module)
 
 return Module

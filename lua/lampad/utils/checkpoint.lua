@@ -3,7 +3,8 @@
 --
 -- Note [How it works]. During the forward, hooks on saved tensors keep a number in place of each tensor. When backward
 -- asks for the first of them, the function runs once more, with recording, and its saved tensors, which come in the
--- same order, are put by; each is handed out where its number stands.
+-- same order, are put by; each is handed out where its number stands. Once as many came as the forward saved, the
+-- second run ends early: the hook raises STOP.
 local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
@@ -15,7 +16,9 @@ local unpack, pack = table.unpack, table.pack
 
 local checkpoint = {}
 
-local option_names = { "use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop" }
+local option_names = { "use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop",
+  "respect_saved_tensors_hooks" }
+local STOP = setmetatable({}, { __tostring = function() return "the recomputation of a checkpoint ends here" end })
 
 -- Pops a trailing table that holds nothing but options of checkpoint.
 local function pop_options(given)
@@ -43,6 +46,27 @@ function checkpoint.set_checkpoint_debug_enabled(enabled, body)
   end, function(state) enabled_debug = state[1] end, body, "set_checkpoint_debug_enabled")
 end
 
+local early_stop -- what set_checkpoint_early_stop asks for, or nil
+
+--- set_checkpoint_early_stop(enable, body): whether the second run of checkpoints made inside ends once it has all that
+--- backward needs; the option early_stop of a checkpoint counts where this is not set.
+function checkpoint.set_checkpoint_early_stop(enable, body)
+  if type(enable) ~= "boolean" then
+    fail("set_checkpoint_early_stop", "argument 'enable' must be a boolean, got %s", text.describe(enable))
+  end
+  return graph.scope(function()
+    local old = early_stop
+    early_stop = enable
+    return { old }
+  end, function(state) early_stop = state[1] end, body, "set_checkpoint_early_stop")
+end
+
+--- Two scopes that do nothing: the default of checkpoint's context_fn.
+function checkpoint.noop_context_fn()
+  local function noop() return setmetatable({}, { __close = function() end }) end
+  return noop(), noop()
+end
+
 -- Runs the function again and gives the tensors it saves, in order.
 local function recompute(frame)
   local saved = { n = 0 }
@@ -56,13 +80,15 @@ local function recompute(frame)
   local hooks = graph.saved_tensors_hooks(function(t)
     saved.n = saved.n + 1
     saved[saved.n] = t:detach()
+    if frame.early_stop and saved.n == frame.count then error(STOP, 0) end
     return saved[saved.n]
   end, function(t) return t end)
   local _ <close> = hooks
   local context = frame.context
   local _ <close> = context
   local _ <close> = torch.enable_grad()
-  frame.fn(unpack(frame.args, 1, frame.args.n))
+  local ok, err = xpcall(frame.fn, function(err) return err end, unpack(frame.args, 1, frame.args.n))
+  if not ok and err ~= STOP then error(err, 0) end
   return saved
 end
 
@@ -87,7 +113,8 @@ end
 --- what fn(...) returns; its forward runs again in backward instead of keeping what that needs. fn must compute the
 --- same both times; with preserve_rng_state its random numbers are the same. use_reentrant is accepted, both values
 --- mean the same here. determinism_check: "default" compares shapes and dtypes, "none" nothing. context_fn returns two
---- scopes (to-be-closed values), for the forward and for the recomputation.
+--- scopes (to-be-closed values), for the forward and for the recomputation. early_stop (true): the second run ends once
+--- it has all that backward needs.
 function checkpoint.checkpoint(fn, ...)
   local given = pack(...)
   local options = pop_options(given)
@@ -98,7 +125,8 @@ function checkpoint.checkpoint(fn, ...)
   if determinism ~= "default" and determinism ~= "none" then
     fail("checkpoint", "determinism_check should be one of ['default', 'none'], but got %s", tostring(determinism))
   end
-  for _, name in ipairs { "use_reentrant", "preserve_rng_state", "debug" } do
+  for _, name in ipairs { "use_reentrant", "preserve_rng_state", "debug", "early_stop",
+    "respect_saved_tensors_hooks" } do
     if options[name] ~= nil and type(options[name]) ~= "boolean" then
       fail("checkpoint", "argument '%s' must be a boolean, got %s", name, text.describe(options[name]))
     end
@@ -106,7 +134,8 @@ function checkpoint.checkpoint(fn, ...)
   local forward_context, backward_context
   if options.context_fn then forward_context, backward_context = options.context_fn() end
   local frame = { fn = fn, args = given, count = 0, metadata = {}, strict = determinism == "default",
-    context = backward_context }
+    context = backward_context, early_stop = options.early_stop ~= false }
+  if early_stop ~= nil then frame.early_stop = early_stop end
   if options.preserve_rng_state ~= false then frame.rng = torch.get_rng_state() end
   local recomputed -- what the second run saved, until the last of it was taken
   local taken = {}
@@ -136,7 +165,16 @@ end
 --- of functions) in that many segments, each but the last checkpointed.
 function checkpoint.checkpoint_sequential(functions, segments, input, options)
   local list = {}
-  if type(functions) == "table" and getmetatable(functions) ~= nil and functions.children then
+  options = options or { use_reentrant = false }
+  if type(options) ~= "table" then
+    fail("checkpoint_sequential", "expected a table of options, got %s", text.describe(options))
+  end
+  args.check_names("checkpoint_sequential", options, { "use_reentrant", "preserve_rng_state" })
+  if type(functions) ~= "table" then
+    fail("checkpoint_sequential", "argument 'functions' must be a Sequential or a list of functions, got %s",
+      text.describe(functions))
+  end
+  if getmetatable(functions) ~= nil and functions.children then
     for child in functions:children() do list[#list + 1] = child end
   else
     for i, f in ipairs(functions) do list[i] = f end
@@ -153,7 +191,7 @@ function checkpoint.checkpoint_sequential(functions, segments, input, options)
   local size = math.max(#list // segments, 1)
   local at, x = 1, input
   for _ = 1, math.min(segments, #list) - 1 do
-    x = checkpoint.checkpoint(run(at, at + size - 1), x, options or { use_reentrant = false })
+    x = checkpoint.checkpoint(run(at, at + size - 1), x, next(options) and options or { use_reentrant = false })
     at = at + size
   end
   return run(at, #list)(x)

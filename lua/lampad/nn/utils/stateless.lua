@@ -1,0 +1,2 @@
+-- nn.utils.stateless: the older place of torch.func.functional_call.
+return { functional_call = function(...) return require("lampad.func.modules").functional_call(...) end }
