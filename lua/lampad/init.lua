@@ -6,6 +6,7 @@ local torch = core.torch
 
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
+  distributions = "lampad.distributions",
   accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
   func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", onnx = "lampad.onnx",
   random = "lampad.random", testing = "lampad.testing", vmap = "lampad.func.vmap", warnings = "lampad.warnings",

@@ -27,6 +27,8 @@ double lp_zeta_f64(double x, double q);
  */
 double lp_igamma_f64(double a, double x);
 double lp_igammac_f64(double a, double x);
+/* d x / d a at a fixed value of igamma(a, x): cpu/random_gamma.c. */
+double lp_standard_gamma_grad_f64(double a, double x);
 
 /* --- Bessel and Airy functions ---------------------------------------------------- */
 
