@@ -7,7 +7,7 @@ local torch = core.torch
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
   accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
-  func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", onnx = "lampad.onnx",
+  func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics", onnx = "lampad.onnx",
   random = "lampad.random", testing = "lampad.testing", vmap = "lampad.func.vmap",
 }
 
