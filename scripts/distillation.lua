@@ -7,12 +7,12 @@ local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
 local script = dofile((arg[0]:match "^.*/" or "./") .. "lib/script.lua")
 
 local options = script.options(script.with_images {
-  { "epochs", 6, "for each of the three" },
+  { "epochs", 5, "for each of the three" },
   { "batch-size", 128, "images" },
-  { "hidden", 16, "width of the student" },
-  { "temperature", 4.0, "of the softmaxes that are compared" },
-  { "alpha", 0.7, "how much the teacher's answers count beside the labels" },
-  { "lr", 2e-3, "learning rate" },
+  { "hidden", 32, "width of the student" },
+  { "temperature", 2.0, "of the softmaxes that are compared" },
+  { "alpha", 0.5, "how much the teacher's answers count beside the labels" },
+  { "lr", 5e-3, "learning rate" },
   limit_train = 10000,
   quick = { epochs = 2 },
 })

@@ -7,7 +7,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 options = common.options(
-    [("epochs", 6), ("batch-size", 128), ("hidden", 16), ("temperature", 4.0), ("alpha", 0.7), ("lr", 2e-3), *common.image_options(10000)],
+    [("epochs", 5), ("batch-size", 128), ("hidden", 32), ("temperature", 2.0), ("alpha", 0.5), ("lr", 5e-3), *common.image_options(10000)],
     {"epochs": 2, **common.QUICK_IMAGES})
 train_x, train_y, test_x, test_y = common.images(options)
 teacher = nn.Sequential(
