@@ -12,6 +12,7 @@ exclude_files = { "build*", "tests/golden" }
 local predefined = { "torch", "nn", "F", "optim", "vision" }   -- what the executable predefines
 files["scripts/*.lua"] = { read_globals = predefined }
 files["scripts/bench/*.lua"] = { read_globals = predefined }
+files["scripts/lib/*.lua"] = { read_globals = predefined }
 files["tests/lua"] = { std = "lua54+busted", read_globals = predefined }
 files["tests/ops"] = { read_globals = predefined, ignore = { "311" } }   -- 311: nil frees a large table
 files["tests/lua/run.lua"] = { globals = { "arg" } }

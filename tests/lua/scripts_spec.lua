@@ -1,0 +1,124 @@
+-- The training scripts: each trains, and goes on after a stop with the very numbers of an unbroken run.
+local here = debug.getinfo(1, "S").source:match "^@(.*)/" or "."
+local root = here .. "/../.."
+local command = dofile(here .. "/command.lua")
+
+-- falls: the value whose last number must be below its first one (of the first net, where several are trained in turn); rises: above.
+local scripts = {
+  { "train_char_gpt", file = root .. "/docs/guide/tensors.md", falls = "validation" },
+  { "train_regression", falls = "loss" },
+  { "train_vae", images = true, falls = "test" },
+  { "train_gan", images = true, falls = "distance" },
+  { "train_reinforce", rises = "length" },
+  { "distillation", images = true, falls = "loss" },
+  { "ensemble_mnist", images = true, args = { "--epochs", "2" }, falls = "loss" },
+  { "multitask", images = true, falls = "loss" },
+  { "custom_loss", falls = "loss" },
+  { "custom_function", images = true, rises = "whole" },
+}
+
+local data = "/usr/share/datasets/fashion-mnist"
+local has_images = io.open(data .. "/train-images-idx3-ubyte.gz", "rb")
+if has_images then has_images:close() end
+
+describe("the script", function()
+  local folder
+  setup(function() folder = command.new_folder() end)
+  teardown(command.clean)
+
+  local function run(row, more)
+    local words = { root .. "/scripts/" .. row[1] .. ".lua", "--quick", "--threads", "1" }
+    if row.file then table.insert(words, 2, row.file) end
+    for _, list in ipairs { row.args or {}, more or {} } do table.move(list, 1, #list, #words + 1, words) end
+    return command.run(words)
+  end
+
+  local function values_of(out, name)
+    local values = {}
+    for line in out:gmatch "[^\n]+" do
+      local value = (" " .. line):match("[ ,]" .. name .. " (%-?[%d.]+)")
+      if line:find "^%w+ %d+/%d+:" and value then values[#values + 1] = tonumber(value) end
+    end
+    return values
+  end
+
+  local function last_line(out) return out:match "([^\n]*)\n$" end
+
+  for _, row in ipairs(scripts) do
+    local name = row[1]
+    it(name .. " trains and resumes exactly", function()
+      if row.images and not has_images then pending("no Fashion-MNIST in " .. data) end
+      local status, whole, err = run(row)
+      assert.equal(0, status, err)
+      local values = values_of(whole, row.falls or row.rises)
+      assert.is_true(#values >= 2, whole)
+      local first, last = values[1], values[#values]
+      assert.is_true(row.falls and last < first or row.rises and last > first or false, whole)
+      assert.matches("^[%a ]+[^:]*: %-?%d+%.%d+$", last_line(whole))
+      local path = folder .. "/" .. name
+      local part
+      status, part, err = run(row, { "--checkpoint", path, "--stop-after", "1" })
+      assert.equal(0, status, err)
+      assert.matches("resume goes on", last_line(part))
+      status, part, err = run(row, { "--checkpoint", path, "--resume" })
+      assert.equal(0, status, err)
+      assert.matches("resumed from", part)
+      -- All that is printed after the first round, but the times.
+      local function tail(text)
+        local lines, seen = {}, 0
+        for line in text:gmatch "[^\n]+" do
+          if line:find "^%w+ %d+/%d+:" then seen = seen + 1 end
+          if line:find "^%w+ 1/%d+:" then seen = 0 end
+          if seen > 0 then lines[#lines + 1] = line:gsub(" %([%d.]+ s%)$", "") end
+        end
+        return table.concat(lines, "\n")
+      end
+      assert.equal(tail(whole), tail(part))
+    end)
+
+    it(name .. " explains its options", function()
+      local status, out = command.run { root .. "/scripts/" .. name .. ".lua", "--help" }
+      assert.equal(0, status)
+      assert.truthy(out:find("lampad scripts/" .. name .. ".lua", 1, true))
+      for _, word in ipairs { "--seed N", "--checkpoint NAME", "--resume", "--quick" } do
+        assert.truthy(out:find(word, 1, true), word)
+      end
+    end)
+  end
+
+  it("says what is wrong with its options", function()
+    local row = { "train_regression" }
+    local function fails(pattern, ...)
+      local status, _, err = run(row, { ... })
+      assert.equal(2, status)
+      assert.truthy(err:find(pattern, 1, true), err)
+    end
+    fails("unknown option '--epoch'", "--epoch", "3")
+    fails("--epochs takes an integer, got 'x'", "--epochs", "x")
+    fails("--epochs takes an integer, got '-1'", "--epochs=-1")
+    fails("--epochs takes an integer, got nothing", "--epochs")
+    fails("--resume needs --checkpoint", "--resume")
+    fails("no file " .. folder .. "/none to go on from", "--resume", "--checkpoint", folder .. "/none")
+    fails("cannot open", "/none.csv")
+    local path = folder .. "/other"
+    assert.equal(0, (run(row, { "--checkpoint", path, "--epochs", "1" })))
+    fails("was made with --epochs 1, this run has 2", "--checkpoint", path, "--resume", "--epochs", "2")
+    command.write(path, "rubbish")
+    fails("is no Lampad checkpoint", "--checkpoint", path, "--resume")
+  end)
+
+  it("train_regression reads tables", function()
+    local lines = { "120,2", '"a","b","c"' }
+    math.randomseed(1)
+    for i = 1, 120 do
+      local a, b = math.random(), math.random()
+      lines[i + 2] = ("%.5f,%.5f,%.5f"):format(a, 3 * a - b, b)
+    end
+    local path = folder .. "/table.csv"
+    command.write(path, table.concat(lines, "\n") .. "\n")
+    local status, out, err = command.run { root .. "/scripts/train_regression.lua", path, "--target", "1", "--epochs", "40", "--threads", "1" }
+    assert.equal(0, status, err)
+    assert.truthy(out:find("96 rows to train on, 24 to test on, 3 columns", 1, true))
+    assert.is_true(tonumber(out:match "test R2: ([%d.]+)") > 0.95, out)
+  end)
+end)
