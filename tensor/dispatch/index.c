@@ -48,8 +48,27 @@ bool lp_add_offsets(const LpTensor *index, int64_t size, int64_t scale, int64_t 
   return o.bad_at < 0 || out_of_bounds(o.index[o.bad_at], dim, size);
 }
 
+typedef struct InRange {
+  const int64_t *index;
+  uint64_t size;
+  _Atomic bool is_outside;
+} InRange;
+
+static void look_for_outside(void *ctx, int64_t begin, int64_t end) {
+  InRange *r = ctx;
+  bool is_outside = false;
+  for (int64_t i = begin; i < end; i++) is_outside |= (uint64_t)r->index[i] >= r->size;
+  if (is_outside) atomic_store_explicit(&r->is_outside, true, memory_order_relaxed);
+}
+
 bool lp_check_index_range(LpTensor *index, int64_t size, int64_t dim) {
   if (lp_numel(index) == 0) return true;
+  if (index->is_contiguous && lp_dtype(index) == LP_INT64) {
+    InRange r = {lp_data(index), (uint64_t)size, false};
+    lp_parallel_for(lp_numel(index), LP_GRAIN, look_for_outside, &r);
+    if (!r.is_outside) return true;
+  }
+  /* The message names the smallest when it is negative, else the largest. */
   int64_t ends[2];
   for (int i = 0; i < 2; i++) {
     LpReduceDims d;
