@@ -15,11 +15,37 @@
 /* Registry keys (by address). */
 static const char metatable_key = 0, attributes_key = 0;
 
+/* Most processes open the library in one state only: then the address of the boxes' metatable tells a box, and a
+ * number finds the metatable sooner than the key. NULL before, &several for good once a second state opens it. */
+static const char several = 0;
+static const void *_Atomic only_metatable;
+static int only_metatable_ref;
+static atomic_int open_count;
+
+/* NULL when it cannot tell. */
+static inline const void *get_only_metatable(void) {
+  const void *meta = atomic_load_explicit(&only_metatable, memory_order_acquire);
+  return meta == &several ? NULL : meta;
+}
+
+/* Notes the metatable at the top of the stack. */
+static void note_metatable(lua_State *L) {
+  if (atomic_fetch_add(&open_count, 1) > 0) {
+    atomic_store(&only_metatable, &several);
+    return;
+  }
+  lua_pushvalue(L, -1);
+  only_metatable_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+  const void *none = NULL; /* another may have come meanwhile */
+  atomic_compare_exchange_strong(&only_metatable, &none, lua_topointer(L, -1));
+}
+
 LpBox *lpvm_new_box(lua_State *L) {
   LpBox *box = lua_newuserdatauv(L, sizeof *box, 0);
   box->tensor = NULL;
   box->charged_bytes = 0;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  if (LP_LIKELY(get_only_metatable() != NULL)) lua_rawgeti(L, LUA_REGISTRYINDEX, only_metatable_ref);
+  else lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
   lua_setmetatable(L, -2);
   return box;
 }
@@ -48,6 +74,12 @@ void lpvm_push_tensor(lua_State *L, LpTensor *tensor) {
 static LpBox *to_box(lua_State *L, int index) {
   LpBox *box = lua_touserdata(L, index);
   if (!box || !lua_getmetatable(L, index)) return NULL;
+  const void *only = get_only_metatable();
+  if (LP_LIKELY(only != NULL)) {
+    const bool same = lua_topointer(L, -1) == only;
+    lua_pop(L, 1);
+    return same ? box : NULL;
+  }
   lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
   const bool same = lua_rawequal(L, -1, -2);
   lua_pop(L, 2);
@@ -691,5 +723,6 @@ void lpvm_open_box(lua_State *L, int torch_index, int methods_index) {
   lua_pushvalue(L, meta);
   lua_setfield(L, LUA_REGISTRYINDEX, LPVM_TENSOR);
   lua_settop(L, meta);
+  note_metatable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }

@@ -62,11 +62,12 @@ static void check_range(void *ctx, int64_t begin, int64_t end) {
 
 bool lp_check_index_range(LpTensor *index, int64_t size, int64_t dim) {
   if (lp_numel(index) == 0) return true;
-  if (index->is_contiguous) {
+  if (index->is_contiguous && lp_dtype(index) == LP_INT64) {
     RangeCheck c = {.index = lp_data(index), .size = size};
     lp_parallel_for(lp_numel(index), LP_GRAIN, check_range, &c);
     if (!c.failed) return true;
   }
+  /* The message names the smallest when it is negative, else the largest. */
   int64_t ends[2];
   for (int i = 0; i < 2; i++) {
     LpReduceDims d;

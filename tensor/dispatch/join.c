@@ -119,6 +119,7 @@ static LpMemoryFormat joined_format(LpTensors tensors) {
 
 /* Contiguous tensors that are small together are blocks of memory, one behind the other
  * for each index before dim. False: take the general way. */
+#define FEW_ROWS 32
 #define MIN_BLOCK_BYTES 64
 static bool join_blocks(LpTensor *out, LpTensors tensors, int64_t dim) {
   if (!out->is_contiguous || out->numel > LP_GRAIN) return false;
@@ -127,7 +128,7 @@ static bool join_blocks(LpTensor *out, LpTensors tensors, int64_t dim) {
   if (out->numel == 0) return true;
   int64_t rows = 1, size = (int64_t)lp_dtype_size((LpDtype)out->dtype);
   for (int64_t d = 0; d < dim; d++) rows *= out->sizes[d];
-  if (rows > 1 && out->numel * size < rows * tensors.count * MIN_BLOCK_BYTES)
+  if (rows > FEW_ROWS && out->numel * size < rows * tensors.count * MIN_BLOCK_BYTES)
     return false;
   char *at = lp_data(out);
   for (int64_t row = 0; row < rows; row++)
