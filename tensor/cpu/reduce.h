@@ -38,12 +38,17 @@ typedef enum LpReduceOp {
   LP_REDUCE_SUM_ABS,
   LP_REDUCE_SUM_SQUARE,
   LP_REDUCE_SUM_POW, /* sum of |x|^p */
+  LP_REDUCE_SUM_EXP,
   LP_REDUCE_OP_COUNT
 } LpReduceOp;
 
 typedef struct LpVarAcc {
   double count, mean, m2; /* m2: sum of squared distances from the mean */
 } LpVarAcc;
+
+typedef struct LpSumExpAcc {
+  double shift, sum; /* of exp(x - shift); the shift is the largest element where that is finite */
+} LpSumExpAcc;
 
 typedef struct LpReduceKernel {
   int acc_bytes; /* 0: no kernel for this compute type */

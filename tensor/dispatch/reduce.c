@@ -292,6 +292,12 @@ static void finish(const Plan *p, void *acc, int64_t n, char *dst, int64_t strid
       }
       break;
     }
+    case LP_FINISH_LOG_SUM:
+      for (int64_t i = 0; i < n; i++) {
+        const LpSumExpAcc a = ((LpSumExpAcc *)acc)[i];
+        v[i] = log(a.sum) + a.shift;
+      }
+      break;
   }
   if (parts == 2) store_pairs(dst, stride, p->out_dtype, v, n);
   else if (p->r->compute == LP_AS_I64 || p->r->compute == LP_AS_BOOL)

@@ -15,7 +15,8 @@ typedef enum LpFinish {
   LP_FINISH_SQRT,
   LP_FINISH_ROOT,  /* a^(1/p) */
   LP_FINISH_VAR,   /* m2 / max(0, n - p): p is the correction */
-  LP_FINISH_STD
+  LP_FINISH_STD,
+  LP_FINISH_LOG_SUM /* log(sum) + shift */
 } LpFinish;
 
 typedef struct LpReduction {

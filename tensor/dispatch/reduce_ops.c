@@ -286,9 +286,8 @@ LpTensor *lp_impl_linalg_vector_norm(LpTensor *out, LpTensor *self, LpScalar ord
   return lp_give(out, reduce(self, dim, keepdim, to, r));
 }
 
-/* The largest element, or of complex numbers the one of the largest real part (its real part alone). */
+/* The real part of the element of the largest real part. */
 static LpTensor *largest(LpTensor *x, LpInts dims) {
-  if (!lp_dtype_is_complex(lp_dtype(x))) return lp_amax(x, dims, true);
   LpTensor *real = lp_complex_part(x, 0), *m = real ? lp_amax(real, dims, true) : NULL;
   LpTensor *result = m ? lp_dense(m, lp_dtype(x)) : NULL;
   lp_tensor_release(real);
@@ -296,8 +295,8 @@ static LpTensor *largest(LpTensor *x, LpInts dims) {
   return result;
 }
 
-/* log(sum(exp(x - m))) + m with m the largest element, or 0 where that is infinite. */
-static LpTensor *logsumexp(LpTensor *x, LpInts dims, bool keepdim) {
+/* Of complex numbers: log(sum(exp(x - m))) + m with m the largest real part, or 0 where that is infinite. */
+static LpTensor *logsumexp_complex(LpTensor *x, LpInts dims, bool keepdim) {
   LpTensor *m = NULL, *finite = NULL, *shifted = NULL, *powers = NULL, *total = NULL, *logs = NULL, *result = NULL;
   LpTensor *zero = lp_tensor_from_scalar(lp_scalar_int(0), lp_dtype(x)), *mask = NULL;
   LpReduceDims d;
@@ -317,7 +316,10 @@ LpTensor *lp_impl_logsumexp(LpTensor *out, LpTensor *self, LpInts dim, bool keep
   LpTensor *x = lp_dtype_is_integral(dtype, true) ? lp_dense(self, lp_default_dtype()) : lp_tensor_retain(self);
   if (!x) return NULL;
   LpTensor *result;
-  if (lp_numel(x) > 0) result = logsumexp(x, dim, keepdim);
+  if (!lp_dtype_is_complex(lp_dtype(x))) {
+    LpReduction r = {.op = LP_REDUCE_SUM_EXP, .compute = lp_compute_of(lp_dtype(x)), .finish = LP_FINISH_LOG_SUM};
+    result = reduce(x, dim, keepdim, lp_dtype(x), r);
+  } else if (lp_numel(x) > 0) result = logsumexp_complex(x, dim, keepdim);
   else { /* log of empty sums */
     LpTensor *total = sum(x, dim, keepdim, LP_DTYPE_NONE);
     result = total ? lp_log(total) : NULL;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "core/half.h"
 #include "cpu/reduce.h"
+#include "cpu/simd/vecmath.h"
 
 #define VB LP_VECTOR_BYTES
 typedef long long VecI __attribute__((vector_size(VB)));
@@ -291,6 +292,70 @@ static void var_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t 
   }
 }
 
+/* --- sums of exponentials: blocks shifted by their largest element --------------------------------- */
+
+static void sum_exp_join(LpSumExpAcc *a, double shift, double sum) {
+  if (sum == 0) return;
+  if (a->sum == 0) {
+    *a = (LpSumExpAcc){shift, sum};
+  } else if (shift > a->shift) {
+    a->sum = a->sum * exp(a->shift - shift) + sum;
+    a->shift = shift;
+  } else {
+    a->sum += sum * exp(shift - a->shift);
+  }
+}
+static void sum_exp_init(void *acc, int64_t n) {
+  for (int64_t i = 0; i < n; i++) ((LpSumExpAcc *)acc)[i] = (LpSumExpAcc){-INFINITY, 0};
+}
+static void sum_exp_merge(void *acc, const void *other, int64_t n) {
+  const LpSumExpAcc *b = other;
+  for (int64_t i = 0; i < n; i++) sum_exp_join((LpSumExpAcc *)acc + i, b[i].shift, b[i].sum);
+}
+
+/* exp of x <= 0 to the accuracy of a sum that has exp(0) in it. */
+static inline float f32_exp_shifted(float x) { return lp_exp_inner_f32(x < -87 ? -87 : x); }
+static inline double f64_exp_shifted(double x) { return lp_exp_f64(x); }
+
+/* Infinite and NaN maxima are no shift: the sum itself becomes infinite, NaN or 0. */
+#define SUM_EXP(type, T, absolute)                                                           \
+  static void type##_sum_exp_row(void *acc, const void *x, int64_t n, double p) {            \
+    const T *v = x;                                                                          \
+    for (int64_t i0 = 0; i0 < n; i0 += 512) {                                                \
+      int64_t end = n - i0 < 512 ? n : i0 + 512;                                             \
+      T m = type##_max_of(v + i0, end - i0, v[i0]), sum = 0;                                 \
+      if (absolute(m) < (T)INFINITY) {                                                       \
+        _Pragma("omp simd reduction(+ : sum)")                                               \
+        for (int64_t i = i0; i < end; i++) sum += type##_exp_shifted(v[i] - m);              \
+      } else {                                                                               \
+        m = 0;                                                                               \
+        for (int64_t i = i0; i < end; i++) sum += lp_exp_##type(v[i]);                       \
+      }                                                                                      \
+      sum_exp_join(acc, (double)m, (double)sum);                                             \
+    }                                                                                        \
+  }                                                                                          \
+  static void type##_sum_exp_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
+    T shift[LP_REDUCE_TILE];                                                                 \
+    double sum[LP_REDUCE_TILE], top[LP_REDUCE_TILE];                                         \
+    for (int64_t r0 = 0; r0 < rows; r0 += 256) {                                             \
+      int64_t count = rows - r0 < 256 ? rows - r0 : 256;                                     \
+      const T *block = (const T *)x + r0 * ld;                                               \
+      type##_max_init(top, w);                                                               \
+      type##_max_col(top, block, count, ld, w, p);                                           \
+      for (int64_t j = 0; j < w; j++) {                                                      \
+        shift[j] = fabs(top[j]) < INFINITY ? (T)top[j] : 0;                                  \
+        sum[j] = 0;                                                                          \
+      }                                                                                      \
+      for (int64_t r = 0; r < count; r++) {                                                  \
+        const T *row = block + r * ld;                                                       \
+        for (int64_t j = 0; j < w; j++) sum[j] += (double)lp_exp_##type(row[j] - shift[j]);  \
+      }                                                                                      \
+      for (int64_t j = 0; j < w; j++) sum_exp_join((LpSumExpAcc *)acc + j, (double)shift[j], sum[j]); \
+    }                                                                                        \
+  }
+SUM_EXP(f32, float, fabsf)
+SUM_EXP(f64, double, fabs)
+
 /* --- loaders --------------------------------------------------------------------------------- */
 
 typedef struct { uint16_t bits; } Bf16;
@@ -400,6 +465,8 @@ COMPLEX_LOADERS(c128, C128)
 #define PLAIN(type, acc, name) \
   KERNEL(type, acc, name##_init, name##_row, name##_col, name##_merge)
 #define DOUBLE_SUM(type, name) KERNEL(type, 8, f64_sum_init, name##_row, name##_col, f64_sum_merge)
+#define SHIFTED(type, name) \
+  KERNEL(type, sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge)
 #define ARG(type, name) [LP_AS_##type] = {name##_row, name##_col}
 
 const LpReduceTable LP_SIMD(lp_reduce_table) = {
@@ -425,6 +492,7 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_REDUCE_SUM_SQUARE] = {DOUBLE_SUM(F32, f32_square), DOUBLE_SUM(F64, f64_square),
                               DOUBLE_SUM(ABS, f64_square)},
     [LP_REDUCE_SUM_POW] = {DOUBLE_SUM(ABS, f64_pow)},
+    [LP_REDUCE_SUM_EXP] = {SHIFTED(F32, f32_sum_exp), SHIFTED(F64, f64_sum_exp)},
   },
   .arg = {
     {ARG(F32, f32_argmax), ARG(F64, f64_argmax), ARG(I64, i64_argmax)},

@@ -167,7 +167,7 @@ static inline T FN(logsigmoid)(T x) {
   return (x < 0 ? x : x != x ? x : 0) - soft;
 }
 static inline T FN(logsigmoid_backward)(T grad, T x) { return grad / (1 + V(exp)(x)); }
-static inline T FN(gelu_erf)(T x) { return x * V(normal_cdf)(x); }
+static inline T FN(gelu_erf)(T x) { return V(gelu)(x); }
 static inline T FN(gelu_erf_backward)(T grad, T x) {
   T cdf = V(normal_cdf)(x);
   T pdf = INV_SQRT2PI_ * V(exp)((T)-0.5 * x * x);

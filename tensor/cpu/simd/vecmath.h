@@ -20,8 +20,9 @@
 #define LP_MATH_1(X)                                                                     \
   X(exp2, u10)                                                                           \
   X(expm1, u10)                                                                          \
-  X(log1p, u10) X(tan, u10) X(asin, u10) X(acos, u10) X(atan, u10) X(sinh, u10)          \
-      X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
+  X(log1p, u10)                                                                          \
+  X(tan, u10) X(asin, u10) X(acos, u10) X(atan, u10) X(sinh, u10) X(cosh, u10)           \
+      X(asinh, u10) X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
 #define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35)
 #define LP_MATH_1_F64(X)                                                                 \
   X(exp, u10)                                                                            \
@@ -257,6 +258,35 @@ static inline float lp_normal_cdf_f32(float x) {
 }
 static inline double lp_normal_cdf_f64(double x) {
   return 0.5 * (1 + lp_erf_f64(x * 0.70710678118654752440));
+}
+
+/* x times the normal distribution function, as max(x, 0) - |x| tail(|x|) with digits left
+ * in the lower tail. log(tail) is a polynomial up to 5.798, that of lp_erfc_tail_f32 in
+ * other units; `beyond` is what x^2 / 2 has more than at its end. */
+static inline float lp_gelu_tail_f32(float y, float beyond) {
+  float y2 = y * y, y4 = y2 * y2;
+  float p01 = -0.797893034f * y - 0.693146987f;
+  float p23 = -0.0365046025f * y - 0.318249255f;
+  float p45 = -0.000153680632f * y + 0.00502079725f;
+  float p67 = 3.4280308e-05f * y - 0.000125132153f;
+  float p89 = 3.25574392e-07f * y - 4.56413273e-06f;
+  float p =
+      (p01 + p23 * y2) + y4 * ((p45 + p67 * y2) + y4 * (p89 - 9.91314675e-09f * y2));
+  float power = p - beyond;
+  return lp_sel_f32(power > -87, lp_exp_inner_f32(power), 0);
+}
+static inline float lp_gelu_inner_f32(float x) { /* |x| < 5.798 */
+  float size = __builtin_fabsf(x);
+  return __builtin_copysignf((x > 0 ? x : 0) - size * lp_gelu_tail_f32(size, 0), x);
+}
+static inline float lp_gelu_f32(float x) {
+  float size = __builtin_fabsf(x), y = size < 5.798f ? size : 5.798f;
+  float tail = lp_gelu_tail_f32(y, 0.5f * ((size - y) * (size + y)));
+  float result = (x > 0 ? x : 0) - size * tail;
+  return __builtin_copysignf(x == INFINITY ? x : result, x); /* NaN at -inf, as PyTorch */
+}
+static inline double lp_gelu_f64(double x) {
+  return x * lp_normal_cdf_f64(x);
 }
 
 /* log(1 + x) for x >= 0: the rounding of 1 + x is made good by the factor (Kahan). */
