@@ -101,7 +101,7 @@ function Independent:event_dim() return self.base_constraint.event_dim + self.re
 
 -- True where all of the last `count` dims are.
 local function all_rightmost(valid, count)
-  return valid:reshape(shapes.slice(valid.shape, 0, valid.ndim - count) .. { -1 }):all(-1)
+  return valid:reshape(shapes.flat(valid.shape, count)):all(-1)
 end
 
 function Independent:check(value)

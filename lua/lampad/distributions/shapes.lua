@@ -48,6 +48,12 @@ function shapes.ones(n)
   return torch.Size(list)
 end
 
+--- The shape with its last `count` dims joined into one.
+function shapes.flat(size, count)
+  local cut = #size - count
+  return shapes.slice(size, 0, cut) .. { shapes.slice(size, cut):numel() }
+end
+
 --- The sample_shape among a method's arguments, which are none, a shape, numbers, or {sample_shape = ...}; and the named
 --- ones whose names are in the list `others` (the first of them may come by position).
 function shapes.sample_with(what, others, ...)

@@ -83,8 +83,7 @@ end
 --- The sum over the last `count` dims.
 function utils.sum_rightmost(value, count)
   if count == 0 then return value end
-  local flat = shapes.slice(value.shape, 0, value.ndim - count) .. { -1 }
-  return value:reshape(flat):sum(-1)
+  return value:reshape(shapes.flat(value.shape, count)):sum(-1)
 end
 
 --- Probabilities of logits: sigmoid when they are binary, softmax over the last dim otherwise.
