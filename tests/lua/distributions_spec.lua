@@ -34,6 +34,8 @@ describe("torch.distributions", function()
     assert.is_false(torch.isinstance(D.Normal(0, 1), D.Gamma))
     assert.equal(D.transforms.ExpTransform, D.ExpTransform)
     assert.equal(D.kl.kl_divergence, D.kl_divergence)
+    assert.equal(D.normal.Normal, D.Normal)
+    assert.equal(D.relaxed_bernoulli.LogitRelaxedBernoulli, D.LogitRelaxedBernoulli)
   end)
 
   it("takes arguments by position, by name, as numbers and tensors", function()

@@ -8,7 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- Binomial(total_count, probs) or Binomial{total_count = n, logits = x}.
 local Binomial = Distribution:extend "Binomial"
 local spec = args "Binomial(any total_count=1, any probs=nil, any logits=nil, bool validate_args=nil)"
 
@@ -19,6 +18,7 @@ Binomial.support = constraints.dependent_property(
 Binomial.has_enumerate_support = true
 utils.add_probs_logits(Binomial, true)
 
+--- Binomial(total_count, probs) or Binomial{total_count = n, logits = x}.
 function Binomial:init(...)
   local total_count, probs, logits, validate_args = spec(...)
   local batch_shape = utils.init_counted(self, total_count, probs, logits)

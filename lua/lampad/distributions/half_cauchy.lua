@@ -9,7 +9,6 @@ local TransformedDistribution = require "lampad.distributions.transformed_distri
 
 local torch = core.torch
 
---- HalfCauchy(scale): a positive number or tensor.
 local HalfCauchy = TransformedDistribution:extend "HalfCauchy"
 local spec = args "HalfCauchy(any scale, bool validate_args=nil)"
 
@@ -18,6 +17,7 @@ HalfCauchy.support = constraints.nonnegative
 HalfCauchy.has_rsample = true
 utils.delegate(HalfCauchy, "base_dist", "scale variance")
 
+--- HalfCauchy(scale): a positive number or tensor.
 function HalfCauchy:init(...)
   local scale, validate_args = spec(...)
   scale = utils.parameters("HalfCauchy", "scale", scale)

@@ -8,7 +8,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Normal(loc, scale, {validate_args}): numbers or tensors that broadcast.
 local Normal = ExponentialFamily:extend "Normal"
 local spec = args "Normal(any loc, any scale, bool validate_args=nil)"
 
@@ -17,6 +16,7 @@ Normal.support = constraints.real
 Normal.has_rsample = true
 Normal._mean_carrier_measure = 0
 
+--- Normal(loc, scale, {validate_args}): numbers or tensors that broadcast.
 function Normal:init(...)
   local loc, scale, validate_args = spec(...)
   local batch_shape

@@ -10,7 +10,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Wishart(df, covariance_matrix), or one of {precision_matrix = P}, {scale_tril = L}: df above p - 1, matrices (..., p, p).
 local Wishart = ExponentialFamily:extend "Wishart"
 local spec = args [[Wishart(any df, Tensor covariance_matrix=nil, Tensor precision_matrix=nil, Tensor scale_tril=nil,
   bool validate_args=nil)]]
@@ -31,6 +30,7 @@ local function diagonal_distribution(df, p, model)
   return Chi2(df:unsqueeze(-1) - lost)
 end
 
+--- Wishart(df, covariance_matrix), or one of {precision_matrix = P}, {scale_tril = L}: df above p - 1, matrices (..., p, p).
 function Wishart:init(...)
   local df, covariance, precision, scale_tril, validate_args = spec(...)
   local name, matrix = gaussian.one_matrix("Wishart", covariance, precision, scale_tril)

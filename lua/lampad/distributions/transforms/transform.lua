@@ -14,7 +14,9 @@ local spec = args "Transform(int cache_size=0)"
 
 --- Transform.init(self, cache_size): with cache_size 1 the last pair of input and output is kept, so that the inverse of an
 --- output is its input.
-function Transform:init(...) self:_set_cache((spec(...))) end
+function Transform:init(...)
+  self:_set_cache((spec(...)))
+end
 
 function Transform:_set_cache(cache_size)
   if cache_size ~= 0 and cache_size ~= 1 then args.fail(self.__name, "cache_size must be 0 or 1") end
