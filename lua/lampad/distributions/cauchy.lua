@@ -50,7 +50,10 @@ function Cauchy:cdf(value)
   return torch.atan((value - self.loc) / self.scale) / math.pi + 0.5
 end
 
-function Cauchy:icdf(value) return torch.tan(math.pi * (value - 0.5)) * self.scale + self.loc end
+function Cauchy:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return torch.tan(math.pi * (value - 0.5)) * self.scale + self.loc
+end
 
 function Cauchy:entropy() return self.scale:log() + math.log(4 * math.pi) end
 

@@ -92,6 +92,7 @@ function ContinuousBernoulli:cdf(value)
 end
 
 function ContinuousBernoulli:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
   local outside, p = stable(self)
   local log_rest = torch.log1p(-p)
   return torch.where(outside, (torch.log1p(-p + value * (2 * p - 1)) - log_rest) / (torch.log(p) - log_rest), value)

@@ -45,7 +45,10 @@ function Exponential:cdf(value)
   return 1 - torch.exp(-self.rate * value)
 end
 
-function Exponential:icdf(value) return -torch.log1p(-value) / self.rate end
+function Exponential:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return -torch.log1p(-value) / self.rate
+end
 
 function Exponential:entropy() return 1 - self.rate:log() end
 

@@ -80,6 +80,7 @@ function GeneralizedPareto:log_cdf(value) return torch.log1p(-torch.exp(self:log
 function GeneralizedPareto:cdf(value) return torch.exp(self:log_cdf(value)) end
 
 function GeneralizedPareto:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
   local exponential, c = tail(self)
   local log_rest = torch.log1p(-value)
   return torch.where(exponential, self.loc - self.scale * log_rest,

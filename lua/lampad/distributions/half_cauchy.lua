@@ -42,7 +42,10 @@ function HalfCauchy:cdf(value)
   return 2 * self.base_dist:cdf(value) - 1
 end
 
-function HalfCauchy:icdf(prob) return self.base_dist:icdf((prob + 1) / 2) end
+function HalfCauchy:icdf(prob)
+  prob = utils.to_tensor(self.__name, "prob", prob)
+  return self.base_dist:icdf((prob + 1) / 2)
+end
 
 function HalfCauchy:entropy() return self.base_dist:entropy() - math.log(2) end
 

@@ -41,7 +41,10 @@ function HalfNormal:cdf(value)
   return 2 * self.base_dist:cdf(value) - 1
 end
 
-function HalfNormal:icdf(prob) return self.base_dist:icdf((prob + 1) / 2) end
+function HalfNormal:icdf(prob)
+  prob = utils.to_tensor(self.__name, "prob", prob)
+  return self.base_dist:icdf((prob + 1) / 2)
+end
 
 function HalfNormal:entropy() return self.base_dist:entropy() - math.log(2) end
 

@@ -20,6 +20,9 @@ function Independent:init(...)
   if not class.isinstance(base, Distribution) then
     args.fail("Independent", "argument 'base_distribution' must be a Distribution, got %s", text.describe(base))
   end
+  if count < 0 then
+    args.fail("Independent", "argument 'reinterpreted_batch_ndims' must be >= 0, got %d", count)
+  end
   if count > #base.batch_shape then
     args.fail("Independent", "Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), actual %d vs %d",
       count, #base.batch_shape)

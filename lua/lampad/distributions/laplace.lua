@@ -50,6 +50,7 @@ function Laplace:cdf(value)
 end
 
 function Laplace:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
   local term = value - 0.5
   return self.loc - self.scale * term:sign() * torch.log1p(-2 * term:abs())
 end

@@ -53,7 +53,10 @@ function Normal:cdf(value)
   return 0.5 * (1 + torch.erf((value - self.loc) / self.scale * math.sqrt(0.5)))
 end
 
-function Normal:icdf(value) return self.loc + self.scale * torch.erfinv(2 * value - 1) * math.sqrt(2) end
+function Normal:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return self.loc + self.scale * torch.erfinv(2 * value - 1) * math.sqrt(2)
+end
 
 function Normal:entropy() return self.scale:log() + 0.5 * (1 + math.log(2 * math.pi)) end
 

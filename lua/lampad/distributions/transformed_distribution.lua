@@ -119,6 +119,9 @@ function Transformed:cdf(value)
   return monotone(self, self.base_dist:cdf(value))
 end
 
-function Transformed:icdf(value) return forward(self, self.base_dist:icdf(monotone(self, value))) end
+function Transformed:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return forward(self, self.base_dist:icdf(monotone(self, value)))
+end
 
 return Transformed

@@ -53,7 +53,10 @@ function Uniform:cdf(value)
   return ((value - self.low) / (self.high - self.low)):clamp { min = 0, max = 1 }
 end
 
-function Uniform:icdf(value) return value * (self.high - self.low) + self.low end
+function Uniform:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return value * (self.high - self.low) + self.low
+end
 
 function Uniform:entropy() return torch.log(self.high - self.low) end
 

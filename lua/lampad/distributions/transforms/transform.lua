@@ -5,6 +5,7 @@
 local args = require "lampad.args"
 local property = require "lampad.distributions.property"
 local class = require "lampad.class"
+local utils = require "lampad.distributions.utils"
 
 local Transform = property.base_class("Transform", "domain codomain bijective sign event_dim inv")
 
@@ -64,7 +65,9 @@ function Transform:_backward(y)
   return x
 end
 
-function Transform:__call(x) return self:_forward(x) end
+function Transform:__call(x)
+  return self:_forward(utils.to_tensor(self.__name, "x", x))
+end
 function Transform:__tostring() return self.__name .. "()" end
 function Transform:__eq(other) return rawequal(self, other) end
 
