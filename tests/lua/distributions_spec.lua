@@ -300,3 +300,46 @@ describe("torch.distributions.utils", function()
     assert.equal(1, calls)
   end)
 end)
+
+describe("Gamma and Dirichlet draws", function()
+  local a = torch.tensor { 0.05, 0.5, 1., 2., 7., 50. }
+
+  it("are PyTorch's stream", function()
+    local function equal(expected, got)
+      for i, v in ipairs(got:reshape(-1):tolist()) do assert.near(expected[i], v, math.abs(expected[i]) * 2e-7) end
+    end
+    torch.manual_seed(11)
+    equal({ 0.0299470834, 0.0704159439, 0.888554692, 2.37272406, 11.342433, 47.4893837 }, torch._standard_gamma(a))
+    equal({ 0.13017660720308005, 0.07015347356920512, 2.1941148818777108, 0.7024953306470098, 2.533347270259672, 60.117387384963045 }, torch._standard_gamma(a:double()))
+    equal({ 5.75055021e-12, 0.0129881073, 0.0515664034, 0.0265055317, 0.129817426, 0.779122531 }, torch._sample_dirichlet(a))
+    equal({ 1.3847102175284219e-06, 0.1602062228158938, 0.8397923924738886 }, torch._sample_dirichlet(a:double()[{ ":3" }]))
+    equal({ 0.60351634, 2.01006699, 1.19917202, 4.88660574, 1.26244259, 4.00509644 }, torch._standard_gamma(torch.arange(1., 7.):reshape(2, 3):t()))
+  end)
+
+  it("leak nothing when memory runs out", function()
+    local core = require "lampad.core"
+    local function live()
+      collectgarbage()
+      collectgarbage()
+      return core.memory_stats().live_count
+    end
+    local leaf = a:clone():requires_grad_(true)
+    for _, call in ipairs { function() torch._standard_gamma(a:expand(3, 6)) end,
+      function() torch._sample_dirichlet(a:expand(2, 6)) end,
+      function() torch._dirichlet_grad(a:reciprocal() / 30, a, a + 1) end,
+      function() torch.autograd.grad(torch._sample_dirichlet(leaf):sum(), { leaf }) end } do
+      call()
+      local before, failures = live(), 0
+      for n = 0, 1000 do
+        core.memory_fail_after(n)
+        local ok, message = pcall(call)
+        core.memory_fail_after(-1)
+        if ok then break end
+        failures = failures + 1
+        assert.truthy(tostring(message):find("memory", 1, true), tostring(message))
+      end
+      assert.is_true(failures > 0 and failures < 1000)
+      assert.equal(before, live())
+    end
+  end)
+end)
