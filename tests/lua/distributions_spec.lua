@@ -240,6 +240,12 @@ describe("torch.distributions", function()
     assert.same({ 2 }, { D.Multinomial(3, torch.ones(2)).param_shape:unpack() })
   end)
 
+  it("is certain of certain counts", function()
+    local d = D.Binomial(100, torch.tensor { 0., 1. })
+    assert.same({ 0, 0 }, d:log_prob(torch.tensor { 0., 100. }):tolist())
+    assert.is_true(d:log_prob(torch.tensor { 1., 99. }):lt(-10):all():item())
+  end)
+
   it("mixes, reshapes and nests", function()
     local gmm = D.MixtureSameFamily(D.Categorical(torch.ones(2)), D.Normal(torch.tensor { -1., 1. }, 0.5))
     assert.equal("MixtureSameFamily(\n  Categorical(probs: torch.Size([2]), logits: torch.Size([2])),\n  "

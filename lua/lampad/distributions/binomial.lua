@@ -46,10 +46,10 @@ local function positive_part(x) return (x:clamp { min = 0 } + x - x:clamp { max 
 function Binomial:log_prob(value)
   if self._validate_args then self:_validate_sample(value) end
   local n, x = self.total_count, self.logits
-  local log_choose = torch.lgamma(n + 1) - torch.lgamma(value + 1) - torch.lgamma(n - value + 1)
-  -- n log(1 + e^x), without overflow.
-  local normalizer = n * positive_part(x) + n * torch.log1p(torch.exp(-x:abs()))
-  return value * x + log_choose - normalizer
+  -- n log(1 + e^x) without overflow, less log n!: where x is infinite but for the clamped probability, the error of the
+  -- clamp is rounded away beside log n!, and certain counts have probability 1.
+  local normalizer = n * positive_part(x) + n * torch.log1p(torch.exp(-x:abs())) - torch.lgamma(n + 1)
+  return value * x - torch.lgamma(value + 1) - torch.lgamma(n - value + 1) - normalizer
 end
 
 -- The one total_count, or an error.
