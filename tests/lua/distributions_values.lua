@@ -42,13 +42,22 @@ local function check_functions(record, d, params)
     local log_prob = d:log_prob(value)
     close(record.log_prob, log_prob, "log_prob", 5)
     if record.log_prob_grad then close_gradients(record.log_prob_grad, log_prob, params, "log_prob", 20) end
+    if record.value_grad then
+      local leaf = value:clone():requires_grad_(true)
+      close_gradients(record.value_grad, d:log_prob(leaf), { leaf }, "log_prob by value", 20)
+    end
   end
   for _, name in ipairs { "entropy", "perplexity" } do
     if record[name] then close(record[name], d[name](d), name) end
   end
   if record.entropy_grad then close_gradients(record.entropy_grad, d:entropy(), params, "entropy", 5) end
   if record.cdf then close(record.cdf, d:cdf(value), "cdf") end
-  if record.icdf then close(record.icdf, d:icdf(golden.tensor(record.u)), "icdf") end
+  if record.cdf_grad then close_gradients(record.cdf_grad, d:cdf(value), params, "cdf", 20) end
+  if record.icdf then
+    local quantile = d:icdf(golden.tensor(record.u))
+    close(record.icdf, quantile, "icdf")
+    if record.icdf_grad then close_gradients(record.icdf_grad, quantile, params, "icdf", 20) end
+  end
   if record.enumerate then
     close(record.enumerate, d:enumerate_support(), "enumerate_support")
     close(record.enumerate_narrow, d:enumerate_support { expand = false }, "enumerate_support{expand = false}")

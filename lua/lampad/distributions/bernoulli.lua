@@ -8,7 +8,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Bernoulli(probs) or Bernoulli{logits = x}: numbers or tensors.
 local Bernoulli = ExponentialFamily:extend "Bernoulli"
 local spec = args "Bernoulli(any probs=nil, any logits=nil, bool validate_args=nil)"
 
@@ -18,6 +17,7 @@ Bernoulli.has_enumerate_support = true
 Bernoulli._mean_carrier_measure = 0
 utils.add_probs_logits(Bernoulli, true)
 
+--- Bernoulli(probs) or Bernoulli{logits = x}: numbers or tensors.
 function Bernoulli:init(...)
   local probs, logits, validate_args = spec(...)
   local batch_shape = utils.init_probs_logits(self, probs, logits)

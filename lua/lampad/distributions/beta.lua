@@ -9,7 +9,6 @@ local Dirichlet = require "lampad.distributions.dirichlet"
 
 local torch = core.torch
 
---- Beta(concentration1, concentration0, {validate_args}): positive numbers or tensors that broadcast (alpha and beta).
 local Beta = ExponentialFamily:extend "Beta"
 local spec = args "Beta(any concentration1, any concentration0, bool validate_args=nil)"
 
@@ -17,6 +16,7 @@ Beta.arg_constraints = Beta.constrained { { "concentration1", constraints.positi
 Beta.support = constraints.unit_interval
 Beta.has_rsample = true
 
+--- Beta(concentration1, concentration0, {validate_args}): positive numbers or tensors that broadcast (alpha and beta).
 function Beta:init(...)
   local concentration1, concentration0, validate_args = spec(...)
   local a, b = utils.parameters("Beta", "concentration1", concentration1, "concentration0", concentration0)

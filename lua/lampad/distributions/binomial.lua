@@ -8,7 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- Binomial(total_count, probs) or Binomial{total_count = n, logits = x}.
 local Binomial = Distribution:extend "Binomial"
 local spec = args "Binomial(any total_count=1, any probs=nil, any logits=nil, bool validate_args=nil)"
 
@@ -19,6 +18,7 @@ Binomial.support = constraints.dependent_property(
 Binomial.has_enumerate_support = true
 utils.add_probs_logits(Binomial, true)
 
+--- Binomial(total_count, probs) or Binomial{total_count = n, logits = x}.
 function Binomial:init(...)
   local total_count, probs, logits, validate_args = spec(...)
   local batch_shape = utils.init_counted(self, total_count, probs, logits)
@@ -46,10 +46,10 @@ local function positive_part(x) return (x:clamp { min = 0 } + x - x:clamp { max 
 function Binomial:log_prob(value)
   if self._validate_args then self:_validate_sample(value) end
   local n, x = self.total_count, self.logits
-  local log_choose = torch.lgamma(n + 1) - torch.lgamma(value + 1) - torch.lgamma(n - value + 1)
-  -- n log(1 + e^x), without overflow.
-  local normalizer = n * positive_part(x) + n * torch.log1p(torch.exp(-x:abs()))
-  return value * x + log_choose - normalizer
+  -- n log(1 + e^x) without overflow, less log n!: where x is infinite but for the clamped probability, the error of the
+  -- clamp is rounded away beside log n!, and certain counts have probability 1.
+  local normalizer = n * positive_part(x) + n * torch.log1p(torch.exp(-x:abs())) - torch.lgamma(n + 1)
+  return value * x - torch.lgamma(value + 1) - torch.lgamma(n - value + 1) - normalizer
 end
 
 -- The one total_count, or an error.

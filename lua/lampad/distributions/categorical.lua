@@ -8,8 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- Categorical(probs) or Categorical{logits = x}: tensors (..., K). probs are divided by their sum, logits (any real numbers)
---- are shifted so that their exponentials sum to 1.
 local Categorical = Distribution:extend "Categorical"
 local spec = args "Categorical(any probs=nil, any logits=nil, bool validate_args=nil)"
 
@@ -19,6 +17,8 @@ Categorical.support = constraints.dependent_property(
 Categorical.has_enumerate_support = true
 utils.add_probs_logits(Categorical, false)
 
+--- Categorical(probs) or Categorical{logits = x}: tensors (..., K). probs are divided by their sum, logits (any real numbers)
+--- are shifted so that their exponentials sum to 1.
 function Categorical:init(...)
   local probs, logits, validate_args = spec(...)
   utils.one_of_probs_logits(self.__name, probs, logits)

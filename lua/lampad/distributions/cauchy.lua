@@ -8,7 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- Cauchy(loc, scale, {validate_args}): numbers or tensors that broadcast.
 local Cauchy = Distribution:extend "Cauchy"
 local spec = args "Cauchy(any loc, any scale, bool validate_args=nil)"
 
@@ -16,6 +15,7 @@ Cauchy.arg_constraints = Cauchy.constrained { { "loc", constraints.real }, { "sc
 Cauchy.support = constraints.real
 Cauchy.has_rsample = true
 
+--- Cauchy(loc, scale, {validate_args}): numbers or tensors that broadcast.
 function Cauchy:init(...)
   local loc, scale, validate_args = spec(...)
   local batch_shape
@@ -50,7 +50,10 @@ function Cauchy:cdf(value)
   return torch.atan((value - self.loc) / self.scale) / math.pi + 0.5
 end
 
-function Cauchy:icdf(value) return torch.tan(math.pi * (value - 0.5)) * self.scale + self.loc end
+function Cauchy:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return torch.tan(math.pi * (value - 0.5)) * self.scale + self.loc
+end
 
 function Cauchy:entropy() return self.scale:log() + math.log(4 * math.pi) end
 

@@ -5,12 +5,12 @@ local shapes = require "lampad.distributions.shapes"
 local utils = require "lampad.distributions.utils"
 local Gamma = require "lampad.distributions.gamma"
 
---- Chi2(df): a positive number or tensor.
 local Chi2 = Gamma:extend "Chi2"
 local spec = args "Chi2(any df, bool validate_args=nil)"
 
 Chi2.arg_constraints = Chi2.constrained { { "df", constraints.positive } }
 
+--- Chi2(df): a positive number or tensor.
 function Chi2:init(...)
   local df, validate_args = spec(...)
   Gamma.init(self, 0.5 * utils.parameters("Chi2", "df", df), 0.5, { validate_args = validate_args })

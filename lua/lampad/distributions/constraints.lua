@@ -43,10 +43,10 @@ end
 
 -- --- regions that depend on other variables -------------------------------------------------------------------
 
---- A region that depends on other variables. constraints.dependent{is_discrete = true, event_dim = 1} says what is known.
 local Dependent = Constraint:extend "Dependent"
 local dependent_spec = args "dependent(*, bool is_discrete=nil, int event_dim=nil)"
 
+--- A region that depends on other variables. constraints.dependent{is_discrete = true, event_dim = 1} says what is known.
 function Dependent:init(...) self.known_discrete, self.known_event_dim = dependent_spec(...) end
 
 function Dependent:is_discrete()
@@ -72,22 +72,22 @@ constraints.dependent = Dependent()
 --- True for a constraint that depends on other variables and cannot be checked by itself.
 function constraints.is_dependent(constraint) return isinstance(constraint, Dependent) end
 
---- dependent_property(fn, {is_discrete, event_dim}): on a class a dependent constraint, on its instances fn(instance).
 local DependentProperty = Dependent:extend "DependentProperty"
 constraints.dependent_property = DependentProperty
 local property_spec = args "dependent_property(function fn, *, bool is_discrete=nil, int event_dim=nil)"
 
+--- dependent_property(fn, {is_discrete, event_dim}): on a class a dependent constraint, on its instances fn(instance).
 function DependentProperty:init(...) self.fn, self.known_discrete, self.known_event_dim = property_spec(...) end
 function DependentProperty.__get(descriptor, instance) return descriptor.fn(instance) end
 
 -- --- constraints of constraints -------------------------------------------------------------------------------
 
---- independent(base_constraint, reinterpreted_batch_ndims): the last batch dims belong to the event, which is valid only as
---- a whole.
 local Independent = Constraint:extend "IndependentConstraint"
 constraints.independent = Independent
 local independent_spec = args "independent(any base_constraint, int reinterpreted_batch_ndims)"
 
+--- independent(base_constraint, reinterpreted_batch_ndims): the last batch dims belong to the event, which is valid only as
+--- a whole.
 function Independent:init(...)
   self.base_constraint, self.reinterpreted_batch_ndims = independent_spec(...)
   check_constraint("independent", "base_constraint", self.base_constraint)
@@ -101,7 +101,7 @@ function Independent:event_dim() return self.base_constraint.event_dim + self.re
 
 -- True where all of the last `count` dims are.
 local function all_rightmost(valid, count)
-  return valid:reshape(shapes.slice(valid.shape, 0, valid.ndim - count) .. { -1 }):all(-1)
+  return valid:reshape(shapes.flat(valid.shape, count)):all(-1)
 end
 
 function Independent:check(value)
@@ -116,11 +116,11 @@ function Independent:__tostring()
   return ("%s(%s, %d)"):format(self.__name, tostring(self.base_constraint), self.reinterpreted_batch_ndims)
 end
 
---- MixtureSameFamilyConstraint(base_constraint): the region of the components, for values without their dim.
 local Mixture = Constraint:extend "MixtureSameFamilyConstraint"
 constraints.MixtureSameFamilyConstraint = Mixture
 local mixture_spec = args "MixtureSameFamilyConstraint(any base_constraint)"
 
+--- MixtureSameFamilyConstraint(base_constraint): the region of the components, for values without their dim.
 function Mixture:init(...)
   self.base_constraint = check_constraint("MixtureSameFamilyConstraint", "base_constraint", (mixture_spec(...)))
 end
@@ -286,12 +286,12 @@ local function check_dim(self, value)
   end
 end
 
---- cat(cseq, dim, lengths): the constraints of the parts that torch.cat joins along dim, each of its length.
 local Cat = Constraint:extend "Cat"
 constraints.cat = Cat
 Cat.is_discrete, Cat.event_dim = any_discrete, largest_event
 local cat_spec = args "cat(any cseq, int dim=0, ints lengths=nil)"
 
+--- cat(cseq, dim, lengths): the constraints of the parts that torch.cat joins along dim, each of its length.
 function Cat:init(...)
   local lengths
   self.cseq, self.dim, lengths = cat_spec(...)
@@ -312,12 +312,12 @@ function Cat:check(value)
   return torch.cat(parts, self.dim)
 end
 
---- stack(cseq, dim): the constraints of the parts that torch.stack joins along dim.
 local Stack = Constraint:extend "Stack"
 constraints.stack = Stack
 Stack.is_discrete = any_discrete
 local stack_spec = args "stack(any cseq, int dim=0)"
 
+--- stack(cseq, dim): the constraints of the parts that torch.stack joins along dim.
 function Stack:init(...)
   self.cseq, self.dim = stack_spec(...)
   check_list("stack", self.cseq)

@@ -10,7 +10,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- ContinuousBernoulli(probs) or ContinuousBernoulli{logits = x}; lims: the bounds of the region treated by polynomials.
 local ContinuousBernoulli = ExponentialFamily:extend "ContinuousBernoulli"
 local spec = args "ContinuousBernoulli(any probs=nil, any logits=nil, floats lims=nil, bool validate_args=nil)"
 
@@ -23,6 +22,7 @@ utils.add_probs_logits(ContinuousBernoulli, true)
 ContinuousBernoulli.probs = utils.lazy_property(
   function(self) return utils.clamp_probs(utils.logits_to_probs(self.logits, true)) end)
 
+--- ContinuousBernoulli(probs) or ContinuousBernoulli{logits = x}; lims: the bounds of the region treated by polynomials.
 function ContinuousBernoulli:init(...)
   local probs, logits, lims, validate_args = spec(...)
   self._lims = args.tuple("ContinuousBernoulli", "lims", lims or { 0.499, 0.501 }, 2)
@@ -92,6 +92,7 @@ function ContinuousBernoulli:cdf(value)
 end
 
 function ContinuousBernoulli:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
   local outside, p = stable(self)
   local log_rest = torch.log1p(-p)
   return torch.where(outside, (torch.log1p(-p + value * (2 * p - 1)) - log_rest) / (torch.log(p) - log_rest), value)

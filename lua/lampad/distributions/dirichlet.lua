@@ -7,7 +7,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Dirichlet(concentration): a positive tensor (..., K).
 local Dirichlet = ExponentialFamily:extend "Dirichlet"
 local spec = args "Dirichlet(Tensor concentration, bool validate_args=nil)"
 
@@ -15,6 +14,7 @@ Dirichlet.arg_constraints = Dirichlet.constrained { { "concentration", constrain
 Dirichlet.support = constraints.simplex
 Dirichlet.has_rsample = true
 
+--- Dirichlet(concentration): a positive tensor (..., K).
 function Dirichlet:init(...)
   local concentration, validate_args = spec(...)
   if concentration.ndim < 1 then

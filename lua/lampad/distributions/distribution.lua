@@ -148,6 +148,14 @@ end
 
 -- --- what a distribution may have -----------------------------------------------------------------------------
 
+-- Each of these is left to the subclasses:
+--   mean, mode, variance    of each distribution of the batch, of the shape batch_shape + event_shape
+--   support, arg_constraints   the region of the values; those of the parameters by name
+--   rsample(sample_shape)   draws that can be differentiated by the parameters
+--   log_prob(value)         the logarithm of the density or probability, of the batch's shape
+--   cdf(value), icdf(value) the distribution function and its inverse
+--   entropy()               of each distribution of the batch
+--   enumerate_support(expand = true)   all values along dim 0, for the batch or (expand = false) once
 local function absent(name)
   Distribution[name] = function(self) args.fail(self.__name, "the distribution does not implement %s", name) end
 end

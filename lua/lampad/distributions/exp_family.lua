@@ -5,6 +5,7 @@
 -- F (Nielsen and Nock, "Entropies and cross-entropies of exponential families").
 local core = require "lampad.core"
 local args = require "lampad.args"
+local utils = require "lampad.distributions.utils"
 local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
@@ -32,8 +33,9 @@ function ExponentialFamily:entropy()
   if carrier == nil then args.fail(self.__name, "the distribution does not implement entropy") end
   local normalizer, params, means = self:_normalizer_and_means()
   local result = normalizer - carrier
-  local flat = self._batch_shape .. { -1 }
-  for i, p in ipairs(params) do result = result - (p * means[i]):reshape(flat):sum(-1) end
+  for i, p in ipairs(params) do
+    result = result - utils.sum_rightmost(p * means[i], p.ndim - #self._batch_shape)
+  end
   return result
 end
 

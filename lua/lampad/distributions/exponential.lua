@@ -8,7 +8,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Exponential(rate): a positive number or tensor, 1 / scale.
 local Exponential = ExponentialFamily:extend "Exponential"
 local spec = args "Exponential(any rate, bool validate_args=nil)"
 
@@ -17,6 +16,7 @@ Exponential.support = constraints.nonnegative
 Exponential.has_rsample = true
 Exponential._mean_carrier_measure = 0
 
+--- Exponential(rate): a positive number or tensor, 1 / scale.
 function Exponential:init(...)
   local rate, validate_args = spec(...)
   local batch_shape
@@ -45,7 +45,10 @@ function Exponential:cdf(value)
   return 1 - torch.exp(-self.rate * value)
 end
 
-function Exponential:icdf(value) return -torch.log1p(-value) / self.rate end
+function Exponential:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return -torch.log1p(-value) / self.rate
+end
 
 function Exponential:entropy() return 1 - self.rate:log() end
 

@@ -9,7 +9,6 @@ local Gamma = require "lampad.distributions.gamma"
 
 local torch = core.torch
 
---- FisherSnedecor(df1, df2, {validate_args}): positive numbers or tensors that broadcast.
 local FisherSnedecor = Distribution:extend "FisherSnedecor"
 local spec = args "FisherSnedecor(any df1, any df2, bool validate_args=nil)"
 
@@ -17,6 +16,7 @@ FisherSnedecor.arg_constraints = FisherSnedecor.constrained { { "df1", constrain
 FisherSnedecor.support = constraints.positive
 FisherSnedecor.has_rsample = true
 
+--- FisherSnedecor(df1, df2, {validate_args}): positive numbers or tensors that broadcast.
 function FisherSnedecor:init(...)
   local df1, df2, validate_args = spec(...)
   local batch_shape

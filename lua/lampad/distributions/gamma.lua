@@ -8,7 +8,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Gamma(concentration, rate, {validate_args}): positive numbers or tensors that broadcast.
 local Gamma = ExponentialFamily:extend "Gamma"
 local spec = args "Gamma(any concentration, any rate, bool validate_args=nil)"
 
@@ -17,6 +16,7 @@ Gamma.support = constraints.nonnegative
 Gamma.has_rsample = true
 Gamma._mean_carrier_measure = 0
 
+--- Gamma(concentration, rate, {validate_args}): positive numbers or tensors that broadcast.
 function Gamma:init(...)
   local concentration, rate, validate_args = spec(...)
   local batch_shape

@@ -2,6 +2,7 @@
 -- broadcast.
 local core = require "lampad.core"
 local args = require "lampad.args"
+local shapes = require "lampad.distributions.shapes"
 
 local torch = core.torch
 local M = {}
@@ -33,13 +34,15 @@ function M.multiply(matrix, vector) return matrix:matmul(vector:unsqueeze(-1)):s
 
 --- x^T (L L^T)^-1 x for factors L (..., n, n) and vectors x (..., n).
 function M.mahalanobis(L, x)
-  if L.ndim == 2 then
-    -- One factor for all vectors: a single solve with them as columns.
-    local n = x:size(-1)
-    local columns = x:reshape(-1, n).mT
-    return torch.linalg.solve_triangular(L, columns, { upper = false }):pow(2):sum(0):reshape(x:select(-1, 0).shape)
+  local batch, n, dims = shapes.slice(L.shape, 0, -2), x:size(-1), x.ndim - 1
+  if dims < #batch or shapes.slice(x.shape, dims - #batch, dims) ~= batch then
+    return torch.linalg.solve_triangular(L, x:unsqueeze(-1), { upper = false }):pow(2):sum { -2, -1 }
   end
-  return torch.linalg.solve_triangular(L, x:unsqueeze(-1), { upper = false }):pow(2):sum { -2, -1 }
+  -- The vectors in front of L's batch are the columns of one solve for each L.
+  local count = shapes.slice(x.shape, 0, dims - #batch):numel()
+  local columns = x:reshape(torch.Size { count } .. batch .. { n }):movedim(0, -1)
+  local squares = torch.linalg.solve_triangular(L, columns, { upper = false }):pow(2):sum(-2)
+  return squares:movedim(-1, 0):reshape(shapes.slice(x.shape, 0, -1))
 end
 
 --- Half of log det(L L^T).

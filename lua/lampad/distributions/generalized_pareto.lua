@@ -8,8 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- GeneralizedPareto(loc, scale, concentration, {validate_args}): concentration 0 is an exponential distribution, a
---- negative one has an upper end.
 local GeneralizedPareto = Distribution:extend "GeneralizedPareto"
 local spec = args "GeneralizedPareto(any loc, any scale, any concentration, bool validate_args=nil)"
 
@@ -21,6 +19,8 @@ GeneralizedPareto.support = constraints.dependent_property(function(self)
 end, { is_discrete = false, event_dim = 0 })
 GeneralizedPareto.has_rsample = true
 
+--- GeneralizedPareto(loc, scale, concentration, {validate_args}): concentration 0 is an exponential distribution, a
+--- negative one has an upper end.
 function GeneralizedPareto:init(...)
   local loc, scale, concentration, validate_args = spec(...)
   local batch_shape
@@ -80,6 +80,7 @@ function GeneralizedPareto:log_cdf(value) return torch.log1p(-torch.exp(self:log
 function GeneralizedPareto:cdf(value) return torch.exp(self:log_cdf(value)) end
 
 function GeneralizedPareto:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
   local exponential, c = tail(self)
   local log_rest = torch.log1p(-value)
   return torch.where(exponential, self.loc - self.scale * log_rest,

@@ -8,7 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- Geometric(probs) or Geometric{logits = x}; probs in (0, 1].
 local Geometric = Distribution:extend "Geometric"
 local spec = args "Geometric(any probs=nil, any logits=nil, bool validate_args=nil)"
 
@@ -16,6 +15,7 @@ Geometric.arg_constraints = Geometric.constrained { { "probs", constraints.unit_
 Geometric.support = constraints.nonnegative_integer
 utils.add_probs_logits(Geometric, true)
 
+--- Geometric(probs) or Geometric{logits = x}; probs in (0, 1].
 function Geometric:init(...)
   local probs, logits, validate_args = spec(...)
   local batch_shape = utils.init_probs_logits(self, probs, logits)

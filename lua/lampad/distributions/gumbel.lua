@@ -10,13 +10,13 @@ local Uniform = require "lampad.distributions.uniform"
 
 local torch = core.torch
 
---- Gumbel(loc, scale, {validate_args}): numbers or tensors that broadcast.
 local Gumbel = TransformedDistribution:extend "Gumbel"
 local spec = args "Gumbel(any loc, any scale, bool validate_args=nil)"
 
 Gumbel.arg_constraints = Gumbel.constrained { { "loc", constraints.real }, { "scale", constraints.positive } }
 Gumbel.support = constraints.real
 
+--- Gumbel(loc, scale, {validate_args}): numbers or tensors that broadcast.
 function Gumbel:init(...)
   local loc, scale, validate_args = spec(...)
   self.loc, self.scale = utils.parameters("Gumbel", "loc", loc, "scale", scale)

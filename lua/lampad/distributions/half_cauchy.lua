@@ -9,7 +9,6 @@ local TransformedDistribution = require "lampad.distributions.transformed_distri
 
 local torch = core.torch
 
---- HalfCauchy(scale): a positive number or tensor.
 local HalfCauchy = TransformedDistribution:extend "HalfCauchy"
 local spec = args "HalfCauchy(any scale, bool validate_args=nil)"
 
@@ -18,6 +17,7 @@ HalfCauchy.support = constraints.nonnegative
 HalfCauchy.has_rsample = true
 utils.delegate(HalfCauchy, "base_dist", "scale variance")
 
+--- HalfCauchy(scale): a positive number or tensor.
 function HalfCauchy:init(...)
   local scale, validate_args = spec(...)
   scale = utils.parameters("HalfCauchy", "scale", scale)
@@ -42,7 +42,10 @@ function HalfCauchy:cdf(value)
   return 2 * self.base_dist:cdf(value) - 1
 end
 
-function HalfCauchy:icdf(prob) return self.base_dist:icdf((prob + 1) / 2) end
+function HalfCauchy:icdf(prob)
+  prob = utils.to_tensor(self.__name, "prob", prob)
+  return self.base_dist:icdf((prob + 1) / 2)
+end
 
 function HalfCauchy:entropy() return self.base_dist:entropy() - math.log(2) end
 

@@ -9,7 +9,6 @@ local TransformedDistribution = require "lampad.distributions.transformed_distri
 
 local torch = core.torch
 
---- HalfNormal(scale): a positive number or tensor, the standard deviation of the whole normal distribution.
 local HalfNormal = TransformedDistribution:extend "HalfNormal"
 local spec = args "HalfNormal(any scale, bool validate_args=nil)"
 
@@ -18,6 +17,7 @@ HalfNormal.support = constraints.nonnegative
 HalfNormal.has_rsample = true
 utils.delegate(HalfNormal, "base_dist", "scale")
 
+--- HalfNormal(scale): a positive number or tensor, the standard deviation of the whole normal distribution.
 function HalfNormal:init(...)
   local scale, validate_args = spec(...)
   scale = utils.parameters("HalfNormal", "scale", scale)
@@ -41,7 +41,10 @@ function HalfNormal:cdf(value)
   return 2 * self.base_dist:cdf(value) - 1
 end
 
-function HalfNormal:icdf(prob) return self.base_dist:icdf((prob + 1) / 2) end
+function HalfNormal:icdf(prob)
+  prob = utils.to_tensor(self.__name, "prob", prob)
+  return self.base_dist:icdf((prob + 1) / 2)
+end
 
 function HalfNormal:entropy() return self.base_dist:entropy() - math.log(2) end
 

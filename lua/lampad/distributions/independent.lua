@@ -7,18 +7,21 @@ local shapes = require "lampad.distributions.shapes"
 local utils = require "lampad.distributions.utils"
 local Distribution = require "lampad.distributions.distribution"
 
---- Independent(base_distribution, reinterpreted_batch_ndims, {validate_args}): log_prob sums over that many of the base's
---- last batch dims.
 local Independent = Distribution:extend "Independent"
 local spec = args "Independent(any base_distribution, int reinterpreted_batch_ndims, bool validate_args=nil)"
 
 Independent.arg_constraints = Independent.constrained {}
 utils.delegate(Independent, "base_dist", "has_rsample mean mode variance")
 
+--- Independent(base_distribution, reinterpreted_batch_ndims, {validate_args}): log_prob sums over that many of the base's
+--- last batch dims.
 function Independent:init(...)
   local base, count, validate_args = spec(...)
   if not class.isinstance(base, Distribution) then
     args.fail("Independent", "argument 'base_distribution' must be a Distribution, got %s", text.describe(base))
+  end
+  if count < 0 then
+    args.fail("Independent", "argument 'reinterpreted_batch_ndims' must be >= 0, got %d", count)
   end
   if count > #base.batch_shape then
     args.fail("Independent", "Expected reinterpreted_batch_ndims <= len(base_distribution.batch_shape), actual %d vs %d",

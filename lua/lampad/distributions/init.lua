@@ -1,16 +1,22 @@
 -- torch.distributions: probability distributions, transforms of random variables, constraints and KL divergences.
--- Each class is a file of its own, loaded at first use.
+-- Each class is a file of its own, loaded at first use. PyTorch's modules are there, too: D.normal.Normal is D.Normal.
 local lazy = require "lampad.lazy"
 
 local prefix = "lampad.distributions."
-local files = lazy.members(prefix, {
+
+-- Files that return a table of several names.
+local shared = {
   constraint_registry = { "ConstraintRegistry", "biject_to", "transform_to" },
   kl = { "kl_divergence", "register_kl" },
   one_hot_categorical = { "OneHotCategorical", "OneHotCategoricalStraightThrough" },
   relaxed_bernoulli = { "LogitRelaxedBernoulli", "RelaxedBernoulli" },
   relaxed_categorical = { "ExpRelaxedCategorical", "RelaxedOneHotCategorical" },
-})
+}
+local files = lazy.members(prefix, shared)
+for file in pairs(shared) do files[file] = prefix .. file end
+for _, file in ipairs { "constraints", "transforms", "utils" } do files[file] = prefix .. file end
 
+-- Files that return a class.
 for name, file in pairs {
   Bernoulli = "bernoulli", Beta = "beta", Binomial = "binomial", Categorical = "categorical", Cauchy = "cauchy", Chi2 = "chi2",
   ContinuousBernoulli = "continuous_bernoulli", Dirichlet = "dirichlet", Distribution = "distribution",
@@ -23,9 +29,10 @@ for name, file in pairs {
   Normal = "normal", Pareto = "pareto", Poisson = "poisson", StudentT = "studentT",
   TransformedDistribution = "transformed_distribution", Uniform = "uniform", VonMises = "von_mises", Weibull = "weibull",
   Wishart = "wishart",
-  constraint_registry = "constraint_registry", constraints = "constraints", kl = "kl", transforms = "transforms",
-  utils = "utils",
-} do files[name] = prefix .. file end
+} do
+  files[name] = prefix .. file
+  files[file] = function() return { [name] = require(prefix .. file) } end
+end
 
 for _, name in ipairs { "AbsTransform", "AffineTransform", "CatTransform", "ComposeTransform", "CorrCholeskyTransform",
   "CumulativeDistributionTransform", "ExpTransform", "IndependentTransform", "LowerCholeskyTransform",

@@ -9,7 +9,6 @@ local TransformedDistribution = require "lampad.distributions.transformed_distri
 
 local torch = core.torch
 
---- InverseGamma(concentration, rate, {validate_args}): the parameters of the Gamma distribution.
 local InverseGamma = TransformedDistribution:extend "InverseGamma"
 local spec = args "InverseGamma(any concentration, any rate, bool validate_args=nil)"
 
@@ -19,6 +18,7 @@ InverseGamma.support = constraints.positive
 InverseGamma.has_rsample = true
 utils.delegate(InverseGamma, "base_dist", "concentration rate")
 
+--- InverseGamma(concentration, rate, {validate_args}): the parameters of the Gamma distribution.
 function InverseGamma:init(...)
   local concentration, rate, validate_args = spec(...)
   local base = Gamma(concentration, rate, { validate_args = validate_args })

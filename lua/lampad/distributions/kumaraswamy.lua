@@ -10,7 +10,6 @@ local Uniform = require "lampad.distributions.uniform"
 
 local torch = core.torch
 
---- Kumaraswamy(concentration1, concentration0, {validate_args}): a and b, positive numbers or tensors that broadcast.
 local Kumaraswamy = TransformedDistribution:extend "Kumaraswamy"
 local spec = args "Kumaraswamy(any concentration1, any concentration0, bool validate_args=nil)"
 
@@ -19,6 +18,7 @@ Kumaraswamy.arg_constraints = Kumaraswamy.constrained { { "concentration1", cons
 Kumaraswamy.support = constraints.unit_interval
 Kumaraswamy.has_rsample = true
 
+--- Kumaraswamy(concentration1, concentration0, {validate_args}): a and b, positive numbers or tensors that broadcast.
 function Kumaraswamy:init(...)
   local concentration1, concentration0, validate_args = spec(...)
   self.concentration1, self.concentration0 =

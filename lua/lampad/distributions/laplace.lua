@@ -8,7 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- Laplace(loc, scale, {validate_args}): numbers or tensors that broadcast.
 local Laplace = Distribution:extend "Laplace"
 local spec = args "Laplace(any loc, any scale, bool validate_args=nil)"
 
@@ -16,6 +15,7 @@ Laplace.arg_constraints = Laplace.constrained { { "loc", constraints.real }, { "
 Laplace.support = constraints.real
 Laplace.has_rsample = true
 
+--- Laplace(loc, scale, {validate_args}): numbers or tensors that broadcast.
 function Laplace:init(...)
   local loc, scale, validate_args = spec(...)
   local batch_shape
@@ -50,6 +50,7 @@ function Laplace:cdf(value)
 end
 
 function Laplace:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
   local term = value - 0.5
   return self.loc - self.scale * term:sign() * torch.log1p(-2 * term:abs())
 end

@@ -10,13 +10,13 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- LKJCholesky(dim, concentration = 1, {validate_args}): matrices of dim rows; concentration 1 is the uniform distribution.
 local LKJ = Distribution:extend "LKJCholesky"
 local spec = args "LKJCholesky(int dim, any concentration=1.0, bool validate_args=nil)"
 
 LKJ.arg_constraints = LKJ.constrained { { "concentration", constraints.positive } }
 LKJ.support = constraints.corr_cholesky
 
+--- LKJCholesky(dim, concentration = 1, {validate_args}): matrices of dim rows; concentration 1 is the uniform distribution.
 function LKJ:init(...)
   local dim, concentration, validate_args = spec(...)
   if dim < 2 then

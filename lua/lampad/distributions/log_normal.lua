@@ -6,7 +6,6 @@ local transforms = require "lampad.distributions.transforms"
 local Normal = require "lampad.distributions.normal"
 local TransformedDistribution = require "lampad.distributions.transformed_distribution"
 
---- LogNormal(loc, scale, {validate_args}): mean and standard deviation of the logarithm.
 local LogNormal = TransformedDistribution:extend "LogNormal"
 local spec = args "LogNormal(any loc, any scale, bool validate_args=nil)"
 
@@ -15,6 +14,7 @@ LogNormal.support = constraints.positive
 LogNormal.has_rsample = true
 utils.delegate(LogNormal, "base_dist", "loc scale")
 
+--- LogNormal(loc, scale, {validate_args}): mean and standard deviation of the logarithm.
 function LogNormal:init(...)
   local loc, scale, validate_args = spec(...)
   local base = Normal(loc, scale, { validate_args = validate_args })

@@ -6,7 +6,6 @@ local transforms = require "lampad.distributions.transforms"
 local Normal = require "lampad.distributions.normal"
 local TransformedDistribution = require "lampad.distributions.transformed_distribution"
 
---- LogisticNormal(loc, scale, {validate_args}): tensors (..., K - 1) for points (..., K).
 local LogisticNormal = TransformedDistribution:extend "LogisticNormal"
 local spec = args "LogisticNormal(any loc, any scale, bool validate_args=nil)"
 
@@ -17,6 +16,7 @@ for _, name in ipairs { "loc", "scale" } do
   LogisticNormal[name] = utils.property(function(self) return self.base_dist.base_dist[name] end)
 end
 
+--- LogisticNormal(loc, scale, {validate_args}): tensors (..., K - 1) for points (..., K).
 function LogisticNormal:init(...)
   local loc, scale, validate_args = spec(...)
   local base = Normal(loc, scale, { validate_args = validate_args })

@@ -9,7 +9,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- LowRankMultivariateNormal(loc, cov_factor, cov_diag, {validate_args}): loc (..., n), W (..., n, m), D (..., n).
 local LowRank = Distribution:extend "LowRankMultivariateNormal"
 local spec = args [[LowRankMultivariateNormal(Tensor loc, Tensor cov_factor, Tensor cov_diag, bool validate_args=nil)]]
 
@@ -19,6 +18,7 @@ LowRank.arg_constraints = LowRank.constrained { { "loc", constraints.real_vector
 LowRank.support = constraints.real_vector
 LowRank.has_rsample = true
 
+--- LowRankMultivariateNormal(loc, cov_factor, cov_diag, {validate_args}): loc (..., n), W (..., n, m), D (..., n).
 function LowRank:init(...)
   local loc, W, D, validate_args = spec(...)
   local what = "LowRankMultivariateNormal"

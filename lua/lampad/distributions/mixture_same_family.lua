@@ -11,8 +11,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- MixtureSameFamily(mixture_distribution, component_distribution, {validate_args}): a Categorical of K components, of no
---- batch or the components' batch less its last dim, which is K.
 local Mixture = Distribution:extend "MixtureSameFamily"
 local spec = args "MixtureSameFamily(any mixture_distribution, any component_distribution, bool validate_args=nil)"
 
@@ -20,6 +18,8 @@ Mixture.arg_constraints = Mixture.constrained {}
 Mixture.mixture_distribution = utils.property(function(self) return self._mixture_distribution end)
 Mixture.component_distribution = utils.property(function(self) return self._component_distribution end)
 
+--- MixtureSameFamily(mixture_distribution, component_distribution, {validate_args}): a Categorical of K components, of no
+--- batch or the components' batch less its last dim, which is K.
 function Mixture:init(...)
   local mixture, component, validate_args = spec(...)
   local what = "MixtureSameFamily"

@@ -10,8 +10,6 @@ local Categorical = require "lampad.distributions.categorical"
 
 local torch = core.torch
 
---- Multinomial(total_count, probs) or Multinomial{total_count = n, logits = x}: probs (..., K) as of Categorical. log_prob
---- takes any total count.
 local Multinomial = Distribution:extend "Multinomial"
 local spec = args "Multinomial(any total_count=1, any probs=nil, any logits=nil, bool validate_args=nil)"
 
@@ -20,6 +18,8 @@ Multinomial.support = constraints.dependent_property(
   function(self) return constraints.multinomial(self.total_count) end, { is_discrete = true, event_dim = 1 })
 utils.delegate(Multinomial, "_categorical", "probs logits _param param_shape")
 
+--- Multinomial(total_count, probs) or Multinomial{total_count = n, logits = x}: probs (..., K) as of Categorical. log_prob
+--- takes any total count.
 function Multinomial:init(...)
   local total_count, probs, logits, validate_args = spec(...)
   if math.type(total_count) ~= "integer" then

@@ -9,8 +9,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- MultivariateNormal(loc, covariance_matrix), or one of {precision_matrix = P}, {scale_tril = L}: loc (..., n), matrices
---- (..., n, n). scale_tril costs least: the others are factorised into it.
 local MultivariateNormal = Distribution:extend "MultivariateNormal"
 local spec = args [[MultivariateNormal(Tensor loc, Tensor covariance_matrix=nil, Tensor precision_matrix=nil,
   Tensor scale_tril=nil, bool validate_args=nil)]]
@@ -21,6 +19,8 @@ MultivariateNormal.arg_constraints = MultivariateNormal.constrained { { "loc", c
 MultivariateNormal.support = constraints.real_vector
 MultivariateNormal.has_rsample = true
 
+--- MultivariateNormal(loc, covariance_matrix), or one of {precision_matrix = P}, {scale_tril = L}: loc (..., n), matrices
+--- (..., n, n). scale_tril costs least: the others are factorised into it.
 function MultivariateNormal:init(...)
   local loc, covariance, precision, scale_tril, validate_args = spec(...)
   if loc.ndim < 1 then args.fail(self.__name, "loc must be at least one-dimensional.") end

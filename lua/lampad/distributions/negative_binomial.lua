@@ -10,7 +10,6 @@ local Gamma = require "lampad.distributions.gamma"
 local torch = core.torch
 local logsigmoid = require("lampad.nn.functional").logsigmoid
 
---- NegativeBinomial(total_count, probs) or NegativeBinomial{total_count = n, logits = x}; total_count may be fractional.
 local NegativeBinomial = Distribution:extend "NegativeBinomial"
 local spec = args "NegativeBinomial(any total_count, any probs=nil, any logits=nil, bool validate_args=nil)"
 
@@ -19,6 +18,7 @@ NegativeBinomial.arg_constraints = NegativeBinomial.constrained { { "total_count
 NegativeBinomial.support = constraints.nonnegative_integer
 utils.add_probs_logits(NegativeBinomial, true)
 
+--- NegativeBinomial(total_count, probs) or NegativeBinomial{total_count = n, logits = x}; total_count may be fractional.
 function NegativeBinomial:init(...)
   local total_count, probs, logits, validate_args = spec(...)
   local batch_shape = utils.init_counted(self, total_count, probs, logits)

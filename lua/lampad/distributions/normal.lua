@@ -8,7 +8,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Normal(loc, scale, {validate_args}): numbers or tensors that broadcast.
 local Normal = ExponentialFamily:extend "Normal"
 local spec = args "Normal(any loc, any scale, bool validate_args=nil)"
 
@@ -17,6 +16,7 @@ Normal.support = constraints.real
 Normal.has_rsample = true
 Normal._mean_carrier_measure = 0
 
+--- Normal(loc, scale, {validate_args}): numbers or tensors that broadcast.
 function Normal:init(...)
   local loc, scale, validate_args = spec(...)
   local batch_shape
@@ -53,7 +53,10 @@ function Normal:cdf(value)
   return 0.5 * (1 + torch.erf((value - self.loc) / self.scale * math.sqrt(0.5)))
 end
 
-function Normal:icdf(value) return self.loc + self.scale * torch.erfinv(2 * value - 1) * math.sqrt(2) end
+function Normal:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return self.loc + self.scale * torch.erfinv(2 * value - 1) * math.sqrt(2)
+end
 
 function Normal:entropy() return self.scale:log() + 0.5 * (1 + math.log(2 * math.pi)) end
 

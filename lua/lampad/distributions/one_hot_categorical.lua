@@ -11,7 +11,6 @@ local torch = core.torch
 local one_hot = require("lampad.nn.functional").one_hot
 local M = {}
 
---- OneHotCategorical(probs) or OneHotCategorical{logits = x}: as Categorical, with vectors of length K for indices.
 local OneHot = Distribution:extend "OneHotCategorical"
 M.OneHotCategorical = OneHot
 local spec = args "OneHotCategorical(any probs=nil, any logits=nil, bool validate_args=nil)"
@@ -21,6 +20,7 @@ OneHot.support = constraints.one_hot
 OneHot.has_enumerate_support = true
 utils.delegate(OneHot, "_categorical", "probs logits _param param_shape")
 
+--- OneHotCategorical(probs) or OneHotCategorical{logits = x}: as Categorical, with vectors of length K for indices.
 function OneHot:init(...)
   local probs, logits, validate_args = spec(...)
   self._categorical = Categorical(probs, logits)

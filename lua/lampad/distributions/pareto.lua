@@ -7,7 +7,6 @@ local transforms = require "lampad.distributions.transforms"
 local Exponential = require "lampad.distributions.exponential"
 local TransformedDistribution = require "lampad.distributions.transformed_distribution"
 
---- Pareto(scale, alpha, {validate_args}): positive numbers or tensors that broadcast.
 local Pareto = TransformedDistribution:extend "Pareto"
 local spec = args "Pareto(any scale, any alpha, bool validate_args=nil)"
 
@@ -15,6 +14,7 @@ Pareto.arg_constraints = Pareto.constrained { { "alpha", constraints.positive },
 Pareto.support = constraints.dependent_property(
   function(self) return constraints.greater_than_eq(self.scale) end, { is_discrete = false, event_dim = 0 })
 
+--- Pareto(scale, alpha, {validate_args}): positive numbers or tensors that broadcast.
 function Pareto:init(...)
   local scale, alpha, validate_args = spec(...)
   self.scale, self.alpha = utils.parameters("Pareto", "scale", scale, "alpha", alpha)

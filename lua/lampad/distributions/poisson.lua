@@ -8,13 +8,13 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Poisson(rate): a number or a tensor, not negative.
 local Poisson = ExponentialFamily:extend "Poisson"
 local spec = args "Poisson(any rate, bool validate_args=nil)"
 
 Poisson.arg_constraints = Poisson.constrained { { "rate", constraints.nonnegative } }
 Poisson.support = constraints.nonnegative_integer
 
+--- Poisson(rate): a number or a tensor, not negative.
 function Poisson:init(...)
   local rate, validate_args = spec(...)
   local batch_shape

@@ -14,7 +14,6 @@ local M = {}
 
 local constrained = Distribution.constrained { { "probs", constraints.unit_interval }, { "logits", constraints.real } }
 
---- LogitRelaxedBernoulli(temperature, probs) or {temperature = t, logits = x}.
 local Logit = Distribution:extend "LogitRelaxedBernoulli"
 M.LogitRelaxedBernoulli = Logit
 local logit_spec = args "LogitRelaxedBernoulli(any temperature, any probs=nil, any logits=nil, bool validate_args=nil)"
@@ -23,6 +22,7 @@ Logit.arg_constraints = constrained
 Logit.support = constraints.real
 utils.add_probs_logits(Logit, true)
 
+--- LogitRelaxedBernoulli(temperature, probs) or {temperature = t, logits = x}.
 function Logit:init(...)
   local temperature, probs, logits, validate_args = logit_spec(...)
   self.temperature = utils.parameters("RelaxedBernoulli", "temperature", temperature)
@@ -51,7 +51,6 @@ function Logit:log_prob(value)
   return self.temperature:log() + difference - 2 * difference:exp():log1p()
 end
 
---- RelaxedBernoulli(temperature, probs) or {temperature = t, logits = x}.
 local Relaxed = TransformedDistribution:extend "RelaxedBernoulli"
 M.RelaxedBernoulli = Relaxed
 local spec = args "RelaxedBernoulli(any temperature, any probs=nil, any logits=nil, bool validate_args=nil)"
@@ -61,6 +60,7 @@ Relaxed.support = constraints.unit_interval
 Relaxed.has_rsample = true
 utils.delegate(Relaxed, "base_dist", "temperature probs logits")
 
+--- RelaxedBernoulli(temperature, probs) or {temperature = t, logits = x}.
 function Relaxed:init(...)
   local temperature, probs, logits, validate_args = spec(...)
   local base = Logit { temperature = temperature, probs = probs, logits = logits }

@@ -15,7 +15,6 @@ local M = {}
 
 local constrained = Distribution.constrained { { "probs", constraints.simplex }, { "logits", constraints.real_vector } }
 
---- ExpRelaxedCategorical(temperature, probs) or {temperature = t, logits = x}: tensors (..., K).
 local Exp = Distribution:extend "ExpRelaxedCategorical"
 M.ExpRelaxedCategorical = Exp
 local exp_spec = args "ExpRelaxedCategorical(any temperature, any probs=nil, any logits=nil, bool validate_args=nil)"
@@ -25,6 +24,7 @@ Exp.support = constraints.real_vector -- the logarithms of the simplex
 Exp.has_rsample = true
 utils.delegate(Exp, "_categorical", "probs logits _param param_shape")
 
+--- ExpRelaxedCategorical(temperature, probs) or {temperature = t, logits = x}: tensors (..., K).
 function Exp:init(...)
   local temperature, probs, logits, validate_args = exp_spec(...)
   self.temperature = utils.parameters("RelaxedOneHotCategorical", "temperature", temperature)
@@ -53,7 +53,6 @@ function Exp:log_prob(value)
   return (score - score:logsumexp(-1, true)):sum(-1) + log_scale
 end
 
---- RelaxedOneHotCategorical(temperature, probs) or {temperature = t, logits = x}: tensors (..., K).
 local Relaxed = TransformedDistribution:extend "RelaxedOneHotCategorical"
 M.RelaxedOneHotCategorical = Relaxed
 local spec = args "RelaxedOneHotCategorical(any temperature, any probs=nil, any logits=nil, bool validate_args=nil)"
@@ -63,6 +62,7 @@ Relaxed.support = constraints.simplex
 Relaxed.has_rsample = true
 utils.delegate(Relaxed, "base_dist", "temperature probs logits")
 
+--- RelaxedOneHotCategorical(temperature, probs) or {temperature = t, logits = x}: tensors (..., K).
 function Relaxed:init(...)
   local temperature, probs, logits, validate_args = spec(...)
   local base = Exp { temperature = temperature, probs = probs, logits = logits, validate_args = validate_args }

@@ -19,14 +19,16 @@ end
 function shapes.size(v, what, name)
   if v == nil then return shapes.none end
   if is_size(v) then return v end
-  if math.type(v) == "integer" then return torch.Size { v } end
+  if type(v) == "number" then v = { v } end
   if type(v) == "table" and getmetatable(v) == nil then
+    local list = {}
     for i = 1, #v do
-      if math.type(v[i]) ~= "integer" or v[i] < 0 then
+      list[i] = type(v[i]) == "number" and math.tointeger(v[i])
+      if not list[i] or list[i] < 0 then
         args.fail(what, "argument '%s' must hold integers of at least 0, got %s at %d", name, text.describe(v[i]), i - 1)
       end
     end
-    return torch.Size(v)
+    return torch.Size(list)
   end
   args.fail(what, "argument '%s' must be a torch.Size, a list of integers or an integer, got %s", name, text.describe(v))
 end
@@ -46,6 +48,12 @@ function shapes.ones(n)
   local list = {}
   for i = 1, n do list[i] = 1 end
   return torch.Size(list)
+end
+
+--- The shape with its last `count` dims joined into one.
+function shapes.flat(size, count)
+  local cut = #size - count
+  return shapes.slice(size, 0, cut) .. { shapes.slice(size, cut):numel() }
 end
 
 --- The sample_shape among a method's arguments, which are none, a shape, numbers, or {sample_shape = ...}; and the named

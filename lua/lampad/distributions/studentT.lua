@@ -9,7 +9,6 @@ local Chi2 = require "lampad.distributions.chi2"
 
 local torch = core.torch
 
---- StudentT(df, loc = 0, scale = 1, {validate_args}): numbers or tensors that broadcast.
 local StudentT = Distribution:extend "StudentT"
 local spec = args "StudentT(any df, any loc=0.0, any scale=1.0, bool validate_args=nil)"
 
@@ -18,6 +17,7 @@ StudentT.arg_constraints = StudentT.constrained { { "df", constraints.positive }
 StudentT.support = constraints.real
 StudentT.has_rsample = true
 
+--- StudentT(df, loc = 0, scale = 1, {validate_args}): numbers or tensors that broadcast.
 function StudentT:init(...)
   local df, loc, scale, validate_args = spec(...)
   local batch_shape

@@ -12,8 +12,6 @@ local Independent = require "lampad.distributions.independent"
 
 local torch = core.torch
 
---- TransformedDistribution(base_distribution, transforms, {validate_args}): transforms is one or a list, applied in order.
---- log p(y) = log p(x) - the logarithms of the Jacobians' determinants.
 local Transformed = Distribution:extend "TransformedDistribution"
 local spec = args "TransformedDistribution(any base_distribution, any transforms, bool validate_args=nil)"
 
@@ -35,6 +33,8 @@ local function check_transforms(value)
   return value
 end
 
+--- TransformedDistribution(base_distribution, transforms, {validate_args}): transforms is one or a list, applied in order.
+--- log p(y) = log p(x) - the logarithms of the Jacobians' determinants.
 function Transformed:init(...)
   local base, list, validate_args = spec(...)
   if not class.isinstance(base, Distribution) then
@@ -119,6 +119,9 @@ function Transformed:cdf(value)
   return monotone(self, self.base_dist:cdf(value))
 end
 
-function Transformed:icdf(value) return forward(self, self.base_dist:icdf(monotone(self, value))) end
+function Transformed:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return forward(self, self.base_dist:icdf(monotone(self, value)))
+end
 
 return Transformed

@@ -8,7 +8,6 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- Uniform(low, high, {validate_args}): numbers or tensors that broadcast, low below high.
 local Uniform = Distribution:extend "Uniform"
 local spec = args "Uniform(any low, any high, bool validate_args=nil)"
 
@@ -20,6 +19,7 @@ Uniform.support = constraints.dependent_property(
   function(self) return constraints.interval(self.low, self.high) end, { is_discrete = false, event_dim = 0 })
 Uniform.has_rsample = true
 
+--- Uniform(low, high, {validate_args}): numbers or tensors that broadcast, low below high.
 function Uniform:init(...)
   local low, high, validate_args = spec(...)
   local batch_shape
@@ -53,7 +53,10 @@ function Uniform:cdf(value)
   return ((value - self.low) / (self.high - self.low)):clamp { min = 0, max = 1 }
 end
 
-function Uniform:icdf(value) return value * (self.high - self.low) + self.low end
+function Uniform:icdf(value)
+  value = utils.to_tensor(self.__name, "value", value)
+  return value * (self.high - self.low) + self.low
+end
 
 function Uniform:entropy() return torch.log(self.high - self.low) end
 

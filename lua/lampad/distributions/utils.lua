@@ -24,48 +24,75 @@ function utils.check_tensor(what, name, value)
   return value
 end
 
---- Tensors and numbers as tensors of one shape. Numbers take the dtype of the first tensor; numbers alone become 0-d
---- tensors of the default dtype.
-function utils.broadcast_all(...)
-  local count, values, model = select("#", ...), { ... }, nil
-  for i = 1, count do
-    local v = values[i]
+--- A tensor as it is, a number as a 0-d tensor; raises on anything else.
+function utils.to_tensor(what, name, value)
+  if type(value) == "number" then return torch.tensor(value, { dtype = torch.get_default_dtype() }) end
+  return utils.check_tensor(what, name, value)
+end
+
+-- The shape that all broadcast to, or nil and the place of one that does not fit those before it.
+local function common_shape(values)
+  local sizes = {} -- from the last dim on
+  for i, v in ipairs(values) do
+    local shape = v.shape
+    for d = 1, #shape do
+      local n, known = shape[-d], sizes[d]
+      if known and known ~= 1 and n ~= 1 and n ~= known then return nil, i end
+      if not known or known == 1 then sizes[d] = n end
+    end
+  end
+  local list = {}
+  for d = #sizes, 1, -1 do list[#list + 1] = sizes[d] end
+  return torch.Size(list)
+end
+
+-- Replaces numbers by tensors and expands to one shape, which is returned; what has it stays the tensor that was given.
+local function broadcast(what, names, values)
+  local model
+  for i, v in ipairs(values) do
     if is_tensor(v) then
       model = model or v
     elseif type(v) ~= "number" then
-      args.fail("broadcast_all", "Input arguments must all be numbers or tensors, got %s at %d", text.describe(v), i - 1)
+      args.fail(what, "argument '%s' must be a number or a tensor, got %s", names[i], text.describe(v))
     end
   end
   local dtype = model and model.dtype or torch.get_default_dtype()
   local device = model and model.device or "cpu"
-  local all = {}
-  for i = 1, count do
-    if not is_tensor(values[i]) then values[i] = torch.tensor(values[i], { dtype = dtype, device = device }) end
-    all[i] = values[i].shape
+  for i, v in ipairs(values) do
+    if not is_tensor(v) then values[i] = torch.tensor(v, { dtype = dtype, device = device }) end
   end
-  -- What has the shape already stays the tensor that was given.
-  local shape = torch.broadcast_shapes(table.unpack(all))
-  for i = 1, count do
-    if all[i] ~= shape then values[i] = values[i]:expand(shape) end
+  local shape, misfit = common_shape(values)
+  if not shape then
+    args.fail(what, "argument '%s' of shape %s does not broadcast with the shape %s before it", names[misfit],
+      tostring(values[misfit].shape), tostring(common_shape { table.unpack(values, 1, misfit - 1) }))
   end
-  return table.unpack(values, 1, count)
+  for i, v in ipairs(values) do
+    if v.shape ~= shape then values[i] = v:expand(shape) end
+  end
+  return shape
+end
+
+--- Tensors and numbers as tensors of one shape. Numbers take the dtype of the first tensor; numbers alone become 0-d
+--- tensors of the default dtype.
+function utils.broadcast_all(...)
+  local values, names = { ... }, {}
+  for i = 1, select("#", ...) do
+    names[i] = tostring(i - 1)
+    if values[i] == nil then values[i] = false end
+  end
+  broadcast("broadcast_all", names, values)
+  return table.unpack(values)
 end
 
 --- The parameters of a distribution as tensors of one shape, and that shape: parameters("Normal", "loc", loc, "scale", scale)
 --- gives loc, scale, batch_shape.
 function utils.parameters(what, ...)
-  local pairs_of, values, n = { ... }, {}, 0
+  local given, names, values = { ... }, {}, {}
   for i = 1, select("#", ...), 2 do
-    local name, value = pairs_of[i], pairs_of[i + 1]
-    if type(value) ~= "number" and not is_tensor(value) then
-      args.fail(what, "argument '%s' must be a number or a tensor, got %s", name, text.describe(value))
-    end
-    n = n + 1
-    values[n] = value
+    names[#names + 1], values[#values + 1] = given[i], given[i + 1] == nil and false or given[i + 1]
   end
-  values = table.pack(utils.broadcast_all(table.unpack(values, 1, n)))
-  values[n + 1] = values[1].shape
-  return table.unpack(values, 1, n + 1)
+  values[#values + 1] = broadcast(what, names, values)
+  return table.unpack(values)
 end
 
 --- Raises unless exactly one of probs and logits is given.
@@ -83,8 +110,7 @@ end
 --- The sum over the last `count` dims.
 function utils.sum_rightmost(value, count)
   if count == 0 then return value end
-  local flat = shapes.slice(value.shape, 0, value.ndim - count) .. { -1 }
-  return value:reshape(flat):sum(-1)
+  return value:reshape(shapes.flat(value.shape, count)):sum(-1)
 end
 
 --- Probabilities of logits: sigmoid when they are binary, softmax over the last dim otherwise.

@@ -8,13 +8,13 @@ local Distribution = require "lampad.distributions.distribution"
 
 local torch = core.torch
 
---- VonMises(loc, concentration, {validate_args}): angles in radians, positive concentrations.
 local VonMises = Distribution:extend "VonMises"
 local spec = args "VonMises(any loc, any concentration, bool validate_args=nil)"
 
 VonMises.arg_constraints = VonMises.constrained { { "loc", constraints.real }, { "concentration", constraints.positive } }
 VonMises.support = constraints.real
 
+--- VonMises(loc, concentration, {validate_args}): angles in radians, positive concentrations.
 function VonMises:init(...)
   local loc, concentration, validate_args = spec(...)
   local batch_shape

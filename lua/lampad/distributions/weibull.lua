@@ -10,7 +10,6 @@ local TransformedDistribution = require "lampad.distributions.transformed_distri
 
 local torch = core.torch
 
---- Weibull(scale, concentration, {validate_args}): positive numbers or tensors that broadcast.
 local Weibull = TransformedDistribution:extend "Weibull"
 local spec = args "Weibull(any scale, any concentration, bool validate_args=nil)"
 
@@ -21,6 +20,7 @@ local function transforms_of(self)
   return { transforms.PowerTransform(self.concentration_reciprocal), transforms.AffineTransform(0, self.scale) }
 end
 
+--- Weibull(scale, concentration, {validate_args}): positive numbers or tensors that broadcast.
 function Weibull:init(...)
   local scale, concentration, validate_args = spec(...)
   self.scale, self.concentration = utils.parameters("Weibull", "scale", scale, "concentration", concentration)

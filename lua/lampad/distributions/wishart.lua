@@ -1,6 +1,7 @@
 -- torch.distributions.Wishart: scatter matrices of df normal vectors of a covariance.
 local core = require "lampad.core"
 local args = require "lampad.args"
+local text = require "lampad.text"
 local constraints = require "lampad.distributions.constraints"
 local gaussian = require "lampad.distributions.gaussian"
 local shapes = require "lampad.distributions.shapes"
@@ -10,7 +11,6 @@ local ExponentialFamily = require "lampad.distributions.exp_family"
 
 local torch = core.torch
 
---- Wishart(df, covariance_matrix), or one of {precision_matrix = P}, {scale_tril = L}: df above p - 1, matrices (..., p, p).
 local Wishart = ExponentialFamily:extend "Wishart"
 local spec = args [[Wishart(any df, Tensor covariance_matrix=nil, Tensor precision_matrix=nil, Tensor scale_tril=nil,
   bool validate_args=nil)]]
@@ -31,6 +31,7 @@ local function diagonal_distribution(df, p, model)
   return Chi2(df:unsqueeze(-1) - lost)
 end
 
+--- Wishart(df, covariance_matrix), or one of {precision_matrix = P}, {scale_tril = L}: df above p - 1, matrices (..., p, p).
 function Wishart:init(...)
   local df, covariance, precision, scale_tril, validate_args = spec(...)
   local name, matrix = gaussian.one_matrix("Wishart", covariance, precision, scale_tril)
@@ -120,7 +121,11 @@ function Wishart:rsample(...)
   local draws = bartlett(self, sample_shape):reshape(torch.Size { sample_shape:numel() } .. self._batch_shape
     .. self._event_shape)
   local wanted = draws_where(self, true, draws)
-  for _ = 1, named.max_try_correction or 10 do
+  local tries = named.max_try_correction or 10
+  if math.type(tries) ~= "integer" then
+    args.fail("Wishart", "argument 'max_try_correction' must be an integer, got %s", text.describe(tries))
+  end
+  for _ = 1, tries do
     if not wanted:any():item() then break end
     local index = wanted:nonzero():squeeze(-1)
     local new = bartlett(self, index.shape)

@@ -10,12 +10,12 @@ local Transform = require "lampad.distributions.transforms.transform"
 
 local torch = core.torch
 
---- AffineTransform(loc, scale, event_dim = 0, {cache_size}): numbers or tensors; event_dim: the number of the last dims that
---- make an event (1 for vectors).
 local AffineTransform = Transform:extend "AffineTransform"
 local spec = args "AffineTransform(any loc, any scale, int event_dim=0, int cache_size=0)"
 AffineTransform.bijective = true
 
+--- AffineTransform(loc, scale, event_dim = 0, {cache_size}): numbers or tensors; event_dim: the number of the last dims that
+--- make an event (1 for vectors).
 function AffineTransform:init(...)
   local loc, scale, event_dim, cache_size = spec(...)
   self:_set_cache(cache_size)

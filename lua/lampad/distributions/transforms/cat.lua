@@ -6,11 +6,11 @@ local shapes = require "lampad.distributions.shapes"
 local utils = require "lampad.distributions.utils"
 local Parts = require "lampad.distributions.transforms.parts"
 
---- CatTransform(tseq, dim = 0, lengths, {cache_size}): each transform takes its length of the dim, 1 when none are given.
 local CatTransform = Parts:extend "CatTransform"
 local spec = args "CatTransform(any tseq, int dim=0, ints lengths=nil, int cache_size=0)"
 CatTransform.join = "cat"
 
+--- CatTransform(tseq, dim = 0, lengths, {cache_size}): each transform takes its length of the dim, 1 when none are given.
 function CatTransform:init(...)
   local tseq, dim, lengths, cache_size = spec(...)
   self:_set_parts(tseq, dim, cache_size)

@@ -7,10 +7,10 @@ local constraints = require "lampad.distributions.constraints"
 local utils = require "lampad.distributions.utils"
 local Transform = require "lampad.distributions.transforms.transform"
 
---- ComposeTransform(parts, {cache_size}): the parts do the caching. No parts make the identity.
 local ComposeTransform = Transform:extend "ComposeTransform"
 local spec = args "ComposeTransform(any parts, int cache_size=0)"
 
+--- ComposeTransform(parts, {cache_size}): the parts do the caching. No parts make the identity.
 function ComposeTransform:init(...)
   local parts, cache_size = spec(...)
   if type(parts) ~= "table" or getmetatable(parts) ~= nil then

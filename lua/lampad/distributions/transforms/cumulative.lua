@@ -4,12 +4,12 @@ local text = require "lampad.text"
 local constraints = require "lampad.distributions.constraints"
 local Transform = require "lampad.distributions.transforms.transform"
 
---- CumulativeDistributionTransform(distribution, {cache_size}): y = distribution:cdf(x), its inverse icdf.
 local Cumulative = Transform:extend "CumulativeDistributionTransform"
 local spec = args "CumulativeDistributionTransform(any distribution, int cache_size=0)"
 Cumulative.bijective, Cumulative.sign = true, 1
 Cumulative.codomain = constraints.unit_interval
 
+--- CumulativeDistributionTransform(distribution, {cache_size}): y = distribution:cdf(x), its inverse icdf.
 function Cumulative:init(...)
   local distribution, cache_size = spec(...)
   if not require("lampad.class").isinstance(distribution, require "lampad.distributions.distribution") then

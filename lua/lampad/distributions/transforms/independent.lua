@@ -6,11 +6,11 @@ local constraints = require "lampad.distributions.constraints"
 local utils = require "lampad.distributions.utils"
 local Transform = require "lampad.distributions.transforms.transform"
 
---- IndependentTransform(base_transform, reinterpreted_batch_ndims, {cache_size}): log_abs_det_jacobian sums over the dims.
 local IndependentTransform = Transform:extend "IndependentTransform"
 local spec = args "IndependentTransform(any base_transform, int reinterpreted_batch_ndims, int cache_size=0)"
 utils.delegate(IndependentTransform, "base_transform", "bijective sign")
 
+--- IndependentTransform(base_transform, reinterpreted_batch_ndims, {cache_size}): log_abs_det_jacobian sums over the dims.
 function IndependentTransform:init(...)
   local base, count, cache_size = spec(...)
   if not class.isinstance(base, Transform) then

@@ -8,13 +8,13 @@ local Transform = require "lampad.distributions.transforms.transform"
 
 local torch = core.torch
 
---- PowerTransform(exponent, {cache_size}): a number or a tensor.
 local PowerTransform = Transform:extend "PowerTransform"
 local spec = args "PowerTransform(any exponent, int cache_size=0)"
 PowerTransform.domain, PowerTransform.codomain = constraints.positive, constraints.positive
 PowerTransform.bijective = true
 PowerTransform.sign = utils.lazy_property(function(self) return self.exponent:sign() end)
 
+--- PowerTransform(exponent, {cache_size}): a number or a tensor.
 function PowerTransform:init(...)
   local exponent, cache_size = spec(...)
   self:_set_cache(cache_size)

@@ -4,11 +4,11 @@ local constraints = require "lampad.distributions.constraints"
 local shapes = require "lampad.distributions.shapes"
 local Transform = require "lampad.distributions.transforms.transform"
 
---- ReshapeTransform(in_shape, out_shape, {cache_size}): shapes of as many elements.
 local ReshapeTransform = Transform:extend "ReshapeTransform"
 local spec = args "ReshapeTransform(any in_shape, any out_shape, int cache_size=0)"
 ReshapeTransform.bijective = true
 
+--- ReshapeTransform(in_shape, out_shape, {cache_size}): shapes of as many elements.
 function ReshapeTransform:init(...)
   local in_shape, out_shape, cache_size = spec(...)
   self.in_shape = shapes.size(in_shape, "ReshapeTransform", "in_shape")

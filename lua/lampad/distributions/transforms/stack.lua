@@ -4,11 +4,11 @@ local args = require "lampad.args"
 local constraints = require "lampad.distributions.constraints"
 local Parts = require "lampad.distributions.transforms.parts"
 
---- StackTransform(tseq, dim = 0, {cache_size}): one transform for each element of the dim.
 local StackTransform = Parts:extend "StackTransform"
 local spec = args "StackTransform(any tseq, int dim=0, int cache_size=0)"
 StackTransform.join = "stack"
 
+--- StackTransform(tseq, dim = 0, {cache_size}): one transform for each element of the dim.
 function StackTransform:init(...)
   local tseq, dim, cache_size = spec(...)
   self:_set_parts(tseq, dim, cache_size)

@@ -5,6 +5,7 @@
 local args = require "lampad.args"
 local property = require "lampad.distributions.property"
 local class = require "lampad.class"
+local utils = require "lampad.distributions.utils"
 
 local Transform = property.base_class("Transform", "domain codomain bijective sign event_dim inv")
 
@@ -14,7 +15,9 @@ local spec = args "Transform(int cache_size=0)"
 
 --- Transform.init(self, cache_size): with cache_size 1 the last pair of input and output is kept, so that the inverse of an
 --- output is its input.
-function Transform:init(...) self:_set_cache((spec(...))) end
+function Transform:init(...)
+  self:_set_cache((spec(...)))
+end
 
 function Transform:_set_cache(cache_size)
   if cache_size ~= 0 and cache_size ~= 1 then args.fail(self.__name, "cache_size must be 0 or 1") end
@@ -62,7 +65,9 @@ function Transform:_backward(y)
   return x
 end
 
-function Transform:__call(x) return self:_forward(x) end
+function Transform:__call(x)
+  return self:_forward(utils.to_tensor(self.__name, "x", x))
+end
 function Transform:__tostring() return self.__name .. "()" end
 function Transform:__eq(other) return rawequal(self, other) end
 
