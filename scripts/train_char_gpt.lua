@@ -7,15 +7,15 @@ local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
 local script = dofile((arg[0]:match "^.*/" or "./") .. "lib/script.lua")
 
 local options = script.options {
-  { "steps", 1000, "of the optimizer" },
+  { "steps", 600, "of the optimizer" },
   { "eval-every", 100, "steps" },
-  { "batch-size", 32, "sequences" },
+  { "batch-size", 16, "sequences" },
   { "context", 64, "characters" },
-  { "layers", 3, "blocks" },
+  { "layers", 2, "blocks" },
   { "heads", 4, "of attention" },
-  { "width", 96, "of the residual stream" },
+  { "width", 64, "of the residual stream" },
   { "dropout", 0.1, "probability" },
-  { "lr", 1e-3, "learning rate at its peak" },
+  { "lr", 3e-3, "learning rate at its peak" },
   { "generate", 200, "characters to write at the end" },
   file = true,
   quick = { steps = 30, ["eval-every"] = 10, ["batch-size"] = 8, context = 32, layers = 2, width = 32, lr = 1e-2, generate = 60 },

@@ -260,7 +260,7 @@ function script.text(path)
   if text == "" then
     script.fail("give a text file, or install Debian's package bible-kjv, whose text is the default")
   end
-  return (text:gsub("%f[^\n\0]%w+:%d+ ", ""))
+  return (text:gsub("\n +%d+ ", "\n")) -- without the numbers of the verses
 end
 
 --- The text as int64 numbers of its bytes, and the bytes by number: those that occur, in order.
