@@ -81,7 +81,8 @@ function script.options(spec)
       end
       local kind = kind_of(entry)
       given[name] = value and readers[kind](value)
-      if given[name] == nil or kind ~= "file" and name ~= "seed" and given[name] < 0 then
+      local signed = kind == "file" or name == "seed" or type(entry[2]) == "number" and entry[2] < 0
+      if given[name] == nil or not signed and given[name] < 0 then
         script.fail("--%s takes %s, got %s", name, words[kind], value and "'" .. value .. "'" or "nothing")
       end
     end
@@ -148,6 +149,7 @@ end
 --- (whatever has a state) is saved after each round; --resume goes on after the last. loop.unit is the word for a round. Returns
 --- the list of the values of all rounds. loop.done() may say, with a reason, that no more are needed.
 function script.loop(options, objects, loop)
+  if loop.count < 1 then script.fail("0 %ss: there is nothing to do", loop.unit) end
   local history, first = {}, 1
   local checkpoint = options.checkpoint and torch.training.ModelCheckpoint(options.checkpoint, objects)
   if options.resume then
@@ -181,7 +183,7 @@ function script.final(name, value)
 end
 
 -- --- data -----------------------------------------------------------------------------------------------
---- The options of scripts that train on images: options_for_images{...} adds them to a list.
+--- Adds the options of scripts that train on images to a list of options.
 function script.with_images(spec)
   spec[#spec + 1] = { "data", "/usr/share/datasets/fashion-mnist", "folder of the four files" }
   spec[#spec + 1] = { "limit-train", spec.limit_train or 60000, "images to train on" }
