@@ -16,10 +16,11 @@ local options = script.options {
   { "width", 64, "of the residual stream" },
   { "dropout", 0.1, "probability" },
   { "lr", 3e-3, "learning rate at its peak" },
-  { "generate", 200, "characters to write at the end" },
+  { "generate", 200, "characters to write at the end", least = 0 },
   file = true,
   quick = { steps = 30, ["eval-every"] = 10, ["batch-size"] = 8, context = 32, layers = 2, width = 32, lr = 1e-2, generate = 60 },
 }
+if options.steps % options["eval-every"] ~= 0 then script.fail("--steps must be a multiple of --eval-every") end
 if options.width % options.heads ~= 0 then script.fail("--width must be a multiple of --heads") end
 
 local ids, characters = script.encode(script.text(options.file))

@@ -12,9 +12,10 @@ function script.fail(format, ...)
 end
 
 -- --- options ------------------------------------------------------------------------------------------
--- What every script takes. Each entry: name, default, what it is. The default's type is the option's; "" stands for none.
+-- What every script takes. Each entry: name, default, what it is. The default's type is the option's; "" stands for none. Integers
+-- are at least 1, numbers at least 0, unless the entry has another `least`.
 local common = {
-  { "seed", 0, "of all random numbers" },
+  { "seed", 0, "of all random numbers", least = -math.huge },
   { "threads", "", "of the processor; all by default", kind = "integer" },
   { "checkpoint", "", "saved after every round; with --resume training goes on from it", kind = "file" },
   { "resume", false, "go on from --checkpoint, with the very numbers of an unbroken run" },
@@ -81,9 +82,10 @@ function script.options(spec)
       end
       local kind = kind_of(entry)
       given[name] = value and readers[kind](value)
-      local signed = kind == "file" or name == "seed" or type(entry[2]) == "number" and entry[2] < 0
-      if given[name] == nil or not signed and given[name] < 0 then
-        script.fail("--%s takes %s, got %s", name, words[kind], value and "'" .. value .. "'" or "nothing")
+      local least = entry.least or kind == "integer" and 1 or kind == "float" and 0
+      if given[name] == nil or least and given[name] < least then
+        script.fail("--%s takes %s%s, got %s", name, words[kind], least and least > -math.huge and " from " .. least .. " on" or "",
+          value and "'" .. value .. "'" or "nothing")
       end
     end
     i = i + 1
@@ -149,7 +151,6 @@ end
 --- (whatever has a state) is saved after each round; --resume goes on after the last. loop.unit is the word for a round. Returns
 --- the list of the values of all rounds. loop.done() may say, with a reason, that no more are needed.
 function script.loop(options, objects, loop)
-  if loop.count < 1 then script.fail("0 %ss: there is nothing to do", loop.unit) end
   local history, first = {}, 1
   local checkpoint = options.checkpoint and torch.training.ModelCheckpoint(options.checkpoint, objects)
   if options.resume then
