@@ -19,10 +19,11 @@ local options = script.options {
   { "lr", 5e-3, "learning rate at first" },
   { "validate", 20000, "characters" },
   { "temperature", 0.8, "when it writes: lower is safer" },
-  { "generate", 200, "characters to write at the end" },
+  { "generate", 200, "characters to write at the end", least = 0 },
   file = true,
   quick = { steps = 30, ["eval-every"] = 10, ["batch-size"] = 8, length = 32, width = 32, lr = 2e-2, validate = 1000, generate = 60 },
 }
+if options.steps % options["eval-every"] ~= 0 then script.fail("--steps must be a multiple of --eval-every") end
 local ids, characters = script.encode(script.text(options.file))
 local split = math.floor(#ids * 0.9)
 local train_ids, val_ids = ids:narrow(0, 0, split), ids:narrow(0, split, math.min(#ids - split, options.validate + 1))
