@@ -7,19 +7,20 @@ local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
 local script = dofile((arg[0]:match "^.*/" or "./") .. "lib/script.lua")
 
 local options = script.options {
-  { "steps", 1000, "of the optimizer" },
+  { "steps", 600, "of the optimizer" },
   { "eval-every", 100, "steps" },
-  { "batch-size", 32, "sequences" },
+  { "batch-size", 16, "sequences" },
   { "context", 64, "characters" },
-  { "layers", 3, "blocks" },
+  { "layers", 2, "blocks" },
   { "heads", 4, "of attention" },
-  { "width", 96, "of the residual stream" },
+  { "width", 64, "of the residual stream" },
   { "dropout", 0.1, "probability" },
-  { "lr", 1e-3, "learning rate at its peak" },
-  { "generate", 200, "characters to write at the end" },
+  { "lr", 3e-3, "learning rate at its peak" },
+  { "generate", 200, "characters to write at the end", least = 0 },
   file = true,
   quick = { steps = 30, ["eval-every"] = 10, ["batch-size"] = 8, context = 32, layers = 2, width = 32, lr = 1e-2, generate = 60 },
 }
+if options.steps % options["eval-every"] ~= 0 then script.fail("--steps must be a multiple of --eval-every") end
 if options.width % options.heads ~= 0 then script.fail("--width must be a multiple of --heads") end
 
 local ids, characters = script.encode(script.text(options.file))

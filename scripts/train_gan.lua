@@ -12,7 +12,7 @@ local options = script.options(script.with_images {
   { "latent", 32, "random numbers an image is made from" },
   { "width", 32, "channels" },
   { "lr", 5e-4, "learning rate of both nets" },
-  { "pictures", 6, "to draw at the end" },
+  { "pictures", 6, "to draw at the end", least = 0 },
   limit_train = 10000,
   quick = { epochs = 2, width = 8, pictures = 2 },
 })

@@ -9,7 +9,7 @@ local nn, F, optim, metrics = torch.nn, torch.nn.functional, torch.optim, torch.
 local script = dofile((arg[0]:match "^.*/" or "./") .. "lib/script.lua")
 
 local options = script.options {
-  { "target", -1, "column to predict", kind = "float" },
+  { "target", -1, "column to predict", least = -math.huge },
   { "rows", 2000, "to draw without a table" },
   { "epochs", 60, "passes over the data" },
   { "batch-size", 32, "rows" },
@@ -52,9 +52,9 @@ end
 
 local rows = options.file and read_table(options.file) or friedman(options.rows)
 local columns = rows:size(1)
-local target = math.tointeger(options.target)
-if not target or target < -columns or target >= columns then
-  script.fail("--target must be a column from 0 to %d, got %s", columns - 1, options.target)
+local target = options.target
+if target < -columns or target >= columns then
+  script.fail("--target must be a column from 0 to %d, got %d", columns - 1, options.target)
 end
 target = target % columns
 rows = rows[torch.randperm(#rows)]

@@ -11,7 +11,7 @@ local options = script.options(script.with_images {
   { "hidden", 400, "width of the hidden layers" },
   { "latent", 20, "numbers that stand for an image" },
   { "lr", 1e-3, "learning rate" },
-  { "pictures", 6, "to draw at the end" },
+  { "pictures", 6, "to draw at the end", least = 0 },
   quick = { epochs = 2, hidden = 64, latent = 8, lr = 3e-3, pictures = 2 },
 })
 local train_x, _, test_x = script.images(options)

@@ -12,9 +12,10 @@ function script.fail(format, ...)
 end
 
 -- --- options ------------------------------------------------------------------------------------------
--- What every script takes. Each entry: name, default, what it is. The default's type is the option's; "" stands for none.
+-- What every script takes. Each entry: name, default, what it is. The default's type is the option's; "" stands for none. Integers
+-- are at least 1, numbers at least 0, unless the entry has another `least`.
 local common = {
-  { "seed", 0, "of all random numbers" },
+  { "seed", 0, "of all random numbers", least = -math.huge },
   { "threads", "", "of the processor; all by default", kind = "integer" },
   { "checkpoint", "", "saved after every round; with --resume training goes on from it", kind = "file" },
   { "resume", false, "go on from --checkpoint, with the very numbers of an unbroken run" },
@@ -81,8 +82,10 @@ function script.options(spec)
       end
       local kind = kind_of(entry)
       given[name] = value and readers[kind](value)
-      if given[name] == nil or kind ~= "file" and name ~= "seed" and given[name] < 0 then
-        script.fail("--%s takes %s, got %s", name, words[kind], value and "'" .. value .. "'" or "nothing")
+      local least = entry.least or kind == "integer" and 1 or kind == "float" and 0
+      if given[name] == nil or least and given[name] < least then
+        script.fail("--%s takes %s%s, got %s", name, words[kind], least and least > -math.huge and " from " .. least .. " on" or "",
+          value and "'" .. value .. "'" or "nothing")
       end
     end
     i = i + 1
@@ -181,7 +184,7 @@ function script.final(name, value)
 end
 
 -- --- data -----------------------------------------------------------------------------------------------
---- The options of scripts that train on images: options_for_images{...} adds them to a list.
+--- Adds the options of scripts that train on images to a list of options.
 function script.with_images(spec)
   spec[#spec + 1] = { "data", "/usr/share/datasets/fashion-mnist", "folder of the four files" }
   spec[#spec + 1] = { "limit-train", spec.limit_train or 60000, "images to train on" }
@@ -260,7 +263,7 @@ function script.text(path)
   if text == "" then
     script.fail("give a text file, or install Debian's package bible-kjv, whose text is the default")
   end
-  return (text:gsub("%f[^\n\0]%w+:%d+ ", ""))
+  return (text:gsub("\n +%d+ ", "\n")) -- without the numbers of the verses
 end
 
 --- The text as int64 numbers of its bytes, and the bytes by number: those that occur, in order.

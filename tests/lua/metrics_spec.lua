@@ -137,6 +137,21 @@ describe("metrics", function()
     assert.equal(5, other:compute():item())
   end)
 
+  it("are functions of one batch too", function()
+    local names = { Accuracy = "accuracy", Precision = "precision", Recall = "recall", Specificity = "specificity", FBetaScore = "fbeta_score",
+      F1Score = "f1_score", ConfusionMatrix = "confusion_matrix", AUROC = "auroc", AveragePrecision = "average_precision",
+      MeanSquaredError = "mean_squared_error", MeanAbsoluteError = "mean_absolute_error", R2Score = "r2_score" }
+    for class, name in pairs(names) do
+      local rows = by_class[class]
+      for _, row in ipairs { rows[1], rows[#rows] } do
+        local arguments = row.code:match "^%w+%((.*)%)$"
+        local f = assert(load(("local p, t = ... return torch.metrics.functional.%s(p, t%s)"):format(name,
+          arguments == "" and "" or ", " .. arguments), "=golden", "t", { torch = torch }))
+        expect(row, name, row.first, f(tensors(golden.data[row.data][1])))
+      end
+    end
+  end)
+
   it("form collections", function()
     local all = metrics.MetricCollection({ accuracy = metrics.Accuracy "binary", f1 = metrics.F1 "binary" }, { prefix = "val_" })
     local preds, target = torch.tensor { 0.9, 0.2, 0.7 }, torch.tensor { 1, 0, 0 }
@@ -206,6 +221,8 @@ describe("metrics", function()
     fails("`nan_strategy`", function() metrics.Mean { nan_strategy = "skip" } end)
     local accuracy = metrics.Accuracy("multiclass", { num_classes = 3 })
     fails("must be a tensor", function() accuracy:update({ 1 }, torch.tensor { 1 }) end)
+    fails("'preds' must be a tensor, got nil", function() accuracy:update() end)
+    fails("'target' must be a tensor, got nil", function() metrics.MSE():update(torch.ones(2)) end)
     fails("tensor of integers", function() accuracy:update(torch.tensor { 1 }, torch.tensor { 1.0 }) end)
     fails("same shape", function() accuracy:update(torch.tensor { 1, 2 }, torch.tensor { 1 }) end)
     fails("expected 0 to 2", function() accuracy:update(torch.tensor { 1, 2 }, torch.tensor { 1, 3 }) end)

@@ -11,6 +11,7 @@ local scripts = {
   { "train_gan", images = true, falls = "distance" },
   { "train_reinforce", rises = "length" },
   { "distillation", images = true, falls = "loss" },
+  { "pruning", images = true, needs = "prune", falls = "weights" },
   { "ensemble_mnist", images = true, args = { "--epochs", "2" }, falls = "loss" },
   { "multitask", images = true, falls = "loss" },
   { "custom_loss", falls = "loss" },
@@ -47,6 +48,7 @@ describe("the script", function()
   for _, row in ipairs(scripts) do
     local name = row[1]
     it(name .. " trains and resumes exactly", function()
+      if row.needs and not torch.nn.utils[row.needs] then pending("no nn.utils." .. row.needs) end
       if row.images and not has_images then pending("no Fashion-MNIST in " .. data) end
       local status, whole, err = run(row)
       assert.equal(0, status, err)
@@ -94,9 +96,11 @@ describe("the script", function()
       assert.truthy(err:find(pattern, 1, true), err)
     end
     fails("unknown option '--epoch'", "--epoch", "3")
-    fails("--epochs takes an integer, got 'x'", "--epochs", "x")
-    fails("--epochs takes an integer, got '-1'", "--epochs=-1")
-    fails("--epochs takes an integer, got nothing", "--epochs")
+    fails("--epochs takes an integer from 1 on, got 'x'", "--epochs", "x")
+    fails("--epochs takes an integer from 1 on, got '0'", "--epochs=0")
+    fails("--epochs takes an integer from 1 on, got nothing", "--epochs")
+    fails("--lr takes a number from 0 on, got '-1'", "--lr", "-1")
+    fails("--target must be a column from 0 to 10, got -12", "--target", "-12")
     fails("--resume needs --checkpoint", "--resume")
     fails("no file " .. folder .. "/none to go on from", "--resume", "--checkpoint", folder .. "/none")
     fails("cannot open", "/none.csv")

@@ -168,17 +168,17 @@ describe("tune", function()
         pruner = tune.MedianPruner { n_startup_trials = 8 } }
     end
     local whole, path = study_of(folder .. "/whole.jsonl"), folder .. "/part.jsonl"
-    whole:optimize(objective, { n_trials = 25 })
-    study_of(path):optimize(objective, { n_trials = 11 })
+    whole:optimize(objective, { max_trials = 25 })
+    study_of(path):optimize(objective, { max_trials = 11 })
     -- The process was killed while it wrote, and in the middle of another trial.
     local text = command.read(path)
     command.write(path, text .. '{"trial": 11, "state": "comp')
-    pcall(function() study_of(path):optimize(function(trial) trial:suggest_float("x", -10, 10) error("interrupted", 0) end, { n_trials = 12 }) end)
+    pcall(function() study_of(path):optimize(function(trial) trial:suggest_float("x", -10, 10) error("interrupted", 0) end, { max_trials = 12 }) end)
     assert.equal(text, command.read(path))
     local resumed = study_of(path)
     assert.equal(11, #resumed.trials)
     assert.equal("n3", resumed.trials[4].user_attrs.note)
-    resumed:optimize(objective, { n_trials = 25 })
+    resumed:optimize(objective, { max_trials = 25 })
     for i, trial in ipairs(whole.trials) do
       local other = resumed.trials[i]
       assert.same({ trial.params, trial.state, trial.value, trial.intermediate_values },
@@ -197,9 +197,9 @@ describe("tune", function()
 
   it("notes trials that fail", function()
     local study = tune.create_study()
-    assert.error_matches(function() study:optimize(function() error "no good" end, { n_trials = 1 }) end, "no good")
+    assert.error_matches(function() study:optimize(function() error "no good" end, { max_trials = 1 }) end, "no good")
     assert.same({ 1, "fail" }, { #study.trials, study.trials[1].state })
-    study:optimize(function(trial) if trial.number < 3 then error "again" end return 0 / 0 end, { n_trials = 4, catch = true })
+    study:optimize(function(trial) if trial.number < 3 then error "again" end return 0 / 0 end, { max_trials = 4, catch = true })
     assert.truthy(study.trials[2].message:find "again")
     assert.equal("the value is nan", study.trials[4].message)
     assert.is_nil(study.best_trial)
@@ -207,7 +207,7 @@ describe("tune", function()
     study:enqueue_trial { x = 3.5 }
     local seen = {}
     study:optimize(function(trial) seen[#seen + 1] = trial:suggest_float("x", 0, 10) return torch.tensor(1.0) end,
-      { n_trials = 10, callback = function(_, trial) return trial.number < 5 end })
+      { max_trials = 10, callback = function(_, trial) return trial.number < 5 end })
     assert.same({ 3.5, 2, 1.0 }, { seen[1], #seen, study.best_value })
     study:optimize(function() return 1 end, { timeout = 0 })
     assert.equal(6, #study.trials)
@@ -216,12 +216,12 @@ describe("tune", function()
   it("says what is wrong", function()
     local study = tune.create_study()
     local function within(pattern, f)
-      fails(pattern, function() study:optimize(f, { n_trials = #study.trials + 1 }) end)
+      fails(pattern, function() study:optimize(f, { n_trials = 1 }) end)
     end
     fails("`direction`", function() tune.create_study { direction = "up" } end)
     fails("`sampler`", function() tune.create_study { sampler = 3 } end)
     fails("`pruner`", function() tune.create_study { pruner = {} } end)
-    fails("n_trials or timeout", function() study:optimize(print) end)
+    fails("n_trials, max_trials or timeout", function() study:optimize(print) end)
     fails("`gamma`", function() tune.TPESampler { gamma = 1 } end)
     fails("`n_ei_candidates`", function() tune.TPESampler { n_ei_candidates = 0 } end)
     fails("`interval_steps`", function() tune.MedianPruner { interval_steps = 0 } end)

@@ -9,6 +9,7 @@ local files = members("lampad.metrics.", {
   aggregation = { "MeanMetric", "SumMetric", "MaxMetric", "MinMetric" },
 })
 files.Metric, files.MetricCollection = "lampad.metrics.metric", "lampad.metrics.collection"
+files.functional = "lampad.metrics.functional"
 
 -- Short names in use beside torchmetrics' own.
 for short, long in pairs { F1 = "F1Score", R2 = "R2Score", Mean = "MeanMetric", MSE = "MeanSquaredError", MAE = "MeanAbsoluteError" } do

@@ -53,10 +53,14 @@ function inputs.check_options(what, o)
   return o
 end
 
+--- Raises unless both are tensors.
+function inputs.check_pair(what, preds, target)
+  if not torch.is_tensor(preds) then fail(what, "argument 'preds' must be a tensor, got %s", text.describe(preds)) end
+  if not torch.is_tensor(target) then fail(what, "argument 'target' must be a tensor, got %s", text.describe(target)) end
+end
+
 local function check_tensors(what, preds, target)
-  for name, t in pairs { preds = preds, target = target } do
-    if not torch.is_tensor(t) then fail(what, "argument '%s' must be a tensor, got %s", name, text.describe(t)) end
-  end
+  inputs.check_pair(what, preds, target)
   if target:is_floating_point() or target:is_complex() then
     fail(what, "`target` must be a tensor of integers, got %s", tostring(target.dtype))
   end

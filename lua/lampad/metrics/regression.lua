@@ -1,15 +1,13 @@
 -- MeanSquaredError, MeanAbsoluteError, R2Score: how far numbers are from those that were to be met. Source: torchmetrics.
 local core = require "lampad.core"
 local args = require "lampad.args"
-local text = require "lampad.text"
 local Metric = require "lampad.metrics.metric"
+local inputs = require "lampad.metrics.inputs"
 
 local torch = core.torch
 
 local function check(what, preds, target, num_outputs)
-  for name, t in pairs { preds = preds, target = target } do
-    if not torch.is_tensor(t) then args.fail(what, "argument '%s' must be a tensor, got %s", name, text.describe(t)) end
-  end
+  inputs.check_pair(what, preds, target)
   if preds.shape ~= target.shape then
     args.fail(what, "Predictions and targets are expected to have the same shape, got %s and %s", tostring(preds.shape),
       tostring(target.shape))

@@ -165,18 +165,18 @@ local function run_trial(self, objective, catch)
   return trial
 end
 
-local optimize_spec = args "optimize(function objective, int n_trials=nil, float timeout=nil, *, bool catch=false, function callback=nil)"
+local optimize_spec = args "optimize(function objective, int n_trials=nil, float timeout=nil, *, int max_trials=nil, bool catch=false, function callback=nil)"
 
---- optimize(objective, {n_trials, timeout, catch = false, callback}): runs objective(trial), which returns the value to minimize or
---- maximize, until the study has n_trials trials in all (those of the log included), timeout seconds have passed or the sampler has
---- nothing left. catch: an error of the objective marks the trial as failed and the search goes on. callback(study, trial) is
---- called after each trial; false ends the search.
+--- optimize(objective, {n_trials, timeout, max_trials, catch = false, callback}): runs objective(trial), which returns the value to
+--- minimize or maximize, until n_trials trials were run, the study has max_trials in all (those of the log included), timeout seconds
+--- have passed or the sampler has nothing left. catch: an error of the objective marks the trial as failed and the search goes on.
+--- callback(study, trial) is called after each trial; false ends the search.
 function Study:optimize(...)
-  local objective, n_trials, timeout, catch, callback = optimize_spec(...)
+  local objective, n_trials, timeout, max_trials, catch, callback = optimize_spec(...)
   local limit = self.sampler.limit and self.sampler:limit() or math.huge
-  limit = math.min(limit, n_trials or math.huge)
+  limit = math.min(limit, max_trials or math.huge, n_trials and #self.trials + n_trials or math.huge)
   if limit == math.huge and timeout == nil then
-    args.fail("optimize", "needs n_trials or timeout: this sampler never ends")
+    args.fail("optimize", "needs n_trials, max_trials or timeout: this sampler never ends")
   end
   local start = core.now()
   while #self.trials < limit and not (timeout and core.now() - start >= timeout) do

@@ -92,7 +92,7 @@ def text(path):
     import re
 
     out = subprocess.run(["bible", "gen1:1-rev22:21"], capture_output=True, check=True).stdout
-    return re.sub(rb"(?m)^\w+:\d+ ", b"", out)
+    return re.sub(rb"\n +\d+ ", b"\n", out)
 
 
 def encode(data):

@@ -7,8 +7,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 options = common.options(
-    [("steps", 1000), ("eval-every", 100), ("batch-size", 32), ("context", 64), ("layers", 3), ("heads", 4), ("width", 96),
-     ("dropout", 0.1), ("lr", 1e-3)],
+    [("steps", 600), ("eval-every", 100), ("batch-size", 16), ("context", 64), ("layers", 2), ("heads", 4), ("width", 64),
+     ("dropout", 0.1), ("lr", 3e-3)],
     {"steps": 30, "eval-every": 10, "batch-size": 8, "context": 32, "layers": 2, "width": 32, "lr": 1e-2}, positional=True)
 ids, vocabulary = common.encode(common.text(options.file))
 split = int(len(ids) * 0.9)
