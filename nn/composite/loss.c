@@ -517,7 +517,7 @@ LpTensor *lp_composite_multilabel_soft_margin_loss(LpTensor *input, LpTensor *ta
   /* -(t * logsigmoid(x) + (1 - t) * logsigmoid(-x)) */
   LpTensor *opposite = x_neg(&e, input), *yes = keep(&e, lp_logsigmoid(input)),
            *no = opposite ? keep(&e, lp_logsigmoid(opposite)) : NULL;
-  LpTensor *rest = x_offset(&e, x_neg(&e, target), 1);
+  LpTensor *rest = x_add(&e, x_neg(&e, target), x_whole(&e, 1));
   LpTensor *loss = x_neg(&e, x_add(&e, x_mul(&e, target, yes), x_mul(&e, rest, no)));
   if (weight) loss = x_mul(&e, loss, weight);
   int64_t dim = lp_ndim(input) - 1;

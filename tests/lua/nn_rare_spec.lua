@@ -20,6 +20,19 @@ local function keys(module)
   return table.concat(names, " ")
 end
 
+describe("losses", function()
+  it("of half precision with integer targets keep the dtype of the input", function()
+    local target = torch.ones(2, 3, { dtype = torch.int64 })
+    for _, dtype in ipairs { torch.float16, torch.bfloat16, torch.float64 } do
+      assert.equal(dtype, F.multilabel_soft_margin_loss(torch.ones(2, 3, { dtype = dtype }), target).dtype)
+    end
+  end)
+  it("of probabilities take no ignore_index", function()
+    assert.has_error(function() F.cross_entropy(torch.rand(2, 3), torch.rand(2, 3), { ignore_index = 1 }) end)
+    assert.equal(0, F.cross_entropy(torch.rand(2, 3), torch.rand(2, 3)).ndim)
+  end)
+end)
+
 describe("random streams", function()
   it("rrelu draws a slope for each element that is not positive", function()
     for _, call in ipairs {

@@ -410,8 +410,7 @@ local function check_error(r)
   local ok, message = pcall(make_module, r)
   if has(r.flags, BAD_MAKE) then
     if ok then return "the constructor raised no error" end
-  else
-    if not ok then return "the constructor raised " .. tostring(message) end
+  elseif ok then -- else the constructor says already what forward would say
     local module = message
     if module:parameters()() ~= nil then module:double() end
     ok, message = pcall(call_module(r, module, {}))
