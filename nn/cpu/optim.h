@@ -101,7 +101,7 @@ typedef struct LpFactored {
 } LpFactored;
 
 typedef struct LpOptimKernels {
-  LpOptimKernel *step[LP_OPTIM_RULES][4];
+  LpOptimKernel *step[LP_OPTIM_RULES][4]; /* none for float16 */
   double (*sum_squares[4])(const void *x, int64_t n);
   /* factor[i] += weight * (mean(g[i][:]^2) - factor[i]) for rows of cols elements */
   void (*row_moments[4])(const void *g, void *factor, int64_t rows, int64_t cols,
