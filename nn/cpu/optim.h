@@ -101,15 +101,16 @@ typedef struct LpFactored {
 } LpFactored;
 
 typedef struct LpOptimKernels {
-  LpOptimKernel *step[LP_OPTIM_RULES][4];
+  LpOptimKernel *step[LP_OPTIM_RULES][4]; /* none for float16 */
   double (*sum_squares[4])(const void *x, int64_t n);
   /* factor[i] += weight * (mean(g[i][:]^2) - factor[i]) for rows of cols elements */
   void (*row_moments[4])(const void *g, void *factor, int64_t rows, int64_t cols,
                          double weight);
   /* factor[j] += weight * (mean(g[:][j]^2) - factor[j]) for n columns, n <=
-   * LP_OPTIM_COLS; rows are cols elements apart */
-  void (*col_moments[4])(const void *g, void *factor, int64_t rows, int64_t cols,
-                         int64_t n, double weight);
+   * LP_OPTIM_COLS, of each matrix; rows are cols elements apart, matrices rows * cols,
+   * factors cols */
+  void (*col_moments[4])(const void *g, void *factor, int64_t matrices, int64_t rows,
+                         int64_t cols, int64_t n, double weight);
   /* Over rows begin to end: the sum of squares of the update, and p = keep * p - step *
    * update. */
   double (*factored_squares[4])(const LpFactored *f, int64_t begin, int64_t end);

@@ -1,8 +1,36 @@
 /* The driver of optim.h: one parallel pass over all elements of all parameters. */
 #include "core/alloc.h"
 #include "core/parallel.h"
+#include "dispatch/iter.h"
 #include "dispatch/nn_util.h"
 #include "dispatch/optim.h"
+
+enum { HALF_BLOCK = 1024 };
+
+static void cast(LpDtype to, LpDtype from, void *dst, const void *src, int64_t n) {
+  char *ptrs[] = {dst, (char *)(uintptr_t)src};
+  const int64_t strides[] = {(int64_t)lp_dtype_size(to), (int64_t)lp_dtype_size(from)};
+  lp_cast_loop(to, from)(ptrs, strides, n, NULL);
+}
+
+/* float16 converts by whole vectors only outside of loops that compute: blocks of floats
+ * go through the float kernel. */
+static void run_half(LpOptimKernel *kernel, void *const *at, int64_t n,
+                     const void *options) {
+  float blocks[LP_OPTIM_LISTS][HALF_BLOCK];
+  for (int64_t from = 0; from < n; from += HALF_BLOCK) {
+    const int64_t count = n - from < HALF_BLOCK ? n - from : HALF_BLOCK;
+    void *floats[LP_OPTIM_LISTS];
+    for (int k = 0; k < LP_OPTIM_LISTS; k++) {
+      floats[k] = at[k] ? blocks[k] : NULL;
+      if (at[k]) cast(LP_FLOAT32, LP_FLOAT16, blocks[k], (uint16_t *)at[k] + from, count);
+    }
+    kernel(floats, count, options);
+    for (int k = 0; k < LP_OPTIM_LISTS; k++)
+      if (at[k] && k != LP_OPTIM_GRAD)
+        cast(LP_FLOAT16, LP_FLOAT32, (uint16_t *)at[k] + from, blocks[k], count);
+  }
+}
 
 static void run_range(void *ctx, int64_t begin, int64_t end) {
   const LpOptimStep *step = ctx;
@@ -24,7 +52,11 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
     void *at[LP_OPTIM_LISTS];
     for (int k = 0; k < LP_OPTIM_LISTS; k++)
       at[k] = it->data[k] ? it->data[k] + (size_t)from * it->elem_bytes : NULL;
-    kernels[it->type](at, to - from, step->options + (size_t)i * step->option_bytes);
+    const void *options = step->options + (size_t)i * step->option_bytes;
+    if (it->type == nn_float_index(LP_FLOAT16))
+      run_half(kernels[nn_float_index(LP_FLOAT32)], at, to - from, options);
+    else
+      kernels[it->type](at, to - from, options);
   }
 }
 

@@ -21,7 +21,7 @@ typedef struct FactoredJob {
   int64_t chunk, chunks;        /* rows, or elements of a vector, in a chunk; how many */
   double *sums;                 /* one a chunk */
   double *row_scales;           /* one a matrix */
-  double weight, keep, step;
+  double weight, keep, step, eps1;
   LpFactored update;
 } FactoredJob;
 
@@ -73,16 +73,16 @@ static int64_t col_blocks(const FactoredJob *j) {
   return (j->cols + LP_OPTIM_COLS - 1) / LP_OPTIM_COLS;
 }
 
-/* Over (matrix, block of columns) pairs. */
+/* Over matrices, or over (matrix, block of columns) pairs where there are several. */
 static void col_moments(void *ctx, int64_t from, int64_t to) {
   FactoredJob *j = ctx;
-  const int64_t blocks = col_blocks(j);
-  for (int64_t k = from; k < to; k++) {
+  const int64_t blocks = col_blocks(j), all = blocks == 1 ? to - from : 1;
+  for (int64_t k = from; k < to; k += all) {
     const int64_t matrix = k / blocks, col = k % blocks * LP_OPTIM_COLS;
     const int64_t n = j->cols - col < LP_OPTIM_COLS ? j->cols - col : LP_OPTIM_COLS;
     lp_optim_kernels()->col_moments[j->type](
         at(j, GRAD, matrix * j->rows * j->cols + col), at(j, COL, matrix * j->cols + col),
-        j->rows, j->cols, n, j->weight);
+        all, j->rows, j->cols, n, j->weight);
   }
 }
 
@@ -123,20 +123,23 @@ static double root_mean(FactoredJob *j, void (*pass)(void *, int64_t, int64_t)) 
   return sqrt(total / (double)n);
 }
 
+static double load(const FactoredJob *j, const char *elem) {
+  const void *v = elem;
+  if (j->type == 0) return (double)*(const float *)v;
+  if (j->type == 1) return *(const double *)v;
+  return (double)(j->type == 2 ? lp_half_to_float(*(const uint16_t *)v)
+                               : lp_bf16_to_float(*(const uint16_t *)v));
+}
+
 /* 1 / max(mean of the row factors, eps1) of each matrix. */
-static void scale_rows(FactoredJob *j, double eps1) {
-  for (int64_t m = 0; m < j->matrices; m++) {
+static void scale_rows(void *ctx, int64_t from, int64_t to) {
+  FactoredJob *j = ctx;
+  const char *v = at(j, ROW, from * j->rows);
+  for (int64_t m = from; m < to; m++) {
     double total = 0;
-    for (int64_t i = 0; i < j->rows; i++) {
-      const char *v = at(j, ROW, m * j->rows + i);
-      total += j->type == 0   ? (double)*(const float *)(const void *)v
-               : j->type == 1 ? *(const double *)(const void *)v
-               : j->type == 2
-                   ? (double)lp_half_to_float(*(const uint16_t *)(const void *)v)
-                   : (double)lp_bf16_to_float(*(const uint16_t *)(const void *)v);
-    }
+    for (int64_t i = 0; i < j->rows; i++, v += j->elem_bytes) total += load(j, v);
     const double mean = total / (double)j->rows;
-    j->row_scales[m] = 1 / (mean < eps1 ? eps1 : mean);
+    j->row_scales[m] = 1 / (mean < j->eps1 ? j->eps1 : mean);
   }
 }
 
@@ -156,6 +159,7 @@ typedef struct FactoredOptions {
 static void step_param(FactoredJob *j, const FactoredOptions *o, double t) {
   const double eps1 = o->eps1.has ? o->eps1.value : resolution(lp_dtype(j->dense[PARAM]));
   const double scale = fmax(o->eps2, root_mean(j, param_squares));
+  j->eps1 = eps1;
   j->weight = pow(t, o->beta2_decay);
   lp_parallel_for(j->chunks, LP_GRAIN / CHUNK_ELEMS, row_moments, j);
   if (j->dense[ROW]) {
@@ -163,7 +167,7 @@ static void step_param(FactoredJob *j, const FactoredOptions *o, double t) {
     const int64_t elems = j->matrices * j->rows * j->cols;
     lp_parallel_for(tasks, elems > LP_GRAIN ? tasks * LP_GRAIN / elems : tasks,
                     col_moments, j);
-    scale_rows(j, eps1);
+    lp_parallel_for(j->matrices, LP_GRAIN / (j->rows + 1) + 1, scale_rows, j);
   }
   j->update = (LpFactored){.grad = at(j, GRAD, 0),
                            .row_factors = j->dense[ROW] ? at(j, ROW, 0) : NULL,

@@ -355,12 +355,49 @@ def closed_form_rows():
     return rows
 
 
+# --- averages of weights ------------------------------------------------------------------------------
+AVERAGES = [
+    ("swa.AveragedModel(net)", "swa.AveragedModel(net)"),
+    ("swa.AveragedModel(net, {use_buffers = true})", "swa.AveragedModel(net, use_buffers=True)"),
+    ("swa.AveragedModel(net, {multi_avg_fn = swa.get_ema_multi_avg_fn(0.7)})",
+     "swa.AveragedModel(net, multi_avg_fn=swa.get_ema_multi_avg_fn(0.7))"),
+    ("swa.AveragedModel(net, {multi_avg_fn = swa.get_ema_multi_avg_fn(0.7), use_buffers = true})",
+     "swa.AveragedModel(net, multi_avg_fn=swa.get_ema_multi_avg_fn(0.7), use_buffers=True)"),
+    ("swa.AveragedModel(net, {avg_fn = swa.get_ema_avg_fn(0.6)})", "swa.AveragedModel(net, avg_fn=swa.get_ema_avg_fn(0.6))"),
+    ("swa.AveragedModel(net, {avg_fn = swa.get_swa_avg_fn()})", "swa.AveragedModel(net, avg_fn=swa.get_swa_avg_fn())"),
+    ("swa.AveragedModel(net, {multi_avg_fn = swa.get_swa_multi_avg_fn()})",
+     "swa.AveragedModel(net, multi_avg_fn=swa.get_swa_multi_avg_fn())"),
+]
+
+
+def average_rows():
+    nn, rows = torch.nn, []
+    for lua_text, python_text in AVERAGES:
+        net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2)).double()
+        for i, p in enumerate(net.parameters()):
+            p.data.copy_(0.5 * wave(p.shape, i, torch.float64))
+        averaged = eval(python_text, {"swa": swa_utils, "net": net})
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.2, momentum=0.5)
+        batches = [wave((6, 3), 0.3 * step, torch.float64) for step in range(5)]
+        for x in batches:
+            optimizer.zero_grad()
+            ((net(x) - wave((6, 2), 0.9, torch.float64)) ** 2).mean().backward()
+            optimizer.step()
+            averaged.update_parameters(net)
+        before = [v.reshape(-1).tolist() for v in averaged.state_dict().values()]
+        swa_utils.update_bn([(x, 0) for x in batches], averaged)
+        after = [v.reshape(-1).tolist() for v in averaged.state_dict().values()]
+        rows.append(f"  {{ code = {lua(lua_text)}, keys = {lua(list(averaged.state_dict()))},\n"
+                    f"    before = {lua(before)},\n    after = {lua(after)} }},\n")
+    return rows
+
+
 def main():
     with open(OUT, "w") as f:
         f.write("-- Written by scripts/gen/golden_optim.py from PyTorch " + torch.__version__ + ".\n")
         f.write("local torch = require \"lampad\"\nlocal result = {}\n")
         for name, rows in (("optimizers", optimizer_rows()), ("errors", error_rows()),
-                           ("schedulers", scheduler_rows()), ("jumps", closed_form_rows())):
+                           ("schedulers", scheduler_rows()), ("jumps", closed_form_rows()), ("averages", average_rows())):
             f.write(f"result.{name} = {{\n" + "".join(rows) + "}\n")
         f.write("result.texts = { " + ",\n  ".join(named_rows()) + " }\n")
         f.write("return result\n")

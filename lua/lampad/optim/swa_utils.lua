@@ -1,6 +1,7 @@
 -- optim.swa_utils: averages of a model's weights over the course of training: stochastic weight averaging (Izmailov et
 -- al. 2018) and exponential moving averages (Polyak and Juditsky 1992).
 local core = require "lampad.core"
+local class = require "lampad.class"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local Module = require "lampad.nn.module"
@@ -140,9 +141,13 @@ function AveragedModel:update_parameters(model)
 end
 
 -- --- update_bn ----------------------------------------------------------------------------------------
--- Instance normalisations, which share the class's base, keep their statistics.
+-- Instance normalisations keep their statistics.
 local function is_batch_norm(module)
-  return module.__name and module.__name:find "^BatchNorm" and module.running_mean ~= nil
+  local nn = require "lampad.nn"
+  for _, C in ipairs { nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d } do
+    if class.isinstance(module, C) then return true end
+  end
+  return false
 end
 
 local bn_spec = args "update_bn(any loader, Module model, any device=nil)"

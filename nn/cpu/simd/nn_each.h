@@ -31,6 +31,7 @@
 #undef LOAD
 #undef STORE
 
+#ifndef WITHOUT_F16 /* float16 goes through the float kernels */
 #define T uint16_t
 #define A float
 #define SUFFIX f16
@@ -42,6 +43,7 @@
 #undef SUFFIX
 #undef LOAD
 #undef STORE
+#endif
 
 #define T uint16_t
 #define A float

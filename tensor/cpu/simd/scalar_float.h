@@ -247,8 +247,8 @@ static inline bool FN(isclose)(T a, T b, T rtol, T atol, T equal_nan) {
          ((equal_nan != 0) & (a != a) & (b != b));
 }
 static inline T FN(clamp)(T x, T low, T high) {
-  T y = x < low || low != low ? low : x;
-  return x != x ? x : y > high || high != high ? high : y;
+  T y = x < low || low != low ? low : x; /* NaN when x is: it compares as false */
+  return y > high || high != high ? high : y;
 }
 static inline T FN(clamp_backward)(T grad, T x, T low, T high) {
   return x >= low && x <= high ? grad : 0;

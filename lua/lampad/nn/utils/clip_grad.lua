@@ -13,6 +13,7 @@ local function parameters_of(what, given)
     or args.fail(what, "parameters must be a tensor, a list or an iterator of tensors, got %s", text.describe(given))
 end
 
+<<<<<<< HEAD:lua/lampad/nn/utils/clip_grad.lua
 local function grads_of(what, given)
   local grads = {}
   for _, p in ipairs(parameters_of(what, given)) do
@@ -63,5 +64,8 @@ function clip_grad.clip_grad_value_(...)
     for _, grad in ipairs(grads) do grad:clamp_(-clip_value, clip_value) end
   end)
 end
+=======
+for name, fn in pairs(require "lampad.nn.clip_grad") do utils[name] = fn end
+>>>>>>> opt:lua/lampad/nn/utils.lua
 
 return clip_grad

@@ -71,7 +71,7 @@ end
 -- --- SequentialLR ---------------------------------------------------------------------------------------
 local SequentialLR = Composed:extend "SequentialLR"
 compose.SequentialLR = SequentialLR
-local sequential_spec = args "SequentialLR(any optimizer, any schedulers, ints milestones, int last_epoch=-1)"
+local sequential_spec = args "SequentialLR(any optimizer, any schedulers, table milestones, int last_epoch=-1)"
 
 -- Takes back the zeroth step that schedulers made when they were constructed.
 local function undo(scheduler)
@@ -88,7 +88,6 @@ function SequentialLR:init(...)
   if type(schedulers) ~= "table" or getmetatable(schedulers) ~= nil or #schedulers < 1 then
     args.fail("SequentialLR", "SequentialLR expects at least one scheduler, but got no scheduler.")
   end
-  if type(milestones) ~= "table" then milestones = { milestones } end
   check("SequentialLR", optimizer, schedulers)
   base.check_optimizer("SequentialLR", optimizer)
   if #milestones ~= #schedulers - 1 then
