@@ -276,6 +276,9 @@ end
 
 --- The module's class as it was before the first parametrization.
 function parametrize.type_before_parametrizations(module)
+  if not Module.is_module(module) then
+    args.fail("type_before_parametrizations", "argument 'module' must be a module, got %s", text.describe(module))
+  end
   local C = getmetatable(module).class
   if parametrize.is_parametrized(module) then return C.super end
   return C
