@@ -277,6 +277,21 @@ describe("conversions", function()
   end)
 end)
 
+describe("nn.modules", function()
+  it("has the layers and their bases by file", function()
+    local parts = nn.modules
+    assert.equal(nn.Conv2d, parts.conv.Conv2d)
+    assert.equal(nn.Linear, parts.Linear)
+    assert.equal(nn.Module, parts.module.Module)
+    assert.is_true(torch.isinstance(nn.ConvTranspose1d(1, 1, 1), parts.conv._ConvNd))
+    assert.is_true(torch.isinstance(nn.BatchNorm1d(1), parts.batchnorm._BatchNorm))
+    assert.is_false(torch.isinstance(nn.InstanceNorm1d(1), parts.batchnorm._BatchNorm))
+    assert.is_true(torch.isinstance(nn.InstanceNorm1d(1), parts.instancenorm._InstanceNorm))
+    assert.is_true(torch.isinstance(nn.InstanceNorm1d(1), parts.batchnorm._NormBase))
+    assert.is_nil(parts.conv.nothing)
+  end)
+end)
+
 -- --- containers ---------------------------------------------------------------------------------------------
 describe("containers", function()
   it("Sequential has Python's operators", function()
