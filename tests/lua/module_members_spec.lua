@@ -502,6 +502,30 @@ describe("errors in a network", function()
     assert.matches("\nin 1.0 %(Root%) of Sequential\n", err)
   end)
 
+  it("name the module of the first NaN in forward when backward finds one later", function()
+    local nan = 0 / 0
+    local function network()
+      local net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 2)), nn.Linear(2, 1))
+      torch.no_grad(function() net[1][1].bias:fill_(nan) end)
+      return net
+    end
+    local net, head = network(), nn.Linear(1, 1)
+    local function train() F.mse_loss(head(net(torch.ones(3, 2))), torch.zeros(3, 1)):backward() end
+    train() -- nobody looks
+    local err = message(torch.autograd.detect_anomaly, train)
+    assert.matches("returned nan values in its %dth output. The first NaN of the forward came out of 1.1 %(Linear%) of Sequential\n",
+      err)
+    torch.autograd.set_detect_anomaly(true)
+    assert.matches("came out of 1.1 %(Linear%) of Sequential\n", message(train))
+    net(torch.ones(1, 2))
+    torch.no_grad(function() net[1][1].bias:zero_() end)
+    train() -- clean again
+    torch.autograd.set_detect_anomaly(false)
+    local x = torch.full({ 1 }, nan, { requires_grad = true })
+    err = message(torch.autograd.detect_anomaly, function() (nn.Identity()(x) * x):sum():backward() end)
+    assert.is_nil(err:find("came out of", 1, true)) -- it came in from outside
+  end)
+
   it("tell optimizers without parameters and calls without forward", function()
     assert.matches("SGD: optimizer got an empty parameter list", message(torch.optim.SGD, nn.ReLU():parameters(), { lr = 0.1 }))
     local outer = nn.Sequential(nn.Module())
