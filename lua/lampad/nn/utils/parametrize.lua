@@ -37,6 +37,17 @@ end
 local ParametrizationList = containers.ModuleList:extend "ParametrizationList"
 parametrize.ParametrizationList = ParametrizationList
 
+-- The functions stand under "0", "1", ...; a list whose originals are parametrized has another child.
+function ParametrizationList:_members()
+  local names, values = {}, {}
+  while true do
+    local name = tostring(#names)
+    local value = rawget(self, name)
+    if value == nil then return names, values end
+    names[#names + 1], values[#values + 1] = name, value
+  end
+end
+
 local list_spec = args "ParametrizationList(any modules, Tensor original, bool unsafe=false)"
 
 local function register(module, name, tensor)
