@@ -334,6 +334,14 @@ describe("containers", function()
     assert.matches('Module %[ModuleList%] is missing the required "forward" function', message(layers, 1))
   end)
 
+  it("are walked with pairs", function()
+    local layers, seen = nn.ModuleList { nn.ReLU(), nn.Tanh() }, {}
+    for i, layer in pairs(layers) do seen[#seen + 1] = i .. layer.__name end
+    for name, layer in pairs(nn.ModuleDict { b = nn.ELU(), a = nn.ReLU() }) do seen[#seen + 1] = name .. layer.__name end
+    for name, p in pairs(nn.ParameterDict { w = torch.ones(2) }) do seen[#seen + 1] = name .. p:numel() end
+    assert.same({ "0ReLU", "1Tanh", "aReLU", "bELU", "w2" }, seen)
+  end)
+
   it("ModuleDict updates from every kind of map", function()
     local dict = nn.ModuleDict { { "b", nn.ReLU() }, { "a", nn.Tanh() } }
     dict:update(nn.ModuleDict { c = nn.ELU() })

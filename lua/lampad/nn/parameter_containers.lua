@@ -205,6 +205,7 @@ function ParameterDict.__bor(a, b)
   return result
 end
 
+function ParameterDict.__pairs(self) return self:items() end
 function ParameterDict.__len(self) return #live(self) end
 function ParameterDict:len() return #self end
 
