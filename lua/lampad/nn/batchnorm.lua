@@ -75,17 +75,15 @@ function Base:_load_from_state_dict(state, prefix, metadata, ...)
   Module._load_from_state_dict(self, state, prefix, metadata, ...)
 end
 
--- Programs ask isinstance(layer, torch.nn.modules.batchnorm._BatchNorm).
-classes._NormBase = Base
-classes._BatchNorm, classes._InstanceNorm = Base:extend "_BatchNorm", Base:extend "_InstanceNorm"
-
 local arguments = [[(int num_features, float eps=1e-05, float? momentum=0.1, bool affine=%s,
   bool track_running_stats=%s, device device=nil, dtype dtype=nil, *, bool bias=true)]]
+
+local BatchNormBase = Base:extend "_BatchNorm"
 
 -- Input (N, C, ...): BatchNorm1d takes (N, C) and (N, C, L).
 for n = 1, 3 do
   local name = "BatchNorm" .. n .. "d"
-  local BatchNorm = classes._BatchNorm:extend(name)
+  local BatchNorm = BatchNormBase:extend(name)
   local spec = args(name .. arguments:format("true", "true"))
   BatchNorm.least_dims, BatchNorm.most_dims = n == 1 and 2 or n + 2, n + 2
 
@@ -111,10 +109,12 @@ for n = 1, 3 do
   classes[name] = BatchNorm
 end
 
+local InstanceNormBase = Base:extend "_InstanceNorm"
+
 -- Input (N, C, ...) or (C, ...).
 for n = 1, 3 do
   local name = "InstanceNorm" .. n .. "d"
-  local InstanceNorm = classes._InstanceNorm:extend(name)
+  local InstanceNorm = InstanceNormBase:extend(name)
   local spec = args(name .. arguments:format("false", "false"))
   InstanceNorm.least_dims, InstanceNorm.most_dims = n + 1, n + 2
 

@@ -5,10 +5,14 @@ local nn = require "lampad.nn"
 
 local function names() return getmetatable(nn).__names() end
 
--- Classes that torch.nn does not list, by part.
-local bases = {
-  batchnorm = { _NormBase = true, _BatchNorm = true }, instancenorm = { _InstanceNorm = true },
-}
+-- Base classes that torch.nn does not list, by the name of one below each.
+local bases = { _ConvNd = "Conv2d", _BatchNorm = "BatchNorm1d", _NormBase = "BatchNorm1d", _InstanceNorm = "InstanceNorm1d" }
+
+local function base(name)
+  local class = nn[bases[name]]
+  while class and class.__name ~= name do class = rawget(class, "super") end
+  return class
+end
 
 local files = { [1] = function(name) return nn[name] end }
 
@@ -16,8 +20,7 @@ for part in ([[activation adaptive batchnorm channelshuffle container conv dista
   linear loss normalization padding pixelshuffle pooling rnn sparse transformer upsampling]]):gmatch "%a+" do
   files[part] = function()
     return lazy({ [1] = function(name)
-      if bases[part] and bases[part][name] then return require("lampad.nn.batchnorm")[name] end
-      if part == "conv" and name == "_ConvNd" then return nn.Conv2d.super end
+      if bases[name] then return base(name) end
       return nn[name]
     end }, names)
   end
