@@ -501,7 +501,7 @@ local function convert_tensors(self, convert, recurse)
 end
 Module._apply = convert_tensors
 
-local function is_floating(t) return torch.is_floating_point(t) or torch.is_complex(t) end
+local function is_floating(t) return t:is_floating_point() or t:is_complex() end
 
 --- Moves to a dtype and/or device: to(torch.float64), to("cpu"), to(tensor), to{dtype = ..., device = ...,
 --- memory_format = ...}. A dtype applies to floating point and complex tensors only, a memory format to those of 4
@@ -541,7 +541,7 @@ end
 local casts = { float = "float32", double = "float64", half = "float16", bfloat16 = "bfloat16" }
 for method, dtype in pairs(casts) do
   Module[method] = function(self)
-    return self:_apply(function(t) return torch.is_floating_point(t) and t:to(torch[dtype]) or t end)
+    return self:_apply(function(t) return t:is_floating_point() and t:to(torch[dtype]) or t end)
   end
 end
 
