@@ -50,7 +50,10 @@ local function is_present(module, name)
       at = at and at[part]
     end
   end
-  return at ~= nil and at[name] ~= nil
+  for part in name:gmatch("[^%.]+") do -- nn.utils has names such as parametrizations.orthogonal
+    at = at and at[part]
+  end
+  return at ~= nil
 end
 
 local excused = excuses()

@@ -248,15 +248,21 @@ static int set_saved_hooks(lua_State *L) {
  * ------------------------------------------------------------------------------------------------
  */
 
+/* Pushes a function of core that the Lua libraries put there, or nil and returns false.
+ */
+static bool push_core_function(lua_State *L, const char *name) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "lampad.core") == LUA_TTABLE &&
+      lua_getfield(L, -1, name) == LUA_TFUNCTION)
+    return true;
+  lua_pushnil(L);
+  return false;
+}
+
 /* Pushes where in a network the running call is ("in features.3 (Conv2d) of Net"), or
  * nil: core.module_path is there once modules are loaded. */
 static void push_module_path(lua_State *L) {
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "lampad.core") != LUA_TTABLE ||
-      lua_getfield(L, -1, "module_path") != LUA_TFUNCTION) {
-    lua_pushnil(L);
-    return;
-  }
+  if (!push_core_function(L, "module_path")) return;
   lua_call(L, 0, 1);
   if (lua_isstring(L, -1)) lua_pushfstring(L, "in %s", lua_tostring(L, -1));
 }
@@ -268,10 +274,12 @@ static int push_traceback(lua_State *L) {
   return 1;
 }
 
-static char *capture_trace(void) {
+/* The text that a C function with the running state as its argument leaves, at most about
+ * 1400 bytes of it. */
+static char *text_of(lua_CFunction push) {
   lua_State *L = lpvm_running;
   if (!L || !lua_checkstack(L, 8)) return NULL;
-  lua_pushcfunction(L, push_traceback);
+  lua_pushcfunction(L, push);
   lua_pushlightuserdata(L, L);
   char *copy = NULL;
   if (lua_pcall(L, 1, 1, 0) == LUA_OK && lua_tostring(L, -1)) {
@@ -280,6 +288,18 @@ static char *capture_trace(void) {
   }
   lua_pop(L, 1);
   return copy;
+}
+static char *capture_trace(void) {
+  return text_of(push_traceback);
+}
+
+/* core.nan_origin is there once modules are watched for NaNs. */
+static int push_nan_origin(lua_State *L) {
+  if (push_core_function(L, "nan_origin")) lua_call(L, 0, 1);
+  return 1;
+}
+static char *capture_nan_origin(void) {
+  return text_of(push_nan_origin);
 }
 
 /* core.set_anomaly(enabled, check_nan) */
@@ -337,6 +357,7 @@ void lpvm_open_autograd_hooks(lua_State *L, int core_index) {
       {"register_post_accumulate_grad_hook", register_post_accumulate_grad_hook},
       {NULL, NULL}};
   lp_set_trace_hook(capture_trace);
+  lp_set_nan_origin_hook(capture_nan_origin);
   lua_pushvalue(L, core_index);
   luaL_setfuncs(L, core, 0);
   lua_getfield(L, -1, "methods");

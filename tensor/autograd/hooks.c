@@ -24,13 +24,16 @@ int64_t lp_node_register_hook(LpNode *node, bool pre, LpNodeHookFn hook, void *c
   return h->id;
 }
 
-/* Hooks removed by a hook, while their list is walked: the entries stay and do nothing. */
+/* Hooks removed by a hook, while their list is walked: the entries stay and do nothing.
+ */
 static bool dead_node_hook(void *ctx, LpTensor *const *grad_inputs, int n_inputs,
                            LpTensor *const *grad_outputs, int n_outputs,
                            LpTensor **replaced) {
   return true;
 }
-static bool dead_leaf_hook(void *ctx, LpTensor *leaf) { return true; }
+static bool dead_leaf_hook(void *ctx, LpTensor *leaf) {
+  return true;
+}
 
 static void node_hook_free(LpNodeHook *h) {
   if (h->free_ctx) h->free_ctx(h->ctx);
@@ -199,6 +202,7 @@ void lp_saved_drop_packed(LpSaved *s) {
 
 static _Thread_local bool anomaly, anomaly_nan = true;
 static char *(*trace_capture)(void);
+static char *(*nan_origin)(void);
 
 void lp_set_anomaly(bool enabled, bool check_nan) {
   anomaly = enabled;
@@ -212,6 +216,10 @@ bool lp_anomaly_check_nan_enabled(void) {
 }
 void lp_set_trace_hook(char *(*capture)(void)) {
   trace_capture = capture;
+}
+
+void lp_set_nan_origin_hook(char *(*origin)(void)) {
+  nan_origin = origin;
 }
 
 void lp_anomaly_note(LpNode *node) {
@@ -238,8 +246,14 @@ bool lp_anomaly_check(LpNode *node, LpTensor *const *results) {
     bool nan = false;
     if (!results[i]) continue;
     TRY(has_nan(results[i], &nan));
-    CHECK(!nan, LP_ERR_AUTOGRAD, "Function '%s' returned nan values in its %dth output.",
-          node->cls->name, i);
+    if (!nan) continue;
+    char *origin = nan_origin ? nan_origin() : NULL;
+    lp_fail(LP_ERR_AUTOGRAD, "Function '%s' returned nan values in its %dth output.%s%s",
+            node->cls->name, i,
+            origin ? " The first NaN of the forward came out of " : "",
+            origin ? origin : "");
+    free(origin);
+    return false;
   }
   return true;
 }

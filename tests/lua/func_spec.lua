@@ -365,10 +365,11 @@ describe("functional_call", function()
   it("says what is wrong", function()
     local n = net()
     local function message(...) return select(2, pcall(func.functional_call, ...)) end
-    assert.match("no parameter or buffer named nope", message(n, { nope = torch.ones(1) }, torch.ones(2, 2)))
+    assert.match("Unexpected key%(s%): 'nope'", message(n, { nope = torch.ones(1) }, torch.ones(2, 2), nil, { strict = true }))
+    assert.match("has no attribute `nope`", message(n, { ["nope.x"] = torch.ones(1) }, torch.ones(2, 2)))
     assert.match("appeared in multiple dictionaries", message(n,
       { { ["0.bias"] = torch.ones(3) }, { ["0.bias"] = torch.ones(3) } }, torch.ones(2, 2)))
-    assert.match("missing key", message(n, { ["0.bias"] = torch.ones(3) }, torch.ones(2, 2), nil, { strict = true }))
+    assert.match("Missing key", message(n, { ["0.bias"] = torch.ones(3) }, torch.ones(2, 2), nil, { strict = true }))
     assert.match("at least one model", select(2, pcall(func.stack_module_state, {})))
   end)
 end)

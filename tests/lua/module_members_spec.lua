@@ -277,6 +277,21 @@ describe("conversions", function()
   end)
 end)
 
+describe("nn.modules", function()
+  it("has the layers and their bases by file", function()
+    local parts = nn.modules
+    assert.equal(nn.Conv2d, parts.conv.Conv2d)
+    assert.equal(nn.Linear, parts.Linear)
+    assert.equal(nn.Module, parts.module.Module)
+    assert.is_true(torch.isinstance(nn.ConvTranspose1d(1, 1, 1), parts.conv._ConvNd))
+    assert.is_true(torch.isinstance(nn.BatchNorm1d(1), parts.batchnorm._BatchNorm))
+    assert.is_false(torch.isinstance(nn.InstanceNorm1d(1), parts.batchnorm._BatchNorm))
+    assert.is_true(torch.isinstance(nn.InstanceNorm1d(1), parts.instancenorm._InstanceNorm))
+    assert.is_true(torch.isinstance(nn.InstanceNorm1d(1), parts.batchnorm._NormBase))
+    assert.is_nil(parts.conv.nothing)
+  end)
+end)
+
 -- --- containers ---------------------------------------------------------------------------------------------
 describe("containers", function()
   it("Sequential has Python's operators", function()
@@ -317,6 +332,14 @@ describe("containers", function()
     assert.matches("extend should be called with a list, an iterator or a container, got Tanh",
       message(layers.extend, layers, nn.Tanh()))
     assert.matches('Module %[ModuleList%] is missing the required "forward" function', message(layers, 1))
+  end)
+
+  it("are walked with pairs", function()
+    local layers, seen = nn.ModuleList { nn.ReLU(), nn.Tanh() }, {}
+    for i, layer in pairs(layers) do seen[#seen + 1] = i .. layer.__name end
+    for name, layer in pairs(nn.ModuleDict { b = nn.ELU(), a = nn.ReLU() }) do seen[#seen + 1] = name .. layer.__name end
+    for name, p in pairs(nn.ParameterDict { w = torch.ones(2) }) do seen[#seen + 1] = name .. p:numel() end
+    assert.same({ "0ReLU", "1Tanh", "aReLU", "bELU", "w2" }, seen)
   end)
 
   it("ModuleDict updates from every kind of map", function()
@@ -485,6 +508,30 @@ describe("errors in a network", function()
     end)
     assert.matches("SqrtBackward0' returned nan values", err)
     assert.matches("\nin 1.0 %(Root%) of Sequential\n", err)
+  end)
+
+  it("name the module of the first NaN in forward when backward finds one later", function()
+    local nan = 0 / 0
+    local function network()
+      local net = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU(), nn.Linear(2, 2)), nn.Linear(2, 1))
+      torch.no_grad(function() net[1][1].bias:fill_(nan) end)
+      return net
+    end
+    local net, head = network(), nn.Linear(1, 1)
+    local function train() F.mse_loss(head(net(torch.ones(3, 2))), torch.zeros(3, 1)):backward() end
+    train() -- nobody looks
+    local err = message(torch.autograd.detect_anomaly, train)
+    assert.matches("returned nan values in its %dth output. The first NaN of the forward came out of 1.1 %(Linear%) of Sequential\n",
+      err)
+    torch.autograd.set_detect_anomaly(true)
+    assert.matches("came out of 1.1 %(Linear%) of Sequential\n", message(train))
+    net(torch.ones(1, 2))
+    torch.no_grad(function() net[1][1].bias:zero_() end)
+    train() -- clean again
+    torch.autograd.set_detect_anomaly(false)
+    local x = torch.full({ 1 }, nan, { requires_grad = true })
+    err = message(torch.autograd.detect_anomaly, function() (nn.Identity()(x) * x):sum():backward() end)
+    assert.is_nil(err:find("came out of", 1, true)) -- it came in from outside
   end)
 
   it("tell optimizers without parameters and calls without forward", function()

@@ -42,7 +42,16 @@ describe("Module registration", function()
     net.count = nn.ReLU()
     assert.same({ "conv1", "bn1", "count" }, names(net:named_children()))
     net.scale = torch.ones(1)
+    assert.error_matches(function() net:parameters() end,
+      "cannot assign torch.Tensor %(float32 %[1%]%) as parameter 'scale' %(nn.Parameter or nil expected; torch.del")
+    torch.del(net, "scale")
+    net.scale = torch.ones(1)
     assert.equal("conv1.weight", (net:named_parameters()()))
+    net.conv1 = 3
+    assert.error_matches(function() net:train() end, "cannot assign number %(3%) as child module 'conv1'")
+    net.conv1 = nil
+    net.bn1.running_mean = "none"
+    assert.error_matches(function() net:state_dict() end, "cannot assign string %('none'%) as buffer 'running_mean'")
   end)
 
   it("counts shared parameters once", function()

@@ -369,6 +369,62 @@ describe("parametrize", function()
     assert.equal(1, nn.Sequential(seq[0]):len())
   end)
 
+  it("takes the originals of parametrizations", function()
+    local layer = parametrize.register_parametrization(nn.Linear(3, 3), "weight", Symmetric())
+    parametrize.register_parametrization(layer.parametrizations.weight, "original", Double())
+    assert.same({ "bias", "parametrizations.weight.parametrizations.original.original" }, names(layer:state_dict():keys()))
+    layer(torch.ones(1, 3)):sum():backward()
+    assert.equal("ParametrizedParametrizationList", layer.parametrizations.weight.__name)
+    assert.equal(1, #layer.parametrizations.weight)
+    local copy = torch.deepcopy(layer)
+    assert.is_true(torch.equal(layer.weight, copy.weight))
+    local before = layer.weight:detach()
+    parametrize.remove_parametrizations(layer.parametrizations.weight, "original")
+    assert.is_true(torch.equal(before, layer.weight))
+    assert.same({ "bias", "parametrizations.weight.original" }, names(layer:state_dict():keys()))
+  end)
+
+  it("works for every layer and floating dtype", function()
+    local attention = nn.MultiheadAttention(4, 2)
+    parametrizations.weight_norm(attention, "in_proj_weight")
+    parametrizations.spectral_norm(attention.out_proj)
+    local x = torch.randn(3, 1, 4)
+    local y = attention(x, x, x)
+    y:sum():backward()
+    for name, p in attention:named_parameters() do assert.is_not_nil(p.grad, name) end
+    for _, dtype in ipairs { torch.float16, torch.bfloat16, torch.float64, torch.complex64 } do
+      assert.equal(dtype, parametrizations.weight_norm(nn.Linear(2, 3):to(dtype)).weight.dtype)
+      assert.equal(dtype, parametrizations.spectral_norm(nn.Linear(2, 3):to(dtype)).weight.dtype)
+      local pruned = nn.Linear(3, 3):to(dtype)
+      utils.prune.l1_unstructured(pruned, "weight", 4)
+      assert.equal(4, pruned.weight:eq(0):sum():item())
+    end
+  end)
+
+  it("is differentiable twice", function()
+    torch.manual_seed(2)
+    for name, make in pairs {
+      weight_norm = function(l) return parametrizations.weight_norm(l) end,
+      spectral_norm = function(l) return parametrizations.spectral_norm(l):eval() end,
+      matrix_exp = function(l) return parametrizations.orthogonal(l, "weight", "matrix_exp") end,
+      cayley = function(l) return parametrizations.orthogonal(l, "weight", "cayley") end,
+    } do
+      local layer = make(nn.Linear(3, 3, false):double())
+      local keys, originals = {}, {}
+      for key, p in layer:named_parameters() do
+        keys[#keys + 1] = key
+        originals[#originals + 1] = (p:detach() + 0.1 * torch.rand_like(p)):requires_grad_(true)
+      end
+      local function weight(...)
+        local map = {}
+        for i, key in ipairs(keys) do map[key] = select(i, ...) end
+        return torch.func.functional_call(layer, map, torch.eye(3, { dtype = torch.float64 }))
+      end
+      assert.is_true(torch.autograd.gradcheck(weight, originals), name)
+      assert.is_true(torch.autograd.gradgradcheck(weight, originals), name)
+    end
+  end)
+
   it("computes once inside cached", function()
     local count = 0
     local Counting = nn.Module:extend "Counting"
@@ -529,7 +585,13 @@ describe("stateless.functional_call", function()
       call(net, { ["a.weight"] = three, ["b.weight"] = torch.ones(1, 1) }, torch.ones(1, 1))
     end, "are tied")
     assert.equal(9, call(net, { ["a.weight"] = three }, torch.ones(1, 1), nil, { strict = true }):item())
-    assert.error_matches(function() call(net, {}, torch.ones(1, 1), nil, { strict = true }) end, "missing key")
-    assert.error_matches(function() call(net, { c = three }, torch.ones(1, 1)) end, "no parameter or buffer named c")
+    assert.error_matches(function() call(net, {}, torch.ones(1, 1), nil, { strict = true }) end,
+      "Error%(s%) in reparametrizing for Tied:\n\tMissing key%(s%): 'a.weight', 'b.weight'.")
+    assert.error_matches(function() call(net, { c = three }, torch.ones(1, 1), nil, { strict = true }) end,
+      "\n\tUnexpected key%(s%): 'c'.\n\tMissing key%(s%): 'a.weight', 'b.weight'.")
+    assert.error_matches(function() call(net, { ["z.c"] = three }, torch.ones(1, 1)) end, "Tied has no attribute `z`")
+    assert.error_matches(function() call(net, { a = three }, torch.ones(1, 1)) end, "attribute `a` of Tied is not an instance")
+    assert.equal(9, call(net, { ["a.weight"] = three, ["a.extra"] = three }, { args = torch.ones(1, 1) }):item())
+    assert.is_nil(net.a.extra)
   end)
 end)

@@ -169,12 +169,18 @@ end
 
 local anomaly = {}
 
+-- Modules are watched for the first NaN, so that the error about one in backward can name it.
+local function set_anomaly(enabled, check_nan)
+  core.set_anomaly(enabled, check_nan)
+  require("lampad.nn.nan_watch")(enabled and check_nan)
+end
+
 local function anomaly_scope(enabled, check_nan, body, what)
   return scope(function()
     local old = { core.is_anomaly_enabled(), core.is_anomaly_check_nan_enabled() }
-    core.set_anomaly(enabled, check_nan)
+    set_anomaly(enabled, check_nan)
     return old
-  end, function(old) core.set_anomaly(old[1], old[2]) end, body, what)
+  end, function(old) set_anomaly(old[1], old[2]) end, body, what)
 end
 
 local function read_check_nan(what, check_nan, body)
@@ -191,7 +197,8 @@ local function read_check_nan(what, check_nan, body)
 end
 
 --- detect_anomaly({check_nan = true}, body): inside, an error in backward shows the traceback of the forward call that
---- led to it, and (check_nan) a backward that gives a NaN is such an error. Slows everything down: for debugging.
+--- led to it, and (check_nan) a backward that gives a NaN is such an error; it names the module that gave the first NaN
+--- in forward. Slows everything down: for debugging.
 function anomaly.detect_anomaly(check_nan, body)
   local nan, run = read_check_nan("detect_anomaly", check_nan, body)
   return anomaly_scope(true, nan, run, "detect_anomaly")

@@ -59,54 +59,102 @@ local function places_of(module)
   return places, sharing
 end
 
+-- The place of a name that is no parameter or buffer: a free attribute of the module there, for the call only.
+local function new_place(module, full)
+  local path, name = full:match "^(.*)%.([^.]*)$"
+  local owner = module
+  for part in (path or ""):gmatch "[^.]+" do
+    local child = owner[part]
+    if child == nil then fail("functional_call", "%s has no attribute `%s`", owner.__name, part) end
+    if not owner.is_module(child) then fail("functional_call", "`%s` of %s is not an nn.Module", part, owner.__name) end
+    owner = child
+  end
+  name = name or full
+  local value = rawget(owner, name)
+  if value ~= nil and not torch.is_tensor(value) then
+    fail("functional_call", "attribute `%s` of %s is not an instance of torch.Tensor: %s", name, owner.__name,
+      text.describe(value))
+  end
+  return { owner, name, value }
+end
+
+local function quoted(names)
+  table.sort(names)
+  for i, name in ipairs(names) do names[i] = "'" .. name .. "'" end
+  return table.concat(names, ", ")
+end
+
+-- Raises unless the names are exactly those of the places.
+local function check_strict(module, places, set)
+  local missing, unexpected, lines = {}, {}, {}
+  for name in pairs(places) do
+    if set[name] == nil then missing[#missing + 1] = name end
+  end
+  for name in pairs(set) do
+    if not places[name] then unexpected[#unexpected + 1] = name end
+  end
+  if #unexpected > 0 then lines[#lines + 1] = "\n\tUnexpected key(s): " .. quoted(unexpected) .. "." end
+  if #missing > 0 then lines[#lines + 1] = "\n\tMissing key(s): " .. quoted(missing) .. "." end
+  if #lines > 0 then
+    fail("functional_call", "Error(s) in reparametrizing for %s:%s", module.__name, table.concat(lines))
+  end
+end
+
+local option_names = { "args", "kwargs", "tie_weights", "strict" }
+
+-- Whether a table holds nothing but options of functional_call.
+local function is_options(v)
+  if type(v) ~= "table" or not args.is_named(v) or next(v) == nil then return false end
+  for key in pairs(v) do
+    local known = false
+    for _, name in ipairs(option_names) do known = known or name == key end
+    if not known then return false end
+  end
+  return true
+end
+
 --- functional_call(module, parameters_and_buffers, args = nil, kwargs = nil, {tie_weights = true, strict = false}):
 --- the module's forward with tensors from the map (full name -> tensor; or a list of such maps) in place of its own,
 --- which stand there again afterwards. args: one value, or a list of them; kwargs: a table of named arguments.
---- tie_weights: a name stands for all names that share its tensor. strict: names must match exactly. Buffers that
---- forward replaces (running statistics) are written back into the map.
+--- tie_weights: a name stands for all names that share its tensor. strict: names must match exactly; else other names
+--- are attributes during the call. Buffers that forward replaces (running statistics) are written back into the map.
 function modules.functional_call(module, dicts, given, kwargs, options)
   local Module = require "lampad.nn.module"
   if not Module.is_module(module) then
     fail("functional_call", "argument 'module' must be a module, got %s", text.describe(module))
   end
+  if kwargs == nil and options == nil and is_options(given) then
+    options = given
+    given, kwargs = options.args, options.kwargs
+  end
   options = options or {}
-  args.check_names("functional_call", options, { "tie_weights", "strict" })
+  args.check_names("functional_call", options, option_names)
   local tensors = merged(dicts)
   local places, sharing = places_of(module)
-  local set, unexpected = {}, {}
+  local set = {}
   for name, tensor in pairs(tensors) do
-    local place = places[name]
     if not (type(tensor) == "userdata" and torch.is_tensor(tensor)) then
       fail("functional_call", "%s is not an instance of torch.Tensor: %s", tostring(name), text.describe(tensor))
     end
-    if not place then
-      unexpected[#unexpected + 1] = tostring(name)
-    else
-      set[name] = tensor
+    if type(name) ~= "string" then
+      fail("functional_call", "names must be strings, got %s", text.describe(name))
     end
+    set[name] = tensor
   end
   if options.tie_weights ~= false then
     for name, tensor in pairs(tensors) do
       for _, other in ipairs(places[name] and sharing[places[name][3]] or {}) do
         if tensors[other] ~= nil and tensors[other] ~= tensor then
-          fail("functional_call", "functional_call got multiple values for keys %s and %s, which are tied. Consider "
-            .. "using tie_weights=false", name, other)
+          fail("functional_call", "functional_call got multiple values for keys [%s], which are tied. Consider "
+            .. "using tie_weights=False", quoted { name, other })
         end
         if set[other] == nil then set[other] = tensor end
       end
     end
   end
-  table.sort(unexpected)
-  if options.strict then
-    local missing = {}
-    for name in pairs(places) do if set[name] == nil then missing[#missing + 1] = name end end
-    table.sort(missing)
-    if #missing > 0 or #unexpected > 0 then
-      fail("functional_call", "Error(s) in loading state: unexpected key(s): %s; missing key(s): %s",
-        table.concat(unexpected, ", "), table.concat(missing, ", "))
-    end
-  elseif #unexpected > 0 then
-    fail("functional_call", "the module has no parameter or buffer named %s", unexpected[1])
+  if options.strict then check_strict(module, places, set) end
+  for name in pairs(set) do
+    if not places[name] then places[name] = new_place(module, name) end
   end
   local list
   if given == nil then list = { n = 0 }
@@ -122,7 +170,9 @@ function modules.functional_call(module, dicts, given, kwargs, options)
   for name, tensor in pairs(set) do
     local place = places[name]
     rawset(place[1], place[2], tensor)
-    if core.parameters and core.parameters[place[3]] then core.parameters[tensor] = core.parameters[tensor] or "stand-in" end
+    if core.parameters and place[3] ~= nil and core.parameters[place[3]] then
+      core.parameters[tensor] = core.parameters[tensor] or "stand-in"
+    end
   end
   local function restore()
     for name, tensor in pairs(set) do

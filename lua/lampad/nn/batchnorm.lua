@@ -156,10 +156,12 @@ function SyncBatchNorm.convert_sync_batchnorm(...)
 end
 classes.SyncBatchNorm = SyncBatchNorm
 
+local InstanceNormBase = Base:extend "_InstanceNorm"
+
 -- Input (N, C, ...) or (C, ...).
 for n = 1, 3 do
   local name = "InstanceNorm" .. n .. "d"
-  local InstanceNorm = Base:extend(name)
+  local InstanceNorm = InstanceNormBase:extend(name)
   local spec = args(name .. arguments:format("false", "false"))
   InstanceNorm.least_dims, InstanceNorm.most_dims = n + 1, n + 2
 

@@ -210,6 +210,8 @@ function List:enumerate()
   end
 end
 
+function List.__pairs(self) return self:enumerate() end
+
 -- --- Sequential -------------------------------------------------------------------------------------
 local Sequential = List:extend "Sequential"
 Sequential._keeps_names = true
@@ -379,6 +381,7 @@ function ModuleDict:clear()
   for _, name in ipairs((own_children(self))) do self:del(name) end
 end
 
+function ModuleDict.__pairs(self) return self:items() end
 function ModuleDict.__len(self) return #own_children(self) end
 function ModuleDict:len() return #self end
 

@@ -6,9 +6,10 @@
 -- plain data is decided by its value when somebody asks (named_parameters, state_dict, ...):
 --   a Parameter -> parameter; a Module -> child; a name declared by register_buffer -> buffer.
 -- So parameters and children come in the order of first assignment, `net.fc = other` replaces in place,
--- and `net.fc = nil` removes. Fields with a leading underscore set here by rawset are bookkeeping:
---   _order  names in order; _slot  name -> true for names in _order (also of those set to nil), "module" when a
---   module was assigned first
+-- and `net.fc = nil` removes. What PyTorch refuses at once, a plain tensor in the place of a parameter or a number in that
+-- of a module, is an error when somebody asks. Fields with a leading underscore set here by rawset are bookkeeping:
+--   _order  names in order; _slot  name -> kind of the first value ("parameter", "module" or "value") for names in
+--   _order, also of those set to nil
 --   _buffers  name -> persistent, for declared buffers; _hooks  lists of hooks by kind, or false
 --   training  the mode flag, a public field
 --
@@ -48,14 +49,19 @@ local function take_slot(self, key, kind)
     slot[key] = kind
     local order = rawget(self, "_order")
     order[#order + 1] = key
-  elseif kind == "module" then
+  elseif kind ~= "value" then
     slot[key] = kind
   end
 end
 
+local function kind_of(value)
+  if type(value) == "userdata" then return known_parameters[value] and "parameter" or "value" end
+  return is_module(value) and "module" or "value"
+end
+
 function meta.__newindex(self, key, value)
   if type(key) == "string" and value ~= nil then
-    take_slot(self, key, is_module(value) and "module" or true)
+    take_slot(self, key, kind_of(value))
     if hooks.registration then value = hooks.registered(self, key, value) end
   end
   rawset(self, key, value)
@@ -130,7 +136,7 @@ function Module:register_parameter(...)
     args.fail("register_parameter", "cannot assign a tensor that is no leaf to parameter '%s'; compute a value that "
       .. "depends on other tensors in forward", name)
   end
-  place(self, name, param, true)
+  place(self, name, param, "parameter")
 end
 
 local buffer_spec = args "register_buffer(any name, any tensor=nil, bool persistent=true)"
@@ -150,7 +156,7 @@ function Module:register_buffer(...)
     rawset(self, "_buffers", buffers)
   end
   buffers[name] = persistent
-  place(self, name, tensor, true)
+  place(self, name, tensor, "value")
 end
 
 local module_spec = args "add_module(any name, any module=nil)"
@@ -166,14 +172,22 @@ function Module:add_module(...)
 end
 Module.register_module = Module.add_module
 
+-- An attribute has a value that its place cannot hold.
+local function refuse(name, value, kind, expected)
+  args.fail(nil, "cannot assign %s as %s '%s' (%s or nil expected; torch.del(module, '%s') frees the name)",
+    text.describe(value), kind, name, expected, name)
+end
+
 -- The direct members of a kind as parallel lists of names and values.
 local function own_parameters(self)
-  local names, values, order = {}, {}, rawget(self, "_order")
+  local names, values, order, slot = {}, {}, rawget(self, "_order"), rawget(self, "_slot")
   for i = 1, #order do
     local name = order[i]
     local value = rawget(self, name)
     if type(value) == "userdata" and known_parameters[value] then
       names[#names + 1], values[#values + 1] = name, value
+    elseif value ~= nil and slot[name] == "parameter" and not is_module(value) then
+      refuse(name, value, "parameter", "nn.Parameter")
     end
   end
   return names, values
@@ -186,10 +200,14 @@ local function own_buffers(self, only_persistent)
   for i = 1, #order do
     local name = order[i]
     local persistent = buffers[name]
-    if persistent ~= nil and (persistent or not only_persistent) then
+    if persistent ~= nil then
       local value = rawget(self, name)
-      if type(value) == "userdata" and not known_parameters[value] and (torch.is_tensor(value) or is_lazy(value)) then
-        names[#names + 1], values[#values + 1] = name, value
+      if type(value) == "userdata" and (torch.is_tensor(value) or is_lazy(value)) then
+        if not known_parameters[value] and (persistent or not only_persistent) then
+          names[#names + 1], values[#values + 1] = name, value
+        end
+      elseif value ~= nil and not is_module(value) then
+        refuse(name, value, "buffer", "tensor")
       end
     end
   end
@@ -197,12 +215,14 @@ local function own_buffers(self, only_persistent)
 end
 
 local function own_children(self)
-  local names, values, order = {}, {}, rawget(self, "_order")
+  local names, values, order, slot = {}, {}, rawget(self, "_order"), rawget(self, "_slot")
   for i = 1, #order do
     local name = order[i]
     local value = rawget(self, name)
     if type(value) == "table" and is_module(value) then
       names[#names + 1], values[#values + 1] = name, value
+    elseif value ~= nil and slot[name] == "module" and not known_parameters[value] then
+      refuse(name, value, "child module", "nn.Module")
     end
   end
   return names, values

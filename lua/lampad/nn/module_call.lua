@@ -199,6 +199,9 @@ return function(Module)
     return describe(outermost, innermost_module() or outermost)
   end
 
+  --- The module whose call is the outermost one under way, or nil.
+  function hooks.outermost() return outermost end
+
   local function call_inner(self, ...)
     if self._hooks or hooks.any_global then return call_hooked(self, ...) end
     return self:forward(...)

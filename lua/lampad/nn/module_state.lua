@@ -68,6 +68,10 @@ return function(Module, own_parameters, own_buffers)
   function Module:state_dict(...)
     local destination, prefix, keep_vars = state_spec(...)
     destination = destination or OrderedDict()
+    if not OrderedDict.is(destination) and (type(destination) ~= "table" or getmetatable(destination) ~= nil) then
+      args.fail("state_dict", "argument 'destination' must be an ordered map or a table, got %s",
+        text.describe(destination))
+    end
     if rawget(destination, "_metadata") == nil then rawset(destination, "_metadata", OrderedDict()) end
     local metadata = { version = self._version or 1 }
     destination._metadata[prefix:sub(1, -2)] = metadata

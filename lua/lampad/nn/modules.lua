@@ -1,14 +1,35 @@
--- torch.nn.modules: PyTorch's package of the layers. Its members are those of torch.nn; modules.module has the hooks
--- of all modules at once.
+-- torch.nn.modules: PyTorch's package of the layers, by file. A layer is found in each of its parts (modules.conv.Conv2d is
+-- nn.Conv2d), as are base classes for isinstance (modules.conv._ConvNd); modules.module has the hooks of all modules at once.
+local lazy = require "lampad.lazy"
 local nn = require "lampad.nn"
 
-local modules = require "lampad.lazy"({
-  module = function()
-    local library = { Module = nn.Module }
-    for name, fn in pairs(require("lampad.nn.module_hooks").module) do library[name] = fn end
-    return library
-  end,
-  [1] = function(name) return nn[name] end,
-}, function() return getmetatable(nn).__names() end)
+local function names() return getmetatable(nn).__names() end
 
-return modules
+-- Base classes that torch.nn does not list, by the name of one below each.
+local bases = { _ConvNd = "Conv2d", _BatchNorm = "BatchNorm1d", _NormBase = "BatchNorm1d", _InstanceNorm = "InstanceNorm1d" }
+
+local function base(name)
+  local class = nn[bases[name]]
+  while class and class.__name ~= name do class = rawget(class, "super") end
+  return class
+end
+
+local files = { [1] = function(name) return nn[name] end }
+
+for part in ([[activation adaptive batchnorm channelshuffle container conv distance dropout flatten fold instancenorm lazy
+  linear loss normalization padding pixelshuffle pooling rnn sparse transformer upsampling]]):gmatch "%a+" do
+  files[part] = function()
+    return lazy({ [1] = function(name)
+      if bases[name] then return base(name) end
+      return nn[name]
+    end }, names)
+  end
+end
+
+function files.module()
+  local library = { Module = nn.Module }
+  for name, fn in pairs(require("lampad.nn.module_hooks").module) do library[name] = fn end
+  return library
+end
+
+return lazy(files, names)

@@ -3,6 +3,7 @@
 local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
+local iterate = require "lampad.iterate"
 local containers = require "lampad.nn.containers"
 local Module = require "lampad.nn.module"
 local Parameter = require "lampad.nn.parameter"
@@ -189,7 +190,11 @@ function ParameterDict:copy() return ParameterDict(self) end
 --- A ParameterDict with the keys of a list (or of self) and one value for all.
 function ParameterDict:fromkeys(keys, default)
   local result = ParameterDict()
-  for _, key in ipairs(keys or (live(self))) do result[key] = default end
+  local names = keys == nil and live(self) or iterate.list(keys)
+  if not names then
+    args.fail("ParameterDict", "fromkeys takes a list or an iterator of names, got %s", text.describe(keys))
+  end
+  for _, key in ipairs(names) do result[key] = default end
   return result
 end
 
@@ -200,6 +205,7 @@ function ParameterDict.__bor(a, b)
   return result
 end
 
+function ParameterDict.__pairs(self) return self:items() end
 function ParameterDict.__len(self) return #live(self) end
 function ParameterDict:len() return #self end
 

@@ -81,6 +81,9 @@ LP_API bool lp_anomaly_enabled(void);
 LP_API bool lp_anomaly_check_nan_enabled(void);
 /* capture returns a malloc'd text or NULL. */
 LP_API void lp_set_trace_hook(char *(*capture)(void));
+/* Where the host saw the first NaN of the forward, as text that the engine frees, or NULL; it becomes part of the
+ * error about a NaN in backward. */
+LP_API void lp_set_nan_origin_hook(char *(*origin)(void));
 
 /* --- custom functions --------------------------------------------------------------------------
  * A node whose backward is a callback: grads[n_outputs] (entries may be NULL) in, results[n_inputs]

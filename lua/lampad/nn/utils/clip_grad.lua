@@ -9,8 +9,14 @@ local clip_grad = {}
 
 local function parameters_of(what, given)
   if torch.is_tensor(given) then return { given } end
-  return iterate.list(given)
-    or args.fail(what, "parameters must be a tensor, a list or an iterator of tensors, got %s", text.describe(given))
+  local list = iterate.list(given)
+  for _, p in ipairs(list or { false }) do
+    if not torch.is_tensor(p) then
+      args.fail(what, "parameters must be a tensor, a list or an iterator of tensors, got %s",
+        list and text.describe(p) .. " in the list" or text.describe(given))
+    end
+  end
+  return list
 end
 
 <<<<<<< HEAD:lua/lampad/nn/utils/clip_grad.lua

@@ -37,6 +37,17 @@ end
 local ParametrizationList = containers.ModuleList:extend "ParametrizationList"
 parametrize.ParametrizationList = ParametrizationList
 
+-- The functions stand under "0", "1", ...; a list whose originals are parametrized has another child.
+function ParametrizationList:_members()
+  local names, values = {}, {}
+  while true do
+    local name = tostring(#names)
+    local value = rawget(self, name)
+    if value == nil then return names, values end
+    names[#names + 1], values[#values + 1] = name, value
+  end
+end
+
 local list_spec = args "ParametrizationList(any modules, Tensor original, bool unsafe=false)"
 
 local function register(module, name, tensor)
@@ -276,6 +287,9 @@ end
 
 --- The module's class as it was before the first parametrization.
 function parametrize.type_before_parametrizations(module)
+  if not Module.is_module(module) then
+    args.fail("type_before_parametrizations", "argument 'module' must be a module, got %s", text.describe(module))
+  end
   local C = getmetatable(module).class
   if parametrize.is_parametrized(module) then return C.super end
   return C

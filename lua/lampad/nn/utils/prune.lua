@@ -13,32 +13,46 @@ local torch = core.torch
 local prune = {}
 for name, C in pairs(methods) do prune[name] = C end
 
-local module_and_name = "(Module module, str name"
-
--- A function of prune: matches its arguments and applies the method; returns the module.
-local function define(name, C, rest)
-  local spec = args(name .. module_and_name .. rest .. ")")
-  prune[name] = function(...)
-    local values = table.pack(spec(...))
-    C.apply(C, table.unpack(values, 1, values.n))
-    return values[1]
-  end
+-- Applies a method; returns the module.
+local function run(C, module, ...)
+  C.apply(C, module, ...)
+  return module
 end
 
+local identity_spec = args "identity(Module module, str name)"
+
 --- identity(module, name): gives the parameter a mask of ones.
-define("identity", methods.Identity, "")
---- random_unstructured(module, name, amount): prunes elements at random; amount is a fraction or a number of elements.
-define("random_unstructured", methods.RandomUnstructured, ", float amount")
+function prune.identity(...) return run(methods.Identity, identity_spec(...)) end
+
+local random_spec = args "random_unstructured(Module module, str name, float amount)"
+
+--- random_unstructured(module, name, amount): prunes elements at random; amount is a fraction (a float) or a number of
+--- elements (an integer).
+function prune.random_unstructured(...) return run(methods.RandomUnstructured, random_spec(...)) end
+
+local l1_spec = args "l1_unstructured(Module module, str name, float amount, Tensor importance_scores=nil)"
+
 --- l1_unstructured(module, name, amount, importance_scores = nil): prunes the elements of the smallest magnitude (of
 --- the scores, where given).
-define("l1_unstructured", methods.L1Unstructured, ", float amount, Tensor importance_scores=nil")
---- random_structured(module, name, amount, dim): prunes whole slices along dim, at random.
-define("random_structured", methods.RandomStructured, ", float amount, int dim")
+function prune.l1_unstructured(...) return run(methods.L1Unstructured, l1_spec(...)) end
+
+local random_structured_spec = args "random_structured(Module module, str name, float amount, int dim)"
+
+--- random_structured(module, name, amount, dim): prunes whole slices along dim, at random; amount is a fraction or a
+--- number of slices.
+function prune.random_structured(...) return run(methods.RandomStructured, random_structured_spec(...)) end
+
+local ln_spec = args [[ln_structured(Module module, str name, float amount, any n, int dim,
+  Tensor importance_scores=nil)]]
+
 --- ln_structured(module, name, amount, n, dim, importance_scores = nil): prunes the slices along dim with the smallest
---- n-norm.
-define("ln_structured", methods.LnStructured, ", float amount, any n, int dim, Tensor importance_scores=nil")
+--- norm of order n.
+function prune.ln_structured(...) return run(methods.LnStructured, ln_spec(...)) end
+
+local custom_spec = args "custom_from_mask(Module module, str name, Tensor mask)"
+
 --- custom_from_mask(module, name, mask): prunes where the mask is zero.
-define("custom_from_mask", methods.CustomFromMask, ", Tensor mask")
+function prune.custom_from_mask(...) return run(methods.CustomFromMask, custom_spec(...)) end
 
 -- The two entries {module, name}.
 local function check_pair(pair)

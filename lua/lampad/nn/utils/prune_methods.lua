@@ -115,8 +115,14 @@ local function apply(C, module, name, ...)
   if type(original) ~= "userdata" or not torch.is_tensor(original) then
     fail(C.__name, "%s has no parameter named '%s'", module.__name, name)
   end
+  if scores ~= nil and not torch.is_tensor(scores) then
+    fail(C.__name, "importance_scores must be a tensor, got %s", text.describe(scores))
+  end
   if scores ~= nil and scores.shape ~= original.shape then
     fail(C.__name, "importance_scores should have the same shape as parameter %s of %s", name, tostring(module))
+  end
+  if class.isinstance(method, Container) then
+    fail("PruningContainer", "is no method to apply: apply several methods, they go into a container")
   end
   local old, drop = take_old(module, name)
   local default_mask

@@ -1,2 +1,2 @@
 -- nn.utils.stateless: the older place of torch.func.functional_call.
-return { functional_call = function(...) return require("lampad.func.modules").functional_call(...) end }
+return { functional_call = require("lampad.func.modules").functional_call }
