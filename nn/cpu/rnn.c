@@ -59,7 +59,7 @@ bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64
 }
 
 /* Multiply-adds that make a second thread worth its start. */
-#define STEP_GRAIN (64 * 1024)
+#define STEP_GRAIN (512 * 1024)
 
 void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
                  void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
