@@ -29,21 +29,19 @@ static void pack_panels(void *ctx, int64_t begin, int64_t end) {
   RnnSplit *s = j->s;
   bool ok = true;
   for (int64_t p = begin; p < end; p++)
-    for (int64_t v = 0; v < s->gates; v++)
-      for (int half = 0; half < 2; half++) {
-        const int64_t column = p * RNN_SPLIT_UNITS + half * LP_SPLIT_SIDE;
-        int64_t count = s->columns - column;
-        count = count < 0 ? 0 : count > LP_SPLIT_SIDE ? LP_SPLIT_SIDE : count;
-        for (int64_t part = 0; part < s->segments; part++) {
-          char *to = block_of(s, p, v, half) + part * s->segment_bytes;
-          const float *from = j->source + part * s->k * j->k_step;
-          if (count)
-            ok &= lp_split_pack(to, from + (v * s->columns + column) * j->step, j->step,
-                                j->k_step, count, s->k, true);
-          else
-            memset(to, 0, (size_t)s->segment_bytes);
-        }
+    for (int64_t v = 0; v < s->gates; v++) {
+      const int64_t column = p * RNN_SPLIT_UNITS, rest = s->columns - column;
+      const int64_t count = rest < RNN_SPLIT_UNITS ? rest : RNN_SPLIT_UNITS;
+      for (int64_t part = 0; part < s->segments; part++) {
+        char *to = block_of(s, p, v, 0) + part * s->segment_bytes;
+        const float *from =
+            j->source + part * s->k * j->k_step + (v * s->columns + column) * j->step;
+        ok &= lp_split_pack(to, s->block_bytes, from, j->step, j->k_step, count, s->k,
+                            true);
+        if (count <= LP_SPLIT_SIDE)
+          memset(to + s->block_bytes, 0, (size_t)s->segment_bytes);
       }
+    }
   if (!ok) atomic_store(&s->refused, true);
 }
 
@@ -64,14 +62,9 @@ bool lp_rnn_split_open(RnnBlocks *blocks, RnnSplit *s, int64_t rows, const float
 
 void lp_rnn_split_fill(RnnSplit *s, int copy, int64_t segment, const float *source,
                        int64_t step, int64_t rows, int64_t from, int64_t to) {
-  bool ok = true;
-  for (int64_t r = 0; r < rows; r += LP_SPLIT_SIDE) {
-    char *block = s->a[copy] + r / LP_SPLIT_SIDE * s->block_bytes +
-                  segment * s->segment_bytes + lp_split_block_bytes(from);
-    const int64_t count = rows - r < LP_SPLIT_SIDE ? rows - r : LP_SPLIT_SIDE;
-    ok &=
-        lp_split_pack(block, source + r * step + from, step, 1, count, to - from, false);
-  }
+  char *block = s->a[copy] + segment * s->segment_bytes + lp_split_block_bytes(from);
+  const bool ok = lp_split_pack(block, s->block_bytes, source + from, step, 1, rows,
+                                to - from, false);
   if (!ok) atomic_store(&s->refused, true);
 }
 

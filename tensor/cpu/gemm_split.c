@@ -99,56 +99,83 @@ static __mmask16 first(int64_t n) {
   return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
 }
 
-/* One depth of a block whose source is contiguous along k: lines[piece][i] are the pairs
- * of row i. */
-AMX static __mmask16 along_k(__m512i lines[3][16], const float *source, int64_t step,
-                             int64_t count, int64_t k) {
+typedef struct Source {
+  const float *data;
+  int64_t step, k_step, count, k;
+} Source;
+
+/* Writes the 16 lines of each piece to a depth's three tiles. */
+AMX static inline void put(char *to, __m512i lines[3][16], bool turned) {
+  for (int p = 0; p < 3; p++) {
+    if (turned) turn(lines[p]);
+    for (int i = 0; i < 16; i++)
+      _mm512_storeu_si512(to + p * TILE_BYTES + i * 64, lines[p][i]);
+  }
+}
+
+/* A block whose source is contiguous along k: a line holds the pairs of one row. */
+AMX static __mmask16 pack_along(char *to, const Source *s, bool turned) {
   /* Words 1, 3, ... of two registers: the upper halves of 32 floats in order. */
   const __m512i upper =
       _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31,
                        29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
   __mmask16 bad = 0;
-  for (int64_t i = 0; i < 16; i++) {
-    const float *row = source + i * step;
-    const bool exists = i < count;
-    Pieces low = split(_mm512_maskz_loadu_ps(exists ? first(k) : 0, row), &bad);
-    Pieces high =
-        split(_mm512_maskz_loadu_ps(exists ? first(k - 16) : 0, row + 16), &bad);
-    for (int p = 0; p < 3; p++)
-      lines[p][i] = _mm512_permutex2var_epi16(low.p[p], upper, high.p[p]);
-  }
-  return bad;
-}
-
-/* The same for a source whose 16 rows are neighbours: lines[piece][j] are the pairs 2 j,
- * 2 j + 1 of k for all rows. */
-AMX static __mmask16 across_k(__m512i lines[3][16], const float *source, int64_t k_step,
-                              int64_t count, int64_t k) {
-  __mmask16 bad = 0;
-  for (int64_t j = 0; j < 16; j++) {
-    const float *even = source + 2 * j * k_step;
-    Pieces low = split(_mm512_maskz_loadu_ps(2 * j < k ? first(count) : 0, even), &bad);
-    Pieces high = split(
-        _mm512_maskz_loadu_ps(2 * j + 1 < k ? first(count) : 0, even + k_step), &bad);
-    for (int p = 0; p < 3; p++) lines[p][j] = join(low.p[p], high.p[p]);
-  }
-  return bad;
-}
-
-AMX bool lp_split_pack(void *block, const float *source, int64_t step, int64_t k_step,
-                       int64_t count, int64_t k, bool for_b) {
-  __mmask16 bad = 0;
-  char *to = block;
-  for (int64_t k0 = 0; k0 < k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
+  for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
     __m512i lines[3][16];
-    const float *from = source + k0 * k_step;
-    bad |= k_step == 1 ? along_k(lines, from, step, count, k - k0)
-                       : across_k(lines, from, k_step, count, k - k0);
-    for (int p = 0; p < 3; p++) {
-      if ((k_step == 1) == for_b) turn(lines[p]);
-      for (int i = 0; i < 16; i++)
-        _mm512_storeu_si512(to + p * TILE_BYTES + i * 64, lines[p][i]);
+    for (int64_t i = 0; i < 16; i++) {
+      const float *row = s->data + i * s->step + k0;
+      const int64_t here = i < s->count ? s->k - k0 : 0;
+      Pieces low = split(_mm512_maskz_loadu_ps(first(here), row), &bad);
+      Pieces high = split(_mm512_maskz_loadu_ps(first(here - 16), row + 16), &bad);
+      for (int p = 0; p < 3; p++)
+        lines[p][i] = _mm512_permutex2var_epi16(low.p[p], upper, high.p[p]);
     }
+    put(to, lines, turned);
+  }
+  return bad;
+}
+
+/* Blocks whose rows are neighbours in the source, a few at a time: rows of k may lie a
+ * page apart, and each is visited once for all of them. A line holds the pairs 2 j, 2 j +
+ * 1 of k for all 16 rows. */
+#define STRIP 4
+AMX static __mmask16 pack_across(char *to, int64_t block_step, const Source *s,
+                                 bool turned) {
+  const int64_t blocks = (s->count + 15) / 16;
+  __mmask16 bad = 0;
+  for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
+    __m512i lines[STRIP][3][16];
+    for (int64_t j = 0; j < 16; j++) {
+      const int64_t at = k0 + 2 * j;
+      const float *even = s->data + at * s->k_step;
+      for (int64_t b = 0; b < blocks; b++) {
+        const __mmask16 rows = first(s->count - 16 * b);
+        Pieces low =
+            split(_mm512_maskz_loadu_ps(at < s->k ? rows : 0, even + 16 * b), &bad);
+        Pieces high = split(
+            _mm512_maskz_loadu_ps(at + 1 < s->k ? rows : 0, even + s->k_step + 16 * b),
+            &bad);
+        for (int p = 0; p < 3; p++) lines[b][p][j] = join(low.p[p], high.p[p]);
+      }
+    }
+    for (int64_t b = 0; b < blocks; b++) put(to + b * block_step, lines[b], turned);
+  }
+  return bad;
+}
+
+AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
+                       int64_t k_step, int64_t count, int64_t k, bool for_b) {
+  __mmask16 bad = 0;
+  const bool along = k_step == 1;
+  const int64_t strip = (along ? 1 : STRIP) * LP_SPLIT_SIDE;
+  for (int64_t i = 0; i < count; i += strip) {
+    const Source s = {.data = source + i * step,
+                      .step = step,
+                      .k_step = k_step,
+                      .count = count - i < strip ? count - i : strip,
+                      .k = k};
+    char *to = (char *)block + i / LP_SPLIT_SIDE * block_step;
+    bad |= along ? pack_along(to, &s, for_b) : pack_across(to, block_step, &s, !for_b);
   }
   return !bad;
 }
@@ -199,22 +226,37 @@ AMX void lp_split_end(void) {
     _tile_loadd(7, b1 + (piece)*TILE_BYTES, 64);                                         \
   } while (0)
 
+/* Fetches half of an operand's next depth while the tile unit is busy with this one. */
+AMX static inline void fetch(const char *operand, int half) {
+  const char *p = operand + LP_SPLIT_PIECES + half * (LP_SPLIT_PIECES / 2);
+#pragma GCC unroll 24
+  for (int i = 0; i < LP_SPLIT_PIECES / 2; i += 64) __builtin_prefetch(p + i);
+}
+
 AMX static void sum_2x2(const char *a0, const char *a1, const char *b0, const char *b1,
                         int64_t depth) {
   for (int64_t d = 0; d < depth; d++) {
     LOAD_A(0);
     LOAD_B(2);
     TERM_4();
+    fetch(a0, 0);
     LOAD_B(1);
     TERM_4();
+    fetch(a1, 0);
+    fetch(b0, 1);
     LOAD_B(0);
     TERM_4();
+    fetch(b1, 1);
     LOAD_A(2);
     TERM_4();
+    fetch(b0, 0);
+    fetch(b1, 0);
     LOAD_A(1);
     TERM_4();
+    fetch(a0, 1);
     LOAD_B(1);
     TERM_4();
+    fetch(a1, 1);
     a0 += LP_SPLIT_PIECES;
     a1 += LP_SPLIT_PIECES;
     b0 += LP_SPLIT_PIECES;
@@ -335,57 +377,65 @@ typedef struct Job {
   _Atomic bool refused, failed;
 } Job;
 
+/* Strips of columns and of rows: blocks that are packed together. */
+#define STRIP_SIDE (STRIP * LP_SPLIT_SIDE)
+
 static void pack_columns(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
   const LpGemm *g = j->g;
   const int64_t step = g->trans_b ? g->ldb : 1, k_step = g->trans_b ? 1 : g->ldb;
-  bool ok = true;
-  for (int64_t i = begin; i < end; i++) {
-    const int64_t column = j->n0 + i * LP_SPLIT_SIDE, rest = j->n - i * LP_SPLIT_SIDE;
-    const float *source = (const float *)g->b + column * step + j->k0 * k_step;
-    ok &= lp_split_pack(j->b + i * lp_split_block_bytes(j->k), source, step, k_step,
-                        rest < LP_SPLIT_SIDE ? rest : LP_SPLIT_SIDE, j->k, true);
-  }
-  if (!ok) atomic_store(&j->refused, true);
+  const int64_t from = begin * STRIP_SIDE,
+                to = end * STRIP_SIDE < j->n ? end * STRIP_SIDE : j->n;
+  const int64_t bytes = lp_split_block_bytes(j->k);
+  const float *source = (const float *)g->b + (j->n0 + from) * step + j->k0 * k_step;
+  if (!lp_split_pack(j->b + from / LP_SPLIT_SIDE * bytes, bytes, source, step, k_step,
+                     to - from, j->k, true))
+    atomic_store(&j->refused, true);
 }
 
-/* Pairs of blocks of rows. */
+/* Two blocks of rows (a; so many rows) by all columns of the part. */
+static void multiply_pair(const Job *j, const char *a, int64_t row, int64_t rows) {
+  const LpGemm *g = j->g;
+  const int64_t bytes = lp_split_block_bytes(j->k);
+  const bool add = !j->first_part || lp_scalar_to_double(g->beta) != 0;
+  for (int64_t column = 0; column < j->n; column += 32) {
+    const int64_t here = j->n - column;
+    const char *b = j->b + column / 16 * bytes;
+    float *c = (float *)g->c + row * g->ldc + j->n0 + column;
+    LpSplitTile t = {.a = {a, rows > 16 ? a + bytes : NULL},
+                     .b = {b, here > 16 ? b + bytes : NULL},
+                     .c = {c, c + 16},
+                     .ldc = g->ldc,
+                     .rows = rows,
+                     .columns = {here < 16 ? here : 16, here < 16   ? 0
+                                                        : here < 32 ? here - 16
+                                                                    : 16},
+                     .depth = bytes / LP_SPLIT_PIECES,
+                     .add = {add, add}};
+    lp_split_product(&t);
+  }
+}
+
 static void multiply_rows(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
   const LpGemm *g = j->g;
-  const int64_t bytes = lp_split_block_bytes(j->k), ldc = g->ldc;
+  const int64_t bytes = lp_split_block_bytes(j->k);
   const int64_t step = g->trans_a ? 1 : g->lda, k_step = g->trans_a ? g->lda : 1;
   size_t capacity;
-  char *a = lp_block_alloc((size_t)(2 * bytes), &capacity);
+  char *a = lp_block_alloc((size_t)(STRIP * bytes), &capacity);
   if (!a) {
     atomic_store(&j->failed, true);
     return;
   }
   lp_split_begin();
   bool ok = true;
-  for (int64_t pair = begin; pair < end && ok; pair++) {
-    const int64_t row = pair * 32, rows = g->m - row < 32 ? g->m - row : 32;
-    for (int i = 0; i < 2 && i * 16 < rows; i++)
-      ok &= lp_split_pack(
-          a + i * bytes, (const float *)g->a + (row + i * 16) * step + j->k0 * k_step,
-          step, k_step, rows - i * 16 < 16 ? rows - i * 16 : 16, j->k, false);
-    for (int64_t column = 0; ok && column < j->n; column += 32) {
-      const int64_t here = j->n - column;
-      const bool add = !j->first_part || lp_scalar_to_double(g->beta) != 0;
-      float *c = (float *)g->c + row * ldc + j->n0 + column;
-      LpSplitTile t = {.a = {a, rows > 16 ? a + bytes : NULL},
-                       .b = {j->b + column / 16 * bytes,
-                             here > 16 ? j->b + (column / 16 + 1) * bytes : NULL},
-                       .c = {c, c + 16},
-                       .ldc = ldc,
-                       .rows = rows,
-                       .columns = {here < 16 ? here : 16, here < 16   ? 0
-                                                          : here < 32 ? here - 16
-                                                                      : 16},
-                       .depth = bytes / LP_SPLIT_PIECES,
-                       .add = {add, add}};
-      lp_split_product(&t);
-    }
+  for (int64_t strip = begin; ok && strip < end; strip++) {
+    const int64_t row = strip * STRIP_SIDE, rest = g->m - row;
+    const int64_t rows = rest < STRIP_SIDE ? rest : STRIP_SIDE;
+    ok = lp_split_pack(a, bytes, (const float *)g->a + row * step + j->k0 * k_step, step,
+                       k_step, rows, j->k, false);
+    for (int64_t r = 0; ok && r < rows; r += 32)
+      multiply_pair(j, a + r / 16 * bytes, row + r, rows - r < 32 ? rows - r : 32);
   }
   lp_split_end();
   lp_block_free(a, capacity);
@@ -410,9 +460,9 @@ bool lp_split_gemm(const LpGemm *g, bool *refused) {
     for (j.k0 = 0; ok && j.k0 < g->k; j.k0 += depth) {
       j.k = g->k - j.k0 < depth ? g->k - j.k0 : depth;
       j.first_part = j.k0 == 0;
-      lp_parallel_for((j.n + 15) / 16, 4, pack_columns, &j);
+      lp_parallel_for((j.n + STRIP_SIDE - 1) / STRIP_SIDE, 1, pack_columns, &j);
       ok = !atomic_load(&j.refused);
-      if (ok) lp_parallel_for((g->m + 31) / 32, 1, multiply_rows, &j);
+      if (ok) lp_parallel_for((g->m + STRIP_SIDE - 1) / STRIP_SIDE, 1, multiply_rows, &j);
       ok = !atomic_load(&j.refused) && !atomic_load(&j.failed);
     }
   }
@@ -426,8 +476,8 @@ bool lp_split_gemm(const LpGemm *g, bool *refused) {
 bool lp_split_supported(void) {
   return false;
 }
-bool lp_split_pack(void *block, const float *source, int64_t step, int64_t k_step,
-                   int64_t count, int64_t k, bool for_b) {
+bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
+                   int64_t k_step, int64_t count, int64_t k, bool for_b) {
   return false;
 }
 void lp_split_begin(void) {}

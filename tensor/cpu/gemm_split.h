@@ -26,11 +26,12 @@ static inline int64_t lp_split_block_bytes(int64_t k) {
   return (k + LP_SPLIT_DEPTH - 1) / LP_SPLIT_DEPTH * LP_SPLIT_PIECES;
 }
 
-/* Packs a block: element (i, p) of it is source[i * step + p * k_step], one of the steps
- * 1; rows i from `count` on, and p from k on, are zeros. for_b: a block of columns of B.
- * False when there is an infinity or a NaN. */
-bool lp_split_pack(void *block, const float *source, int64_t step, int64_t k_step,
-                   int64_t count, int64_t k, bool for_b);
+/* Packs `count` rows of A, or columns of B, into blocks that lie block_step bytes apart:
+ * element (i, p) is source[i * step + p * k_step], one of the steps 1; what is missing
+ * from the last block and the last depth is zeros. False when there is an infinity or a
+ * NaN. */
+bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
+                   int64_t k_step, int64_t count, int64_t k, bool for_b);
 
 /* Products between these two, on one thread. */
 void lp_split_begin(void);
