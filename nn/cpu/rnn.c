@@ -58,6 +58,14 @@ bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64
   return true;
 }
 
+LpRnnPanels lp_rnn_plain_panels(int64_t columns) {
+  return (LpRnnPanels){.k = 16,
+                       .columns = columns,
+                       .vectors = 1,
+                       .units = 64,
+                       .count = (columns + 63) / 64};
+}
+
 /* Multiply-adds that make a second thread worth its start. */
 #define STEP_GRAIN (512 * 1024)
 
@@ -300,9 +308,7 @@ static bool prepare(Forward *f) {
   if (l->w_hr)
     TRY(f->raw = lp_rnn_block(f->blocks, (size_t)(l->batch * l->hidden) * f->item));
   if (!f->packed) { /* the units alone are split over threads */
-    f->recurrent.units = 64;
-    f->recurrent.count = (l->hidden + 63) / 64;
-    f->recurrent.k = 16;
+    f->recurrent = lp_rnn_plain_panels(l->hidden);
     return true;
   }
   f->tiles = lp_rnn_split_pays(l->dtype, l->batch, l->outputs, l->hidden);

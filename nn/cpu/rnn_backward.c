@@ -14,7 +14,7 @@ typedef struct Backward {
   int type;
   size_t item;
   int64_t width;
-  bool tiles;                        /* R and P by tiles, not by panels */
+  bool packed, tiles;                /* R and P by panels; or, better, by tiles */
   LpRnnPanels recurrent, projection; /* R and P as they stand */
   RnnSplit recurrent_tiles, projection_tiles;
   char *d_gates;     /* (total, width) */
@@ -37,7 +37,7 @@ static int64_t panel_units(const Backward *b, const LpRnnPanels *p) {
 static void pass_on(const Backward *b, int64_t begin, int64_t end) {
   const LpRnnLayer *l = b->l;
   const unsigned add = l->kind == LP_RNN_GRU ? 3 : 0;
-  if (!b->later) return;
+  if (!b->later || !b->packed) return;
   if (b->tiles) {
     lp_rnn_split_product(&b->recurrent_tiles, begin, end, b->later, b->g->h0, l->outputs,
                          add);
@@ -47,6 +47,17 @@ static void pass_on(const Backward *b, int64_t begin, int64_t end) {
   for (int64_t p = begin; p < end; p++)
     b->k->product[b->type](&b->recurrent, p, d, b->width, b->later, b->g->h0, l->outputs,
                            add);
+}
+
+/* The same as one product. */
+static bool pass_on_unpacked(const Backward *b) {
+  const LpRnnLayer *l = b->l;
+  const bool gru = l->kind == LP_RNN_GRU;
+  if (!b->later) return true;
+  return lp_rnn_gemm(l->dtype, false, false, b->later, l->outputs,
+                     lp_rnn_gates(l->kind) * l->hidden,
+                     rnn_at(b->d_gates, b->later_first * b->width + h_column(b), b->item),
+                     b->width, l->w_hh, l->outputs, b->g->h0, l->outputs, gru);
 }
 
 /* Units [from, to) of the step, and their part of the next product's operand. */
@@ -123,7 +134,7 @@ static void projected_range(void *ctx, int64_t begin, int64_t end) {
   if (b->tiles)
     lp_rnn_split_product(&b->projection_tiles, begin, end, rows, (float *)b->d_raw, h, 0);
   const char *d = rnn_at(b->d_out, b->step.first * l->outputs, b->item);
-  for (int64_t p = begin; !b->tiles && p < end; p++)
+  for (int64_t p = begin; b->packed && !b->tiles && p < end; p++)
     b->k->product[b->type](&b->projection, p, d, l->outputs, rows, b->d_raw, h, 0);
   const int64_t units = panel_units(b, &b->projection), last = end * units;
   units_of_step(b, begin * units, last < h ? last : h);
@@ -172,22 +183,30 @@ static bool over(Backward *b, bool projection, int64_t rows,
   return true;
 }
 
-static bool through_time(Backward *b) {
+static bool run_step(Backward *b) {
   const LpRnnLayer *l = b->l;
-  for (int64_t s = l->steps - 1; s >= 0; s--) {
-    b->step = lp_rnn_step(l, s);
-    const int64_t rows = b->step.rows;
-    if (l->w_hr)
-      TRY(over(b, false, rows, output_range) && over(b, true, rows, projected_range));
-    else
-      TRY(over(b, false, rows, step_range));
+  const int64_t rows = b->step.rows, out = l->outputs;
+  if (!b->packed) TRY(pass_on_unpacked(b));
+  if (!l->w_hr) return over(b, false, rows, step_range);
+  TRY(over(b, false, rows, output_range));
+  if (!b->packed)
+    TRY(lp_rnn_gemm(l->dtype, false, false, rows, l->hidden, out,
+                    rnn_at(b->d_out, b->step.first * out, b->item), out, l->w_hr,
+                    l->hidden, b->d_raw, l->hidden, false));
+  return over(b, true, rows, projected_range);
+}
+
+static bool through_time(Backward *b) {
+  for (int64_t s = b->l->steps - 1; s >= 0; s--) {
+    b->step = lp_rnn_step(b->l, s);
+    TRY(run_step(b));
     b->recurrent_tiles.turn ^= 1;
-    b->later = rows;
+    b->later = b->step.rows;
     b->later_first = b->step.first;
     if (lp_interrupt_pending())
       return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
   }
-  return over(b, false, b->later, pass_on_range);
+  return b->packed ? over(b, false, b->later, pass_on_range) : pass_on_unpacked(b);
 }
 
 /* The states before each row, row by row: the other factor of R's gradient. */
@@ -283,8 +302,13 @@ static bool prepare(RnnBlocks *blocks, Backward *b) {
     TRY(b->raw = lp_rnn_block(blocks, (size_t)(l->total * h) * b->item));
     TRY(b->d_raw = lp_rnn_block(blocks, c_bytes));
   }
-  b->tiles = l->steps >= PACKED_STEPS &&
-             lp_rnn_split_pays(l->dtype, l->batch, lp_rnn_gates(l->kind) * h, out);
+  b->packed = l->steps >= PACKED_STEPS;
+  if (!b->packed) { /* the units alone are split over threads */
+    b->recurrent = lp_rnn_plain_panels(out);
+    b->projection = lp_rnn_plain_panels(h);
+    return true;
+  }
+  b->tiles = lp_rnn_split_pays(l->dtype, l->batch, lp_rnn_gates(l->kind) * h, out);
   return b->tiles ? pack_tiles(b) : pack_panels(b);
 }
 

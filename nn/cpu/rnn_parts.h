@@ -43,6 +43,9 @@ static inline char *rnn_before(const RnnStep *s, const void *rows, const void *i
 bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64_t k,
                  int64_t columns, int64_t apart, const void *source, int64_t row_step,
                  int64_t column_step);
+/* Panels that hold no matrix: ranges of columns whose elementwise work is to be shared
+ * out; k stands for that work, by multiply-adds. */
+LpRnnPanels lp_rnn_plain_panels(int64_t columns);
 /* Runs body over panels with as many threads as `rows` rows of the product are worth. */
 void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
                  void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);

@@ -6,7 +6,8 @@
 /* Fewer rows leave too much of a tile empty, smaller matrices too little work. */
 #define LEAST_ROWS 8
 #define LEAST_SIDE 32
-#define LEAST_WORK (1 << 20)
+/* Whole products pack both operands first: each must be used often. */
+#define LEAST_USES 96
 
 bool lp_rnn_split_pays(LpDtype dtype, int64_t rows, int64_t k, int64_t columns) {
   return dtype == LP_FLOAT32 && rows >= LEAST_ROWS && k >= LEAST_SIDE &&
@@ -107,7 +108,7 @@ void lp_rnn_split_over(const RnnSplit *s, int64_t rows,
 bool lp_rnn_split_gemm(const LpGemm *g, bool *done) {
   *done = false;
   /* What would be added to must not be half done when an infinity comes up. */
-  if (lp_scalar_to_double(g->beta) != 0 || g->m * g->n * g->k < LEAST_WORK ||
+  if (lp_scalar_to_double(g->beta) != 0 || g->m < LEAST_USES || g->n < LEAST_USES ||
       !lp_rnn_split_pays(g->dtype, g->m, g->k, g->n))
     return true;
   bool refused;

@@ -7,8 +7,9 @@
 #include "cpu/gemm_split.h"
 #include "cpu/rnn_parts.h"
 
-#define RNN_SPLIT_UNITS 32 /* units of a panel: a depth of tiles, two blocks of columns  \
-                            */
+#define RNN_SPLIT_UNITS                                                                  \
+  32 /* units of a panel: a depth of tiles, two blocks of columns                        \
+      */
 
 /* C (rows x gates * columns) [+]= A (rows x segments * k) B. B is packed once; A is
  * packed piece by piece as the step before makes it, in two copies that take turns. */

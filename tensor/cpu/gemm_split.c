@@ -293,18 +293,19 @@ AMX static void sum_1x2(const char *a0, const char *b0, const char *b1, int64_t 
 }
 
 /* C tiles in memory of their own, when the block lies at an edge of C. */
-static void load_edge(const LpSplitTile *t, float edge[32][32]) {
-  memset(edge, 0, sizeof(float) * 32 * 32);
-  for (int j = 0; j < 2; j++)
-    for (int64_t i = 0; t->add[j] && i < t->rows; i++)
-      for (int64_t x = 0; x < t->columns[j]; x++)
-        edge[i][16 * j + x] = t->c[j][i * t->ldc + x];
+AMX static void load_edge(const LpSplitTile *t, float edge[32][32]) {
+  for (int64_t i = 0; i < 32; i++)
+    for (int j = 0; j < 2; j++) {
+      const __mmask16 there = t->add[j] && i < t->rows ? first(t->columns[j]) : 0;
+      _mm512_store_ps(&edge[i][16 * j],
+                      _mm512_maskz_loadu_ps(there, t->c[j] + i * t->ldc));
+    }
 }
-static void store_edge(const LpSplitTile *t, float edge[32][32]) {
-  for (int j = 0; j < 2; j++)
-    for (int64_t i = 0; i < t->rows; i++)
-      for (int64_t x = 0; x < t->columns[j]; x++)
-        t->c[j][i * t->ldc + x] = edge[i][16 * j + x];
+AMX static void store_edge(const LpSplitTile *t, float edge[32][32]) {
+  for (int64_t i = 0; i < t->rows; i++)
+    for (int j = 0; j < 2; j++)
+      _mm512_mask_storeu_ps(t->c[j] + i * t->ldc, first(t->columns[j]),
+                            _mm512_load_ps(&edge[i][16 * j]));
 }
 
 AMX void lp_split_product(const LpSplitTile *t) {
@@ -354,8 +355,11 @@ AMX void lp_split_product(const LpSplitTile *t) {
     _tile_stored(3, small[1], 64);
     IN_MEMORY(small);
     for (int j = 0; j < 2; j++)
-      for (int64_t i = 0; i < 16; i++)
-        for (int64_t x = 0; x < 16; x++) c[j][i * ldc + x] += small[j][i][x];
+      for (int64_t i = 0; i < 16; i++) {
+        float *to = c[j] + i * ldc;
+        _mm512_storeu_ps(to,
+                         _mm512_add_ps(_mm512_loadu_ps(to), _mm512_load_ps(small[j][i])));
+      }
   }
   IN_MEMORY(c[0]);
   if (!whole) store_edge(t, edge);
