@@ -3,9 +3,9 @@
 
 #include <string.h>
 #include "cpu/rnn_parts.h"
+#include "cpu/rnn_split.h"
 
-/* --- shared with the backward pass
- * ------------------------------------------------------ */
+/* --- shared with the backward pass --- */
 
 void *lp_rnn_block(RnnBlocks *b, size_t bytes) {
   ASSERT(b->count < RNN_BLOCKS);
@@ -58,8 +58,16 @@ bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64
   return true;
 }
 
+LpRnnPanels lp_rnn_plain_panels(int64_t columns) {
+  return (LpRnnPanels){.k = 16,
+                       .columns = columns,
+                       .vectors = 1,
+                       .units = 64,
+                       .count = (columns + 63) / 64};
+}
+
 /* Multiply-adds that make a second thread worth its start. */
-#define STEP_GRAIN (64 * 1024)
+#define STEP_GRAIN (512 * 1024)
 
 void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
                  void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
@@ -84,23 +92,34 @@ bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n
                     .ldc = ldc,
                     .alpha = lp_scalar_float(1),
                     .beta = lp_scalar_float(add)};
-  return lp_cpu_gemm(&g);
+  bool done;
+  TRY(lp_rnn_split_gemm(&g, &done));
+  return done || lp_cpu_gemm(&g);
 }
 
-/* --- forward
- * ---------------------------------------------------------------------------- */
+const void *lp_rnn_by_gates(RnnBlocks *blocks, const LpRnnLayer *l, const void *w) {
+  if (l->kind != LP_RNN_GRU) return w;
+  const size_t item = lp_dtype_size(l->dtype);
+  const int64_t part = l->hidden * l->inputs;
+  char *turned = lp_rnn_block(blocks, (size_t)(3 * part) * item);
+  TRY(turned);
+  memcpy(turned, rnn_at(w, 2 * part, item), (size_t)part * item);
+  memcpy(rnn_at(turned, part, item), w, (size_t)(2 * part) * item);
+  return turned;
+}
 
-/* With fewer steps a packed copy of R does not pay. */
-#define PACKED_STEPS 3
+/* --- forward --- */
 
 typedef struct Forward {
   const LpRnnLayer *l;
   const LpRnnKernels *k;
+  RnnBlocks *blocks;
   int type;
   size_t item;
-  bool packed;
-  int64_t width; /* of a row of gates, in elements */
+  bool packed, tiles; /* R by panels; or, better, by tiles */
+  int64_t width;      /* of a row of gates, in elements */
   LpRnnPanels recurrent, projection;
+  RnnSplit recurrent_tiles, projection_tiles;
   void *bias, *raw; /* (width); o tanh(c') of a step before its projection */
   RnnStep step;
 } Forward;
@@ -127,16 +146,12 @@ static void *make_bias(RnnBlocks *blocks, Forward *f) {
 }
 
 /* gates = x W^T over all rows. */
-static bool project_input(const Forward *f) {
+static bool project_input(RnnBlocks *blocks, const Forward *f) {
   const LpRnnLayer *l = f->l;
-  const int64_t h = l->hidden, in = l->inputs;
-  if (l->kind != LP_RNN_GRU)
-    return lp_rnn_gemm(l->dtype, false, true, l->total, f->width, in, l->x, in, l->w_ih,
-                       in, l->gates, f->width, false);
-  return lp_rnn_gemm(l->dtype, false, true, l->total, 2 * h, in, l->x, in, l->w_ih, in,
-                     rnn_at(l->gates, h, f->item), f->width, false) &&
-         lp_rnn_gemm(l->dtype, false, true, l->total, h, in, l->x, in,
-                     rnn_at(l->w_ih, 2 * h * in, f->item), in, l->gates, f->width, false);
+  const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
+  return w &&
+         lp_rnn_gemm(l->dtype, false, true, l->total, lp_rnn_gates(l->kind) * l->hidden,
+                     l->inputs, l->x, l->inputs, w, l->inputs, l->gates, f->width, false);
 }
 
 /* The rows' gates += h R^T, unpacked. */
@@ -154,44 +169,106 @@ static bool recur_unpacked(const Forward *f, int64_t row, int64_t rows, const vo
                               rnn_at(gates, 2 * hidden, f->item), f->width, false));
 }
 
+static void recur_panels(const Forward *f, int64_t begin, int64_t end, char *to) {
+  const LpRnnLayer *l = f->l;
+  const RnnStep *s = &f->step;
+  const unsigned add = l->kind == LP_RNN_GRU ? 3 : 15;
+  if (f->tiles) {
+    lp_rnn_split_product(&f->recurrent_tiles, begin, end, s->rows, (float *)to, f->width,
+                         add);
+    return;
+  }
+  const int64_t out = l->outputs;
+  const char *before = rnn_at(l->out, s->before * out, f->item),
+             *initial = rnn_at(l->h0, s->continued * out, f->item);
+  for (int64_t p = begin; f->packed && p < end; p++) {
+    f->k->product[f->type](&f->recurrent, p, before, out, s->continued, to, f->width,
+                           add);
+    f->k->product[f->type](&f->recurrent, p, initial, out, s->rows - s->continued,
+                           rnn_at(to, s->continued * f->width, f->item), f->width, add);
+  }
+}
+
 /* A range of panels of the recurrent product, then the step for their units. */
 static void step_units(void *ctx, int64_t begin, int64_t end) {
-  const Forward *f = ctx;
+  Forward *f = ctx;
   const LpRnnLayer *l = f->l;
   const RnnStep *s = &f->step;
   const int64_t h = l->hidden, out = l->outputs;
-  const bool gru = l->kind == LP_RNN_GRU;
+  const int64_t panel = f->tiles ? RNN_SPLIT_UNITS : f->recurrent.units;
+  const int64_t from = begin * panel, to = end * panel < h ? end * panel : h;
   char *gates = rnn_at(l->gates, s->first * f->width, f->item);
-  for (int64_t p = begin; f->packed && p < end; p++) {
-    char *to = rnn_at(gates, gru ? h : 0, f->item);
-    const unsigned add = gru ? 3 : 15;
-    f->k->product[f->type](&f->recurrent, p, rnn_at(l->out, s->before * out, f->item),
-                           out, s->continued, to, f->width, add);
-    f->k->product[f->type](&f->recurrent, p, rnn_at(l->h0, s->continued * out, f->item),
-                           out, s->rows - s->continued,
-                           rnn_at(to, s->continued * f->width, f->item), f->width, add);
-  }
-  const int64_t first = begin * f->recurrent.units, units = end * f->recurrent.units;
+  char *h_rows = l->w_hr ? f->raw : rnn_at(l->out, s->first * out, f->item);
+  recur_panels(f, begin, end, rnn_at(gates, l->kind == LP_RNN_GRU ? h : 0, f->item));
   for (int64_t r = 0; r < s->rows; r++) {
-    LpRnnRow row = {.bias = f->bias, .gates = rnn_at(gates, r * f->width, f->item)};
-    row.h = l->w_hr ? rnn_at(f->raw, r * h, f->item)
-                    : rnn_at(l->out, (s->first + r) * out, f->item);
-    row.h_before = rnn_before(s, l->out, l->h0, r, out, f->item);
+    LpRnnRow row = {.bias = f->bias,
+                    .gates = rnn_at(gates, r * f->width, f->item),
+                    .h = rnn_at(h_rows, r * h, f->item),
+                    .h_before = rnn_before(s, l->out, l->h0, r, out, f->item)};
     if (l->cells) {
       row.c = rnn_at(l->cells, (s->first + r) * h, f->item);
       row.c_before = rnn_before(s, l->cells, l->c0, r, h, f->item);
     }
-    f->k->forward[l->kind][f->type](&row, h, first, units < h ? units : h);
+    f->k->forward[l->kind][f->type](&row, h, from, to);
   }
+  if (f->tiles && l->w_hr)
+    lp_rnn_split_fill(&f->projection_tiles, 0, 0, (float *)h_rows, h, s->rows, from, to);
+  else if (f->tiles)
+    lp_rnn_split_fill(&f->recurrent_tiles, !f->recurrent_tiles.turn, 0, (float *)h_rows,
+                      h, s->rows, from, to);
 }
 
 static void step_projection(void *ctx, int64_t begin, int64_t end) {
-  const Forward *f = ctx;
+  Forward *f = ctx;
   const LpRnnLayer *l = f->l;
-  for (int64_t p = begin; p < end; p++)
-    f->k->product[f->type](&f->projection, p, f->raw, l->hidden, f->step.rows,
-                           rnn_at(l->out, f->step.first * l->outputs, f->item),
-                           l->outputs, 0);
+  const int64_t out = l->outputs, rows = f->step.rows;
+  char *to = rnn_at(l->out, f->step.first * out, f->item);
+  if (!f->tiles) {
+    for (int64_t p = begin; p < end; p++)
+      f->k->product[f->type](&f->projection, p, f->raw, l->hidden, rows, to, out, 0);
+    return;
+  }
+  const int64_t last = end * RNN_SPLIT_UNITS;
+  lp_rnn_split_product(&f->projection_tiles, begin, end, rows, (float *)to, out, 0);
+  lp_rnn_split_fill(&f->recurrent_tiles, !f->recurrent_tiles.turn, 0, (float *)to, out,
+                    rows, begin * RNN_SPLIT_UNITS, last < out ? last : out);
+}
+
+static bool pack_panels(Forward *f) {
+  const LpRnnLayer *l = f->l;
+  const int64_t h = l->hidden, out = l->outputs;
+  const int vectors = l->kind == LP_RNN_LSTM ? 4 : l->kind == LP_RNN_GRU ? 3 : 2;
+  return lp_rnn_pack(f->blocks, &f->recurrent, f->type, vectors, out, h,
+                     vectors > 2 ? h : 0, l->w_hh, 1, out) &&
+         (!l->w_hr ||
+          lp_rnn_pack(f->blocks, &f->projection, f->type, 2, h, out, 0, l->w_hr, 1, h));
+}
+
+/* Packs the weights for tiles, and the first states in both copies: rows that begin later
+ * find theirs there. */
+static bool pack_tiles(Forward *f) {
+  const LpRnnLayer *l = f->l;
+  RnnSplit *r = &f->recurrent_tiles, *p = &f->projection_tiles;
+  *r = (RnnSplit){.segments = 1,
+                  .k = l->outputs,
+                  .gates = lp_rnn_gates(l->kind),
+                  .columns = l->hidden,
+                  .apart = l->hidden};
+  TRY(lp_rnn_split_open(f->blocks, r, l->batch, l->w_hh, 1, l->outputs));
+  for (int copy = 0; copy < 2; copy++)
+    lp_rnn_split_fill(r, copy, 0, l->h0, l->outputs, l->batch, 0, l->outputs);
+  if (!l->w_hr) return true;
+  *p = (RnnSplit){.segments = 1, .k = l->hidden, .gates = 1, .columns = l->outputs};
+  return lp_rnn_split_open(f->blocks, p, l->batch, l->w_hr, 1, l->hidden);
+}
+
+/* Goes over from tiles to panels when an infinity or a NaN has come up. */
+static bool check_tiles(Forward *f) {
+  if (!f->tiles || !(atomic_load(&f->recurrent_tiles.refused) ||
+                     atomic_load(&f->projection_tiles.refused)))
+    return true;
+  f->tiles = false;
+  return pack_panels(f);
 }
 
 static bool run_step(Forward *f) {
@@ -205,35 +282,37 @@ static bool run_step(Forward *f) {
       TRY(recur_unpacked(f, s->continued, others,
                          rnn_at(l->h0, s->continued * out, f->item)));
   }
-  lp_rnn_over(&f->recurrent, s->rows, step_units, f);
-  if (!l->w_hr) return true;
-  if (f->packed) {
-    lp_rnn_over(&f->projection, s->rows, step_projection, f);
-    return true;
+  TRY(check_tiles(f));
+  if (f->tiles)
+    lp_rnn_split_over(&f->recurrent_tiles, s->rows, step_units, f);
+  else
+    lp_rnn_over(&f->recurrent, s->rows, step_units, f);
+  if (l->w_hr && !f->packed)
+    return lp_rnn_gemm(l->dtype, false, true, s->rows, l->outputs, l->hidden, f->raw,
+                       l->hidden, l->w_hr, l->hidden,
+                       rnn_at(l->out, s->first * l->outputs, f->item), l->outputs, false);
+  if (l->w_hr) {
+    TRY(check_tiles(f));
+    if (f->tiles)
+      lp_rnn_split_over(&f->projection_tiles, s->rows, step_projection, f);
+    else
+      lp_rnn_over(&f->projection, s->rows, step_projection, f);
   }
-  return lp_rnn_gemm(l->dtype, false, true, s->rows, l->outputs, l->hidden, f->raw,
-                     l->hidden, l->w_hr, l->hidden,
-                     rnn_at(l->out, s->first * l->outputs, f->item), l->outputs, false);
+  f->recurrent_tiles.turn ^= 1;
+  return true;
 }
 
-static bool prepare(RnnBlocks *blocks, Forward *f) {
+static bool prepare(Forward *f) {
   const LpRnnLayer *l = f->l;
-  const int64_t h = l->hidden, out = l->outputs;
-  const int vectors = l->kind == LP_RNN_LSTM ? 4 : l->kind == LP_RNN_GRU ? 3 : 2;
-  TRY(f->bias = make_bias(blocks, f));
-  if (l->w_hr) {
-    TRY(f->raw = lp_rnn_block(blocks, (size_t)(l->batch * h) * f->item));
-  }
+  TRY(f->bias = make_bias(f->blocks, f));
+  if (l->w_hr)
+    TRY(f->raw = lp_rnn_block(f->blocks, (size_t)(l->batch * l->hidden) * f->item));
   if (!f->packed) { /* the units alone are split over threads */
-    f->recurrent.units = 64;
-    f->recurrent.count = (h + 63) / 64;
-    f->recurrent.k = 16;
+    f->recurrent = lp_rnn_plain_panels(l->hidden);
     return true;
   }
-  return lp_rnn_pack(blocks, &f->recurrent, f->type, vectors, out, h, vectors > 2 ? h : 0,
-                     l->w_hh, 1, out) &&
-         (!l->w_hr ||
-          lp_rnn_pack(blocks, &f->projection, f->type, 2, h, out, 0, l->w_hr, 1, h));
+  f->tiles = lp_rnn_split_pays(l->dtype, l->batch, l->outputs, l->hidden);
+  return f->tiles ? pack_tiles(f) : pack_panels(f);
 }
 
 /* The states after the last step of each sequence. */
@@ -255,7 +334,8 @@ bool lp_rnn_forward(const LpRnnLayer *l, void *h_last, void *c_last) {
   f.width = lp_rnn_width(l->kind) * l->hidden;
   f.packed = l->steps >= PACKED_STEPS;
   RnnBlocks blocks = {0};
-  bool ok = project_input(&f) && prepare(&blocks, &f);
+  f.blocks = &blocks;
+  bool ok = project_input(&blocks, &f) && prepare(&f);
   for (int64_t s = 0; ok && s < l->steps; s++) {
     f.step = lp_rnn_step(l, s);
     ok = run_step(&f);

@@ -8,8 +8,11 @@
 #include "cpu/gemm.h"
 #include "cpu/rnn.h"
 
+/* With fewer steps a packed copy of R does not pay. */
+#define PACKED_STEPS 3
+
 /* Memory of one pass: blocks that are freed together. */
-#define RNN_BLOCKS 8
+#define RNN_BLOCKS 16
 typedef struct RnnBlocks {
   void *data[RNN_BLOCKS];
   size_t capacity[RNN_BLOCKS];
@@ -40,6 +43,9 @@ static inline char *rnn_before(const RnnStep *s, const void *rows, const void *i
 bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64_t k,
                  int64_t columns, int64_t apart, const void *source, int64_t row_step,
                  int64_t column_step);
+/* Panels that hold no matrix: ranges of columns whose elementwise work is to be shared
+ * out; k stands for that work, by multiply-adds. */
+LpRnnPanels lp_rnn_plain_panels(int64_t columns);
 /* Runs body over panels with as many threads as `rows` rows of the product are worth. */
 void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
                  void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);
@@ -48,5 +54,9 @@ void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
 bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
                  int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                  void *c, int64_t ldc, bool add);
+
+/* For a GRU: the rows of a weight in the order n, r, z of `gates`; else the weight
+ * itself. */
+const void *lp_rnn_by_gates(RnnBlocks *blocks, const LpRnnLayer *l, const void *w);
 
 #endif
