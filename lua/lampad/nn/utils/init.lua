@@ -4,7 +4,7 @@ local lazy = require "lampad.lazy"
 
 local prefix = "lampad.nn.utils."
 local files = lazy.members(prefix, {
-  clip_grad = { "clip_grad_norm_", "clip_grad_value_", "get_total_norm" },
+  clip_grad = { "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "get_total_norm" },
   convert_parameters = { "parameters_to_vector", "vector_to_parameters" },
   fusion = { "fuse_conv_bn_eval", "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights" },
   memory_format = { "convert_conv2d_weight_memory_format", "convert_conv3d_weight_memory_format" },
