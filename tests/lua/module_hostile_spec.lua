@@ -72,7 +72,7 @@ describe("wrong arguments", function()
     local utils = nn.utils
     for _, library in ipairs { utils, utils.prune, utils.parametrize, utils.parametrizations, utils.fusion } do
       for key, value in pairs(library) do
-        if type(value) == "function" then
+        if type(value) == "function" and key ~= "cached" then -- a scope, which would stay open
           all_pairs(key, value)
           all_pairs(key .. " of a module", function(x, y)
             local result = value(nn.Linear(2, 2), x, y)

@@ -10,7 +10,7 @@ local text = require "lampad.text"
 
 local hooks = {
   global = {},        -- lists by kind, of every module
-  any_global = false, -- whether a list of calls in `global` has ever been filled
+  any_global = false, -- whether `global` holds a list
   registration = nil, -- lists by kind "parameter", "buffer", "module" once one is filled
 }
 
@@ -28,6 +28,7 @@ function hooks.drop(place, kind, dropped)
     if entry ~= dropped then kept[#kept + 1] = entry end
   end
   place[kind] = #kept > 0 and kept or nil
+  hooks.any_global = next(hooks.global) ~= nil
 end
 
 --- Takes the hook out; a second call changes nothing.

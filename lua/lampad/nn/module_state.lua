@@ -166,13 +166,17 @@ return function(Module, own_parameters, own_buffers)
     end
   end
 
-  -- The part of the map below a prefix.
-  local function part(state, prefix)
-    local result = OrderedDict()
+  -- The map's entries below a prefix by the child they belong to: "fc" -> the entries "fc.weight", "fc.bias".
+  local function by_child(state, prefix)
+    local parts, pattern = {}, "^([^.]*)%."
     for key, value in OrderedDict.items(state) do
-      if type(key) == "string" and key:sub(1, #prefix) == prefix then result[key] = value end
+      local name = type(key) == "string" and key:sub(1, #prefix) == prefix and key:match(pattern, #prefix + 1)
+      if name then
+        parts[name] = parts[name] or OrderedDict()
+        parts[name][key] = value
+      end
     end
-    return result
+    return parts
   end
 
   local function load_tree(self, state, prefix, saved, assign, report)
@@ -182,9 +186,9 @@ return function(Module, own_parameters, own_buffers)
     self:_load_from_state_dict(state, prefix, metadata, true, report.missing_keys, report.unexpected_keys,
       report.errors)
     local names, children = own_children(self)
+    local parts = #children > 0 and by_child(state, prefix)
     for i = 1, #children do
-      local below = prefix .. names[i] .. "."
-      load_tree(children[i], part(state, below), below, saved, assign, report)
+      load_tree(children[i], parts[names[i]] or OrderedDict(), prefix .. names[i] .. ".", saved, assign, report)
     end
     for _, entry in ipairs(entries(self, "load_state_dict_post")) do
       if entry.fn(self, report.incompatible) ~= nil then
