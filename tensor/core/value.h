@@ -76,7 +76,7 @@ typedef struct LpArgInfo {
 } LpArgInfo;
 
 #define LP_MAX_ARGS 20
-#define LP_MAX_RESULTS 6
+#define LP_MAX_RESULTS 8
 
 enum { /* LpOpInfo.variants */
   LP_VARIANT_FUNCTION = 1,

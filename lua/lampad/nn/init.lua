@@ -5,6 +5,8 @@ local files = lazy.members("lampad.nn.", {
   conv = { "Conv1d", "Conv2d", "Conv3d", "ConvTranspose1d", "ConvTranspose2d", "ConvTranspose3d" },
   batchnorm = { "BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d" },
   norm = { "LayerNorm", "GroupNorm", "RMSNorm" },
+  rnn = { "RNNBase", "RNN", "LSTM", "GRU" },
+  rnn_cell = { "RNNCellBase", "RNNCell", "LSTMCell", "GRUCell" },
   unpool = { "MaxUnpool1d", "MaxUnpool2d", "MaxUnpool3d", "FractionalMaxPool2d", "FractionalMaxPool3d" },
   containers = { "Sequential", "ModuleList", "ModuleDict", "ParameterList" },
 })

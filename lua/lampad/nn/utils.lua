@@ -5,7 +5,7 @@ local text = require "lampad.text"
 local iterate = require "lampad.iterate"
 
 local torch = core.torch
-local utils = {}
+local utils = { rnn = require "lampad.nn.utils.rnn" }
 
 local function parameters_of(what, given)
   if torch.is_tensor(given) then return { given } end

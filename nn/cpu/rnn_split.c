@@ -1,0 +1,117 @@
+/* See rnn_split.h. */
+#include "cpu/rnn_split.h"
+
+#include <string.h>
+
+/* Fewer rows leave too much of a tile empty, smaller matrices too little work. */
+#define LEAST_ROWS 8
+#define LEAST_SIDE 32
+/* Whole products pack both operands first: each must be used often. */
+#define LEAST_USES 96
+
+bool lp_rnn_split_pays(LpDtype dtype, int64_t rows, int64_t k, int64_t columns) {
+  return dtype == LP_FLOAT32 && rows >= LEAST_ROWS && k >= LEAST_SIDE &&
+         columns >= LEAST_SIDE && lp_split_supported();
+}
+
+typedef struct PackJob {
+  RnnSplit *s;
+  const float *source;
+  int64_t k_step, step;
+} PackJob;
+
+/* Block of B for a panel's gate v and half: panels lie one after the other. */
+static char *block_of(const RnnSplit *s, int64_t panel, int64_t v, int half) {
+  return s->b + ((panel * s->gates + v) * 2 + half) * s->block_bytes;
+}
+
+static void pack_panels(void *ctx, int64_t begin, int64_t end) {
+  const PackJob *j = ctx;
+  RnnSplit *s = j->s;
+  bool ok = true;
+  for (int64_t p = begin; p < end; p++)
+    for (int64_t v = 0; v < s->gates; v++) {
+      const int64_t column = p * RNN_SPLIT_UNITS, rest = s->columns - column;
+      const int64_t count = rest < RNN_SPLIT_UNITS ? rest : RNN_SPLIT_UNITS;
+      for (int64_t part = 0; part < s->segments; part++) {
+        char *to = block_of(s, p, v, 0) + part * s->segment_bytes;
+        const float *from =
+            j->source + part * s->k * j->k_step + (v * s->columns + column) * j->step;
+        ok &= lp_split_pack(to, s->block_bytes, from, j->step, j->k_step, count, s->k,
+                            true);
+        if (count <= LP_SPLIT_SIDE)
+          memset(to + s->block_bytes, 0, (size_t)s->segment_bytes);
+      }
+    }
+  if (!ok) atomic_store(&s->refused, true);
+}
+
+bool lp_rnn_split_open(RnnBlocks *blocks, RnnSplit *s, int64_t rows, const float *source,
+                       int64_t k_step, int64_t step) {
+  s->segment_bytes = lp_split_block_bytes(s->k);
+  s->block_bytes = s->segments * s->segment_bytes;
+  s->panels = (s->columns + RNN_SPLIT_UNITS - 1) / RNN_SPLIT_UNITS;
+  const int64_t row_blocks = (rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE;
+  TRY(s->b = lp_rnn_block(blocks, (size_t)(s->panels * s->gates * 2 * s->block_bytes)));
+  TRY(s->a[0] = lp_rnn_block(blocks, (size_t)(2 * row_blocks * s->block_bytes)));
+  s->a[1] = s->a[0] + row_blocks * s->block_bytes;
+  memset(s->a[0], 0, (size_t)(2 * row_blocks * s->block_bytes));
+  PackJob job = {s, source, k_step, step};
+  lp_parallel_for(s->panels, 1, pack_panels, &job);
+  return true;
+}
+
+void lp_rnn_split_fill(RnnSplit *s, int copy, int64_t segment, const float *source,
+                       int64_t step, int64_t rows, int64_t from, int64_t to) {
+  char *block = s->a[copy] + segment * s->segment_bytes + lp_split_block_bytes(from);
+  const bool ok = lp_split_pack(block, s->block_bytes, source + from, step, 1, rows,
+                                to - from, false);
+  if (!ok) atomic_store(&s->refused, true);
+}
+
+void lp_rnn_split_product(const RnnSplit *s, int64_t begin, int64_t end, int64_t rows,
+                          float *c, int64_t ldc, unsigned add) {
+  const char *a = s->a[s->turn];
+  lp_split_begin();
+  for (int64_t p = begin; p < end; p++)
+    for (int64_t v = 0; v < s->gates; v++) {
+      const int64_t column = p * RNN_SPLIT_UNITS, here = s->columns - column;
+      for (int64_t r = 0; r < rows; r += 2 * LP_SPLIT_SIDE) {
+        const char *block = a + r / LP_SPLIT_SIDE * s->block_bytes;
+        float *to = c + r * ldc + v * s->apart + column;
+        const int64_t high = rows - r < 32 ? rows - r : 32;
+        LpSplitTile t = {.a = {block, high > 16 ? block + s->block_bytes : NULL},
+                         .b = {block_of(s, p, v, 0), block_of(s, p, v, 1)},
+                         .c = {to, to + 16},
+                         .ldc = ldc,
+                         .rows = high,
+                         .columns = {here < 16 ? here : 16, here < 16   ? 0
+                                                            : here < 32 ? here - 16
+                                                                        : 16},
+                         .depth = s->block_bytes / LP_SPLIT_PIECES,
+                         .add = {add >> v & 1, add >> v & 1}};
+        lp_split_product(&t);
+      }
+    }
+  lp_split_end();
+}
+
+/* Multiply-adds that make a second thread worth its start. */
+#define TILE_GRAIN (1024 * 1024)
+
+void lp_rnn_split_over(const RnnSplit *s, int64_t rows,
+                       void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
+  const int64_t work = rows * s->segments * s->k * s->gates * RNN_SPLIT_UNITS;
+  lp_parallel_for(s->panels, TILE_GRAIN / (work + 1) + 1, body, ctx);
+}
+
+bool lp_rnn_split_gemm(const LpGemm *g, bool *done) {
+  *done = false;
+  /* What would be added to must not be half done when an infinity comes up. */
+  if (lp_scalar_to_double(g->beta) != 0 || g->m < LEAST_USES || g->n < LEAST_USES ||
+      !lp_rnn_split_pays(g->dtype, g->m, g->k, g->n))
+    return true;
+  bool refused;
+  *done = lp_split_gemm(g, &refused);
+  return *done || refused;
+}

@@ -1,0 +1,495 @@
+/* See gemm_split.h. The functions that touch tiles are compiled for AMX one by one, and
+ * called only where lp_split_supported() says so. */
+#define _GNU_SOURCE /* syscall */
+#include "cpu/gemm_split.h"
+
+#include <string.h>
+#include "core/check.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(LP_HAVE_X86_CAPS)
+#include <cpuid.h>
+#include <immintrin.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "core/alloc.h"
+#include "core/parallel.h"
+#include "cpu/caps.h"
+
+#define AMX                                                                              \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,amx-tile,amx-bf16")))
+#define TILE_BYTES 1024
+
+/* --- support
+ * ---------------------------------------------------------------------------- */
+
+static bool supported;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void find_support(void) {
+  unsigned a, b, c, d;
+  if (lp_cpu_capability != LP_CAPABILITY_AVX512) return;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+  const bool amx_bf16 = d >> 22 & 1, amx_tile = d >> 24 & 1;
+  if (!amx_bf16 || !amx_tile) return;
+  /* Linux grants the tiles' state (XTILEDATA, number 18) to those that ask. */
+  const long request = 0x1023, tile_data = 18;
+  supported = syscall(SYS_arch_prctl, request, tile_data) == 0;
+}
+
+bool lp_split_supported(void) {
+  pthread_once(&once, find_support);
+  return supported;
+}
+
+/* --- packing
+ * ---------------------------------------------------------------------------- */
+
+/* The upper halves of even and odd floats as pairs of 16-bit numbers, the even one low.
+ */
+AMX static inline __m512i join(__m512i even, __m512i odd) {
+  return _mm512_or_si512(_mm512_srli_epi32(even, 16),
+                         _mm512_and_si512(odd, _mm512_set1_epi32((int)0xffff0000)));
+}
+
+typedef struct Pieces {
+  __m512i p[3]; /* as floats whose lower half is 0 */
+} Pieces;
+
+AMX static inline Pieces split(__m512 x, __mmask16 *bad) {
+  const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
+  *bad |= _mm512_cmpeq_epi32_mask(
+      _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7f800000)),
+      _mm512_set1_epi32(0x7f800000));
+  Pieces r;
+  r.p[0] = _mm512_and_si512(_mm512_castps_si512(x), upper);
+  __m512 rest = _mm512_sub_ps(x, _mm512_castsi512_ps(r.p[0]));
+  r.p[1] = _mm512_and_si512(_mm512_castps_si512(rest), upper);
+  r.p[2] = _mm512_castps_si512(_mm512_sub_ps(rest, _mm512_castsi512_ps(r.p[1])));
+  return r;
+}
+
+/* A 16 x 16 matrix of 32-bit numbers turned over. */
+AMX static void turn(__m512i *r) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 8; i++) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+  }
+}
+
+static __mmask16 first(int64_t n) {
+  return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+}
+
+typedef struct Source {
+  const float *data;
+  int64_t step, k_step, count, k;
+} Source;
+
+/* Writes the 16 lines of each piece to a depth's three tiles. */
+AMX static inline void put(char *to, __m512i lines[3][16], bool turned) {
+  for (int p = 0; p < 3; p++) {
+    if (turned) turn(lines[p]);
+    for (int i = 0; i < 16; i++)
+      _mm512_storeu_si512(to + p * TILE_BYTES + i * 64, lines[p][i]);
+  }
+}
+
+/* A block whose source is contiguous along k: a line holds the pairs of one row. */
+AMX static __mmask16 pack_along(char *to, const Source *s, bool turned) {
+  /* Words 1, 3, ... of two registers: the upper halves of 32 floats in order. */
+  const __m512i upper =
+      _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31,
+                       29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
+  __mmask16 bad = 0;
+  for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
+    __m512i lines[3][16];
+    for (int64_t i = 0; i < 16; i++) {
+      const float *row = s->data + i * s->step + k0;
+      const int64_t here = i < s->count ? s->k - k0 : 0;
+      Pieces low = split(_mm512_maskz_loadu_ps(first(here), row), &bad);
+      Pieces high = split(_mm512_maskz_loadu_ps(first(here - 16), row + 16), &bad);
+      for (int p = 0; p < 3; p++)
+        lines[p][i] = _mm512_permutex2var_epi16(low.p[p], upper, high.p[p]);
+    }
+    put(to, lines, turned);
+  }
+  return bad;
+}
+
+/* Blocks whose rows are neighbours in the source, a few at a time: rows of k may lie a
+ * page apart, and each is visited once for all of them. A line holds the pairs 2 j, 2 j +
+ * 1 of k for all 16 rows. */
+#define STRIP 4
+AMX static __mmask16 pack_across(char *to, int64_t block_step, const Source *s,
+                                 bool turned) {
+  const int64_t blocks = (s->count + 15) / 16;
+  __mmask16 bad = 0;
+  for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
+    __m512i lines[STRIP][3][16];
+    for (int64_t j = 0; j < 16; j++) {
+      const int64_t at = k0 + 2 * j;
+      const float *even = s->data + at * s->k_step;
+      for (int64_t b = 0; b < blocks; b++) {
+        const __mmask16 rows = first(s->count - 16 * b);
+        Pieces low =
+            split(_mm512_maskz_loadu_ps(at < s->k ? rows : 0, even + 16 * b), &bad);
+        Pieces high = split(
+            _mm512_maskz_loadu_ps(at + 1 < s->k ? rows : 0, even + s->k_step + 16 * b),
+            &bad);
+        for (int p = 0; p < 3; p++) lines[b][p][j] = join(low.p[p], high.p[p]);
+      }
+    }
+    for (int64_t b = 0; b < blocks; b++) put(to + b * block_step, lines[b], turned);
+  }
+  return bad;
+}
+
+AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
+                       int64_t k_step, int64_t count, int64_t k, bool for_b) {
+  __mmask16 bad = 0;
+  const bool along = k_step == 1;
+  const int64_t strip = (along ? 1 : STRIP) * LP_SPLIT_SIDE;
+  for (int64_t i = 0; i < count; i += strip) {
+    const Source s = {.data = source + i * step,
+                      .step = step,
+                      .k_step = k_step,
+                      .count = count - i < strip ? count - i : strip,
+                      .k = k};
+    char *to = (char *)block + i / LP_SPLIT_SIDE * block_step;
+    bad |= along ? pack_along(to, &s, for_b) : pack_across(to, block_step, &s, !for_b);
+  }
+  return !bad;
+}
+
+/* --- products
+ * --------------------------------------------------------------------------- */
+
+/* The compiler does not know that tiles are loaded from memory and stored there. */
+#define IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
+
+typedef struct TileConfig {
+  uint8_t palette, start_row, reserved[14];
+  uint16_t bytes[16];
+  uint8_t rows[16];
+} TileConfig;
+
+AMX void lp_split_begin(void) {
+  TileConfig config = {.palette = 1};
+  for (int i = 0; i < 8; i++) {
+    config.bytes[i] = 64;
+    config.rows[i] = 16;
+  }
+  IN_MEMORY(&config);
+  _tile_loadconfig(&config);
+}
+
+AMX void lp_split_end(void) {
+  _tile_release();
+}
+
+/* The six terms of a depth, ordered so that few tiles are loaded twice. Tiles 0 to 3 are
+ * C (0 1 over 2 3), 4 5 of A, 6 7 of B. */
+#define TERM_4()                                                                         \
+  do {                                                                                   \
+    _tile_dpbf16ps(0, 4, 6);                                                             \
+    _tile_dpbf16ps(1, 4, 7);                                                             \
+    _tile_dpbf16ps(2, 5, 6);                                                             \
+    _tile_dpbf16ps(3, 5, 7);                                                             \
+  } while (0)
+#define LOAD_A(piece)                                                                    \
+  do {                                                                                   \
+    _tile_loadd(4, a0 + (piece)*TILE_BYTES, 64);                                         \
+    _tile_loadd(5, a1 + (piece)*TILE_BYTES, 64);                                         \
+  } while (0)
+#define LOAD_B(piece)                                                                    \
+  do {                                                                                   \
+    _tile_loadd(6, b0 + (piece)*TILE_BYTES, 64);                                         \
+    _tile_loadd(7, b1 + (piece)*TILE_BYTES, 64);                                         \
+  } while (0)
+
+/* Fetches half of an operand's next depth while the tile unit is busy with this one. */
+AMX static inline void fetch(const char *operand, int half) {
+  const char *p = operand + LP_SPLIT_PIECES + half * (LP_SPLIT_PIECES / 2);
+#pragma GCC unroll 24
+  for (int i = 0; i < LP_SPLIT_PIECES / 2; i += 64) __builtin_prefetch(p + i);
+}
+
+AMX static void sum_2x2(const char *a0, const char *a1, const char *b0, const char *b1,
+                        int64_t depth) {
+  for (int64_t d = 0; d < depth; d++) {
+    LOAD_A(0);
+    LOAD_B(2);
+    TERM_4();
+    fetch(a0, 0);
+    LOAD_B(1);
+    TERM_4();
+    fetch(a1, 0);
+    fetch(b0, 1);
+    LOAD_B(0);
+    TERM_4();
+    fetch(b1, 1);
+    LOAD_A(2);
+    TERM_4();
+    fetch(b0, 0);
+    fetch(b1, 0);
+    LOAD_A(1);
+    TERM_4();
+    fetch(a0, 1);
+    LOAD_B(1);
+    TERM_4();
+    fetch(a1, 1);
+    a0 += LP_SPLIT_PIECES;
+    a1 += LP_SPLIT_PIECES;
+    b0 += LP_SPLIT_PIECES;
+    b1 += LP_SPLIT_PIECES;
+  }
+}
+
+#define TERM_2()                                                                         \
+  do {                                                                                   \
+    _tile_dpbf16ps(0, 4, 6);                                                             \
+    _tile_dpbf16ps(1, 4, 7);                                                             \
+  } while (0)
+
+AMX static void sum_1x2(const char *a0, const char *b0, const char *b1, int64_t depth) {
+  for (int64_t d = 0; d < depth; d++) {
+    _tile_loadd(4, a0, 64);
+    LOAD_B(2);
+    TERM_2();
+    LOAD_B(1);
+    TERM_2();
+    _tile_loadd(5, a0 + TILE_BYTES, 64);
+    _tile_dpbf16ps(2, 5, 6); /* the smaller terms of the same sums */
+    _tile_dpbf16ps(3, 5, 7);
+    LOAD_B(0);
+    TERM_2();
+    _tile_dpbf16ps(2, 5, 6);
+    _tile_dpbf16ps(3, 5, 7);
+    _tile_loadd(4, a0 + 2 * TILE_BYTES, 64);
+    TERM_2();
+    a0 += LP_SPLIT_PIECES;
+    b0 += LP_SPLIT_PIECES;
+    b1 += LP_SPLIT_PIECES;
+  }
+}
+
+/* C tiles in memory of their own, when the block lies at an edge of C. */
+AMX static void load_edge(const LpSplitTile *t, float edge[32][32]) {
+  for (int64_t i = 0; i < 32; i++)
+    for (int j = 0; j < 2; j++) {
+      const __mmask16 there = t->add[j] && i < t->rows ? first(t->columns[j]) : 0;
+      _mm512_store_ps(&edge[i][16 * j],
+                      _mm512_maskz_loadu_ps(there, t->c[j] + i * t->ldc));
+    }
+}
+AMX static void store_edge(const LpSplitTile *t, float edge[32][32]) {
+  for (int64_t i = 0; i < t->rows; i++)
+    for (int j = 0; j < 2; j++)
+      _mm512_mask_storeu_ps(t->c[j] + i * t->ldc, first(t->columns[j]),
+                            _mm512_load_ps(&edge[i][16 * j]));
+}
+
+AMX void lp_split_product(const LpSplitTile *t) {
+  _Alignas(64) float edge[32][32];
+  const bool tall = t->a[1] && t->rows > 16;
+  const bool whole =
+      t->rows == (tall ? 32 : 16) && t->columns[0] == 16 && t->columns[1] == 16;
+  float *c[2] = {t->c[0], t->c[1]};
+  int64_t ldc = t->ldc;
+  bool add[2] = {t->add[0], t->add[1]};
+  if (!whole) {
+    load_edge(t, edge);
+    c[0] = edge[0];
+    c[1] = edge[0] + 16;
+    ldc = 32;
+    add[0] = add[1] = true;
+  }
+  const size_t stride = (size_t)ldc * sizeof(float);
+  IN_MEMORY(c[0]);
+  _tile_zero(2);
+  _tile_zero(3);
+  if (add[0]) {
+    _tile_loadd(0, c[0], stride);
+    if (tall) _tile_loadd(2, c[0] + 16 * ldc, stride);
+  } else {
+    _tile_zero(0);
+  }
+  if (add[1]) {
+    _tile_loadd(1, c[1], stride);
+    if (tall) _tile_loadd(3, c[1] + 16 * ldc, stride);
+  } else {
+    _tile_zero(1);
+  }
+  const void *b1 = t->b[1] ? t->b[1] : t->b[0];
+  if (tall) {
+    sum_2x2(t->a[0], t->a[1], t->b[0], b1, t->depth);
+    _tile_stored(0, c[0], stride);
+    _tile_stored(1, c[1], stride);
+    _tile_stored(2, c[0] + 16 * ldc, stride);
+    _tile_stored(3, c[1] + 16 * ldc, stride);
+  } else {
+    _Alignas(64) float small[2][16][16];
+    sum_1x2(t->a[0], t->b[0], b1, t->depth);
+    _tile_stored(0, c[0], stride);
+    _tile_stored(1, c[1], stride);
+    _tile_stored(2, small[0], 64);
+    _tile_stored(3, small[1], 64);
+    IN_MEMORY(small);
+    for (int j = 0; j < 2; j++)
+      for (int64_t i = 0; i < 16; i++) {
+        float *to = c[j] + i * ldc;
+        _mm512_storeu_ps(to,
+                         _mm512_add_ps(_mm512_loadu_ps(to), _mm512_load_ps(small[j][i])));
+      }
+  }
+  IN_MEMORY(c[0]);
+  if (!whole) store_edge(t, edge);
+}
+
+/* --- whole products
+ * --------------------------------------------------------------------- */
+
+/* What of B is at work: at most so many bytes, so that they stay in a core's own cache.
+ */
+#define DEPTH_AT_ONCE 512
+#define BYTES_AT_ONCE (768 * 1024)
+
+typedef struct Job {
+  const LpGemm *g;
+  char *b;              /* the packed part of B */
+  int64_t k0, k, n0, n; /* the part */
+  bool first_part;
+  _Atomic bool refused, failed;
+} Job;
+
+/* Strips of columns and of rows: blocks that are packed together. */
+#define STRIP_SIDE (STRIP * LP_SPLIT_SIDE)
+
+static void pack_columns(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const LpGemm *g = j->g;
+  const int64_t step = g->trans_b ? g->ldb : 1, k_step = g->trans_b ? 1 : g->ldb;
+  const int64_t from = begin * STRIP_SIDE,
+                to = end * STRIP_SIDE < j->n ? end * STRIP_SIDE : j->n;
+  const int64_t bytes = lp_split_block_bytes(j->k);
+  const float *source = (const float *)g->b + (j->n0 + from) * step + j->k0 * k_step;
+  if (!lp_split_pack(j->b + from / LP_SPLIT_SIDE * bytes, bytes, source, step, k_step,
+                     to - from, j->k, true))
+    atomic_store(&j->refused, true);
+}
+
+/* Two blocks of rows (a; so many rows) by all columns of the part. */
+static void multiply_pair(const Job *j, const char *a, int64_t row, int64_t rows) {
+  const LpGemm *g = j->g;
+  const int64_t bytes = lp_split_block_bytes(j->k);
+  const bool add = !j->first_part || lp_scalar_to_double(g->beta) != 0;
+  for (int64_t column = 0; column < j->n; column += 32) {
+    const int64_t here = j->n - column;
+    const char *b = j->b + column / 16 * bytes;
+    float *c = (float *)g->c + row * g->ldc + j->n0 + column;
+    LpSplitTile t = {.a = {a, rows > 16 ? a + bytes : NULL},
+                     .b = {b, here > 16 ? b + bytes : NULL},
+                     .c = {c, c + 16},
+                     .ldc = g->ldc,
+                     .rows = rows,
+                     .columns = {here < 16 ? here : 16, here < 16   ? 0
+                                                        : here < 32 ? here - 16
+                                                                    : 16},
+                     .depth = bytes / LP_SPLIT_PIECES,
+                     .add = {add, add}};
+    lp_split_product(&t);
+  }
+}
+
+static void multiply_rows(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const LpGemm *g = j->g;
+  const int64_t bytes = lp_split_block_bytes(j->k);
+  const int64_t step = g->trans_a ? 1 : g->lda, k_step = g->trans_a ? g->lda : 1;
+  size_t capacity;
+  char *a = lp_block_alloc((size_t)(STRIP * bytes), &capacity);
+  if (!a) {
+    atomic_store(&j->failed, true);
+    return;
+  }
+  lp_split_begin();
+  bool ok = true;
+  for (int64_t strip = begin; ok && strip < end; strip++) {
+    const int64_t row = strip * STRIP_SIDE, rest = g->m - row;
+    const int64_t rows = rest < STRIP_SIDE ? rest : STRIP_SIDE;
+    ok = lp_split_pack(a, bytes, (const float *)g->a + row * step + j->k0 * k_step, step,
+                       k_step, rows, j->k, false);
+    for (int64_t r = 0; ok && r < rows; r += 32)
+      multiply_pair(j, a + r / 16 * bytes, row + r, rows - r < 32 ? rows - r : 32);
+  }
+  lp_split_end();
+  lp_block_free(a, capacity);
+  if (!ok) atomic_store(&j->refused, true);
+}
+
+bool lp_split_gemm(const LpGemm *g, bool *refused) {
+  const int64_t depth = g->k < DEPTH_AT_ONCE ? g->k : DEPTH_AT_ONCE;
+  int64_t wide = BYTES_AT_ONCE / lp_split_block_bytes(depth) * LP_SPLIT_SIDE;
+  wide = wide / 32 * 32;
+  if (wide < 32) wide = 32;
+  if (wide > g->n) wide = (g->n + 31) / 32 * 32;
+  *refused = false;
+  Job j = {.g = g};
+  size_t capacity;
+  j.b = lp_block_alloc((size_t)(wide / LP_SPLIT_SIDE * lp_split_block_bytes(depth)),
+                       &capacity);
+  TRY(j.b);
+  bool ok = true;
+  for (j.n0 = 0; ok && j.n0 < g->n; j.n0 += wide) {
+    j.n = g->n - j.n0 < wide ? g->n - j.n0 : wide;
+    for (j.k0 = 0; ok && j.k0 < g->k; j.k0 += depth) {
+      j.k = g->k - j.k0 < depth ? g->k - j.k0 : depth;
+      j.first_part = j.k0 == 0;
+      lp_parallel_for((j.n + STRIP_SIDE - 1) / STRIP_SIDE, 1, pack_columns, &j);
+      ok = !atomic_load(&j.refused);
+      if (ok) lp_parallel_for((g->m + STRIP_SIDE - 1) / STRIP_SIDE, 1, multiply_rows, &j);
+      ok = !atomic_load(&j.refused) && !atomic_load(&j.failed);
+    }
+  }
+  lp_block_free(j.b, capacity);
+  *refused = atomic_load(&j.refused);
+  return ok;
+}
+
+#else
+
+bool lp_split_supported(void) {
+  return false;
+}
+bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
+                   int64_t k_step, int64_t count, int64_t k, bool for_b) {
+  return false;
+}
+void lp_split_begin(void) {}
+void lp_split_end(void) {}
+void lp_split_product(const LpSplitTile *t) {}
+bool lp_split_gemm(const LpGemm *g, bool *refused) {
+  *refused = true;
+  return false;
+}
+
+#endif

@@ -1,0 +1,56 @@
+/* float32 products out of bfloat16 ones, by the tiles of AMX.
+ *
+ * Note [Split products]: a float is the exact sum of three bfloat16 numbers, its upper,
+ * middle and lower 8 bits: x = x1 + x2 + x3. In x y the terms x2 y3, x3 y2 and x3 y3 are
+ * below 2^-24 of the whole; the six others are summed by the tile unit in float32. So the
+ * result is as near to the exact one as float32 products are, at a third of the time of
+ * their vector instructions. Pieces below the smallest normal number count as 0. An
+ * infinity does not come apart: splitting tells of one, and the caller takes another way.
+ *
+ * Packed operands. A block holds 16 rows of A, or 16 columns of B; for each 32 of k it
+ * has three tiles of 1 KiB, the pieces. Owned by gemm_split.c. */
+#ifndef LP_CPU_GEMM_SPLIT_H
+#define LP_CPU_GEMM_SPLIT_H
+
+#include "cpu/gemm.h"
+
+/* Has this machine the tile unit, and may this process use it? */
+bool lp_split_supported(void);
+
+#define LP_SPLIT_SIDE 16
+#define LP_SPLIT_DEPTH 32
+#define LP_SPLIT_PIECES 3072 /* bytes of three tiles */
+
+/* Bytes of a block for k. */
+static inline int64_t lp_split_block_bytes(int64_t k) {
+  return (k + LP_SPLIT_DEPTH - 1) / LP_SPLIT_DEPTH * LP_SPLIT_PIECES;
+}
+
+/* Packs `count` rows of A, or columns of B, into blocks that lie block_step bytes apart:
+ * element (i, p) is source[i * step + p * k_step], one of the steps 1; what is missing
+ * from the last block and the last depth is zeros. False when there is an infinity or a
+ * NaN. */
+bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
+                   int64_t k_step, int64_t count, int64_t k, bool for_b);
+
+/* Products between these two, on one thread. */
+void lp_split_begin(void);
+void lp_split_end(void);
+
+/* C (up to 32 x 32) = [C +] A B. Two blocks of each operand; a[1], b[1] NULL when the
+ * second does not exist. c[j] is where the columns of block j are, of which
+ * columns[j] exist (0 to 16); rows up to 32. depth: k / 32, rounded up. */
+typedef struct LpSplitTile {
+  const void *a[2], *b[2];
+  float *c[2];
+  int64_t ldc, rows, columns[2], depth;
+  bool add[2];
+} LpSplitTile;
+void lp_split_product(const LpSplitTile *t);
+
+/* A whole product; alpha 1, beta 0 or 1, float32. False with *refused when an operand has
+ * an infinity or a NaN (C is then as good as unwritten), without it when memory is out.
+ */
+bool lp_split_gemm(const LpGemm *g, bool *refused);
+
+#endif

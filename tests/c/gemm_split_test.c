@@ -1,0 +1,100 @@
+/* Products of float32 out of bfloat16 pieces: as exact as float32's own, at every edge of
+ * a tile; infinities are refused. Passes without the tile unit, where nothing is done. */
+#include <stdlib.h>
+#include "cpu/gemm.h"
+#include "cpu/gemm_split.h"
+#include "core/parallel.h"
+#include "test.h"
+
+static float random_float(uint32_t *state) {
+  *state = *state * 1664525u + 1013904223u;
+  return (float)(*state >> 8) / (1 << 23) - 1;
+}
+
+static float *random_floats(int64_t n, uint32_t seed) {
+  float *x = malloc((size_t)n * sizeof *x);
+  for (int64_t i = 0; i < n; i++) x[i] = random_float(&seed);
+  return x;
+}
+
+/* The largest difference from the product in double, by the sum of absolute terms. */
+static double worst_error(const LpGemm *g, const float *before) {
+  const float *a = g->a, *b = g->b, *c = g->c;
+  double worst = 0;
+  for (int64_t i = 0; i < g->m; i++)
+    for (int64_t j = 0; j < g->n; j++) {
+      double sum = before ? before[i * g->ldc + j] : 0, size = fabs(sum);
+      for (int64_t p = 0; p < g->k; p++) {
+        const double x = (double)a[g->trans_a ? p * g->lda + i : i * g->lda + p] *
+                         b[g->trans_b ? j * g->ldb + p : p * g->ldb + j];
+        sum += x;
+        size += fabs(x);
+      }
+      const double error = fabs(c[i * g->ldc + j] - sum) / (size + 1e-30);
+      if (!(error <= worst)) worst = error;
+    }
+  return worst;
+}
+
+TEST(split_products_are_float32_products) {
+  if (!lp_split_supported()) return;
+  const int64_t sizes[][3] = {{1, 1, 1},   {16, 16, 32}, {32, 32, 64},   {33, 17, 31},
+                              {5, 40, 70}, {64, 48, 33}, {100, 90, 600}, {31, 530, 1030}};
+  for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+    for (int form = 0; form < 8; form++) {
+      const int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2], extra = 3;
+      const bool ta = form & 1, tb = form & 2, add = form & 4;
+      LpGemm g = {.dtype = LP_FLOAT32,
+                  .m = m,
+                  .n = n,
+                  .k = k,
+                  .trans_a = ta,
+                  .trans_b = tb,
+                  .lda = (ta ? m : k) + extra,
+                  .ldb = (tb ? k : n) + extra,
+                  .ldc = n + extra,
+                  .alpha = lp_scalar_float(1),
+                  .beta = lp_scalar_float(add)};
+      float *a = random_floats((ta ? k : m) * g.lda, 1),
+            *b = random_floats((tb ? n : k) * g.ldb, 2);
+      float *c = random_floats(m * g.ldc, 3), *before = random_floats(m * g.ldc, 3);
+      g.a = a;
+      g.b = b;
+      g.c = c;
+      bool refused;
+      EXPECT(lp_split_gemm(&g, &refused) && !refused);
+      EXPECT_NEAR(worst_error(&g, add ? before : NULL), 0, 3e-7);
+      /* What lies beside C stays. */
+      for (int64_t i = 0; i < m; i++)
+        for (int64_t j = n; j < g.ldc; j++)
+          EXPECT(c[i * g.ldc + j] == before[i * g.ldc + j]);
+      free(a);
+      free(b);
+      free(c);
+      free(before);
+    }
+}
+
+TEST(split_products_refuse_infinities) {
+  if (!lp_split_supported()) return;
+  for (int which = 0; which < 2; which++) {
+    float *a = random_floats(40 * 50, 1), *b = random_floats(50 * 40, 2), c[40 * 40];
+    (which ? a : b)[777] = which ? INFINITY : NAN;
+    LpGemm g = {.dtype = LP_FLOAT32,
+                .m = 40,
+                .n = 40,
+                .k = 50,
+                .a = a,
+                .b = b,
+                .c = c,
+                .lda = 50,
+                .ldb = 40,
+                .ldc = 40,
+                .alpha = lp_scalar_float(1),
+                .beta = lp_scalar_float(0)};
+    bool refused;
+    EXPECT(!lp_split_gemm(&g, &refused) && refused);
+    free(a);
+    free(b);
+  }
+}
