@@ -150,10 +150,26 @@ function args.options(v)
   if type(v) == "table" and is_named(v) then return v end
 end
 
+--- Raises unless the value is a tensor; returns it.
+function args.tensor(what, name, value)
+  if type(value) == "userdata" and core.torch.is_tensor(value) then return value end
+  fail(what, "argument '%s' must be a tensor, got %s", name, text.describe(value))
+end
+
+--- The tensor of a forward that got something else: the table forward{input = x}, or a mistake.
+function args.input(what, given, name)
+  if is_named(given) and next(given) ~= nil then
+    args.check_names(what .. ".forward", given, { name })
+    given = given[name]
+  end
+  return args.tensor(what, name, given)
+end
+
 --- A method that also takes its arguments by name, in a table after those by position: forward(self, x, {target = y}).
---- args.forward("MSELoss", { "input", "target" }, fn); at most four names.
+--- args.forward("MSELoss", { "input", "target" }, fn); at most four names. The first argument is a tensor.
 function args.forward(what, names, fn)
   local count = #names
+  local first_name = names[1]
   local function by_name(self, given, ...)
     local values = { ... }
     local named = values[given]
@@ -165,28 +181,22 @@ function args.forward(what, names, fn)
         values[i] = named[name]
       end
     end
-    return fn(self, table.unpack(values, 1, count))
+    return fn(self, args.tensor(what, first_name, values[1]), table.unpack(values, 2, count))
   end
-  local function is_options(v) return type(v) == "table" and next(v) ~= nil and is_named(v) end
   if count == 1 then
     return function(self, a)
-      if type(a) == "table" and is_options(a) then return by_name(self, 1, a) end
+      if type(a) ~= "userdata" then a = args.input(what, a, first_name) end
       return fn(self, a)
     end
   end
+  local function is_options(v) return type(v) == "table" and next(v) ~= nil and is_named(v) end
   return function(self, a, b, c, d)
     local given = d ~= nil and 4 or c ~= nil and 3 or b ~= nil and 2 or 1
     local last = d ~= nil and d or c ~= nil and c or b ~= nil and b or a
     if type(last) == "table" and is_options(last) then return by_name(self, given, a, b, c, d) end
+    if type(a) ~= "userdata" then args.tensor(what, first_name, a) end
     return fn(self, a, b, c, d)
   end
-end
-
---- The one tensor of a forward that got a table: forward{input = x}.
-function args.input(what, given, name)
-  if not is_named(given) then return given end
-  args.check_names(what .. ".forward", given, { name })
-  return given[name]
 end
 
 --- Raises unless every key of the named table is in the list `known`.

@@ -58,6 +58,7 @@ local function rows_of(target, low, high)
 end
 
 Adaptive.forward = args.forward("AdaptiveLogSoftmaxWithLoss", { "input_", "target_" }, function(self, input, target)
+  args.tensor("AdaptiveLogSoftmaxWithLoss", "target_", target)
   local batched = target.ndim == 1
   if target.ndim > 1 then
     args.fail("AdaptiveLogSoftmaxWithLoss", "target must have 0 or 1 dims, got shape %s", tostring(target.shape))

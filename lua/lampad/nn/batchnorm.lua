@@ -81,7 +81,7 @@ local arguments = [[(int num_features, float eps=1e-05, float? momentum=0.1, boo
 local BatchNormBase = Base:extend "_BatchNorm"
 
 function BatchNormBase:forward(input)
-  if type(input) == "table" then input = args.input(self.__name, input, "input") end
+  if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
   self:_check_dims(input)
   local factor = self.momentum or 0.0
   local mean, var = self.running_mean, self.running_var
@@ -168,7 +168,7 @@ for n = 1, 3 do
   function InstanceNorm:init(...) self:_setup(spec:collect(...)) end
 
   function InstanceNorm:forward(input)
-    if type(input) == "table" then input = args.input(self.__name, input, "input") end
+    if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
     self:_check_dims(input)
     local batched = input.ndim == n + 2
     local channels = input:size(batched and 1 or 0)

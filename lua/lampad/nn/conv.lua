@@ -16,6 +16,9 @@ local padding_modes = { zeros = "constant", reflect = "reflect", replicate = "re
 local function tuple(what, name, value, count, least)
   local list = args.tuple(what, name, value, count)
   for i = 1, count do
+    if type(list[i]) ~= "number" or not math.tointeger(list[i]) then
+      args.fail(what, "argument '%s' must be an integer or a list of integers, got %s", name, text.describe(value))
+    end
     if list[i] < least then
       args.fail(what, "%s must be at least %d in every dimension, got %s", name, least, text.repr(list))
     end
@@ -144,7 +147,7 @@ for n = 1, 3 do
   function Conv:init(...) self:_setup(spec:collect(...), false) end
 
   function Conv:forward(input)
-    if type(input) == "table" then input = args.input(self.__name, input, "input") end
+    if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
     local padding = self.padding
     if self._padded then
       input = F.pad(input, self._padded, self.padding_mode)
@@ -153,6 +156,16 @@ for n = 1, 3 do
     return F[op](input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
   end
   classes[name] = Conv
+end
+
+-- A plain list of the integers in a list or a torch.Size, or nil.
+local function sizes_of(value)
+  if type(value) == "userdata" and tostring(value):find "^torch.Size" then value = { value:unpack() } end
+  if type(value) ~= "table" or getmetatable(value) ~= nil then return nil end
+  for i = 1, #value do
+    if math.tointeger(value[i]) == nil then return nil end
+  end
+  return value
 end
 
 -- Transposed convolutions: weight (in_channels, out_channels / groups, *kernel_size).
@@ -180,6 +193,15 @@ for n = 1, 3 do
   -- The output padding that gives the wanted spatial sizes.
   function Conv:_output_padding_for(input, output_size)
     local first = input.ndim - n
+    if first ~= 1 and first ~= 2 then
+      args.fail(name, "expected an input of %d dims (with batch) or %d (without), got shape %s", n + 2, n + 1,
+        tostring(input.shape))
+    end
+    local sizes = sizes_of(output_size)
+    if not sizes then
+      args.fail(name, "argument 'output_size' must be a list of integers, got %s", text.describe(output_size))
+    end
+    output_size = sizes
     if #output_size == n + 2 or (first == 1 and #output_size == n + 1) then
       output_size = table.move(output_size, #output_size - n + 1, #output_size, 1, {})
     end
@@ -202,8 +224,7 @@ for n = 1, 3 do
 
   --- net(x) or net(x, output_size): the sizes wanted, among those that stride leaves open.
   Conv.forward = args.forward(name, { "input", "output_size" }, function(self, input, output_size)
-    if type(output_size) == "userdata" then output_size = { output_size:unpack() } end
-    local output_padding = output_size and self:_output_padding_for(input, output_size) or self.output_padding
+    local output_padding = output_size ~= nil and self:_output_padding_for(input, output_size) or self.output_padding
     return F[op](input, self.weight, self.bias, self.stride, self.padding, output_padding, self.groups, self.dilation)
   end)
   classes[name] = Conv

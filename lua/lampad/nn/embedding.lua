@@ -50,7 +50,7 @@ function Embedding:reset_parameters()
 end
 
 function Embedding:forward(input)
-  if type(input) == "table" then input = args.input(self.__name, input, "input") end
+  if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
   return F.embedding(input, self.weight, self.padding_idx, self.max_norm, self.norm_type, self.scale_grad_by_freq)
 end
 

@@ -19,6 +19,7 @@ local function declare(self, with_weight, with_bias, options)
 end
 
 local function size(input, dim, what)
+  input = args.input(what, input, "input")
   if dim >= input.ndim then
     args.fail(what, "expected an input with a dim %d for the features, got shape %s", dim, tostring(input.shape))
   end
@@ -41,6 +42,7 @@ function LazyLinear:reset_parameters()
 end
 
 function LazyLinear:initialize_parameters(input)
+  input = args.input(self.__name, input, "input")
   local features = size(input, math.max(input.ndim - 1, 0), self.__name)
   if self:has_uninitialized_params() then
     self:_set { in_features = features }
@@ -60,6 +62,8 @@ classes.LazyLinear = LazyLinear
 
 -- --- convolutions -----------------------------------------------------------------------------------------
 local function in_channels(self, input)
+  if args.is_named(input) then input = input.input end -- forward{input = x, output_size = ...}
+  args.tensor(self.__name, "input", input)
   local n = self.spatial_dims
   if input.ndim ~= n + 1 and input.ndim ~= n + 2 then
     args.fail(nil, "Expected %dD (unbatched) or %dD (batched) input to %s, but got input of size: %s", n + 1, n + 2,

@@ -31,7 +31,7 @@ function Linear:reset_parameters()
 end
 
 function Linear:forward(input)
-  if type(input) == "table" then input = args.input(self.__name, input, "input") end
+  if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
   return F.linear(input, self.weight, self.bias)
 end
 

@@ -41,7 +41,7 @@ end
 LayerNorm.reset_parameters = reset
 
 function LayerNorm:forward(input)
-  if type(input) == "table" then input = args.input(self.__name, input, "input") end
+  if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
   return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 end
 
@@ -65,7 +65,7 @@ end
 RMSNorm.reset_parameters = reset
 
 function RMSNorm:forward(input)
-  if type(input) == "table" then input = args.input("RMSNorm", input, "x") end
+  if type(input) ~= "userdata" then input = args.input("RMSNorm", input, "x") end
   return F.rms_norm(input, self.normalized_shape, self.weight, self.eps)
 end
 
@@ -92,7 +92,7 @@ end
 GroupNorm.reset_parameters = reset
 
 function GroupNorm:forward(input)
-  if type(input) == "table" then input = args.input(self.__name, input, "input") end
+  if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
   return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 end
 

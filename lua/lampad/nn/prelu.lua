@@ -17,7 +17,7 @@ function PReLU:init(...)
 end
 
 function PReLU:forward(input)
-  if type(input) == "table" then input = args.input("PReLU", input, "input") end
+  if type(input) ~= "userdata" then input = args.input("PReLU", input, "input") end
   return F.prelu(input, self.weight)
 end
 

@@ -164,7 +164,10 @@ for name, op in pairs {
 end
 
 -- --- shapes ----------------------------------------------------------------------------------------
-layer { "Identity()", any_arguments = true, forward = function(_, x) return x end }
+layer { "Identity()", any_arguments = true, forward = function(_, x)
+  if args.is_named(x) and x.input ~= nil then return x.input end
+  return x
+end }
 layer { "Flatten(int start_dim=1, int end_dim=-1)", repr = "start_dim={start_dim}, end_dim={end_dim}",
   forward = function(self, x) return x:flatten(self.start_dim, self.end_dim) end }
 layer { "Unflatten(int dim, ints unflattened_size)", repr = "dim={dim}, unflattened_size={unflattened_size}",
@@ -262,7 +265,8 @@ local function make(name)
     if not row.any_arguments then self:_set(spec:collect(...)) end
     if setup then setup(self) end
   end
-  Class.forward = args.forward(name, row.inputs or { "input" }, row.forward)
+  -- Identity passes anything along.
+  Class.forward = row.any_arguments and row.forward or args.forward(name, row.inputs or { "input" }, row.forward)
   if type(repr) == "function" then
     Class.extra_repr = repr
   elseif repr then
