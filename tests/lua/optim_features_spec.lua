@@ -164,6 +164,20 @@ describe("an optimizer", function()
     assert.is_true(w.param_groups[1].decoupled_weight_decay)
   end)
 
+  it("keeps options that a loaded state lacks, and takes parameter lists", function()
+    local o = optim.Adam(nn.ParameterList { nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(2)) }, { lr = 0.5 })
+    assert.equal(2, #o.param_groups[1].params)
+    local sgd = optim.SGD({ parameter { 1.0 }, parameter { 1.0, 2.0 } }, { lr = 3 })
+    o:load_state_dict(sgd:state_dict())
+    assert.equal(3, o.param_groups[1].lr)
+    assert.same({ 0.9, 0.999 }, o.param_groups[1].betas)
+    for _, wrong in ipairs { nn.Linear(2, 2), 3, "x", torch.ones(2) } do
+      assert.error_matches(function() optim.SGD(wrong) end, "params must be an iterator or a list of tensors or groups, got")
+    end
+    assert.error_matches(function() optim.SGD(nn.Sequential(nn.Linear(2, 2))) end, "can only optimize Tensors, but one of the params %(number 0%) is Linear")
+    assert.error_matches(function() optim.SGD() end, "argument 'params'")
+  end)
+
   it("refuses states that do not fit", function()
     local p, q = parameter { 1.0 }, parameter { 1.0 }
     local o = optim.SGD { p }
