@@ -17,7 +17,9 @@ local adjustments = {
   spectral_unclamped = function(rows, columns) return math.sqrt(rows / columns) end,
 }
 
---- optim.Muon({net.fc.weight}, {lr = 1e-3}): for matrices; other parameters want an optimizer of their own.
+--- optim.Muon(params, lr = 1e-3, weight_decay = 0.1, momentum = 0.95, nesterov = true, ns_coefficients = {3.4445, -4.775,
+--- 2.0315}, eps = 1e-7, ns_steps = 5, adjust_lr_fn = nil): for matrices; other parameters want an optimizer of their own.
+--- adjust_lr_fn: 'original', 'match_rms_adamw' or 'spectral_unclamped'. State: momentum_buffer.
 function Muon:init(...)
   local o = spec:collect(...)
   o.ns_coefficients = o.ns_coefficients or { 3.4445, -4.7750, 2.0315 }
