@@ -164,6 +164,20 @@ describe("an optimizer", function()
     assert.is_true(w.param_groups[1].decoupled_weight_decay)
   end)
 
+  it("keeps options that a loaded state lacks, and takes parameter lists", function()
+    local o = optim.Adam(nn.ParameterList { nn.Parameter(torch.ones(1)), nn.Parameter(torch.ones(2)) }, { lr = 0.5 })
+    assert.equal(2, #o.param_groups[1].params)
+    local sgd = optim.SGD({ parameter { 1.0 }, parameter { 1.0, 2.0 } }, { lr = 3 })
+    o:load_state_dict(sgd:state_dict())
+    assert.equal(3, o.param_groups[1].lr)
+    assert.same({ 0.9, 0.999 }, o.param_groups[1].betas)
+    for _, wrong in ipairs { nn.Linear(2, 2), 3, "x", torch.ones(2) } do
+      assert.error_matches(function() optim.SGD(wrong) end, "params must be an iterator or a list of tensors or groups, got")
+    end
+    assert.error_matches(function() optim.SGD(nn.Sequential(nn.Linear(2, 2))) end, "can only optimize Tensors, but one of the params %(number 0%) is Linear")
+    assert.error_matches(function() optim.SGD() end, "argument 'params'")
+  end)
+
   it("refuses states that do not fit", function()
     local p, q = parameter { 1.0 }, parameter { 1.0 }
     local o = optim.SGD { p }
@@ -362,6 +376,78 @@ describe("a differentiable step", function()
     w:square():sum():backward()
     -- w = s - 2 lr s; d/dlr sum(w^2) = sum(2 w * -2 s)
     assert.is_true(math.abs(lr.grad:item() - -4 * 0.8 * 5) < 1e-12)
+  end)
+end)
+
+describe("optim.functional", function()
+  local F = optim.functional
+  -- The same three steps by the class and by the function, whose lists come from the class's state.
+  local rows = {
+    { "SGD", "sgd", { "momentum_buffer" }, { lr = 0.1, momentum = 0.9, dampening = 0, weight_decay = 0.1, nesterov = false } },
+    { "Adam", "adam", { "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step" },
+      { lr = 0.1, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, amsgrad = true } },
+    { "AdamW", "adamw", { "exp_avg", "exp_avg_sq", "max_exp_avg_sq", "step" },
+      { lr = 0.1, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0.1, amsgrad = true } },
+    { "Adadelta", "adadelta", { "square_avg", "acc_delta", "step" }, { lr = 1, rho = 0.9, eps = 1e-6, weight_decay = 0 } },
+    { "Adagrad", "adagrad", { "sum", "step" }, { lr = 0.1, lr_decay = 0.1, eps = 1e-10, weight_decay = 0 } },
+    { "Adamax", "adamax", { "exp_avg", "exp_inf", "step" }, { lr = 0.1, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0 } },
+    { "ASGD", "asgd", { "ax", "mu", "eta", "step" }, { lr = 0.1, lambd = 1e-4, alpha = 0.75, t0 = 1, weight_decay = 0 } },
+    { "NAdam", "nadam", { "exp_avg", "exp_avg_sq", "mu_product", "step" },
+      { lr = 0.1, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0, momentum_decay = 0.004 } },
+    { "RAdam", "radam", { "exp_avg", "exp_avg_sq", "step" }, { lr = 0.1, beta1 = 0.9, beta2 = 0.99, eps = 1e-8, weight_decay = 0 } },
+    { "RMSprop", "rmsprop", { "square_avg", "grad_avg", "momentum_buffer", "step" },
+      { lr = 0.1, alpha = 0.9, eps = 1e-8, weight_decay = 0, momentum = 0.5, centered = true } },
+    { "Rprop", "rprop", { "prev", "step_size", "step" }, { step_size_min = 1e-6, step_size_max = 50, etaminus = 0.5, etaplus = 1.2 } },
+    { "Adafactor", "adafactor", { "row_var", "col_var", "variance", "step" },
+      { lr = 0.1, d = 1, beta2_decay = -0.8, eps2 = 1e-3, weight_decay = 0 } },
+    { "Muon", "muon", { "momentum_buffer" }, { lr = 0.1, weight_decay = 0.1, momentum = 0.95, nesterov = true,
+      ns_coefficients = { 3.4445, -4.7750, 2.0315 }, ns_steps = 5, eps = 1e-7 } },
+  }
+  it("makes the optimizers' steps", function()
+    torch.manual_seed(5)
+    for _, row in ipairs(rows) do
+      local class_options, maximizes = {}, row[2] ~= "muon"
+      for k, v in pairs(row[4]) do class_options[k] = v end
+      local o = class_options
+      o.betas, o.beta1, o.beta2 = o.beta1 and { o.beta1, o.beta2 } or nil, nil, nil
+      if o.etaminus then
+        o.etas, o.step_sizes, o.lr = { o.etaminus, o.etaplus }, { o.step_size_min, o.step_size_max }, 0.1
+        o.etaminus, o.etaplus, o.step_size_min, o.step_size_max = nil, nil, nil, nil
+      end
+      if o.eps2 then o.eps, o.eps2 = { nil, o.eps2 }, nil end
+      if maximizes then o.maximize = true end
+      local p = torch.randn(3, 4):requires_grad_()
+      local optimizer = optim[row[1]]({ p }, o)
+      p.grad = torch.randn(3, 4)
+      optimizer:step()
+      local q, lists = p:detach():clone():requires_grad_(), { { p }, { torch.randn(3, 4) } }
+      lists[1][1] = q
+      for _, name in ipairs(row[3]) do
+        local value = optimizer.state[p][name]
+        lists[#lists + 1] = { value and value:clone() }
+      end
+      local named = { maximize = maximizes or nil }
+      for k, v in pairs(row[4]) do named[k] = v end
+      lists[#lists + 1] = named
+      F[row[2]](table.unpack(lists))
+      p.grad = lists[2][1]
+      optimizer:step()
+      assert.is_true(worst(p, q) == 0, row[1])
+    end
+  end)
+
+  it("makes momentum buffers and says what is wrong", function()
+    local p, buffers = parameter { 1.0 }, {}
+    local options = { lr = 1, momentum = 0.5, weight_decay = 0, dampening = 0, nesterov = false, maximize = false }
+    F.sgd({ p }, { torch.ones(1) }, buffers, options)
+    assert.equal(1, buffers[1]:item())
+    assert.error_matches(function() F.sgd({ p }, { torch.ones(1) }, buffers, { lr = 1 }) end, "is missing")
+    assert.error_matches(function()
+      F.sparse_adam({ p }, { p }, { p }, { p }, { p }, { eps = 1, beta1 = 0, beta2 = 0, lr = 1, maximize = false })
+    end, "does not support dense gradients")
+    assert.error_matches(function()
+      F.adadelta({ p }, { p }, { p }, { p }, { p }, { differentiable = true, lr = 1, rho = 0, eps = 1, weight_decay = 0, maximize = false })
+    end, "differentiable = true is an option of the optimizers")
   end)
 end)
 

@@ -11,8 +11,11 @@ Adadelta.none_options = { "foreach" }
 local spec = args [[Adadelta(any params, scalar lr=1.0, float rho=0.9, float eps=1e-06, float weight_decay=0,
   bool foreach=nil, *, bool capturable=false, bool maximize=false, bool differentiable=false)]]
 
---- optim.Adadelta(net:parameters(), {lr = 1.0, rho = 0.9}).
-function Adadelta:init(...) self:_setup(spec:collect(...)) end
+--- optim.Adadelta(params, lr = 1.0, rho = 0.9, eps = 1e-6, weight_decay = 0, foreach = nil, {capturable, maximize,
+--- differentiable}). State: step, square_avg, acc_delta.
+function Adadelta:init(...)
+  self:_setup(spec:collect(...))
+end
 
 function Adadelta:_check_group(group)
   self:_check_common(group)

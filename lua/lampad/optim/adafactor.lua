@@ -11,7 +11,9 @@ Adafactor.none_options = { "foreach" }
 local spec = args [[Adafactor(any params, scalar lr=0.01, float beta2_decay=-0.8, any eps=nil, float d=1.0,
   float weight_decay=0.0, *, bool foreach=nil, bool maximize=false)]]
 
---- optim.Adafactor(net:parameters(), {lr = 0.01}). eps = {eps1, eps2}; eps1 nil stands for the dtype's resolution.
+--- optim.Adafactor(params, lr = 0.01, beta2_decay = -0.8, eps = {nil, 1e-3}, d = 1.0, weight_decay = 0.0, {foreach,
+--- maximize}). eps[1] nil stands for the dtype's resolution; d bounds the update's root mean square. State: step, row_var and
+--- col_var (two or more dims) or variance.
 function Adafactor:init(...)
   local o = spec:collect(...)
   local eps = o.eps

@@ -19,7 +19,8 @@ local function start(value)
   end
 end
 
---- optim.Adagrad(net:parameters(), {lr = 0.01}). The state is there from the start.
+--- optim.Adagrad(params, lr = 0.01, lr_decay = 0, weight_decay = 0, initial_accumulator_value = 0, eps = 1e-10,
+--- foreach = nil, {maximize, differentiable, fused}). State, there from the start: step, sum.
 function Adagrad:init(...)
   self:_setup(spec:collect(...))
   for _, group in ipairs(self.param_groups) do

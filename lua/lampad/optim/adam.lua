@@ -12,7 +12,8 @@ local spec = args [[Adam(any params, scalar lr=0.001, scalars betas=nil, float e
   bool amsgrad=false, *, bool foreach=nil, bool maximize=false, bool capturable=false, bool differentiable=false,
   bool fused=nil, bool decoupled_weight_decay=false)]]
 
---- optim.Adam(net:parameters(), {lr = 1e-3, betas = {0.9, 0.999}}).
+--- optim.Adam(params, lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0, amsgrad = false, {foreach, maximize,
+--- capturable, differentiable, fused, decoupled_weight_decay}). State: step, exp_avg, exp_avg_sq, max_exp_avg_sq (amsgrad).
 function Adam:init(...)
   local o = spec:collect(...)
   o.betas = o.betas or { 0.9, 0.999 }

@@ -10,7 +10,8 @@ Adamax.none_options = { "foreach" }
 local spec = args [[Adamax(any params, scalar lr=0.002, scalars betas=nil, float eps=1e-08, float weight_decay=0,
   bool foreach=nil, *, bool maximize=false, bool differentiable=false, bool capturable=false)]]
 
---- optim.Adamax(net:parameters(), {lr = 2e-3}).
+--- optim.Adamax(params, lr = 2e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0, foreach = nil, {maximize,
+--- differentiable, capturable}). State: step, exp_avg, exp_inf.
 function Adamax:init(...)
   local o = spec:collect(...)
   o.betas = o.betas or { 0.9, 0.999 }

@@ -7,7 +7,8 @@ local spec = args [[AdamW(any params, scalar lr=0.001, scalars betas=nil, float 
   bool amsgrad=false, *, bool maximize=false, bool foreach=nil, bool capturable=false, bool differentiable=false,
   bool fused=nil)]]
 
---- optim.AdamW(net:parameters(), {lr = 1e-3, weight_decay = 0.01}).
+--- optim.AdamW(params, lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0.01, amsgrad = false, {maximize,
+--- foreach, capturable, differentiable, fused}). State as Adam's.
 function AdamW:init(...)
   local o = spec:collect(...)
   o.betas = o.betas or { 0.9, 0.999 }

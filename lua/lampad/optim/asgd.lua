@@ -10,8 +10,11 @@ ASGD.none_options = { "foreach" }
 local spec = args [[ASGD(any params, scalar lr=0.01, float lambd=0.0001, float alpha=0.75, float t0=1000000.0,
   float weight_decay=0, bool foreach=nil, bool maximize=false, bool differentiable=false, bool capturable=false)]]
 
---- optim.ASGD(net:parameters(), {lr = 0.01, t0 = 1e3}).
-function ASGD:init(...) self:_setup(spec:collect(...)) end
+--- optim.ASGD(params, lr = 0.01, lambd = 1e-4, alpha = 0.75, t0 = 1e6, weight_decay = 0, foreach = nil, maximize = false,
+--- differentiable = false, capturable = false). The average starts after t0 steps. State: step, eta, mu, ax.
+function ASGD:init(...)
+  self:_setup(spec:collect(...))
+end
 
 function ASGD:_check_group(group)
   self:_check_common(group)

@@ -3,7 +3,7 @@ local files = {
   Optimizer = "optimizer", SGD = "sgd", Adam = "adam", AdamW = "adamw", ASGD = "asgd", Adadelta = "adadelta",
   Adafactor = "adafactor", Adagrad = "adagrad", Adamax = "adamax", LBFGS = "lbfgs", Muon = "muon", NAdam = "nadam",
   RAdam = "radam", RMSprop = "rmsprop", Rprop = "rprop", SparseAdam = "sparse_adam", lr_scheduler = "lr_scheduler",
-  swa_utils = "swa_utils",
+  swa_utils = "swa_utils", functional = "functional",
 }
 for name, file in pairs(files) do files[name] = "lampad.optim." .. file end
 

@@ -11,8 +11,9 @@ LBFGS.none_options = { "line_search_fn" }
 local spec = args [[LBFGS(any params, scalar lr=1, int max_iter=20, int max_eval=nil, float tolerance_grad=1e-07,
   float tolerance_change=1e-09, int history_size=100, str line_search_fn=nil, *, bool maximize=false)]]
 
---- optim.LBFGS(net:parameters(), {lr = 1, line_search_fn = "strong_wolfe"}); step(closure) evaluates the closure several
---- times. There is one group.
+--- optim.LBFGS(params, lr = 1, max_iter = 20, max_eval = max_iter * 5 // 4, tolerance_grad = 1e-7,
+--- tolerance_change = 1e-9, history_size = 100, line_search_fn = nil, {maximize}): step(closure) evaluates the closure several
+--- times; line_search_fn: 'strong_wolfe'. There is one group.
 function LBFGS:init(...)
   local o = spec:collect(...)
   o.max_eval = o.max_eval or o.max_iter * 5 // 4

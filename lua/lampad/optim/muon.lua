@@ -1,6 +1,7 @@
 -- optim.Muon (Jordan et al. 2024): momentum whose update is made nearly orthogonal by Newton and Schulz's iteration.
 local core = require "lampad.core"
 local args = require "lampad.args"
+local text = require "lampad.text"
 local Optimizer = require "lampad.optim.optimizer"
 
 local torch = core.torch
@@ -16,7 +17,9 @@ local adjustments = {
   spectral_unclamped = function(rows, columns) return math.sqrt(rows / columns) end,
 }
 
---- optim.Muon({net.fc.weight}, {lr = 1e-3}): for matrices; other parameters want an optimizer of their own.
+--- optim.Muon(params, lr = 1e-3, weight_decay = 0.1, momentum = 0.95, nesterov = true, ns_coefficients = {3.4445, -4.775,
+--- 2.0315}, eps = 1e-7, ns_steps = 5, adjust_lr_fn = nil): for matrices; other parameters want an optimizer of their own.
+--- adjust_lr_fn: 'original', 'match_rms_adamw' or 'spectral_unclamped'. State: momentum_buffer.
 function Muon:init(...)
   local o = spec:collect(...)
   o.ns_coefficients = o.ns_coefficients or { 3.4445, -4.7750, 2.0315 }
@@ -52,24 +55,34 @@ local function orthogonal(update, group)
   return tall and x.T or x
 end
 
-function Muon:_update(group, params, grads)
+--- One step over lists of matrices, gradients and momentum buffers, with the options of a group.
+function Muon.step_all(params, grads, buffers, group)
   if group.ns_steps >= 100 then
     args.fail("Muon.step", "Number of steps must be less than 100 for computational efficiency, got %d", group.ns_steps)
   end
-  if #group.ns_coefficients ~= 3 then
-    args.fail("Muon.step", "ns_coefficients must be 3 numbers, got %d", #group.ns_coefficients)
+  if type(group.ns_coefficients) ~= "table" or #group.ns_coefficients ~= 3 then
+    args.fail("Muon.step", "ns_coefficients must be 3 numbers, got %s", text.repr(group.ns_coefficients))
   end
-  local lr = self._number(group.lr)
+  local lr, adjust = Optimizer._number(group.lr), adjustments[group.adjust_lr_fn or "original"]
   for i, p in ipairs(params) do
     if p.dtype.is_complex then args.fail("Muon.step", "Muon does not support complex parameters") end
-    local grad, state = grads[i], self.state[p]
-    if state.momentum_buffer == nil then state.momentum_buffer = torch.zeros_like(grad) end
-    local buffer = state.momentum_buffer:lerp_(grad, 1 - group.momentum)
+    local grad, buffer = grads[i], buffers[i]
+    if grad.ndim ~= 2 then args.fail("Muon.step", "Param gradient must be a 2D matrix, got %s", text.describe(grad)) end
+    buffer:lerp_(grad, 1 - group.momentum)
     local update = orthogonal(group.nesterov and grad:lerp(buffer, group.momentum) or buffer, group)
-    local adjust = adjustments[group.adjust_lr_fn or "original"]
     p:mul_(1 - lr * group.weight_decay)
-    p:add_(update, { alpha = -lr * adjust(p:size(0), p:size(1)) })
+    p:add_(update, { alpha = -lr * (adjust and adjust(p:size(0), p:size(1)) or 1) })
   end
+end
+
+function Muon:_update(group, params, grads)
+  local buffers = {}
+  for i, p in ipairs(params) do
+    local state = self.state[p]
+    if state.momentum_buffer == nil then state.momentum_buffer = torch.zeros_like(grads[i]) end
+    buffers[i] = state.momentum_buffer
+  end
+  Muon.step_all(params, grads, buffers, group)
 end
 
 return Muon

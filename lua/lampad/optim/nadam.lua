@@ -11,7 +11,9 @@ local spec = args [[NAdam(any params, scalar lr=0.002, scalars betas=nil, float 
   float momentum_decay=0.004, bool decoupled_weight_decay=false, *, bool foreach=nil, bool maximize=false,
   bool capturable=false, bool differentiable=false)]]
 
---- optim.NAdam(net:parameters(), {lr = 2e-3}).
+--- optim.NAdam(params, lr = 2e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0, momentum_decay = 4e-3,
+--- decoupled_weight_decay = false, {foreach, maximize, capturable, differentiable}). State: step, mu_product, exp_avg,
+--- exp_avg_sq.
 function NAdam:init(...)
   local o = spec:collect(...)
   o.betas = o.betas or { 0.9, 0.999 }

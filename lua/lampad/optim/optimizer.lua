@@ -97,7 +97,9 @@ local function members(given)
   if is_plain(given) then
     return table.move(given, 1, #given, 1, result)
   end
-  local next_member = type(given) ~= "userdata" and iterate.iterator(given)
+  local meta = getmetatable(given)
+  if type(given) == "userdata" or type(meta) == "table" and meta.is_module and not given.iter then return nil end
+  local next_member = iterate.iterator(given)
   if not next_member then return nil end
   for first, second in next_member do
     if type(first) == "string" and torch.is_tensor(second) then first = { first, second } end
@@ -437,7 +439,7 @@ local function restore(p, name, value)
   return result
 end
 
--- Options that older state_dicts lack.
+-- What options are that older state_dicts lack; others stay as they were.
 local absent = { maximize = false, differentiable = false, capturable = false, amsgrad = false, nesterov = false,
   decoupled_weight_decay = false, centered = false }
 
@@ -469,6 +471,8 @@ function Optimizer:load_state_dict(state_dict)
     end
     for j, number in ipairs(group.params) do by_number[number] = own[j] end
   end
+  local is_none_option = {}
+  for _, name in ipairs(self.none_options) do is_none_option[name] = true end
   local state = setmetatable({}, getmetatable(self.state))
   for key, saved in pairs(work.state) do
     local p = by_number[key]
@@ -480,8 +484,10 @@ function Optimizer:load_state_dict(state_dict)
       if name ~= "params" then options[name] = copy_table(value) end
     end
     options.params, options.param_names = own.params, options.param_names or own.param_names
-    for name, value in pairs(absent) do
-      if options[name] == nil and self.defaults[name] ~= nil then options[name] = value end
+    for name in pairs(self.defaults) do
+      if options[name] == nil and not is_none_option[name] then
+        if absent[name] ~= nil then options[name] = absent[name] else options[name] = own[name] end
+      end
     end
     self.param_groups[i] = options
   end

@@ -11,7 +11,8 @@ local spec = args [[RAdam(any params, scalar lr=0.001, scalars betas=nil, float 
   bool decoupled_weight_decay=false, *, bool foreach=nil, bool maximize=false, bool capturable=false,
   bool differentiable=false)]]
 
---- optim.RAdam(net:parameters(), {lr = 1e-3}).
+--- optim.RAdam(params, lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, weight_decay = 0, decoupled_weight_decay = false,
+--- {foreach, maximize, capturable, differentiable}). State: step, exp_avg, exp_avg_sq.
 function RAdam:init(...)
   local o = spec:collect(...)
   o.betas = o.betas or { 0.9, 0.999 }

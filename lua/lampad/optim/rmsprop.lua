@@ -11,8 +11,12 @@ local spec = args [[RMSprop(any params, scalar lr=0.01, float alpha=0.99, float 
   float momentum=0, bool centered=false, bool capturable=false, bool foreach=nil, bool maximize=false,
   bool differentiable=false)]]
 
---- optim.RMSprop(net:parameters(), {lr = 0.01, momentum = 0.9, centered = true}).
-function RMSprop:init(...) self:_setup(spec:collect(...)) end
+--- optim.RMSprop(params, lr = 0.01, alpha = 0.99, eps = 1e-8, weight_decay = 0, momentum = 0, centered = false,
+--- capturable = false, foreach = nil, maximize = false, differentiable = false). State: step, square_avg, momentum_buffer
+--- (momentum), grad_avg (centered).
+function RMSprop:init(...)
+  self:_setup(spec:collect(...))
+end
 
 function RMSprop:_check_group(group)
   self:_check_common(group)

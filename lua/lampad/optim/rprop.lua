@@ -11,7 +11,9 @@ Rprop.none_options = { "foreach" }
 local spec = args [[Rprop(any params, scalar lr=0.01, floats etas=nil, floats step_sizes=nil, *, bool capturable=false,
   bool foreach=nil, bool maximize=false, bool differentiable=false)]]
 
---- optim.Rprop(net:parameters(), {lr = 0.01, etas = {0.5, 1.2}, step_sizes = {1e-6, 50}}).
+--- optim.Rprop(params, lr = 0.01, etas = {0.5, 1.2}, step_sizes = {1e-6, 50}, {capturable, foreach, maximize,
+--- differentiable}): steps grow by etas[2] while the sign of the gradient stays and shrink by etas[1] when it turns. State: step,
+--- prev, step_size.
 function Rprop:init(...)
   local o = spec:collect(...)
   o.etas, o.step_sizes = o.etas or { 0.5, 1.2 }, o.step_sizes or { 1e-6, 50 }

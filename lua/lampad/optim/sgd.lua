@@ -10,8 +10,11 @@ SGD.none_options = { "foreach", "fused" }
 local spec = args [[SGD(any params, scalar lr=0.001, float momentum=0, float dampening=0, scalar weight_decay=0,
   bool nesterov=false, *, bool maximize=false, bool foreach=nil, bool differentiable=false, bool fused=nil)]]
 
---- optim.SGD(net:parameters(), {lr = 0.1, momentum = 0.9}).
-function SGD:init(...) self:_setup(spec:collect(...)) end
+--- optim.SGD(params, lr = 1e-3, momentum = 0, dampening = 0, weight_decay = 0, nesterov = false, {maximize, foreach,
+--- differentiable, fused}): optim.SGD(net:parameters(), {lr = 0.1, momentum = 0.9}). State: momentum_buffer.
+function SGD:init(...)
+  self:_setup(spec:collect(...))
+end
 
 function SGD:_check_group(group)
   self:_check_common(group)

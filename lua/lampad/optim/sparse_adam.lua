@@ -6,7 +6,8 @@ local Optimizer = require "lampad.optim.optimizer"
 local SparseAdam = Optimizer:extend "SparseAdam"
 local spec = args "SparseAdam(any params, scalar lr=0.001, scalars betas=nil, float eps=1e-08, bool maximize=false)"
 
---- optim.SparseAdam(params): refuses dense gradients, as PyTorch's does.
+--- optim.SparseAdam(params, lr = 1e-3, betas = {0.9, 0.999}, eps = 1e-8, maximize = false): refuses dense gradients, as
+--- PyTorch's does.
 function SparseAdam:init(...)
   local o = spec:collect(...)
   o.betas = o.betas or { 0.9, 0.999 }
