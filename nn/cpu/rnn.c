@@ -93,7 +93,7 @@ bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n
                     .alpha = lp_scalar_float(1),
                     .beta = lp_scalar_float(add)};
   bool done;
-  TRY(lp_rnn_split_gemm(&g, &done));
+  TRY(lp_rnn_split_gemm(&g, NULL, &done));
   return done || lp_cpu_gemm(&g);
 }
 

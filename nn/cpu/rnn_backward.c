@@ -235,22 +235,63 @@ static bool weight_grad(const Backward *b, int64_t column, int64_t rows,
                      columns, false);
 }
 
-static bool input_grads(RnnBlocks *blocks, const Backward *b) {
+/* The gradients of both weights, when they are products of the same d_gates: *done. */
+static bool both_weight_grads(const Backward *b, const char *before, bool *done) {
+  const LpRnnLayer *l = b->l;
+  *done = false;
+  if (l->kind == LP_RNN_GRU || l->inputs % 64 != 0) return true;
+  const LpGemm g = {.dtype = l->dtype,
+                    .m = b->width,
+                    .n = l->inputs,
+                    .k = l->total,
+                    .trans_a = true,
+                    .a = b->d_gates,
+                    .b = l->x,
+                    .c = b->g->w_ih,
+                    .lda = b->width,
+                    .ldb = l->inputs,
+                    .ldc = l->inputs,
+                    .alpha = lp_scalar_float(1),
+                    .beta = lp_scalar_float(0)};
+  const LpSplitMore more = {.b = (const float *)before,
+                            .c = b->g->w_hh,
+                            .ldb = l->outputs,
+                            .ldc = l->outputs,
+                            .n = l->outputs};
+  return lp_rnn_split_gemm(&g, &more, done);
+}
+
+static bool w_ih_grad(RnnBlocks *blocks, const Backward *b) {
+  const LpRnnLayer *l = b->l;
+  const int64_t h = l->hidden, in = l->inputs, gates = lp_rnn_gates(l->kind) * h;
+  char *to = b->g->w_ih;
+  if (l->kind != LP_RNN_GRU) return weight_grad(b, 0, gates, l->x, in, to);
+  char *turned = lp_rnn_block(blocks, (size_t)(gates * in) * b->item); /* n, r, z */
+  TRY(turned && weight_grad(b, 0, gates, l->x, in, turned));
+  memcpy(rnn_at(to, 2 * h * in, b->item), turned, (size_t)(h * in) * b->item);
+  memcpy(to, rnn_at(turned, h * in, b->item), (size_t)(2 * h * in) * b->item);
+  return true;
+}
+
+/* Of x and the weights. */
+static bool products(RnnBlocks *blocks, const Backward *b) {
   const LpRnnLayer *l = b->l;
   const LpRnnGrads *g = b->g;
-  const int64_t h = l->hidden, in = l->inputs, gates = lp_rnn_gates(l->kind) * h;
+  const int64_t h = l->hidden, in = l->inputs, out = l->outputs,
+                gates = lp_rnn_gates(l->kind) * h;
   if (g->x) {
     const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
     TRY(w && lp_rnn_gemm(l->dtype, false, false, l->total, in, gates, b->d_gates,
                          b->width, w, in, g->x, in, false));
   }
-  if (!g->w_ih) return true;
-  if (l->kind != LP_RNN_GRU) return weight_grad(b, 0, gates, l->x, in, g->w_ih);
-  char *turned = lp_rnn_block(blocks, (size_t)(gates * in) * b->item); /* n, r, z */
-  TRY(turned && weight_grad(b, 0, gates, l->x, in, turned));
-  memcpy(rnn_at(g->w_ih, 2 * h * in, b->item), turned, (size_t)(h * in) * b->item);
-  memcpy(g->w_ih, rnn_at(turned, h * in, b->item), (size_t)(2 * h * in) * b->item);
-  return true;
+  const char *before = g->w_hh ? states_before(blocks, b) : NULL;
+  TRY(before || !g->w_hh);
+  bool done = false;
+  if (g->w_ih && g->w_hh) TRY(both_weight_grads(b, before, &done));
+  if (g->w_ih && !done) TRY(w_ih_grad(blocks, b));
+  if (g->w_hh && !done) TRY(weight_grad(b, h_column(b), gates, before, out, g->w_hh));
+  return !g->w_hr || lp_rnn_gemm(l->dtype, true, false, out, h, l->total, b->d_out, out,
+                                 b->raw, h, g->w_hr, h, false);
 }
 
 typedef struct SumJob {
@@ -318,17 +359,8 @@ bool lp_rnn_backward(const LpRnnLayer *l, const LpRnnGrads *g) {
   b.width = lp_rnn_width(l->kind) * l->hidden;
   RnnBlocks blocks = {0};
   b.blocks = &blocks;
-  bool ok = prepare(&blocks, &b) && through_time(&b) && input_grads(&blocks, &b) &&
-            bias_grads(&blocks, &b);
-  if (ok && g->w_hh) {
-    const char *before = states_before(&blocks, &b);
-    ok = before &&
-         weight_grad(&b, l->kind == LP_RNN_GRU ? l->hidden : 0,
-                     lp_rnn_gates(l->kind) * l->hidden, before, l->outputs, g->w_hh);
-  }
-  if (ok && g->w_hr)
-    ok = lp_rnn_gemm(l->dtype, true, false, l->outputs, l->hidden, l->total, b.d_out,
-                     l->outputs, b.raw, l->hidden, g->w_hr, l->hidden, false);
+  const bool ok = prepare(&blocks, &b) && through_time(&b) && products(&blocks, &b) &&
+                  bias_grads(&blocks, &b);
   lp_rnn_free(&blocks);
   return ok;
 }

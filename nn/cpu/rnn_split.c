@@ -83,6 +83,8 @@ void lp_rnn_split_product(const RnnSplit *s, int64_t begin, int64_t end, int64_t
         LpSplitTile t = {.a = {block, high > 16 ? block + s->block_bytes : NULL},
                          .b = {block_of(s, p, v, 0), block_of(s, p, v, 1)},
                          .c = {to, to + 16},
+                         .next = v + 1 < s->gates ? to + s->apart
+                                                  : to - v * s->apart + RNN_SPLIT_UNITS,
                          .ldc = ldc,
                          .rows = high,
                          .columns = {here < 16 ? here : 16, here < 16   ? 0
@@ -105,13 +107,13 @@ void lp_rnn_split_over(const RnnSplit *s, int64_t rows,
   lp_parallel_for(s->panels, TILE_GRAIN / (work + 1) + 1, body, ctx);
 }
 
-bool lp_rnn_split_gemm(const LpGemm *g, bool *done) {
+bool lp_rnn_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *done) {
   *done = false;
   /* What would be added to must not be half done when an infinity comes up. */
   if (lp_scalar_to_double(g->beta) != 0 || g->m < LEAST_USES || g->n < LEAST_USES ||
       !lp_rnn_split_pays(g->dtype, g->m, g->k, g->n))
     return true;
   bool refused;
-  *done = lp_split_gemm(g, &refused);
+  *done = lp_split_gemm(g, more, &refused);
   return *done || refused;
 }

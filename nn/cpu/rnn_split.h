@@ -43,7 +43,8 @@ void lp_rnn_split_product(const RnnSplit *s, int64_t begin, int64_t end, int64_t
 void lp_rnn_split_over(const RnnSplit *s, int64_t rows,
                        void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);
 
-/* A whole product; *done false when it does not pay or an operand has an infinity. */
-bool lp_rnn_split_gemm(const LpGemm *g, bool *done);
+/* A whole product (`more`: LpSplitMore or NULL); *done false when it does not pay or an
+ * operand has an infinity. */
+bool lp_rnn_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *done);
 
 #endif

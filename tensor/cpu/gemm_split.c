@@ -339,6 +339,10 @@ AMX void lp_split_product(const LpSplitTile *t) {
   } else {
     _tile_zero(1);
   }
+  for (int64_t i = 0; i < t->rows; i++) {
+    __builtin_prefetch(t->next + i * t->ldc, 1);
+    __builtin_prefetch(t->next + i * t->ldc + 16, 1);
+  }
   const void *b1 = t->b[1] ? t->b[1] : t->b[0];
   if (tall) {
     sum_2x2(t->a[0], t->a[1], t->b[0], b1, t->depth);
@@ -370,11 +374,13 @@ AMX void lp_split_product(const LpSplitTile *t) {
 
 /* What of B is at work: at most so many bytes, so that they stay in a core's own cache.
  */
-#define DEPTH_AT_ONCE 512
+#define MOST_DEPTH 512
+#define LEAST_DEPTH 256
 #define BYTES_AT_ONCE (768 * 1024)
 
 typedef struct Job {
   const LpGemm *g;
+  const LpSplitMore *more;
   char *b;              /* the packed part of B */
   int64_t k0, k, n0, n; /* the part */
   bool first_part;
@@ -387,14 +393,20 @@ typedef struct Job {
 static void pack_columns(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
   const LpGemm *g = j->g;
-  const int64_t step = g->trans_b ? g->ldb : 1, k_step = g->trans_b ? 1 : g->ldb;
-  const int64_t from = begin * STRIP_SIDE,
-                to = end * STRIP_SIDE < j->n ? end * STRIP_SIDE : j->n;
   const int64_t bytes = lp_split_block_bytes(j->k);
-  const float *source = (const float *)g->b + (j->n0 + from) * step + j->k0 * k_step;
-  if (!lp_split_pack(j->b + from / LP_SPLIT_SIDE * bytes, bytes, source, step, k_step,
-                     to - from, j->k, true))
-    atomic_store(&j->refused, true);
+  bool ok = true;
+  for (int64_t at = begin * STRIP_SIDE; at < end * STRIP_SIDE && at < j->n;
+       at += STRIP_SIDE) {
+    const int64_t column = j->n0 + at, rest = j->n - at;
+    const bool second = column >= g->n;
+    const int64_t ldb = second ? j->more->ldb : g->ldb;
+    const int64_t step = g->trans_b ? ldb : 1, k_step = g->trans_b ? 1 : ldb;
+    const float *b = second ? j->more->b + (column - g->n) * step
+                            : (const float *)g->b + column * step;
+    ok &= lp_split_pack(j->b + at / LP_SPLIT_SIDE * bytes, bytes, b + j->k0 * k_step,
+                        step, k_step, rest < STRIP_SIDE ? rest : STRIP_SIDE, j->k, true);
+  }
+  if (!ok) atomic_store(&j->refused, true);
 }
 
 /* Two blocks of rows (a; so many rows) by all columns of the part. */
@@ -402,14 +414,18 @@ static void multiply_pair(const Job *j, const char *a, int64_t row, int64_t rows
   const LpGemm *g = j->g;
   const int64_t bytes = lp_split_block_bytes(j->k);
   const bool add = !j->first_part || lp_scalar_to_double(g->beta) != 0;
-  for (int64_t column = 0; column < j->n; column += 32) {
-    const int64_t here = j->n - column;
-    const char *b = j->b + column / 16 * bytes;
-    float *c = (float *)g->c + row * g->ldc + j->n0 + column;
+  for (int64_t at = 0; at < j->n; at += 32) {
+    const int64_t column = j->n0 + at, here = j->n - at;
+    const bool second = column >= g->n;
+    const int64_t ldc = second ? j->more->ldc : g->ldc;
+    const char *b = j->b + at / 16 * bytes;
+    float *c = second ? j->more->c + row * ldc + column - g->n
+                      : (float *)g->c + row * ldc + column;
     LpSplitTile t = {.a = {a, rows > 16 ? a + bytes : NULL},
                      .b = {b, here > 16 ? b + bytes : NULL},
                      .c = {c, c + 16},
-                     .ldc = g->ldc,
+                     .next = c + 32,
+                     .ldc = ldc,
                      .rows = rows,
                      .columns = {here < 16 ? here : 16, here < 16   ? 0
                                                         : here < 32 ? here - 16
@@ -446,21 +462,23 @@ static void multiply_rows(void *ctx, int64_t begin, int64_t end) {
   if (!ok) atomic_store(&j->refused, true);
 }
 
-bool lp_split_gemm(const LpGemm *g, bool *refused) {
-  const int64_t depth = g->k < DEPTH_AT_ONCE ? g->k : DEPTH_AT_ONCE;
+bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
+  const int64_t n = g->n + (more ? more->n : 0);
+  int64_t depth = BYTES_AT_ONCE / (6 * n) / LP_SPLIT_DEPTH * LP_SPLIT_DEPTH;
+  depth = depth < LEAST_DEPTH ? LEAST_DEPTH : depth > MOST_DEPTH ? MOST_DEPTH : depth;
+  if (depth > g->k) depth = g->k;
   int64_t wide = BYTES_AT_ONCE / lp_split_block_bytes(depth) * LP_SPLIT_SIDE;
-  wide = wide / 32 * 32;
-  if (wide < 32) wide = 32;
-  if (wide > g->n) wide = (g->n + 31) / 32 * 32;
+  wide = wide / STRIP_SIDE * STRIP_SIDE;
+  if (wide > n) wide = (n + STRIP_SIDE - 1) / STRIP_SIDE * STRIP_SIDE;
   *refused = false;
-  Job j = {.g = g};
+  Job j = {.g = g, .more = more};
   size_t capacity;
   j.b = lp_block_alloc((size_t)(wide / LP_SPLIT_SIDE * lp_split_block_bytes(depth)),
                        &capacity);
   TRY(j.b);
   bool ok = true;
-  for (j.n0 = 0; ok && j.n0 < g->n; j.n0 += wide) {
-    j.n = g->n - j.n0 < wide ? g->n - j.n0 : wide;
+  for (j.n0 = 0; ok && j.n0 < n; j.n0 += wide) {
+    j.n = n - j.n0 < wide ? n - j.n0 : wide;
     for (j.k0 = 0; ok && j.k0 < g->k; j.k0 += depth) {
       j.k = g->k - j.k0 < depth ? g->k - j.k0 : depth;
       j.first_part = j.k0 == 0;
@@ -487,7 +505,7 @@ bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t
 void lp_split_begin(void) {}
 void lp_split_end(void) {}
 void lp_split_product(const LpSplitTile *t) {}
-bool lp_split_gemm(const LpGemm *g, bool *refused) {
+bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
   *refused = true;
   return false;
 }

@@ -43,14 +43,22 @@ void lp_split_end(void);
 typedef struct LpSplitTile {
   const void *a[2], *b[2];
   float *c[2];
+  const float *next; /* C of the product after this one, 32 columns; to be fetched */
   int64_t ldc, rows, columns[2], depth;
   bool add[2];
 } LpSplitTile;
 void lp_split_product(const LpSplitTile *t);
 
-/* A whole product; alpha 1, beta 0 or 1, float32. False with *refused when an operand has
- * an infinity or a NaN (C is then as good as unwritten), without it when memory is out.
- */
-bool lp_split_gemm(const LpGemm *g, bool *refused);
+/* More columns for B and C, of another matrix: what the same A is multiplied by. */
+typedef struct LpSplitMore {
+  const float *b;
+  float *c;
+  int64_t ldb, ldc, n;
+} LpSplitMore;
+
+/* A whole product; alpha 1, beta 0 or 1, float32. `more` may be NULL; with it g->n is a
+ * multiple of 64. False with *refused when an operand has an infinity or a NaN (C is then
+ * as good as unwritten), without it when memory is out. */
+bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused);
 
 #endif

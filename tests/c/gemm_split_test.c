@@ -62,7 +62,7 @@ TEST(split_products_are_float32_products) {
       g.b = b;
       g.c = c;
       bool refused;
-      EXPECT(lp_split_gemm(&g, &refused) && !refused);
+      EXPECT(lp_split_gemm(&g, NULL, &refused) && !refused);
       EXPECT_NEAR(worst_error(&g, add ? before : NULL), 0, 3e-7);
       /* What lies beside C stays. */
       for (int64_t i = 0; i < m; i++)
@@ -93,8 +93,43 @@ TEST(split_products_refuse_infinities) {
                 .alpha = lp_scalar_float(1),
                 .beta = lp_scalar_float(0)};
     bool refused;
-    EXPECT(!lp_split_gemm(&g, &refused) && refused);
+    EXPECT(!lp_split_gemm(&g, NULL, &refused) && refused);
     free(a);
     free(b);
   }
+}
+
+TEST(split_products_share_an_operand) {
+  if (!lp_split_supported()) return;
+  const int64_t m = 70, n = 128, more_n = 50, k = 300;
+  float *a = random_floats(k * m, 1), *b = random_floats(k * n, 2),
+        *b2 = random_floats(k * more_n, 3), *c = random_floats(m * n, 4),
+        *c2 = random_floats(m * more_n, 5);
+  LpGemm g = {.dtype = LP_FLOAT32,
+              .m = m,
+              .n = n,
+              .k = k,
+              .trans_a = true,
+              .a = a,
+              .b = b,
+              .c = c,
+              .lda = m,
+              .ldb = n,
+              .ldc = n,
+              .alpha = lp_scalar_float(1),
+              .beta = lp_scalar_float(0)};
+  const LpSplitMore more = {.b = b2, .c = c2, .ldb = more_n, .ldc = more_n, .n = more_n};
+  bool refused;
+  EXPECT(lp_split_gemm(&g, &more, &refused) && !refused);
+  EXPECT_NEAR(worst_error(&g, NULL), 0, 3e-7);
+  LpGemm second = g;
+  second.b = b2;
+  second.c = c2;
+  second.n = second.ldb = second.ldc = more_n;
+  EXPECT_NEAR(worst_error(&second, NULL), 0, 3e-7);
+  free(a);
+  free(b);
+  free(b2);
+  free(c);
+  free(c2);
 }

@@ -5,8 +5,8 @@ local command = dofile(here .. "/command.lua")
 
 -- falls: the value whose last number must be below its first one (of the first net, where several are trained in turn); rises: above.
 local scripts = {
-  { "train_char_gpt", file = root .. "/docs/guide/tensors.md", falls = "validation" },
-  { "train_char_lstm", file = root .. "/docs/guide/tensors.md", falls = "validation" },
+  { "train_char_gpt", file = root .. "/docs/guide/tensors.md", falls = "loss" },
+  { "train_char_lstm", file = root .. "/docs/guide/tensors.md", falls = "loss" },
   { "train_regression", falls = "loss" },
   { "train_vae", images = true, falls = "test" },
   { "train_gan", images = true, falls = "distance" },

@@ -50,12 +50,12 @@ function methods:_infer_parameters(...)
 end
 
 -- What is not initialised takes the shape of what is loaded.
-function methods:_load_from_state_dict(state, prefix, metadata, report)
+function methods:_load_from_state_dict(state, prefix, ...)
   each_lazy(self, function(name, value)
     local input = OrderedDict.get(state, prefix .. name)
     if torch.is_tensor(input) then torch.no_grad(function() value:materialize(input.shape) end) end
   end)
-  self._lazy_base._load_from_state_dict(self, state, prefix, metadata, report)
+  self._lazy_base._load_from_state_dict(self, state, prefix, ...)
 end
 
 function methods._replicate_for_data_parallel()
