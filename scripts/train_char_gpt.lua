@@ -1,6 +1,7 @@
 -- Trains a small GPT on the characters of a text and writes some of its own.
 --   lampad scripts/train_char_gpt.lua [TEXT] [options]
--- TEXT is a file, plain or gzipped; by default the text that Debian's package bible-kjv prints.
+-- TEXT is a file, plain or gzipped; by default the Bible, if Debian's package bible-kjv is
+-- installed, else the licences that every Debian has.
 -- The last line is "validation loss: ...", in nats a character, over the last tenth of the text.
 local torch = require "lampad"
 local nn, F, optim = torch.nn, torch.nn.functional, torch.optim

@@ -1,7 +1,8 @@
 -- Trains an LSTM on the characters of a text and writes some of its own. The text is read from many places at once, and each piece
 -- begins with the state that the one before it ended with.
 --   lampad scripts/train_char_lstm.lua [TEXT] [options]
--- TEXT is a file, plain or gzipped; by default the text that Debian's package bible-kjv prints.
+-- TEXT is a file, plain or gzipped; by default the Bible, if Debian's package bible-kjv is
+-- installed, else the licences that every Debian has.
 -- The last line is "validation loss: ...", in nats a character, over the last tenth of the text (--validate characters of it).
 local torch = require "lampad"
 local nn, F, optim = torch.nn, torch.nn.functional, torch.optim

@@ -91,7 +91,7 @@ function Bar:init(iterable, o)
   self.average, self.samples = 0, 0
   self.next_item = iterable ~= nil and iterate.iterator(iterable) or nil
   if iterable ~= nil and not self.next_item then
-    args.fail("tqdm", "cannot iterate over %s; give a loader, a list or an iterator", text.describe(iterable))
+    args.fail("tqdm", "cannot iterate over %s; give a loader, a list or an iterator, or use tqdm.trange(n)", text.describe(iterable))
   end
   if o.postfix then self:_set_postfix(o.postfix) end
   if not self.disable then

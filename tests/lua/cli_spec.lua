@@ -116,6 +116,13 @@ describe("the lampad command", function()
     assert.truthy(err:find("did you mean 'Conv2d'?", 1, true))
   end)
 
+  it("tells a property from a method", function()
+    local _, _, err = run { "-e", "torch.ones(2):shape()" }
+    assert.truthy(err:find("hint: 'shape' is no method; write x.shape", 1, true), err)
+    _, _, err = run { "-e", "local list = {} list[next({ 1 })]()" }
+    assert.is_nil(err:find("hint:", 1, true), err)
+  end)
+
   it("fails when its output cannot be written", function()
     local status, _, err = command.shell(command.quote(command.path) .. " -e 'print(1)' > /dev/full")
     assert.equal(1, status)

@@ -89,6 +89,21 @@ describe("the script", function()
     end)
   end
 
+  it("tune_mlp goes on from its log", function()
+    if not has_images then pending("no Fashion-MNIST in " .. data) end
+    local function search(...) return command.run { root .. "/scripts/tune_mlp.lua", "--quick", "--threads", "1", ... } end
+    local status, whole, err = search()
+    assert.equal(0, status, err)
+    local path = folder .. "/search"
+    assert.equal(0, (search("--log", path, "--trials", "3")))
+    local _, part = search("--log", path)
+    assert.truthy(part:find "^trial 3: ")
+    assert.equal(whole:match "(best of 8.*)$", part:match "(best of 8.*)$")
+    status, _, err = search("--sampler", "grid")
+    assert.equal(2, status)
+    assert.truthy(err:find("--sampler takes tpe or random, got 'grid'", 1, true))
+  end)
+
   it("says what is wrong with its options", function()
     local row = { "train_regression" }
     local function fails(pattern, ...)

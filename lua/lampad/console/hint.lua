@@ -52,6 +52,9 @@ end
 -- The hint for an error message, or nil.
 return function(message)
   local kind, name = message:match "attempt to call a nil value %((%a+) '([^']+)'%)"
+  if name == "?" then return nil end -- Lua does not know the name either
+  local property = message:match "attempt to call a torch%.%a+ value %(method '([^']+)'%)"
+  if property then return ("hint: '%s' is no method; write x.%s"):format(property, property) end
   if kind == "field" or kind == "method" then return member_hint(kind, name) end
   name = message:match "%(global '([^']+)'%)"
   return name and global_hint(name)
