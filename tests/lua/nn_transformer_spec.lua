@@ -170,7 +170,7 @@ describe("DataParallel", function()
     for key in net:state_dict():keys() do keys[#keys + 1] = key end
     assert.same({ "module.weight", "module.bias" }, keys)
     assert.equal("DataParallel(\n  (module): Linear(in_features=2, out_features=3, bias=True)\n)", tostring(net))
-    raises("device_ids must hold one device, got 2", function() nn.DataParallel(linear, { 0, 1 }) end)
+    raises("device_ids must hold one device at most, got 2", function() nn.DataParallel(linear, { 0, 1 }) end)
     raises("argument 'module' must be a module", function() nn.DataParallel(3) end)
   end)
 end)
