@@ -103,6 +103,13 @@ LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_
       factors[d] = recompute ? 0 : f;
     }
   }
+  /* PyTorch's kernel for small images copies or doubles where the sizes say so, whatever
+   * the factor; its other kernels do not. */
+  if (!strcmp(mode, "nearest") && space == 2 && sizes[0] <= 128 &&
+      sizes[0] + sizes[1] <= 128)
+    for (int64_t d = 0; d < 2; d++)
+      if (sizes[d] == lp_size(input, d + 2) || sizes[d] == 2 * lp_size(input, d + 2))
+        factors[d] = 0;
   if (area) return lp_adaptive_avg_pool(input, space, lp_ints(sizes, space));
   return resample_dims(input, sizes, antialias ? m->smooth : m->along, corners, factors,
                        antialias || m->dims == 2);

@@ -732,7 +732,8 @@ LpTensor *lp_composite_cross_entropy(LpTensor *input, LpTensor *target, LpTensor
   if (lp_dtype_is_floating(lp_dtype(target))) {
     TRY(same_shape(input, target, "target (probabilities)"));
     CHECK(ignore_index < 0, LP_ERR_ARGUMENT,
-          "ignore_index is not supported for floating point target (probabilities), got %lld",
+          "ignore_index is not supported for floating point target (probabilities), got "
+          "%lld",
           (long long)ignore_index);
     return entropy_of_probabilities(input, target, weight, how, label_smoothing);
   }

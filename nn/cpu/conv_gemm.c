@@ -90,10 +90,13 @@ static void fill_with_bias(LpDtype dtype, void *y, const void *b, int64_t k,
   }
 }
 
-/* A 1x1 convolution with stride 1 reads the image as it is. */
+/* A 1x1 convolution with stride 1 reads the image as it is, unless output_padding of a
+ * transposed one has widened it. */
 static bool is_pointwise(const LpConvGeometry *g) {
   for (int d = 0; d < g->ndim; d++)
-    if (g->kernel[d] != 1 || g->stride[d] != 1 || g->padding[d] != 0) return false;
+    if (g->kernel[d] != 1 || g->stride[d] != 1 || g->padding[d] != 0 ||
+        g->in[d] != g->out[d])
+      return false;
   return true;
 }
 

@@ -113,8 +113,10 @@ static bool map_init(ResampleMap *m, int64_t in, int64_t out, const char *mode,
       continue;
     }
     double at = align_corners ? ratio * (double)o : ratio * ((double)o + 0.5) - 0.5;
-    if (linear && at < 0) at = 0;
-    if (at > (double)in + 2) at = (double)in + 2; /* both are clipped to the last element */
+    if (linear && (at < 0 || in == out)) /* equal sizes: PyTorch copies, at any factor */
+      at = in == out ? (double)o : 0;
+    if (at > (double)in + 2)
+      at = (double)in + 2; /* both are clipped to the last element */
     int64_t base = (int64_t)floor(at);
     double t = at - (double)base;
     if (linear) {

@@ -51,6 +51,25 @@ TransformerEncoderLayer(
     same(y, encoder { src = x, mask = mask:lt(0) })
   end)
 
+  it("stack layers of one's own", function()
+    local Layer = nn.Module:extend "Layer"
+    function Layer.forward(_, src, mask, padding, causal)
+      return src + (mask == nil and padding == nil and not causal and 1 or 10)
+    end
+    local encoder = nn.TransformerEncoder(Layer(), 3)
+    assert.equal(3, encoder(torch.zeros(2, 1, 4))[0][0][0]:item())
+    assert.equal(30, encoder(torch.zeros(2, 1, 4), torch.zeros(2, 2))[0][0][0]:item())
+    raises("out of range", function() nn.TransformerEncoder(Layer(), 0)(torch.zeros(2, 1, 4)) end)
+  end)
+
+  it("see a causal mask of bools", function()
+    local decoder = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 6), 1):eval()
+    local x, memory = torch.randn(3, 1, 4), torch.randn(2, 1, 4)
+    local mask = nn.Transformer.generate_square_subsequent_mask(3)
+    same(decoder(x, memory, mask), decoder(x, memory, mask:lt(0)))
+    same(decoder(x, memory, mask), decoder(x, memory, { tgt_mask = mask:lt(0), tgt_is_causal = true }))
+  end)
+
   it("share no parameters between the layers of a stack", function()
     local encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 1, 4), 3)
     assert.is_true(encoder.layers[0].linear1.weight:equal(encoder.layers[2].linear1.weight))
@@ -151,7 +170,7 @@ describe("DataParallel", function()
     for key in net:state_dict():keys() do keys[#keys + 1] = key end
     assert.same({ "module.weight", "module.bias" }, keys)
     assert.equal("DataParallel(\n  (module): Linear(in_features=2, out_features=3, bias=True)\n)", tostring(net))
-    raises("device_ids must hold one device, got 2", function() nn.DataParallel(linear, { 0, 1 }) end)
+    raises("device_ids must hold one device at most, got 2", function() nn.DataParallel(linear, { 0, 1 }) end)
     raises("argument 'module' must be a module", function() nn.DataParallel(3) end)
   end)
 end)

@@ -110,13 +110,13 @@ for n = 1, 3 do
   classes[name] = BatchNorm
 end
 
--- --- SyncBatchNorm: statistics over the batches of all processes ---------------------------------------------
+-- --- SyncBatchNorm -------------------------------------------------------------------------------------------
 local SyncBatchNorm = BatchNormBase:extend "SyncBatchNorm"
 local sync_spec = args [[SyncBatchNorm(int num_features, float eps=1e-05, float? momentum=0.1, bool affine=true,
   bool track_running_stats=true, any process_group=nil, device device=nil, dtype dtype=nil, *, bool bias=true)]]
 
---- Batch normalisation of an input (N, C, ...). In one process it is nn.BatchNorm*; between several, PyTorch
---- synchronises on GPUs only, and so it is an error here.
+--- Batch normalisation of an input (N, C, ...). There is one process, where it is nn.BatchNorm* as in PyTorch;
+--- process_group is kept and has no effect.
 function SyncBatchNorm:init(...)
   local o = sync_spec:collect(...)
   self:_setup(o)
@@ -126,11 +126,6 @@ end
 function SyncBatchNorm:_check_dims(input)
   if input.ndim < 2 then args.fail("SyncBatchNorm", "expected at least 2D input (got %dD input)", input.ndim) end
   if input:size(1) == 0 then args.fail("SyncBatchNorm", "number of input channels should be non-zero") end
-  local distributed = self.training and package.loaded["lampad.distributed"]
-  if distributed and distributed.is_initialized() and distributed.get_world_size(self.process_group) > 1
-    and not input.is_cuda then
-    args.fail("SyncBatchNorm", "expected input tensor to be on GPU, got %s", tostring(input.device))
-  end
 end
 
 local convert_spec = args "convert_sync_batchnorm(Module module, any process_group=nil)"

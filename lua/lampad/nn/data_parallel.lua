@@ -8,13 +8,12 @@ local DataParallel = Module:extend "DataParallel"
 local spec = args "DataParallel(Module module, any device_ids=nil, any output_device=nil, int dim=0)"
 
 --- nn.DataParallel(module, device_ids = nil, output_device = nil, dim = 0): calls go to `module`. More than one device is
---- an error: several processes, one a GPU, do that work.
+--- an error.
 function DataParallel:init(...)
   local module, ids, output_device, dim = spec(...)
   if ids ~= nil and type(ids) ~= "table" then ids = { ids } end
   if ids and #ids > 1 then
-    args.fail("DataParallel", "device_ids must hold one device, got %d; start one process for each GPU instead "
-      .. "(torch.distributed)", #ids)
+    args.fail("DataParallel", "device_ids must hold one device at most, got %d", #ids)
   end
   for p in module:parameters() do
     if is_lazy(p) then

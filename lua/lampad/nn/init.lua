@@ -30,6 +30,15 @@ for name, file in pairs {
   files[name] = "lampad.nn." .. file
 end
 
+-- nn.parameter: torch.nn.parameter.
+files.parameter = function()
+  local uninitialized = require "lampad.nn.uninitialized"
+  return {
+    Parameter = require "lampad.nn.parameter", is_lazy = uninitialized.is_lazy,
+    UninitializedParameter = uninitialized.UninitializedParameter, UninitializedBuffer = uninitialized.UninitializedBuffer,
+  }
+end
+
 -- The layers of the declarative tables.
 local tables = { "stateless", "losses" }
 

@@ -6,13 +6,14 @@ local args = require "lampad.args"
 local known = core.parameters or setmetatable({}, { __mode = "k" })
 core.parameters = known
 
-local spec = args "Parameter(Tensor data, bool requires_grad=true)"
+local spec = args "Parameter(Tensor data=nil, bool requires_grad=true)"
 
 local Parameter = {}
 
---- nn.Parameter(data, requires_grad = true): shares the memory of `data`, without its history.
+--- nn.Parameter(data, requires_grad = true): shares the memory of `data`, without its history; empty without data.
 local function new(...)
   local data, requires_grad = spec(...)
+  data = data or core.torch.empty(0)
   local parameter = data:detach()
   if requires_grad then
     local dtype = tostring(data.dtype)

@@ -47,8 +47,10 @@ local function is_causal_mask(mask, said, size)
   return mask.shape == causal.shape and mask:eq(causal):all():item()
 end
 
-local function sequence_length(x, batch_first)
-  return x:size(x.ndim == 3 and batch_first and 1 or 0)
+-- The sequence length of x for the layers of a stack.
+local function sequence_length(x, layers)
+  local attention = layers[0].self_attn
+  return x:size(x.ndim == 3 and attention ~= nil and attention.batch_first and 1 or 0)
 end
 
 local function clones(module, count)
@@ -191,8 +193,7 @@ function Encoder:forward(...)
   local fills = fills_padding(self, x, mask, padding)
   local filled = fills and padding:ne(0)
   if fills then padding = canonical_mask(filled, "src_key_padding_mask", x.dtype) end
-  local first = self.layers[0]
-  causal = is_causal_mask(mask, causal, sequence_length(x, first.self_attn.batch_first))
+  causal = is_causal_mask(mask, causal, sequence_length(x, self.layers))
   for module in self.layers:iter() do x = module(x, mask, padding, causal) end
   if fills then x = x:masked_fill(filled:unsqueeze(-1), 0.0) end
   if self.norm ~= nil then x = self.norm(x) end
@@ -244,8 +245,7 @@ local decoder_call = args("TransformerDecoder.forward" .. decoder_arguments:form
 --- As for the layer. tgt_is_causal = nil: it is looked whether tgt_mask is the causal one.
 function Decoder:forward(...)
   local x, memory, mask, memory_mask, padding, memory_padding, causal, memory_causal = decoder_call(...)
-  local first = self.layers[0]
-  causal = is_causal_mask(mask, causal, sequence_length(x, first.self_attn.batch_first))
+  causal = is_causal_mask(mask, causal, sequence_length(x, self.layers))
   for module in self.layers:iter() do
     x = module(x, memory, mask, memory_mask, padding, memory_padding, causal, memory_causal)
   end
