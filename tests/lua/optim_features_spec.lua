@@ -527,6 +527,14 @@ describe("schedulers", function()
     assert.is_truthy(warned[1].where:find("optim_features_spec.lua", 1, true))
   end)
 
+  it("have PyTorch's older name for the base", function()
+    local Own = S._LRScheduler:extend "Own"
+    function Own:get_lr() return { self.last_epoch } end
+    local scheduler = Own(sgd())
+    assert.same({ 0 }, scheduler:get_last_lr())
+    assert.is_true(torch.isinstance(scheduler, S.LRScheduler))
+  end)
+
   it("change tensors in place", function()
     local lr = torch.tensor(1.0)
     local o = sgd(lr)
@@ -571,7 +579,12 @@ describe("schedulers", function()
     assert.equal(0.05, o.param_groups[1].lr)
     assert.equal(0.05, o.param_groups[2].lr)
     assert.same({ 0.05, 0.05 }, scheduler:get_last_lr())
-    assert.is_false(scheduler:in_cooldown())
+    assert.is_false(scheduler.in_cooldown)
+    local Mine = S.ReduceLROnPlateau:extend "Mine"
+    local cooling = Mine(o, { patience = 0, cooldown = 2 })
+    cooling:step(1)
+    cooling:step(1)
+    assert.is_true(cooling.in_cooldown)
     local fixed = S.ReduceLROnPlateau(o, { patience = 0, min_lr = { 0, 0 } })
     o:add_param_group { params = { parameter { 1.0 } } }
     fixed:step(1)
@@ -620,6 +633,8 @@ describe("schedulers", function()
       o:step()
       scheduler:step()
     end
+    local zero = S.ConstantLR(o, 0, 1)
+    assert.error_matches(function() zero:step() end, "division by zero")
     assert.error_matches(function() scheduler:step() end, "Tried to step 3 times. The specified number of total steps is 2")
   end)
 end)

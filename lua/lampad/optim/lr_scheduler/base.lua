@@ -12,6 +12,7 @@ local warnings = require "lampad.warnings"
 
 local torch = core.torch
 local LRScheduler = class.extend(class.Object, "LRScheduler")
+-- _LRScheduler is PyTorch's older name.
 local base = { LRScheduler = LRScheduler }
 
 -- Fields that state_dict() leaves out; functions never go into it.
@@ -220,5 +221,7 @@ function base.passed(sorted, x)
   end
   return count
 end
+
+base._LRScheduler = LRScheduler:extend "_LRScheduler"
 
 return base

@@ -81,6 +81,9 @@ function ConstantLR:get_lr()
   self:_warn_outside_step()
   if self.last_epoch == 0 then return self:_map(function(rate) return rate * self.factor end) end
   if self.last_epoch ~= self.total_iters then return self:_map() end
+  if self.factor == 0 then
+    args.fail("ConstantLR.step", "a rate of 0 cannot be brought back to the base rate: factor is 0 (division by zero)")
+  end
   return self:_map(function(rate) return rate * (1.0 / self.factor) end)
 end
 

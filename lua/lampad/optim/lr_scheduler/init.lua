@@ -2,7 +2,7 @@
 local lazy = require "lampad.lazy"
 
 return lazy(lazy.members("lampad.optim.lr_scheduler.", {
-  base = { "LRScheduler" },
+  base = { "LRScheduler", "_LRScheduler" },
   decay = { "StepLR", "MultiStepLR", "ConstantLR", "LinearLR", "ExponentialLR", "PolynomialLR" },
   cosine = { "CosineAnnealingLR", "CosineAnnealingWarmRestarts" },
   lambda = { "LambdaLR", "MultiplicativeLR" },

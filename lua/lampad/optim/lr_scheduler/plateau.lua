@@ -98,8 +98,14 @@ function ReduceLROnPlateau:step(metrics, epoch)
   self._last_lr = base.values_of(self.optimizer, "lr")
 end
 
---- Whether the scheduler is waiting after a reduction.
-function ReduceLROnPlateau:in_cooldown() return self.cooldown_counter > 0 end
+-- The property in_cooldown: whether the scheduler is waiting after a reduction.
+function ReduceLROnPlateau.make_index(C)
+  return function(self, key)
+    if key == "in_cooldown" then return self.cooldown_counter > 0 end
+    return C[key]
+  end
+end
+ReduceLROnPlateau.__meta.__index = ReduceLROnPlateau.make_index(ReduceLROnPlateau)
 
 function ReduceLROnPlateau:load_state_dict(state)
   LRScheduler.load_state_dict(self, state)
