@@ -97,13 +97,11 @@ typedef struct Source {
   int64_t step, k_step, count, k;
 } Source;
 
-/* Writes the 16 lines of each piece to a depth's three tiles. */
-AMX static inline void put(char *to, __m512i lines[3][16], bool turned) {
-  for (int p = 0; p < 3; p++) {
-    if (turned) turn(lines[p]);
-    for (int i = 0; i < 16; i++)
+/* Writes the first lines of each piece to a depth's three tiles. */
+AMX static inline void put(char *to, __m512i lines[3][16], int64_t count) {
+  for (int p = 0; p < 3; p++)
+    for (int64_t i = 0; i < count; i++)
       _mm512_storeu_si512(to + p * TILE_BYTES + i * 64, lines[p][i]);
-  }
 }
 
 /* A block whose source is contiguous along k: a line holds the pairs of one row. */
@@ -124,9 +122,15 @@ AMX static void pack_along(char *to, const Source *s, bool turned, __m512 *sum) 
       for (int p = 0; p < 3; p++)
         lines[p][i] = _mm512_permutex2var_epi16(low.p[p], upper, high.p[p]);
     }
-    for (int64_t i = rows; i < 16; i++)
-      for (int p = 0; p < 3; p++) lines[p][i] = _mm512_setzero_si512();
-    put(to, lines, turned);
+    if (!turned) {
+      put(to, lines, rows);
+      continue;
+    }
+    for (int p = 0; p < 3; p++) {
+      for (int64_t i = rows; i < 16; i++) lines[p][i] = _mm512_setzero_si512();
+      turn(lines[p]);
+    }
+    put(to, lines, 16);
   }
   *sum = total;
 }
@@ -157,7 +161,10 @@ AMX static void pack_across(char *to, int64_t block_step, const Source *s, bool 
           lines[b][p][j] = _mm512_or_si512(_mm512_srli_epi32(low.p[p], 16), high.p[p]);
       }
     }
-    for (int64_t b = 0; b < blocks; b++) put(to + b * block_step, lines[b], turned);
+    for (int64_t b = 0; b < blocks; b++) {
+      for (int p = 0; turned && p < 3; p++) turn(lines[b][p]);
+      put(to + b * block_step, lines[b], 16);
+    }
   }
   *sum = total;
 }
