@@ -20,7 +20,7 @@ torch.set_num_threads(threads)
 def measure(fn):
     fn()
     times, start = [], time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - start <= 1:
+    while len(times) < 5 or time.perf_counter() - start <= 0.5:
         begin = time.perf_counter()
         fn()
         times.append(time.perf_counter() - begin)

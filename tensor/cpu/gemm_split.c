@@ -46,27 +46,20 @@ bool lp_split_supported(void) {
 /* --- packing
  * ---------------------------------------------------------------------------- */
 
-/* The upper halves of even and odd floats as pairs of 16-bit numbers, the even one low.
- */
-AMX static inline __m512i join(__m512i even, __m512i odd) {
-  return _mm512_or_si512(_mm512_srli_epi32(even, 16),
-                         _mm512_and_si512(odd, _mm512_set1_epi32((int)0xffff0000)));
-}
-
 typedef struct Pieces {
   __m512i p[3]; /* as floats whose lower half is 0 */
 } Pieces;
 
-AMX static inline Pieces split(__m512 x, __mmask16 *bad) {
+/* An infinity or a NaN leaves a NaN in the lowest piece, and so in its running sum. */
+AMX static inline Pieces split(__m512 x, __m512 *sum) {
   const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
-  *bad |= _mm512_cmpeq_epi32_mask(
-      _mm512_and_si512(_mm512_castps_si512(x), _mm512_set1_epi32(0x7f800000)),
-      _mm512_set1_epi32(0x7f800000));
   Pieces r;
   r.p[0] = _mm512_and_si512(_mm512_castps_si512(x), upper);
-  __m512 rest = _mm512_sub_ps(x, _mm512_castsi512_ps(r.p[0]));
+  const __m512 rest = _mm512_sub_ps(x, _mm512_castsi512_ps(r.p[0]));
   r.p[1] = _mm512_and_si512(_mm512_castps_si512(rest), upper);
-  r.p[2] = _mm512_castps_si512(_mm512_sub_ps(rest, _mm512_castsi512_ps(r.p[1])));
+  const __m512 last = _mm512_sub_ps(rest, _mm512_castsi512_ps(r.p[1]));
+  r.p[2] = _mm512_castps_si512(last);
+  *sum = _mm512_add_ps(*sum, last);
   return r;
 }
 
@@ -104,70 +97,83 @@ typedef struct Source {
   int64_t step, k_step, count, k;
 } Source;
 
-/* Writes the 16 lines of each piece to a depth's three tiles. */
-AMX static inline void put(char *to, __m512i lines[3][16], bool turned) {
-  for (int p = 0; p < 3; p++) {
-    if (turned) turn(lines[p]);
-    for (int i = 0; i < 16; i++)
+/* Writes the first lines of each piece to a depth's three tiles. */
+AMX static inline void put(char *to, __m512i lines[3][16], int64_t count) {
+  for (int p = 0; p < 3; p++)
+    for (int64_t i = 0; i < count; i++)
       _mm512_storeu_si512(to + p * TILE_BYTES + i * 64, lines[p][i]);
-  }
 }
 
 /* A block whose source is contiguous along k: a line holds the pairs of one row. */
-AMX static __mmask16 pack_along(char *to, const Source *s, bool turned) {
+AMX static void pack_along(char *to, const Source *s, bool turned, __m512 *sum) {
   /* Words 1, 3, ... of two registers: the upper halves of 32 floats in order. */
   const __m512i upper =
       _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31,
                        29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-  __mmask16 bad = 0;
+  const int64_t rows = s->count < 16 ? s->count : 16;
+  __m512 total = *sum;
   for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
+    const __mmask16 here = first(s->k - k0), beyond = first(s->k - k0 - 16);
+    const float *row = s->data + k0;
     __m512i lines[3][16];
-    for (int64_t i = 0; i < 16; i++) {
-      const float *row = s->data + i * s->step + k0;
-      const int64_t here = i < s->count ? s->k - k0 : 0;
-      Pieces low = split(_mm512_maskz_loadu_ps(first(here), row), &bad);
-      Pieces high = split(_mm512_maskz_loadu_ps(first(here - 16), row + 16), &bad);
+    for (int64_t i = 0; i < rows; i++, row += s->step) {
+      Pieces low = split(_mm512_maskz_loadu_ps(here, row), &total);
+      Pieces high = split(_mm512_maskz_loadu_ps(beyond, row + 16), &total);
       for (int p = 0; p < 3; p++)
         lines[p][i] = _mm512_permutex2var_epi16(low.p[p], upper, high.p[p]);
     }
-    put(to, lines, turned);
+    if (!turned) {
+      put(to, lines, rows);
+      continue;
+    }
+    for (int p = 0; p < 3; p++) {
+      for (int64_t i = rows; i < 16; i++) lines[p][i] = _mm512_setzero_si512();
+      turn(lines[p]);
+    }
+    put(to, lines, 16);
   }
-  return bad;
+  *sum = total;
 }
 
 /* Blocks whose rows are neighbours in the source, a few at a time: rows of k may lie a
  * page apart, and each is visited once for all of them. A line holds the pairs 2 j, 2 j +
  * 1 of k for all 16 rows. */
 #define STRIP 4
-AMX static __mmask16 pack_across(char *to, int64_t block_step, const Source *s,
-                                 bool turned) {
+AMX static void pack_across(char *to, int64_t block_step, const Source *s, bool turned,
+                            __m512 *sum) {
   const int64_t blocks = (s->count + 15) / 16;
-  __mmask16 bad = 0;
+  __mmask16 rows[STRIP];
+  for (int64_t b = 0; b < blocks; b++) rows[b] = first(s->count - 16 * b);
+  __m512 total = *sum;
   for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
     __m512i lines[STRIP][3][16];
-    for (int64_t j = 0; j < 16; j++) {
-      const int64_t at = k0 + 2 * j;
-      const float *even = s->data + at * s->k_step;
+    const float *even = s->data + k0 * s->k_step;
+    for (int64_t j = 0; j < 16; j++, even += 2 * s->k_step) {
+      const int64_t left = s->k - k0 - 2 * j;
+      const __mmask16 first_there = left > 0 ? 0xffff : 0,
+                      second_there = left > 1 ? 0xffff : 0;
       for (int64_t b = 0; b < blocks; b++) {
-        const __mmask16 rows = first(s->count - 16 * b);
-        Pieces low =
-            split(_mm512_maskz_loadu_ps(at < s->k ? rows : 0, even + 16 * b), &bad);
-        Pieces high = split(
-            _mm512_maskz_loadu_ps(at + 1 < s->k ? rows : 0, even + s->k_step + 16 * b),
-            &bad);
-        for (int p = 0; p < 3; p++) lines[b][p][j] = join(low.p[p], high.p[p]);
+        const float *at = even + 16 * b;
+        Pieces low = split(_mm512_maskz_loadu_ps(rows[b] & first_there, at), &total);
+        Pieces high =
+            split(_mm512_maskz_loadu_ps(rows[b] & second_there, at + s->k_step), &total);
+        for (int p = 0; p < 3; p++)
+          lines[b][p][j] = _mm512_or_si512(_mm512_srli_epi32(low.p[p], 16), high.p[p]);
       }
     }
-    for (int64_t b = 0; b < blocks; b++) put(to + b * block_step, lines[b], turned);
+    for (int64_t b = 0; b < blocks; b++) {
+      for (int p = 0; turned && p < 3; p++) turn(lines[b][p]);
+      put(to + b * block_step, lines[b], 16);
+    }
   }
-  return bad;
+  *sum = total;
 }
 
 AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
                        int64_t k_step, int64_t count, int64_t k, bool for_b) {
-  __mmask16 bad = 0;
   const bool along = k_step == 1;
   const int64_t strip = (along ? 1 : STRIP) * LP_SPLIT_SIDE;
+  __m512 sum = _mm512_setzero_ps();
   for (int64_t i = 0; i < count; i += strip) {
     const Source s = {.data = source + i * step,
                       .step = step,
@@ -175,9 +181,12 @@ AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int
                       .count = count - i < strip ? count - i : strip,
                       .k = k};
     char *to = (char *)block + i / LP_SPLIT_SIDE * block_step;
-    bad |= along ? pack_along(to, &s, for_b) : pack_across(to, block_step, &s, !for_b);
+    if (along)
+      pack_along(to, &s, for_b, &sum);
+    else
+      pack_across(to, block_step, &s, !for_b, &sum);
   }
-  return !bad;
+  return _mm512_cmp_ps_mask(sum, sum, _CMP_UNORD_Q) == 0;
 }
 
 /* --- products

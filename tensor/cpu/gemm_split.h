@@ -27,9 +27,9 @@ static inline int64_t lp_split_block_bytes(int64_t k) {
 }
 
 /* Packs `count` rows of A, or columns of B, into blocks that lie block_step bytes apart:
- * element (i, p) is source[i * step + p * k_step], one of the steps 1; what is missing
- * from the last block and the last depth is zeros. False when there is an infinity or a
- * NaN. */
+ * element (i, p) is source[i * step + p * k_step], one of the steps 1. What is missing
+ * from the last depth is zeros; missing rows of A with k_step 1 stay what they were in
+ * the block, others are zeros. False when there is an infinity or a NaN. */
 bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
                    int64_t k_step, int64_t count, int64_t k, bool for_b);
 

@@ -290,6 +290,44 @@ describe("autograd.grad and backward", function()
   end)
 end)
 
+describe("gradients at the limits of clamp", function()
+  -- PyTorch 2.15's: a number leaves nothing to what equals it, a tensor shares as torch.maximum does.
+  local nan = 0 / 0
+  local x_values = { 0., 1., 0.5, -1, 2, nan }
+  local function same(limit) return { limit, limit, limit, limit, limit, limit } end
+  local function gradients(fn, ...)
+    local leaves = {}
+    for i, values in ipairs { x_values, ... } do
+      leaves[i] = torch.tensor(values, { dtype = torch.float64, requires_grad = true })
+    end
+    fn(table.unpack(leaves)):sum():backward()
+    local got = {}
+    for i, leaf in ipairs(leaves) do got[i] = leaf.grad:tolist() end
+    return got
+  end
+  local function both(x, min, max) return x:clamp(min, max) end
+
+  it("that are numbers", function()
+    assert.same({ { 0, 0, 1, 0, 0, 0 } }, gradients(function(x) return x:clamp(0, 1) end))
+    assert.same({ { 0, 1, 1, 0, 1, 0 } }, gradients(function(x) return x:clamp(0) end))
+    assert.same({ { 0, 1, 1, 0, 1, 0 } }, gradients(function(x) return x:clamp_min(0) end))
+    assert.same({ { 1, 0, 1, 1, 0, 0 } }, gradients(function(x) return x:clamp { max = 1 } end))
+    assert.same({ { 0, 0, 0, 0, 0, 0 } }, gradients(function(x) return x:clamp(nan) end))
+    local infinite = torch.tensor({ -math.huge, math.huge }, { requires_grad = true })
+    infinite:clamp { max = 1 }:sum():backward()
+    assert.same({ 1, 0 }, infinite.grad:tolist())
+  end)
+  it("that are tensors", function()
+    assert.same({ { 0.5, 0.5, 1, 0, 0, 1 }, { 0.5, 0, 0, 1, 0, 0 }, { 0, 0.5, 0, 0, 1, 0 } }, gradients(both, same(0.), same(1.)))
+    assert.same({ { 0, 0, 1, 0, 0, 1 }, { 1, 0, 0, 1, 0, 0 }, { 0, 1, 0, 0, 1, 0 } }, gradients(both, same(0.5), same(0.5)))
+    assert.same({ { 0, 0, 0, 0, 0, 1 }, same(0), same(1) }, gradients(both, same(1.), same(0.)))
+    assert.same({ { 1, 1, 1, 0, 1, 1 }, same(0), same(0) }, gradients(both, same(0.), same(nan)))
+    assert.same({ { 0.5, 1, 1, 0, 1, 1 }, { 0.5, 0, 0, 1, 0, 1 } }, gradients(torch.clamp_min, same(0.)))
+    assert.same({ { 1, 0.5, 1, 1, 0, 1 }, { 0, 0.5, 0, 0, 1, 1 } }, gradients(torch.clamp_max, same(1.)))
+    assert.same({ same(1), same(1) }, gradients(torch.maximum, same(nan)))
+  end)
+end)
+
 describe("Function", function()
   local Cube = autograd.Function:extend "Cube"
   function Cube.forward(ctx, x)

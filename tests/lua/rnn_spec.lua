@@ -319,6 +319,82 @@ describe("derivatives", function()
   end)
 end)
 
+describe("layers large enough for the fast products", function()
+  -- The same net in float64, which takes another way.
+  local function compare(kind, options, batch, steps, spoil)
+    torch.manual_seed(11)
+    local given = { dtype = torch.float64 }
+    for k, v in pairs(options) do given[k] = v end
+    local wide = nn[kind](given)
+    local net = torch.deepcopy(wide):float()
+    local layers = wide.num_layers * (wide.bidirectional and 2 or 1)
+    local D = { dtype = torch.float64 }
+    local x = torch.randn(steps, batch, options.input_size, D)
+    local out = wide.proj_size > 0 and wide.proj_size or options.hidden_size
+    local h, c = torch.randn(layers, batch, out, D), torch.randn(layers, batch, options.hidden_size, D)
+    if spoil then spoil(x, h, c, wide) end
+    if spoil then net:load_state_dict(wide:state_dict()) end
+    local results = {}
+    for i, model in ipairs { wide, net } do
+      local function own(t) return (i == 1 and t:clone() or t:float()):requires_grad_() end
+      local leaves = { own(x), own(h), own(c) }
+      local lengths = {}
+      for b = 1, batch do lengths[b] = math.max(steps - b // 3, 1) end
+      local hx = kind == "LSTM" and { leaves[2], leaves[3] } or leaves[2]
+      local y = model(leaves[1], hx)
+      local packed, last = model(R.pack_padded_sequence(leaves[1], lengths), hx)
+      local loss = (y:sin():sum() + packed.data:cos():sum()) + (kind == "LSTM" and last[2] or last):sum()
+      loss:backward()
+      local list = { y, packed.data, leaves[1].grad, leaves[2].grad }
+      if kind == "LSTM" then list[#list + 1] = leaves[3].grad end
+      for p in model:parameters() do list[#list + 1] = p.grad end
+      results[i] = list
+    end
+    for i, expected in ipairs(results[1]) do
+      local got = results[2][i]:double()
+      local finite = expected:isfinite()
+      -- Where an infinity came in, not only the finite must be so in both: float32 may overflow earlier.
+      if spoil then finite = finite:logical_and(expected:abs():lt(1e30)) end
+      local size = 1 + (finite:any():item() and expected[finite]:abs():max():item() or 0)
+      local off = finite:any():item() and (expected - got)[finite]:abs():max():item() or 0
+      assert.is_true(off <= 3e-5 * size, ("%s, tensor %d: off by %g of %g"):format(tostring(wide), i, off, size))
+      if not spoil then assert.is_true(finite:all():item()) end
+    end
+  end
+
+  for _, kind in ipairs { "LSTM", "GRU", "RNN" } do
+    it("give float64's values: " .. kind, function()
+      compare(kind, { input_size = 40, hidden_size = 100 }, 20, 7)
+      compare(kind, { input_size = 64, hidden_size = 48, bidirectional = true, bias = false }, 33, 5)
+      compare(kind, { input_size = 128, hidden_size = 96 }, 48, 6)
+    end)
+  end
+  it("give float64's values with a projection, and with relu", function()
+    compare("LSTM", { input_size = 40, hidden_size = 70, proj_size = 36 }, 20, 7)
+    compare("LSTM", { input_size = 64, hidden_size = 128, proj_size = 64, bidirectional = true }, 16, 5)
+    compare("RNN", { input_size = 40, hidden_size = 64, nonlinearity = "relu" }, 20, 7)
+  end)
+  it("let infinities and NaNs through as float64 does", function()
+    local sizes = { input_size = 40, hidden_size = 64 }
+    for _, value in ipairs { math.huge, 0 / 0 } do
+      for _, kind in ipairs { "LSTM", "GRU", "RNN" } do
+        compare(kind, sizes, 20, 6, function(x) x[3][2][1] = value end)
+        compare(kind, sizes, 20, 6, function(_, h) h[0][4][3] = value end)
+      end
+    end
+    compare("RNN", { input_size = 40, hidden_size = 64, nonlinearity = "relu" }, 20, 6,
+      function(_, h) h[0][4][3] = math.huge end)
+    compare("LSTM", { input_size = 40, hidden_size = 64, proj_size = 40 }, 20, 6,
+      function(_, h) h[0][4][3] = math.huge end)
+    torch.manual_seed(0)
+    local net = nn.RNN(40, 64, { nonlinearity = "relu" })
+    torch.no_grad(function() net.weight_hh_l0[5][6] = math.huge end)
+    local y = net(torch.randn(5, 20, 40))
+    assert.is_true(y[0]["..., 5"]:isnan():all():item()) -- inf * 0
+    assert.is_true(y[0]["..., :5"]:isfinite():all():item())
+  end)
+end)
+
 describe("vmap", function()
   it("maps over inputs, weights and gradients", function()
     torch.manual_seed(7)
@@ -443,6 +519,31 @@ describe("nn.utils.rnn", function()
 end)
 
 describe("a failing allocation", function()
+  it("in a large layer or its backward is an error and leaks nothing", function()
+    local net, x = nn.LSTM(128, 96, { proj_size = 40 }), torch.randn(4, 32, 128):requires_grad_()
+    local function call() net(x):sum():backward() end
+    call()
+    local function live()
+      net:zero_grad()
+      x.grad = nil
+      collectgarbage()
+      collectgarbage()
+      return core.memory_stats().live_count
+    end
+    local before, failures = live(), 0
+    for n = 0, 500 do
+      core.memory_fail_after(n)
+      local ok, message = pcall(call)
+      core.memory_fail_after(-1)
+      live()
+      if ok then break end
+      failures = failures + 1
+      assert.is_truthy(tostring(message):find("memory", 1, true), tostring(message))
+    end
+    assert.is_true(failures > 20 and failures < 500)
+    assert.equal(before, live())
+  end)
+
   it("in a layer or its backward is an error and leaks nothing", function()
     local net = nn.LSTM(2, 3, { bidirectional = true, proj_size = 2 })
     local gru = nn.GRU(2, 3, 2)
