@@ -23,6 +23,12 @@ static LpTensor *take_conj(LpTensor *a) {
   return result;
 }
 
+static LpTensor *take_not(LpTensor *a) {
+  LpTensor *result = a ? lp_logical_not(a) : NULL;
+  lp_tensor_release(a);
+  return result;
+}
+
 static LpTensor *plus(LpTensor *a, LpTensor *b) {
   return lp_add(a, b, lp_scalar_int(1));
 }
@@ -60,7 +66,8 @@ LpTensor *lp_composite_positive(LpTensor *self) {
 }
 
 LpTensor *lp_composite_conj(LpTensor *self) {
-  if (self->flags & LP_FLAG_WRAPPED_NUMBER) { /* a number stays one, with all its digits */
+  if (self->flags &
+      LP_FLAG_WRAPPED_NUMBER) { /* a number stays one, with all its digits */
     LpScalar value;
     TRY(lp_item(self, &value));
     if (value.kind == LP_SCALAR_COMPLEX) value.v.c[1] = -value.v.c[1];
@@ -142,28 +149,52 @@ LpTensor *lp_composite_pow_backward_exponent(LpTensor *grad, LpTensor *self,
   return take_where(zero, integer(0), take2(lp_mul, own(grad), take_conj(slope)));
 }
 
-/* The gradient reaches self where it was inside the limits, ... */
+/* Note: gradients of clamp. Self's reaches what is inside the limits, a limit's what it
+ * replaced; self and a limit that are equal share it, as in maximum. Where the limits
+ * meet or have changed places nothing is shared, and the upper one counts. NaN compares
+ * as neither. A limit that is a number is no tensor's equal: it leaves nothing to what is
+ * at it. */
+static LpTensor *shared(LpTensor *self, LpTensor *limit, LpTensor *min, LpTensor *max) {
+  LpTensor *equal = lp_eq(self, limit);
+  return min && max ? take2(lp_logical_and, equal, lp_lt(min, max)) : equal;
+}
+
+/* all, some / 2 or nothing of the gradient. */
+static LpTensor *parts(LpTensor *grad, LpTensor *half, LpTensor *all) {
+  return take_where(half, take2(lp_mul, own(grad), number(0.5)),
+                    take_where(all, own(grad), integer(0)));
+}
+
+static bool is_number(const LpTensor *limit) {
+  return limit && (limit->flags & LP_FLAG_WRAPPED_NUMBER);
+}
+
 LpTensor *lp_composite_clamp_tensor_backward(LpTensor *grad, LpTensor *self,
                                              LpTensor *min, LpTensor *max) {
-  LpTensor *above = min ? lp_ge(self, min) : NULL, *below = max ? lp_le(self, max) : NULL;
+  const bool strict = is_number(min) || is_number(max);
+  LpTensor *above = min ? strict ? lp_gt(self, min) : take_not(lp_lt(self, min)) : NULL;
+  LpTensor *below = max ? strict ? lp_lt(self, max) : take_not(lp_gt(self, max)) : NULL;
   LpTensor *inside = min && max ? take2(lp_logical_and, above, below)
                      : min      ? above
                                 : below;
-  return take_where(inside, own(grad), integer(0));
+  if (strict) return take_where(inside, own(grad), integer(0));
+  LpTensor *half = min ? shared(self, min, min, max) : shared(self, max, min, max);
+  if (min && max) half = take2(lp_logical_or, half, shared(self, max, min, max));
+  return parts(grad, half, inside);
 }
 
-/* ... min where self was below it, unless max is still lower, ... */
 LpTensor *lp_composite_clamp_min_backward(LpTensor *grad, LpTensor *self, LpTensor *min,
                                           LpTensor *max) {
-  LpTensor *chosen = lp_lt(self, min);
-  if (max) chosen = take2(lp_logical_and, chosen, lp_lt(min, max));
-  return take_where(chosen, own(grad), integer(0));
+  LpTensor *chosen = max ? take2(lp_logical_and, lp_lt(self, min), lp_le(min, max))
+                         : take_not(lp_gt(self, min));
+  return parts(grad, shared(self, min, min, max), chosen);
 }
 
-/* ... and max where self was above it or min is. */
 LpTensor *lp_composite_clamp_max_backward(LpTensor *grad, LpTensor *self, LpTensor *min,
                                           LpTensor *max) {
-  LpTensor *chosen = lp_gt(self, max);
-  if (min) chosen = take2(lp_logical_or, chosen, lp_lt(max, min));
-  return take_where(chosen, own(grad), integer(0));
+  LpTensor *chosen =
+      min ? take2(lp_logical_or, take2(lp_logical_and, lp_gt(self, max), lp_le(min, max)),
+                  lp_lt(max, min))
+          : take_not(lp_lt(self, max));
+  return parts(grad, shared(self, max, min, max), chosen);
 }

@@ -109,14 +109,14 @@ op{ "lcm(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary",
 -- --- larger, smaller, limits ----------------------------------------------------------------------------
 op{ "maximum(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "binary",
     dtypes = "float int bool",
-    grad = { self = "where(self == other, grad / 2, where(self > other, grad, 0))",
-      other = "where(self == other, grad / 2, where(self < other, grad, 0))" },
+    grad = { self = "where(self == other, grad / 2, where(self < other, 0, grad))",
+      other = "where(self == other, grad / 2, where(self > other, 0, grad))" },
     cases = { "(3,4), (3,4)", "(3,4), (4,)", "(2,3)t, (2,3)" },
     doc = "The larger of two; NaN where either is.", example = "torch.maximum(torch.tensor{1, 5}, torch.tensor{3, 2})" }
 op{ "minimum(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "binary",
     dtypes = "float int bool",
-    grad = { self = "where(self == other, grad / 2, where(self < other, grad, 0))",
-      other = "where(self == other, grad / 2, where(self > other, grad, 0))" },
+    grad = { self = "where(self == other, grad / 2, where(self > other, 0, grad))",
+      other = "where(self == other, grad / 2, where(self < other, 0, grad))" },
     cases = { "(3,4), (3,4)", "(3,4), (4,)", "(2,3)t, (2,3)" },
     doc = "The smaller of two; NaN where either is.", example = "torch.minimum(torch.tensor{1, 5}, torch.tensor{3, 2})" }
 op{ "fmax(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "binary",
@@ -150,11 +150,15 @@ op{ "clamp_min_backward(Tensor grad, Tensor self, Tensor min, Tensor? max) -> Te
 op{ "clamp_max_backward(Tensor grad, Tensor self, Tensor? min, Tensor max) -> Tensor", variants = "internal",
     kind = "composite" }
 op{ "clamp_min(Tensor self, Tensor min) -> Tensor", variants = all, kind = "binary", kernel = "maximum",
-    dtypes = "float int bool", grad = { self = "where(self >= min, grad, 0)", min = "where(self < min, grad, 0)" },
+    dtypes = "float int bool",
+    grad = { self = "clamp_tensor_backward(grad, self, min, nil)",
+      min = "clamp_min_backward(grad, self, min, nil)" },
     cases = { "(3,4), 0.25", "(3,4), (4,)" },
     doc = "The larger of x and min.", example = "torch.clamp_min(torch.tensor{-2.0, 3.0}, 0)" }
 op{ "clamp_max(Tensor self, Tensor max) -> Tensor", variants = all, kind = "binary", kernel = "minimum",
-    dtypes = "float int bool", grad = { self = "where(self <= max, grad, 0)", max = "where(self > max, grad, 0)" },
+    dtypes = "float int bool",
+    grad = { self = "clamp_tensor_backward(grad, self, nil, max)",
+      max = "clamp_max_backward(grad, self, nil, max)" },
     cases = { "(3,4), 0.25", "(3,4), (4,)" },
     doc = "The smaller of x and max.", example = "torch.clamp_max(torch.tensor{-2.0, 3.0}, 0)" }
 

@@ -250,8 +250,9 @@ static inline T FN(clamp)(T x, T low, T high) {
   T y = x < low || low != low ? low : x; /* NaN when x is: it compares as false */
   return y > high || high != high ? high : y;
 }
+/* Nothing reaches what is at a limit; an infinite limit stands for none. */
 static inline T FN(clamp_backward)(T grad, T x, T low, T high) {
-  return x >= low && x <= high ? grad : 0;
+  return (x > low || low == -(T)INFINITY) && (x < high || high == (T)INFINITY) ? grad : 0;
 }
 /* Both ends are exact; the nearer end is the base, which keeps the result monotonic. */
 static inline T FN(lerp)(T a, T b, T w) {
