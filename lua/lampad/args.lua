@@ -284,6 +284,30 @@ function Spec:collect(...)
   return result
 end
 
+-- nil, true, 0.1, 'mean': as Lua writes it.
+local function lua_text(value)
+  return type(value) == "string" and "'" .. value .. "'" or text.repr(value):gsub("^True$", "true"):gsub("^False$", "false")
+    :gsub("^None$", "nil")
+end
+
+--- The arguments of a function that matches them with a spec, as text for help: "in_features, bias=true"; else nil.
+function args.signature_of(fn)
+  for i = 1, math.huge do
+    local name, value = debug.getupvalue(fn, i)
+    if name == nil then return nil end
+    if getmetatable(value) == Spec then
+      local parts = {}
+      for k, argument in ipairs(value.names) do
+        if k == value.positional + 1 then parts[#parts + 1] = "*" end
+        local default = value.defaults[k]
+        local shown = default ~= nil and "=" .. lua_text(default) or value.optional[k] and "=nil" or ""
+        parts[#parts + 1] = argument .. shown
+      end
+      return table.concat(parts, ", ")
+    end
+  end
+end
+
 --- {v, v, ...} of `count` entries from a number, or the list itself when it has that length.
 function args.tuple(what, name, value, count)
   if type(value) ~= "table" then

@@ -2,6 +2,7 @@
 -- carries, classes and other functions from what can be seen of them.
 
 local core = require "lampad.core"
+local args = require "lampad.args"
 local text = require "lampad.text"
 local topics = require "lampad.console.topics"
 
@@ -130,7 +131,8 @@ local function show_class(name, class)
   if type(init) == "function" then
     local comment, where, head = comment_above(init)
     if head then
-      local arguments = head:match "%((.*)%)"
+      local arguments = head:match "%((.-)%)"
+      if arguments == "..." then arguments = args.signature_of(init) or arguments end
       if arguments then lines[1] = ("%s(%s)"):format(name, arguments) end
     end
     if comment then lines[#lines + 1] = "  " .. comment:gsub("\n", "\n  ") end
