@@ -254,8 +254,9 @@ static double round_to(LpDtype dtype, int64_t v) {
                                 : (double)v;
 }
 
-static int log2_of(int64_t v) {
-  return v > 0 ? 63 - __builtin_clzll((unsigned long long)v) : 0;
+static int log2_of(int64_t v) { /* of |v| */
+  unsigned long long magnitude = v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v;
+  return magnitude ? 63 - __builtin_clzll(magnitude) : 0;
 }
 
 /* Moves a bound to the next number of a floating dtype inside the range: an integer drawn
@@ -264,14 +265,14 @@ static int64_t inner_from(LpDtype dtype, int64_t from) {
   if (from == INT64_MAX) return from;
   double next = round_to(dtype, from + 1);
   if (!(next < (double)from)) return from;
-  return (int64_t)next + (INT64_C(1) << (log2_of(llabs(from + 1)) - digits(dtype) + 1));
+  return (int64_t)next + (INT64_C(1) << (log2_of(from + 1) - digits(dtype) + 1));
 }
 
 static int64_t inner_to(LpDtype dtype, int64_t to) {
   if (to == INT64_MIN) return to;
   double last = round_to(dtype, to - 1);
   if (!(last >= (double)to)) return to;
-  int64_t step = INT64_C(1) << (log2_of(llabs(to - 1)) - digits(dtype) + 1);
+  int64_t step = INT64_C(1) << (log2_of(to - 1) - digits(dtype) + 1);
   return last >= 0x1p63 ? INT64_MAX - step + 1 : (int64_t)last - step;
 }
 

@@ -294,7 +294,7 @@ describe("gradients at the limits of clamp", function()
   -- PyTorch 2.15's: a number leaves nothing to what equals it, a tensor shares as torch.maximum does.
   local nan = 0 / 0
   local x_values = { 0., 1., 0.5, -1, 2, nan }
-  local function same(limit) return { limit, limit, limit, limit, limit, limit } end
+  local function all(limit) return { limit, limit, limit, limit, limit, limit } end
   local function gradients(fn, ...)
     local leaves = {}
     for i, values in ipairs { x_values, ... } do
@@ -302,7 +302,7 @@ describe("gradients at the limits of clamp", function()
     end
     fn(table.unpack(leaves)):sum():backward()
     local got = {}
-    for i, leaf in ipairs(leaves) do got[i] = leaf.grad:tolist() end
+    for i, x in ipairs(leaves) do got[i] = x.grad:tolist() end
     return got
   end
   local function both(x, min, max) return x:clamp(min, max) end
@@ -318,13 +318,13 @@ describe("gradients at the limits of clamp", function()
     assert.same({ 1, 0 }, infinite.grad:tolist())
   end)
   it("that are tensors", function()
-    assert.same({ { 0.5, 0.5, 1, 0, 0, 1 }, { 0.5, 0, 0, 1, 0, 0 }, { 0, 0.5, 0, 0, 1, 0 } }, gradients(both, same(0.), same(1.)))
-    assert.same({ { 0, 0, 1, 0, 0, 1 }, { 1, 0, 0, 1, 0, 0 }, { 0, 1, 0, 0, 1, 0 } }, gradients(both, same(0.5), same(0.5)))
-    assert.same({ { 0, 0, 0, 0, 0, 1 }, same(0), same(1) }, gradients(both, same(1.), same(0.)))
-    assert.same({ { 1, 1, 1, 0, 1, 1 }, same(0), same(0) }, gradients(both, same(0.), same(nan)))
-    assert.same({ { 0.5, 1, 1, 0, 1, 1 }, { 0.5, 0, 0, 1, 0, 1 } }, gradients(torch.clamp_min, same(0.)))
-    assert.same({ { 1, 0.5, 1, 1, 0, 1 }, { 0, 0.5, 0, 0, 1, 1 } }, gradients(torch.clamp_max, same(1.)))
-    assert.same({ same(1), same(1) }, gradients(torch.maximum, same(nan)))
+    assert.same({ { 0.5, 0.5, 1, 0, 0, 1 }, { 0.5, 0, 0, 1, 0, 0 }, { 0, 0.5, 0, 0, 1, 0 } }, gradients(both, all(0.), all(1.)))
+    assert.same({ { 0, 0, 1, 0, 0, 1 }, { 1, 0, 0, 1, 0, 0 }, { 0, 1, 0, 0, 1, 0 } }, gradients(both, all(0.5), all(0.5)))
+    assert.same({ { 0, 0, 0, 0, 0, 1 }, all(0), all(1) }, gradients(both, all(1.), all(0.)))
+    assert.same({ { 1, 1, 1, 0, 1, 1 }, all(0), all(0) }, gradients(both, all(0.), all(nan)))
+    assert.same({ { 0.5, 1, 1, 0, 1, 1 }, { 0.5, 0, 0, 1, 0, 1 } }, gradients(torch.clamp_min, all(0.)))
+    assert.same({ { 1, 0.5, 1, 1, 0, 1 }, { 0, 0.5, 0, 0, 1, 1 } }, gradients(torch.clamp_max, all(1.)))
+    assert.same({ all(1), all(1) }, gradients(torch.maximum, all(nan)))
   end)
 end)
 
