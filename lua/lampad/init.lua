@@ -39,8 +39,9 @@ end
 function torch.isinstance(object, class)
   local known, yes = of_binding(object, class)
   if known then return yes end
-  local Parameter = package.loaded["lampad.nn.parameter"]
-  if Parameter and class == Parameter then return Parameter.is(object) end
+  for _, name in ipairs { "nn.parameter", "nn.buffer" } do
+    if package.loaded["lampad." .. name] == class then return class.is(object) end
+  end
   local linalg = package.loaded["lampad.linalg"]
   if linalg and class == linalg.LinAlgError then return class.is(object) end
   return require("lampad.class").isinstance(object, class)

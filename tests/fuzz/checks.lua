@@ -359,7 +359,6 @@ local function check_out(pool, call, reference, results)
   end
 end
 
---- Runs the call and checks what can be checked. reference: the function form, run before on the same arguments.
 -- A number that may be a length, of a transform or a list, beyond a hundred million.
 local function is_long(call)
   local long = false
@@ -375,6 +374,7 @@ local function is_long(call)
   return long
 end
 
+--- Runs the call and checks what can be checked. reference: the function form, run before on the same arguments.
 function M.run(pool, call, reference)
   local row = call.row
   local writes = may_write(row)

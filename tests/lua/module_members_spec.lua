@@ -68,6 +68,22 @@ describe("traversal", function()
     assert.is_true(rawequal(bn.running_mean, bn:get_buffer "running_mean"))
   end)
 
+  it("takes nn.Buffer as a buffer when it is assigned", function()
+    local net = nn.Module()
+    local data = torch.ones(2)
+    net.mean, net.seen = nn.Buffer(data), nn.Buffer(torch.zeros(1), { persistent = false })
+    net.weight = nn.Parameter(torch.ones(1))
+    local names, saved = {}, {}
+    for name in net:named_buffers() do names[#names + 1] = name end
+    for name in net:state_dict():keys() do saved[#saved + 1] = name end
+    assert.same({ "mean", "seen" }, names)
+    assert.same({ "weight", "mean" }, saved)
+    assert.is_true(net.mean:is_same_storage(data))
+    assert.is_true(torch.isinstance(net.mean, nn.Buffer))
+    assert.is_false(torch.isinstance(net.weight, nn.Buffer))
+    assert.equal(0, nn.Buffer():numel())
+    assert.matches("data", message(nn.Buffer, 3))
+  end)
   it("does not let names meet what is there", function()
     local layer = nn.Linear(2, 2)
     assert.matches("register_buffer: attribute 'weight' already exists", message(layer.register_buffer, layer, "weight", torch.ones(1)))

@@ -12,7 +12,7 @@ local scripts = {
   { "train_gan", images = true, falls = "distance" },
   { "train_reinforce", rises = "length" },
   { "distillation", images = true, falls = "loss" },
-  { "pruning", images = true, needs = "prune", falls = "weights" },
+  { "pruning", images = true, falls = "weights" },
   { "ensemble_mnist", images = true, args = { "--epochs", "2" }, falls = "loss" },
   { "multitask", images = true, falls = "loss" },
   { "custom_loss", falls = "loss" },
@@ -49,7 +49,6 @@ describe("the script", function()
   for _, row in ipairs(scripts) do
     local name = row[1]
     it(name .. " trains and resumes exactly", function()
-      if row.needs and not torch.nn.utils[row.needs] then pending("no nn.utils." .. row.needs) end
       if row.images and not has_images then pending("no Fashion-MNIST in " .. data) end
       local status, whole, err = run(row)
       assert.equal(0, status, err)

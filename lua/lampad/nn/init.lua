@@ -21,7 +21,7 @@ local files = lazy.members("lampad.nn.", {
   parameter_containers = { "ParameterList", "ParameterDict" },
 })
 for name, file in pairs {
-  Module = "module", Parameter = "parameter", Linear = "linear", Bilinear = "bilinear",
+  Module = "module", Parameter = "parameter", Buffer = "buffer", Linear = "linear", Bilinear = "bilinear",
   Embedding = "embedding", EmbeddingBag = "embedding_bag", PReLU = "prelu", MultiheadAttention = "attention",
   AdaptiveLogSoftmaxWithLoss = "adaptive_softmax", LinearCrossEntropyLoss = "linear_cross_entropy",
   LinearCrossEntropyOptions = "linear_cross_entropy_options", CrossMapLRN2d = "cross_map_lrn", DataParallel = "data_parallel",

@@ -19,6 +19,7 @@ local class = require "lampad.class"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local Parameter = require "lampad.nn.parameter"
+local known_buffers = require("lampad.nn.buffer").known
 local hooks = require "lampad.nn.module_hooks"
 local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
@@ -59,8 +60,14 @@ local function kind_of(value)
   return is_module(value) and "module" or "value"
 end
 
+local function declare_buffer(self, name, persistent)
+  if not rawget(self, "_buffers") then rawset(self, "_buffers", {}) end
+  self._buffers[name] = persistent
+end
+
 function meta.__newindex(self, key, value)
   if type(key) == "string" and value ~= nil then
+    if known_buffers[value] ~= nil then declare_buffer(self, key, known_buffers[value]) end
     take_slot(self, key, kind_of(value))
     if hooks.registration then value = hooks.registered(self, key, value) end
   end
@@ -151,11 +158,7 @@ function Module:register_buffer(...)
     args.fail("register_buffer", "cannot assign %s to buffer '%s' (tensor or nil expected)",
       text.describe(tensor), name)
   end
-  if not buffers then
-    buffers = {}
-    rawset(self, "_buffers", buffers)
-  end
-  buffers[name] = persistent
+  declare_buffer(self, name, persistent)
   place(self, name, tensor, "value")
 end
 

@@ -1,0 +1,23 @@
+-- nn.Buffer: a tensor that a Module registers as a buffer when it is assigned to it.
+-- In Lua a Buffer is an ordinary tensor that the table `known` (weak keys) remembers, with whether it is persistent.
+local args = require "lampad.args"
+
+local known = setmetatable({}, { __mode = "k" })
+local spec = args "Buffer(Tensor data=nil, bool persistent=true)"
+
+local Buffer = { known = known, __name = "Buffer" }
+
+--- True when the value is a Buffer.
+function Buffer.is(value) return type(value) == "userdata" and known[value] ~= nil end
+
+-- nn.Buffer(data, persistent = true): shares the memory of `data`, without its history; empty without data. A buffer that
+-- is not persistent stays out of state_dict(). Tensors answer to torch.isinstance(x, nn.Buffer).
+return setmetatable(Buffer, {
+  __call = function(_, ...)
+    local data, persistent = spec(...)
+    local buffer = data ~= nil and data:detach() or require("lampad.core").torch.empty(0)
+    known[buffer] = persistent
+    return buffer
+  end,
+  __tostring = function() return "class Buffer" end,
+})
