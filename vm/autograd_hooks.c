@@ -136,11 +136,41 @@ int lpvm_node_metadata(lua_State *L, LpNode *node) {
  * ---------------------------------------------------------------------------------------------
  */
 
+/* The boxes that hooks were registered on, weakly, by tensor: hooks get the same Lua
+ * value again, so that tables keyed by parameters (optimizers' states) know it. */
+static const char leaf_boxes_key = 0;
+
+static void remember_leaf(lua_State *L, int box, const LpTensor *leaf) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &leaf_boxes_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &leaf_boxes_key);
+  }
+  lua_pushvalue(L, box);
+  lua_rawsetp(L, -2, leaf);
+  lua_pop(L, 1);
+}
+
+static void push_leaf(lua_State *L, LpTensor *leaf) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &leaf_boxes_key) == LUA_TTABLE) {
+    lua_rawgetp(L, -1, leaf);
+    lua_remove(L, -2);
+  }
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
+  lpvm_push_tensor(L, lp_tensor_retain(leaf));
+}
+
 static bool leaf_hook(void *ctx, LpTensor *leaf) {
   lua_State *L = lpvm_running;
   if (!lua_checkstack(L, 8)) return lp_fail(LP_ERR_MEMORY, "the Lua stack is full");
   lpvm_ref_push(L, ctx);
-  lpvm_push_tensor(L, lp_tensor_retain(leaf));
+  push_leaf(L, leaf);
   return call_protected(L, 1, 0);
 }
 
@@ -153,6 +183,7 @@ static int remove_leaf_hook(lua_State *L) {
 static int register_post_accumulate_grad_hook(lua_State *L) {
   static const char *what = "register_post_accumulate_grad_hook";
   LpTensor *t = lpvm_check_tensor(L, 1, what);
+  remember_leaf(L, 1, t);
   LpvmRef *ref = function_ref(L, 2, what);
   const int64_t id = lp_register_post_accumulate_hook(t, leaf_hook, ref, lpvm_ref_free);
   if (!id) lpvm_raise(L, what);

@@ -85,6 +85,36 @@ describe("an optimizer", function()
     assert.equal(0.9, adam.param_groups[2].betas[1])
   end)
 
+  it("may step inside of backward, one a parameter", function()
+    torch.manual_seed(6)
+    local net = nn.Linear(3, 2)
+    local optimizers = {}
+    for p in net:parameters() do
+      optimizers[p] = optim.SGD({ p }, { lr = 0.1 })
+      p:register_post_accumulate_grad_hook(function(q)
+        optimizers[q]:step()
+        optimizers[q]:zero_grad()
+      end)
+    end
+    local before = net.bias:detach():clone()
+    net(torch.ones(1, 3)):sum():backward()
+    assert.is_nil(net.bias.grad)
+    assert.is_true(worst(net.bias, before - 0.1) < 1e-6)
+  end)
+
+  it("can be copied with its parameters", function()
+    local p = parameter { 1.0, 2.0 }
+    local o = optim.Adam({ p }, { lr = 0.1 })
+    o:step()
+    local copy = require("lampad.copy").deepcopy(o)
+    local q = copy.param_groups[1].params[1]
+    assert.is_false(q == p)
+    assert.equal(1, copy.state[q].step:item())
+    copy:step()
+    assert.equal(1, o.state[p].step:item())
+    assert.is_false(q[0]:item() == p[0]:item())
+  end)
+
   it("warns of duplicates and steps twice", function()
     local p = parameter { 1.0 }
     local o
