@@ -71,7 +71,8 @@ describe("traversal", function()
   it("takes nn.Buffer as a buffer when it is assigned", function()
     local net = nn.Module()
     local data = torch.ones(2)
-    net.mean, net.seen = nn.Buffer(data), nn.Buffer(torch.zeros(1), { persistent = false })
+    net.mean = nn.Buffer(data)
+    net.seen = nn.Buffer(torch.zeros(1), { persistent = false })
     net.weight = nn.Parameter(torch.ones(1))
     local names, saved = {}, {}
     for name in net:named_buffers() do names[#names + 1] = name end
