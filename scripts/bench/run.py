@@ -1,9 +1,9 @@
 """Measures Lampad and PyTorch side by side, alternately, on the same machine with the same threads.
 
-  scripts/bench/run.sh [--quick] [--threads N] [--no-write] [--ops [PATTERN]]
+  scripts/bench/run.sh [--quick] [--threads N] [--no-write] [--ops [PATTERN] | --steps [PATTERN]]
 
 Start-up time, cost of one small op, a whole epoch of training, peak memory; medians of several runs. With --ops
-instead: the time of single ops on tensors of three sizes. The tables go between the marks in docs/performance.md. LAMPAD_BENCH_PYTHON names the Python that has PyTorch (default
+instead: the time of single ops on tensors of three sizes; with --steps: of training steps of small nets. The tables go between the marks in docs/performance.md. LAMPAD_BENCH_PYTHON names the Python that has PyTorch (default
 python3); without PyTorch only Lampad is measured and nothing is written.
 """
 import argparse
@@ -21,6 +21,7 @@ PYTHON = os.environ.get("LAMPAD_BENCH_PYTHON", "python3")
 PAGE = os.path.join(ROOT, "docs", "performance.md")
 MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
 OPS_MARKS = "<!-- ops: begin -->", "<!-- ops: end -->"
+STEPS_MARKS = "<!-- steps: begin -->", "<!-- steps: end -->"
 SIZES = {"1e3 elements": 1000, "1e6 elements": 1000000, "1e8 bytes": 25000000}
 
 
@@ -81,16 +82,29 @@ def conditions(threads, version):
     return f"{today}, {processor()}, {threads} threads, PyTorch {version}."
 
 
+def measure_named(script, arguments, rounds, threads):
+    """Times by name of both sides of a script that prints "name<TAB>time" lines: medians over alternating processes."""
+    runs = alternate({"Lampad": [LAMPAD, f"scripts/bench/{script}.lua", *arguments],
+                      "PyTorch": [PYTHON, f"scripts/bench/{script}.py", *arguments]}, rounds, threads)
+    times = {side: [dict(line.split("\t") for line in run.output.strip().split("\n")) for run in list_of]
+             for side, list_of in runs.items()}
+    return {name: [statistics.median(float(run[name]) for run in times[side]) for side in ("Lampad", "PyTorch")]
+            for name in times["Lampad"][0]}
+
+
+def measure_steps(threads, version, rounds, pattern):
+    """The lines of a table of training steps."""
+    lines = [conditions(threads, version) + " Milliseconds a step.", "", "| | Lampad | PyTorch | ratio |", "|---|---|---|---|"]
+    for name, (ours, theirs) in measure_named("steps", [pattern], rounds, threads).items():
+        lines.append(f"| {name} | {ours:.4g} | {theirs:.4g} | {ours / theirs:.2f} |")
+    return lines
+
+
 def measure_ops(threads, version, rounds, pattern):
     """The lines of a table: each op's times and ratio for each size; medians over alternating processes."""
     cells, ratios = {}, {}
     for size, n in SIZES.items():
-        runs = alternate({"Lampad": [LAMPAD, "scripts/bench/ops.lua", str(n), pattern],
-                          "PyTorch": [PYTHON, "scripts/bench/ops.py", str(n), pattern]}, rounds, threads)
-        times = {side: [dict(line.split("\t") for line in run.output.strip().split("\n")) for run in list_of]
-                 for side, list_of in runs.items()}
-        for op in times["Lampad"][0]:
-            ours, theirs = (statistics.median(float(run[op]) for run in times[side]) for side in ("Lampad", "PyTorch"))
+        for op, (ours, theirs) in measure_named("ops", [str(n), pattern], rounds, threads).items():
             ratios.setdefault(op, []).append(ours / theirs)
             cells.setdefault(op, []).append(f"{ours:.4g} / {theirs:.4g} = {ours / theirs:.2f}")
     lines = [conditions(threads, version) + " Microseconds of Lampad / of PyTorch = ratio.", "",
@@ -107,6 +121,7 @@ def main():
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-write", action="store_true", help="print the table only")
     parser.add_argument("--ops", nargs="?", const="", metavar="PATTERN", help="single ops whose name contains PATTERN")
+    parser.add_argument("--steps", nargs="?", const="", metavar="PATTERN", help="training steps of nets whose name contains PATTERN")
     options = parser.parse_args()
     threads = options.threads
 
@@ -115,13 +130,15 @@ def main():
     if not version:
         print(f"{PYTHON} has no PyTorch: measuring Lampad alone (set LAMPAD_BENCH_PYTHON)")
 
-    if options.ops is not None:
+    for measure_table, pattern, marks in ((measure_ops, options.ops, OPS_MARKS), (measure_steps, options.steps, STEPS_MARKS)):
+        if pattern is None:
+            continue
         if not version:
-            sys.exit("error: --ops compares with PyTorch")
-        lines = measure_ops(threads, version, 1 if options.quick else 3, options.ops)
+            sys.exit("error: --ops and --steps compare with PyTorch")
+        lines = measure_table(threads, version, 1 if options.quick else 3, pattern)
         print("\n".join(lines))
-        if not (options.no_write or options.quick or options.ops):
-            write_table(OPS_MARKS, lines)
+        if not (options.no_write or options.quick or pattern):
+            write_table(marks, lines)
         return
 
     def pair(lampad_arguments, python_arguments):
