@@ -28,6 +28,8 @@ typedef struct RnnStep {
   int64_t continued, before;
 } RnnStep;
 RnnStep lp_rnn_step(const LpRnnLayer *l, int64_t s);
+/* Its part in rows [from, to) of the batch. */
+RnnStep lp_rnn_step_part(RnnStep step, int64_t from, int64_t to);
 
 static inline char *rnn_at(const void *base, int64_t elems, size_t item) {
   return (char *)base + elems * (int64_t)item;

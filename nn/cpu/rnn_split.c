@@ -107,6 +107,39 @@ void lp_rnn_split_over(const RnnSplit *s, int64_t rows,
   lp_parallel_for(s->panels, TILE_GRAIN / (work + 1) + 1, body, ctx);
 }
 
+/* What is left of a core's own cache beside the rows' data. */
+#define OWN_CACHE (1664 * 1024)
+
+bool lp_rnn_split_by_rows(const RnnSplit *s, int64_t rows, int64_t steps) {
+  const int64_t threads = lp_num_threads(),
+                blocks = (rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE;
+  const int64_t bytes = s->panels * s->gates * 2 * s->block_bytes;
+  const int64_t work = steps * rows * s->segments * s->k * s->gates * s->columns;
+  const bool even = blocks % threads == 0 || blocks >= 4 * threads;
+  return threads > 1 && blocks >= threads && even && bytes <= OWN_CACHE &&
+         work >= 2 * TILE_GRAIN;
+}
+
+void lp_rnn_split_rows(int64_t rows, void (*body)(void *ctx, int64_t begin, int64_t end),
+                       void *ctx) {
+  lp_parallel_for((rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE, 1, body, ctx);
+}
+
+RnnSplit lp_rnn_split_from(const RnnSplit *s, int64_t row) {
+  RnnSplit part = {.segments = s->segments,
+                   .k = s->k,
+                   .gates = s->gates,
+                   .columns = s->columns,
+                   .apart = s->apart,
+                   .panels = s->panels,
+                   .segment_bytes = s->segment_bytes,
+                   .block_bytes = s->block_bytes,
+                   .b = s->b};
+  for (int copy = 0; copy < 2; copy++)
+    part.a[copy] = s->a[copy] + row / LP_SPLIT_SIDE * s->block_bytes;
+  return part;
+}
+
 bool lp_rnn_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *done) {
   *done = false;
   /* What would be added to must not be half done when an infinity comes up. */
