@@ -160,6 +160,13 @@ static void *make_bias(RnnBlocks *blocks, Forward *f) {
 /* gates = x W^T over all rows. */
 static bool project_input(RnnBlocks *blocks, const Forward *f) {
   const LpRnnLayer *l = f->l;
+  const int64_t h = l->hidden, in = l->inputs;
+  if (l->kind == LP_RNN_GRU && l->total < GATHERED_ROWS) /* r and z, then n */
+    return lp_rnn_gemm(l->dtype, false, true, l->total, 2 * h, in, l->x, in, l->w_ih, in,
+                       rnn_at(l->gates, h, f->item), f->width, false) &&
+           lp_rnn_gemm(l->dtype, false, true, l->total, h, in, l->x, in,
+                       rnn_at(l->w_ih, 2 * h * in, f->item), in, l->gates, f->width,
+                       false);
   const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
   return w &&
          lp_rnn_gemm(l->dtype, false, true, l->total, lp_rnn_gates(l->kind) * l->hidden,

@@ -347,6 +347,9 @@ static bool w_ih_grad(RnnBlocks *blocks, const Backward *b) {
   const int64_t h = l->hidden, in = l->inputs, gates = lp_rnn_gates(l->kind) * h;
   char *to = b->g->w_ih;
   if (l->kind != LP_RNN_GRU) return weight_grad(b, 0, gates, l->x, in, to);
+  if (l->total < GATHERED_ROWS) /* r and z, then n */
+    return weight_grad(b, h, 2 * h, l->x, in, to) &&
+           weight_grad(b, 0, h, l->x, in, rnn_at(to, 2 * h * in, b->item));
   char *turned = lp_rnn_block(blocks, (size_t)(gates * in) * b->item); /* n, r, z */
   TRY(turned && weight_grad(b, 0, gates, l->x, in, turned));
   memcpy(rnn_at(to, 2 * h * in, b->item), turned, (size_t)(h * in) * b->item);
@@ -354,17 +357,26 @@ static bool w_ih_grad(RnnBlocks *blocks, const Backward *b) {
   return true;
 }
 
+static bool x_grad(RnnBlocks *blocks, const Backward *b) {
+  const LpRnnLayer *l = b->l;
+  const int64_t h = l->hidden, in = l->inputs, gates = lp_rnn_gates(l->kind) * h;
+  if (l->kind == LP_RNN_GRU && l->total < GATHERED_ROWS) /* r and z, then n */
+    return lp_rnn_gemm(l->dtype, false, false, l->total, in, 2 * h,
+                       rnn_at(b->d_gates, h, b->item), b->width, l->w_ih, in, b->g->x, in,
+                       false) &&
+           lp_rnn_gemm(l->dtype, false, false, l->total, in, h, b->d_gates, b->width,
+                       rnn_at(l->w_ih, 2 * h * in, b->item), in, b->g->x, in, true);
+  const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
+  return w && lp_rnn_gemm(l->dtype, false, false, l->total, in, gates, b->d_gates,
+                          b->width, w, in, b->g->x, in, false);
+}
+
 /* Of x and the weights. */
 static bool products(RnnBlocks *blocks, const Backward *b) {
   const LpRnnLayer *l = b->l;
   const LpRnnGrads *g = b->g;
-  const int64_t h = l->hidden, in = l->inputs, out = l->outputs,
-                gates = lp_rnn_gates(l->kind) * h;
-  if (g->x) {
-    const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
-    TRY(w && lp_rnn_gemm(l->dtype, false, false, l->total, in, gates, b->d_gates,
-                         b->width, w, in, g->x, in, false));
-  }
+  const int64_t h = l->hidden, out = l->outputs, gates = lp_rnn_gates(l->kind) * h;
+  if (g->x) TRY(x_grad(blocks, b));
   const char *before = g->w_hh ? states_before(blocks, b) : NULL;
   TRY(before || !g->w_hh);
   bool done = false;

@@ -57,6 +57,9 @@ bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n
                  int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                  void *c, int64_t ldc, bool add);
 
+/* With fewer rows two products cost less than a GRU's weight in another order. */
+#define GATHERED_ROWS 256
+
 /* For a GRU: the rows of a weight in the order n, r, z of `gates`; else the weight
  * itself. */
 const void *lp_rnn_by_gates(RnnBlocks *blocks, const LpRnnLayer *l, const void *w);
