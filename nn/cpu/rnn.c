@@ -30,6 +30,18 @@ RnnStep lp_rnn_step(const LpRnnLayer *l, int64_t s) {
   return step;
 }
 
+static int64_t part_of(int64_t rows, int64_t from, int64_t to) {
+  return rows <= from ? 0 : (rows < to ? rows : to) - from;
+}
+
+RnnStep lp_rnn_step_part(RnnStep step, int64_t from, int64_t to) {
+  step.rows = part_of(step.rows, from, to);
+  step.continued = part_of(step.continued, from, to);
+  step.first += from;
+  step.before += from;
+  return step;
+}
+
 typedef struct PackJob {
   const LpRnnPanels *to;
   const void *source;
@@ -148,6 +160,13 @@ static void *make_bias(RnnBlocks *blocks, Forward *f) {
 /* gates = x W^T over all rows. */
 static bool project_input(RnnBlocks *blocks, const Forward *f) {
   const LpRnnLayer *l = f->l;
+  const int64_t h = l->hidden, in = l->inputs;
+  if (l->kind == LP_RNN_GRU && l->total < GATHERED_ROWS) /* r and z, then n */
+    return lp_rnn_gemm(l->dtype, false, true, l->total, 2 * h, in, l->x, in, l->w_ih, in,
+                       rnn_at(l->gates, h, f->item), f->width, false) &&
+           lp_rnn_gemm(l->dtype, false, true, l->total, h, in, l->x, in,
+                       rnn_at(l->w_ih, 2 * h * in, f->item), in, l->gates, f->width,
+                       false);
   const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
   return w &&
          lp_rnn_gemm(l->dtype, false, true, l->total, lp_rnn_gates(l->kind) * l->hidden,
@@ -262,6 +281,55 @@ static bool pack_tiles(Forward *f) {
   return lp_rnn_split_open(f->blocks, p, l->batch, l->w_hr, 1, l->hidden);
 }
 
+typedef struct ByRows {
+  const Forward *f;
+  _Atomic bool refused, stopped;
+} ByRows;
+
+/* All steps for some rows, on one thread. */
+static void rows_range(void *ctx, int64_t begin, int64_t end) {
+  ByRows *j = ctx;
+  const int64_t from = begin * LP_SPLIT_SIDE, to = end * LP_SPLIT_SIDE;
+  LpRnnLayer l = *j->f->l;
+  Forward f = {.l = &l,
+               .k = j->f->k,
+               .type = j->f->type,
+               .item = j->f->item,
+               .packed = true,
+               .tiles = true,
+               .width = j->f->width,
+               .bias = j->f->bias,
+               .recurrent_tiles = lp_rnn_split_from(&j->f->recurrent_tiles, from)};
+  l.h0 = rnn_at(l.h0, from * l.outputs, f.item);
+  if (l.c0) l.c0 = rnn_at(l.c0, from * l.hidden, f.item);
+  if (l.w_hr) {
+    f.projection_tiles = lp_rnn_split_from(&j->f->projection_tiles, from);
+    f.raw = rnn_at(j->f->raw, from * l.hidden, f.item);
+  }
+  for (int64_t s = 0; s < l.steps; s++) {
+    f.step = lp_rnn_step_part(lp_rnn_step(&l, s), from, to);
+    if (!f.step.rows) continue;
+    step_units(&f, 0, f.recurrent_tiles.panels);
+    if (l.w_hr) step_projection(&f, 0, f.projection_tiles.panels);
+    f.recurrent_tiles.turn ^= 1;
+    if (atomic_load(&f.recurrent_tiles.refused) ||
+        atomic_load(&f.projection_tiles.refused))
+      atomic_store(&j->refused, true);
+    if (lp_interrupt_pending()) atomic_store(&j->stopped, true);
+    if (atomic_load(&j->refused) || atomic_load(&j->stopped)) return;
+  }
+}
+
+/* *done false when an infinity or a NaN came up: everything is to be done again. */
+static bool run_by_rows(const Forward *f, bool *done) {
+  ByRows job = {.f = f};
+  lp_rnn_split_rows(f->l->batch, rows_range, &job);
+  if (atomic_load(&job.stopped))
+    return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+  *done = !atomic_load(&job.refused);
+  return true;
+}
+
 /* Goes over from tiles to panels when an infinity or a NaN has come up. */
 static bool check_tiles(Forward *f) {
   if (!f->tiles || !(atomic_load(&f->recurrent_tiles.refused) ||
@@ -335,8 +403,13 @@ bool lp_rnn_forward(const LpRnnLayer *l, void *h_last, void *c_last) {
   f.packed = l->steps >= PACKED_STEPS;
   RnnBlocks blocks = {0};
   f.blocks = &blocks;
-  bool ok = project_input(&blocks, &f) && prepare(&f);
-  for (int64_t s = 0; ok && s < l->steps; s++) {
+  bool done = false, ok = project_input(&blocks, &f) && prepare(&f);
+  if (ok && f.tiles && lp_rnn_split_by_rows(&f.recurrent_tiles, l->batch, l->steps)) {
+    ok = run_by_rows(&f, &done);
+    f.tiles = false;
+    if (ok && !done) ok = pack_panels(&f) && project_input(&blocks, &f);
+  }
+  for (int64_t s = 0; ok && !done && s < l->steps; s++) {
     f.step = lp_rnn_step(l, s);
     ok = run_step(&f);
     if (ok && lp_interrupt_pending())

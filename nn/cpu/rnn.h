@@ -19,9 +19,10 @@
  * h); h' itself (RNN). Backward writes the derivatives in the same order: one product
  * for each weight and for x follows over all rows at once.
  *
- * Note [Steps over threads]: a step is split by units, so that a thread reads only its
- * part of R, which stays in its cache from step to step. R is packed once, in the order
- * in which the product reads it (cpu/simd/rnn_body.h). */
+ * Note [Steps over threads]: R is packed once, in the order in which the product reads
+ * it. Where a core's own cache holds it and there are rows enough, each thread runs its
+ * rows through all steps and never waits. Otherwise a step is split by units, so that a
+ * thread reads only its part of R, which stays in its cache from step to step. */
 #ifndef LP_NN_CPU_RNN_H
 #define LP_NN_CPU_RNN_H
 

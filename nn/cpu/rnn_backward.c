@@ -196,7 +196,88 @@ static bool run_step(Backward *b) {
   return over(b, true, rows, projected_range);
 }
 
+/* The gradients of the last states are what the loop begins with. */
+static void begin_states(const Backward *b) {
+  const LpRnnLayer *l = b->l;
+  const size_t h_bytes = (size_t)(l->batch * l->outputs) * b->item,
+               c_bytes = (size_t)(l->batch * l->hidden) * b->item;
+  if (b->g->h_last)
+    memcpy(b->g->h0, b->g->h_last, h_bytes);
+  else
+    memset(b->g->h0, 0, h_bytes);
+  if (l->cells && b->g->c_last)
+    memcpy(b->g->c0, b->g->c_last, c_bytes);
+  else if (l->cells)
+    memset(b->g->c0, 0, c_bytes);
+}
+
+typedef struct ByRows {
+  const Backward *b;
+  _Atomic bool refused, stopped;
+} ByRows;
+
+/* All steps for some rows, on one thread. */
+static void rows_range(void *ctx, int64_t begin, int64_t end) {
+  ByRows *j = ctx;
+  const int64_t from = begin * LP_SPLIT_SIDE, to = end * LP_SPLIT_SIDE;
+  LpRnnLayer l = *j->b->l;
+  LpRnnGrads g = *j->b->g;
+  Backward b = {.l = &l,
+                .g = &g,
+                .k = j->b->k,
+                .type = j->b->type,
+                .item = j->b->item,
+                .width = j->b->width,
+                .packed = true,
+                .tiles = true,
+                .recurrent_tiles = lp_rnn_split_from(&j->b->recurrent_tiles, from),
+                .d_gates = j->b->d_gates,
+                .d_out = j->b->d_out,
+                .raw = j->b->raw};
+  l.h0 = rnn_at(l.h0, from * l.outputs, b.item);
+  g.h0 = rnn_at(g.h0, from * l.outputs, b.item);
+  if (l.cells) {
+    l.c0 = rnn_at(l.c0, from * l.hidden, b.item);
+    g.c0 = rnn_at(g.c0, from * l.hidden, b.item);
+  }
+  if (l.w_hr) {
+    b.projection_tiles = lp_rnn_split_from(&j->b->projection_tiles, from);
+    b.d_raw = rnn_at(j->b->d_raw, from * l.hidden, b.item);
+  }
+  const int64_t panels = b.recurrent_tiles.panels;
+  for (int64_t s = l.steps - 1; s >= 0; s--) {
+    b.step = lp_rnn_step_part(lp_rnn_step(&l, s), from, to);
+    if (!b.step.rows) continue;
+    if (l.w_hr) {
+      output_range(&b, 0, panels);
+      projected_range(&b, 0, b.projection_tiles.panels);
+    } else {
+      step_range(&b, 0, panels);
+    }
+    b.recurrent_tiles.turn ^= 1;
+    b.later = b.step.rows;
+    b.later_first = b.step.first;
+    if (atomic_load(&b.recurrent_tiles.refused) ||
+        atomic_load(&b.projection_tiles.refused))
+      atomic_store(&j->refused, true);
+    if (lp_interrupt_pending()) atomic_store(&j->stopped, true);
+    if (atomic_load(&j->refused) || atomic_load(&j->stopped)) return;
+  }
+  pass_on(&b, 0, panels);
+}
+
 static bool through_time(Backward *b) {
+  begin_states(b);
+  if (b->tiles && lp_rnn_split_by_rows(&b->recurrent_tiles, b->l->batch, b->l->steps)) {
+    ByRows job = {.b = b};
+    lp_rnn_split_rows(b->l->batch, rows_range, &job);
+    if (atomic_load(&job.stopped))
+      return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
+    if (!atomic_load(&job.refused)) return true;
+    b->tiles = false; /* all of it again, another way */
+    begin_states(b);
+    TRY(pack_panels(b));
+  }
   for (int64_t s = b->l->steps - 1; s >= 0; s--) {
     b->step = lp_rnn_step(b->l, s);
     TRY(run_step(b));
@@ -266,6 +347,9 @@ static bool w_ih_grad(RnnBlocks *blocks, const Backward *b) {
   const int64_t h = l->hidden, in = l->inputs, gates = lp_rnn_gates(l->kind) * h;
   char *to = b->g->w_ih;
   if (l->kind != LP_RNN_GRU) return weight_grad(b, 0, gates, l->x, in, to);
+  if (l->total < GATHERED_ROWS) /* r and z, then n */
+    return weight_grad(b, h, 2 * h, l->x, in, to) &&
+           weight_grad(b, 0, h, l->x, in, rnn_at(to, 2 * h * in, b->item));
   char *turned = lp_rnn_block(blocks, (size_t)(gates * in) * b->item); /* n, r, z */
   TRY(turned && weight_grad(b, 0, gates, l->x, in, turned));
   memcpy(rnn_at(to, 2 * h * in, b->item), turned, (size_t)(h * in) * b->item);
@@ -273,17 +357,26 @@ static bool w_ih_grad(RnnBlocks *blocks, const Backward *b) {
   return true;
 }
 
+static bool x_grad(RnnBlocks *blocks, const Backward *b) {
+  const LpRnnLayer *l = b->l;
+  const int64_t h = l->hidden, in = l->inputs, gates = lp_rnn_gates(l->kind) * h;
+  if (l->kind == LP_RNN_GRU && l->total < GATHERED_ROWS) /* r and z, then n */
+    return lp_rnn_gemm(l->dtype, false, false, l->total, in, 2 * h,
+                       rnn_at(b->d_gates, h, b->item), b->width, l->w_ih, in, b->g->x, in,
+                       false) &&
+           lp_rnn_gemm(l->dtype, false, false, l->total, in, h, b->d_gates, b->width,
+                       rnn_at(l->w_ih, 2 * h * in, b->item), in, b->g->x, in, true);
+  const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
+  return w && lp_rnn_gemm(l->dtype, false, false, l->total, in, gates, b->d_gates,
+                          b->width, w, in, b->g->x, in, false);
+}
+
 /* Of x and the weights. */
 static bool products(RnnBlocks *blocks, const Backward *b) {
   const LpRnnLayer *l = b->l;
   const LpRnnGrads *g = b->g;
-  const int64_t h = l->hidden, in = l->inputs, out = l->outputs,
-                gates = lp_rnn_gates(l->kind) * h;
-  if (g->x) {
-    const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
-    TRY(w && lp_rnn_gemm(l->dtype, false, false, l->total, in, gates, b->d_gates,
-                         b->width, w, in, g->x, in, false));
-  }
+  const int64_t h = l->hidden, out = l->outputs, gates = lp_rnn_gates(l->kind) * h;
+  if (g->x) TRY(x_grad(blocks, b));
   const char *before = g->w_hh ? states_before(blocks, b) : NULL;
   TRY(before || !g->w_hh);
   bool done = false;
@@ -327,21 +420,11 @@ static bool bias_grads(RnnBlocks *blocks, const Backward *b) {
 static bool prepare(RnnBlocks *blocks, Backward *b) {
   const LpRnnLayer *l = b->l;
   const int64_t h = l->hidden, out = l->outputs;
-  const size_t h_bytes = (size_t)(l->batch * out) * b->item,
-               c_bytes = (size_t)(l->batch * h) * b->item;
-  if (b->g->h_last)
-    memcpy(b->g->h0, b->g->h_last, h_bytes);
-  else
-    memset(b->g->h0, 0, h_bytes);
-  if (l->cells && b->g->c_last)
-    memcpy(b->g->c0, b->g->c_last, c_bytes);
-  else if (l->cells)
-    memset(b->g->c0, 0, c_bytes);
   TRY(b->d_gates = lp_rnn_block(blocks, (size_t)(l->total * b->width) * b->item));
   if (l->w_hr) {
     TRY(b->d_out = lp_rnn_block(blocks, (size_t)(l->total * out) * b->item));
     TRY(b->raw = lp_rnn_block(blocks, (size_t)(l->total * h) * b->item));
-    TRY(b->d_raw = lp_rnn_block(blocks, c_bytes));
+    TRY(b->d_raw = lp_rnn_block(blocks, (size_t)(l->batch * h) * b->item));
   }
   b->packed = l->steps >= PACKED_STEPS;
   if (!b->packed) { /* the units alone are split over threads */

@@ -28,6 +28,8 @@ typedef struct RnnStep {
   int64_t continued, before;
 } RnnStep;
 RnnStep lp_rnn_step(const LpRnnLayer *l, int64_t s);
+/* Its part in rows [from, to) of the batch. */
+RnnStep lp_rnn_step_part(RnnStep step, int64_t from, int64_t to);
 
 static inline char *rnn_at(const void *base, int64_t elems, size_t item) {
   return (char *)base + elems * (int64_t)item;
@@ -54,6 +56,9 @@ void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
 bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
                  int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                  void *c, int64_t ldc, bool add);
+
+/* With fewer rows two products cost less than a GRU's weight in another order. */
+#define GATHERED_ROWS 256
 
 /* For a GRU: the rows of a weight in the order n, r, z of `gates`; else the weight
  * itself. */

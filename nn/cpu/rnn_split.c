@@ -69,32 +69,47 @@ void lp_rnn_split_fill(RnnSplit *s, int copy, int64_t segment, const float *sour
   if (!ok) atomic_store(&s->refused, true);
 }
 
+/* Adds the blocks of pair q (gate q % gates of panel q / gates) to a product; c: the
+ * row's first column. */
+static void join(const RnnSplit *s, LpSplitTile *t, int64_t q, float *c, unsigned add) {
+  const int64_t p = q / s->gates, v = q % s->gates;
+  for (int half = 0; half < 2; half++) {
+    const int64_t column = p * RNN_SPLIT_UNITS + half * LP_SPLIT_SIDE,
+                  here = s->columns - column;
+    if (here <= 0) return;
+    t->at[t->count].b = block_of(s, p, v, half);
+    t->at[t->count].c = c + v * s->apart + column;
+    t->at[t->count].columns = here < LP_SPLIT_SIDE ? here : LP_SPLIT_SIDE;
+    t->at[t->count++].add = add >> v & 1;
+  }
+}
+
 void lp_rnn_split_product(const RnnSplit *s, int64_t begin, int64_t end, int64_t rows,
                           float *c, int64_t ldc, unsigned add) {
   const char *a = s->a[s->turn];
+  const int64_t rest = rows % 32, tall = rest > 0 && rest <= 16 ? rows - rest : rows;
+  const int64_t depth = s->block_bytes / LP_SPLIT_PIECES;
   lp_split_begin();
-  for (int64_t p = begin; p < end; p++)
-    for (int64_t v = 0; v < s->gates; v++) {
-      const int64_t column = p * RNN_SPLIT_UNITS, here = s->columns - column;
-      for (int64_t r = 0; r < rows; r += 2 * LP_SPLIT_SIDE) {
-        const char *block = a + r / LP_SPLIT_SIDE * s->block_bytes;
-        float *to = c + r * ldc + v * s->apart + column;
-        const int64_t high = rows - r < 32 ? rows - r : 32;
-        LpSplitTile t = {.a = {block, high > 16 ? block + s->block_bytes : NULL},
-                         .b = {block_of(s, p, v, 0), block_of(s, p, v, 1)},
-                         .c = {to, to + 16},
-                         .next = v + 1 < s->gates ? to + s->apart
-                                                  : to - v * s->apart + RNN_SPLIT_UNITS,
-                         .ldc = ldc,
-                         .rows = high,
-                         .columns = {here < 16 ? here : 16, here < 16   ? 0
-                                                            : here < 32 ? here - 16
-                                                                        : 16},
-                         .depth = s->block_bytes / LP_SPLIT_PIECES,
-                         .add = {add >> v & 1, add >> v & 1}};
-        lp_split_product(&t);
-      }
+  for (int64_t q = begin * s->gates; q < end * s->gates; q++)
+    for (int64_t r = 0; r < tall; r += 32) {
+      const char *block = a + r / LP_SPLIT_SIDE * s->block_bytes;
+      LpSplitTile t = {.a = {block, block + s->block_bytes},
+                       .ldc = ldc,
+                       .rows = rows - r < 32 ? rows - r : 32,
+                       .depth = depth};
+      join(s, &t, q, c + r * ldc, add);
+      lp_split_product(&t);
     }
+  /* The last rows, when one block holds them, take two pairs at once. */
+  for (int64_t q = begin * s->gates; tall < rows && q < end * s->gates; q += 2) {
+    LpSplitTile t = {.a = {a + tall / LP_SPLIT_SIDE * s->block_bytes, NULL},
+                     .ldc = ldc,
+                     .rows = rows - tall,
+                     .depth = depth};
+    join(s, &t, q, c + tall * ldc, add);
+    if (q + 1 < end * s->gates) join(s, &t, q + 1, c + tall * ldc, add);
+    lp_split_product(&t);
+  }
   lp_split_end();
 }
 
@@ -105,6 +120,39 @@ void lp_rnn_split_over(const RnnSplit *s, int64_t rows,
                        void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
   const int64_t work = rows * s->segments * s->k * s->gates * RNN_SPLIT_UNITS;
   lp_parallel_for(s->panels, TILE_GRAIN / (work + 1) + 1, body, ctx);
+}
+
+/* What is left of a core's own cache beside the rows' data. */
+#define OWN_CACHE (1664 * 1024)
+
+bool lp_rnn_split_by_rows(const RnnSplit *s, int64_t rows, int64_t steps) {
+  const int64_t threads = lp_num_threads(),
+                blocks = (rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE;
+  const int64_t bytes = s->panels * s->gates * 2 * s->block_bytes;
+  const int64_t work = steps * rows * s->segments * s->k * s->gates * s->columns;
+  const bool even = blocks % threads == 0 || blocks >= 4 * threads;
+  return threads > 1 && blocks >= threads && even && bytes <= OWN_CACHE &&
+         work >= 2 * TILE_GRAIN;
+}
+
+void lp_rnn_split_rows(int64_t rows, void (*body)(void *ctx, int64_t begin, int64_t end),
+                       void *ctx) {
+  lp_parallel_for((rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE, 1, body, ctx);
+}
+
+RnnSplit lp_rnn_split_from(const RnnSplit *s, int64_t row) {
+  RnnSplit part = {.segments = s->segments,
+                   .k = s->k,
+                   .gates = s->gates,
+                   .columns = s->columns,
+                   .apart = s->apart,
+                   .panels = s->panels,
+                   .segment_bytes = s->segment_bytes,
+                   .block_bytes = s->block_bytes,
+                   .b = s->b};
+  for (int copy = 0; copy < 2; copy++)
+    part.a[copy] = s->a[copy] + row / LP_SPLIT_SIDE * s->block_bytes;
+  return part;
 }
 
 bool lp_rnn_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *done) {

@@ -43,6 +43,14 @@ void lp_rnn_split_product(const RnnSplit *s, int64_t begin, int64_t end, int64_t
 void lp_rnn_split_over(const RnnSplit *s, int64_t rows,
                        void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);
 
+/* Should each thread run rows of its own through all steps? Note [Steps over threads]. */
+bool lp_rnn_split_by_rows(const RnnSplit *s, int64_t rows, int64_t steps);
+/* Runs body over blocks of LP_SPLIT_SIDE rows. */
+void lp_rnn_split_rows(int64_t rows, void (*body)(void *ctx, int64_t begin, int64_t end),
+                       void *ctx);
+/* The same operands for rows from `row` on, a multiple of LP_SPLIT_SIDE. */
+RnnSplit lp_rnn_split_from(const RnnSplit *s, int64_t row);
+
 /* A whole product (`more`: LpSplitMore or NULL); *done false when it does not pay or an
  * operand has an infinity. */
 bool lp_rnn_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *done);

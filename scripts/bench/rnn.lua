@@ -52,7 +52,8 @@ for line in io.lines((arg[0]:match("^(.*)/") or ".") .. "/rnn.tsv") do
     else
       local net = nn[kind](number(input), number(hidden), number(layers),
         { bidirectional = directions == "2", dtype = torch[dtype] })
-      local x = torch.randn(number(steps), number(batch), number(input), { dtype = torch[dtype] }):requires_grad_()
+      local x = torch.randn(number(steps), number(batch), number(input), { dtype = torch[dtype] })
+      x:requires_grad_(not name:find("fixed input", 1, true))
       forward = function() torch.no_grad(function() net(x) end) end
       step = function()
         net(x):sum():backward()

@@ -27,7 +27,7 @@ def measure(fn):
     return min(times) * 1e3
 
 
-def case(kind, batch, steps, inputs, hidden, layers, directions, dtype):
+def case(name, kind, batch, steps, inputs, hidden, layers, directions, dtype):
     torch.manual_seed(0)
     if "Cell" in kind:
         cell = getattr(nn, kind)(inputs, hidden, dtype=dtype)
@@ -44,7 +44,7 @@ def case(kind, batch, steps, inputs, hidden, layers, directions, dtype):
             cell.zero_grad()
     else:
         net = getattr(nn, kind)(inputs, hidden, layers, bidirectional=directions == 2, dtype=dtype)
-        x = torch.randn(steps, batch, inputs, dtype=dtype).requires_grad_()
+        x = torch.randn(steps, batch, inputs, dtype=dtype).requires_grad_("fixed input" not in name)
 
         def forward():
             with torch.no_grad():
@@ -62,5 +62,5 @@ with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "rnn.tsv")) a
         if line.startswith("#") or pattern not in line:
             continue
         name, kind, *sizes, dtype = line.rstrip("\n").split("\t")
-        forward, step = case(kind, *map(int, sizes), getattr(torch, dtype))
+        forward, step = case(name, kind, *map(int, sizes), getattr(torch, dtype))
         print(f"{name}\t{measure(forward):.4f}\t{measure(step):.4f}", flush=True)

@@ -273,106 +273,108 @@ AMX static void sum_2x2(const char *a0, const char *a1, const char *b0, const ch
   }
 }
 
-#define TERM_2()                                                                         \
+/* One block of A (tile 4) by four of B (tile 5): a piece of A by a piece of each. */
+#define TERM_1(j, piece)                                                                 \
   do {                                                                                   \
-    _tile_dpbf16ps(0, 4, 6);                                                             \
-    _tile_dpbf16ps(1, 4, 7);                                                             \
+    _tile_loadd(5, b[j] + at + (piece)*TILE_BYTES, 64);                                  \
+    _tile_dpbf16ps(j, 4, 5);                                                             \
+  } while (0)
+#define TERM_1x4(piece)                                                                  \
+  do {                                                                                   \
+    TERM_1(0, piece);                                                                    \
+    TERM_1(1, piece);                                                                    \
+    TERM_1(2, piece);                                                                    \
+    TERM_1(3, piece);                                                                    \
   } while (0)
 
-AMX static void sum_1x2(const char *a0, const char *b0, const char *b1, int64_t depth) {
-  for (int64_t d = 0; d < depth; d++) {
-    _tile_loadd(4, a0, 64);
-    LOAD_B(2);
-    TERM_2();
-    LOAD_B(1);
-    TERM_2();
-    _tile_loadd(5, a0 + TILE_BYTES, 64);
-    _tile_dpbf16ps(2, 5, 6); /* the smaller terms of the same sums */
-    _tile_dpbf16ps(3, 5, 7);
-    LOAD_B(0);
-    TERM_2();
-    _tile_dpbf16ps(2, 5, 6);
-    _tile_dpbf16ps(3, 5, 7);
-    _tile_loadd(4, a0 + 2 * TILE_BYTES, 64);
-    TERM_2();
-    a0 += LP_SPLIT_PIECES;
-    b0 += LP_SPLIT_PIECES;
-    b1 += LP_SPLIT_PIECES;
+AMX static void sum_1x4(const char *a, const char *const b[4], int64_t depth) {
+  for (int64_t at = 0; at < depth * LP_SPLIT_PIECES; at += LP_SPLIT_PIECES) {
+    _tile_loadd(4, a + at, 64);
+    TERM_1x4(2);
+    fetch(b[0] + at, 0);
+    fetch(b[1] + at, 0);
+    TERM_1x4(1);
+    fetch(b[2] + at, 0);
+    fetch(b[3] + at, 0);
+    TERM_1x4(0);
+    fetch(b[0] + at, 1);
+    fetch(b[1] + at, 1);
+    _tile_loadd(4, a + at + 2 * TILE_BYTES, 64);
+    TERM_1x4(0);
+    fetch(b[2] + at, 1);
+    fetch(b[3] + at, 1);
+    _tile_loadd(4, a + at + TILE_BYTES, 64);
+    TERM_1x4(0);
+    TERM_1x4(1);
   }
 }
 
-/* C tiles in memory of their own, when the block lies at an edge of C. */
-AMX static void load_edge(const LpSplitTile *t, float edge[32][32]) {
-  for (int64_t i = 0; i < 32; i++)
-    for (int j = 0; j < 2; j++) {
-      const __mmask16 there = t->add[j] && i < t->rows ? first(t->columns[j]) : 0;
+/* C in memory of its own, when a block lies at an edge of C. */
+#define EDGE_COLUMNS 64
+AMX static void load_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
+  for (int64_t i = 0; i < (t->a[1] ? 32 : 16); i++)
+    for (int j = 0; j < t->count; j++) {
+      const __mmask16 there = t->at[j].add && i < t->rows ? first(t->at[j].columns) : 0;
       _mm512_store_ps(&edge[i][16 * j],
-                      _mm512_maskz_loadu_ps(there, t->c[j] + i * t->ldc));
+                      _mm512_maskz_loadu_ps(there, t->at[j].c + i * t->ldc));
     }
 }
-AMX static void store_edge(const LpSplitTile *t, float edge[32][32]) {
+AMX static void store_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
   for (int64_t i = 0; i < t->rows; i++)
-    for (int j = 0; j < 2; j++)
-      _mm512_mask_storeu_ps(t->c[j] + i * t->ldc, first(t->columns[j]),
+    for (int j = 0; j < t->count; j++)
+      _mm512_mask_storeu_ps(t->at[j].c + i * t->ldc, first(t->at[j].columns),
                             _mm512_load_ps(&edge[i][16 * j]));
 }
 
+#define LOAD_C(tile, j, row)                                                             \
+  do {                                                                                   \
+    if (add[j])                                                                          \
+      _tile_loadd(tile, c[j] + (row)*ldc, stride);                                       \
+    else                                                                                 \
+      _tile_zero(tile);                                                                  \
+  } while (0)
+#define STORE_C(tile, j, row)                                                            \
+  do {                                                                                   \
+    if ((j) < t->count) _tile_stored(tile, c[j] + (row)*ldc, stride);                    \
+  } while (0)
+
 AMX void lp_split_product(const LpSplitTile *t) {
-  _Alignas(64) float edge[32][32];
-  const bool tall = t->a[1] && t->rows > 16;
-  const bool whole =
-      t->rows == (tall ? 32 : 16) && t->columns[0] == 16 && t->columns[1] == 16;
-  float *c[2] = {t->c[0], t->c[1]};
-  int64_t ldc = t->ldc;
-  bool add[2] = {t->add[0], t->add[1]};
-  if (!whole) {
-    load_edge(t, edge);
-    c[0] = edge[0];
-    c[1] = edge[0] + 16;
-    ldc = 32;
-    add[0] = add[1] = true;
-  }
+  _Alignas(64) float edge[32][EDGE_COLUMNS];
+  const bool tall = t->a[1] != NULL;
+  bool whole = t->rows == (tall ? 32 : 16);
+  for (int j = 0; j < t->count; j++) whole &= t->at[j].columns == 16;
+  if (!whole) load_edge(t, edge);
+  const int64_t ldc = whole ? t->ldc : EDGE_COLUMNS;
   const size_t stride = (size_t)ldc * sizeof(float);
+  const char *b[4]; /* those that do not exist are computed like the first, and dropped */
+  float *c[4];
+  bool add[4];
+  for (int j = 0; j < 4; j++) {
+    const bool exists = j < t->count;
+    b[j] = t->at[exists ? j : 0].b;
+    c[j] = whole ? t->at[exists ? j : 0].c : &edge[0][16 * j];
+    add[j] = exists && (t->at[j].add || !whole);
+  }
   IN_MEMORY(c[0]);
-  _tile_zero(2);
-  _tile_zero(3);
-  if (add[0]) {
-    _tile_loadd(0, c[0], stride);
-    if (tall) _tile_loadd(2, c[0] + 16 * ldc, stride);
-  } else {
-    _tile_zero(0);
-  }
-  if (add[1]) {
-    _tile_loadd(1, c[1], stride);
-    if (tall) _tile_loadd(3, c[1] + 16 * ldc, stride);
-  } else {
-    _tile_zero(1);
-  }
-  for (int64_t i = 0; i < t->rows; i++) {
-    __builtin_prefetch(t->next + i * t->ldc, 1);
-    __builtin_prefetch(t->next + i * t->ldc + 16, 1);
-  }
-  const void *b1 = t->b[1] ? t->b[1] : t->b[0];
+  LOAD_C(0, 0, 0);
+  LOAD_C(1, 1, 0);
   if (tall) {
-    sum_2x2(t->a[0], t->a[1], t->b[0], b1, t->depth);
-    _tile_stored(0, c[0], stride);
-    _tile_stored(1, c[1], stride);
-    _tile_stored(2, c[0] + 16 * ldc, stride);
-    _tile_stored(3, c[1] + 16 * ldc, stride);
+    LOAD_C(2, 0, 16);
+    LOAD_C(3, 1, 16);
+    sum_2x2(t->a[0], t->a[1], b[0], b[1], t->depth);
   } else {
-    _Alignas(64) float small[2][16][16];
-    sum_1x2(t->a[0], t->b[0], b1, t->depth);
-    _tile_stored(0, c[0], stride);
-    _tile_stored(1, c[1], stride);
-    _tile_stored(2, small[0], 64);
-    _tile_stored(3, small[1], 64);
-    IN_MEMORY(small);
-    for (int j = 0; j < 2; j++)
-      for (int64_t i = 0; i < 16; i++) {
-        float *to = c[j] + i * ldc;
-        _mm512_storeu_ps(to,
-                         _mm512_add_ps(_mm512_loadu_ps(to), _mm512_load_ps(small[j][i])));
-      }
+    LOAD_C(2, 2, 0);
+    LOAD_C(3, 3, 0);
+    sum_1x4(t->a[0], b, t->depth);
+  }
+  STORE_C(0, 0, 0);
+  STORE_C(1, 1, 0);
+  if (tall) {
+    STORE_C(2, 0, 16);
+    STORE_C(3, 1, 16);
+  } else {
+    STORE_C(2, 2, 0);
+    STORE_C(3, 3, 0);
   }
   IN_MEMORY(c[0]);
   if (!whole) store_edge(t, edge);
@@ -418,29 +420,29 @@ static void pack_columns(void *ctx, int64_t begin, int64_t end) {
   if (!ok) atomic_store(&j->refused, true);
 }
 
-/* Two blocks of rows (a; so many rows) by all columns of the part. */
+/* Up to two blocks of rows (a; so many rows) by all columns of the part. */
 static void multiply_pair(const Job *j, const char *a, int64_t row, int64_t rows) {
   const LpGemm *g = j->g;
   const int64_t bytes = lp_split_block_bytes(j->k);
   const bool add = !j->first_part || lp_scalar_to_double(g->beta) != 0;
-  for (int64_t at = 0; at < j->n; at += 32) {
-    const int64_t column = j->n0 + at, here = j->n - at;
+  const int64_t side = rows > 16 ? 32 : 64;
+  for (int64_t at = 0; at < j->n; at += side) {
+    const int64_t column = j->n0 + at;
     const bool second = column >= g->n;
     const int64_t ldc = second ? j->more->ldc : g->ldc;
-    const char *b = j->b + at / 16 * bytes;
     float *c = second ? j->more->c + row * ldc + column - g->n
                       : (float *)g->c + row * ldc + column;
     LpSplitTile t = {.a = {a, rows > 16 ? a + bytes : NULL},
-                     .b = {b, here > 16 ? b + bytes : NULL},
-                     .c = {c, c + 16},
-                     .next = c + 32,
                      .ldc = ldc,
                      .rows = rows,
-                     .columns = {here < 16 ? here : 16, here < 16   ? 0
-                                                        : here < 32 ? here - 16
-                                                                    : 16},
-                     .depth = bytes / LP_SPLIT_PIECES,
-                     .add = {add, add}};
+                     .depth = bytes / LP_SPLIT_PIECES};
+    for (int64_t x = 0; x < side && at + x < j->n; x += 16) {
+      const int64_t here = j->n - at - x;
+      t.at[t.count].b = j->b + (at + x) / 16 * bytes;
+      t.at[t.count].c = c + x;
+      t.at[t.count].columns = here < 16 ? here : 16;
+      t.at[t.count++].add = add;
+    }
     lp_split_product(&t);
   }
 }

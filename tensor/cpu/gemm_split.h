@@ -37,15 +37,19 @@ bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t
 void lp_split_begin(void);
 void lp_split_end(void);
 
-/* C (up to 32 x 32) = [C +] A B. Two blocks of each operand; a[1], b[1] NULL when the
- * second does not exist. c[j] is where the columns of block j are, of which
- * columns[j] exist (0 to 16); rows up to 32. depth: k / 32, rounded up. */
+/* C = [C +] A B for one or two blocks of A (up to 16 or 32 rows) and a few of B, each
+ * with a place in C: up to 2 with two blocks of A, up to 4 with one. Every element of C
+ * is summed in the same order whatever the shape. */
 typedef struct LpSplitTile {
-  const void *a[2], *b[2];
-  float *c[2];
-  const float *next; /* C of the product after this one, 32 columns; to be fetched */
-  int64_t ldc, rows, columns[2], depth;
-  bool add[2];
+  const void *a[2]; /* the second NULL up to 16 rows */
+  int count;
+  struct {
+    const void *b;
+    float *c;
+    int64_t columns; /* those that exist, 1 to 16 */
+    bool add;
+  } at[4];
+  int64_t ldc, rows, depth; /* depth: k / 32, rounded up */
 } LpSplitTile;
 void lp_split_product(const LpSplitTile *t);
 

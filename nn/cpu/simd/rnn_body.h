@@ -183,6 +183,9 @@ static void TYPED(tanh_backward)(const LpRnnRow *row, int64_t hidden, int64_t be
   }
 }
 
+/* Note [Two loops]: a state that waits for its gates, in one loop, is a chain of two
+ * exponentials and reciprocals longer than the processor looks ahead. In two loops the
+ * links of neighbouring vectors overlap; what lies between them is in the nearest cache. */
 static void TYPED(lstm_forward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
                                 int64_t end) {
   T *gi = row->gates, *gf = gi + hidden, *gg = gf + hidden, *go = gg + hidden;
@@ -191,15 +194,17 @@ static void TYPED(lstm_forward)(const LpRnnRow *row, int64_t hidden, int64_t beg
   const T *before = row->c_before;
   LP_IVDEP
   for (int64_t u = begin; u < end; u++) {
-    T i = SIGMOID(gi[u] + bi[u]), f = SIGMOID(gf[u] + bf[u]);
-    T g = TANH(gg[u] + bg[u]), o = SIGMOID(go[u] + bo[u]);
-    T cell = f * before[u] + i * g;
+    T i = SIGMOID(gi[u] + bi[u]), f = SIGMOID(gf[u] + bf[u]), g = TANH(gg[u] + bg[u]);
     gi[u] = i;
     gf[u] = f;
     gg[u] = g;
+    c[u] = f * before[u] + i * g;
+  }
+  LP_IVDEP
+  for (int64_t u = begin; u < end; u++) {
+    T o = SIGMOID(go[u] + bo[u]);
     go[u] = o;
-    c[u] = cell;
-    h[u] = o * TANH(cell);
+    h[u] = o * TANH(c[u]);
   }
 }
 
@@ -238,6 +243,7 @@ static void TYPED(lstm_backward)(const LpRnnRow *row, int64_t hidden, int64_t be
   }
 }
 
+/* Note [Two loops]. */
 static void TYPED(gru_forward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
                                int64_t end) {
   T *gn = row->gates, *gr = gn + hidden, *gz = gr + hidden, *gm = gz + hidden;
@@ -246,12 +252,16 @@ static void TYPED(gru_forward)(const LpRnnRow *row, int64_t hidden, int64_t begi
   const T *before = row->h_before;
   LP_IVDEP
   for (int64_t u = begin; u < end; u++) {
-    T r = SIGMOID(gr[u] + br[u]), z = SIGMOID(gz[u] + bz[u]), m = gm[u] + bm[u];
-    T n = TANH(gn[u] + bn[u] + r * m);
-    gn[u] = n;
+    T r = SIGMOID(gr[u] + br[u]), m = gm[u] + bm[u];
     gr[u] = r;
-    gz[u] = z;
     gm[u] = m;
+    gn[u] = gn[u] + bn[u] + r * m;
+  }
+  LP_IVDEP
+  for (int64_t u = begin; u < end; u++) {
+    T n = TANH(gn[u]), z = SIGMOID(gz[u] + bz[u]);
+    gn[u] = n;
+    gz[u] = z;
     h[u] = n + z * (before[u] - n);
   }
 }
