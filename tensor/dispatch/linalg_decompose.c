@@ -116,6 +116,10 @@ LpTensor *lp_impl_reflectors_product(LpTensor *self, LpTensor *tau) {
             tau->sizes[tau->ndim - 1] <= b.n,
         LP_ERR_ARGUMENT, "tau (shape %s) does not fit self (shape %s)", SHAPE_TEXT(tau),
         SHAPE_TEXT(self));
+  for (int i = 0; i + 2 < self->ndim; i++)
+    CHECK(tau->sizes[i] == self->sizes[i], LP_ERR_ARGUMENT,
+          "the batch dims of tau must be those of self, got shapes %s and %s", SHAPE_TEXT(tau),
+          SHAPE_TEXT(self));
   int64_t k = tau->sizes[tau->ndim - 1];
   size_t item = lp_dtype_size(self->dtype), capacity;
   LpTensor *q = lp_linalg_copy(self), *factors = q ? lp_contiguous_raw(tau) : NULL;
