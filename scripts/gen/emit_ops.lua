@@ -681,11 +681,13 @@ local function emit_inplace(out, row, plan, diffs)
     end
     w("  lp_node_release(node);\n  return ok;\n}\n")
   else
+    w("  LpNode *node;\n  if (!lp_inplace_cut(%s, &node)) return false;", self)
     w("  const bool lp_mode = lp_tls_grad_enabled;\n  lp_tls_grad_enabled = false;")
     emit_ask(w, row, "LP_VMAP_INPLACE", 1, true)
     w("  bool ok = lp_batched > 0;\n  if (LP_LIKELY(!lp_batched)) {")
     w("    LpTensor *lp_result = %s;\n    ok = lp_result != NULL;\n    lp_tensor_release(lp_result);\n  }", forward_call(row, self))
-    w("  lp_tls_grad_enabled = lp_mode;\n  return ok && lp_inplace_cut(%s);\n}\n", self)
+    w("  lp_tls_grad_enabled = lp_mode;\n  ok = ok && lp_inplace_done(%s, node);", self)
+    w("  lp_node_release(node);\n  return ok;\n}\n")
   end
 end
 

@@ -324,16 +324,9 @@ bool lp_inplace_done(LpTensor *self, LpNode *node) {
 static bool backward_cut(LpNode *node, LpTensor *const *grads, LpTensor **results) { return true; }
 static const LpNodeClass cut_class = {"NotDifferentiableBackward0", backward_cut, NULL};
 
-bool lp_inplace_cut(LpTensor *self) {
-  if (!lp_wants_grad(self)) {
-    if (!self->physical) lp_bump_version(self);
-    return true;
-  }
-  LpNode *node = lp_node_new(&cut_class, sizeof(LpNode), 1, 0, 0);
-  TRY(node);
-  const bool ok = lp_inplace_done(self, node);
-  lp_node_release(node);
-  return ok;
+bool lp_inplace_cut(LpTensor *self, LpNode **node) {
+  *node = NULL;
+  return !lp_wants_grad(self) || (*node = lp_node_new(&cut_class, sizeof(LpNode), 1, 0, 0)) != NULL;
 }
 
 bool lp_out_check(LpTensor *const *outs, int n_outs, bool any_input_wants_grad) {

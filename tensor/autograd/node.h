@@ -136,8 +136,9 @@ bool lp_inplace_check(LpTensor *self);
 /* After the kernel: bumps the version and makes `node` (NULL: no history wanted) the tensor's new
  * history; for a view, its base's. */
 bool lp_inplace_done(LpTensor *self, LpNode *node);
-/* The result of a non-differentiable in-place op: its old history does not describe it any more. */
-bool lp_inplace_cut(LpTensor *self);
+/* Before the kernel of a non-differentiable in-place op: the history that ends self's (NULL: it has none), for
+ * lp_inplace_done. */
+bool lp_inplace_cut(LpTensor *self, LpNode **node);
 bool lp_view_attach(LpTensor *view, LpTensor *self);
 /* Refuses out= when gradients would be lost. */
 bool lp_out_check(LpTensor *const *outs, int n_outs, bool any_input_wants_grad);

@@ -33,7 +33,7 @@ function M.message(message, row, word)
   if type(message) ~= "string" then return finding("an error that is no text", name, type(message)) end
   if message:find("not enough memory", 1, true) or message == "interrupted" then return end
   local named = true
-  if row then
+  if row and not message:find("out of memory", 1, true) then -- an inner op may be the one that finds none
     named = message:find(row.name, 1, true)
     for _, alias in ipairs(row.aliases) do named = named or message:find(alias, 1, true) end
   end
