@@ -8,7 +8,8 @@ local torch = require "lampad"
 local folder = arg[1] or "../shared/surface"
 
 local here = arg[0]:match("^(.*)/") or "."
-local default_modules = { "torch", "Tensor", "linalg", "special", "fft" }
+local default_modules = { "torch", "Tensor", "linalg", "special", "fft", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.prune",
+  "optim", "optim.lr_scheduler", "distributions" }
 local modules = #arg > 1 and { table.unpack(arg, 2) } or default_modules
 
 local function names_in(path)
