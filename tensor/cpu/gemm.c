@@ -14,12 +14,19 @@
 #include "cpu/caps.h"
 #include "cpu/gemm_bf16.h"
 #include "cpu/gemm_int.h"
+#include "cpu/gemm_split.h"
 #include "dispatch/iter.h"
 
 /* Up to this many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when
  * B is transposed). */
 #define SMALL_PRODUCT (64 * 64 * 64)
 #define SMALL_PRODUCT_NT (24 * 24 * 24)
+
+/* From these on the tile unit wins (measured): both operands are packed first, so each
+ * must be used often. */
+#define SPLIT_SIDE 256
+#define SPLIT_DEPTH 128
+#define SPLIT_PRODUCT (384 * 384 * 384)
 
 static bool is_zero(LpScalar s) {
   return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0
@@ -80,6 +87,11 @@ static enum CBLAS_TRANSPOSE flag(bool trans) {
   return trans ? CblasTrans : CblasNoTrans;
 }
 
+bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t k) {
+  return dtype == LP_FLOAT32 && m >= SPLIT_SIDE && n >= SPLIT_SIDE && k >= SPLIT_DEPTH &&
+         m * n * k >= SPLIT_PRODUCT && lp_split_supported();
+}
+
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   const float *a = g->a, *b = g->b;
   if (g->n == 1) { /* B is a vector */
@@ -96,6 +108,12 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
                 (int)g->k, alpha, a, (int)g->lda, b, (int)g->ldb, beta, g->c,
                 (int)g->ldc);
     return true;
+  }
+  if (beta == 0 && alpha == 1 &&
+      lp_cpu_gemm_prefers_add_after(LP_FLOAT32, g->m, g->n, g->k)) {
+    bool refused; /* an infinity: all is written anew below */
+    if (lp_split_gemm(g, NULL, &refused)) return true;
+    if (!refused) return false;
   }
   dnnl_status_t status =
       dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k, alpha,

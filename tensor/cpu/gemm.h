@@ -2,7 +2,8 @@
  * but bool.
  *
  * Note [Choice of GEMM]: float32 goes to oneDNN, except for small products, where
- * OpenBLAS has less to set up; float64 and complex go to OpenBLAS. float16 and bfloat16
+ * OpenBLAS has less to set up, and large ones with beta = 0 where the processor has AMX
+ * (gemm_split.h); float64 and complex go to OpenBLAS. float16 and bfloat16
  * are converted and accumulated in float32, rounded once; bfloat16 stays as it is where
  * the processor multiplies it (gemm_bf16.h). Integers (which wrap) have a plain kernel.
  * All of them take their threads from OpenMP, so a product inside a parallel region runs
@@ -25,6 +26,9 @@ typedef struct LpGemm {
 /* False when memory for a conversion runs out or a size is beyond the BLAS's 32-bit
  * integers. */
 bool lp_cpu_gemm(const LpGemm *g);
+/* Is a product of these sizes best made alone, what it is added to (alpha = beta = 1) coming
+ * after? */
+bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t k);
 /* The same for `count` products whose operands lie stride_* elements apart. */
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c);

@@ -2,6 +2,7 @@
  * to the row-major-or-transposed form a GEMM takes. Copies only what neither form
  * describes. */
 #include "cpu/gemm.h"
+#include "dispatch/pointwise.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 
@@ -147,6 +148,10 @@ static LpTensor *target_for(LpTensor *out, LpTensor *self, LpTensor *a, LpTensor
   return lp_tensor_new(sizes, a->dtype, a->storage->device);
 }
 
+static bool is_one(LpScalar s) {
+  return s.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(s) == 1;
+}
+
 static bool is_zero(LpScalar s) {
   return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0
                                      : lp_scalar_to_double(s) == 0;
@@ -173,6 +178,23 @@ static LpScalar scalar_for(LpDtype dtype, LpScalar s) {
   return lp_dtype_is_integral(dtype, true) ? lp_scalar_int(lp_scalar_to_int(s)) : s;
 }
 
+/* c = beta * self + alpha * a b; self: NULL, c itself, or what broadcasts to it. */
+static bool multiply_add(LpTensor *c, LpTensor *self, LpTensor *a, LpTensor *b,
+                         LpScalar alpha, LpScalar beta) {
+  if (!self) beta = lp_scalar_int(0);
+  if (is_zero(beta) || self == c) return multiply_into(c, a, b, alpha, beta);
+  const bool after = a->ndim == 2 && is_one(alpha) && is_one(beta) &&
+                     !shares_memory(self, c) &&
+                     lp_cpu_gemm_prefers_add_after((LpDtype)a->dtype, a->sizes[0],
+                                                   b->sizes[1], a->sizes[1]);
+  if (!after) return lp_copy_into(c, self) && multiply_into(c, a, b, alpha, beta);
+  TRY(multiply_into(c, a, b, alpha, lp_scalar_int(0)));
+  LpTensor *sum =
+      lp_binary(LP_BINARY_add, c, c, self, (const LpScalar[]){lp_scalar_int(1)}, 1);
+  lp_tensor_release(sum);
+  return sum != NULL;
+}
+
 /* result = beta * self + alpha * a b. a and b are 2-d or 3-d; `sizes` is the result's
  * shape: that of the product, or without its dim of size 1 where column(result) stands
  * for the vector. */
@@ -183,14 +205,15 @@ static LpTensor *affine(LpTensor *out, LpTensor *self, LpTensor *a, LpTensor *b,
   if (self) TRY(check_self(self, sizes, a->dtype, out == self));
   LpTensor *target = target_for(out, self, a, b, sizes);
   if (!target) return NULL;
-  bool ok = true;
-  if (self && !is_zero(beta) && self != target) ok = lp_copy_into(target, self);
-  if (!self) beta = lp_scalar_int(0);
-  LpTensor *matrix = NULL;
-  if (ok) {
-    matrix = target->ndim == 1 ? column(target) : lp_tensor_retain(target);
-    ok = matrix && multiply_into(matrix, a, b, alpha, beta);
+  bool ok;
+  if (target->ndim == 1) {
+    LpTensor *matrix = column(target);
+    ok = matrix &&
+         (!self || is_zero(beta) || self == target || lp_copy_into(target, self)) &&
+         multiply_into(matrix, a, b, alpha, self ? beta : lp_scalar_int(0));
     lp_tensor_release(matrix);
+  } else {
+    ok = multiply_add(target, self, a, b, alpha, beta);
   }
   if (ok && out && out != target) ok = lp_copy_into(out, target);
   LpTensor *result = ok ? lp_tensor_retain(out ? out : target) : NULL;
@@ -470,8 +493,8 @@ LpTensor *lp_impl_linear(LpTensor *input, LpTensor *weight, LpTensor *bias) {
   LpTensor *a = fold_rows(input);
   LpTensor *b = lp_tensor_alias(weight, lp_ints(turned, 2), lp_ints(turned_strides, 2),
                                 weight->offset_elems);
-  bool ok = a && b && c && (!bias || lp_copy_into(c, bias)) &&
-            multiply_into(c, a, b, lp_scalar_int(1), lp_scalar_int(bias != NULL));
+  bool ok =
+      a && b && c && multiply_add(c, bias, a, b, lp_scalar_int(1), lp_scalar_int(1));
   lp_tensor_release(a);
   lp_tensor_release(b);
   lp_tensor_release(c);

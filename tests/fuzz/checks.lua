@@ -86,7 +86,7 @@ function M.difference(a, b, loose)
     local x, y = numbers(a), numbers(b)
     local limit = 0
     if loose then
-      local largest = 1e-30
+      local largest = 1e-20 -- what is smaller may be the rounding of larger things
       for _, v in ipairs(x) do
         if type(v) == "number" and v == v and math.abs(v) < math.huge then largest = math.max(largest, math.abs(v)) end
       end

@@ -93,3 +93,33 @@ describe("decompositions", function()
     fails("subscripts", torch.einsum, "ij,jk->ik", torch.ones(2), torch.ones(2, 2))
   end)
 end)
+
+describe("large float32 products", function()
+  -- Large enough for every way that there is to make them.
+  local x, w, b = torch.randn(512, 300), torch.randn(400, 300), torch.randn(400)
+  local function exact() return torch.nn.functional.linear(x:double(), w:double(), b:double()) end
+  local function check(y)
+    local expected = exact()
+    assert.is_true(torch.equal(y:isnan(), expected:isnan()))
+    assert.is_true(torch.equal(y:isinf(), expected:isinf()))
+    local difference = (y:double() - expected)[expected:isfinite()]
+    assert.is_true(difference:abs():max():item() < 1e-4)
+  end
+  local function check_all()
+    check(torch.nn.functional.linear(x, w, b))
+    check(x:matmul(w:t()) + b)
+    check(torch.addmm(b, x, w:t()))
+    check(torch.addmm(b, x, w:t(), { out = torch.empty(400, 512):t() }))
+  end
+  it("are as exact as the sum of their terms", check_all)
+  it("keep infinities and NaN", function()
+    x[{ 3, 5 }], x[{ 100, 7 }] = math.huge, 0 / 0
+    check_all()
+  end)
+  it("are added to a tensor that shares the result's memory", function()
+    local start, a, c = torch.randn(400, 400), torch.randn(400, 400), torch.randn(400, 400)
+    local y = start:clone()
+    torch.addmm(y, a, c, { out = y:view(400, 400) })
+    assert.is_true(torch.allclose(torch.addmm(start, a, c), y))
+  end)
+end)
