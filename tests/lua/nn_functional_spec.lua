@@ -174,4 +174,11 @@ describe("the dtypes of norms", function()
       end
     end
   end)
+
+  it("have one value per channel of the input, which the message shows", function()
+    local ok, err = pcall(torch.nn.Sequential(torch.nn.BatchNorm1d(3)), torch.ones(2, 4))
+    assert.is_false(ok)
+    assert.matches("expected 'weight' of shape %[4%] %(one per channel of the input, %[2, 4%]%), got %[3%]", err)
+    assert.matches("in 0 %(BatchNorm1d%) of Sequential", err)
+  end)
 end)
