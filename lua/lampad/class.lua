@@ -13,7 +13,16 @@ local function construct(class, ...)
   return self
 end
 
+-- Python's names of methods, which would never be called, and ours.
+local python_names = {
+  __init__ = "init", __call__ = "__call", __len__ = "len", __getitem__ = "getitem", __repr__ = "__tostring",
+  __str__ = "__tostring", __iter__ = "iter",
+}
+
 local function set_class_field(class, key, value)
+  if python_names[key] then
+    error(("%s: Python's '%s' is '%s' in Lua"):format(class.__name, key, python_names[key]), 2)
+  end
   if type(key) == "string" and key:sub(1, 2) == "__" then class.__meta[key] = value end
   rawset(class, key, value)
 end

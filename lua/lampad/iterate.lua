@@ -4,6 +4,9 @@ local OrderedDict = require "lampad.ordered_dict"
 
 local iterate = {}
 
+-- A module without iter() is called for what it computes.
+local function callable(meta) return meta.__call and not meta.is_module end
+
 --- A plain list from an iterator (its first result each time), a list or an object with iter().
 --- Returns nil when the value is none of these.
 function iterate.list(value)
@@ -17,7 +20,7 @@ function iterate.list(value)
     for item in value do result[#result + 1] = item end
   elseif type(meta) == "table" and type(value) == "table" and value.iter then
     for item in value:iter() do result[#result + 1] = item end
-  elseif type(meta) == "table" and meta.__call then
+  elseif type(meta) == "table" and callable(meta) then
     for item in value do result[#result + 1] = item end
   else
     return nil
@@ -40,7 +43,7 @@ function iterate.iterator(value)
   end
   if type(meta) == "table" then
     if type(value) == "table" and value.iter then return value:iter() end
-    if meta.__call then
+    if callable(meta) then
       return function(...) return value(...) end
     end
   end

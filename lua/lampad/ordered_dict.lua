@@ -123,6 +123,8 @@ end
 
 meta.__name = "OrderedDict"
 
+require("lampad.colon").guard(OrderedDict, "an ordered map", function(value) return getmetatable(value) == meta end, {})
+
 --- True for an ordered map.
 function OrderedDict.is(value) return getmetatable(value) == meta end
 

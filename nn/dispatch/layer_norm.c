@@ -154,11 +154,10 @@ static bool check_normalized(LpTensor *input, LpInts shape, LpTensor *weight,
     CHECK(same, LP_ERR_ARGUMENT, "expected '%s' of normalized_shape %s, got %s",
           i ? "bias" : "weight", lp_format_ints(shape, (char[256]){0}, 256),
           SHAPE_TEXT(vectors[i]));
-    CHECK(nn_float_index(lp_dtype(vectors[i])) >= 0, LP_ERR_TYPE,
-          "expected '%s' of a floating dtype, got %s", i ? "bias" : "weight",
-          lp_dtype_name(lp_dtype(vectors[i])));
   }
   CHECK_FLOATING(input, "input");
+  for (int i = 0; i < 2; i++)
+    TRY(nn_check_norm_dtype(vectors[i], i ? "bias" : "weight", lp_dtype(input)));
   return true;
 }
 
@@ -209,8 +208,8 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
 
 bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
                                         LpInts normalized_shape, LpTensor *weight,
-                                        LpTensor *mean, LpTensor *rstd,
-                                        unsigned wanted, LpTensor **results) {
+                                        LpTensor *mean, LpTensor *rstd, unsigned wanted,
+                                        LpTensor **results) {
   LpDtype dtype = lp_dtype(input), sum_dtype = nn_compute_dtype(dtype);
   LpDtype weight_dtype = weight ? lp_dtype(weight) : dtype;
   LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype),
@@ -271,6 +270,8 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
     CHECK(!vectors[i] || (lp_ndim(vectors[i]) == 1 && lp_size(vectors[i], 0) == channels),
           LP_ERR_ARGUMENT, "expected '%s' of shape [%lld] (one per channel), got %s",
           i ? "bias" : "weight", (long long)channels, SHAPE_TEXT(vectors[i]));
+  for (int i = 0; i < 2; i++)
+    TRY(nn_check_norm_dtype(vectors[i], i ? "bias" : "weight", lp_dtype(input)));
   LpDtype dtype = lp_dtype(input);
   LpTensor *x = nn_dense(input, dtype), *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
   LpTensor *b = bias ? nn_dense(bias, LP_FLOAT64) : NULL;

@@ -44,6 +44,16 @@ static inline int nn_float_index(LpDtype dtype) {
   CHECK(nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,                                   \
         "expected '%s' of a floating dtype, got %s", name, lp_dtype_name(lp_dtype(t)))
 
+/* Whether t, a weight or a statistic of a norm, is of the input's dtype, or of float32
+ * for 16-bit inputs; t may be NULL. */
+static inline bool nn_check_norm_dtype(LpTensor *t, const char *name, LpDtype input) {
+  CHECK(
+      !t || lp_dtype(t) == input || lp_dtype(t) == nn_compute_dtype(input), LP_ERR_TYPE,
+      "expected '%s' of the dtype of the input, %s, got %s: convert one with :to(dtype)",
+      name, lp_dtype_name(input), lp_dtype_name(lp_dtype(t)));
+  return true;
+}
+
 typedef enum NnReduction { NN_NONE, NN_MEAN, NN_SUM, NN_BATCHMEAN } NnReduction;
 /* 'none', 'mean', 'sum'; 'batchmean' where allowed. */
 bool nn_reduction(const char *text, bool allow_batchmean, NnReduction *result);

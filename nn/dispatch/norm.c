@@ -163,14 +163,14 @@ static LpTensor *doubles(LpTensor *t, bool *failed) {
   return d;
 }
 
-static bool check_vector(LpTensor *t, int64_t n, const char *name, const char *owner) {
+/* t is a vector of one value per channel of the input, or NULL. */
+static bool check_vector(LpTensor *t, const char *name, LpTensor *input) {
   if (!t) return true;
+  int64_t n = lp_size(input, 1);
   CHECK(lp_ndim(t) == 1 && lp_size(t, 0) == n, LP_ERR_ARGUMENT,
-        "expected '%s' of shape [%lld] (one per %s), got %s", name, (long long)n, owner,
-        SHAPE_TEXT(t));
-  CHECK(nn_float_index(lp_dtype(t)) >= 0, LP_ERR_TYPE,
-        "expected '%s' of a floating dtype, got %s", name, lp_dtype_name(lp_dtype(t)));
-  return true;
+        "expected '%s' of shape [%lld] (one per channel of the input, %s), got %s", name,
+        (long long)n, SHAPE_TEXT(input), SHAPE_TEXT(t));
+  return nn_check_norm_dtype(t, name, lp_dtype(input));
 }
 
 /* A 1-d tensor of the dtype holding the doubles. */
@@ -210,10 +210,10 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
         SHAPE_TEXT(input));
   CHECK_FLOATING(input, "input");
   int64_t channels = lp_size(input, 1);
-  TRY(check_vector(weight, channels, "weight", "channel"));
-  TRY(check_vector(bias, channels, "bias", "channel"));
-  TRY(check_vector(running_mean, channels, "running_mean", "channel"));
-  TRY(check_vector(running_var, channels, "running_var", "channel"));
+  TRY(check_vector(weight, "weight", input));
+  TRY(check_vector(bias, "bias", input));
+  TRY(check_vector(running_mean, "running_mean", input));
+  TRY(check_vector(running_var, "running_var", input));
   CHECK(training || (running_mean && running_var), LP_ERR_ARGUMENT,
         "expected 'running_mean' and 'running_var' when training is false, got nil");
   if (training && lp_numel(input) == channels && lp_numel(input) > 0)

@@ -23,7 +23,7 @@ op{ "embedding(Tensor input, Tensor weight, int? padding_idx=nil, float? max_nor
       .. "rows used, in place.",
     example = "F.embedding(torch.tensor{1, 0, 1}, torch.tensor{{1., 2.}, {3., 4.}})" }
 op{ "embedding_rows(Tensor weight, Tensor indices, int padding_idx, bool scale_grad_by_freq) -> Tensor",
-    variants = "internal",
+    variants = "internal", node = "EmbeddingBackward0",
     grad = { weight = "embedding_rows_grad(grad, indices, weight.shape, padding_idx, scale_grad_by_freq)" } }
 op{ "embedding_rows_grad(Tensor grad_output, Tensor indices, int[] size, int padding_idx, bool scale_grad_by_freq) -> Tensor",
     variants = "internal",

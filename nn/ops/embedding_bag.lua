@@ -12,7 +12,7 @@ op{ "embedding_bag(Tensor input, Tensor weight, Tensor? offsets=nil, float? max_
     example = "F.embedding_bag(torch.tensor{0, 1, 1}, torch.tensor{{1., 2.}, {3., 4.}}, torch.tensor{0, 2})" }
 op{ "embedding_bag_rows(Tensor weight, Tensor indices, Tensor offsets, Tensor? per_sample_weights, str mode, "
       .. "bool scale_grad_by_freq, int padding_idx) -> (Tensor output, Tensor winners)", variants = "internal",
-    nondiff = "winners",
+    nondiff = "winners", node = "EmbeddingBagBackward0",
     grad = { ["weight, per_sample_weights"] = "embedding_bag_rows_backward(grad, weight, indices, offsets, "
       .. "per_sample_weights, winners, mode, scale_grad_by_freq, padding_idx, grad_mask)" } }
 op{ "embedding_bag_rows_backward(Tensor grad_output, Tensor weight, Tensor indices, Tensor offsets, "

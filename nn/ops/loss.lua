@@ -112,7 +112,7 @@ loss{ "nll_loss(Tensor input, Tensor target, Tensor? weight=nil, bool? size_aver
       example = "F.nll_loss(torch.tensor{{-0.1, -2.4}}, torch.tensor{0})" }
 op{ "nll_loss_nd(Tensor input, Tensor target, Tensor? weight, str reduction, int ignore_index) "
       .. "-> (Tensor output, Tensor total_weight)",
-    variants = "internal", nondiff = "total_weight",
+    variants = "internal", nondiff = "total_weight", node = "NllLossBackward0",
     grad = { input = "nll_loss_nd_grad(grad, input.shape, target, weight, total_weight, reduction, ignore_index)" } }
 op{ "nll_loss_nd_grad(Tensor grad_output, int[] size, Tensor target, Tensor? weight, Tensor total_weight, str reduction, "
       .. "int ignore_index) -> Tensor", variants = "internal",

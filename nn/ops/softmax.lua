@@ -25,7 +25,7 @@ op{ "softmin(Tensor self, int dim, *, dtype? dtype=nil) -> Tensor", module = "nn
 
 -- input (rows, classes), target (rows) of class indices; lse is logsumexp of each row, in float64.
 op{ "cross_entropy_rows(Tensor input, Tensor target, str reduction, int ignore_index) -> (Tensor loss, Tensor lse)",
-    variants = "internal", nondiff = "lse",
+    variants = "internal", nondiff = "lse", node = "NllLossBackward0",
     grad = { input = "cross_entropy_rows_grad(grad, input, target, lse, reduction, ignore_index)" } }
 op{ "cross_entropy_rows_grad(Tensor grad_output, Tensor input, Tensor target, Tensor lse, str reduction, "
       .. "int ignore_index) -> Tensor", variants = "internal",

@@ -150,3 +150,35 @@ describe("wrong calls", function()
     end)
   end
 end)
+
+describe("the dtypes of norms", function()
+  it("are the input's, or float32 weights for 16-bit inputs", function()
+    local calls = {
+      batch_norm = function(x, w) return F.batch_norm(x, w:clone(), w:clone(), w, w, true) end,
+      layer_norm = function(x, w) return F.layer_norm(x, { 4 }, w, w) end,
+      group_norm = function(x, w) return F.group_norm(x, 2, w, w) end,
+    }
+    local dtypes = { torch.float64, torch.float32, torch.bfloat16, torch.float16 }
+    for _, call in pairs(calls) do
+      for i, input in ipairs(dtypes) do
+        for j, weight in ipairs(dtypes) do
+          local x, w = torch.ones(3, 4, { dtype = input }), torch.ones(4, { dtype = weight })
+          local ok, result = pcall(call, x, w)
+          assert.equal(i == j or (i > 2 and j == 2), ok)
+          if ok then
+            assert.equal(input, result.dtype)
+          else
+            assert.matches("norm: expected '[%w_]+' of the dtype of the input, ", result)
+          end
+        end
+      end
+    end
+  end)
+
+  it("have one value per channel of the input, which the message shows", function()
+    local ok, err = pcall(torch.nn.Sequential(torch.nn.BatchNorm1d(3)), torch.ones(2, 4))
+    assert.is_false(ok)
+    assert.matches("expected 'weight' of shape %[4%] %(one per channel of the input, %[2, 4%]%), got %[3%]", err)
+    assert.matches("in 0 %(BatchNorm1d%) of Sequential", err)
+  end)
+end)

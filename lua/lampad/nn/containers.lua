@@ -2,6 +2,7 @@
 -- The list-like ones count from 0: seq[0], seq[-1], seq["1:3"], #seq, seq[2] = m, seq:append(m).
 local args = require "lampad.args"
 local class = require "lampad.class"
+local colon = require "lampad.colon"
 local text = require "lampad.text"
 local iterate = require "lampad.iterate"
 local OrderedDict = require "lampad.ordered_dict"
@@ -226,8 +227,12 @@ function Sequential:init(...)
       for name, module in OrderedDict.items(first) do self:add_module(name, module) end
       return
     end
-    given = iterate.list(first) or given
-    given.n = #given
+    if args.is_named(first) and next(first) ~= nil then
+      args.fail("Sequential", "a table of names has no order; write the modules as a list of pairs, such as "
+        .. "{{'%s', module}, ...}", next(first))
+    end
+    given = first ~= nil and iterate.list(first) or given
+    given.n = first ~= nil and #given or 1
     for i = 1, given.n do
       local pair = given[i]
       if type(pair) == "table" and getmetatable(pair) == nil then
@@ -259,6 +264,7 @@ end
 
 --- Each module's output is the next one's input.
 function Sequential:forward(...)
+  if not is_module(self) then colon.fail("forward", "a module", self) end
   return run(self, rawget(self, "_order"), 1, ...)
 end
 
@@ -391,5 +397,7 @@ function ModuleDict.__newindex(self, key, value)
   end
   set_attribute(self, key, value)
 end
+
+for _, C in ipairs { List, Sequential, ModuleList, ModuleDict } do C:_guard_methods() end
 
 return { Sequential = Sequential, ModuleList = ModuleList, ModuleDict = ModuleDict, List = List, pairs_of = pairs_of }

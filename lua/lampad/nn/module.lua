@@ -17,6 +17,7 @@
 local core = require "lampad.core"
 local class = require "lampad.class"
 local args = require "lampad.args"
+local colon = require "lampad.colon"
 local text = require "lampad.text"
 local Parameter = require "lampad.nn.parameter"
 local known_buffers = require("lampad.nn.buffer").known
@@ -616,5 +617,12 @@ end
 
 require "lampad.nn.module_state"(Module, own_parameters, own_buffers)
 require "lampad.nn.module_call"(Module)
+
+--- Makes the methods that a class of this library has itself say so when the colon before them is missing.
+function Module._guard_methods(C)
+  colon.guard(C, "a module", is_module, { init = true, forward = true, allocate = true, make_index = true,
+    is_module = true, own_children = true, extend = true })
+end
+Module._guard_methods(Module)
 
 return Module

@@ -9,6 +9,7 @@
 local core = require "lampad.core"
 local class = require "lampad.class"
 local args = require "lampad.args"
+local colon = require "lampad.colon"
 local text = require "lampad.text"
 local hooks = require "lampad.optim.hooks"
 
@@ -40,6 +41,8 @@ for kind, may_prepend in pairs(kinds) do
   end
 end
 
+local function is_optimizer(value) return class.isinstance(value, Optimizer) end
+
 -- Note [Hooked steps]
 local wrapped = setmetatable({}, { __mode = "k" })
 
@@ -62,6 +65,7 @@ end
 
 local function hooked(step)
   local function with_hooks(self, ...)
+    if not is_optimizer(self) then colon.fail("step", "an optimizer", self) end
     if self._in_step then return step(self, ...) end
     if self._opt_called == false then self._opt_called = true end
     self._in_step = true
@@ -529,5 +533,8 @@ function Optimizer.__tostring(self)
   end
   return table.concat(lines, "\n") .. "\n)"
 end
+
+colon.guard(Optimizer, "an optimizer", is_optimizer, { init = true, register_optimizer_step_pre_hook = true,
+  register_optimizer_step_post_hook = true })
 
 return Optimizer

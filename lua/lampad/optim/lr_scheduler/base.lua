@@ -6,6 +6,7 @@
 local core = require "lampad.core"
 local class = require "lampad.class"
 local args = require "lampad.args"
+local colon = require "lampad.colon"
 local text = require "lampad.text"
 local Optimizer = require "lampad.optim.optimizer"
 local warnings = require "lampad.warnings"
@@ -221,6 +222,9 @@ function base.passed(sorted, x)
   end
   return count
 end
+
+colon.guard(LRScheduler, "a scheduler", function(value) return class.isinstance(value, LRScheduler) end,
+  { init = true })
 
 base._LRScheduler = LRScheduler:extend "_LRScheduler"
 
