@@ -64,7 +64,11 @@ bool lp_reduce_dims(const LpTensor *self, LpInts dims, bool keepdim, LpReduceDim
   for (int64_t d = 0; d < ndim; d++) {
     if (!r->reduced[d]) r->out_sizes[r->out_ndim++] = lp_size(self, d);
     else if (keepdim) r->out_sizes[r->out_ndim++] = 1;
-    if (r->reduced[d]) r->count *= lp_size(self, d);
+    /* Beyond counting only of an empty tensor, whose results are empty or come of nothing. */
+    const bool none = r->count == 0 || lp_size(self, d) == 0;
+    if (r->reduced[d] && __builtin_mul_overflow(r->count, lp_size(self, d), &r->count))
+      r->count = none ? 0 : INT64_MAX;
+    if (r->reduced[d] && none) r->count = 0;
   }
   return true;
 }
