@@ -56,4 +56,30 @@ describe("found by replaying PyTorch's samples:", function()
     assert.error_matches(function() F.multi_margin_loss(torch.ones(2, 0), torch.zeros(2):long()) end, "at least one class")
     assert.error_matches(function() F.multilabel_margin_loss(torch.ones(0), torch.zeros(0):long()) end, "at least one class")
   end)
+
+  it("remainders are exact where the quotient is near a whole number, huge or not finite", function()
+    local special = { 0., -0., 1., -3.5, inf, -inf, nan, 5e-324, 2.5e-308, 1e308, 2. ^ 53, 0.1 }
+    local a, b = {}, {}
+    for _, x in ipairs(special) do
+      for _, y in ipairs(special) do a[#a + 1], b[#b + 1] = x, y end
+    end
+    for k = 1, 400 do
+      local y = 0.37 * k * (k % 3 == 0 and -1 or 1)
+      for _, nudge in ipairs { 0, -2. ^ -52, 2. ^ -52 } do
+        a[#a + 1], b[#b + 1] = y * k * (1 + nudge) * (k % 2 == 0 and -1 or 1), y
+      end
+    end
+    for _, dtype in ipairs { torch.float64, torch.float32 } do
+      local x, y = torch.tensor(a, { dtype = dtype }), torch.tensor(b, { dtype = dtype })
+      local got, xs, ys = x:fmod(y):tolist(), x:tolist(), y:tolist()
+      for i = 1, #xs do
+        local expected = ys[i] == 0 and nan or math.fmod(xs[i], ys[i]) -- C's, in double: exact for both
+        assert.equal(("%a"):format(math.abs(expected)), ("%a"):format(math.abs(got[i])))
+        if expected == expected then assert.equal(1 / expected > 0, 1 / got[i] > 0) end
+      end
+      local floor = torch.floor_divide(x, y)
+      local zeros = floor:eq(0)
+      assert.same((x / y):signbit()[zeros]:tolist(), floor:signbit()[zeros]:tolist())
+    end
+  end)
 end)
