@@ -82,4 +82,18 @@ describe("found by replaying PyTorch's samples:", function()
       assert.same((x / y):signbit()[zeros]:tolist(), floor:signbit()[zeros]:tolist())
     end
   end)
+
+  it("a Cholesky factor with NaN pivots is refused", function()
+    local L = torch.linalg
+    for _, dtype in ipairs { torch.float32, torch.float64, torch.complex64, torch.complex128 } do
+      for order, rows in ipairs { { { nan, 0. }, { 0., 1. } }, { { 1., nan }, { nan, 1. } } } do
+        local a = torch.tensor(rows):to(dtype)
+        assert.error_matches(function() L.cholesky(a) end, "minor of order " .. order)
+        local _, info = L.cholesky_ex(a, { upper = true })
+        assert.equal(order, info:item())
+      end
+      local _, info = L.cholesky_ex(torch.tensor { { 1., 0. }, { nan, 4. } }:to(dtype), { upper = true })
+      assert.equal(0, info:item()) -- the other triangle is not read
+    end
+  end)
 end)
