@@ -563,8 +563,10 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
   CHECK(lp_ndim(input) <= 2, LP_ERR_ARGUMENT,
         "expected an input of at most 2 dims (batch, classes), got %s",
         SHAPE_TEXT(input));
-  /* One row may come without its dim of rows, and with a target of 0 or 1 dims. */
-  bool one = lp_ndim(input) < 2 && lp_ndim(target) < 2 && lp_numel(target) == 1;
+  /* One row may come without its dim of rows, and with a target of 0 or 1 dims, which
+   * gives the losses their shape. */
+  bool one = (lp_ndim(input) < 2 || lp_size(input, 0) == 1) && lp_ndim(target) < 2 &&
+             lp_numel(target) == 1;
   CHECK_FLOATING(input, "input");
   CHECK(lp_dtype(target) == LP_INT64, LP_ERR_TYPE,
         "expected 'target' of class indices (int64), got %s",
@@ -572,6 +574,8 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
   if (!one) TRY(check_class_shapes(input, target));
   int64_t dim = lp_ndim(input) < 2 ? 0 : 1,
           classes = lp_ndim(input) ? lp_size(input, dim) : 1;
+  CHECK(classes > 0, LP_ERR_ARGUMENT, "expected an input of at least one class, got %s",
+        SHAPE_TEXT(input));
   TRY(same_dtype(input, weight));
   CHECK(!weight || (lp_ndim(weight) == 1 && lp_size(weight, 0) == classes),
         LP_ERR_ARGUMENT, "expected 'weight' of shape [%lld] (one per class), got %s",
@@ -580,7 +584,7 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
   LpTensor *index = keep(&e, nn_dense(target, LP_INT64));
   if (!index || !nn_check_targets(index, classes, INT64_MIN)) return expr_end(&e, NULL);
   const int64_t single = 1;
-  if (lp_ndim(input) == 0) input = x_reshape(&e, input, lp_ints(&single, 1));
+  if (one) input = x_reshape(&e, input, lp_ints(&classes, 1)), dim = 0;
   LpTensor *column =
       one ? x_reshape(&e, index, lp_ints(&single, 1)) : x_unsqueeze(&e, index, -1);
   LpTensor *right =
@@ -603,6 +607,7 @@ LpTensor *lp_composite_multi_margin_loss(LpTensor *input, LpTensor *target, int6
   LpTensor *is_right = numbers && column ? keep(&e, lp_eq(column, numbers)) : NULL;
   LpTensor *zero = x_whole(&e, 0), *wrong = x_where(&e, is_right, zero, gap);
   LpTensor *loss = x_mean_dims(&e, wrong, lp_ints(&dim, 1), false);
+  if (one) loss = x_reshape(&e, loss, lp_sizes(target));
   return expr_end(&e, x_reduce(&e, loss, how));
 }
 
@@ -613,8 +618,9 @@ LpTensor *lp_composite_multilabel_margin_loss(LpTensor *input, LpTensor *target,
   TRY(reduction_of(size_average, reduce, reduction, false, &how));
   int64_t ndim = lp_ndim(input);
   CHECK_FLOATING(input, "input");
-  CHECK(ndim <= 2 && (ndim < 2 || lp_size(input, 1) > 0), LP_ERR_ARGUMENT,
-        "expected an input of at most 2 dims (batch, classes), got %s",
+  CHECK(ndim <= 2 && (ndim == 0 || lp_size(input, ndim - 1) > 0), LP_ERR_ARGUMENT,
+        "expected an input of at most 2 dims (batch, classes) and at least one class, "
+        "got %s",
         SHAPE_TEXT(input));
   CHECK(lp_dtype(target) == LP_INT64, LP_ERR_TYPE,
         "expected 'target' of class indices (int64), got %s",

@@ -14,6 +14,12 @@ static double advance(LpTensor *step) {
   return lp_optim_set(step, lp_optim_get(step) + 1);
 }
 
+/* A number as a scalar of the state holds it: PyTorch computes some of these in float32,
+ * and ASGD's stay float32 numbers where a loaded state is float64. */
+static double rounded(const LpTensor *scalar, double value) {
+  return lp_dtype(scalar) == LP_FLOAT64 ? value : (double)(float)value;
+}
+
 /* The weight decay that goes into the gradient, and what a decoupled one leaves. */
 static LpOptimGrad gradient(double weight_decay, bool maximize, bool decoupled) {
   return (LpOptimGrad){.decay = decoupled ? 0 : weight_decay, .maximize = maximize};
@@ -137,8 +143,9 @@ bool lp_impl_asgd_step_(LpTensors params, LpTensors grads, LpTensors axs, LpTens
                         .keep = 1 - lambd * eta,
                         .eta = eta,
                         .mu = lp_optim_get(mus.data[i])};
-    lp_optim_set(etas.data[i], lr / pow(1 + lambd * lr * t, alpha));
-    lp_optim_set(mus.data[i], 1 / fmax(1, t - t0));
+    lp_optim_set(etas.data[i],
+                 rounded(steps.data[i], lr / pow(1 + lambd * lr * t, alpha)));
+    lp_optim_set(mus.data[i], rounded(steps.data[i], 1 / fmax(1, t - t0)));
   }
   lp_optim_run(&s);
   return lp_optim_end(&s, true);
@@ -160,7 +167,8 @@ bool lp_impl_nadam_step_(LpTensors params, LpTensors grads, LpTensors exp_avgs,
     const double mu = beta1 * (1 - 0.5 * pow(0.96, t * momentum_decay));
     const double mu_next = beta1 * (1 - 0.5 * pow(0.96, (t + 1) * momentum_decay));
     LpTensor *stored = mu_products.data[i];
-    const double product = lp_optim_set(stored, lp_optim_get(stored) * mu);
+    const double factor = rounded(stored, mu);
+    const double product = lp_optim_set(stored, lp_optim_get(stored) * factor);
     *OPTIONS(LpNadamOptions, i) =
         (LpNadamOptions){.grad = gradient(weight_decay, maximize, decoupled),
                          .beta1 = beta1,

@@ -95,7 +95,7 @@ loss{ "multilabel_soft_margin_loss(Tensor input, Tensor target, Tensor? weight=n
 loss{ "multi_margin_loss(Tensor input, Tensor target, int p=1, float margin=1.0, Tensor? weight=nil, " .. legacy
         .. ") -> Tensor",
       cases = { "(4,5),(4,)<5", "(4,5),(4,)<5,2,0.5,(5,)pg,reduction='none'", "(5,),()<5",
-                "(5,),(1,)<5,2", "(),()<1" },
+                "(5,),(1,)<5,2", "(),()<1", "(5,),(1,)<5,reduction='none'", "(1,5),()<5,reduction='none'" },
       doc = "The mean over the classes of max(0, margin - input[target] + input[i])^p, the target left out.",
       example = "F.multi_margin_loss(torch.tensor{{0.1, 0.2, 0.7}}, torch.tensor{2})" }
 loss{ "cross_entropy(Tensor input, Tensor target, Tensor? weight=nil, bool? size_average=nil, int ignore_index=-100, "

@@ -39,12 +39,29 @@ static LpTensor *keep_dims(LpTensor *t, const int64_t *d) {
   return steps_finish(&s, result);
 }
 
+/* Norms that are a largest value are 0 where there is none to choose from: zeros of t's
+ * shape without the dims of d. */
+static LpTensor *largest_of_none(LpTensor *t, const int64_t *d, bool keepdim) {
+  int64_t sizes[LP_MAX_DIMS], n = 0;
+  for (int64_t i = 0; i < t->ndim; i++) {
+    if (i != d[0] && i != d[1])
+      sizes[n++] = t->sizes[i];
+    else if (keepdim)
+      sizes[n++] = 1;
+  }
+  LpDtype dtype = (LpDtype)t->dtype;
+  if (lp_dtype_is_complex(dtype)) dtype = lp_dtype_to_real(dtype);
+  return lp_zeros(lp_ints(sizes, n), dtype, lp_cpu(), false);
+}
+
 /* By singular values: 0 the sum, 2 the largest, -2 the smallest. */
 static LpTensor *spectral(LpTensor *t, const int64_t *d, int which, bool keepdim) {
   Steps s = {0};
   STEP(moved, lp_movedim(t, lp_ints(d, 2), lp_ints((int64_t[]){-2, -1}, 2)));
   STEP(sv, lp_linalg_svdvals(moved));
   LpInts last = lp_ints((int64_t[]){-1}, 1);
+  if (which == 2 && sv->sizes[sv->ndim - 1] == 0)
+    return steps_finish(&s, steps_note(&s, largest_of_none(t, d, keepdim)));
   STEP(result, which == 0   ? lp_sum_dim(sv, last, false, LP_DTYPE_NONE)
                : which == 2 ? lp_amax(sv, last, false)
                             : lp_amin(sv, last, false));
@@ -57,6 +74,7 @@ static LpTensor *by_sums(LpTensor *t, const int64_t *d, double order, bool keepd
   Steps s = {0};
   int64_t summed = fabs(order) == 1 ? d[0] : d[1],
           chosen = fabs(order) == 1 ? d[1] : d[0];
+  if (order > 0 && t->sizes[chosen] == 0) return largest_of_none(t, d, keepdim);
   STEP(size, lp_abs(t));
   STEP(sums, lp_sum_dim(size, lp_ints(&summed, 1), true, LP_DTYPE_NONE));
   STEP(result, order > 0 ? lp_amax(sums, lp_ints(&chosen, 1), true)
@@ -212,12 +230,17 @@ LpTensor *lp_composite_cross(LpTensor *self, LpTensor *other, LpOptInt dim) {
  * --------------------------------------------------------------------------------------------------
  */
 
-/* The modes choose how PyTorch computes; the values are the same, so only their names matter here. */
+/* The modes choose how PyTorch computes; the values are the same, so only their names
+ * matter here. */
 static bool check_compute_mode(const char *mode) {
-  CHECK(!strcmp(mode, "use_mm_for_euclid_dist_if_necessary") || !strcmp(mode, "use_mm_for_euclid_dist") ||
+  CHECK(!strcmp(mode, "use_mm_for_euclid_dist_if_necessary") ||
+            !strcmp(mode, "use_mm_for_euclid_dist") ||
             !strcmp(mode, "donot_use_mm_for_euclid_dist"),
-        LP_ERR_ARGUMENT, "compute_mode must be 'use_mm_for_euclid_dist_if_necessary', 'use_mm_for_euclid_dist' or "
-        "'donot_use_mm_for_euclid_dist', got '%s'", mode);
+        LP_ERR_ARGUMENT,
+        "compute_mode must be 'use_mm_for_euclid_dist_if_necessary', "
+        "'use_mm_for_euclid_dist' or "
+        "'donot_use_mm_for_euclid_dist', got '%s'",
+        mode);
   return true;
 }
 

@@ -3,6 +3,7 @@
 #include "cpu/lapack.h"
 
 #include <cblas.h>
+#include <math.h>
 #include <string.h>
 #include "cpu/lapack_scratch.h"
 
@@ -115,11 +116,25 @@ int lp_lapack_lu_solve(LpDtype dtype, char trans, int n, int n_rhs, const void *
   return info;
 }
 
+/* OpenBLAS's Cholesky walks on over a pivot that is NaN, LAPACK's stops there: the order
+ * of the first minor that is not positive-definite, `info` if no NaN comes before it. */
+static int first_nan_pivot(LpDtype dtype, int n, const void *a, int info) {
+  size_t parts = lp_dtype_is_complex(dtype) ? 2 : 1;
+  bool wide = lp_dtype_to_real(dtype) == LP_FLOAT64;
+  int end = info > 0 ? info - 1 : info == 0 ? n : 0;
+  for (int i = 0; i < end; i++) {
+    size_t at = (size_t)i * ((size_t)n + 1) * parts;
+    if (wide ? isnan(((const double *)a)[at]) : isnan(((const float *)a)[at]))
+      return i + 1;
+  }
+  return info;
+}
+
 int lp_lapack_cholesky(LpDtype dtype, char uplo, int n, void *a) {
   static Potrf *const table[] = {spotrf_, dpotrf_, cpotrf_, zpotrf_};
   int info = 0, lda = at_least_1(n);
   table[kind_of(dtype)](&uplo, &n, a, &lda, &info, 1);
-  return info;
+  return first_nan_pivot(dtype, n, a, info);
 }
 
 int lp_lapack_qr(LpDtype dtype, int m, int n, void *a, void *tau) {

@@ -93,7 +93,17 @@ LpTensor *lp_impl_div_mode(LpTensor *out, LpTensor *self, LpTensor *other,
         "rounding_mode: expected nil, 'trunc' or 'floor', got '%s'", rounding_mode);
   if (lp_dtype_is_integral(self->dtype, true) && lp_dtype_is_integral(other->dtype, true))
     TRY(lp_check_no_zero(other));
-  return lp_pointwise(EXTRA(div_trunc), out, (LpTensor *[]){self, other}, 2, NULL);
+  LpTensor *operands[2] = {self, other};
+  LpDtype dtype = lp_result_type(operands, 2);
+  if ((dtype == LP_FLOAT16 || dtype == LP_BFLOAT16) && lp_numel(other) != 1) {
+    /* PyTorch rounds the quotient to the dtype first, unless the divisor is one number.
+     */
+    LpTensor *quotient = lp_binary(LP_BINARY_div, NULL, self, other, NULL, 0);
+    LpTensor *result = quotient ? lp_unary(LP_UNARY_trunc, out, quotient, NULL, 0) : NULL;
+    lp_tensor_release(quotient);
+    return result;
+  }
+  return lp_pointwise(EXTRA(div_trunc), out, operands, 2, NULL);
 }
 
 static bool is_number(const LpTensor *t) {

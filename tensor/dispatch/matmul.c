@@ -346,7 +346,16 @@ LpTensor *lp_impl_addr(LpTensor *out, LpTensor *self, LpTensor *vec1, LpTensor *
             (alpha.kind <= LP_SCALAR_INT && beta.kind <= LP_SCALAR_INT),
         LP_ERR_TYPE, "for integer tensors, beta and alpha must be integers");
   LpTensor *tall = column(vec1), *wide = tall ? row(vec2) : NULL, *result = NULL;
-  if (wide) {
+  if (wide && is_zero(alpha)) {
+    /* A matrix product leaves the factors of alpha = 0 out; here 0 * nan stays nan. */
+    LpTensor *zero = lp_tensor_wrapped(scalar_for(vec1->dtype, alpha));
+    LpTensor *none = zero ? lp_binary(LP_BINARY_mul, NULL, tall, zero, NULL, 0) : NULL;
+    lp_tensor_release(zero);
+    lp_tensor_release(tall);
+    tall = none;
+    alpha = lp_scalar_int(1);
+  }
+  if (tall && wide) {
     int64_t sizes[2] = {vec1->sizes[0], vec2->sizes[0]};
     result = affine(out, self, tall, wide, beta, alpha, lp_ints(sizes, 2));
   }

@@ -241,4 +241,17 @@ describe("metrics", function()
     assert.equal(0.5, accuracy:compute():item())
     assert.equal(1, accuracy:update_count())
   end)
+
+  it("average precision of a class that is not there, as torchmetrics", function()
+    local preds, none = torch.tensor { { 0.7, 0.3 }, { 0.4, 0.6 } }, { num_classes = 2, average = "none" }
+    local first = metrics.functional.average_precision(preds, torch.tensor { 0, 0 }, "multiclass", none)
+    assert.is_nil(same({ 1., 0. }, first:tolist(), "only class 0"))
+    local second = metrics.functional.average_precision(preds, torch.tensor { 1, 1 }, "multiclass", none)
+    assert.is_nil(same({ 0 / 0, 1. }, second:tolist(), "only class 1"))
+  end)
+
+  it("take an empty table of options", function()
+    local area = metrics.AUROC("binary", {})(torch.tensor { 0.2, 0.9 }, torch.tensor { 0, 1 })
+    assert.equal(1., area:item())
+  end)
 end)

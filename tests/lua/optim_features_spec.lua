@@ -687,3 +687,48 @@ describe("torch.warnings", function()
     assert.error_matches(function() warnings.catch_warnings(function() error "five" end) end, "five")
   end)
 end)
+
+describe("groups that differ from the defaults", function()
+  it("may go without the momentum that nesterov asks for", function()
+    local p, q = parameter { 1., 2. }, parameter { 3. }
+    optim.SGD({ { params = { p } }, { params = { q }, momentum = 0 } }, { lr = 0.5, momentum = 0.9, nesterov = true }):step()
+    assert.same({ 2.75 }, q:tolist())
+  end)
+
+  it("take Adafactor's eps with a nil", function()
+    local p = parameter { 1., 2. }
+    local o = optim.Adafactor({ { params = { p }, eps = { nil, 0.01 } } })
+    assert.truthy(tostring(o):find("eps: (None, 0.01)", 1, true))
+    o:step()
+  end)
+end)
+
+describe("numbers in the state are computed in its dtype:", function()
+  -- PyTorch's values.
+  it("NAdam's mu_product", function()
+    local p = torch.tensor({ 0.5, -0.3 }, { dtype = torch.float64, requires_grad = true })
+    local o = optim.NAdam({ p }, { lr = 0.5, betas = { 0.9, 0.99 }, momentum_decay = 0.1, eps = 0 })
+    for i = 1, 5 do
+      p.grad = torch.tensor({ 0.1 * i, -0.7 + 0.2 * i }, { dtype = torch.float64 })
+      o:step()
+    end
+    assert.near(-1.9807965965888645, p[0]:item(), 1e-13)
+    assert.near(0.360478418217365, p[1]:item(), 1e-13)
+  end)
+
+  it("ASGD's eta and mu, also after a float64 state is loaded", function()
+    local p = torch.tensor({ 0.5, -0.3 }, { dtype = torch.float64, requires_grad = true })
+    local o = optim.ASGD({ p }, { lr = 0.3, lambd = 0.1, t0 = 0 })
+    for i = 1, 6 do
+      p.grad = torch.tensor({ 0.1 * i, -0.7 + 0.2 * i }, { dtype = torch.float64 })
+      o:step()
+      if i == 2 then
+        local other = optim.ASGD { p }
+        other:load_state_dict(o:state_dict())
+        o = other
+      end
+    end
+    assert.near(-0.1397510263948525, p[0]:item(), 1e-13)
+    assert.near(-0.10017858772736139, o.state[p].ax[1]:item(), 1e-13)
+  end)
+end)

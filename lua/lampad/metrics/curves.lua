@@ -35,6 +35,10 @@ function Curve:_setup(o)
   if o.task == "multiclass" and o.average == "micro" then
     args.fail(what, "`average` of a multiclass task must be 'macro', 'weighted' or 'none', got 'micro'")
   end
+  -- An empty table in the place of the thresholds is one of options, none of which is set.
+  if type(o.thresholds) == "table" and getmetatable(o.thresholds) == nil and next(o.thresholds) == nil then
+    o.thresholds = nil
+  end
   if o.thresholds ~= nil then
     self.thresholds = threshold_tensor(what, o.thresholds)
     -- Positive and negative scores at or above each threshold, and all of them, by class.
@@ -148,6 +152,7 @@ function Curve:compute()
   if not self.thresholds then
     if #self.preds == 0 then args.fail(self.__name, "compute() needs at least one update()") end
     data = { preds = torch.cat(self.preds), target = torch.cat(self.target) }
+    self._only_first = data.target:eq(0):all():item()
   end
   local function result(value) return torch.tensor(value, { dtype = torch.float32 }) end
   if o.task == "binary" then return result(self:_area(counts_of(self, data, 0))) end
@@ -214,8 +219,9 @@ function AveragePrecision:_area(tps, fps, positives)
   tps, fps = tps:to(torch.float64), fps:to(torch.float64)
   local precision = inputs.divide(tps, tps + fps)
   if positives == 0 then
-    -- Nothing to recall. As in torchmetrics the mean over classes leaves such a class out, if its scores were kept.
-    return self.options.task == "multiclass" and not self.thresholds and 0 / 0 or 0.0
+    -- Nothing to recall. As in torchmetrics the mean over classes leaves such a class out, if its scores were kept
+    -- and other classes than the first were seen.
+    return self.options.task == "multiclass" and not self.thresholds and not self._only_first and 0 / 0 or 0.0
   end
   local recall = tps / positives
   local before = torch.cat { torch.zeros(1, { dtype = torch.float64 }), recall[":-1"] }

@@ -16,10 +16,7 @@ local spec = args [[Adafactor(any params, scalar lr=0.01, float beta2_decay=-0.8
 --- col_var (two or more dims) or variance.
 function Adafactor:init(...)
   local o = spec:collect(...)
-  local eps = o.eps
-  if eps == nil then eps = { nil, 1e-3 } end
-  -- false, too, stands for None; the length is kept for print.
-  if type(eps) == "table" then o.eps = { n = 2, [1] = eps[1] or nil, [2] = eps[2] } end
+  if o.eps == nil then o.eps = { nil, 1e-3 } end
   self:_setup(o)
 end
 
@@ -29,6 +26,11 @@ function Adafactor:_check_group(group)
     args.fail("Adafactor", "beta2_decay should be <= 0 but is: %s", text.repr(group.beta2_decay))
   end
   local eps = group.eps
+  -- false, too, stands for None; the length is kept for print.
+  if type(eps) == "table" then
+    eps = { n = 2, [1] = eps[1] or nil, [2] = eps[2] }
+    group.eps = eps
+  end
   if type(eps) ~= "table" or type(eps[2]) ~= "number" or not (eps[1] == nil or type(eps[1]) == "number") then
     args.fail("Adafactor", "eps must be a list of two numbers, the first of which may be nil, got %s", text.repr(eps))
   end

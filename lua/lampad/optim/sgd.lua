@@ -19,7 +19,8 @@ end
 function SGD:_check_group(group)
   self:_check_common(group)
   self:_at_least(group, "momentum", "Invalid momentum value")
-  if group.nesterov and (group.momentum <= 0 or group.dampening ~= 0) then
+  -- As in PyTorch a group may have nesterov and no momentum: then there is none to look ahead with.
+  if not group.params and group.nesterov and (group.momentum <= 0 or group.dampening ~= 0) then
     args.fail("SGD", "Nesterov momentum requires a momentum and zero dampening")
   end
 end

@@ -211,20 +211,41 @@ static inline T FN(rsub)(T a, T b, T alpha) { return b - alpha * a; }
 static inline T FN(mul)(T a, T b) { return a * b; }
 static inline T FN(div)(T a, T b) { return a / b; }
 static inline T FN(div_trunc)(T a, T b) { return BI(trunc)(a / b); }
+/* C's fmod, as exact, without its loop over bits where the quotient q = a / b is small:
+ * q b and a - q b have room in a double (of floats) or in a fused multiply-add. Rounding
+ * may have made q one too large; then a - q b has the wrong sign. Selections rather than
+ * branches, as the data decide. */
+static inline T FN(mod)(T a, T b) {
+#ifdef __FMA__
+  const bool fused = true;
+#else
+  const bool fused = false;
+#endif
+  if (sizeof(T) == sizeof(double) && !fused) return BI(fmod)(a, b);
+  const double q = __builtin_trunc((double)a / (double)b);
+  const double limit = sizeof(T) == sizeof(double) ? 0x1p53 : 0x1p29;
+  const bool small = (__builtin_fabs(q) < limit) & (BI(fabs)(b) < (T)INFINITY);
+  if (__builtin_expect(!small, 0)) return BI(fmod)(a, b);
+  double r = fused ? __builtin_fma(-q, (double)b, (double)a) : (double)a - q * (double)b;
+  const bool wrong = (r != 0) & ((r < 0) != (a < 0));
+  r += wrong ? (double)BI(copysign)(b, a) : 0.0;
+  return BI(copysign)((T)r, a);
+}
 /* Python's float division: exact where a / b is not, towards minus infinity, sign of zero kept. */
 static inline T FN(floor_divide)(T a, T b) {
-  T mod = BI(fmod)(a, b), q = (a - mod) / b;
-  if (b == 0) return a / b;
-  if (mod != 0 && (b < 0) != (mod < 0)) q -= 1;
-  if (q == 0) return BI(copysign)((T)0, a / b);
+  const T whole = a / b, mod = FN(mod)(a, b);
+  if (b == 0) return whole;
+  T q = (a - mod) / b;
+  q -= (mod != 0) & ((b < 0) != (mod < 0)) ? (T)1 : (T)0;
   T f = BI(floor)(q);
-  return q - f > (T)0.5 ? f + 1 : f;
+  f += q - f > (T)0.5 ? (T)1 : (T)0;
+  return BI(copysign)(f, whole); /* for zeros */
 }
 static inline T FN(remainder)(T a, T b) { /* the divisor's sign, as Python's % */
-  T mod = BI(fmod)(a, b);
+  T mod = FN(mod)(a, b);
   return mod != 0 && (b < 0) != (mod < 0) ? mod + b : mod;
 }
-static inline T FN(fmod)(T a, T b) { return BI(fmod)(a, b); }
+static inline T FN(fmod)(T a, T b) { return FN(mod)(a, b); }
 static inline T FN(maximum)(T a, T b) { return a != a ? a : a > b ? a : b; }
 static inline T FN(minimum)(T a, T b) { return a != a ? a : a < b ? a : b; }
 static inline T FN(fmax)(T a, T b) { return a >= b || b != b ? a : b; }
