@@ -8,6 +8,10 @@
  * cannot be read. */
 LpTensor *lp_bytes_map(const char *path);
 
+/* The whole file as a uint8 tensor, read. LP_ERR_IO when it cannot be, or changes its
+ * length meanwhile. */
+LpTensor *lp_bytes_read(const char *path);
+
 /* A contiguous tensor over little-endian elements at `data`, which lies in the storage of
  * `owner` and keeps that alive. Memory that is not aligned for the dtype, and booleans
  * other than 0 and 1, are copied. The caller has checked that the elements lie within the

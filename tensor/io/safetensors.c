@@ -234,8 +234,8 @@ LpSafetensors *lp_safetensors_parse(LpTensor *bytes) {
   return NULL;
 }
 
-LpSafetensors *lp_safetensors_open(const char *path) {
-  LpTensor *bytes = lp_bytes_map(path);
+LpSafetensors *lp_safetensors_open(const char *path, bool use_mmap) {
+  LpTensor *bytes = use_mmap ? lp_bytes_map(path) : lp_bytes_read(path);
   if (!bytes) return NULL;
   LpSafetensors *s = lp_safetensors_parse(bytes);
   lp_tensor_release(bytes);
