@@ -195,8 +195,8 @@ static bool put_directory_entry(LpWriter *w, const char *name, const Written *m,
   return put_record(w, &r);
 }
 
-static bool put_end(LpWriter *w, uint64_t directory_at, int64_t count) {
-  const uint64_t end_at = w->total_bytes, n = (uint64_t)count;
+static bool put_end64(LpWriter *w, uint64_t directory_at, uint64_t count) {
+  const uint64_t end_at = w->total_bytes;
   Record r = {.used = 0};
   add(&r, 0x06064b50, 4);
   add(&r, 44, 8); /* bytes of this record from here on */
@@ -204,21 +204,26 @@ static bool put_end(LpWriter *w, uint64_t directory_at, int64_t count) {
   add(&r, VERSION_ZIP64, 2);
   add(&r, 0, 4);
   add(&r, 0, 4);
-  add(&r, n, 8);
-  add(&r, n, 8);
+  add(&r, count, 8);
+  add(&r, count, 8);
   add(&r, end_at - directory_at, 8);
   add(&r, directory_at, 8);
   add(&r, 0x07064b50, 4); /* where that record is */
   add(&r, 0, 4);
   add(&r, end_at, 8);
   add(&r, 1, 4);
-  TRY(put_record(w, &r));
-  r.used = 0;
-  const uint64_t size = end_at - directory_at;
+  return put_record(w, &r);
+}
+
+static bool put_end(LpWriter *w, uint64_t directory_at, uint64_t count) {
+  const uint64_t size = w->total_bytes - directory_at;
+  if (count >= UINT16_MAX || size >= UINT32_MAX || directory_at >= UINT32_MAX)
+    TRY(put_end64(w, directory_at, count));
+  Record r = {.used = 0};
   add(&r, 0x06054b50, 4);
   add(&r, 0, 4);
-  add(&r, n < UINT16_MAX ? n : UINT16_MAX, 2);
-  add(&r, n < UINT16_MAX ? n : UINT16_MAX, 2);
+  add(&r, count < UINT16_MAX ? count : UINT16_MAX, 2);
+  add(&r, count < UINT16_MAX ? count : UINT16_MAX, 2);
   add(&r, size < UINT32_MAX ? size : UINT32_MAX, 4);
   add(&r, directory_at < UINT32_MAX ? directory_at : UINT32_MAX, 4);
   add(&r, 0, 2);
@@ -292,7 +297,7 @@ static bool put_archive(LpWriter *w, const LpNamedTensor *tensors, int64_t count
   const uint64_t directory_at = w->total_bytes;
   for (int64_t i = 0; i < count; i++)
     TRY(put_directory_entry(w, tensors[i].name, &members[i], compress));
-  return put_end(w, directory_at, count);
+  return put_end(w, directory_at, (uint64_t)count);
 }
 
 static int by_name(const void *a, const void *b) {
