@@ -78,10 +78,10 @@ describe("NumPy's files", function()
     end
     -- Inside of an archive too.
     local arrays = np.load(golden .. "stored.npz")
-    for key, t in arrays:items() do
-      np.save(folder .. "/a.npy", t)
+    for _, key in ipairs { "<b1.C.2", "<i8.C.0", "<f2.F.4", "<f8.F.3", "<c16.C.1" } do
+      np.save(folder .. "/a.npy", arrays[key])
       local one = command.read(folder .. "/a.npy")
-      if key:sub(1, 1) == "<" then assert.truthy(command.read(golden .. "stored.npz"):find(one, 1, true), key) end
+      assert.truthy(command.read(golden .. "stored.npz"):find(one, 1, true), key)
     end
   end)
 
