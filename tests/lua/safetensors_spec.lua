@@ -221,6 +221,18 @@ describe("safetensors", function()
     assert.are.equal("600\nkept.safetensors\n", mode)
   end)
 
+  it("survives a process that is killed while it saves", function()
+    local path, script = folder .. "/killed.safetensors", folder .. "/killed.lua"
+    st.save_file({ a = torch.zeros(1 << 22) }, path)
+    command.write(script, ([[
+      local torch = require "lampad"
+      for i = 1, 1000 do torch.safetensors.save_file({ a = torch.full({ 1 << 22 }, i) }, %q) end]]):format(path))
+    command.shell(("timeout -s KILL 0.7 %s %s"):format(command.quote(command.path), command.quote(script)))
+    local a = st.load_file(path).a
+    assert.are.equal(1 << 22, a:numel())
+    assert.are.equal(a:min():item(), a:max():item())
+  end)
+
   it("holds modules, tied weights too", function()
     local path = folder .. "/model.safetensors"
     local function model()
