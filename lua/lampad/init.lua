@@ -6,12 +6,10 @@ local torch = core.torch
 
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
-  distributions = "lampad.distributions",
+  distributions = "lampad.distributions", numpy = "lampad.numpy", safetensors = "lampad.safetensors",
   accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
-  func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics",
-  numpy = "lampad.numpy", onnx = "lampad.onnx",
-  random = "lampad.random", safetensors = "lampad.safetensors",
-  testing = "lampad.testing", training = "lampad.training", tune = "lampad.tune",
+  func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics", onnx = "lampad.onnx",
+  random = "lampad.random", testing = "lampad.testing", training = "lampad.training", tune = "lampad.tune",
   vmap = "lampad.func.vmap", warnings = "lampad.warnings",
 }
 
