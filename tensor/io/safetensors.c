@@ -168,10 +168,12 @@ static bool read_metadata(LpSafetensors *s) {
   return true;
 }
 
+/* Empty tensors may begin at the same byte: their names decide. */
 static int by_offset(const void *a, const void *b) {
   const Entry *x = a, *y = b;
   if (x->begin != y->begin) return x->begin < y->begin ? -1 : 1;
-  return x->end < y->end ? -1 : x->end > y->end;
+  if (x->end != y->end) return x->end < y->end ? -1 : 1;
+  return strcmp(x->name, y->name);
 }
 
 /* The tensors cover the bytes exactly: no hole, no overlap, nothing left over. */
@@ -259,23 +261,16 @@ int64_t lp_safetensors_count(const LpSafetensors *s) {
 }
 
 int64_t lp_safetensors_find(const LpSafetensors *s, const char *name) {
-  /* The hash table of the JSON object says where the entry's bytes begin; those are
-   * sorted. */
+  /* The hash table of the JSON object says where the entry's bytes are; entries are
+   * sorted by that. */
   const json_t *info = json_object_get(s->header, name);
   if (!info || info == s->metadata) return -1;
-  const uint64_t begin = (uint64_t)json_integer_value(
-      json_array_get(json_object_get(info, "data_offsets"), 0));
-  int64_t low = 0, high = s->count;
-  while (low < high) {
-    const int64_t middle = low + (high - low) / 2;
-    if (s->entries[middle].begin < begin)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  /* Empty tensors may begin at the same byte. */
-  while (low < s->count && strcmp(s->entries[low].name, name) != 0) low++;
-  return low < s->count ? low : -1;
+  const json_t *offsets = json_object_get(info, "data_offsets");
+  const Entry key = {.name = name,
+                     .begin = (uint64_t)json_integer_value(json_array_get(offsets, 0)),
+                     .end = (uint64_t)json_integer_value(json_array_get(offsets, 1))};
+  const Entry *found = bsearch(&key, s->entries, (size_t)s->count, sizeof key, by_offset);
+  return found ? found - s->entries : -1;
 }
 
 const char *lp_safetensors_name(const LpSafetensors *s, int64_t i) {

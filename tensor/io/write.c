@@ -105,6 +105,8 @@ bool lp_writer_open(LpWriter *w, const char *path) {
     w->fd = open(w->target, O_WRONLY | O_CLOEXEC);
     return w->fd >= 0 || fail_and_abort(w, errno);
   }
+  /* A rename would replace a file that its owner has protected. */
+  if (exists && access(w->target, W_OK) != 0) return fail_and_abort(w, errno);
   /* A name may be taken by what a killed process of the same number left. */
   for (int tries = 0; tries < MAX_NAME_TRIES; tries++) {
     char *name = temporary_name(w->target);
