@@ -11,6 +11,8 @@
 
 #define SUFFIX ".npy"
 #define SUFFIX_BYTES 4
+/* Arrays of zeros pack a thousandfold, so more is allowed than for checkpoints. */
+#define UNPACK_BYTES ((uint64_t)4 << 30)
 
 /* --- reading
  * ----------------------------------------------------------------------------------- */
@@ -70,6 +72,7 @@ static bool open_members(LpNpz *npz, const char *path) {
     npz->zip = (LpZip){0};
     return lp_fail_prefix("%s: ", path);
   }
+  npz->zip.unpack_limit_bytes += UNPACK_BYTES;
   return read_members(npz);
 }
 
