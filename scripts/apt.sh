@@ -7,7 +7,8 @@ build_packages=(
   gcc libc6-dev cmake ninja-build pkg-config   # toolchain
   lua5.4 liblua5.4-dev                         # the language; the code generator runs on lua5.4
   libopenblas-openmp-dev libdnnl-dev libsleef-dev
-  zlib1g-dev libjpeg62-turbo-dev libpng-dev    # .gz data sets, images
+  zlib1g-dev libjansson-dev                    # .gz data sets, JSON
+  libjpeg62-turbo-dev libpng-dev               # images
   libreadline-dev                              # line editing in the executable
   dataset-fashion-mnist                        # 70,000 images for the training script
 )

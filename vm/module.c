@@ -4,7 +4,7 @@
  *   core.methods   tensor methods
  *   core.modules   functions of schema modules: core.modules["nn.functional"].relu
  *   core.op_info   name -> schema rows, for help and tools; core.op_names() lists them
- * and the small system functions of gz.c, sys.c and memory.c. */
+ * and the small functions of gz.c, json.c, safetensors.c, npy.c, sys.c and memory.c. */
 #include <string.h>
 #include "core/parallel.h"
 #include "embed.h"
@@ -13,6 +13,9 @@
 #include "vm.h"
 
 void lpvm_open_gz(lua_State *L, int core_index);
+void lpvm_open_json(lua_State *L, int core_index);
+void lpvm_open_safetensors(lua_State *L, int core_index);
+void lpvm_open_npy(lua_State *L, int core_index);
 void lpvm_open_sys(lua_State *L, int core_index);
 void lpvm_open_memory(lua_State *L, int core_index);
 void lpvm_open_autograd_core(lua_State *L, int core_index);
@@ -157,6 +160,9 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_autograd_core(L, core);
   lpvm_open_vmap_core(L, core);
   lpvm_open_gz(L, core);
+  lpvm_open_json(L, core);
+  lpvm_open_safetensors(L, core);
+  lpvm_open_npy(L, core);
   lpvm_open_sys(L, core);
   lpvm_open_memory(L, core);
   lua_settop(L, methods);

@@ -41,44 +41,6 @@ end
 
 -- --- from_numpy ---------------------------------------------------------------------------------------
 
-local numpy_dtypes = { b1 = "bool", i1 = "int8", u1 = "uint8", i2 = "int16", i4 = "int32", i8 = "int64", f2 = "float16",
-  f4 = "float32", f8 = "float64", c8 = "complex64", c16 = "complex128" }
-
--- The array in the text of a .npy file: magic, version, length of the header, header (a Python dict), raw elements.
-local function from_npy(text)
-  local major = text:byte(7) or 0
-  local ok, header, at = pcall(string.unpack, major < 2 and "<s2" or "<s4", text, 9)
-  if not ok then args.fail("from_numpy", "the .npy data ends within its header") end
-  local order, code = header:match("'descr'%s*:%s*'([<>|=])(%a%d+)'")
-  local fortran, shape = header:match("'fortran_order'%s*:%s*(%a+)"), header:match("'shape'%s*:%s*%(([%d%s,]*)%)")
-  if not (order and fortran and shape) then args.fail("from_numpy", "the .npy header %q is not understood", header) end
-  local name = numpy_dtypes[code]
-  if not name or (order == ">" and not code:find "1$") then
-    args.fail("from_numpy", "cannot convert an array of type '%s%s'; the types are little-endian bool, int8 to int64, "
-      .. "uint8, float16 to float64, complex64 and complex128", order, code)
-  end
-  local dtype, sizes, count = torch[name], {}, 1
-  for word in shape:gmatch "%d+" do
-    local n = math.tointeger(tonumber(word))
-    if not n or (n > 0 and count > #text // n) then -- no more elements than bytes, so that nothing overflows
-      args.fail("from_numpy", "the .npy data of %d bytes cannot hold an array of shape (%s)", #text, shape)
-    end
-    sizes[#sizes + 1], count = n, count * n
-  end
-  if (#text - at + 1) < count * dtype.itemsize then
-    args.fail("from_numpy", "the .npy data holds %d bytes of elements, expected %d", #text - at + 1,
-      count * dtype.itemsize)
-  end
-  local flat = from_bytes(text, dtype, count, at - 1)
-  if fortran ~= "True" then return flat:reshape(sizes) end
-  local turned, order_of_dims = {}, {}
-  for d = 1, #sizes do
-    turned[d] = sizes[#sizes + 1 - d]
-    order_of_dims[d] = #sizes - d
-  end
-  return flat:reshape(turned):permute(order_of_dims)
-end
-
 local numpy_spec = args "from_numpy(any ndarray)"
 
 --- A tensor from the text of a .npy file (as numpy.save writes it), or from a nested table of numbers.
@@ -89,7 +51,7 @@ function M.from_numpy(...)
       args.fail("from_numpy", "expected the text of a .npy file, which begins with \\x93NUMPY; for raw bytes use "
         .. "torch.frombuffer")
     end
-    return from_npy(array)
+    return core.npy_parse(core.tensor_from_bytes(array, torch.uint8, { #array }))
   end
   if type(array) ~= "table" then
     args.fail("from_numpy", "expected a nested table of numbers or the text of a .npy file, got %s",

@@ -6,7 +6,7 @@ local torch = core.torch
 
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
-  distributions = "lampad.distributions",
+  distributions = "lampad.distributions", numpy = "lampad.numpy", safetensors = "lampad.safetensors",
   accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
   func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics", onnx = "lampad.onnx",
   random = "lampad.random", testing = "lampad.testing", training = "lampad.training", tune = "lampad.tune",

@@ -1,12 +1,9 @@
-/* Whole files in and out: gzip reading with every fault told apart, atomic writing, CRC-32.
+/* Whole files in: gzip reading with every fault told apart; CRC-32.
  * Called by the binding for datasets and checkpoints. Knows nothing of tensors. */
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <zlib.h>
 #include "core/check.h"
 #include "lampad/io.h"
@@ -74,60 +71,4 @@ void lp_bytes_free(uint8_t *data) { free(data); }
 
 uint32_t lp_crc32(uint32_t crc, const void *data, size_t size_bytes) {
   return (uint32_t)crc32_z(crc, data, size_bytes);
-}
-
-static bool write_parts(int fd, const LpBytes *parts, size_t part_count) {
-  for (size_t i = 0; i < part_count; i++) {
-    const char *next = parts[i].data;
-    size_t left = parts[i].size_bytes;
-    while (left) {
-      ssize_t written = write(fd, next, left);
-      if (written < 0 && errno == EINTR) continue;
-      if (written < 0) return false;
-      next += written;
-      left -= (size_t)written;
-    }
-  }
-  return fsync(fd) == 0;
-}
-
-/* Makes the rename itself durable; a file system that cannot sync folders loses nothing else. */
-static void sync_folder_of(const char *path) {
-  char folder[4096];
-  const char *slash = strrchr(path, '/');
-  size_t length = slash ? (size_t)(slash - path) : 0;
-  if (length >= sizeof folder) return;
-  memcpy(folder, path, length);
-  folder[length] = 0;
-  int fd = open(slash ? (length ? folder : "/") : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  (void)fsync(fd);
-  close(fd);
-}
-
-bool lp_write_file_atomic(const char *path, const LpBytes *parts, size_t part_count) {
-  static _Atomic unsigned counter;
-  char temporary[4096];
-  int length = snprintf(temporary, sizeof temporary, "%s.%ld-%u.tmp", path, (long)getpid(), counter++);
-  CHECK(length > 0 && (size_t)length < sizeof temporary, LP_ERR_IO, "cannot write %s: the path is too long", path);
-  int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  CHECK(fd >= 0, LP_ERR_IO, "cannot write %s: %s", path, strerror(errno));
-  struct stat old;
-  if (stat(path, &old) == 0) (void)!fchmod(fd, old.st_mode & 07777);
-  bool ok = write_parts(fd, parts, part_count);
-  int cause = errno;
-  if (close(fd) != 0 && ok) {
-    ok = false;
-    cause = errno;
-  }
-  if (ok && rename(temporary, path) != 0) {
-    ok = false;
-    cause = errno;
-  }
-  if (!ok) {
-    unlink(temporary);
-    return lp_fail(LP_ERR_IO, "cannot write %s: %s; the file was left as it was", path, strerror(cause));
-  }
-  sync_folder_of(path);
-  return true;
 }

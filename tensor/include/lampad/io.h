@@ -14,6 +14,12 @@ typedef struct LpBytes {
   size_t size_bytes;
 } LpBytes;
 
+/* A tensor and what it is called in a file. */
+typedef struct LpNamedTensor {
+  const char *name;
+  LpTensor *tensor;
+} LpNamedTensor;
+
 /* Reads a whole file, unpacking it when it is in gzip format. *data is owned by the caller: free with
  * lp_bytes_free. Fails with LP_ERR_IO when the file is missing, truncated, corrupted, or larger than
  * max_bytes once unpacked (0: no limit). */
