@@ -43,7 +43,7 @@ TEST(nn_batch_norm_moves_the_running_statistics) {
   EXPECT_FAILS(lp_batch_norm(t, NULL, NULL, NULL, NULL, false, 0.1, 1e-12), LP_ERR_ARGUMENT,
                "expected 'running_mean'");
   EXPECT_FAILS(lp_batch_norm(t, t, var, NULL, NULL, true, 0.1, 1e-12), LP_ERR_ARGUMENT,
-               "expected 'running_mean' of shape [1] (one per channel), got [4, 1]");
+               "expected 'running_mean' of shape [1] (one per channel of the input, [4, 1]), got [4, 1]");
   LpTensor *all[] = {t, mean, var, y};
   for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
 }
