@@ -428,8 +428,8 @@ static bool load_legacy(Loader *l) {
   char buf[MAX_KEY_BYTES];
   lp_io_tree_set_format(l->tree, "legacy");
   LpIoValue *magic = read_pickle_at(l, &at, end, none);
-  CHECK(magic && magic->kind == LP_IO_BIGINT &&
-            magic->as.text.size_bytes == sizeof legacy_magic &&
+  if (!magic) return false;
+  CHECK(magic->kind == LP_IO_BIGINT && magic->as.text.size_bytes == sizeof legacy_magic &&
             memcmp(magic->as.text.data, legacy_magic, sizeof legacy_magic) == 0,
         LP_ERR_IO, "the file is a pickle, but none that torch.save wrote");
   LpIoValue *protocol = read_pickle_at(l, &at, end, none);

@@ -1,6 +1,7 @@
 -- torch.load and torch.save: files of PyTorch (tests/golden/checkpoints, written by scripts/gen/golden_checkpoints.py, and
 -- those under ../shared/data/weights), round trips, faults.
 local torch = require "lampad"
+local core = require "lampad.core"
 local nn = torch.nn
 
 local root = arg and arg[0] and arg[0]:match("^(.*)/tests/lua/") or "."
@@ -303,6 +304,38 @@ describe("torch.save", function()
     for _ = 1, 2000 do deep = { deep } end
     assert.error_matches(function() torch.save(deep, path) end, "deeper than 1000")
     assert.same({ 1 }, torch.load(path))
+  end)
+end)
+
+describe("running out of memory", function()
+  -- Every allocation of the engine fails in turn: an error each time, and the file is whole or not there.
+  local function each_fails(call)
+    for n = 0, 100000 do
+      core.memory_fail_after(n)
+      local ok, message = pcall(call)
+      core.memory_fail_after(-1)
+      if ok then return n end
+      assert.matches("memory", message)
+    end
+  end
+
+  it("in loading is an error", function()
+    for _, name in ipairs { "values_2.pt", "values_legacy.pt", "dtypes_deflated.pt", "script.pt" } do
+      assert.is_true(each_fails(function() torch.load(golden .. name) end) > 3)
+    end
+  end)
+
+  it("in saving is an error and leaves the old file", function()
+    local path = os.tmpname()
+    torch.save({ 1 }, path)
+    local state = torch.load(golden .. "training.pt")
+    local failures = each_fails(function()
+      assert.is_not_nil(torch.load(path)[1])
+      torch.save(state, path)
+    end)
+    assert.is_true(failures > 3)
+    assert.equal(3, torch.load(path).epoch)
+    os.remove(path)
   end)
 end)
 
