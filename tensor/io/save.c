@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include "core/alloc.h"
+#include "io/crc.h"
 #include "io/tree.h"
 #include "lampad/io.h"
 
@@ -381,7 +382,7 @@ static void add_member(Archive *a, const char *own_name, const void *data, uint6
   const size_t name_bytes =
       (size_t)snprintf(name, sizeof name, "%s/%s", a->prefix, own_name);
   const bool is_large = n >= UINT32_MAX, is_far = a->offset >= UINT32_MAX;
-  const uint32_t crc = lp_crc32(0, data, n),
+  const uint32_t crc = lp_crc32_fast(0, data, n),
                  short_size = is_large ? UINT32_MAX : (uint32_t)n;
   const size_t before = 30 + name_bytes + (is_large ? 20 : 0);
   size_t pad = (size_t)(-(a->offset + before) % ALIGN_BYTES);
