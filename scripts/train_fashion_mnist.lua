@@ -9,7 +9,6 @@
 local torch = require "lampad"
 local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
 local data, vision, tqdm = torch.utils.data, torch.vision, torch.utils.tqdm
-local checkpoint_file = torch.utils.checkpoint_file
 local core = require "lampad.core"
 
 -- --- options ----------------------------------------------------------------------------------------
@@ -226,7 +225,7 @@ local scheduler = optim.lr_scheduler.CosineAnnealingLR(optimizer, options.epochs
 
 local first_epoch = 1
 if options.resume then
-  local ok, saved = pcall(checkpoint_file.load, options.checkpoint)
+  local ok, saved = pcall(torch.load, options.checkpoint)
   if not ok then fail("%s", (tostring(saved):gsub("^[^:]+:%d+: ", ""))) end
   if saved.epochs ~= options.epochs or saved.batch_size ~= options["batch-size"] then
     fail("%s was made with --epochs %d --batch-size %d; the schedule depends on them", options.checkpoint,
@@ -244,7 +243,7 @@ for epoch = first_epoch, options.epochs do
   local loss, seconds = train_epoch(net, train_loader, optimizer, scheduler, "epoch " .. epoch)
   print(("epoch %d: %.2f s, loss %.4f"):format(epoch, seconds, loss))
   if options.checkpoint then
-    checkpoint_file.save({
+    torch.save({
       epoch = epoch, epochs = options.epochs, batch_size = options["batch-size"], net = net:state_dict(),
       optimizer = optimizer:state_dict(), scheduler = scheduler:state_dict(), rng = torch.get_rng_state(),
     }, options.checkpoint)

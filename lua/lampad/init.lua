@@ -9,7 +9,7 @@ local submodules = {
   distributions = "lampad.distributions", numpy = "lampad.numpy", safetensors = "lampad.safetensors",
   accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
   func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics", onnx = "lampad.onnx",
-  random = "lampad.random", testing = "lampad.testing", training = "lampad.training", tune = "lampad.tune",
+  random = "lampad.random", serialization = "lampad.serialization", testing = "lampad.testing", training = "lampad.training", tune = "lampad.tune",
   vmap = "lampad.func.vmap", warnings = "lampad.warnings",
 }
 
@@ -69,6 +69,7 @@ local in_lua = {
     "binary_cross_entropy_with_logits", "triplet_margin_loss", "nuclear_norm", "frobenius_norm", "norm_except_dim",
     "range", "vander", "grid_sampler", "grid_sampler_2d",
     "grid_sampler_3d", "affine_grid_generator", "zero_", "detach_", "resize_as_" },
+  ["lampad.serialization"] = { "load", "save" },
   ["lampad.tensor_methods"] = { "dequantize", "is_conj", "is_neg", "is_signed", "is_distributed", "is_nonzero" },
 }
 for file, names in pairs(in_lua) do

@@ -58,7 +58,10 @@ meta = {
     if type(key) ~= "number" then args.fail("storage", "has no field '%s' to set", tostring(key)) end
     row_of(s)[check_place(s, key)] = value
   end,
-  __eq = function(a, b) return row_of(a):data_ptr() == row_of(b):data_ptr() and #a == #b end,
+  __eq = function(a, b)
+    if not (kinds[a] and kinds[b]) then return false end
+    return row_of(a):data_ptr() == row_of(b):data_ptr() and #a == #b
+  end,
 }
 
 --- The number of elements (bytes, when untyped).

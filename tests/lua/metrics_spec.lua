@@ -61,9 +61,9 @@ describe("metrics", function()
         if i % 7 == 1 then
           local metric, batches = make(row.code), golden.data[row.data]
           metric:update(tensors(batches[1]))
-          torch.utils.checkpoint_file.save(metric:state_dict(), path)
+          torch.save(metric:state_dict(), path)
           local other = make(row.code)
-          other:load_state_dict(torch.utils.checkpoint_file.load(path))
+          other:load_state_dict(torch.load(path))
           assert.equal(1, other:update_count())
           other:update(tensors(batches[2]))
           expect(row, "resumed", row.value, other:compute())

@@ -123,7 +123,7 @@ describe("the script", function()
     assert.equal(0, (run(row, { "--checkpoint", path, "--epochs", "1" })))
     fails("was made with --epochs 1, this run has 2", "--checkpoint", path, "--resume", "--epochs", "2")
     command.write(path, "rubbish")
-    fails("is no Lampad checkpoint", "--checkpoint", path, "--resume")
+    fails("no file that torch.save wrote", "--checkpoint", path, "--resume")
   end)
 
   it("train_regression reads tables", function()

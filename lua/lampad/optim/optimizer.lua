@@ -11,6 +11,7 @@ local class = require "lampad.class"
 local args = require "lampad.args"
 local colon = require "lampad.colon"
 local text = require "lampad.text"
+local Dict = require "lampad.dict"
 local hooks = require "lampad.optim.hooks"
 
 local torch = core.torch
@@ -84,7 +85,7 @@ local function wrap_step(self)
 end
 
 -- --- making -----------------------------------------------------------------------------------------
-local function is_plain(v) return type(v) == "table" and getmetatable(v) == nil end
+local function is_plain(v) return type(v) == "table" and (getmetatable(v) == nil or Dict.is(v)) end
 
 local function copy_table(value)
   if not is_plain(value) then return value end

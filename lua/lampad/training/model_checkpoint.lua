@@ -39,7 +39,7 @@ local function is_generator(object) return type(object) == "userdata" and torch.
 --- ModelCheckpoint(path, objects, {monitor, mode = "min", save_last = true, save_best = true, every = 1, save, load}).
 --- objects: modules, optimizers, schedulers, metrics, samplers, ... by name: whatever has state_dict and load_state_dict; and
 --- torch.Generators. monitor: the name of the value whose best state is kept. every: the last file is written at every n-th
---- step. save(value, path) and load(path) write and read a file whole or not at all; the default is torch.utils.checkpoint_file.
+--- step. save(value, path) and load(path) write and read a file whole or not at all; the default is torch.save and torch.load.
 function ModelCheckpoint:init(...)
   local o = spec:collect(...)
   watch.check_mode("ModelCheckpoint", o.mode)
@@ -59,8 +59,8 @@ function ModelCheckpoint:init(...)
   self.save_last, self.save_best = o.save_last, o.save_best and o.monitor ~= nil
   self.best, self.steps = nil, 0
   self._names = names
-  self._save = o.save or function(value, path) return require("lampad.checkpoint").save(value, path) end
-  self._load = o.load or function(path) return require("lampad.checkpoint").load(path) end
+  self._save = o.save or function(value, path) torch.save(value, path) end
+  self._load = o.load or function(path) return torch.load(path) end
 end
 
 local function gather(self, values)

@@ -1,0 +1,212 @@
+/* The tree of values: see tree.h and lampad/checkpoint.h. Knows nothing of files. */
+#include "io/tree.h"
+#include "core/alloc.h"
+
+#define CHUNK_BYTES ((size_t)1 << 16)
+#define BLOCK_VALUES ((size_t)512)
+/* A pickle's values take some hundred times its bytes at most; this is the end of all. */
+#define LIMIT_BYTES ((size_t)2 << 30)
+
+typedef struct Chunk {
+  struct Chunk *next;
+  size_t size_bytes, used_bytes;
+} Chunk;
+
+typedef struct Block {
+  LpIoValue values[BLOCK_VALUES];
+} Block;
+
+struct LpIoTree {
+  Chunk *chunks;
+  Block **blocks;
+  size_t block_count, block_capacity, value_count;
+  size_t total_bytes;
+  LpIoValue *root;
+  const char *format;
+};
+
+LpIoTree *lp_io_tree_new(void) {
+  LpIoTree *tree = lp_calloc(sizeof *tree);
+  if (tree) tree->format = "";
+  return tree;
+}
+
+void lp_io_tree_free(LpIoTree *tree) {
+  if (!tree) return;
+  for (size_t i = 0; i < tree->value_count; i++) {
+    LpIoValue *v = lp_io_tree_value(tree, i);
+    if (v->kind == LP_IO_TENSOR || v->kind == LP_IO_STORAGE)
+      lp_tensor_release(v->as.tensor.tensor);
+  }
+  for (size_t i = 0; i < tree->block_count; i++) lp_free(tree->blocks[i], sizeof(Block));
+  lp_free(tree->blocks, tree->block_capacity * sizeof *tree->blocks);
+  while (tree->chunks) {
+    Chunk *next = tree->chunks->next;
+    lp_free(tree->chunks, tree->chunks->size_bytes);
+    tree->chunks = next;
+  }
+  lp_free(tree, sizeof *tree);
+}
+
+LpIoValue *lp_io_tree_root(const LpIoTree *tree) {
+  return tree->root;
+}
+
+void lp_io_tree_set_root(LpIoTree *tree, LpIoValue *root) {
+  tree->root = root;
+}
+
+const char *lp_io_tree_format(const LpIoTree *tree) {
+  return tree->format;
+}
+
+void lp_io_tree_set_format(LpIoTree *tree, const char *format) {
+  tree->format = format;
+}
+
+LpIoValue *lp_io_tree_value(const LpIoTree *tree, size_t number) {
+  if (number >= tree->value_count) return NULL;
+  return &tree->blocks[number / BLOCK_VALUES]->values[number % BLOCK_VALUES];
+}
+
+static bool charge(LpIoTree *tree, size_t size_bytes) {
+  CHECK(size_bytes <= LIMIT_BYTES && tree->total_bytes <= LIMIT_BYTES - size_bytes,
+        LP_ERR_IO, "the values take more than the limit of %zu MiB", LIMIT_BYTES >> 20);
+  tree->total_bytes += size_bytes;
+  return true;
+}
+
+void *lp_io_tree_alloc(LpIoTree *tree, size_t size_bytes) {
+  CHECK(size_bytes <= LIMIT_BYTES, LP_ERR_IO,
+        "the values take more than the limit of %zu MiB", LIMIT_BYTES >> 20);
+  size_bytes = (size_bytes + 15) / 16 * 16;
+  Chunk *chunk = tree->chunks;
+  if (!chunk || chunk->size_bytes - chunk->used_bytes < size_bytes) {
+    const size_t head = (sizeof *chunk + 15) / 16 * 16;
+    /* What is large gets a chunk of its own, behind the one in use. */
+    const bool own = chunk && size_bytes > CHUNK_BYTES / 8;
+    const size_t total = size_bytes > CHUNK_BYTES / 8 ? head + size_bytes : CHUNK_BYTES;
+    TRY(charge(tree, total));
+    Chunk *more = lp_alloc(total);
+    if (!more) return NULL;
+    *more = (Chunk){own ? chunk->next : chunk, total, head};
+    if (own)
+      chunk->next = more;
+    else
+      tree->chunks = more;
+    chunk = more;
+  }
+  void *result = (char *)chunk + chunk->used_bytes;
+  chunk->used_bytes += size_bytes;
+  return result;
+}
+
+static bool add_block(LpIoTree *tree) {
+  if (tree->block_count == tree->block_capacity) {
+    size_t capacity = tree->block_capacity ? tree->block_capacity * 2 : 8;
+    Block **blocks = lp_alloc(capacity * sizeof *blocks);
+    if (!blocks) return false;
+    if (tree->block_count)
+      memcpy(blocks, tree->blocks, tree->block_count * sizeof *blocks);
+    lp_free(tree->blocks, tree->block_capacity * sizeof *blocks);
+    tree->blocks = blocks;
+    tree->block_capacity = capacity;
+  }
+  TRY(charge(tree, sizeof(Block)));
+  Block *block = lp_alloc(sizeof *block);
+  if (!block) return false;
+  tree->blocks[tree->block_count++] = block;
+  return true;
+}
+
+LpIoValue *lp_io_new(LpIoTree *tree, LpIoKind kind) {
+  if (tree->value_count == tree->block_count * BLOCK_VALUES && !add_block(tree))
+    return NULL;
+  LpIoValue *v = &tree->blocks[tree->value_count / BLOCK_VALUES]
+                      ->values[tree->value_count % BLOCK_VALUES];
+  memset(v, 0, sizeof *v);
+  v->kind = (uint8_t)kind;
+  v->dtype = LP_DTYPE_NONE;
+  v->number = (uint32_t)tree->value_count++;
+  return v;
+}
+
+LpIoValue *lp_io_slice(LpIoTree *tree, LpIoKind kind, const char *data,
+                       size_t size_bytes) {
+  LpIoValue *v = lp_io_new(tree, kind);
+  if (!v) return NULL;
+  v->as.text.data = data;
+  v->as.text.size_bytes = size_bytes;
+  return v;
+}
+
+LpIoValue *lp_io_text(LpIoTree *tree, LpIoKind kind, const char *data,
+                      size_t size_bytes) {
+  char *copy = lp_io_tree_alloc(tree, size_bytes + 1);
+  if (!copy) return NULL;
+  if (size_bytes) memcpy(copy, data, size_bytes);
+  copy[size_bytes] = 0;
+  return lp_io_slice(tree, kind, copy, size_bytes);
+}
+
+LpIoValue *lp_io_int(LpIoTree *tree, int64_t i) {
+  LpIoValue *v = lp_io_new(tree, LP_IO_INT);
+  if (v) v->as.i = i;
+  return v;
+}
+
+LpIoValue *lp_io_tensor(LpIoTree *tree, LpTensor *tensor, int flags) {
+  LpIoValue *v = lp_io_new(tree, LP_IO_TENSOR);
+  if (!v) return NULL;
+  v->flags = (uint8_t)flags;
+  v->as.tensor.tensor = lp_tensor_retain(tensor);
+  return v;
+}
+
+LpIoValue *lp_io_global(LpIoTree *tree, const char *module, const char *name) {
+  const size_t module_bytes = strlen(module) + 1, name_bytes = strlen(name) + 1;
+  char *copy = lp_io_tree_alloc(tree, module_bytes + name_bytes);
+  LpIoValue *v = copy ? lp_io_new(tree, LP_IO_GLOBAL) : NULL;
+  if (!v) return NULL;
+  memcpy(copy, module, module_bytes);
+  memcpy(copy + module_bytes, name, name_bytes);
+  v->as.global.module = copy;
+  v->as.global.name = copy + module_bytes;
+  return v;
+}
+
+bool lp_io_has_items(const LpIoValue *v) {
+  return v && v->kind >= LP_IO_LIST && v->kind <= LP_IO_ORDERED_DICT;
+}
+
+bool lp_io_append(LpIoTree *tree, LpIoValue *container, LpIoValue *item) {
+  if (container->as.items.count == container->as.items.capacity) {
+    size_t capacity = container->as.items.capacity ? container->as.items.capacity * 2 : 4;
+    LpIoValue **data = lp_io_tree_alloc(tree, capacity * sizeof *data);
+    if (!data) return false;
+    if (container->as.items.count)
+      memcpy(data, container->as.items.data, container->as.items.count * sizeof *data);
+    container->as.items.data = data;
+    container->as.items.capacity = capacity;
+  }
+  container->as.items.data[container->as.items.count++] = item;
+  return true;
+}
+
+LpIoValue *lp_io_get(const LpIoValue *dict, const char *key) {
+  if (!dict || (dict->kind != LP_IO_DICT && dict->kind != LP_IO_ORDERED_DICT))
+    return NULL;
+  for (size_t i = dict->as.items.count; i >= 2; i -= 2)
+    if (lp_io_is_text(dict->as.items.data[i - 2], key)) return dict->as.items.data[i - 1];
+  return NULL;
+}
+
+const char *lp_io_kind_name(const LpIoValue *v) {
+  static const char *const names[] = {
+      "None",    "bool",      "int",        "int",    "float",
+      "complex", "str",       "bytes",      "list",   "tuple",
+      "set",     "frozenset", "torch.Size", "dict",   "OrderedDict",
+      "tensor",  "storage",   "dtype",      "device", "class or function",
+      "object"};
+  return v && v->kind < sizeof names / sizeof *names ? names[v->kind] : "nothing";
+}
