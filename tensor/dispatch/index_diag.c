@@ -83,13 +83,14 @@ static LpTensor *diagonal_part(LpTensor *t, int64_t offset, int64_t a, int64_t b
   int64_t rows = lp_size(t, a), cols = lp_size(t, b), start = t->offset_elems, length;
   if (offset >= 0) {
     length = cols - offset < rows ? cols - offset : rows;
-    if (length > 0) start += offset * lp_stride(t, b);
+    if (length > 0 && lp_numel(t) > 0) start += offset * lp_stride(t, b);
   } else {
     length = rows + offset < cols ? rows + offset : cols;
-    if (length > 0) start -= offset * lp_stride(t, a);
+    if (length > 0 && lp_numel(t) > 0) start -= offset * lp_stride(t, a);
   }
   sizes[n] = length > 0 ? length : 0;
-  strides[n++] = lp_stride(t, a) + lp_stride(t, b);
+  /* An empty tensor's strides may be of any size. */
+  strides[n++] = (int64_t)((uint64_t)lp_stride(t, a) + (uint64_t)lp_stride(t, b));
   return lp_tensor_alias(t, lp_ints(sizes, n), lp_ints(strides, n), start);
 }
 

@@ -383,9 +383,9 @@ LpTensor *lp_impl_diagonal(LpTensor *self, int64_t offset, int64_t dim1, int64_t
   int64_t rows = g.sizes[dim1] + (offset < 0 ? offset : 0),
           columns = g.sizes[dim2] - (offset > 0 ? offset : 0);
   int64_t length = rows < columns ? rows : columns,
-          stride = g.strides[dim1] + g.strides[dim2];
+          stride = (int64_t)((uint64_t)g.strides[dim1] + (uint64_t)g.strides[dim2]);
   if (length < 0) length = 0;
-  if (length > 0)
+  if (length > 0 && self->numel > 0)
     g.offset += offset >= 0 ? offset * g.strides[dim2] : -offset * g.strides[dim1];
   remove_dim(&g, dim1 > dim2 ? dim1 : dim2);
   remove_dim(&g, dim1 > dim2 ? dim2 : dim1);
