@@ -427,6 +427,12 @@ LpTensor *lp_impl_resize(LpTensor *out, LpTensor *self, LpInts size,
           want == 5 ? "_3d" : "", (long long)want,
           lp_format_ints(size, (char[256]){0}, 256));
     lp_channels_last_strides(size, strides);
+    /* With the size that it had, an expanded tensor has less memory than its elements
+     * take one by one. */
+    CHECK(out->numel < INT64_C(1) << 56 && out->offset_elems < INT64_C(1) << 56, LP_ERR_MEMORY,
+          "size %s has more elements than memory can hold", INTS_TEXT(size));
+    TRY(lp_storage_grow(out->storage, (size_t)(out->offset_elems + out->numel) *
+                                          lp_dtype_size((LpDtype)out->dtype)));
     TRY(lp_tensor_set_geometry(out, size, lp_ints(strides, want), out->offset_elems));
   }
   return lp_tensor_retain(out);
@@ -468,9 +474,9 @@ LpTensor *lp_impl_as_strided_scatter(LpTensor *out, LpTensor *self, LpTensor *sr
   TRY(lp_extent_of(lp_sizes(self), lp_strides(self), &extent));
   int64_t length = extent ? self->offset_elems + extent : 0;
   LpTensor *old = lp_tensor_alias(self, lp_ints(&length, 1), lp_ints(&one, 1), 0);
-  LpTensor *memory =
-      old ? lp_tensor_new(lp_ints(&length, 1), (LpDtype)self->dtype, self->storage->device)
-          : NULL;
+  LpTensor *memory = old ? lp_tensor_new(lp_ints(&length, 1), (LpDtype)self->dtype,
+                                         self->storage->device)
+                         : NULL;
   LpTensor *result = NULL, *part = NULL;
   if (memory && lp_copy_into(memory, old))
     result = lp_tensor_alias(memory, lp_sizes(self), lp_strides(self),
