@@ -429,8 +429,9 @@ LpTensor *lp_impl_resize(LpTensor *out, LpTensor *self, LpInts size,
     lp_channels_last_strides(size, strides);
     /* With the size that it had, an expanded tensor has less memory than its elements
      * take one by one. */
-    CHECK(out->numel < INT64_C(1) << 56 && out->offset_elems < INT64_C(1) << 56, LP_ERR_MEMORY,
-          "size %s has more elements than memory can hold", INTS_TEXT(size));
+    CHECK(out->numel < INT64_C(1) << 56 && out->offset_elems < INT64_C(1) << 56,
+          LP_ERR_MEMORY, "size %s has more elements than memory can hold",
+          lp_format_ints(size, (char[256]){0}, 256));
     TRY(lp_storage_grow(out->storage, (size_t)(out->offset_elems + out->numel) *
                                           lp_dtype_size((LpDtype)out->dtype)));
     TRY(lp_tensor_set_geometry(out, size, lp_ints(strides, want), out->offset_elems));
