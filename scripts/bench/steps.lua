@@ -57,21 +57,7 @@ function Block:forward(x)
   return x + self.mlp(self.ln_2(x))
 end
 
-local Residual = nn.Module:extend "Residual"
-function Residual:init(inputs, outputs, stride)
-  self.conv1 = nn.Conv2d(inputs, outputs, 3, stride, 1, { bias = false })
-  self.bn1 = nn.BatchNorm2d(outputs)
-  self.conv2 = nn.Conv2d(outputs, outputs, 3, 1, 1, { bias = false })
-  self.bn2 = nn.BatchNorm2d(outputs)
-  self.shortcut = nn.Sequential()
-  if stride ~= 1 or inputs ~= outputs then
-    self.shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride, { bias = false }), nn.BatchNorm2d(outputs))
-  end
-end
-function Residual:forward(x)
-  local y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
-  return F.relu(y + self.shortcut(x))
-end
+local Residual = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua").Residual
 
 local function resnet20()
   local layers = { nn.Conv2d(3, 16, 3, { padding = 1, bias = false }), nn.BatchNorm2d(16), nn.ReLU() }

@@ -2,6 +2,7 @@
  * and the derivative formulas that need a decision the formula language cannot express.
  */
 #include <math.h>
+#include "composite/chain.h"
 #include "core/scalar.h"
 #include "core/tensor.h"
 #include "impl.h"
@@ -19,12 +20,6 @@ static LpTensor *take2(Binary f, LpTensor *a, LpTensor *b) {
 
 static LpTensor *take_conj(LpTensor *a) {
   LpTensor *result = a ? lp_conj(a) : NULL;
-  lp_tensor_release(a);
-  return result;
-}
-
-static LpTensor *take_not(LpTensor *a) {
-  LpTensor *result = a ? lp_logical_not(a) : NULL;
   lp_tensor_release(a);
   return result;
 }
@@ -172,8 +167,8 @@ static bool is_number(const LpTensor *limit) {
 LpTensor *lp_composite_clamp_tensor_backward(LpTensor *grad, LpTensor *self,
                                              LpTensor *min, LpTensor *max) {
   const bool strict = is_number(min) || is_number(max);
-  LpTensor *above = min ? strict ? lp_gt(self, min) : take_not(lp_lt(self, min)) : NULL;
-  LpTensor *below = max ? strict ? lp_lt(self, max) : take_not(lp_gt(self, max)) : NULL;
+  LpTensor *above = min ? strict ? lp_gt(self, min) : own_not(lp_lt(self, min)) : NULL;
+  LpTensor *below = max ? strict ? lp_lt(self, max) : own_not(lp_gt(self, max)) : NULL;
   LpTensor *inside = min && max ? take2(lp_logical_and, above, below)
                      : min      ? above
                                 : below;
@@ -186,7 +181,7 @@ LpTensor *lp_composite_clamp_tensor_backward(LpTensor *grad, LpTensor *self,
 LpTensor *lp_composite_clamp_min_backward(LpTensor *grad, LpTensor *self, LpTensor *min,
                                           LpTensor *max) {
   LpTensor *chosen = max ? take2(lp_logical_and, lp_lt(self, min), lp_le(min, max))
-                         : take_not(lp_gt(self, min));
+                         : own_not(lp_gt(self, min));
   return parts(grad, shared(self, min, min, max), chosen);
 }
 
@@ -195,6 +190,6 @@ LpTensor *lp_composite_clamp_max_backward(LpTensor *grad, LpTensor *self, LpTens
   LpTensor *chosen =
       min ? take2(lp_logical_or, take2(lp_logical_and, lp_gt(self, max), lp_le(min, max)),
                   lp_lt(max, min))
-          : take_not(lp_lt(self, max));
+          : own_not(lp_lt(self, max));
   return parts(grad, shared(self, max, min, max), chosen);
 }
