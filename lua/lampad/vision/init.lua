@@ -1,2 +1,4 @@
--- torch.vision (torchvision): datasets and transforms. Loads at first use.
-return require "lampad.lazy" { datasets = "lampad.vision.datasets", transforms = "lampad.vision.transforms" }
+-- torch.vision (torchvision): Image, datasets, io, models, ops, transforms, utils. Each loads at first use.
+return require "lampad.lazy" {
+  Image = "lampad.vision.image", datasets = "lampad.vision.datasets", transforms = "lampad.vision.transforms",
+}
