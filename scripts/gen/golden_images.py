@@ -5,6 +5,7 @@ and torchvision make of each. Run by hand with a Python that has Pillow, torch a
 Lines of values.txt: file, reader (pillow, io), mode, result mode or dtype, sizes, CRC-32 of the pixels (or "error")."""
 import io
 import os
+import re
 import struct
 import sys
 import warnings
@@ -218,6 +219,9 @@ put("empty.png", b"")
 
 # --- what the references make of them ---------------------------------------------------------------------
 lines = []
+# What nobody would want to equal: indices of less than 8 bits that torchvision leaves packed in uninitialised memory,
+# alpha that it sets to 1, 3 or 15 of 255, or not at all; keys of 16 bits in Pillow's 8-bit pictures.
+FAULTS = re.compile("palette[124].* io UNCHANGED|(gray[124]|palette).*png io (GRAY_ALPHA|RGB_ALPHA)|gray16_trns.png pillow (LA|RGBA)")
 
 
 def line(name, reader, mode, kind, sizes, data):
@@ -276,7 +280,9 @@ for name in names:
         line(name, "pillow", "exif", "RGB", (image.height, image.width), image.tobytes())
     except Exception:
         lines.append(f"{name} pillow exif error")
+    if name.endswith(("bmp", "pbm", "pgm", "ppm")):
+        continue  # torchvision reads none of these
     lines.extend(in_child(lambda: read_by_io(name, path)) or
                  [f"{name} io {mode} error" for mode in IO_MODES + ("exif",)])
 with open(os.path.join(OUT, "values.txt"), "w") as f:
-    f.write("\n".join(lines) + "\n")
+    f.write("\n".join(text for text in lines if not FAULTS.match(text)) + "\n")

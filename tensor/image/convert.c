@@ -129,12 +129,15 @@ static Convert *const conversions[LP_MODE_CMYK + 1][LP_MODE_CMYK + 1] = {
                       [LP_MODE_RGBA] = cmyk_to_rgba},
 };
 
-/* Sets alpha to 0 where the pixel of `from` has the transparent colour. */
-static void show_key(const uint8_t *from, int from_channels, uint8_t *to, int to_channels,
+/* Sets alpha to 0 where the pixel of `from` has the transparent colour, whose first
+ * number Pillow then makes the gray. */
+static void show_key(const uint8_t *from, int from_channels, uint8_t *to, int channels,
                      const uint8_t key[3], int64_t n) {
-  for (int64_t i = 0; i < n; i++)
-    if (memcmp(from + i * from_channels, key, (size_t)from_channels) == 0)
-      to[i * to_channels + to_channels - 1] = 0;
+  for (int64_t i = 0; i < n; i++, from += from_channels, to += channels) {
+    if (memcmp(from, key, (size_t)from_channels) != 0) continue;
+    to[channels - 1] = 0;
+    if (channels == 2) to[0] = key[0];
+  }
 }
 
 LpTensor *lp_image_convert(LpTensor *pixels, LpImageMode from, LpImageMode to,
@@ -146,13 +149,14 @@ LpTensor *lp_image_convert(LpTensor *pixels, LpImageMode from, LpImageMode to,
         lp_image_mode_channels(from));
   if (from == to) return lp_tensor_retain(pixels);
   const int64_t height = lp_size(pixels, 0), width = lp_size(pixels, 1);
-  const int in = lp_image_mode_channels(from), out = lp_image_mode_channels(to);
+  const int out = lp_image_mode_channels(to);
   LpTensor *result = lp_image_new(height, width, out, LP_UINT8);
   if (!result) return NULL;
   conversions[from][to](lp_data(pixels), lp_data(result), height * width);
   const bool opaque = from == LP_MODE_L || from == LP_MODE_RGB;
   if (key && opaque && (to == LP_MODE_LA || to == LP_MODE_RGBA))
-    show_key(lp_data(pixels), in, lp_data(result), out, key, height * width);
+    show_key(lp_data(pixels), lp_image_mode_channels(from), lp_data(result), out, key,
+             height * width);
   return result;
 }
 
@@ -160,7 +164,6 @@ bool lp_image_from_palette(const uint8_t *indices, int64_t height, int64_t width
                            const uint8_t palette[256][4], bool has_alpha,
                            const LpImageSource *source, LpPicture *picture) {
   const LpImageMode wish = source->read->mode;
-  /* By way of RGB or RGBA, whose luminance is rounded otherwise than a palette's. */
   const LpImageMode mode = wish == LP_MODE_L || wish == LP_MODE_LA ||
                                    wish == LP_MODE_RGBA || wish == LP_MODE_RGB
                                ? wish
@@ -174,7 +177,7 @@ bool lp_image_from_palette(const uint8_t *indices, int64_t height, int64_t width
     if (channels >= 3) {
       memcpy(table[i], palette[i], 4);
     } else {
-      table[i][0] = lp_palette_luminance(palette[i]);
+      table[i][0] = lp_luminance(palette[i]);
       table[i][1] = palette[i][3];
     }
   }

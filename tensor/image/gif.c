@@ -12,6 +12,7 @@ typedef struct Gif {
   int64_t width, height; /* of the canvas */
   uint8_t global[256][4];
   int global_count;
+  uint8_t background[3]; /* where no frame has been */
   /* of the coming frame */
   int transparent; /* index, or -1 */
   int disposal;    /* 2: back to the background, 3: to what was before */
@@ -47,11 +48,12 @@ static bool open_gif(Gif *g, const LpImageSource *source) {
   TRY(need(g, 7));
   g->width = lp_le16(g->next);
   g->height = lp_le16(g->next + 2);
-  const int flags = g->next[4];
+  const int flags = g->next[4], background = g->next[5];
   g->next += 7;
   if (flags & 0x80) {
     g->global_count = 2 << (flags & 7);
     TRY(read_palette(g, g->global_count, g->global));
+    memcpy(g->background, g->global[background], 3);
   }
   return true;
 }
@@ -324,14 +326,15 @@ static bool decode_frames(const LpImageSource *source, Gif *g, int64_t count,
     bool found;
     TRY(next_frame(g, &frame, &found));
     if (i == 0) {
-      memset(canvas, 0, canvas_bytes);
+      for (size_t at = 0; at < canvas_bytes; at += 3)
+        memcpy(canvas + at, g->background, 3);
     } else {
       const bool undo = disposal == 3 && i > 1;
       memcpy(canvas, canvas - (undo ? 2 : 1) * canvas_bytes, canvas_bytes);
       for (int64_t y = before.top;
            disposal == 2 && y < before.top + before.height && y < g->height; y++)
         for (int64_t x = before.left; x < before.left + before.width && x < g->width; x++)
-          memset(canvas + (y * g->width + x) * 3, 0, 3);
+          memcpy(canvas + (y * g->width + x) * 3, g->background, 3);
     }
     uint8_t *indices = new_indices(&frame);
     ok = indices && read_indices(g, &frame, indices);

@@ -50,12 +50,9 @@ bool lp_image_interrupted(void);
  * none. */
 int lp_exif_orientation(const uint8_t *exif, size_t size_bytes);
 
-/* Luminance as Pillow computes it: of RGB pictures, and of the colours of a palette. */
+/* Luminance as Pillow computes it. */
 static inline uint8_t lp_luminance(const uint8_t *rgb) {
   return (uint8_t)((rgb[0] * 19595u + rgb[1] * 38470u + rgb[2] * 7471u + 0x8000u) >> 16);
-}
-static inline uint8_t lp_palette_luminance(const uint8_t *rgb) {
-  return (uint8_t)((rgb[0] * 299 + rgb[1] * 587 + rgb[2] * 114) / 1000);
 }
 
 /* Indices into a palette of 256 colours with alpha -> the wanted mode, as Pillow converts

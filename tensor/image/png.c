@@ -186,8 +186,7 @@ static bool decode_by_pillow(Reader *r, const LpImageSource *source, int64_t hei
     const int step = 255 / ((1 << depth) - 1);
     for (int64_t i = 0; i < height * width; i++) to[i] = (uint8_t)(to[i] * step);
   }
-  if (depth == 16 && color == PNG_COLOR_TYPE_GRAY_ALPHA &&
-      source->read->mode == LP_MODE_UNCHANGED) {
+  if (depth == 16 && color == PNG_COLOR_TYPE_GRAY_ALPHA) {
     LpTensor *wide = lp_image_convert(picture->pixels, LP_MODE_LA, LP_MODE_RGBA, NULL);
     lp_tensor_release(picture->pixels);
     picture->mode = LP_MODE_RGBA;
