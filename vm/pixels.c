@@ -121,8 +121,7 @@ static int warp(lua_State *L) {
   uint8_t fill[4];
   to_fill(L, 6, in.channels, fill);
   uint8_t *out = push_pixels(L, height, width, in.channels);
-  for (int64_t i = 0; i < height * width; i++) memcpy(out + i * in.channels, fill, (size_t)in.channels);
-  return finish(L, lp_pixels_warp(in, out, height, width, &w));
+  return finish(L, lp_pixels_warp(in, out, height, width, &w, fill));
 }
 
 /* pixels_lut(image, string of channels x 256 bytes) */

@@ -42,8 +42,16 @@ void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts) {
 void lp_pixels_histogram(LpPixels in, int64_t *counts) {
   for (int64_t y = 0; y < in.height; y++) {
     const uint8_t *p = row_of(in, y);
-    for (int64_t x = 0; x < in.width; x++)
-      for (int c = 0; c < in.channels; c++) counts[c * 256 + *p++]++;
+    if (in.channels == 3) {
+      for (int64_t x = 0; x < in.width; x++, p += 3) {
+        counts[p[0]]++;
+        counts[256 + p[1]]++;
+        counts[512 + p[2]]++;
+      }
+    } else {
+      for (int64_t x = 0; x < in.width; x++)
+        for (int c = 0; c < in.channels; c++) counts[c * 256 + *p++]++;
+    }
   }
 }
 

@@ -60,9 +60,10 @@ typedef struct LpWarp {
   bool perspective; /* m[6] and m[7] count */
   LpFilter filter;  /* NEAREST, BILINEAR or BICUBIC */
 } LpWarp;
-/* out (height x width x channels) holds the background; pixels from outside leave it. */
+/* out: height x width x channels; pixels from outside the source are `fill`, one value a
+ * channel. */
 LP_API bool lp_pixels_warp(LpPixels in, uint8_t *out, int64_t height, int64_t width,
-                           const LpWarp *warp);
+                           const LpWarp *warp, const uint8_t *fill);
 
 /* --- colour.c
  * ------------------------------------------------------------------------------- */

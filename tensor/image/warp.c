@@ -18,9 +18,10 @@ typedef struct Job {
   bool fixed; /* 16 fractional bits */
 } Job;
 
-static void copy_pixel(uint8_t *out, const LpPixels *in, int64_t x, int64_t y) {
-  const uint8_t *p = in->data + y * in->stride_bytes + x * in->channels;
-  for (int c = 0; c < in->channels; c++) out[c] = p[c];
+static inline __attribute__((always_inline)) void
+copy_pixel(uint8_t *out, const LpPixels *in, int64_t x, int64_t y, const int channels) {
+  const uint8_t *p = in->data + y * in->stride_bytes + x * channels;
+  for (int c = 0; c < channels; c++) out[c] = p[c];
 }
 
 static int32_t to_fixed(double v) {
@@ -28,18 +29,30 @@ static int32_t to_fixed(double v) {
 }
 
 /* Sums wrap around as Pillow's 32-bit integers would. */
-static void fixed_row(const Job *j, int64_t y) {
+static inline __attribute__((always_inline)) void fixed_row_of(const Job *j, int64_t y,
+                                                               const int channels) {
   const double *m = j->warp->m;
+  const LpPixels in = j->in;
   const uint32_t dx = (uint32_t)to_fixed(m[0]), dy = (uint32_t)to_fixed(m[3]);
   uint32_t x_at = (uint32_t)to_fixed(m[2] + m[0] * 0.5 + m[1] * 0.5) +
                   (uint32_t)y * (uint32_t)to_fixed(m[1]);
   uint32_t y_at = (uint32_t)to_fixed(m[5] + m[3] * 0.5 + m[4] * 0.5) +
                   (uint32_t)y * (uint32_t)to_fixed(m[4]);
-  uint8_t *out = j->out + y * j->width * j->in.channels;
-  for (int64_t x = 0; x < j->width; x++, out += j->in.channels, x_at += dx, y_at += dy) {
+  uint8_t *out = j->out + y * j->width * channels;
+  const uint32_t width = (uint32_t)in.width, height = (uint32_t)in.height;
+  for (int64_t x = 0; x < j->width; x++, out += channels, x_at += dx, y_at += dy) {
     const int32_t xi = (int32_t)x_at >> 16, yi = (int32_t)y_at >> 16;
-    if (xi >= 0 && xi < j->in.width && yi >= 0 && yi < j->in.height)
-      copy_pixel(out, &j->in, xi, yi);
+    if ((uint32_t)xi < width && (uint32_t)yi < height)
+      copy_pixel(out, &in, xi, yi, channels);
+  }
+}
+
+static void fixed_row(const Job *j, int64_t y) {
+  switch (j->in.channels) {
+  case 1: fixed_row_of(j, y, 1); break;
+  case 2: fixed_row_of(j, y, 2); break;
+  case 3: fixed_row_of(j, y, 3); break;
+  default: fixed_row_of(j, y, 4); break;
   }
 }
 
@@ -71,7 +84,7 @@ static void scale_axes(const Job *j) {
     double x_at = m[2] + m[0] * 0.5;
     for (int64_t x = 0; x < j->width; x++, out += j->in.channels, x_at += m[0])
       if (x_at >= 0 && x_at < (double)j->in.width)
-        copy_pixel(out, &j->in, (int64_t)x_at, (int64_t)y_at);
+        copy_pixel(out, &j->in, (int64_t)x_at, (int64_t)y_at, j->in.channels);
   }
 }
 
@@ -86,12 +99,27 @@ static void sum_positions(const Job *j) {
          x++, out += j->in.channels, x_at += m[0], y_at += m[3])
       if (x_at >= 0 && x_at < (double)j->in.width && y_at >= 0 &&
           y_at < (double)j->in.height)
-        copy_pixel(out, &j->in, (int64_t)x_at, (int64_t)y_at);
+        copy_pixel(out, &j->in, (int64_t)x_at, (int64_t)y_at, j->in.channels);
   }
 }
 
+static void fill_all(uint8_t *out, int64_t pixels, int channels, const uint8_t *fill) {
+  const int64_t bytes = pixels * channels;
+  bool same = true;
+  for (int c = 1; c < channels; c++) same = same && fill[c] == fill[0];
+  if (same) {
+    memset(out, fill[0], (size_t)bytes);
+    return;
+  }
+  int64_t done = channels < bytes ? channels : bytes;
+  memcpy(out, fill, (size_t)done);
+  for (; done < bytes; done += done) /* what is there is doubled */
+    memcpy(out + done, out, (size_t)(bytes - done < done ? bytes - done : done));
+}
+
 bool lp_pixels_warp(LpPixels in, uint8_t *out, int64_t height, int64_t width,
-                    const LpWarp *warp) {
+                    const LpWarp *warp, const uint8_t *fill) {
+  fill_all(out, height * width, in.channels, fill);
   Job j = {.in = in, .out = out, .height = height, .width = width, .warp = warp};
   if (height == 0 || width == 0 || in.height == 0 || in.width == 0) return true;
   const double *m = warp->m, h = (double)height, w = (double)width;

@@ -3,6 +3,7 @@
 #include "image/warp.h"
 #include "cpu/simd/simd.h"
 #include <math.h>
+#include <string.h>
 
 /* Every function with vectors is inlined: how they would be passed does not matter. */
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -10,12 +11,19 @@
 typedef double V4 __attribute__((vector_size(32)));
 typedef int32_t I4 __attribute__((vector_size(16)));
 
-static inline __attribute__((always_inline)) I4 pixel(const uint8_t *p,
-                                                      const int channels) {
+typedef uint8_t B4 __attribute__((vector_size(4)));
+
+/* The channels of a pixel; what follows them does not matter. `end`: behind the image. */
+static inline __attribute__((always_inline)) I4
+pixel(const uint8_t *p, const uint8_t *end, const int channels) {
+  if (channels == 4 || (channels > 1 && p + 4 <= end)) {
+    B4 bytes;
+    memcpy(&bytes, p, 4);
+    return __builtin_convertvector(bytes, I4);
+  }
   I4 v = {p[0], 0, 0, 0};
   if (channels > 1) v[1] = p[1];
   if (channels > 2) v[2] = p[2];
-  if (channels > 3) v[3] = p[3];
   return v;
 }
 
@@ -23,14 +31,20 @@ static inline __attribute__((always_inline)) V4 to_double(I4 v) {
   return __builtin_convertvector(v, V4);
 }
 
+static inline const uint8_t *end_of(const LpPixels *in) {
+  return in->data + (in->height - 1) * in->stride_bytes + in->width * in->channels;
+}
+
 static inline int64_t clip(int64_t i, int64_t size) {
   return i < 0 ? 0 : i < size ? i : size - 1;
 }
 
 /* a + (b - a) * d; the difference of bytes is an integer. */
-static inline __attribute__((always_inline)) V4
-between(const uint8_t *row, int64_t x0, int64_t x1, double d, const int channels) {
-  const I4 a = pixel(row + x0, channels), b = pixel(row + x1, channels);
+static inline __attribute__((always_inline)) V4 between(const uint8_t *row,
+                                                        const uint8_t *end, int64_t x0,
+                                                        int64_t x1, double d,
+                                                        const int channels) {
+  const I4 a = pixel(row + x0, end, channels), b = pixel(row + x1, end, channels);
   return to_double(a) + to_double(b - a) * d;
 }
 
@@ -43,10 +57,11 @@ bilinear(const LpPixels *in, uint8_t *out, double x, double y, const int channel
   const int64_t x0 = clip(xi, in->width) * channels,
                 x1 = clip(xi + 1, in->width) * channels;
   const uint8_t *row = in->data + clip(yi, in->height) * in->stride_bytes;
-  const V4 v1 = between(row, x0, x1, dx, channels);
+  const uint8_t *end = end_of(in);
+  const V4 v1 = between(row, end, x0, x1, dx, channels);
   V4 v2 = v1;
   if (yi + 1 >= 0 && yi + 1 < in->height)
-    v2 = between(in->data + (yi + 1) * in->stride_bytes, x0, x1, dx, channels);
+    v2 = between(in->data + (yi + 1) * in->stride_bytes, end, x0, x1, dx, channels);
   const V4 v = v1 + (v2 - v1) * dy;
   for (int c = 0; c < channels; c++) out[c] = (uint8_t)(int)v[c];
 }
@@ -57,11 +72,14 @@ static inline __attribute__((always_inline)) V4 cubic(V4 a, V4 b, V4 c, V4 d, do
   return b + t * (p2 + t * (p3 + t * p4));
 }
 
-static inline __attribute__((always_inline)) V4
-cubic_row(const uint8_t *row, const int64_t *x, double t, const int channels) {
-  return cubic(
-      to_double(pixel(row + x[0], channels)), to_double(pixel(row + x[1], channels)),
-      to_double(pixel(row + x[2], channels)), to_double(pixel(row + x[3], channels)), t);
+static inline __attribute__((always_inline)) V4 cubic_row(const uint8_t *row,
+                                                          const uint8_t *end,
+                                                          const int64_t *x, double t,
+                                                          const int channels) {
+  return cubic(to_double(pixel(row + x[0], end, channels)),
+               to_double(pixel(row + x[1], end, channels)),
+               to_double(pixel(row + x[2], end, channels)),
+               to_double(pixel(row + x[3], end, channels)), t);
 }
 
 static inline __attribute__((always_inline)) void
@@ -72,14 +90,15 @@ bicubic(const LpPixels *in, uint8_t *out, double x, double y, const int channels
   const double dx = x - (double)xi, dy = y - (double)yi;
   int64_t at[4];
   for (int i = 0; i < 4; i++) at[i] = clip(xi - 1 + i, in->width) * channels;
+  const uint8_t *end = end_of(in);
   V4 v[4];
-  v[0] =
-      cubic_row(in->data + clip(yi - 1, in->height) * in->stride_bytes, at, dx, channels);
+  v[0] = cubic_row(in->data + clip(yi - 1, in->height) * in->stride_bytes, end, at, dx,
+                   channels);
   for (int i = 1; i < 4; i++) {
     const int64_t yy = yi - 1 + i;
     v[i] = v[i - 1];
     if (yy >= 0 && yy < in->height)
-      v[i] = cubic_row(in->data + yy * in->stride_bytes, at, dx, channels);
+      v[i] = cubic_row(in->data + yy * in->stride_bytes, end, at, dx, channels);
   }
   const V4 r = cubic(v[0], v[1], v[2], v[3], dy);
   for (int c = 0; c < channels; c++)
