@@ -28,6 +28,13 @@ static LpImageMode check_mode(lua_State *L, int index, const char *what) {
              name ? name : luaL_typename(L, index));
 }
 
+/* image_format(bytes, what) -> "jpeg", "png", ..., "unknown" */
+static int format_of(lua_State *L) {
+  const LpBytes bytes = check_bytes(L, 1, luaL_checkstring(L, 2));
+  lua_pushstring(L, lp_image_format_name(lp_image_sniff(bytes.data, bytes.size_bytes)));
+  return 1;
+}
+
 /* image_info(bytes, name, what) -> table of format, width, height, mode, orientation and,
  * where the file has one, key */
 static int info(lua_State *L) {
@@ -175,6 +182,7 @@ static int read_file(lua_State *L) {
 /* Adds the functions to the core table (what `require "lampad.core"` returns). */
 void lpvm_open_image(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
+      {"image_format", format_of},
       {"image_info", info},     {"image_decode", decode}, {"image_convert", convert},
       {"image_encode", encode}, {"read_file", read_file}, {NULL, NULL},
   };

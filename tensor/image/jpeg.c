@@ -227,7 +227,7 @@ static bool decode(Reader *r, const LpImageSource *source, LpPicture *picture) {
         (long long)box.width, jpeg->output_width, jpeg->output_height);
   TRY(picture->pixels = lp_image_new(box.height, box.width,
                                      lp_image_mode_channels(picture->mode), LP_UINT8));
-  picture->is_cut = true;
+  picture->is_cut = read->height != 0;
   jpeg_start_decompress(jpeg);
   /* A whole picture is read into the tensor; when only a part of its rows is wanted,
    * those above go to a row. */
