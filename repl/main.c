@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -283,6 +284,8 @@ static int protected_main(lua_State *L) {
 
 int main(int argc, char **argv) {
   repl_shorten_spin(argv);
+  /* A file that grows past the limit of `ulimit -f` is an error to report, not the end. */
+  signal(SIGXFSZ, SIG_IGN);
   Call call = {argc, argv, parse_options(argc, argv), EXIT_SUCCESS};
   if (call.options.problem) {
     fprintf(stderr, "lampad: '%s' %s\n\n%s", call.options.problem_option, call.options.problem, usage);
