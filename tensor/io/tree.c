@@ -5,6 +5,7 @@
 #define CHUNK_BYTES ((size_t)1 << 16)
 #define BLOCK_VALUES ((size_t)512)
 /* A pickle's values take some hundred times its bytes at most; this is the end of all. */
+#define SHARED_INTS 1024 /* 0 to 1023: most sizes, strides and offsets */
 #define LIMIT_BYTES ((size_t)2 << 30)
 
 typedef struct Chunk {
@@ -21,7 +22,8 @@ struct LpIoTree {
   Block **blocks;
   size_t block_count, block_capacity, value_count;
   size_t total_bytes;
-  LpIoValue *root;
+  LpIoValue *root, *info;
+  LpIoValue *none, *truths[2], *ints[SHARED_INTS];
   const char *format;
 };
 
@@ -58,6 +60,16 @@ void lp_io_tree_set_root(LpIoTree *tree, LpIoValue *root) {
 
 const char *lp_io_tree_format(const LpIoTree *tree) {
   return tree->format;
+}
+
+LpIoValue *lp_io_tree_info(const LpIoTree *tree) {
+  return tree->info;
+}
+
+bool lp_io_tree_note(LpIoTree *tree, LpIoValue *key, LpIoValue *value) {
+  if (!tree->info) tree->info = lp_io_new(tree, LP_IO_DICT);
+  return tree->info && lp_io_append(tree, tree->info, key) &&
+         lp_io_append(tree, tree->info, value);
 }
 
 void lp_io_tree_set_format(LpIoTree *tree, const char *format) {
@@ -149,10 +161,26 @@ LpIoValue *lp_io_text(LpIoTree *tree, LpIoKind kind, const char *data,
   return lp_io_slice(tree, kind, copy, size_bytes);
 }
 
-LpIoValue *lp_io_int(LpIoTree *tree, int64_t i) {
-  LpIoValue *v = lp_io_new(tree, LP_IO_INT);
+/* The value of that kind and number, made unless it is there. */
+static LpIoValue *shared(LpIoTree *tree, LpIoValue **place, LpIoKind kind, int64_t i) {
+  if (*place) return *place;
+  LpIoValue *v = lp_io_new(tree, kind);
   if (v) v->as.i = i;
-  return v;
+  return *place = v;
+}
+
+LpIoValue *lp_io_int(LpIoTree *tree, int64_t i) {
+  LpIoValue *own = NULL;
+  const bool is_shared = i >= 0 && i < SHARED_INTS;
+  return shared(tree, is_shared ? &tree->ints[i] : &own, LP_IO_INT, i);
+}
+
+LpIoValue *lp_io_bool(LpIoTree *tree, bool b) {
+  return shared(tree, &tree->truths[b], LP_IO_BOOL, b);
+}
+
+LpIoValue *lp_io_none(LpIoTree *tree) {
+  return shared(tree, &tree->none, LP_IO_NONE, 0);
 }
 
 LpIoValue *lp_io_tensor(LpIoTree *tree, LpTensor *tensor, int flags) {

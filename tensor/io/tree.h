@@ -13,9 +13,14 @@ void *lp_io_tree_alloc(LpIoTree *tree, size_t size_bytes);
 /* As lp_io_text, but the bytes are borrowed: they live as long as the tree. */
 LpIoValue *lp_io_slice(LpIoTree *tree, LpIoKind kind, const char *data,
                        size_t size_bytes);
+/* Values that nobody may change: the tree has each small integer, truth and None once. */
 LpIoValue *lp_io_int(LpIoTree *tree, int64_t i);
+LpIoValue *lp_io_bool(LpIoTree *tree, bool b);
+LpIoValue *lp_io_none(LpIoTree *tree);
 /* A new dict or list with room of its own. */
 bool lp_io_has_items(const LpIoValue *v);
+/* Adds to lp_io_tree_info. */
+bool lp_io_tree_note(LpIoTree *tree, LpIoValue *key, LpIoValue *value);
 void lp_io_tree_set_format(LpIoTree *tree, const char *format);
 
 static inline bool lp_io_is(const LpIoValue *v, LpIoKind kind) {
