@@ -2,7 +2,12 @@
 #include "io/tree.h"
 #include "core/alloc.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(LP_NO_CACHE)
+#define CHUNK_BYTES                                                                      \
+  ((size_t)0) /* each block its own, so that steps past its end are seen */
+#else
 #define CHUNK_BYTES ((size_t)1 << 16)
+#endif
 #define BLOCK_VALUES ((size_t)512)
 /* A pickle's values take some hundred times its bytes at most; this is the end of all. */
 #define LIMIT_BYTES ((size_t)2 << 30)
