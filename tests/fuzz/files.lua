@@ -127,10 +127,11 @@ end
 
 -- --- changes ------------------------------------------------------------------------------------------------------
 
--- Mostly in the front, where headers are.
+-- Mostly in the front, where headers are; in an archive behind the first of its own.
 local function place(b)
   local n = math.max(#b, 1)
-  return math.random() < 0.5 and math.random(math.min(n, 300)) or math.random(n)
+  local from = b:sub(1, 2) == "PK" and math.min(n, 64) or 1
+  return math.random() < 0.7 and math.random(from, math.min(n, from + 300)) or math.random(n)
 end
 
 local function word(format)

@@ -142,22 +142,23 @@ static void write_again(const LpIoTree *tree) {
   lp_io_tree_free(again);
 }
 
+/* As torch.load does, whatever the format: from memory, then mapped. */
 static void try_checkpoint(const uint8_t *data, size_t size) {
   LpIoTree *tree = lp_checkpoint_read(data, size);
+  const bool is_zip = tree && strcmp(lp_io_tree_format(tree), "zip") == 0;
   if (!tree) {
     expect_error();
   } else {
     if (look_at_tree(tree)) write_again(tree);
     lp_io_tree_free(tree);
   }
-  if (size < 4 || memcmp(data, "PK", 2) != 0) return;
   File file = open_file(data, size);
   LpIoTree *mapped = lp_checkpoint_open(file.path, true);
   if (mapped)
     look_at_tree(mapped);
   else
     expect_error();
-  if (!mapped && tree && lp_last_error()->code != LP_ERR_MEMORY)
+  if (!mapped && is_zip && lp_last_error()->code != LP_ERR_MEMORY)
     fail("the mapped file is refused, the one in memory is not");
   lp_io_tree_free(mapped);
   close(file.fd);
@@ -202,6 +203,7 @@ static void save_safetensors(const LpSafetensors *s) {
 }
 
 static void try_safetensors(const uint8_t *data, size_t size) {
+  try_checkpoint(data, size);
   LpTensor *bytes = bytes_of(data, size);
   LpSafetensors *s = lp_safetensors_parse(bytes);
   lp_tensor_release(bytes);
@@ -225,6 +227,7 @@ static void try_safetensors(const uint8_t *data, size_t size) {
 }
 
 static void try_npy(const uint8_t *data, size_t size) {
+  try_checkpoint(data, size);
   uint8_t *saved = NULL;
   size_t n;
   LpTensor *bytes = bytes_of(data, size), *t = lp_npy_parse(bytes);
@@ -249,6 +252,7 @@ static void try_npy(const uint8_t *data, size_t size) {
 }
 
 static void try_npz(const uint8_t *data, size_t size) {
+  try_checkpoint(data, size);
   File file = open_file(data, size);
   LpNpz *npz = lp_npz_open(file.path);
   if (!npz) expect_error();
