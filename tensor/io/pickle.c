@@ -677,7 +677,9 @@ static LpIoValue *run(Machine *m) {
 LpIoValue *lp_pickle_read(LpPickle *p) {
   Machine m = {.p = p, .tree = p->tree};
   p->ran_out = false;
+  lp_io_tree_limit(p->tree, p->size_bytes);
   LpIoValue *result = run(&m);
+  lp_io_tree_limit(p->tree, 0);
   lp_free(m.stack.data, m.stack.capacity * sizeof *m.stack.data);
   lp_free(m.memo.data, m.memo.capacity * sizeof *m.memo.data);
   lp_free(m.marks.data, m.marks.capacity * sizeof *m.marks.data);

@@ -10,6 +10,11 @@
 /* Bytes that live as long as the tree; NULL when there is no memory or the limit is hit.
  */
 void *lp_io_tree_alloc(LpIoTree *tree, size_t size_bytes);
+/* Bounds what may be taken from here on by the size of the pickle that is read; 0: only
+ * the limit of all holds again. */
+void lp_io_tree_limit(LpIoTree *tree, size_t pickle_bytes);
+/* Counts bytes taken elsewhere; false when that is over the limit. */
+bool lp_io_tree_charge(LpIoTree *tree, size_t size_bytes);
 /* As lp_io_text, but the bytes are borrowed: they live as long as the tree. */
 LpIoValue *lp_io_slice(LpIoTree *tree, LpIoKind kind, const char *data,
                        size_t size_bytes);

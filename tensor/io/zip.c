@@ -23,6 +23,7 @@
 #define CENTRAL_BYTES 46
 #define LOCAL_BYTES 30
 #define MAX_COMMENT 65535
+#define FLAGS_HIDDEN 0x2061 /* encrypted, a patch, strongly encrypted, masked headers */
 #define MAX_DIRECTORY_BYTES ((uint64_t)256 << 20)
 #define CRC_CHUNK_BYTES ((size_t)1 << 20)
 #define INFLATE_CHUNK_BYTES ((size_t)1 << 16)
@@ -160,7 +161,8 @@ static size_t read_entry(LpZip *zip, LpZipEntry *e, const uint8_t *p, size_t lef
                     0};
   TRY(check_name(e->name, e->name_bytes));
   TRY(read_extra64(e, p + CENTRAL_BYTES + name, extra));
-  CHECK(!(get16(p + 8) & 1), LP_ERR_IO, "the zip archive is encrypted");
+  CHECK(!(get16(p + 8) & FLAGS_HIDDEN), LP_ERR_IO,
+        "the zip archive is encrypted or patched (flags 0x%04x)", get16(p + 8));
   CHECK(e->method == 0 || e->method == 8, LP_ERR_IO,
         "member '%.*s' is packed by method %u; only stored and deflated ones are read",
         (int)(name < 100 ? name : 100), e->name, (unsigned)e->method);
