@@ -267,7 +267,8 @@ function DistributedSampler:chunks()
     done = true
     local start = begin(self, function() return { epoch = self.epoch } end)
     self.epoch = start.epoch
-    local n, order = #self.dataset, nil
+    local n = #self.dataset
+    local order
     if self.shuffle then
       local generator = torch.Generator()
       generator:manual_seed(self.seed + self.epoch)
