@@ -617,6 +617,27 @@ static void write_globals(Writer *w) {
   lua_pop(L, 2);
 }
 
+/* Modules of the program that were written, so that `require` finds the same there. */
+static void write_modules(Writer *w) {
+  lua_State *L = w->L;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) continue;
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, w->memo) == LUA_TNUMBER) {
+      size_t n;
+      const char *name = lua_tolstring(L, -3, &n);
+      put_byte(w, TAG_STRING);
+      put_text(w, name, n);
+      put_byte(w, TAG_SAME);
+      put_size(w, (uint64_t)lua_tointeger(L, -1));
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  put_byte(w, TAG_END);
+}
+
 void lpvm_message_write(lua_State *L, int n, const LpvmWriting *how) {
   luaL_checkstack(L, n + 16, "crossing");
   const int first = lua_gettop(L) - n + 1;
@@ -641,7 +662,10 @@ void lpvm_message_write(lua_State *L, int n, const LpvmWriting *how) {
     const Step step = {NULL, STEP_ROOT, how->names ? how->names[i] : text, 0};
     write_value(&w, first + i, &step, false);
   }
-  if (how->is_setup) write_globals(&w);
+  if (how->is_setup) {
+    write_globals(&w);
+    write_modules(&w);
+  }
   lua_pushvalue(L, first + n);
   lua_replace(L, first);
   lua_settop(L, first);

@@ -320,13 +320,33 @@ static void read_globals(Source *s) {
   lua_pop(L, 1);
 }
 
+/* What write_modules wrote; a module that is there already stays. */
+static void read_modules(Source *s) {
+  lua_State *L = s->L;
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  while (*s->at != TAG_END) {
+    read_value(s);
+    lua_pushvalue(L, -1);
+    const bool is_there = lua_rawget(L, -3) != LUA_TNIL;
+    lua_pop(L, 1);
+    read_value(s);
+    if (is_there) lua_pop(L, 2);
+    else lua_rawset(L, -3);
+  }
+  s->at++;
+  lua_pop(L, 1);
+}
+
 int lpvm_message_read(lua_State *L, LpvmMessage *m, const LpvmReading *how) {
   const int n = m->n_values;
   luaL_checkstack(L, n + 16, "crossing");
   lua_newtable(L);
   Source s = {.L = L, .m = m, .how = how, .at = m->bytes, .objects = lua_gettop(L)};
   for (int i = 0; i < n; i++) read_value(&s);
-  if (how->is_setup) read_globals(&s);
+  if (how->is_setup) {
+    read_globals(&s);
+    read_modules(&s);
+  }
   lua_remove(L, s.objects);
   return n;
 }

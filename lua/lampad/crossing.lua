@@ -61,13 +61,24 @@ local function build(modules)
       end
     end
   end
-  -- Of other modules written in C only their functions.
+  -- Modules written in C keep more in their state than a table shows; other modules of the program are copied.
+  local others = {}
   for name, library in pairs(package.loaded) do
-    if type(name) == "string" and type(library) == "table" and not name:match "^lampad" then
+    if type(name) == "string" and type(library) == "table" and not name:match "^lampad" and not names[library] then
+      others[#others + 1] = name
+    end
+  end
+  table.sort(others)
+  local in_c = {}
+  for _, name in ipairs(others) do
+    if package.searchpath(name, package.cpath) then in_c[package.loaded[name]] = true end
+  end
+  for _, name in ipairs(others) do
+    local library = package.loaded[name]
+    if in_c[library] then
+      names[library] = names[library] or name
       for key, value in next, library do
-        if type(key) == "string" and type(value) == "function" and getinfo(value, "S").what == "C" then
-          add(value, name .. "\0f" .. key)
-        end
+        if type(key) == "string" and type(value) == "function" then add(value, name .. "\0f" .. key) end
       end
     end
   end

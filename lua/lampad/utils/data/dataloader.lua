@@ -264,7 +264,13 @@ local function parallel(self, source, progress, is_new)
     workers = library.Workers(self, progress.base_seed)
     if self.persistent_workers then self._workers = workers end
   end
+  -- The first tasks are drawn from the sampler, which may be the program's.
+  local failed = not self.persistent_workers
+  local _ <close> = setmetatable({}, { __close = function()
+    if failed then workers:close() end
+  end })
   local iterator = library.Iterator(self, workers, not is_new and progress.base_seed or nil, source, progress)
+  failed = false
   local closer = setmetatable({}, { __close = function() iterator:close() end, __name = "DataLoader iteration" })
   return function() return iterator:next() end, nil, nil, closer
 end
