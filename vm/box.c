@@ -22,27 +22,25 @@ static const char several = 0;
 static const void *_Atomic only_metatable;
 static int only_metatable_ref;
 static atomic_int open_count;
-/* A worker's thread (worker.c) runs one state, which it made itself: it has such a metatable of its own, and its
- * state does not count for the others. */
-static _Thread_local const void *worker_metatable __attribute__((tls_model("initial-exec")));
-static _Thread_local int worker_metatable_ref;
+/* A worker's thread (worker.c) runs one state, which it made itself: it notes its metatable in its LpThread, and
+ * its state does not count for the others. */
 
 /* NULL when it cannot tell. */
 static inline const void *get_only_metatable(void) {
-  if (LP_UNLIKELY(worker_metatable != NULL)) return worker_metatable;
+  if (LP_UNLIKELY(lp_tls_thread != NULL)) return lp_tls_thread->host_type;
   const void *meta = atomic_load_explicit(&only_metatable, memory_order_acquire);
   return meta == &several ? NULL : meta;
 }
 static inline int get_only_metatable_ref(void) {
-  return LP_UNLIKELY(worker_metatable != NULL) ? worker_metatable_ref : only_metatable_ref;
+  return LP_UNLIKELY(lp_tls_thread != NULL) ? lp_tls_thread->host_type_ref : only_metatable_ref;
 }
 
 /* Notes the metatable at the top of the stack. */
 static void note_metatable(lua_State *L) {
   if (lp_tls_thread) {
     lua_pushvalue(L, -1);
-    worker_metatable_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    worker_metatable = lua_topointer(L, -1);
+    lp_tls_thread->host_type_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lp_tls_thread->host_type = lua_topointer(L, -1);
     return;
   }
   if (atomic_fetch_add(&open_count, 1) > 0) {

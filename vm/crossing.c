@@ -344,9 +344,21 @@ static void write_table(Writer *w, int index, const Step *at, bool is_meta) {
     write_value(w, meta + 1, &step, false);
     lua_pop(L, 1);
   }
+  /* The class first, so that errors name what is wrong with it in one way. */
+  bool has_class = false;
+  if (is_meta) {
+    lua_pushliteral(L, "class");
+    lua_pushvalue(L, -1);
+    has_class = lua_rawget(L, index) != LUA_TNIL;
+    if (has_class) write_entry(w, meta + 1, at);
+    lua_pop(L, 2);
+  }
   for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
     if (lua_isinteger(L, meta + 1) && lua_tointeger(L, meta + 1) >= 1 &&
         lua_tointeger(L, meta + 1) <= n)
+      continue;
+    if (has_class && lua_type(L, meta + 1) == LUA_TSTRING &&
+        strcmp(lua_tostring(L, meta + 1), "class") == 0)
       continue;
     write_entry(w, meta + 1, at);
   }

@@ -80,12 +80,16 @@ typedef struct Pool {
   Worker workers[];
 } Pool;
 
-static _Thread_local Worker *me __attribute__((tls_model("initial-exec")));
 static atomic_int live_workers;
 
 static const LpvmClass pool_class = {"lampad.worker_pool"},
                        channel_class = {"lampad.worker_channel"};
 static const char origins_key = 0;
+
+/* The worker whose thread this is; NULL elsewhere. */
+static Worker *self(void) {
+  return lp_tls_thread ? lp_tls_thread->host : NULL;
+}
 
 /* --- queues
  * --------------------------------------------------------------------------------------
@@ -166,7 +170,7 @@ static void stop_hook(lua_State *L, lua_Debug *debug) {
 static struct sigaction former;
 
 static void on_signal(int number, siginfo_t *info, void *context) {
-  Worker *w = me;
+  Worker *w = self();
   if (w) {
     const int saved = errno;
     lua_State *L = w->running;
@@ -226,8 +230,8 @@ static void close_pool(Pool *p) {
 
 /* After a coroutine that was stopped, the one that resumed it goes on, and stops too. */
 static void come_back(lua_State *L) {
-  me->running = L;
-  if (me->is_armed) lua_sethook(L, stop_hook, LUA_MASKCOUNT, 1);
+  self()->running = L;
+  if (self()->is_armed) lua_sethook(L, stop_hook, LUA_MASKCOUNT, 1);
 }
 
 /* Upvalue: Lua's own coroutine.resume. */
@@ -236,7 +240,7 @@ static int tracked_resume(lua_State *L) {
   luaL_argexpected(L, co, 1, "coroutine");
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_insert(L, 1);
-  me->running = co;
+  self()->running = co;
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   come_back(L);
   return lua_gettop(L);
@@ -248,7 +252,7 @@ static int call_wrapped(lua_State *L) {
   lua_pushvalue(L, lua_upvalueindex(1));
   lua_pushvalue(L, lua_upvalueindex(2));
   lua_rotate(L, 1, 2);
-  me->running = co;
+  self()->running = co;
   lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
   come_back(L);
   if (lua_toboolean(L, 1)) return lua_gettop(L) - 1;
@@ -425,7 +429,7 @@ static int traceback(lua_State *L) {
 static void *run_worker(void *arg) {
   Worker *w = arg;
   Pool *p = w->pool;
-  me = w;
+  w->own.host = w;
   w->own.n_threads = 1;
   w->own.stop = &p->stop;
   w->own.generator = lp_generator_new(0);
@@ -452,7 +456,6 @@ static void *run_worker(void *arg) {
   }
   lp_thread_leave();
   lp_generator_release(w->own.generator);
-  me = NULL;
   atomic_fetch_sub(&live_workers, 1);
   pthread_mutex_lock(&p->lock);
   w->has_ended = true;

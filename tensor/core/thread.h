@@ -8,11 +8,13 @@
 #include "lampad/base.h"
 
 typedef struct LpThread {
-  LpGenerator
-      *generator; /* what lp_default_generator gives on this thread; NULL: everybody's */
-  _Atomic int n_threads; /* as lp_set_num_threads, of this thread alone; 0: everybody's */
-  const atomic_bool
-      *stop; /* lp_interrupt_pending on this thread: this flag and not everybody's */
+  LpGenerator *generator;  /* what lp_default_generator gives on this thread; NULL: everybody's */
+  _Atomic int n_threads;   /* as lp_set_num_threads, of this thread alone; 0: everybody's */
+  const atomic_bool *stop; /* lp_interrupt_pending on this thread: this flag and not everybody's */
+  /* The host's own, here because a library that is opened late has little thread-local storage. */
+  void *host;
+  const void *host_type;
+  int host_type_ref;
 } LpThread;
 
 /* Borrowed until the thread ends or lp_thread_leave. */
