@@ -208,10 +208,12 @@ static int file_digest(lua_State *L) {
   return 1;
 }
 
-/* Calls the function at 3 with the bytes done and the total, or nil. */
+#define PROGRESS 4 /* where the function is */
+
+/* Calls it with the bytes done and the total, or nil. */
 static bool report(void *ctx, int64_t done_bytes, int64_t total_bytes) {
   lua_State *L = ctx;
-  lua_pushvalue(L, 3);
+  lua_pushvalue(L, PROGRESS);
   lua_pushinteger(L, done_bytes);
   if (total_bytes < 0)
     lua_pushnil(L);
@@ -222,22 +224,25 @@ static bool report(void *ctx, int64_t done_bytes, int64_t total_bytes) {
   return false;
 }
 
-/* fetch(url, path, progress or nil, stall_timeout_s) -> bytes that were there already; or
- * nil, a message and the HTTP status. progress(done_bytes, total_bytes or nil). */
+/* fetch(url, path, ready, progress or nil, stall_timeout_s) -> bytes that were there
+ * already, whether the file `ready` has appeared; or nil, a message and the HTTP status.
+ * progress(done_bytes, total_bytes or nil). */
 static int fetch(lua_State *L) {
   LpFetch f = {.url = luaL_checkstring(L, 1),
                .path = luaL_checkstring(L, 2),
-               .stall_timeout_s = (int)luaL_optinteger(L, 4, 0)};
-  lua_settop(L, 4);
+               .ready = luaL_optstring(L, 3, NULL),
+               .stall_timeout_s = (int)luaL_optinteger(L, 5, 0)};
+  lua_settop(L, 5);
   luaL_checkstack(L, 8, "fetch");
-  if (!lua_isnil(L, 3)) f.progress = report, f.ctx = L;
+  if (!lua_isnil(L, PROGRESS)) f.progress = report, f.ctx = L;
   if (!lp_fetch(&f)) {
     const int count = engine_failure(L);
     lua_pushinteger(L, f.http_status);
     return count + 1;
   }
   lua_pushinteger(L, f.resumed_bytes);
-  return 1;
+  lua_pushboolean(L, f.was_ready);
+  return 2;
 }
 
 /* unpack_archive(path, folder), unpack_file(path, to) -> true, or nil and a message. */
