@@ -73,6 +73,15 @@ static int describe(lua_State *L) {
   return box->tree ? 1 : push_failure(L);
 }
 
+/* pickle_open(path) -> tree, or nil and a message */
+static int open_pickle(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lpvm_collect_pressure(L);
+  TreeBox *box = new_box(L);
+  box->tree = lp_pickle_open(path);
+  return box->tree ? 1 : push_failure(L);
+}
+
 static int read_bytes(lua_State *L) {
   size_t n;
   const char *bytes = luaL_checklstring(L, 1, &n);
@@ -344,6 +353,7 @@ void lpvm_open_checkpoint(lua_State *L, int core_index) {
       {"checkpoint_read", read_bytes},
       {"checkpoint_describe", describe},
       {"checkpoint_globals", globals},
+      {"pickle_open", open_pickle},
       {"checkpoint_new", new_tree},
       {"checkpoint_close", close_tree},
       {"checkpoint_root", root},

@@ -116,6 +116,8 @@ LP_API LpIoTree *lp_checkpoint_read(const void *data, size_t size_bytes);
 /* What the file would give, all of it checked but the elements: those of the tensors are
  * not read, and may be zeros. */
 LP_API LpIoTree *lp_checkpoint_describe(const char *path);
+/* A file of one plain pickle (pickle.dump), by the same machine: nothing is run. */
+LP_API LpIoTree *lp_pickle_open(const char *path);
 /* Writes the tree in PyTorch's zip format, whole or not at all. */
 LP_API bool lp_checkpoint_write(const char *path, const LpIoTree *tree);
 
