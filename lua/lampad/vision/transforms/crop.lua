@@ -1,5 +1,4 @@
 -- Transforms that change an image's size: Resize, CenterCrop, Pad, FiveCrop, TenCrop, RandomCrop, RandomResizedCrop.
-local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local base = require "lampad.vision.transforms.base"
@@ -9,7 +8,6 @@ local resize = require "lampad.vision.transforms.functional.resize"
 local InterpolationMode = require "lampad.vision.transforms.interpolation"
 local warnings = require "lampad.warnings"
 
-local torch = core.torch
 local fail = args.fail
 local crop = {}
 
