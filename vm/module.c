@@ -14,6 +14,8 @@
 
 void lpvm_open_gz(lua_State *L, int core_index);
 void lpvm_open_pixels(lua_State *L, int core_index);
+void lpvm_open_folder(lua_State *L, int core_index);
+void lpvm_open_image(lua_State *L, int core_index);
 void lpvm_open_json(lua_State *L, int core_index);
 void lpvm_open_safetensors(lua_State *L, int core_index);
 void lpvm_open_npy(lua_State *L, int core_index);
@@ -162,6 +164,8 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_autograd_core(L, core);
   lpvm_open_vmap_core(L, core);
   lpvm_open_gz(L, core);
+  lpvm_open_folder(L, core);
+  lpvm_open_image(L, core);
   lpvm_open_json(L, core);
   lpvm_open_safetensors(L, core);
   lpvm_open_npy(L, core);

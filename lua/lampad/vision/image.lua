@@ -76,6 +76,16 @@ end
 --- The pixels as a uint8 tensor (C, H, W) that shares their memory.
 function Image:tensor() return self.data:permute(2, 0, 1) end
 
+-- Files, modes and single pixels: loaded at the first use of one.
+for _, name in ipairs { "convert", "copy", "exif_transpose", "getbands", "getexif", "getpixel", "numpy", "putpixel", "save" } do
+  Image[name] = function(...) return require("lampad.vision.image_file")[name](...) end
+end
+for _, name in ipairs { "fromarray", "new", "open" } do
+  Image[name] = function(...) return require("lampad.vision.image_file")[name](...) end
+end
+--- A picture of more than twice as many pixels is not opened; false: no limit. Pillow's PIL.Image.MAX_IMAGE_PIXELS.
+Image.MAX_IMAGE_PIXELS = 89478485
+
 function Image.__tostring(self) return ("Image(mode=%s, size=%dx%d)"):format(self.mode, self.width, self.height) end
 
 return Image

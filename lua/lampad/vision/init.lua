@@ -1,4 +1,5 @@
 -- torch.vision (torchvision): Image, datasets, io, models, ops, transforms, utils. Each loads at first use.
 return require "lampad.lazy" {
-  Image = "lampad.vision.image", datasets = "lampad.vision.datasets", transforms = "lampad.vision.transforms",
+  Image = "lampad.vision.image", datasets = "lampad.vision.datasets", io = "lampad.vision.io",
+  transforms = "lampad.vision.transforms",
 }
