@@ -1,2 +1,4 @@
--- torch.vision (torchvision): datasets and transforms. Loads at first use.
-return require "lampad.lazy" { datasets = "lampad.vision.datasets", transforms = "lampad.vision.transforms" }
+-- torch.vision (torchvision): datasets, models and transforms. Loads at first use.
+return require "lampad.lazy" {
+  datasets = "lampad.vision.datasets", models = "lampad.vision.models", transforms = "lampad.vision.transforms",
+}
