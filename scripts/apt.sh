@@ -8,7 +8,7 @@ build_packages=(
   lua5.4 liblua5.4-dev                         # the language; the code generator runs on lua5.4
   libopenblas-openmp-dev libdnnl-dev libsleef-dev
   zlib1g-dev libjansson-dev                    # .gz data sets, JSON
-  libjpeg62-turbo-dev libpng-dev               # images
+  libjpeg62-turbo-dev libpng-dev libwebp-dev   # images
   libreadline-dev                              # line editing in the executable
   dataset-fashion-mnist                        # 70,000 images for the training script
 )

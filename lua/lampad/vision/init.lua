@@ -1,5 +1,6 @@
--- torch.vision (torchvision): datasets, models, ops, transforms and utils. Loads at first use.
+-- torch.vision (torchvision): Image, datasets, io, models, ops, transforms, utils. Each loads at first use.
 return require "lampad.lazy" {
-  datasets = "lampad.vision.datasets", models = "lampad.vision.models", ops = "lampad.vision.ops",
-  transforms = "lampad.vision.transforms", utils = "lampad.vision.utils",
+  Image = "lampad.vision.image", datasets = "lampad.vision.datasets", io = "lampad.vision.io",
+  models = "lampad.vision.models", ops = "lampad.vision.ops", transforms = "lampad.vision.transforms",
+  utils = "lampad.vision.utils",
 }

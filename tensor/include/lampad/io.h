@@ -26,6 +26,9 @@ typedef struct LpNamedTensor {
 LP_API bool lp_read_gz(const char *path, size_t max_bytes, uint8_t **data, size_t *size_bytes);
 LP_API void lp_bytes_free(uint8_t *data);
 
+/* A file's bytes, uint8 (size), owned. NULL with LP_ERR_IO when it is missing or no regular file. */
+LP_API LpTensor *lp_read_file(const char *path);
+
 /* Writes the parts one after the other to a temporary file beside `path`, flushes it to the disk and
  * renames it: a reader sees the old file or the whole new one, never a part of it. */
 LP_API bool lp_write_file_atomic(const char *path, const LpBytes *parts, size_t part_count);

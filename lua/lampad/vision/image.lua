@@ -1,0 +1,49 @@
+-- vision.Image: a picture as the PIL image of torchvision: its pixels in rows, the channels of a pixel side by
+-- side. Tensors of pictures are (C, H, W); an image is what files hold and what transforms work on as Pillow does.
+local core = require "lampad.core"
+local class = require "lampad.class"
+local args = require "lampad.args"
+local text = require "lampad.text"
+
+local torch = core.torch
+local Image = class.extend(class.Object, "Image")
+
+-- Pillow's names of pixel formats -> the number of channels.
+Image.modes = { L = 1, LA = 2, RGB = 3, RGBA = 4, CMYK = 4 }
+local mode_of_channels = { "L", "LA", "RGB", "RGBA" }
+
+--- Image(data [, mode]): data is uint8 (H, W) or (H, W, C), taken without a copy; mode is "L", "LA", "RGB", "RGBA"
+--- or "CMYK", by default what the number of channels says. Fields: data (H, W, C), mode, width, height,
+--- size {width, height}, shape torch.Size [C, H, W].
+function Image:init(data, mode)
+  if not torch.is_tensor(data) or data.dtype ~= torch.uint8 or (data.ndim ~= 2 and data.ndim ~= 3) then
+    args.fail("Image", "data must be a uint8 tensor (H, W) or (H, W, C), got %s", text.describe(data))
+  end
+  if data.ndim == 2 then data = data:unsqueeze(2) end
+  local channels = data:size(2)
+  mode = mode or mode_of_channels[channels]
+  if self.modes[mode] ~= channels then
+    args.fail("Image", "mode %s does not go with %d channels", text.repr(mode), channels)
+  end
+  self.data, self.mode = data:contiguous(), mode
+  self.height, self.width = data:size(0), data:size(1)
+  self.size = { self.width, self.height }
+  self.shape = torch.Size { channels, self.height, self.width }
+end
+
+--- The pixels as a uint8 tensor (C, H, W) that shares their memory.
+function Image:tensor() return self.data:permute(2, 0, 1) end
+
+-- Files, modes and single pixels: loaded at the first use of one.
+for _, name in ipairs { "convert", "copy", "exif_transpose", "getbands", "getexif", "getpixel", "numpy", "putpixel", "save" } do
+  Image[name] = function(...) return require("lampad.vision.image_file")[name](...) end
+end
+for _, name in ipairs { "fromarray", "new", "open" } do
+  Image[name] = function(...) return require("lampad.vision.image_file")[name](...) end
+end
+--- A picture of more than twice as many pixels is not opened; false: no limit. Pillow's PIL.Image.MAX_IMAGE_PIXELS.
+Image.MAX_IMAGE_PIXELS = 89478485
+
+function Image.__tostring(self) return ("Image(mode=%s, size=%dx%d)"):format(self.mode, self.width, self.height) end
+
+return Image
