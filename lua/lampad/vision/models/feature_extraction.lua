@@ -1,156 +1,280 @@
--- vision.models.feature_extraction (torchvision.models.feature_extraction): networks that give what their modules compute on
--- the way. Python's traces the calls of forward; here the places are the modules, by their paths ("layer4", "features.3").
+-- vision.models.feature_extraction (torchvision.models.feature_extraction, and IntermediateLayerGetter of its _utils):
+-- networks that return the outputs of layers on the way.
+--
+-- torchvision traces the program of a network; here hooks watch its modules while it runs. A node is therefore a module's
+-- output, named by the module's path: "layer1", "layer1.0.conv1"; of a layer of torch.nn that runs several times, the
+-- first time "relu", then "relu_1", "relu_2". What is computed between modules (torchvision's "flatten", "add", and "x"
+-- for the input) has no name.
+local core = require "lampad.core"
 local args = require "lampad.args"
+local class = require "lampad.class"
 local text = require "lampad.text"
-local nn = require "lampad.nn"
 local OrderedDict = require "lampad.ordered_dict"
+local nn = require "lampad.nn"
 
+local torch = core.torch
 local extraction = {}
 
--- Ends a forward whose results are all there.
-local DONE = setmetatable({}, { __tostring = function() return "the features are there" end })
-
-local function paths_of(model)
-  local paths = {}
-  for path in model:named_modules() do
-    if path ~= "" then paths[#paths + 1] = path end
-  end
-  return paths
+-- A layer of torch.nn itself, of which nothing inside is shown; containers are looked into.
+local function is_leaf(module)
+  local C = class.class_of(module)
+  return C ~= nil and nn[C.__name] == C and not class.isinstance(module, nn.Sequential)
+    and not class.isinstance(module, nn.ModuleList) and not class.isinstance(module, nn.ModuleDict)
 end
 
-local function check_model(what, model)
-  if not nn.Module.is_module(model) then
-    args.fail(what, "argument 'model' must be a module, got %s", text.describe(model))
-  end
-end
-
---- get_graph_node_names(model): the paths of the modules, in training and in evaluation (the same).
-function extraction.get_graph_node_names(model)
-  check_model("get_graph_node_names", model)
-  return paths_of(model), paths_of(model)
-end
-
--- {{path, name}, ...} in the modules' order, from a list of paths or a table path -> name.
-local function nodes_of(model, what, wanted)
-  if type(wanted) ~= "table" or next(wanted) == nil then
-    args.fail("create_feature_extractor", "argument '%s' must be a list of paths or a table from paths to names, got %s", what,
-      text.describe(wanted))
-  end
-  local names, order, paths = {}, {}, paths_of(model)
-  for i, path in ipairs(paths) do order[path] = i end
-  local function add(path, name)
-    if type(path) ~= "string" or type(name) ~= "string" then
-      args.fail("create_feature_extractor", "paths and names in '%s' must be strings, got %s", what,
-        text.describe(type(path) ~= "string" and path or name))
+-- Calls visit(path, module, leaf) for the modules whose calls are nodes: all below root, but none inside leaves.
+local function walk(root, visit)
+  local seen = {}
+  local function down(path, module)
+    for name, child in module:named_children() do
+      local here = path == "" and name or path .. "." .. name
+      if not seen[child] then
+        seen[child] = true
+        local leaf = is_leaf(child)
+        visit(here, child, leaf)
+        if not leaf then down(here, child) end
+      end
     end
-    if not order[path] then
-      args.fail("create_feature_extractor", "the network has no module '%s'; did you mean '%s'?", path,
-        tostring(text.nearest(path, paths)))
-    end
-    names[path] = name
   end
-  if OrderedDict.is(wanted) or #wanted == 0 then
-    for path, name in pairs(wanted) do add(path, name) end
-  else
-    for _, path in ipairs(wanted) do add(path, path) end
-  end
-  local nodes = {}
-  for path, name in pairs(names) do nodes[#nodes + 1] = { path, name } end
-  table.sort(nodes, function(a, b) return order[a[1]] < order[b[1]] end)
-  return nodes
+  down("", root)
 end
 
--- Runs `forward` and gives what the modules at the nodes return, as an ordered map; ends as soon as all have returned.
-local function capture(self, forward, nodes, ...)
-  local found, count = {}, 0
-  local handles = {}
-  local _ <close> = setmetatable({}, { __close = function()
+-- Takes the hooks off again, whatever happens: local _ <close> = removing(handles).
+local function removing(handles)
+  return setmetatable({}, { __close = function()
     for _, handle in ipairs(handles) do handle:remove() end
   end })
-  for i, node in ipairs(nodes) do
-    handles[i] = self:get_submodule(node[1]):register_forward_hook(function(_, _, output)
-      if found[i] ~= nil then return end
-      found[i], count = output, count + 1
-      if count == #nodes then error(DONE, 0) end
+end
+
+local function adding_path(err)
+  if type(err) == "string" and not err:find "\n  in [^\n]+$" then
+    local path = core.module_path()
+    return path and err .. "\n  in " .. path or err
+  end
+  return err
+end
+
+-- --- names ------------------------------------------------------------------------------------------------------
+local names_spec = args [[get_graph_node_names(Module model, any tracer_kwargs=nil, bool suppress_diff_warning=false,
+  any concrete_args=nil, *, any input=nil)]]
+
+--- get_graph_node_names(model, {input = x}): the names of the layers that ran, in order, twice: for train and for eval
+--- mode, which are not told apart. The model runs once, in eval mode and without gradients, on `input` (a tensor or a list
+--- of arguments; zeros of (1, 3, 224, 224) without it). PyTorch's other arguments are accepted and have no effect.
+function extraction.get_graph_node_names(...)
+  local model, _, _, _, input = names_spec(...)
+  local names, calls, handles = {}, {}, {}
+  walk(model, function(path, module, leaf)
+    local first = true
+    for _ in module:children() do first = false end
+    if not leaf and not first then return end -- what has layers inside is named by them
+    handles[#handles + 1] = module:register_forward_hook(function()
+      local n = calls[module] or 0
+      calls[module] = n + 1
+      names[#names + 1] = n == 0 and path or path .. "_" .. n
+    end)
+  end)
+  local inputs = input
+  if inputs == nil then inputs = { torch.zeros(1, 3, 224, 224) } end
+  if torch.is_tensor(inputs) then inputs = { inputs } end
+  local training = {}
+  for module in model:modules() do training[module] = module.training end
+  local ok, err
+  do
+    local _ <close> = removing(handles)
+    model:eval()
+    ok, err = xpcall(function()
+      torch.no_grad(function() model(table.unpack(inputs, 1, inputs.n or #inputs)) end)
+    end, adding_path)
+    for module, was in pairs(training) do module.training = was end
+  end
+  if not ok then
+    if input == nil and type(err) == "string" then
+      args.fail("get_graph_node_names", "the model did not run on zeros of shape (1, 3, 224, 224); give an input that it "
+        .. "takes, {input = x}: %s", err)
+    end
+    error(err, 0)
+  end
+  return names, table.move(names, 1, #names, 1, {})
+end
+
+-- --- the extractor --------------------------------------------------------------------------------------------------
+-- {node = name} of a list of nodes, a table or an OrderedDict of names by node.
+local function wanted_nodes(what, given)
+  local wanted = {}
+  local list = type(given) == "table" and getmetatable(given) == nil and #given > 0 and given
+  if list then
+    for _, node in ipairs(list) do wanted[tostring(node)] = tostring(node) end
+  elseif OrderedDict.is(given) or (type(given) == "table" and getmetatable(given) == nil) then
+    for node, name in pairs(given) do wanted[tostring(node)] = tostring(name) end
+  else
+    args.fail("create_feature_extractor", "%s must be a list of nodes or a table of names by node, got %s", what,
+      text.describe(given))
+  end
+  return wanted
+end
+
+-- {module, name, call}: which call of the module the node is; nil: the last.
+local function resolve(model, node)
+  local modules = {}
+  walk(model, function(path, module, leaf) modules[path] = { module = module, leaf = leaf } end)
+  -- A module that is registered twice is walked once; its other paths lead to it too.
+  local function find(path)
+    if modules[path] then return modules[path] end
+    local ok, module = pcall(model.get_submodule, model, path)
+    return ok and path ~= "" and module ~= nil and { module = module, leaf = is_leaf(module) } or nil
+  end
+  local found = find(node)
+  if found then return { module = found.module, call = found.leaf and 0 or nil } end
+  local path, times = node:match "^(.*)_(%d+)$"
+  found = path and find(path)
+  if found and tonumber(times) > 0 then return { module = found.module, call = math.tointeger(tonumber(times)) } end
+  args.fail("create_feature_extractor", "node: '%s' is not present in model. Hint: use `get_graph_node_names` to make sure "
+    .. "the `return_nodes` you specified are present. Nodes are modules; what is computed between them (flatten, add) has "
+    .. "no name", node)
+end
+
+local FeatureExtractor = nn.Module:extend "FeatureExtractor"
+
+-- Children, parameters and buffers are the model's own, under its names; the model itself is no child.
+local function adopt(self, model)
+  for name, child in model:named_children() do self:add_module(name, child) end
+  for name, p in model:named_parameters { recurse = false } do self:register_parameter(name, p) end
+  for name, b in model:named_buffers { recurse = false } do self:register_buffer(name, b) end
+end
+
+function FeatureExtractor:init(model, train_nodes, eval_nodes)
+  self:_set { _source = { model }, _plans = { [true] = train_nodes, [false] = eval_nodes } }
+  adopt(self, model)
+  self:train(model.training)
+end
+
+function FeatureExtractor:_get_name() return self._source[1]:_get_name() end
+
+local STOP = setmetatable({}, { __tostring = function() return "the last node of a feature extractor has run" end })
+
+function FeatureExtractor:forward(...)
+  local model, plan = self._source[1], self._plans[self.training]
+  model.training = self.training
+  -- What moved to another dtype or was replaced in the extractor is the model's too.
+  for name, p in self:named_parameters { recurse = false } do
+    if not rawequal(model[name], p) then model[name] = p end
+  end
+  for name, b in self:named_buffers { recurse = false } do
+    if not rawequal(model[name], b) then model[name] = b end
+  end
+  local inputs = table.pack(...)
+  local values, when, handles, clock, missing = {}, {}, {}, 0, plan.total
+  local counts = {}
+  for module, nodes in pairs(plan.by_module) do
+    handles[#handles + 1] = module:register_forward_hook(function(_, _, output)
+      local call = counts[module] or 0
+      counts[module] = call + 1
+      for _, node in ipairs(nodes) do
+        if node.call == nil or node.call == call then
+          clock = clock + 1
+          values[node.name], when[node.name] = output, clock
+          -- The last call of a module is known from the first run, which goes to its end.
+          if plan.calls and call == (node.call or plan.calls[module] - 1) then missing = missing - 1 end
+        end
+      end
+      if plan.calls and missing == 0 then error(STOP, 0) end
     end)
   end
-  local ok, err = pcall(forward, self, ...)
-  if not ok and err ~= DONE then error(err, 0) end
-  local results = OrderedDict()
-  for i, node in ipairs(nodes) do
-    if found[i] == nil then
-      args.fail("create_feature_extractor", "module '%s' did not run in the forward of %s", node[1], self.__name)
-    end
-    results[node[2]] = found[i]
+  local ok, err
+  do
+    local _ <close> = removing(handles)
+    ok, err = xpcall(function() model(table.unpack(inputs, 1, inputs.n)) end, adding_path)
   end
-  return results
+  if not ok and not rawequal(err, STOP) then error(err, 0) end
+  if not plan.calls then plan.calls = counts end
+  local names, result = {}, OrderedDict()
+  for name in pairs(values) do names[#names + 1] = name end
+  if #names < plan.total then
+    for _, nodes in pairs(plan.by_module) do
+      for _, node in ipairs(nodes) do
+        if values[node.name] == nil then
+          args.fail("create_feature_extractor", "node '%s' was not reached: its module %s", node.path,
+            node.call and node.call > 0 and "runs fewer times" or "gave nothing")
+        end
+      end
+    end
+  end
+  table.sort(names, function(a, b) return when[a] < when[b] end)
+  for _, name in ipairs(names) do result[name] = values[name] end
+  return result
 end
 
-local spec = args [[create_feature_extractor(any model, any return_nodes=nil, any train_return_nodes=nil,
+local create_spec = args [[create_feature_extractor(Module model, any return_nodes=nil, any train_return_nodes=nil,
   any eval_return_nodes=nil, any tracer_kwargs=nil, bool suppress_diff_warning=false, any concrete_args=nil)]]
 
---- create_feature_extractor(model, {"layer1", "layer4"}) or (model, {layer1 = "low", layer4 = "high"}): a network with the
---- modules of the model, shared with it, whose forward returns an ordered map from names to what the modules at those paths
---- computed (at their first call), and stops there. train_return_nodes and eval_return_nodes, together, in the place of
---- return_nodes: other places in training.
+--- create_feature_extractor(model, return_nodes): a module that runs the model and returns an OrderedDict of the outputs of
+--- the nodes, in the order in which they ran: a list of nodes, or a table of the names to give them, {layer1 = "low"}.
+--- A path to a module with others inside is its last call's output. train_return_nodes and eval_return_nodes, together,
+--- serve the two modes. It has the model's parameters under the model's names. Its first call runs the model to its end,
+--- later ones stop when the last node has run.
 function extraction.create_feature_extractor(...)
-  local model, both, train, eval = spec(...)
-  check_model("create_feature_extractor", model)
-  if (both == nil) == (train == nil) or (train == nil) ~= (eval == nil) then
-    args.fail("create_feature_extractor",
-      "either 'return_nodes' or both 'train_return_nodes' and 'eval_return_nodes' should be given")
+  local model, nodes, train_nodes, eval_nodes = create_spec(...)
+  local what = "create_feature_extractor"
+  if nodes == nil and train_nodes == nil and eval_nodes == nil then
+    args.fail(what, "Either `return_nodes` or `train_return_nodes` and `eval_return_nodes` together, should be specified")
   end
-  local in_training = nodes_of(model, both and "return_nodes" or "train_return_nodes", both or train)
-  local in_evaluation = both and in_training or nodes_of(model, "eval_return_nodes", eval)
-  -- The same members in an object of its own, with a forward of its own.
-  local extractor = setmetatable({}, getmetatable(model))
-  for key, value in next, model do rawset(extractor, key, value) end
-  for _, key in ipairs { "_order", "_slot", "_buffers" } do
-    local copy = rawget(model, key)
-    if copy then
-      copy = {}
-      for k, v in pairs(rawget(model, key)) do copy[k] = v end
+  if (train_nodes == nil) ~= (eval_nodes == nil) then
+    args.fail(what, "If any of `train_return_nodes` and `eval_return_nodes` are specified, then both should be specified")
+  end
+  if nodes ~= nil and train_nodes ~= nil then
+    args.fail(what, "expected `return_nodes`, or `train_return_nodes` and `eval_return_nodes`, not all of them")
+  end
+  local function plan(argument, given)
+    local by_module, total = {}, 0
+    for node, name in pairs(wanted_nodes(argument, given)) do
+      local found = resolve(model, node)
+      by_module[found.module] = by_module[found.module] or {}
+      table.insert(by_module[found.module], { path = node, name = name, call = found.call })
+      total = total + 1
     end
-    rawset(extractor, key, copy)
+    return { by_module = by_module, total = total }
   end
-  rawset(extractor, "_hooks", false)
-  rawset(extractor, "forward", function(self, ...)
-    return capture(self, getmetatable(self).class.forward, self.training and in_training or in_evaluation, ...)
-  end)
-  return extractor
+  if nodes ~= nil then return FeatureExtractor(model, plan("return_nodes", nodes), plan("return_nodes", nodes)) end
+  return FeatureExtractor(model, plan("train_return_nodes", train_nodes), plan("eval_return_nodes", eval_nodes))
 end
 
---- IntermediateLayerGetter(model, {layer1 = "feat1", layer3 = "feat2"}): the direct children of the model up to the last one
---- named, run one after the other; an ordered map from the new names to what they give.
+-- --- IntermediateLayerGetter --------------------------------------------------------------------------------------------
 local IntermediateLayerGetter = nn.ModuleDict:extend "IntermediateLayerGetter"
 extraction.IntermediateLayerGetter = IntermediateLayerGetter
 IntermediateLayerGetter._version = 2
+local getter_spec = args "IntermediateLayerGetter(Module model, any return_layers)"
 
-function IntermediateLayerGetter:init(model, return_layers)
-  check_model("IntermediateLayerGetter", model)
-  local left = {}
-  for name in pairs(return_layers or {}) do
-    if not nn.Module.is_module(rawget(model, name)) then
-      args.fail("IntermediateLayerGetter", "return_layers are not present in model ('%s' is no child of it)", tostring(name))
+--- IntermediateLayerGetter(model, {layer1 = "low", layer3 = "high"}): the direct children of a model, up to the last one
+--- named, run one after the other; forward(x) returns an OrderedDict of the named ones' outputs.
+function IntermediateLayerGetter:init(...)
+  local model, layers = getter_spec(...)
+  local wanted, left = wanted_nodes("return_layers", layers), 0
+  for name in pairs(wanted) do
+    if not pcall(function() return assert(model:get_submodule(name)) end) or name:find(".", 1, true) then
+      args.fail("IntermediateLayerGetter", "return_layers are not present in model: '%s'", name)
     end
-    left[name] = true
+    left = left + 1
   end
-  for name, module in model:named_children() do
-    if next(left) == nil then break end
-    self:add_module(name, module)
-    left[name] = nil
+  local members = {}
+  for name, child in model:named_children() do
+    if left == 0 then break end
+    members[#members + 1] = { name, child }
+    if wanted[name] then left = left - 1 end
   end
-  self:_set { return_layers = return_layers }
+  IntermediateLayerGetter.super.init(self, members)
+  self:_set { return_layers = wanted }
 end
 
 function IntermediateLayerGetter:forward(x)
-  local results = OrderedDict()
+  local out = OrderedDict()
   for name, module in self:items() do
     x = module(x)
-    local new_name = self.return_layers[name]
-    if new_name then results[new_name] = x end
+    if self.return_layers[name] then out[self.return_layers[name]] = x end
   end
-  return results
+  return out
 end
+
+for _, C in pairs { FeatureExtractor, IntermediateLayerGetter } do C:_guard_methods() end
 
 return extraction

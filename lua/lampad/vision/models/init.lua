@@ -36,6 +36,9 @@ local models -- the library, made at the end
 for file in pairs(families) do
   files[file] = prefix .. file -- models.resnet is the module of that name
 end
+files.feature_extraction = prefix .. "feature_extraction"
+-- Where torchvision keeps IntermediateLayerGetter.
+files._utils = function() return { IntermediateLayerGetter = require(prefix .. "feature_extraction").IntermediateLayerGetter } end
 for file, names in pairs(families) do
   local function load(name) return require(prefix .. file)[name] end
   for _, name in ipairs(names[1]) do files[name] = load end
