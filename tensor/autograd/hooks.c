@@ -249,9 +249,7 @@ bool lp_anomaly_check(LpNode *node, LpTensor *const *results) {
     if (!nan) continue;
     char *origin = nan_origin ? nan_origin() : NULL;
     lp_fail(LP_ERR_AUTOGRAD, "Function '%s' returned nan values in its %dth output.%s%s",
-            node->cls->name, i,
-            origin ? " The first NaN of the forward came out of " : "",
-            origin ? origin : "");
+            lp_node_name(node), i, origin ? " " : "", origin ? origin : "");
     free(origin);
     return false;
   }
