@@ -111,7 +111,7 @@ end
 local function schedule(row)
   local params = { torch.zeros(2):requires_grad_(), torch.zeros(3):requires_grad_() }
   local optimizer = optim.SGD({ { params = { params[1] }, lr = 0.1 }, { params = { params[2] }, lr = 0.05 } }, { momentum = 0.9 })
-  local name, made = row.name, nil
+  local name, made = row.name
   if name == "LambdaLR" then
     made = lr_scheduler.LambdaLR(optimizer, function(epoch) return 0.95 ^ epoch end)
   elseif name == "MultiplicativeLR" then
