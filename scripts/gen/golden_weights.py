@@ -8,12 +8,13 @@ import os
 import sys
 import zlib
 
+import safetensors.torch
 import torch
 
 ROOT = os.path.join(os.path.dirname(__file__), "../..")
 DATA = os.path.join(ROOT, "../shared/data/weights")
 OUT = os.path.join(ROOT, "tests/golden/weights.txt")
-ENDINGS = (".pt", ".pth", ".th", ".tar")
+ENDINGS = (".pt", ".pth", ".th", ".tar", ".safetensors")
 
 
 def tensors(value, at, lines):
@@ -38,7 +39,10 @@ with open(OUT, "w") as file:
             lines = []
             try:
                 # The tar format needs the full unpickler; these files name nothing but PyTorch's own functions.
-                value = torch.load(path, map_location="cpu", weights_only=not name.endswith(".tar"))
+                if name.endswith(".safetensors"):
+                    value = dict(sorted(safetensors.torch.load_file(path).items()))
+                else:
+                    value = torch.load(path, map_location="cpu", weights_only=not name.endswith(".tar"))
                 tensors(value, "", lines)
             except Exception as error:
                 print(f"{name}: {type(error).__name__}: {str(error)[:100]}", file=sys.stderr)
