@@ -1,23 +1,15 @@
--- torch.load and torch.save: files of PyTorch (tests/golden/checkpoints, written by scripts/gen/golden_checkpoints.py, and
--- those under ../shared/data/weights), round trips, faults.
+-- torch.load and torch.save: files of PyTorch (tests/golden/checkpoints, written by scripts/gen/golden_checkpoints.py), round
+-- trips, faults. Files made by others: weights_spec.lua.
 local torch = require "lampad"
 local core = require "lampad.core"
 local nn = torch.nn
 
 local root = arg and arg[0] and arg[0]:match("^(.*)/tests/lua/") or "."
 local golden = root .. "/tests/golden/checkpoints/"
-local weights = root .. "/../shared/data/weights/"
 
 local function read(path)
   local file <close> = assert(io.open(path, "rb"))
   return file:read "a"
-end
-
-
-local function exists(path)
-  local file = io.open(path, "rb")
-  if file then file:close() end
-  return file ~= nil
 end
 
 local names = { "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64", "complex64",
@@ -393,52 +385,5 @@ describe("running out of memory", function()
     assert.is_true(failures > 3)
     assert.equal(3, torch.load(path).epoch)
     os.remove(path)
-  end)
-end)
-
-describe("files made by others", function()
-  local function each(list, check)
-    for _, name in ipairs(list) do
-      if not exists(weights .. name) then return pending("skipped: " .. weights .. " is not there") end
-      check(name, weights .. name)
-    end
-  end
-
-  it("load: small files of every kind", function()
-    local samples = "pt-format-samples/burn_reader/"
-    local list = {}
-    for name in ([[bfloat16 bool buffers checkpoint complex_structure empty extreme_values float16 float32 float64 int16
-      int32 int64 int8 large_shape legacy_shared_storage legacy_uncloned_views legacy_with_offsets mixed_types nested_dict
-      parameter scalar simple_legacy special_values state_dict tensor_2d tensor_3d tensor_4d uint8]]):gmatch "%S+" do
-      list[#list + 1] = samples .. name .. ".pt"
-    end
-    for name in ("2d_tensor float32 float64 int64 multi_dtype weight_bias"):gmatch "%S+" do
-      list[#list + 1] = samples .. "tar_" .. name .. ".tar"
-    end
-    each(list, function(_, path) assert.is_table(torch.load(path)) end)
-    each({ samples .. "broken.pt" }, function(_, path)
-      assert.error_matches(function() torch.load(path) end, "no file that torch.save wrote")
-    end)
-    each({ samples .. "legacy_uncloned_views.pt" }, function(_, path)
-      local t = torch.load(path)
-      assert.equal(storage_of(t.tensor1), storage_of(t.tensor2))
-    end)
-    each({ "pt-format-samples/fortran_tensor_3d.pth" }, function(_, path)
-      assert.same({ 1, 2, 6 }, torch.load(path).tensor_fortran:stride())
-    end)
-  end)
-
-  it("load: nets", function()
-    each({ "captum/california_model.pt", "captum/cifar_torchvision.pt", "captum/titanic_model.pt", "mnist/mnist.pt" },
-      function(_, path)
-        for name, tensor in torch.load(path):items() do
-          assert.is_string(name)
-          assert.is_true(torch.is_tensor(tensor))
-        end
-      end)
-    each({ "resnet-cifar10/resnet20-12fca82f.th" }, function(_, path)
-      local state = torch.load(path).state_dict
-      assert.same({ 16, 3, 3, 3 }, { state["module.conv1.weight"].shape:unpack() })
-    end)
   end)
 end)
