@@ -336,6 +336,7 @@ static Worker *check_channel(lua_State *L) {
 static int channel_receive(lua_State *L) {
   Worker *w = check_channel(L);
   Pool *p = w->pool;
+  lpvm_collect_pressure(L);
   pthread_mutex_lock(&p->lock);
   while (!w->inbox.first && !is_stopped(p)) pthread_cond_wait(&p->for_worker, &p->lock);
   LpvmMessage *m = is_stopped(p) ? NULL : dequeue(&w->inbox);
@@ -397,11 +398,13 @@ static int read_setup(lua_State *L, Worker *w) {
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &origins_key);
     lua_newtable(L);
+    lua_gc(L, LUA_GCSTOP); /* all of it stays */
     const int n = lpvm_message_read(L, m,
                                     &(LpvmReading){.share = true,
                                                    .is_setup = true,
                                                    .origins_index = top + 1,
                                                    .missing_index = top + 2});
+    lua_gc(L, LUA_GCRESTART);
     if (lua_rawlen(L, top + 2) == 0) {
       lua_rotate(L, top + 1, -2);
       lua_settop(L, top + n);
@@ -552,6 +555,7 @@ static int pool_take(lua_State *L) {
   const lua_Number seconds = luaL_checknumber(L, 2);
   const struct timespec until = after_ms((int64_t)(seconds * 1000));
   int status = 0;
+  lpvm_collect_pressure(L); /* a loop that only takes batches calls no op */
   pthread_mutex_lock(&p->lock);
   while (!p->outbox.first && status != ETIMEDOUT)
     status = pthread_cond_timedwait(&p->for_owner, &p->lock, &until);
