@@ -357,6 +357,16 @@ describe("the end of a loader", function()
     assert.equal(0, workers_left())
   end)
 
+  it("is that of a progress bar round it", function()
+    local tqdm = torch.utils.tqdm
+    local loader = data.DataLoader(dataset(item, 100), { num_workers = 2 })
+    for _ in tqdm(loader, { disable = true }) do break end -- luacheck: ignore 512
+    assert.equal(0, core.live_workers())
+    local next_batch, _, _, closer = loader:iter()
+    for _ in tqdm(next_batch, { disable = true }, nil, closer) do break end -- luacheck: ignore 512
+    assert.equal(0, core.live_workers())
+  end)
+
   it("leaves nothing behind, however often", function()
     local before = core.memory_stats().live_bytes
     local ds = dataset(function() return torch.rand(100) end, 8, { x = torch.zeros(1000) })
