@@ -201,8 +201,9 @@ void lp_saved_drop_packed(LpSaved *s) {
  */
 
 static _Thread_local bool anomaly, anomaly_nan = true;
-static char *(*trace_capture)(void);
-static char *(*nan_origin)(void);
+/* Atomic, as every state that is opened sets them, on its own thread. */
+static char *(*_Atomic trace_capture)(void);
+static char *(*_Atomic nan_origin)(void);
 
 void lp_set_anomaly(bool enabled, bool check_nan) {
   anomaly = enabled;

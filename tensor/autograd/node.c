@@ -9,8 +9,9 @@
 #include "lampad/ops.h"
 
 static _Atomic uint64_t next_sequence = 1;
-static uint64_t (*location_capture)(void);
-static bool (*location_describe)(uint64_t token, char *buf, size_t buf_bytes);
+/* Atomic, as every state that is opened sets them, on its own thread. */
+static uint64_t (*_Atomic location_capture)(void);
+static bool (*_Atomic location_describe)(uint64_t token, char *buf, size_t buf_bytes);
 
 void lp_set_location_hook(uint64_t (*capture)(void),
                           bool (*describe)(uint64_t token, char *buf, size_t buf_bytes)) {
