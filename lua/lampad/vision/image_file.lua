@@ -43,7 +43,8 @@ local open_spec = args "Image.open(any fp, any mode=nil, *, bool exif_transpose=
 --- Image.open(fp, mode): fp: a path, the file's bytes (a string or a uint8 tensor), or an open file. mode: converts as
 --- :convert(mode). Without one a palette gives RGB, or RGBA when it has transparency; bits and 16-bit gray give L as
 --- Pillow's convert does. Mode P keeps the indices of a picture with a palette (field palette: uint8 (n, 4), red, green,
---- blue, alpha), mode I gray PNGs of up to 16 bits as int32. Options: exif_transpose = true turns the picture as the camera was held; scale = 2, 4 or 8 decodes a
+--- blue, alpha), mode I gray PNGs of up to 16 bits as int32. Options: exif_transpose = true turns the picture as the camera
+--- was held; scale = 2, 4 or 8 decodes a
 --- JPEG to that part of its size, faster than resizing, with other pixels (Pillow's draft). Fields: format, filename, info.
 --- Errors name the file.
 function file.open(...)
