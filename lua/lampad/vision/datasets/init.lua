@@ -7,6 +7,7 @@ local files = lazy.members("lampad.vision.datasets.", {
   fakedata = { "FakeData" },
   cifar = { "CIFAR10", "CIFAR100" },
   mnist = { "MNIST", "FashionMNIST", "KMNIST" },
+  emnist = { "EMNIST", "QMNIST" },
 })
 files.folder, files.utils = "lampad.vision.datasets.folder", "lampad.vision.datasets.utils"
 
