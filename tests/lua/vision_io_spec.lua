@@ -38,8 +38,8 @@ describe("vision.Image", function()
   local other = { P = true, ["1"] = true, I = true, ["I;16"] = true }
 
   local function open(v)
-    if v.mode == "exif" then return Image.open(golden .. v.name, "RGB", { exif_transpose = true }) end
-    return Image.open(golden .. v.name, v.mode ~= "open" and v.mode or nil)
+    if v.mode == "exif" then return Image.open(golden .. v.name, "RGB", { exif_transpose = true }):load() end
+    return Image.open(golden .. v.name, v.mode ~= "open" and v.mode or nil):load()
   end
 
   it("opens every kind of file as Pillow", function()
@@ -64,11 +64,24 @@ describe("vision.Image", function()
   it("converts as Pillow after it was opened, and turns by EXIF", function()
     for _, v in ipairs(values) do
       if v.reader == "pillow" and v.kind ~= "error" and v.mode ~= "open" then
-        local image = Image.open(golden .. v.name)
+        local image = Image.open(golden .. v.name):load()
         image = v.mode == "exif" and image:exif_transpose():convert "RGB" or image:convert(v.mode)
         assert.equal(v.crc, crc(image.data), v.name .. " " .. v.mode)
       end
     end
+  end)
+
+  it("decodes when it must, and says then what is wrong", function()
+    local path = golden .. "truncated.jpg"
+    local image = Image.open(path)
+    assert.equal(45, image.width)
+    fails("cannot read " .. path .. ": the picture is truncated", function() return image.data end)
+    fails("the picture is truncated", image.load, image)
+    local good = Image.open(golden .. "rgb_420.jpg")
+    local gray = good:convert "L" -- from the file
+    assert.is_true(torch.equal(gray.data, good:load():convert "L".data))
+    assert.is_true(torch.equal(good.data["3:9, 4:20"], Image.open(golden .. "rgb_420.jpg"):box(3, 4, 6, 16)))
+    assert.same({ 34, 27 }, Image.open(golden .. "lossy.webp", { scale = 4 }).size)
   end)
 
   it("takes paths, strings, tensors and files", function()
@@ -85,8 +98,30 @@ describe("vision.Image", function()
     end
     file:close()
     fails("expected a path, bytes or an open file", Image.open, {})
-    fails("mode must be L, LA, RGB, RGBA or CMYK", Image.open, path, "HSV")
+    fails("mode must be L, LA, RGB, RGBA, CMYK, P or I", Image.open, path, "HSV")
     fails("cannot open /nowhere.png", Image.open, "/nowhere.png")
+  end)
+
+  it("keeps indices and integers when asked", function()
+    for _, name in ipairs { "palette2.png", "palette8_trns.png", "plain.gif", "palette.bmp", "transparent.gif", "rle8.bmp" } do
+      local image = Image.open(golden .. name, "P")
+      assert.equal("P", image.mode)
+      assert.equal(4, image.palette:size(1))
+      for _, mode in ipairs { "L", "RGB", "RGBA" } do
+        assert.is_true(torch.equal(Image.open(golden .. name, mode).data, image:convert(mode).data), name .. " " .. mode)
+      end
+      assert.equal("P", image:copy().mode)
+      for _, v in ipairs(values) do
+        if v.name == name and v.kind == "P" then assert.equal(v.crc, crc(image.data), name) end
+      end
+    end
+    local deep = Image.open(golden .. "gray16.png", "I")
+    assert.equal(torch.int32, deep.data.dtype)
+    assert.is_true(torch.equal(deep.data:squeeze(2), vio.read_image(golden .. "gray16.png")[0]))
+    assert.is_true(torch.equal(Image.open(golden .. "gray16.png").data, deep:convert "L".data))
+    assert.is_true(torch.equal(Image.open(golden .. "gray4.png").data:int(), Image.open(golden .. "gray4.png", "I").data))
+    fails("the picture has no palette", Image.open, golden .. "rgb8.png", "P")
+    fails("the picture is not gray, as mode I is", function() return Image.open(golden .. "rgb8.png", "I"):load() end)
   end)
 
   it("decodes smaller when asked", function()
@@ -167,7 +202,8 @@ describe("vision.Image", function()
     fails("image index out of range", image.getpixel, image, { 4, 0 })
     fails("a colour of mode RGB is a list of 3 integers", Image.new, "RGB", { 2, 2 }, { 1 })
     fails("size must be {width, height}", Image.new, "RGB", { 2 })
-    fails("mode must be", image.convert, image, "P")
+    fails("mode must be", image.convert, image, "HSV")
+    fails("cannot make mode P from RGB", image.convert, image, "P")
   end)
 end)
 

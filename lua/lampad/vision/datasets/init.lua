@@ -1,4 +1,14 @@
--- vision.datasets: loads at first use.
+-- vision.datasets: each loads at first use.
 local lazy = require "lampad.lazy"
 
-return lazy(lazy.members("lampad.vision.datasets.", { mnist = { "VisionDataset", "MNIST", "FashionMNIST" } }))
+local files = lazy.members("lampad.vision.datasets.", {
+  vision_dataset = { "VisionDataset", "StandardTransform" },
+  caltech = { "Caltech101", "Caltech256" }, celeba = { "CelebA" }, cifar = { "CIFAR10", "CIFAR100" }, cityscapes = { "Cityscapes" },
+  coco = { "CocoDetection", "CocoCaptions" }, emnist = { "EMNIST", "QMNIST" }, fakedata = { "FakeData" },
+  flowers102 = { "Flowers102" }, folder = { "DatasetFolder", "ImageFolder" }, food101 = { "Food101" }, imagenet = { "ImageNet" },
+  mnist = { "MNIST", "FashionMNIST", "KMNIST" }, oxford_iiit_pet = { "OxfordIIITPet" }, stl10 = { "STL10" }, svhn = { "SVHN" },
+  usps = { "USPS" }, voc = { "VOCDetection", "VOCSegmentation" },
+})
+files.folder, files.utils = "lampad.vision.datasets.folder", "lampad.vision.datasets.utils"
+
+return lazy(files)
