@@ -65,6 +65,15 @@ static int open_path(lua_State *L) {
   return box->tree ? 1 : push_failure(L);
 }
 
+/* pickle_open(path) -> tree, or nil and a message */
+static int open_pickle(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  lpvm_collect_pressure(L);
+  TreeBox *box = new_box(L);
+  box->tree = lp_pickle_open(path);
+  return box->tree ? 1 : push_failure(L);
+}
+
 static int read_bytes(lua_State *L) {
   size_t n;
   const char *bytes = luaL_checklstring(L, 1, &n);
@@ -312,6 +321,7 @@ void lpvm_open_checkpoint(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
       {"checkpoint_open", open_path},
       {"checkpoint_read", read_bytes},
+      {"pickle_open", open_pickle},
       {"checkpoint_new", new_tree},
       {"checkpoint_close", close_tree},
       {"checkpoint_root", root},

@@ -208,10 +208,12 @@ static int file_digest(lua_State *L) {
   return 1;
 }
 
-/* Calls the function at 3 with the bytes done and the total, or nil. */
+#define PROGRESS 4 /* where the function is */
+
+/* Calls it with the bytes done and the total, or nil. */
 static bool report(void *ctx, int64_t done_bytes, int64_t total_bytes) {
   lua_State *L = ctx;
-  lua_pushvalue(L, 3);
+  lua_pushvalue(L, PROGRESS);
   lua_pushinteger(L, done_bytes);
   if (total_bytes < 0)
     lua_pushnil(L);
@@ -222,22 +224,25 @@ static bool report(void *ctx, int64_t done_bytes, int64_t total_bytes) {
   return false;
 }
 
-/* fetch(url, path, progress or nil, stall_timeout_s) -> bytes that were there already; or
- * nil, a message and the HTTP status. progress(done_bytes, total_bytes or nil). */
+/* fetch(url, path, ready, progress or nil, stall_timeout_s) -> bytes that were there
+ * already, whether the file `ready` has appeared; or nil, a message and the HTTP status.
+ * progress(done_bytes, total_bytes or nil). */
 static int fetch(lua_State *L) {
   LpFetch f = {.url = luaL_checkstring(L, 1),
                .path = luaL_checkstring(L, 2),
-               .stall_timeout_s = (int)luaL_optinteger(L, 4, 0)};
-  lua_settop(L, 4);
+               .ready = luaL_optstring(L, 3, NULL),
+               .stall_timeout_s = (int)luaL_optinteger(L, 5, 0)};
+  lua_settop(L, 5);
   luaL_checkstack(L, 8, "fetch");
-  if (!lua_isnil(L, 3)) f.progress = report, f.ctx = L;
+  if (!lua_isnil(L, PROGRESS)) f.progress = report, f.ctx = L;
   if (!lp_fetch(&f)) {
     const int count = engine_failure(L);
     lua_pushinteger(L, f.http_status);
     return count + 1;
   }
   lua_pushinteger(L, f.resumed_bytes);
-  return 1;
+  lua_pushboolean(L, f.was_ready);
+  return 2;
 }
 
 /* unpack_archive(path, folder), unpack_file(path, to) -> true, or nil and a message. */
@@ -261,14 +266,36 @@ static int read_packed(lua_State *L) {
   return 1;
 }
 
+/* inflate(tensor of bytes, max_bytes) -> tensor of bytes, or nil and a message. */
+static int inflate_bytes(lua_State *L) {
+  LpTensor *packed = lpvm_check_tensor(L, 1, "inflate");
+  luaL_argcheck(L,
+                lp_is_contiguous(packed, LP_CONTIGUOUS) && lp_dtype(packed) == LP_UINT8,
+                1, "contiguous bytes expected");
+  const lua_Integer max_bytes = luaL_checkinteger(L, 2);
+  lpvm_collect_pressure(L);
+  LpBox *box = lpvm_new_box(L);
+  LpTensor *bytes =
+      lp_inflate(lp_data(packed), (size_t)lp_numel(packed), (size_t)max_bytes);
+  if (!bytes) return engine_failure(L);
+  lpvm_fill_box(L, box, bytes);
+  return 1;
+}
+
 /* Adds the functions to the core table (what `require "lampad.core"` returns). */
 void lpvm_open_folder(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
-      {"file_kind", file_kind},           {"list_folder", list_folder},
-      {"all_folders", all_folders},       {"make_folders", make_folders},
-      {"file_digest", file_digest},       {"fetch", fetch},
-      {"unpack_archive", unpack_archive}, {"unpack_file", unpack_file},
-      {"read_packed", read_packed},       {NULL, NULL},
+      {"file_kind", file_kind},
+      {"list_folder", list_folder},
+      {"all_folders", all_folders},
+      {"make_folders", make_folders},
+      {"file_digest", file_digest},
+      {"fetch", fetch},
+      {"unpack_archive", unpack_archive},
+      {"unpack_file", unpack_file},
+      {"read_packed", read_packed},
+      {"inflate", inflate_bytes},
+      {NULL, NULL},
   };
   lua_pushvalue(L, core_index);
   luaL_setfuncs(L, functions, 0);

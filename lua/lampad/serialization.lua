@@ -221,6 +221,15 @@ function M.load(...)
   return value
 end
 
+--- load_pickle(path): what a file of Python's pickle.dump holds, by the same rules; data sets come as such.
+function M.load_pickle(path)
+  local tree, message = core.pickle_open(path)
+  if not tree then args.fail("load_pickle", "cannot load '%s': %s", path, message) end
+  local value = build({ tree = tree, made = {}, depth = 0 }, (core.checkpoint_root(tree)))
+  core.checkpoint_close(tree)
+  return value
+end
+
 -- --- saving -------------------------------------------------------------------------------------------------
 
 local add

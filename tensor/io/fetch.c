@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include "core/check.h"
 #include "lampad/io.h"
@@ -16,6 +18,7 @@
 #define STALL_TIMEOUT_S 60L /* without a byte */
 #define MAX_REDIRECTS 10L
 #define HTTP_RANGE_REFUSED 416
+#define LOCK_POLL_NS 100000000L
 #define USER_AGENT "lampad"
 
 /* --- the library
@@ -158,21 +161,58 @@ static bool run(Download *d, bool *again) {
                  message[0] ? message : curl.describe(code));
 }
 
+/* Opens and locks the file; waits while another process downloads to it. -1 with the
+ * error recorded. */
+static int open_locked(const char *path) {
+  for (;;) {
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+    if (fd < 0) {
+      lp_fail(LP_ERR_IO, "cannot write %s: %s", path, strerror(errno));
+      return -1;
+    }
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+      if (errno != EWOULDBLOCK && errno != EINTR)
+        return fd; /* a file system without locks */
+      nanosleep(&(struct timespec){.tv_nsec = LOCK_POLL_NS}, NULL);
+      if (!lp_interrupt_pending()) continue;
+      lp_interrupt_take();
+      lp_fail(LP_ERR_INTERRUPT, "interrupted waiting for another download to %s", path);
+      close(fd);
+      return -1;
+    }
+    /* The other may have renamed it while we waited. */
+    struct stat ours, theirs;
+    if (fstat(fd, &ours) == 0 && stat(path, &theirs) == 0 && ours.st_ino == theirs.st_ino)
+      return fd;
+    close(fd);
+  }
+}
+
 bool lp_fetch(LpFetch *fetch) {
   fetch->http_status = 0;
+  fetch->resumed_bytes = 0;
+  fetch->was_ready = false;
   TRY(need_library());
-  Download d = {.fetch = fetch,
-                .fd = open(fetch->path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666)};
-  CHECK(d.fd >= 0, LP_ERR_IO, "cannot write %s: %s", fetch->path, strerror(errno));
-  bool ok = false, again = false;
+  Download d = {.fetch = fetch, .fd = open_locked(fetch->path)};
+  if (d.fd < 0) return false;
+  if (fetch->ready && access(fetch->ready, F_OK) == 0) {
+    fetch->was_ready = true;
+    unlink(fetch->path);
+    close(d.fd);
+    return true;
+  }
+  bool again = false;
   const off_t end = lseek(d.fd, 0, SEEK_END);
   d.start_bytes = end > 0 ? end : 0;
-  ok = run(&d, &again);
+  bool ok = run(&d, &again);
   if (again) {
     d = (Download){.fetch = fetch, .fd = d.fd};
     ok = ftruncate(d.fd, 0) == 0 && lseek(d.fd, 0, SEEK_SET) == 0 && run(&d, &again);
   }
   fetch->resumed_bytes = d.start_bytes;
+  /* No empty file is left behind; after a failure none can be waiting for this name to
+   * become the whole. */
+  if (!ok && d.start_bytes + d.written_bytes == 0) unlink(fetch->path);
   if (close(d.fd) != 0 && ok)
     return lp_fail(LP_ERR_IO, "cannot write %s: %s", fetch->path, strerror(errno));
   return ok;

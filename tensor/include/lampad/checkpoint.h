@@ -109,6 +109,8 @@ LP_API bool lp_io_append(LpIoTree *tree, LpIoValue *container, LpIoValue *item);
 LP_API LpIoTree *lp_checkpoint_open(const char *path, bool use_mmap);
 /* The same from memory, which is borrowed during the call. */
 LP_API LpIoTree *lp_checkpoint_read(const void *data, size_t size_bytes);
+/* A file of one plain pickle (pickle.dump), by the same machine: nothing is run. */
+LP_API LpIoTree *lp_pickle_open(const char *path);
 /* Writes the tree in PyTorch's zip format, whole or not at all. */
 LP_API bool lp_checkpoint_write(const char *path, const LpIoTree *tree);
 

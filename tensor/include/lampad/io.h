@@ -44,7 +44,9 @@ LP_API bool lp_file_digest(const char *path, LpDigestKind kind, char hex[65]);
 /* --- Downloads ------------------------------------------------------------------------------ */
 typedef struct LpFetch {
   const char *url;  /* http or https */
-  const char *path; /* what it holds already is taken as the beginning, and continued */
+  const char *path; /* what it holds already is taken as the beginning, and continued; locked meanwhile */
+  const char *ready; /* may be NULL. When another process has made this file while we waited for the lock, there is
+                        nothing to do */
   /* May be NULL. total_bytes is -1 when the server does not say; false stops with LP_ERR_CALLBACK. */
   bool (*progress)(void *ctx, int64_t done_bytes, int64_t total_bytes);
   void *ctx;
@@ -52,6 +54,7 @@ typedef struct LpFetch {
   /* Results. */
   int http_status; /* 0 when there was no answer */
   int64_t resumed_bytes;
+  bool was_ready;
 } LpFetch;
 /* False with LP_ERR_IO when it fails; what came stays in the file, to be continued. */
 LP_API bool lp_fetch(LpFetch *fetch);
@@ -66,6 +69,8 @@ LP_API bool lp_unpack_archive(const char *from, const char *folder);
 LP_API bool lp_unpack_file(const char *from, const char *to);
 /* The unpacked bytes of such a file, uint8 (n), owned; of a plain file its own. max_bytes: 0 is no limit. */
 LP_API LpTensor *lp_read_packed(const char *path, size_t max_bytes);
+/* What bytes in zlib's format unpack to, uint8 (n), owned. */
+LP_API LpTensor *lp_inflate(const void *packed, size_t size_bytes, size_t max_bytes);
 
 #ifdef __cplusplus
 }
