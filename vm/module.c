@@ -22,6 +22,8 @@ void lpvm_open_npy(lua_State *L, int core_index);
 void lpvm_open_sys(lua_State *L, int core_index);
 void lpvm_open_memory(lua_State *L, int core_index);
 void lpvm_open_checkpoint(lua_State *L, int core_index);
+void lpvm_open_worker(lua_State *L, int core_index);
+void lpvm_open_stream(lua_State *L, int core_index);
 void lpvm_open_autograd_core(lua_State *L, int core_index);
 void lpvm_open_vmap_core(lua_State *L, int core_index);
 
@@ -173,6 +175,8 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_sys(L, core);
   lpvm_open_memory(L, core);
   lpvm_open_checkpoint(L, core);
+  lpvm_open_worker(L, core);
+  lpvm_open_stream(L, core);
   lua_settop(L, methods);
   static const luaL_Reg functions[] = {{"get_num_threads", get_num_threads},
                                        {"set_num_threads", set_num_threads}, {NULL, NULL}};
