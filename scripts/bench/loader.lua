@@ -1,37 +1,39 @@
--- Images per second of a DataLoader: decode, RandomResizedCrop(224), flip, normalise, batches of 32.
---   lampad scripts/bench/loader.lua [FOLDER] [PASSES]     one line "workers images_per_second first_batch_ms" for 0, 1, 2
--- loader.py is the same in PyTorch. FOLDER (default ../shared/data/hymenoptera_data/train) is an ImageFolder.
-local core = require "lampad.core"
+-- Images per second of DataLoader: decode, RandomResizedCrop(224), flip, ToTensor, Normalize; one line a number of workers:
+-- "workers<TAB>images per second<TAB>milliseconds to the first batch", the best of three epochs. The twin of loader.py.
+--   build/lampad scripts/bench/loader.lua FOLDER [WORKERS ...]     FOLDER: of an ImageFolder, e.g. .../hymenoptera_data/train
 local torch = require "lampad"
-local vision = require "lampad.vision"
-local data, T = torch.utils.data, vision.transforms
+local vision, data = torch.vision, torch.utils.data
+local core = require "lampad.core"
+local T = vision.transforms
 
-local folder = arg[1] or "../shared/data/hymenoptera_data/train"
-local passes = tonumber(arg[2] or 3)
+local EPOCHS = 3
+local root = arg[1]
+if not root then
+  print("usage: lampad scripts/bench/loader.lua FOLDER [WORKERS ...]")
+  os.exit(1)
+end
+local workers = { table.unpack(arg, 2) }
+if #workers == 0 then workers = { 0, 1, 2 } end
 
-local set = vision.datasets.ImageFolder(folder, {
-  transform = T.Compose {
-    T.RandomResizedCrop(224), T.RandomHorizontalFlip(), T.ToTensor(),
-    T.Normalize({ 0.485, 0.456, 0.406 }, { 0.229, 0.224, 0.225 }),
-  },
-})
-
--- Images per second and milliseconds to the first batch.
-local function measure(workers)
-  local loader = data.DataLoader(set, { batch_size = 32, shuffle = true, num_workers = workers })
-  local begin, first, count = core.now(), nil, 0
-  for images in loader:iter() do
-    first = first or core.now() - begin
-    count = count + images:size(0)
+local function measure(count)
+  local dataset = vision.datasets.ImageFolder(root, T.Compose { T.RandomResizedCrop(224), T.RandomHorizontalFlip(),
+    T.ToTensor(), T.Normalize({ 0.485, 0.456, 0.406 }, { 0.229, 0.224, 0.225 }) })
+  local best, first = 0, math.huge
+  for _ = 1, EPOCHS do
+    local loader = data.DataLoader(dataset, { batch_size = 32, shuffle = true, num_workers = count })
+    torch.manual_seed(0)
+    local start = core.now()
+    local images_seen = 0
+    for images in loader:iter() do
+      if images_seen == 0 then first = math.min(first, core.now() - start) end
+      images_seen = images_seen + images:size(0)
+    end
+    best = math.max(best, images_seen / (core.now() - start))
   end
-  return count / (core.now() - begin), first * 1000
+  return best, first
 end
 
-for workers = 0, 2 do
-  local best, first = 0, math.huge
-  for _ = 1, passes do
-    local rate, ms = measure(workers)
-    best, first = math.max(best, rate), math.min(first, ms)
-  end
-  print(("%d %.1f %.1f"):format(workers, best, first))
+for _, count in ipairs(workers) do
+  local rate, first = measure(math.tointeger(count))
+  print(("%d\t%.1f\t%.0f"):format(count, rate, first * 1000))
 end
