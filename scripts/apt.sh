@@ -9,6 +9,7 @@ build_packages=(
   libopenblas-openmp-dev libdnnl-dev libsleef-dev
   zlib1g-dev libjansson-dev                    # .gz data sets, JSON
   libjpeg62-turbo-dev libpng-dev libwebp-dev   # images
+  libcurl4-openssl-dev libarchive-dev          # downloads, archives
   libreadline-dev                              # line editing in the executable
   dataset-fashion-mnist                        # 70,000 images for the training script
 )

@@ -8,7 +8,7 @@ local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
   distributions = "lampad.distributions", numpy = "lampad.numpy", safetensors = "lampad.safetensors",
   accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
-  func = "lampad.func", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics", onnx = "lampad.onnx",
+  func = "lampad.func", hub = "lampad.hub", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics", onnx = "lampad.onnx",
   random = "lampad.random", serialization = "lampad.serialization", testing = "lampad.testing", training = "lampad.training", tune = "lampad.tune",
   vmap = "lampad.func.vmap", warnings = "lampad.warnings",
 }

@@ -194,7 +194,8 @@ end
 local load_spec = args "load(any f, any map_location=nil, any pickle_module=nil, *, any weights_only=nil, bool mmap=false)"
 
 --- load(f, map_location, {mmap = false}): what a file of torch.save holds: PyTorch's zip format, that of before 1.6, the
---- tar format before that, TorchScript archives. f: a path, the file's bytes as a string, an open file, or a function that
+--- tar format before that, TorchScript archives; a safetensors or .npz file as an ordered map of tensors, a .npy file as a
+--- tensor. The content says which it is. f: a path, the file's bytes as a string, an open file, or a function that
 --- returns the next bytes. map_location: a device, a table from saved devices to devices, or a function (storage, device) ->
 --- device or nil; without it tensors go to the CPU. mmap: tensors are the file's pages, read as they are touched; writing
 --- to them changes memory only. weights_only is accepted: nothing is ever run. Errors: a file that is missing, damaged or
@@ -218,6 +219,15 @@ function M.load(...)
   local value = build(reader, number)
   core.checkpoint_close(tree)
   if format == "torchscript" then return script_weights(value) end
+  return value
+end
+
+--- load_pickle(path): what a file of Python's pickle.dump holds, by the same rules; data sets come as such.
+function M.load_pickle(path)
+  local tree, message = core.pickle_open(path)
+  if not tree then args.fail("load_pickle", "cannot load '%s': %s", path, message) end
+  local value = build({ tree = tree, made = {}, depth = 0 }, (core.checkpoint_root(tree)))
+  core.checkpoint_close(tree)
   return value
 end
 

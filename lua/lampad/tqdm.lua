@@ -16,7 +16,7 @@ local SMOOTHING = 0.3 -- weight of the newest interval in the moving average of 
 
 local options = {
   "iterable", "desc", "total", "leave", "file", "ncols", "mininterval", "ascii", "disable", "unit", "initial",
-  "bar_format", "postfix",
+  "bar_format", "postfix", "unit_scale", "unit_divisor",
 }
 
 local function is_utf8()
@@ -31,6 +31,20 @@ local function clock(seconds)
   local s, m, h = seconds % 60, seconds // 60 % 60, seconds // 3600
   if h > 0 then return ("%d:%02d:%02d"):format(h, m, s) end
   return ("%02d:%02d"):format(m, s)
+end
+
+-- 1234567 -> "1.23M", as tqdm with unit_scale.
+local function scaled(n, divisor)
+  for _, prefix in ipairs { "", "k", "M", "G", "T", "P", "E" } do
+    if math.abs(n) < 999.5 then
+      if math.abs(n) < 99.95 then
+        return (math.abs(n) < 9.995 and "%.2f%s" or "%.1f%s"):format(n, prefix)
+      end
+      return ("%.0f%s"):format(n, prefix)
+    end
+    n = n / divisor
+  end
+  return ("%.1fZ"):format(n)
 end
 
 -- The width on the terminal of UTF-8 text without wide characters.
@@ -76,6 +90,7 @@ function Bar:init(iterable, o)
   o = o or {}
   args.check_names("tqdm", o, options)
   self.desc, self.total, self.unit = o.desc, o.total or length_of(iterable), o.unit or "it"
+  self.unit_scale, self.unit_divisor = o.unit_scale, o.unit_divisor or 1000
   self.leave = o.leave ~= false
   self.file = o.file or io.stderr
   self.ncols, self.disable = o.ncols, o.disable == true
@@ -113,16 +128,18 @@ function Bar:_postfix_text() return self.postfix and self.postfix ~= "" and ", "
 function Bar:format(now, final)
   local elapsed = now - self.start
   local rate = final and elapsed > 0 and (self.n - self.initial) / elapsed or self:_rate(now)
+  local function count(n) return self.unit_scale and scaled(n, self.unit_divisor) or ("%d"):format(n) end
   local rate_text = rate <= 0 and "?" .. self.unit .. "/s"
+    or self.unit_scale and scaled(rate, self.unit_divisor) .. self.unit .. "/s"
     or rate >= 1 and ("%.2f%s/s"):format(rate, self.unit) or ("%.2fs/%s"):format(1 / rate, self.unit)
   local prefix = self.desc and self.desc .. ": " or ""
   if not self.total then
-    return ("%s%d%s [%s, %s%s]"):format(prefix, self.n, self.unit, clock(elapsed), rate_text, self:_postfix_text())
+    return ("%s%s%s [%s, %s%s]"):format(prefix, count(self.n), self.unit, clock(elapsed), rate_text, self:_postfix_text())
   end
   local fraction = self.total > 0 and math.min(1, self.n / self.total) or 1
   local remaining = rate > 0 and clock(math.max(0, self.total - self.n) / rate) or "?"
   local left = ("%s%3d%%|"):format(prefix, math.floor(fraction * 100 + 1e-9))
-  local right = ("| %d/%d [%s<%s, %s%s]"):format(self.n, self.total, clock(elapsed), remaining, rate_text,
+  local right = ("| %s/%s [%s<%s, %s%s]"):format(count(self.n), count(self.total), clock(elapsed), remaining, rate_text,
     self:_postfix_text())
   local columns = self.ncols or (self.terminal and core.terminal_width(self.file == io.stdout and 1 or 2)) or 80
   local space = math.max(1, math.min(columns - 1 - width_of(left) - width_of(right), 60))

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 import torchvision
 from torchvision import models
+from torchvision.models import vision_transformer
 
 warnings.simplefilter("ignore")
 OUT = Path(__file__).resolve().parents[2] / "tests" / "golden" / "models.txt"
@@ -65,9 +66,10 @@ def summary(output):
     return values
 
 
-def line_of(name):
+def line_of(label):
+    name, options, size, small = VARIANTS[label] if label in VARIANTS else (label, {}, SIZES.get(label, 224), SMALL.get(label, 64))
     torch.manual_seed(0)
-    model = models.get_model(name)
+    model = models.get_model(name, **options)
     state = model.state_dict()
     keys = "\n".join(f"{k} {tuple(t.shape)}" for k, t in state.items())
     count = sum(p.numel() for p in model.parameters())
@@ -76,17 +78,16 @@ def line_of(name):
     del state
     torch.manual_seed(1)
     stir(model)
-    size = SIZES.get(name, 224)
     x = torch.randn(1, 3, size, size)
     with torch.no_grad():
         evaluated = summary(model.eval()(x))
         # Small images where the network takes any size; a batch of 4 for the statistics of normalisation.
-        small = size if name in FIXED else SMALL.get(name, 64)
+        small = size if name in FIXED else small
         x = torch.randn(4 if name not in FIXED else 2, 3, small, small)
         torch.manual_seed(2)
         trained = summary(model.train()(x))
     del model
-    fields = [name, str(count), str(fnv(keys)), str(fnv(text))]
+    fields = [label, str(count), str(fnv(keys)), str(fnv(text))]
     for values in (numbers, evaluated, trained):
         fields.append(" ".join(f"{v:.7g}" for v in values))
     return "|".join(fields)
@@ -95,13 +96,43 @@ def line_of(name):
 FIXED = {n for n in models.list_models(module=models) if n.startswith(("vit_", "maxvit"))}
 SMALL = {"inception_v3": 299}
 
+# Networks with options: label -> network, options, sizes of the images in evaluation and in training. As in
+# tests/lua/models_golden.lua.
+VARIANTS = {
+    "resnet18 groups": ("resnet18", {"num_classes": 10, "norm_layer": lambda c: torch.nn.GroupNorm(8, c)}, 64, 64),
+    "resnet50 dilated": ("resnet50", {"num_classes": 10, "replace_stride_with_dilation": [False, True, True],
+                                      "zero_init_residual": True, "width_per_group": 32}, 64, 64),
+    "densenet121 drop": ("densenet121", {"drop_rate": 0.2, "bn_size": 2, "num_classes": 7, "memory_efficient": True}, 64, 64),
+    "googlenet plain": ("googlenet", {"aux_logits": False, "transform_input": True, "init_weights": False, "dropout": 0.4,
+                                      "num_classes": 10}, 64, 64),
+    "googlenet aux": ("googlenet", {"dropout_aux": 0.5, "num_classes": 10, "init_weights": False}, 64, 96),
+    "inception_v3 plain": ("inception_v3", {"aux_logits": False, "transform_input": True, "init_weights": False,
+                                            "dropout": 0.1, "num_classes": 10}, 96, 96),
+    "vgg11 dropout": ("vgg11", {"dropout": 0.2, "init_weights": False, "num_classes": 2}, 32, 32),
+    "mobilenet_v2 narrow": ("mobilenet_v2", {"width_mult": 0.35, "round_nearest": 4, "dropout": 0.5, "num_classes": 10}, 64, 64),
+    "mobilenet_v3_large dilated": ("mobilenet_v3_large", {"width_mult": 0.5, "reduced_tail": True, "dilated": True,
+                                                          "num_classes": 10}, 64, 64),
+    "mobilenet_v3_small wide": ("mobilenet_v3_small", {"width_mult": 1.25, "dropout": 0.4}, 64, 64),
+    "mnasnet1_3 dropout": ("mnasnet1_3", {"dropout": 0.6, "num_classes": 10}, 64, 64),
+    "efficientnet_b1 depth": ("efficientnet_b1", {"stochastic_depth_prob": 0.6, "dropout": 0.1, "num_classes": 10}, 64, 64),
+    "regnet_y_400mf width": ("regnet_y_400mf", {"stem_width": 16, "activation": torch.nn.SiLU, "num_classes": 10}, 64, 64),
+    "convnext_tiny scale": ("convnext_tiny", {"layer_scale": 0.5, "stochastic_depth_prob": 0.5, "num_classes": 10}, 64, 64),
+    "vit_b_32 small": ("vit_b_32", {"image_size": 64, "representation_size": 48, "dropout": 0.1, "attention_dropout": 0.1,
+                                    "num_classes": 10}, 64, 64),
+    "vit_b_16 stem": ("vit_b_16", {"image_size": 64, "num_classes": 10, "conv_stem_configs": [
+        vision_transformer.ConvStemConfig(out, 3, 2) for out in (16, 32, 64, 128)]}, 64, 64),
+    "swin_t dropout": ("swin_t", {"dropout": 0.1, "attention_dropout": 0.1, "mlp_ratio": 2.0, "num_classes": 10}, 80, 72),
+    "swin_v2_t dropout": ("swin_v2_t", {"dropout": 0.1, "attention_dropout": 0.1, "num_classes": 10}, 80, 72),
+    "maxvit_t dropout": ("maxvit_t", {"mlp_dropout": 0.1, "attention_dropout": 0.1, "num_classes": 10}, 224, 224),
+}
+
 
 def main():
     lines = {}
     if OUT.exists():
         lines = {line.split("|")[0]: line for line in OUT.read_text().splitlines() if not line.startswith("#")}
     torch.set_num_threads(2)
-    for name in sys.argv[1:] or models.list_models(module=models):
+    for name in sys.argv[1:] or models.list_models(module=models) + list(VARIANTS):
         lines[name] = line_of(name)
         print(lines[name][:150], flush=True)
         head = f"# torch {torch.__version__}, torchvision {torchvision.__version__}: see scripts/gen/golden_models.py\n"

@@ -65,22 +65,29 @@ void lp_npz_close(LpNpz *npz) {
   lp_free(npz, sizeof *npz);
 }
 
-static bool open_members(LpNpz *npz, const char *path) {
-  TRY(npz->source = lp_source_open(path, false));
-  if (!lp_zip_probe(npz->source)) return lp_fail(LP_ERR_IO, "%s: no zip archive", path);
-  if (!lp_zip_open(&npz->zip, npz->source)) {
+LpNpz *lp_npz_of_source(LpSource *source) {
+  LpNpz *npz = lp_calloc(sizeof *npz);
+  if (!npz) return NULL;
+  npz->source = lp_source_retain(source);
+  if (!lp_zip_probe(source)) {
+    lp_fail(LP_ERR_IO, "no zip archive");
+  } else if (!lp_zip_open(&npz->zip, source)) {
     npz->zip = (LpZip){0};
-    return lp_fail_prefix("%s: ", path);
+  } else {
+    npz->zip.unpack_limit_bytes += UNPACK_BYTES;
+    if (read_members(npz)) return npz;
   }
-  npz->zip.unpack_limit_bytes += UNPACK_BYTES;
-  return read_members(npz);
+  lp_npz_close(npz);
+  return NULL;
 }
 
 LpNpz *lp_npz_open(const char *path) {
-  LpNpz *npz = lp_calloc(sizeof *npz);
-  if (!npz || open_members(npz, path)) return npz;
-  lp_npz_close(npz);
-  return NULL;
+  LpSource *source = lp_source_open(path, false);
+  if (!source) return NULL;
+  LpNpz *npz = lp_npz_of_source(source);
+  lp_source_release(source);
+  if (!npz) lp_fail_prefix("%s: ", path);
+  return npz;
 }
 
 int64_t lp_npz_count(const LpNpz *npz) {
@@ -97,9 +104,15 @@ LpTensor *lp_npz_tensor(LpNpz *npz, int64_t i) {
   CHECK(m->entry->size_bytes <= INT64_MAX, LP_ERR_IO,
         "array '%.200s' is larger than any memory", m->name);
   const int64_t size = (int64_t)m->entry->size_bytes;
-  LpTensor *bytes = lp_tensor_new(lp_ints(&size, 1), LP_UINT8, lp_cpu());
-  LpTensor *t = NULL;
-  if (bytes && lp_zip_read(&npz->zip, m->entry, lp_data(bytes))) t = lp_npy_parse(bytes);
+  LpTensor *t = NULL, *bytes = NULL;
+  if (m->entry->method == 0)
+    bytes =
+        lp_bytes_of_source(npz->source, m->entry->data_at, lp_ints(&size, 1), LP_UINT8);
+  if (!bytes) {
+    bytes = lp_bytes_new(lp_ints(&size, 1), LP_UINT8);
+    if (bytes && !lp_zip_read(&npz->zip, m->entry, lp_data(bytes))) lp_drop(&bytes);
+  }
+  if (bytes) t = lp_npy_parse(bytes);
   lp_tensor_release(bytes);
   if (!t) lp_fail_prefix("array '%.200s': ", m->name);
   return t;

@@ -457,13 +457,15 @@ static void add_end(Archive *a) {
 }
 
 static bool write_archive(const char *path, const Saver *s, Archive *a) {
-  static const char version[] = "3\n", format[] = "1", order[] = "little", align[] = "64";
+  static const char version[] = "3\n", format[] = "1", order[] = "little", align[] = "64",
+                    producer[] = "Lampad"; /* others do not look at it */
   char name[64];
   make_prefix(a, path);
   add_member(a, "data.pkl", s->pickle.data, s->pickle.size);
   add_member(a, ".format_version", format, sizeof format - 1);
   add_member(a, ".storage_alignment", align, sizeof align - 1);
   add_member(a, "byteorder", order, sizeof order - 1);
+  add_member(a, ".lampad/producer", producer, sizeof producer - 1);
   for (size_t i = 0; i < s->storage_count; i++) {
     const size_t unit = lp_dtype_size(s->dtypes[i]);
     snprintf(name, sizeof name, "data/%zu", i);

@@ -79,3 +79,25 @@ describe("a module in the place of its parameters", function()
     refuses("parameters_to_vector: parameters must be", function() nn.utils.parameters_to_vector(layer) end)
   end)
 end)
+
+describe("two numbers", function()
+  it("are tensors to the functions of arithmetic, as in PyTorch", function()
+    for _, case in ipairs {
+      { torch.add(2, 3), 5, "int64" }, { torch.add(2, 3.5), 5.5, "float32" }, { torch.add(2, 3, { alpha = 2 }), 8, "int64" },
+      { torch.subtract(2, 3), -1, "int64" }, { torch.mul(2, 3), 6, "int64" }, { torch.multiply(2.0, 3), 6, "float32" },
+      { torch.div(6, 3), 2, "float32" }, { torch.div(7, 2, { rounding_mode = "floor" }), 3, "int64" },
+      { torch.true_divide(6.0, 3), 2, "float32" }, { torch.floor_divide(-7, 2), -4, "int64" },
+      { torch.mul(true, 3), 3, "int64" },
+    } do
+      assert.equal(case[2], case[1]:item())
+      assert.equal(torch[case[3]], case[1].dtype)
+      assert.equal(0, case[1].ndim)
+    end
+    assert.is_true(torch.add(true, true):item())
+    for _, name in ipairs { "pow", "maximum", "remainder", "eq", "atan2" } do
+      refuses(name .. ": argument 'self' must be a tensor, got number", function() torch[name](2, 3) end)
+    end
+    refuses("mul_: argument 'self' must be a tensor", function() torch.mul_(2, 3) end)
+    refuses("mul: argument 'self' must be a tensor, got string", function() torch.mul("a", 3) end)
+  end)
+end)

@@ -1,5 +1,8 @@
 -- vision.Image: a picture as the PIL image of torchvision: its pixels in rows, the channels of a pixel side by
 -- side. Tensors of pictures are (C, H, W); an image is what files hold and what transforms work on as Pillow does.
+--
+-- Note [Lazy images]: an image may know how to get its pixels instead of holding them (Image.lazy). They are fetched
+-- when `data` is first read; a transform that needs only a box asks for just that (Image:box).
 local core = require "lampad.core"
 local class = require "lampad.class"
 local args = require "lampad.args"
@@ -12,6 +15,28 @@ local Image = class.extend(class.Object, "Image")
 Image.modes = { L = 1, LA = 2, RGB = 3, RGBA = 4, CMYK = 4 }
 local mode_of_channels = { "L", "LA", "RGB", "RGBA" }
 
+-- Instances answer to `data` by fetching it; everything else is a member of the class.
+function Image.make_index(of)
+  return function(self, key)
+    if key == "data" then
+      local decode = rawget(self, "_decode")
+      if decode then
+        local data = decode(0, 0, self.height, self.width):contiguous()
+        self.data, self._decode = data, nil
+        return data
+      end
+    end
+    return of[key]
+  end
+end
+Image.__meta.__index = Image.make_index(Image)
+
+local function describe(self, mode, height, width)
+  self.mode, self.height, self.width = mode, height, width
+  self.size = { width, height }
+  self.shape = torch.Size { Image.modes[mode], height, width }
+end
+
 --- Image(data [, mode]): data is uint8 (H, W) or (H, W, C), taken without a copy; mode is "L", "LA", "RGB", "RGBA"
 --- or "CMYK", by default what the number of channels says. Fields: data (H, W, C), mode, width, height,
 --- size {width, height}, shape torch.Size [C, H, W].
@@ -22,13 +47,30 @@ function Image:init(data, mode)
   if data.ndim == 2 then data = data:unsqueeze(2) end
   local channels = data:size(2)
   mode = mode or mode_of_channels[channels]
-  if self.modes[mode] ~= channels then
+  if mode == nil or self.modes[mode] ~= channels then
     args.fail("Image", "mode %s does not go with %d channels", text.repr(mode), channels)
   end
-  self.data, self.mode = data:contiguous(), mode
-  self.height, self.width = data:size(0), data:size(1)
-  self.size = { self.width, self.height }
-  self.shape = torch.Size { channels, self.height, self.width }
+  self.data = data:contiguous()
+  describe(self, mode, data:size(0), data:size(1))
+end
+
+--- An image whose pixels come later: decode(top, left, height, width) gives those of a box, uint8 (height, width, C);
+--- it is called for the whole when `data` is first read, or for the box that a transform wants.
+function Image.lazy(mode, height, width, decode)
+  local self = Image.allocate(Image)
+  self._decode = decode
+  describe(self, mode, height, width)
+  return self
+end
+
+--- The pixels of a box that lies inside: uint8 (height, width, C), a view where there are pixels already.
+function Image:box(top, left, height, width)
+  local decode = rawget(self, "_decode")
+  if decode then return decode(top, left, height, width) end
+  local data = self.data
+  if height ~= self.height then data = data:narrow(0, top, height) end
+  if width ~= self.width then data = data:narrow(1, left, width) end
+  return data
 end
 
 --- The pixels as a uint8 tensor (C, H, W) that shares their memory.

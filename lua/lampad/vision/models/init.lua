@@ -32,6 +32,7 @@ local families = {
 
 local prefix = "lampad.vision.models."
 local files, file_of, builders = {}, {}, {}
+local models -- the library, made at the end
 for file in pairs(families) do
   files[file] = prefix .. file -- models.resnet is the module of that name
 end
@@ -50,11 +51,15 @@ table.sort(builders)
 
 local function weights() return require "lampad.vision.models.weights" end
 
+files.feature_extraction = prefix .. "feature_extraction"
+function files._utils()
+  return { IntermediateLayerGetter = models.feature_extraction.IntermediateLayerGetter,
+    _make_divisible = require(prefix .. "zoo").make_divisible }
+end
+
 files[1] = function(name)
   return name:find "_Weights$" and weights().enums[name] or nil
 end
-
-local models -- below
 
 local function builder_of(what, name)
   if type(name) ~= "string" then
