@@ -266,14 +266,36 @@ static int read_packed(lua_State *L) {
   return 1;
 }
 
+/* inflate(tensor of bytes, max_bytes) -> tensor of bytes, or nil and a message. */
+static int inflate_bytes(lua_State *L) {
+  LpTensor *packed = lpvm_check_tensor(L, 1, "inflate");
+  luaL_argcheck(L,
+                lp_is_contiguous(packed, LP_CONTIGUOUS) && lp_dtype(packed) == LP_UINT8,
+                1, "contiguous bytes expected");
+  const lua_Integer max_bytes = luaL_checkinteger(L, 2);
+  lpvm_collect_pressure(L);
+  LpBox *box = lpvm_new_box(L);
+  LpTensor *bytes =
+      lp_inflate(lp_data(packed), (size_t)lp_numel(packed), (size_t)max_bytes);
+  if (!bytes) return engine_failure(L);
+  lpvm_fill_box(L, box, bytes);
+  return 1;
+}
+
 /* Adds the functions to the core table (what `require "lampad.core"` returns). */
 void lpvm_open_folder(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
-      {"file_kind", file_kind},           {"list_folder", list_folder},
-      {"all_folders", all_folders},       {"make_folders", make_folders},
-      {"file_digest", file_digest},       {"fetch", fetch},
-      {"unpack_archive", unpack_archive}, {"unpack_file", unpack_file},
-      {"read_packed", read_packed},       {NULL, NULL},
+      {"file_kind", file_kind},
+      {"list_folder", list_folder},
+      {"all_folders", all_folders},
+      {"make_folders", make_folders},
+      {"file_digest", file_digest},
+      {"fetch", fetch},
+      {"unpack_archive", unpack_archive},
+      {"unpack_file", unpack_file},
+      {"read_packed", read_packed},
+      {"inflate", inflate_bytes},
+      {NULL, NULL},
   };
   lua_pushvalue(L, core_index);
   luaL_setfuncs(L, functions, 0);

@@ -21,10 +21,10 @@ static LpBytes check_bytes(lua_State *L, int index, const char *what) {
 
 static LpImageMode check_mode(lua_State *L, int index, const char *what) {
   const char *name = lua_tostring(L, index);
-  for (int mode = LP_MODE_UNCHANGED; name && mode <= LP_MODE_CMYK; mode++)
+  for (int mode = LP_MODE_UNCHANGED; name && mode <= LP_MODE_I; mode++)
     if (strcmp(name, lp_image_mode_name((LpImageMode)mode)) == 0)
       return (LpImageMode)mode;
-  lpvm_error(L, what, "unknown mode '%s': expected L, LA, RGB, RGBA or CMYK",
+  lpvm_error(L, what, "unknown mode '%s': expected L, LA, RGB, RGBA, CMYK, P or I",
              name ? name : luaL_typename(L, index));
 }
 
@@ -60,6 +60,10 @@ static int info(lua_State *L) {
       lua_rawseti(L, -2, c + 1);
     }
     lua_setfield(L, -2, "key");
+  }
+  if (i.palette_count) {
+    lua_pushlstring(L, (const char *)i.palette, (size_t)i.palette_count * 4);
+    lua_setfield(L, -2, "palette");
   }
   return 1;
 }
@@ -183,8 +187,12 @@ static int read_file(lua_State *L) {
 void lpvm_open_image(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
       {"image_format", format_of},
-      {"image_info", info},     {"image_decode", decode}, {"image_convert", convert},
-      {"image_encode", encode}, {"read_file", read_file}, {NULL, NULL},
+      {"image_info", info},
+      {"image_decode", decode},
+      {"image_convert", convert},
+      {"image_encode", encode},
+      {"read_file", read_file},
+      {NULL, NULL},
   };
   lua_pushvalue(L, core_index);
   luaL_setfuncs(L, functions, 0);

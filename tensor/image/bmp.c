@@ -109,6 +109,10 @@ bool lp_bmp_info(const LpImageSource *source, LpImageInfo *info) {
   info->width = b.width;
   info->height = b.height;
   info->mode = mode_of(&b);
+  if (b.bits <= 8 && !b.is_gray) {
+    info->palette_count = 1 << b.bits;
+    memcpy(info->palette, b.palette, sizeof info->palette);
+  }
   return true;
 }
 

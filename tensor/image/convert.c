@@ -147,6 +147,10 @@ LpTensor *lp_image_convert(LpTensor *pixels, LpImageMode from, LpImageMode to,
             lp_size(pixels, 2) == lp_image_mode_channels(from),
         LP_ERR_ARGUMENT, "expected contiguous uint8 pixels (height, width, %d)",
         lp_image_mode_channels(from));
+  CHECK(from >= LP_MODE_L && from <= LP_MODE_CMYK && to >= LP_MODE_L &&
+            to <= LP_MODE_CMYK,
+        LP_ERR_ARGUMENT, "no conversion from %s to %s", lp_image_mode_name(from),
+        lp_image_mode_name(to));
   if (from == to) return lp_tensor_retain(pixels);
   const int64_t height = lp_size(pixels, 0), width = lp_size(pixels, 1);
   const int out = lp_image_mode_channels(to);
@@ -164,6 +168,12 @@ bool lp_image_from_palette(const uint8_t *indices, int64_t height, int64_t width
                            const uint8_t palette[256][4], bool has_alpha,
                            const LpImageSource *source, LpPicture *picture) {
   const LpImageMode wish = source->read->mode;
+  if (wish == LP_MODE_P) {
+    picture->mode = LP_MODE_P;
+    TRY(picture->pixels = lp_image_new(height, width, 1, LP_UINT8));
+    memcpy(lp_data(picture->pixels), indices, (size_t)(height * width));
+    return true;
+  }
   const LpImageMode mode = wish == LP_MODE_L || wish == LP_MODE_LA ||
                                    wish == LP_MODE_RGBA || wish == LP_MODE_RGB
                                ? wish

@@ -25,7 +25,8 @@ static const Format formats[LP_IMAGE_FORMAT_COUNT] = {
 static const struct {
   const char *name;
   int channels;
-} modes[] = {{"unchanged", 0}, {"L", 1}, {"LA", 2}, {"RGB", 3}, {"RGBA", 4}, {"CMYK", 4}};
+} modes[] = {{"unchanged", 0}, {"L", 1},    {"LA", 2}, {"RGB", 3},
+             {"RGBA", 4},      {"CMYK", 4}, {"P", 1},  {"I", 1}};
 
 const char *lp_image_format_name(LpImageFormat format) {
   return formats[format].name;
@@ -211,6 +212,9 @@ static bool finish(const LpImageSource *source, const LpImageRead *read,
   }
   if (read->mode != LP_MODE_UNCHANGED && !picture->is_converted &&
       picture->mode != read->mode) {
+    CHECK(read->mode < LP_MODE_P, LP_ERR_ARGUMENT, "%s",
+          read->mode == LP_MODE_P ? "the picture has no palette"
+                                  : "the picture is not gray, as mode I is");
     const bool keyed =
         info->has_key && (read->mode == LP_MODE_LA || read->mode == LP_MODE_RGBA);
     TRY(replace(picture, lp_image_convert(picture->pixels, picture->mode, read->mode,

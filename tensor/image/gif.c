@@ -245,6 +245,9 @@ bool lp_gif_info(const LpImageSource *source, LpImageInfo *info) {
   info->width = g.width;
   info->height = g.height;
   info->mode = g.transparent >= 0 ? LP_MODE_RGBA : LP_MODE_RGB;
+  info->palette_count = frame.color_count;
+  memcpy(info->palette, frame.palette, sizeof info->palette);
+  if (g.transparent >= 0) info->palette[g.transparent][3] = 0;
   return true;
 }
 

@@ -74,6 +74,23 @@ static LpImageMode mode_of(Reader *r, int color, int depth) {
   }
 }
 
+static void read_palette(Reader *r, LpImageInfo *info) {
+  for (int i = 0; i < 256; i++) info->palette[i][3] = 255;
+  png_colorp colors;
+  int count = 0;
+  if (png_get_PLTE(r->png, r->info, &colors, &count))
+    for (int i = 0; i < count && i < 256; i++) {
+      info->palette[i][0] = colors[i].red;
+      info->palette[i][1] = colors[i].green;
+      info->palette[i][2] = colors[i].blue;
+    }
+  info->palette_count = count;
+  png_bytep alpha;
+  int alpha_count = 0;
+  if (png_get_tRNS(r->png, r->info, &alpha, &alpha_count, NULL))
+    for (int i = 0; i < alpha_count && i < 256; i++) info->palette[i][3] = alpha[i];
+}
+
 static void read_header(Reader *r, LpImageInfo *info) {
   png_read_info(r->png, r->info);
   const int color = png_get_color_type(r->png, r->info),
@@ -81,6 +98,7 @@ static void read_header(Reader *r, LpImageInfo *info) {
   info->width = png_get_image_width(r->png, r->info);
   info->height = png_get_image_height(r->png, r->info);
   info->mode = mode_of(r, color, depth);
+  if (color == PNG_COLOR_TYPE_PALETTE) read_palette(r, info);
   png_color_16p key;
   if (depth <= 8 && (color == PNG_COLOR_TYPE_GRAY || color == PNG_COLOR_TYPE_RGB) &&
       png_get_tRNS(r->png, r->info, NULL, NULL, &key)) {
@@ -127,28 +145,13 @@ static bool read_samples(Reader *r, int64_t height, size_t row_bytes) {
 /* --- by Pillow's rules
  * ------------------------------------------------------------------------ */
 
-static bool decode_palette(Reader *r, const LpImageSource *source, int64_t height,
-                           int64_t width, LpPicture *picture) {
-  uint8_t palette[256][4];
-  memset(palette, 0, sizeof palette);
-  for (int i = 0; i < 256; i++) palette[i][3] = 255;
-  png_colorp colors;
-  int count = 0;
-  if (png_get_PLTE(r->png, r->info, &colors, &count))
-    for (int i = 0; i < count && i < 256; i++) {
-      palette[i][0] = colors[i].red;
-      palette[i][1] = colors[i].green;
-      palette[i][2] = colors[i].blue;
-    }
-  png_bytep alpha;
-  int alpha_count = 0;
-  if (png_get_tRNS(r->png, r->info, &alpha, &alpha_count, NULL))
-    for (int i = 0; i < alpha_count && i < 256; i++) palette[i][3] = alpha[i];
+static bool decode_palette(Reader *r, const LpImageSource *source,
+                           const LpImageInfo *info, LpPicture *picture) {
   png_set_packing(r->png);
   png_read_update_info(r->png, r->info);
-  TRY(read_samples(r, height, (size_t)width));
-  return lp_image_from_palette(r->samples, height, width, (const uint8_t(*)[4])palette,
-                               alpha_count > 0, source, picture);
+  TRY(read_samples(r, info->height, (size_t)info->width));
+  return lp_image_from_palette(r->samples, info->height, info->width, info->palette,
+                               info->mode == LP_MODE_RGBA, source, picture);
 }
 
 /* Samples of 16 bits above 255 are white, as in Pillow's conversion of mode I;16 to L. */
@@ -163,12 +166,29 @@ static bool decode_gray16(Reader *r, int64_t height, int64_t width, LpPicture *p
   return true;
 }
 
-static bool decode_by_pillow(Reader *r, const LpImageSource *source, int64_t height,
-                             int64_t width, LpPicture *picture) {
+/* Gray of any depth as int32, unscaled only where it has 8 or 16 bits. */
+static bool decode_integers(Reader *r, int depth, const LpImageInfo *info,
+                            LpPicture *picture) {
+  const int64_t count = info->height * info->width;
+  if (depth < 8) png_set_expand_gray_1_2_4_to_8(r->png);
+  png_read_update_info(r->png, r->info);
+  TRY(read_samples(r, info->height, (size_t)info->width * (depth == 16 ? 2 : 1)));
+  TRY(picture->pixels = lp_image_new(info->height, info->width, 1, LP_INT32));
+  picture->mode = LP_MODE_I;
+  int32_t *to = lp_data(picture->pixels);
+  for (int64_t i = 0; i < count; i++)
+    to[i] = depth == 16 ? (int32_t)lp_be16(r->samples + 2 * i) : r->samples[i];
+  return true;
+}
+
+static bool decode_by_pillow(Reader *r, const LpImageSource *source,
+                             const LpImageInfo *info, LpPicture *picture) {
+  const int64_t height = info->height, width = info->width;
   const int color = png_get_color_type(r->png, r->info),
             depth = png_get_bit_depth(r->png, r->info);
-  if (color == PNG_COLOR_TYPE_PALETTE)
-    return decode_palette(r, source, height, width, picture);
+  if (color == PNG_COLOR_TYPE_PALETTE) return decode_palette(r, source, info, picture);
+  if (color == PNG_COLOR_TYPE_GRAY && source->read->mode == LP_MODE_I)
+    return decode_integers(r, depth, info, picture);
   if (color == PNG_COLOR_TYPE_GRAY && depth == 16)
     return decode_gray16(r, height, width, picture);
   if (depth == 16) png_set_strip_16(r->png);
@@ -222,8 +242,9 @@ static void ask_for_mode(Reader *r, LpImageMode wish, int color, int depth) {
     png_set_rgb_to_gray(r->png, PNG_ERROR_ACTION_NONE, RED_WEIGHT, GREEN_WEIGHT);
 }
 
-static bool decode_by_io(Reader *r, const LpImageSource *source, int64_t height,
-                         int64_t width, LpPicture *picture) {
+static bool decode_by_io(Reader *r, const LpImageSource *source, const LpImageInfo *info,
+                         LpPicture *picture) {
+  const int64_t height = info->height, width = info->width;
   const int depth = png_get_bit_depth(r->png, r->info);
   ask_for_mode(r, source->read->mode, png_get_color_type(r->png, r->info), depth);
   png_read_update_info(r->png, r->info);
@@ -242,12 +263,12 @@ static bool decode_by_io(Reader *r, const LpImageSource *source, int64_t height,
 }
 
 static bool decode(Reader *r, const LpImageSource *source, LpPicture *picture) {
-  LpImageInfo info;
+  LpImageInfo info = {.orientation = 1};
   read_header(r, &info);
   TRY(lp_image_check_size(source, info.width, info.height));
   png_set_interlace_handling(r->png);
   return (source->read->rules == LP_RULES_IO ? decode_by_io : decode_by_pillow)(
-      r, source, info.height, info.width, picture);
+      r, source, &info, picture);
 }
 
 bool lp_png_decode(const LpImageSource *source, LpPicture *picture) {

@@ -85,8 +85,30 @@ describe("vision.Image", function()
     end
     file:close()
     fails("expected a path, bytes or an open file", Image.open, {})
-    fails("mode must be L, LA, RGB, RGBA or CMYK", Image.open, path, "HSV")
+    fails("mode must be L, LA, RGB, RGBA, CMYK, P or I", Image.open, path, "HSV")
     fails("cannot open /nowhere.png", Image.open, "/nowhere.png")
+  end)
+
+  it("keeps indices and integers when asked", function()
+    for _, name in ipairs { "palette2.png", "palette8_trns.png", "plain.gif", "palette.bmp", "transparent.gif", "rle8.bmp" } do
+      local image = Image.open(golden .. name, "P")
+      assert.equal("P", image.mode)
+      assert.equal(4, image.palette:size(1))
+      for _, mode in ipairs { "L", "RGB", "RGBA" } do
+        assert.is_true(torch.equal(Image.open(golden .. name, mode).data, image:convert(mode).data), name .. " " .. mode)
+      end
+      assert.equal("P", image:copy().mode)
+      for _, v in ipairs(values) do
+        if v.name == name and v.kind == "P" then assert.equal(v.crc, crc(image.data), name) end
+      end
+    end
+    local deep = Image.open(golden .. "gray16.png", "I")
+    assert.equal(torch.int32, deep.data.dtype)
+    assert.is_true(torch.equal(deep.data:squeeze(2), vio.read_image(golden .. "gray16.png")[0]))
+    assert.is_true(torch.equal(Image.open(golden .. "gray16.png").data, deep:convert "L".data))
+    assert.is_true(torch.equal(Image.open(golden .. "gray4.png").data:int(), Image.open(golden .. "gray4.png", "I").data))
+    fails("the picture has no palette", Image.open, golden .. "rgb8.png", "P")
+    fails("the picture is not gray, as mode I is", Image.open, golden .. "rgb8.png", "I")
   end)
 
   it("decodes smaller when asked", function()
@@ -167,7 +189,8 @@ describe("vision.Image", function()
     fails("image index out of range", image.getpixel, image, { 4, 0 })
     fails("a colour of mode RGB is a list of 3 integers", Image.new, "RGB", { 2, 2 }, { 1 })
     fails("size must be {width, height}", Image.new, "RGB", { 2 })
-    fails("mode must be", image.convert, image, "P")
+    fails("mode must be", image.convert, image, "HSV")
+    fails("cannot make mode P from RGB", image.convert, image, "P")
   end)
 end)
 

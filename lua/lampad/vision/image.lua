@@ -11,8 +11,9 @@ local text = require "lampad.text"
 local torch = core.torch
 local Image = class.extend(class.Object, "Image")
 
--- Pillow's names of pixel formats -> the number of channels.
-Image.modes = { L = 1, LA = 2, RGB = 3, RGBA = 4, CMYK = 4 }
+-- Pillow's names of pixel formats -> the number of channels. P: indices into the palette, as masks of classes are kept;
+-- I: gray as int32.
+Image.modes = { L = 1, LA = 2, RGB = 3, RGBA = 4, CMYK = 4, P = 1, I = 1 }
 local mode_of_channels = { "L", "LA", "RGB", "RGBA" }
 
 -- Instances answer to `data` by fetching it; everything else is a member of the class.
@@ -41,7 +42,7 @@ end
 --- or "CMYK", by default what the number of channels says. Fields: data (H, W, C), mode, width, height,
 --- size {width, height}, shape torch.Size [C, H, W].
 function Image:init(data, mode)
-  if not torch.is_tensor(data) or data.dtype ~= torch.uint8 or (data.ndim ~= 2 and data.ndim ~= 3) then
+  if not torch.is_tensor(data) or (data.dtype ~= torch.uint8 and mode ~= "I") or (data.ndim ~= 2 and data.ndim ~= 3) then
     args.fail("Image", "data must be a uint8 tensor (H, W) or (H, W, C), got %s", text.describe(data))
   end
   if data.ndim == 2 then data = data:unsqueeze(2) end

@@ -10,7 +10,7 @@ local file = {}
 
 local function check_mode(what, mode)
   if not Image.modes[mode] then
-    args.fail(what, "mode must be L, LA, RGB, RGBA or CMYK, got %s", text.describe(mode))
+    args.fail(what, "mode must be L, LA, RGB, RGBA, CMYK, P or I, got %s", text.describe(mode))
   end
   return mode
 end
@@ -42,7 +42,9 @@ local open_spec = args "Image.open(any fp, any mode=nil, *, bool exif_transpose=
 
 --- Image.open(fp, mode): fp: a path, the file's bytes (a string or a uint8 tensor), or an open file. mode: converts as
 --- :convert(mode). Without one a palette gives RGB, or RGBA when it has transparency; bits and 16-bit gray give L as
---- Pillow's convert does. Options: exif_transpose = true turns the picture as the camera was held; scale = 2, 4 or 8 decodes a
+--- Pillow's convert does. Mode P keeps the indices of a picture with a palette (field palette: uint8 (n, 4), red, green,
+--- blue, alpha), mode I gray PNGs of up to 16 bits as int32. Options: exif_transpose = true turns the picture as the camera
+--- was held; scale = 2, 4 or 8 decodes a
 --- JPEG to that part of its size, faster than resizing, with other pixels (Pillow's draft). Fields: format, filename, info.
 --- Errors name the file.
 function file.open(...)
@@ -57,6 +59,9 @@ function file.open(...)
   image.format, image.filename = info.format:upper(), name
   image.info = { orientation = not orient and info.orientation ~= 1 and info.orientation or nil }
   if mode == nil then image.info.transparency = info.key end
+  if found == "P" then
+    image.palette = core.tensor_from_bytes(info.palette, torch.uint8, { #info.palette // 4, 4 })
+  end
   return image
 end
 
@@ -71,10 +76,13 @@ local turns = { [2] = { false, 1 }, [3] = { false, 0, 1 }, [4] = { false, 0 }, [
 function file.exif_transpose(self)
   local how = turns[self.info and self.info.orientation or 1]
   if not how then return file.copy(self) end
+  local palette = self.palette
   local data = self.data
   if how[1] then data = data:transpose(0, 1) end
   if how[2] then data = data:flip(table.unpack(how, 2)) end
-  return Image(data:contiguous(), self.mode)
+  local result = Image(data:contiguous(), self.mode)
+  result.palette = palette
+  return result
 end
 
 -- --- save ---------------------------------------------------------------------------------------------
@@ -110,6 +118,19 @@ function file.save(self, ...)
 end
 
 -- --- modes --------------------------------------------------------------------------------------------
+-- A picture of mode P in its palette's colours; indices beyond it are black.
+local function colors_of(self)
+  local colors = self.palette or torch.arange(256):unsqueeze(1):expand(256, 3):to(torch.uint8)
+  if colors:size(0) < 256 then
+    local rest = torch.zeros(256 - colors:size(0), colors:size(1), { dtype = torch.uint8 })
+    if colors:size(1) == 4 then rest["..., 3"] = 255 end
+    colors = torch.cat { colors, rest }
+  end
+  local pixels = colors:index_select(0, self.data:flatten():long()):reshape(self.height, self.width, -1)
+  local is_opaque = pixels:size(2) == 3 or colors["..., 3"]:min():item() == 255
+  return is_opaque and Image(pixels:narrow(2, 0, 3), "RGB") or Image(pixels, "RGBA")
+end
+
 local convert_spec = args "Image.convert(any mode=nil)"
 
 --- image:convert(mode): the picture in another mode, with Pillow's integers (luminance 0.299 R + 0.587 G + 0.114 B). The same
@@ -118,6 +139,9 @@ function file.convert(self, ...)
   local mode = convert_spec(...)
   if mode == nil or mode == self.mode then return file.copy(self) end
   check_mode("Image.convert", mode)
+  if mode == "P" or mode == "I" then args.fail("Image.convert", "cannot make mode %s from %s", mode, self.mode) end
+  if self.mode == "I" then return file.convert(Image(self.data:clamp(0, 255):to(torch.uint8), "L"), mode) end
+  if self.mode == "P" then return file.convert(colors_of(self), mode) end
   local key = self.info and self.info.transparency
   local result = Image(core.image_convert(self.data, self.mode, mode, key, "Image.convert"), mode)
   if self.info then result.info = { orientation = self.info.orientation } end
@@ -127,7 +151,7 @@ end
 --- image:copy(): a picture with pixels of its own.
 function file.copy(self)
   local result = Image(self.data:clone(), self.mode)
-  result.info = self.info and torch.deepcopy(self.info)
+  result.info, result.palette = self.info and torch.deepcopy(self.info), self.palette
   return result
 end
 
@@ -139,10 +163,10 @@ function file.getbands(self)
   return bands
 end
 
---- image:numpy(): the pixels as a uint8 tensor of their own, (H, W) in mode L, else (H, W, C): numpy.array(image).
+--- image:numpy(): the pixels as a uint8 tensor of their own, (H, W) with one channel, else (H, W, C): numpy.array(image).
 function file.numpy(self)
   local data = self.data:clone()
-  return self.mode == "L" and data:squeeze(2) or data
+  return data:size(2) == 1 and data:squeeze(2) or data
 end
 
 --- Image.fromarray(data, mode): as Image(data, mode), with pixels of its own.

@@ -17,7 +17,9 @@ typedef enum LpImageMode {
   LP_MODE_LA,
   LP_MODE_RGB,
   LP_MODE_RGBA,
-  LP_MODE_CMYK
+  LP_MODE_CMYK,
+  LP_MODE_P, /* indices into a palette: masks of classes are kept so */
+  LP_MODE_I  /* gray as int32, of files with up to 16 bits */
 } LpImageMode;
 
 typedef enum LpImageFormat {
@@ -43,6 +45,8 @@ typedef struct LpImageInfo {
   /* The colour that a PNG without an alpha channel calls transparent. */
   bool has_key;
   uint8_t key[3]; /* gray three times, or red, green, blue */
+  int palette_count; /* 0: the file has none */
+  uint8_t palette[256][4]; /* red, green, blue, alpha */
 } LpImageInfo;
 
 /* What is wanted of a picture. All zero: the whole picture as it is, by Pillow's rules. */
@@ -73,7 +77,7 @@ LP_API int lp_image_mode_channels(LpImageMode mode);
 LP_API LpImageFormat lp_image_sniff(const uint8_t *bytes, size_t size_bytes);
 /* Reads the header only. False with LP_ERR_IO for a file that is none, or damaged there. */
 LP_API bool lp_image_info(const uint8_t *bytes, size_t size_bytes, const char *name, LpImageInfo *info);
-/* uint8 (height, width, channels), owned; *mode (may be NULL) is theirs. By the rules of torchvision.io a PNG of 16 bits
+/* uint8 (height, width, channels), of mode I int32; owned; *mode (may be NULL) is theirs. By the rules of torchvision.io a PNG of 16 bits
  * gives int32, and an animated GIF (frames, height, width, 3). NULL with LP_ERR_IO for a damaged or too large file,
  * LP_ERR_ARGUMENT for a wrong wish. */
 LP_API LpTensor *lp_image_decode(const uint8_t *bytes, size_t size_bytes, const LpImageRead *read, LpImageMode *mode);

@@ -69,6 +69,8 @@ LP_API bool lp_unpack_archive(const char *from, const char *folder);
 LP_API bool lp_unpack_file(const char *from, const char *to);
 /* The unpacked bytes of such a file, uint8 (n), owned; of a plain file its own. max_bytes: 0 is no limit. */
 LP_API LpTensor *lp_read_packed(const char *path, size_t max_bytes);
+/* What bytes in zlib's format unpack to, uint8 (n), owned. */
+LP_API LpTensor *lp_inflate(const void *packed, size_t size_bytes, size_t max_bytes);
 
 #ifdef __cplusplus
 }

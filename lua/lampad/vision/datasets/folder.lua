@@ -2,7 +2,7 @@
 -- folder by folder). Source: torchvision.datasets.folder.
 local core = require "lampad.core"
 local args = require "lampad.args"
-local text = require "lampad.text"
+local utils = require "lampad.vision.datasets.utils"
 local VisionDataset = require("lampad.vision.datasets.vision_dataset").VisionDataset
 
 local folder = {}
@@ -32,16 +32,7 @@ function folder.find_classes(directory)
   local classes, message = core.list_folder(directory)
   if not classes then args.fail("find_classes", "%s", message) end
   if #classes == 0 then args.fail("find_classes", "Couldn't find any class folder in %s.", directory) end
-  local class_to_idx = {}
-  for i, name in ipairs(classes) do class_to_idx[name] = i - 1 end
-  return classes, class_to_idx
-end
-
-local function sorted_keys(map)
-  local keys = {}
-  for key in pairs(map) do keys[#keys + 1] = key end
-  table.sort(keys, text.before)
-  return keys
+  return classes, utils.positions(classes)
 end
 
 local make_spec = args("make_dataset(str directory, any class_to_idx=nil, any extensions=nil, any is_valid_file=nil, "
@@ -62,7 +53,7 @@ function folder.make_dataset(...)
   end
   local valid = is_valid_file or function(path) return folder.has_file_allowed_extension(path, extensions) end
   local samples, empty = {}, {}
-  for _, class_name in ipairs(sorted_keys(class_to_idx)) do
+  for _, class_name in ipairs(utils.sorted_keys(class_to_idx)) do
     local index, before = class_to_idx[class_name], #samples
     local base = directory .. "/" .. class_name
     for _, path in ipairs(core.file_kind(base) == "folder" and core.all_folders(base) or {}) do

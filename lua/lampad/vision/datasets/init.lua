@@ -1,4 +1,13 @@
--- vision.datasets: loads at first use.
+-- vision.datasets: each loads at first use.
 local lazy = require "lampad.lazy"
 
-return lazy(lazy.members("lampad.vision.datasets.", { mnist = { "VisionDataset", "MNIST", "FashionMNIST" } }))
+local files = lazy.members("lampad.vision.datasets.", {
+  vision_dataset = { "VisionDataset", "StandardTransform" },
+  folder = { "DatasetFolder", "ImageFolder" },
+  fakedata = { "FakeData" },
+  cifar = { "CIFAR10", "CIFAR100" },
+  mnist = { "MNIST", "FashionMNIST", "KMNIST" },
+})
+files.folder, files.utils = "lampad.vision.datasets.folder", "lampad.vision.datasets.utils"
+
+return lazy(files)

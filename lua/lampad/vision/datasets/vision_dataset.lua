@@ -1,5 +1,6 @@
 -- What datasets of images have in common: root, transform, target_transform or transforms, and their text. Source:
 -- torchvision.datasets.VisionDataset.
+local core = require "lampad.core"
 local args = require "lampad.args"
 local class = require "lampad.class"
 local text = require "lampad.text"
@@ -58,6 +59,20 @@ function VisionDataset:_finish(input, target)
   if self.transform then input = self.transform(input) end
   if self.target_transform then target = self.target_transform(target) end
   return input, target
+end
+
+-- Gives getbatch(indices), whole batches of self.data (N, H, W) or (N, H, W, C) and self.targets, where nobody can tell the
+-- difference: every image is treated alike, or not at all.
+function VisionDataset:_offer_batches()
+  local transform = self.transform
+  if self.target_transform or (transform ~= nil and not (type(transform) == "table" and transform.batch)) then return end
+  local targets = self.targets
+  self.getbatch = function(_, indices)
+    if type(targets) == "table" then targets = core.torch.tensor(targets) end
+    local images = self.data:index_select(0, indices)
+    if transform then images = transform:batch(images) end
+    return images, targets:index_select(0, indices)
+  end
 end
 
 -- 0-based position of an index that may be negative.
