@@ -133,6 +133,8 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
   }
   atomic_init(&s->refcount, 1);
   atomic_init(&s->version, 0);
+  atomic_init(&s->other_writes, 0);
+  s->derived = NULL;
   s->device = lp_cpu();
   s->size_bytes = size_bytes;
   s->free_fn = NULL;
@@ -156,6 +158,10 @@ static inline bool drop_reference(_Atomic int32_t *refcount) {
 
 void lp_storage_release(LpStorage *s) {
   if (!s || !drop_reference(&s->refcount)) return;
+  for (LpDerived *next, *d = s->derived; d; d = next) {
+    next = d->next;
+    d->free_fn(d);
+  }
   free_storage_data(s);
   lp_free(s, sizeof *s + s->inline_bytes);
 }
@@ -560,9 +566,10 @@ uint32_t lp_version(const LpTensor *t) {
 
 void lp_bump_version(LpTensor *t) {
   while (t->physical) t = t->physical;
-  if (t->flags & LP_FLAG_OWN_VERSION)
+  if (t->flags & LP_FLAG_OWN_VERSION) {
     t->own_version++;
-  else
+    atomic_fetch_add_explicit(&t->storage->other_writes, 1, memory_order_relaxed);
+  } else
     atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
 }
 

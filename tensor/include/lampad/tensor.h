@@ -56,7 +56,8 @@ LP_API LpDevice lp_device(const LpTensor *t);
 LP_API size_t lp_storage_bytes(const LpTensor *t);
 LP_API bool lp_is_contiguous(const LpTensor *t, LpMemoryFormat format);
 LP_API bool lp_is_same_storage(const LpTensor *a, const LpTensor *b);
-/* Address of the first element. */
+/* Address of the first element. Who writes there tells of it by lp_bump_version: autograd and kept copies of weights
+ * rely on it. */
 LP_API void *lp_data(const LpTensor *t);
 /* Counts in-place writes to the memory; shared by a tensor, its views and its detach(). */
 LP_API uint32_t lp_version(const LpTensor *t);
