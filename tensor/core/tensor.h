@@ -59,7 +59,8 @@ struct LpTensor {
   int64_t dims_inline[2 * LP_INLINE_DIMS];
 };
 
-/* Open vmap levels and live batched tensors of all threads: while it is 0, no op need ask for batches. */
+/* Open vmap levels and live batched tensors of all threads, and one more once there was a tensor of a limited dtype
+ * (dispatch/limited.h): while it is 0, no op need ask for either. */
 extern _Atomic int lp_vmap_in_use;
 
 /* What decides over all examples looks at: of a batched tensor the whole batch, else t itself. Borrowed. */

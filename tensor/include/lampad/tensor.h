@@ -13,9 +13,11 @@ extern "C" {
 /* --- dtypes ------------------------------------------------------------------------------ */
 LP_API const char *lp_dtype_name(LpDtype dtype); /* "float32" */
 LP_API size_t lp_dtype_size(LpDtype dtype);      /* bytes per element */
-LP_API bool lp_dtype_is_floating(LpDtype dtype); /* float16, bfloat16, float32, float64 */
+LP_API bool lp_dtype_is_floating(LpDtype dtype); /* float8s, float16, bfloat16, float32, float64 */
 LP_API bool lp_dtype_is_complex(LpDtype dtype);
 LP_API bool lp_dtype_is_integral(LpDtype dtype, bool include_bool);
+/* uint16, uint32, uint64 and the float8s: see base.h. */
+LP_API bool lp_dtype_is_limited(LpDtype dtype);
 LP_API LpDtype lp_promote_types(LpDtype a, LpDtype b);
 LP_API LpDtype lp_default_dtype(void);
 LP_API bool lp_set_default_dtype(LpDtype dtype);
