@@ -216,11 +216,11 @@ describe("what crosses to a worker", function()
 
   it("is found there by its name when the library made it", function()
     local crossing = require "lampad.crossing"
-    local _ = nn.Linear, nn.LSTM, torch.optim.SGD, data.RandomSampler, torch.vision.transforms
+    local _ = { nn.Linear, nn.LSTM, torch.optim.SGD, data.RandomSampler, torch.vision.transforms }
     local names = {}
     for value, name in pairs(crossing.names()) do
       if name then
-        assert.is_true(rawequal(value, crossing.find(name)))
+        assert.is_true(rawequal(value, crossing.find(name)), name)
         names[#names + 1] = { name, type(value), type(value) == "function" and debug.getinfo(value, "S").linedefined }
       end
     end
