@@ -6,4 +6,5 @@ return lazy(lazy.members("lampad.utils.data.", {
   sampler = { "Sampler", "SequentialSampler", "RandomSampler", "SubsetRandomSampler", "BatchSampler" },
   collate = { "default_collate", "default_convert" },
   dataloader = { "DataLoader" },
+  csv = { "CSVDataset" }, hdf5 = { "HDF5Dataset" }, lmdb = { "LMDBDataset" }, mapped = { "MappedDataset" },
 }))
