@@ -9,6 +9,7 @@ local files = lazy.members("lampad.utils.data.", {
   collate = { "default_collate", "default_convert" },
   dataloader = { "DataLoader" },
   worker_info = { "get_worker_info" },
+  csv = { "CSVDataset" }, hdf5 = { "HDF5Dataset" }, lmdb = { "LMDBDataset" }, mapped = { "MappedDataset" },
 })
 -- PyTorch's modules, which scripts name too: torch.utils.data.sampler.SubsetRandomSampler.
 for _, name in ipairs { "dataset", "sampler", "dataloader" } do files[name] = "lampad.utils.data." .. name end
