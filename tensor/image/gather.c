@@ -42,10 +42,19 @@ static void reverse_row(const uint8_t *in, uint8_t *out, int64_t width, int chan
     for (int64_t x = 0; x < width; x++) out[x] = p[-x];
     return;
   case 3:
-    for (int64_t x = 0; x < width; x++, p -= 3, out += 3) {
-      out[0] = p[0];
-      out[1] = p[1];
-      out[2] = p[2];
+    /* Four bytes at once: the fourth belongs to the next pixel, which comes after. The
+     * first is read alone, as the image may end behind it, the last written alone. */
+    memcpy(out, p, 3);
+    for (int64_t x = 1; x < width; x++) {
+      p -= 3;
+      out += 3;
+      uint32_t pixel;
+      memcpy(&pixel, p, 4);
+      if (x + 1 < width) {
+        memcpy(out, &pixel, 4);
+      } else {
+        memcpy(out, &pixel, 3);
+      }
     }
     return;
   default:
