@@ -17,8 +17,7 @@ static inline int64_t row_bytes(LpPixels in) {
   return in.width * in.channels;
 }
 
-/* --- tables and histograms
- * -------------------------------------------------------------------- */
+/* --- tables and histograms ------------------------------------------------------- */
 
 void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts) {
   const uint8_t *l0 = luts, *l1 = luts + 256, *l2 = luts + 512;
@@ -55,9 +54,7 @@ void lp_pixels_histogram(LpPixels in, int64_t *counts) {
   }
 }
 
-/* --- grey
- * ----------------------------------------------------------------------------------------
- */
+/* --- grey ------------------------------------------------------------------------ */
 
 void lp_pixels_luma(LpPixels in, uint8_t *out) {
   for (int64_t y = 0; y < in.height; y++)
@@ -122,9 +119,12 @@ void lp_pixels_blend_grey(LpPixels in, uint8_t *out, uint8_t grey, float factor)
   lp_pixels_lut(in, out, luts);
 }
 
-/* --- hue
- * ------------------------------------------------------------------------------------------
- */
+void lp_pixels_blend(const uint8_t *a, const uint8_t *b, uint8_t *out, int64_t n,
+                     float factor) {
+  lp_colour_kernels()->blend(a, b, out, n, factor);
+}
+
+/* --- hue ------------------------------------------------------------------------- */
 
 static inline uint8_t byte_of(int v) {
   return v < 0 ? 0 : v > 255 ? 255 : (uint8_t)v;
@@ -197,8 +197,7 @@ void lp_pixels_shift_hue(LpPixels in, uint8_t *out, uint8_t shift) {
   }
 }
 
-/* --- sharpness
- * ------------------------------------------------------------------------------------ */
+/* --- sharpness ------------------------------------------------------------------- */
 
 typedef struct Sharpen {
   LpPixels in;
@@ -244,9 +243,7 @@ bool lp_pixels_sharpen(LpPixels in, uint8_t *out, float factor, bool keep_last) 
   return true;
 }
 
-/* --- alpha
- * ----------------------------------------------------------------------------------------
- */
+/* --- alpha ----------------------------------------------------------------------- */
 
 void lp_pixels_premultiply(LpPixels in, uint8_t *out) {
   const int last = in.channels - 1;

@@ -89,8 +89,7 @@ static void gather(LpPixels in, uint8_t *out, const int32_t *rows, int64_t heigh
   }
 }
 
-/* --- index maps
- * -------------------------------------------------------------------------------- */
+/* --- index maps ------------------------------------------------------------------ */
 
 /* Where position i of an axis of n elements is taken from; -1: from nowhere. */
 static int32_t outside(int64_t i, int64_t n, LpBorder border) {
