@@ -38,19 +38,29 @@ void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts) {
   }
 }
 
+/* Neighbours are counted apart: equal ones, which pictures are full of, need not wait for
+ * each other. */
 void lp_pixels_histogram(LpPixels in, int64_t *counts) {
+  uint32_t parts[2][4][256];
   for (int64_t y = 0; y < in.height; y++) {
+    if (y % 256 == 0)
+      memset(parts, 0, sizeof parts); /* 2^24 columns at most: no overflow */
     const uint8_t *p = row_of(in, y);
     if (in.channels == 3) {
       for (int64_t x = 0; x < in.width; x++, p += 3) {
-        counts[p[0]]++;
-        counts[256 + p[1]]++;
-        counts[512 + p[2]]++;
+        uint32_t(*part)[256] = parts[x & 1];
+        part[0][p[0]]++;
+        part[1][p[1]]++;
+        part[2][p[2]]++;
       }
     } else {
       for (int64_t x = 0; x < in.width; x++)
-        for (int c = 0; c < in.channels; c++) counts[c * 256 + *p++]++;
+        for (int c = 0; c < in.channels; c++) parts[x & 1][c][*p++]++;
     }
+    if (y % 256 != 255 && y + 1 != in.height) continue;
+    for (int c = 0; c < in.channels; c++)
+      for (int v = 0; v < 256; v++)
+        counts[c * 256 + v] += (int64_t)parts[0][c][v] + parts[1][c][v];
   }
 }
 
