@@ -122,7 +122,7 @@ static const char *type_text(const LpArgInfo *a, char *buf, size_t buf_bytes) {
   case LP_ARG_OPT_STR: return "a string";
   case LP_ARG_DTYPE:
   case LP_ARG_OPT_DTYPE: return "a torch.dtype";
-  case LP_ARG_OPT_DEVICE: return "a device such as \"cpu\"";
+  case LP_ARG_OPT_DEVICE: return "a device (\"cpu\", \"cuda\", \"cuda:0\")";
   case LP_ARG_OPT_GENERATOR: return "a torch.Generator";
   case LP_ARG_OPT_FORMAT: return "a torch.memory_format";
   case LP_ARG_MASK: return "a mask";

@@ -66,7 +66,8 @@ typedef struct Worker {
 } Worker;
 
 typedef struct Pool {
-  atomic_int refcount; /* the box, and each thread */
+  struct Pool *next, *prev; /* of those that are open */
+  atomic_int refcount;      /* the box, and each thread */
   atomic_bool stop;
   pthread_mutex_t lock;
   pthread_cond_t for_worker, for_owner;
@@ -193,11 +194,36 @@ static void install_handler(void) {
   sigaction(SIGURG, &action, &former);
 }
 
+/* The pools that are open: a program that ends without closing its state ends them too,
+ * for their threads use what exit takes apart. */
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static Pool *open_pools;
+
+static void note_open(Pool *p) {
+  pthread_mutex_lock(&open_lock);
+  p->next = open_pools;
+  if (p->next) p->next->prev = p;
+  open_pools = p;
+  pthread_mutex_unlock(&open_lock);
+  p->is_closed = false;
+}
+
+static void note_closed(Pool *p) {
+  pthread_mutex_lock(&open_lock);
+  if (p->prev)
+    p->prev->next = p->next;
+  else
+    open_pools = p->next;
+  if (p->next) p->next->prev = p->prev;
+  pthread_mutex_unlock(&open_lock);
+  p->is_closed = true;
+}
+
 /* Ends the threads and waits for them. */
 static void close_pool(Pool *p) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   if (p->is_closed) return;
-  p->is_closed = true;
+  note_closed(p);
   pthread_mutex_lock(&p->lock);
   atomic_store(&p->stop, true);
   pthread_cond_broadcast(&p->for_worker);
@@ -223,6 +249,14 @@ static void close_pool(Pool *p) {
   }
   free_queue(&p->outbox);
   pthread_mutex_unlock(&p->lock);
+}
+
+static void close_all(void) {
+  while (open_pools) close_pool(open_pools);
+}
+
+static void close_at_exit(void) {
+  atexit(close_all);
 }
 
 /* --- coroutines in a worker: which one runs
@@ -302,6 +336,7 @@ static Worker *check_channel(lua_State *L) {
 static int channel_receive(lua_State *L) {
   Worker *w = check_channel(L);
   Pool *p = w->pool;
+  lpvm_collect_pressure(L);
   pthread_mutex_lock(&p->lock);
   while (!w->inbox.first && !is_stopped(p)) pthread_cond_wait(&p->for_worker, &p->lock);
   LpvmMessage *m = is_stopped(p) ? NULL : dequeue(&w->inbox);
@@ -363,11 +398,13 @@ static int read_setup(lua_State *L, Worker *w) {
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &origins_key);
     lua_newtable(L);
+    lua_gc(L, LUA_GCSTOP); /* all of it stays */
     const int n = lpvm_message_read(L, m,
                                     &(LpvmReading){.share = true,
                                                    .is_setup = true,
                                                    .origins_index = top + 1,
                                                    .missing_index = top + 2});
+    lua_gc(L, LUA_GCRESTART);
     if (lua_rawlen(L, top + 2) == 0) {
       lua_rotate(L, top + 1, -2);
       lua_settop(L, top + n);
@@ -484,6 +521,11 @@ static int pool_close(lua_State *L) {
   return 0;
 }
 
+static int pool_is_closed(lua_State *L) {
+  lua_pushboolean(L, check_pool(L)->is_closed);
+  return 1;
+}
+
 static int pool_gc(lua_State *L) {
   PoolBox *box = lua_touserdata(L, 1);
   if (!box->pool) return 0;
@@ -513,6 +555,7 @@ static int pool_take(lua_State *L) {
   const lua_Number seconds = luaL_checknumber(L, 2);
   const struct timespec until = after_ms((int64_t)(seconds * 1000));
   int status = 0;
+  lpvm_collect_pressure(L); /* a loop that only takes batches calls no op */
   pthread_mutex_lock(&p->lock);
   while (!p->outbox.first && status != ETIMEDOUT)
     status = pthread_cond_timedwait(&p->for_owner, &p->lock, &until);
@@ -655,10 +698,14 @@ static int worker_pool(lua_State *L) {
   if (atomic_load(&live_workers) + n > MANY_WORKERS) lua_gc(L, LUA_GCCOLLECT);
   PoolBox *box = lua_newuserdatauv(L, sizeof *box, 2);
   box->pool = NULL;
-  static const luaL_Reg methods[] = {
-      {"post", pool_post},   {"take", pool_take},     {"renew", pool_renew},
-      {"close", pool_close}, {"__close", pool_close}, {"__gc", pool_gc},
-      {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"post", pool_post},
+                                     {"take", pool_take},
+                                     {"renew", pool_renew},
+                                     {"close", pool_close},
+                                     {"is_closed", pool_is_closed},
+                                     {"__close", pool_close},
+                                     {"__gc", pool_gc},
+                                     {NULL, NULL}};
   lpvm_push_class(L, &pool_class);
   luaL_setfuncs(L, methods, 0);
   lua_pushvalue(L, -1);
@@ -685,7 +732,9 @@ static int worker_pool(lua_State *L) {
     p->workers[i].pool = p;
     p->workers[i].id = i;
   }
-  p->is_closed = false;
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, close_at_exit);
+  note_open(p);
   start_threads(L, p);
   lua_settop(L, 1);
   return 1;

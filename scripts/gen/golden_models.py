@@ -107,7 +107,7 @@ VARIANTS = {
                                       "num_classes": 10}, 64, 64),
     "googlenet aux": ("googlenet", {"dropout_aux": 0.5, "num_classes": 10, "init_weights": False}, 64, 96),
     "inception_v3 plain": ("inception_v3", {"aux_logits": False, "transform_input": True, "init_weights": False,
-                                            "dropout": 0.1, "num_classes": 10}, 96, 96),
+                                            "dropout": 0.1, "num_classes": 10}, 96, 139),
     "vgg11 dropout": ("vgg11", {"dropout": 0.2, "init_weights": False, "num_classes": 2}, 32, 32),
     "mobilenet_v2 narrow": ("mobilenet_v2", {"width_mult": 0.35, "round_nearest": 4, "dropout": 0.5, "num_classes": 10}, 64, 64),
     "mobilenet_v3_large dilated": ("mobilenet_v3_large", {"width_mult": 0.5, "reduced_tail": True, "dilated": True,

@@ -38,11 +38,9 @@ for _, name in ipairs(names "*.pt") do
     if dtype then print(("%s is refused: %s"):format(dtype, tostring(value):match "'.-': (.*)$" or value)) end
   else
     if holds_weights then
-      local state = {}
       local weights = value.state_dict and value:state_dict() or value
       D.same(name, want, D.describe(weights))
-      state = weights
-      torch.save(state, folder .. "/again/" .. name)
+      torch.save(weights, folder .. "/again/" .. name)
     else
       D.same(name, want, D.describe(value))
       torch.save(value, folder .. "/again/" .. name)

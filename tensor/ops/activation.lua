@@ -45,7 +45,7 @@ op{ "selu(Tensor self) -> Tensor", module = "torch nn.functional", variants = "f
     grad = { self = "elu_backward(grad, self, 1.6732632423543772, 1.0507009873554805, 1)" }, cases = shapes,
     doc = "elu with the two constants of self-normalising nets.", example = "torch.selu(torch.tensor{-1.0, 2.0})" }
 op{ "celu(Tensor self, Scalar alpha=1) -> Tensor", module = "torch nn.functional", variants = "function inplace",
-    kind = "unary", dtypes = "float", node = "EluBackward0", grad = { self = "elu_backward(grad, self, alpha, 1, 1 / alpha)" },
+    kind = "unary", dtypes = "float", grad = { self = "elu_backward(grad, self, alpha, 1, 1 / alpha)" },
     cases = { "(3,4)", "(3,), 0.5" },
     doc = "max(0, x) + min(0, alpha * (exp(x / alpha) - 1)).", example = "torch.celu(torch.tensor{-1.0, 2.0})" }
 op{ "gelu(Tensor self, *, str approximate='none') -> Tensor", module = F, variants = "function inplace out",

@@ -243,6 +243,26 @@ describe("what crosses to a worker", function()
     assert.equal(0, workers_left())
   end)
 
+  it("is not what a worker has for itself: threads, generator, grad mode", function()
+    local n = torch.get_num_threads()
+    local ds = dataset(function()
+      local before = torch.get_num_threads()
+      torch.set_num_threads(3)
+      torch.manual_seed(5)
+      torch.set_grad_enabled(false)
+      return before, torch.get_num_threads(), torch.rand(1):item()
+    end, 2)
+    local next_batch = data.DataLoader(ds, { num_workers = 1, batch_size = 2 }):iter()
+    local state = torch.get_rng_state()
+    local a, b, c = next_batch()
+    assert.same({ { 1, 3 }, { 3, 3 } }, { a:tolist(), b:tolist() })
+    assert.equal(c[0]:item(), c[1]:item())
+    assert.is_true(torch.is_grad_enabled())
+    assert.equal(n, torch.get_num_threads())
+    assert.is_true(torch.equal(state, torch.get_rng_state()))
+    next_batch()
+  end)
+
   it("comes back without a copy, and only what can", function()
     local ds = dataset(function() return torch.rand(3) end, 4)
     for x in data.DataLoader(ds, { num_workers = 1, batch_size = 2 }):iter() do
@@ -312,6 +332,25 @@ describe("a loader that fails in a worker", function()
     close(closer)
   end)
 
+  it("survives the program's running out of memory at any point", function()
+    local ds = dataset(function(self, i) return self.x[i], torch.rand(3) end, 4, { x = torch.arange(4), y = torch.rand(5) })
+    local failures = 0
+    for n = 0, 40 do
+      local loader = data.DataLoader(ds, { num_workers = 1, batch_size = 2, shuffle = true })
+      core.memory_fail_after(n)
+      local ok, err = pcall(function()
+        for _ in loader:iter() do end -- luacheck: ignore 542
+      end)
+      core.memory_fail_after(-1)
+      if not ok then
+        failures = failures + 1
+        assert.is_truthy(tostring(err):find "memory", tostring(err))
+      end
+      assert.equal(0, core.live_workers())
+    end
+    assert.is_true(failures > 3)
+  end)
+
   it("says so when nothing comes in time, and can end any worker", function()
     local loops = {
       function() core.sleep(30) end,
@@ -355,6 +394,16 @@ describe("the end of a loader", function()
       assert.equal(2, core.live_workers())
     end
     assert.equal(0, workers_left())
+  end)
+
+  it("is that of a progress bar round it", function()
+    local tqdm = torch.utils.tqdm
+    local loader = data.DataLoader(dataset(item, 100), { num_workers = 2 })
+    for _ in tqdm(loader, { disable = true }) do break end -- luacheck: ignore 512
+    assert.equal(0, core.live_workers())
+    local next_batch, _, _, closer = loader:iter()
+    for _ in tqdm(next_batch, { disable = true }, nil, closer) do break end -- luacheck: ignore 512
+    assert.equal(0, core.live_workers())
   end)
 
   it("leaves nothing behind, however often", function()

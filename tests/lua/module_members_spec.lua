@@ -549,6 +549,28 @@ describe("errors in a network", function()
     local x = torch.full({ 1 }, nan, { requires_grad = true })
     err = message(torch.autograd.detect_anomaly, function() (nn.Identity()(x) * x):sum():backward() end)
     assert.is_nil(err:find("came out of", 1, true)) -- it came in from outside
+    assert.matches("NaNs were in the input of Identity already\n", err)
+    local clean = nn.Linear(1, 1)
+    err = message(torch.autograd.detect_anomaly, function() (clean(torch.ones(1, 1)) * nan):sum():backward() end)
+    assert.matches("No module's output had a NaN: it was made outside of modules, or by this derivative\n", err)
+    err = message(torch.autograd.detect_anomaly, function() (x * x):sum():backward() end)
+    assert.matches("returned nan values in its 0th output.\n", err)
+  end)
+
+  it("tell devices and dtypes that are none", function()
+    for _, net in ipairs { nn.Linear(1, 1), nn.ReLU() } do
+      assert.matches('Module.to: expected a device %("cpu", "cuda", "cuda:0"%), a dtype such as torch.float64 or a tensor, '
+        .. "got string %('gpu'%)", message(net.to, net, "gpu"))
+      assert.matches("got string %('float32'%)", message(net.to, net, { device = "float32" }))
+      assert.matches("Module.to: argument 'dtype' must be a dtype such as torch.float64, got string %('float32'%)",
+        message(net.to, net, { dtype = "float32" }))
+    end
+    local x = torch.ones(1)
+    assert.matches('to: expected a dtype such as torch.float64, a device %("cpu", "cuda", "cuda:0"%) or a tensor, got string',
+      message(x.to, x, "gpu"))
+    assert.matches("to: argument 'device' must be a device", message(x.to, x, { device = "gpu" }))
+    assert.matches("to: argument 'dtype' must be a dtype", message(x.to, x, { dtype = "gpu" }))
+    assert.matches('ones: argument \'device\' must be a device %("cpu", "cuda", "cuda:0"%)', message(torch.ones, 2, { device = "gpu" }))
   end)
 
   it("tell optimizers without parameters and calls without forward", function()

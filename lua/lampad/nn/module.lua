@@ -538,6 +538,13 @@ function Module:to(...)
       args.fail("Module.to", "expected a dtype, a device or a tensor, got %s", text.describe(value))
     end
   end
+  if type(device) == "string" and not pcall(torch.device, device) then
+    args.fail("Module.to", 'expected a device ("cpu", "cuda", "cuda:0"), a dtype such as torch.float64 or a tensor, got %s',
+      text.describe(device))
+  end
+  if dtype ~= nil and not torch.isinstance(dtype, torch.dtype) then
+    args.fail("Module.to", "argument 'dtype' must be a dtype such as torch.float64, got %s", text.describe(dtype))
+  end
   if dtype ~= nil and not (dtype.is_floating_point or dtype.is_complex) then
     args.fail("Module.to", "only accepts floating point or complex dtypes, but got desired dtype=%s",
       tostring(dtype))

@@ -12,6 +12,7 @@ local args = require "lampad.args"
 local colon = require "lampad.colon"
 local text = require "lampad.text"
 local Dict = require "lampad.dict"
+local python_kind = require "lampad.python_kind"
 local hooks = require "lampad.optim.hooks"
 local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
@@ -412,15 +413,27 @@ function Optimizer:state_dict()
   local result = { state = {}, param_groups = {} }
   local numbers, count = {}, 0
   for i, group in ipairs(self.param_groups) do
-    local packed = {}
-    for name, value in pairs(group) do
-      if name ~= "params" then packed[name] = copy_table(value) end
+    local names, is_there, params = {}, { params = true }, {}
+    for name in pairs(group) do
+      if not is_there[name] then names[#names + 1], is_there[name] = name, true end
     end
-    packed.params = {}
+    for _, name in ipairs(self.none_options) do -- PyTorch misses those that are None
+      if not is_there[name] then names[#names + 1] = name end
+    end
+    table.sort(names)
+    names[#names + 1] = "params"
     for j, p in ipairs(group.params) do
-      packed.params[j], numbers[p] = count, count
+      params[j], numbers[p] = count, count
       count = count + 1
     end
+    local packed = Dict.new()
+    Dict.fill(packed, names, function(k)
+      if names[k] == "params" then return params end
+      local value = copy_table(group[names[k]])
+      -- Betas and the like are tuples in PyTorch.
+      local is_tuple = type(value) == "table" and getmetatable(value) == nil and names[k] ~= "param_names"
+      return is_tuple and python_kind.note(value, "tuple") or value
+    end)
     result.param_groups[i] = packed
   end
   for key, value in pairs(self.state) do

@@ -24,12 +24,9 @@ function Workers:init(loader, base_seed)
     { "dataset", "collate_fn", "worker_init_fn", "options" }, table.unpack(self.values, 1, 4))
 end
 
-function Workers:close()
-  self.closed = true
-  self.pool:close()
-end
+function Workers:close() self.pool:close() end
 
-function Workers:is_closed() return self.closed == true end
+function Workers:is_closed() return self.pool:is_closed() end
 
 -- Some library values of the setup are the program's own after all: they are to be copied.
 function Workers:renew(version, names)
@@ -43,6 +40,7 @@ end
 function Workers:take(seconds)
   local until_s = core.now() + seconds
   while true do
+    if self:is_closed() then args.fail("DataLoader", "the workers have ended") end
     local left = until_s - core.now()
     local message = table.pack(self.pool:take(math.max(0, math.min(left, SLICE_S))))
     local kind = message[1]

@@ -22,6 +22,8 @@ local function describe_error(err)
 end
 
 local function send_error(channel, epoch, task, failure, index)
+  -- Lua calls no handler when it is out of memory.
+  if type(failure) ~= "table" or failure.trace == nil then failure = { err = failure, trace = "\t(no traceback)" } end
   local sent = pcall(channel.send, channel, epoch, task, "error", failure.err, failure.trace, index)
   if not sent then -- an error that is an object which cannot cross
     channel:send(epoch, task, "error", tostring(failure.err), failure.trace, index)

@@ -72,40 +72,34 @@ local function builder_of(what, name)
   return models[name]
 end
 
+local api = {}
+
 --- get_model_builder(name): the function vision.models[name].
-function files.get_model_builder()
-  return function(name) return builder_of("get_model_builder", name) end
-end
+function api.get_model_builder(name) return builder_of("get_model_builder", name) end
 
 --- get_model(name, {weights = ..., ...}): the network of that name, with the builder's options.
-function files.get_model()
-  return function(name, options) return builder_of("get_model", name)(options or {}) end
-end
+function api.get_model(name, options) return builder_of("get_model", name)(options or {}) end
 
 --- get_model_weights(name or builder): the enum of its weights.
-function files.get_model_weights()
-  return function(name)
-    if type(name) == "function" then
-      for _, builder in ipairs(builders) do
-        if rawget(models, builder) == name then return weights().of_model[builder] end
-      end
-      args.fail("get_model_weights", "the function is no builder of vision.models")
+function api.get_model_weights(name)
+  if type(name) == "function" then
+    for _, builder in ipairs(builders) do
+      if rawget(models, builder) == name then return weights().of_model[builder] end
     end
-    builder_of("get_model_weights", name)
-    return weights().of_model[name:lower()]
+    args.fail("get_model_weights", "the function is no builder of vision.models")
   end
+  builder_of("get_model_weights", name)
+  return weights().of_model[name:lower()]
 end
 
 --- get_weight("ResNet50_Weights.IMAGENET1K_V2"): the entry of that name.
-function files.get_weight()
-  return function(name)
-    local title, entry
-    if type(name) == "string" then title, entry = name:match "^([^.]*)%.([^.]*)$" end
-    if not title then args.fail("get_weight", "Invalid weight name provided: '%s'.", tostring(name)) end
-    local enum = weights().enums[title]
-      or args.fail("get_weight", "The weight enum '%s' for the specific method couldn't be retrieved.", title)
-    return enum.verify(entry)
-  end
+function api.get_weight(name)
+  local title, entry
+  if type(name) == "string" then title, entry = name:match "^([^.]*)%.([^.]*)$" end
+  if not title then args.fail("get_weight", "Invalid weight name provided: '%s'.", tostring(name)) end
+  local enum = weights().enums[title]
+    or args.fail("get_weight", "The weight enum '%s' for the specific method couldn't be retrieved.", title)
+  return enum.verify(entry)
 end
 
 -- fnmatch's pattern as one of Lua's.
@@ -143,19 +137,21 @@ end
 
 --- list_models{include = "resnet*", exclude = {"*18"}}: the sorted names of the networks; filters are a shell's patterns or
 --- lists of them. module: vision.models or nil, there is no other.
-function files.list_models()
-  return function(...)
-    local module, include, exclude = list_spec(...)
-    if module ~= nil and module ~= models then
-      args.fail("list_models", "argument 'module' must be vision.models or nil, got %s", text.describe(module))
-    end
-    local names = {}
-    for _, name in ipairs(builders) do
-      local included = not include or type(include) == "table" and #include == 0 or matches(name, include)
-      if included and not (exclude and matches(name, exclude)) then names[#names + 1] = name end
-    end
-    return names
+function api.list_models(...)
+  local module, include, exclude = list_spec(...)
+  if module ~= nil and module ~= models then
+    args.fail("list_models", "argument 'module' must be vision.models or nil, got %s", text.describe(module))
   end
+  local names = {}
+  for _, name in ipairs(builders) do
+    local included = not include or type(include) == "table" and #include == 0 or matches(name, include)
+    if included and not (exclude and matches(name, exclude)) then names[#names + 1] = name end
+  end
+  return names
+end
+
+for name, fn in pairs(api) do
+  files[name] = function() return fn end
 end
 
 models = lazy(files, function()

@@ -137,6 +137,9 @@ end
 --- with a copy of the options the user gave.
 function zoo.builder(name, spec)
   local signature = args(name .. "(any weights=nil, bool progress=true)")
+  --- A network of vision.models: named options are weights, progress and those of its class (num_classes, ...). weights: an
+  --- entry of its enum, the entry's name, "DEFAULT", or nil for a network as made for the seed; progress: a bar while they are
+  --- fetched.
   local function build(...)
     local given = table.pack(...)
     local options, asked = {}, {}
