@@ -284,5 +284,5 @@ for row, name in ipairs(classes) do
   print(("%s  %6.3f     %6.3f"):format(line, counts[row][row] / math.max(row_sum, 1), counts[row][row] / math.max(column_sum, 1)))
 end
 if options.best then print(("the best network is in %s"):format(options.best)) end
-print(("%.1f s in all"):format(core.now() - started))
+print(("all epochs (%.2f s)"):format(core.now() - started))
 script.final("validation accuracy", best.found.accuracy)
