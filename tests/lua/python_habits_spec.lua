@@ -141,3 +141,43 @@ describe("two numbers", function()
     refuses("mul: argument 'self' must be a tensor, got string", function() torch.mul("a", 3) end)
   end)
 end)
+
+describe("the state of an optimizer", function()
+  it("has Python's len: of all, of a parameter's entry, and in state_dict()", function()
+    local Momentum = optim.Optimizer:extend "Momentum"
+    function Momentum:init(params) optim.Optimizer.init(self, params, { lr = 0.1 }) end
+    local fresh = 0
+    function Momentum:step()
+      for _, group in ipairs(self.param_groups) do
+        for _, p in ipairs(group.params) do
+          local state = self.state[p]
+          if #state == 0 then
+            fresh = fresh + 1
+            state.momentum = torch.zeros_like(p)
+          end
+        end
+      end
+    end
+    local net = nn.Linear(2, 2)
+    local optimizer = Momentum(net:parameters())
+    assert.equal(0, #optimizer.state)
+    optimizer:step()
+    optimizer:step()
+    assert.equal(2, fresh)
+    assert.equal(2, #optimizer.state)
+    local saved = optimizer:state_dict()
+    assert.equal(2, #saved.state)
+    assert.equal(1, #saved.state[0])
+    local other = Momentum(net:parameters())
+    other:load_state_dict(saved)
+    other:step()
+    assert.equal(2, fresh)
+    local path = os.tmpname()
+    torch.save(saved, path)
+    local loaded = torch.load(path)
+    os.remove(path)
+    assert.equal(2, #loaded.state)
+    assert.is_true(torch.equal(saved.state[1].momentum, loaded.state[1].momentum))
+    assert.equal(1, #torch.deepcopy(optimizer):state_dict().state[1])
+  end)
+end)
