@@ -12,6 +12,7 @@ local args = require "lampad.args"
 local colon = require "lampad.colon"
 local text = require "lampad.text"
 local Dict = require "lampad.dict"
+local OrderedDict = require "lampad.ordered_dict"
 local hooks = require "lampad.optim.hooks"
 local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
@@ -141,10 +142,10 @@ function Optimizer:init(params, defaults)
   for kind in pairs(kinds) do self._hooks[kind] = {} end
   self.state = setmetatable({}, state_meta)
   self.param_groups = {}
-  local list = not is_tensor(params) and members(params)
+  local list = not is_tensor(params) and not OrderedDict.is(params) and members(params)
   if not list then
     args.fail(self.__name, "params must be an iterator or a list of tensors or groups, got %s",
-      text.describe(params))
+      OrderedDict.is(params) and "an ordered map; a module's own tensors are net:parameters()" or text.describe(params))
   end
   if #list == 0 then
     local key = is_plain(params) and next(params)
@@ -233,8 +234,8 @@ function Optimizer:add_param_group(given)
   local own, duplicate = {}, false
   for i, p in ipairs(group.params) do
     if not is_tensor(p) then
-      args.fail(what, "optimizer can only optimize Tensors, but one of the params (number %d) is %s", i - 1,
-        text.describe(p))
+      args.fail(what, "optimizer can only optimize Tensors, but one of the params (number %d) is %s%s", i - 1,
+        text.describe(p), type(getmetatable(p)) == "table" and getmetatable(p).is_module and "; pass net:parameters()" or "")
     end
     if not (p.is_leaf or p.retains_grad or self.defaults.differentiable) then
       args.fail(what, "can't optimize a non-leaf Tensor (parameter %d); optimize the tensors it was computed from, "
