@@ -259,6 +259,31 @@ static void close_at_exit(void) {
   atexit(close_all);
 }
 
+/* os.exit of a program that has had workers. atexit alone would come too late: what other
+ * libraries registered after it, when a worker first used them, is taken apart before.
+ * Upvalue: Lua's own. */
+static int exit_program(lua_State *L) {
+  close_all();
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 0);
+  return 0;
+}
+
+static void guard_exit(lua_State *L) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, close_at_exit);
+  const int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_OSLIBNAME) == LUA_TTABLE &&
+      lua_getfield(L, -1, "exit") == LUA_TFUNCTION &&
+      lua_tocfunction(L, -1) != exit_program) {
+    lua_pushcclosure(L, exit_program, 1);
+    lua_setfield(L, -2, "exit");
+  }
+  lua_settop(L, top);
+}
+
 /* --- coroutines in a worker: which one runs
  * ----------------------------------------------------------- */
 
@@ -732,8 +757,7 @@ static int worker_pool(lua_State *L) {
     p->workers[i].pool = p;
     p->workers[i].id = i;
   }
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, close_at_exit);
+  guard_exit(L);
   note_open(p);
   start_threads(L, p);
   lua_settop(L, 1);
