@@ -378,7 +378,11 @@ static int channel_send(lua_State *L) {
   const int n = lua_gettop(L) - 1;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &origins_key);
   lua_replace(L, 1);
-  lpvm_message_write(L, n, &(LpvmWriting){.origins_index = 1});
+  static const char *const names[] = {
+      "the epoch",           "the task",           "the kind", "the batch's value 1",
+      "the batch's value 2", "the batch's value 3"};
+  lpvm_message_write(L, n,
+                     &(LpvmWriting){.origins_index = 1, .names = names, .n_names = 6});
   send_out(w, lpvm_message_take(L, -1), MESSAGE_VALUES);
   return 0;
 }
@@ -615,10 +619,12 @@ static LpvmMessage *write_setup(lua_State *L, int first, int names) {
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, 1);
   lua_insert(L, first);
-  lpvm_message_write(
-      L, n,
-      &(LpvmWriting){
-          .what = "DataLoader", .is_setup = true, .kept_index = first, .names = texts});
+  lpvm_message_write(L, n,
+                     &(LpvmWriting){.what = "DataLoader",
+                                    .is_setup = true,
+                                    .kept_index = first,
+                                    .names = texts,
+                                    .n_names = 16});
   return lpvm_message_take(L, -1);
 }
 
@@ -655,7 +661,8 @@ static LpvmMessage *write_prelude(lua_State *L) {
   }
   lua_pop(L, 1);
   static const char *const names[] = {"package.path", "package.cpath", "package.preload"};
-  lpvm_message_write(L, 3, &(LpvmWriting){.what = "DataLoader", .names = names});
+  lpvm_message_write(L, 3,
+                     &(LpvmWriting){.what = "DataLoader", .names = names, .n_names = 3});
   LpvmMessage *m = lpvm_message_take(L, -1);
   lua_pop(L, 2);
   return m;

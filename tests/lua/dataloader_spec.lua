@@ -297,7 +297,7 @@ describe("what crosses to a worker", function()
       x:add_(1)
     end
     local loader = data.DataLoader(ds, { num_workers = 1, collate_fn = function() return { coroutine.create(print) } end })
-    assert.error_matches(function() loader:iter()() end, "a coroutine cannot cross")
+    assert.error_matches(function() loader:iter()() end, "the batch.s value 1%[1%]: a coroutine cannot cross")
   end)
 end)
 
