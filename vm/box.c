@@ -1,12 +1,13 @@
 /* Tensors as Lua values: boxes, properties, operators, and the pressure their memory puts on the
- * collector. Note: pressure. Lua sees a box of a few bytes where megabytes hang on it; so the live
- * bytes of the engine are watched, and a collection runs when they pass a threshold that follows
- * what is really in use. */
+ * collector. Note: pressure. Lua sees a box of a few bytes where megabytes hang on it; so the
+ * bytes that the thread took from the engine are watched, and a collection runs when they pass a threshold
+ * that follows what is really in use. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "core/check.h"
+#include "core/thread.h"
 #include "lampad/memory.h"
 #include "lampad/vmap.h"
 #include "state.h"
@@ -21,15 +22,27 @@ static const char several = 0;
 static const void *_Atomic only_metatable;
 static int only_metatable_ref;
 static atomic_int open_count;
+/* A worker's thread (worker.c) runs one state, which it made itself: it notes its metatable in its LpThread, and
+ * its state does not count for the others. */
 
 /* NULL when it cannot tell. */
 static inline const void *get_only_metatable(void) {
+  if (LP_UNLIKELY(lp_tls_thread != NULL)) return lp_tls_thread->host_type;
   const void *meta = atomic_load_explicit(&only_metatable, memory_order_acquire);
   return meta == &several ? NULL : meta;
+}
+static inline int get_only_metatable_ref(void) {
+  return LP_UNLIKELY(lp_tls_thread != NULL) ? lp_tls_thread->host_type_ref : only_metatable_ref;
 }
 
 /* Notes the metatable at the top of the stack. */
 static void note_metatable(lua_State *L) {
+  if (lp_tls_thread) {
+    lua_pushvalue(L, -1);
+    lp_tls_thread->host_type_ref = luaL_ref(L, LUA_REGISTRYINDEX);
+    lp_tls_thread->host_type = lua_topointer(L, -1);
+    return;
+  }
   if (atomic_fetch_add(&open_count, 1) > 0) {
     atomic_store(&only_metatable, &several);
     return;
@@ -44,7 +57,7 @@ LpBox *lpvm_new_box(lua_State *L) {
   LpBox *box = lua_newuserdatauv(L, sizeof *box, 0);
   box->tensor = NULL;
   box->charged_bytes = 0;
-  if (LP_LIKELY(get_only_metatable() != NULL)) lua_rawgeti(L, LUA_REGISTRYINDEX, only_metatable_ref);
+  if (LP_LIKELY(get_only_metatable() != NULL)) lua_rawgeti(L, LUA_REGISTRYINDEX, get_only_metatable_ref());
   else lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
   lua_setmetatable(L, -2);
   return box;
@@ -119,11 +132,12 @@ LpTensor *lpvm_check_tensor(lua_State *L, int index, const char *what) {
 #define FINALIZER_S 0.2e-6
 
 typedef struct Pressure {
-  size_t limit_bytes, allowance_bytes;
+  int64_t limit_bytes; /* of lp_memory_thread_bytes */
+  size_t allowance_bytes;
   double last_end_s;
 } Pressure;
 
-/* Of the main thread's state; worker states share the engine's memory and collect on their own. */
+/* Of the thread's state: each watches what its own thread took, for the states of others do not free it. */
 static _Thread_local Pressure near = {LEAST_BYTES, LEAST_BYTES, 0}, far = {LEAST_BYTES, LEAST_BYTES, 0};
 static _Thread_local bool collect_next;
 static _Thread_local uint64_t finalized_count;
@@ -155,22 +169,23 @@ static bool is_generational(lua_State *L) {
 
 /* Collects and sets p's next limit. */
 static void collect(lua_State *L, Pressure *p, bool young) {
-  const size_t before = lp_memory_live_bytes();
+  const int64_t before = lp_memory_thread_bytes();
   const uint64_t finalized_before = finalized_count;
   const double begin_s = now_s();
   if (young) lua_gc(L, LUA_GCSTEP, 0);
   else lua_gc(L, LUA_GCCOLLECT);
   const double end_s = now_s();
-  const size_t left = lp_memory_live_bytes(), most = left / 4 > MOST_BYTES ? left / 4 : MOST_BYTES;
+  const int64_t left = lp_memory_thread_bytes();
+  const size_t live = lp_memory_live_bytes(), most = live / 4 > MOST_BYTES ? live / 4 : MOST_BYTES;
   const double finalizers_s = (double)(finalized_count - finalized_before) * FINALIZER_S;
   const double share = (end_s - begin_s - finalizers_s) / (end_s - p->last_end_s);
   const double fair = p->allowance_bytes <= CACHE_BYTES ? 0.25 : 0.05;
-  const bool early = young && left + p->allowance_bytes / 2 > before;
+  const bool early = young && left + (int64_t)p->allowance_bytes / 2 > before;
   if (share > fair || early) p->allowance_bytes *= 2;
   else if (share < fair / 3) p->allowance_bytes /= 2;
   if (p->allowance_bytes > most) p->allowance_bytes = most;
   if (p->allowance_bytes < LEAST_BYTES) p->allowance_bytes = LEAST_BYTES;
-  p->limit_bytes = left + p->allowance_bytes;
+  p->limit_bytes = left + (int64_t)p->allowance_bytes;
   p->last_end_s = end_s;
 }
 
@@ -179,13 +194,14 @@ static void __attribute__((noinline)) relieve_pressure(lua_State *L) {
   const bool young = !collect_next && is_generational(L);
   collect_next = false;
   if (young) collect(L, &near, true);
-  if (young && lp_memory_live_bytes() <= far.limit_bytes) return;
+  if (young && lp_memory_thread_bytes() <= far.limit_bytes) return;
   collect(L, &far, false);
-  near.limit_bytes = lp_memory_live_bytes() + (young ? near.allowance_bytes : far.allowance_bytes);
+  near.limit_bytes =
+      lp_memory_thread_bytes() + (int64_t)(young ? near.allowance_bytes : far.allowance_bytes);
 }
 
 void lpvm_collect_pressure(lua_State *L) {
-  if (LP_UNLIKELY(lp_memory_live_bytes() > near.limit_bytes || collect_next)) relieve_pressure(L);
+  if (LP_UNLIKELY(lp_memory_thread_bytes() > near.limit_bytes || collect_next)) relieve_pressure(L);
 }
 
 /* The engine is out of memory: what Lua no longer uses may be enough. */
@@ -364,6 +380,25 @@ static int tensor_index(lua_State *L) {
   if (!box->tensor) lpvm_check_tensor(L, 1, "index");
   lpvm_running = L;
   return lpvm_index(L, box->tensor, 2);
+}
+
+bool lpvm_push_attributes(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &attributes_key);
+  lua_pushvalue(L, index);
+  const bool some = lua_rawget(L, -2) == LUA_TTABLE;
+  lua_remove(L, -2);
+  if (!some) lua_pop(L, 1);
+  return some;
+}
+
+void lpvm_set_attributes(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &attributes_key);
+  lua_pushvalue(L, index);
+  lua_pushvalue(L, -3);
+  lua_rawset(L, -3);
+  lua_pop(L, 2);
 }
 
 static int set_grad(lua_State *L, LpTensor *t) {
@@ -584,8 +619,12 @@ static void read_to_option(lua_State *L, int index, ToOptions *o, const char *na
     lpvm_error(L, "to", "unknown option '%s'; the options are dtype, device, non_blocking, copy, memory_format",
                name);
   } else {
-    lpvm_error(L, "to", "argument '%s' must be a torch.dtype, a device or a tensor, got %s",
-               name ? name : "dtype", lpvm_describe(L, index, buf, sizeof buf));
+    const char *want = !name ? "expected a dtype such as torch.float64, a device (\"cpu\", \"cuda\", \"cuda:0\") or a tensor"
+                       : strcmp(name, "dtype") == 0 ? "argument 'dtype' must be a dtype such as torch.float64"
+                       : strcmp(name, "device") == 0
+                           ? "argument 'device' must be a device (\"cpu\", \"cuda\", \"cuda:0\")"
+                           : "argument 'memory_format' must be a format such as torch.channels_last";
+    lpvm_error(L, "to", "%s, got %s", want, lpvm_describe(L, index, buf, sizeof buf));
   }
 }
 

@@ -474,7 +474,7 @@ static void read_option(lua_State *L, const char *op, const char *name,
                  lpvm_describe(L, -1, buf, sizeof buf));
   } else if (!strcmp(name, "device")) {
     if (!lpvm_to_device(L, -1, &options->device))
-      lpvm_error(L, op, "argument 'device' must be a device such as \"cpu\", got %s",
+      lpvm_error(L, op, "argument 'device' must be a device (\"cpu\", \"cuda\", \"cuda:0\"), got %s",
                  lpvm_describe(L, -1, buf, sizeof buf));
   } else if (!strcmp(name, "requires_grad")) {
     if (!lua_isboolean(L, -1))

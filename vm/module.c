@@ -13,9 +13,9 @@
 #include "vm.h"
 
 void lpvm_open_gz(lua_State *L, int core_index);
-void lpvm_open_pixels(lua_State *L, int core_index);
 void lpvm_open_folder(lua_State *L, int core_index);
 void lpvm_open_image(lua_State *L, int core_index);
+void lpvm_open_pixels(lua_State *L, int core_index);
 void lpvm_open_json(lua_State *L, int core_index);
 void lpvm_open_stores(lua_State *L, int core_index);
 void lpvm_open_safetensors(lua_State *L, int core_index);
@@ -23,6 +23,8 @@ void lpvm_open_npy(lua_State *L, int core_index);
 void lpvm_open_sys(lua_State *L, int core_index);
 void lpvm_open_memory(lua_State *L, int core_index);
 void lpvm_open_checkpoint(lua_State *L, int core_index);
+void lpvm_open_worker(lua_State *L, int core_index);
+void lpvm_open_stream(lua_State *L, int core_index);
 void lpvm_open_autograd_core(lua_State *L, int core_index);
 void lpvm_open_vmap_core(lua_State *L, int core_index);
 
@@ -175,6 +177,8 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_sys(L, core);
   lpvm_open_memory(L, core);
   lpvm_open_checkpoint(L, core);
+  lpvm_open_worker(L, core);
+  lpvm_open_stream(L, core);
   lua_settop(L, methods);
   static const luaL_Reg functions[] = {{"get_num_threads", get_num_threads},
                                        {"set_num_threads", set_num_threads}, {NULL, NULL}};

@@ -37,6 +37,10 @@ int lpvm_to_tensors(lua_State *L, int index, LpTensor **items, int max, bool all
 
 /* Pushes a graph node (retained): prints as <AddBackward0 object>, has name() and next_functions. */
 void lpvm_push_node(lua_State *L, LpNode *node);
+/* The table of attributes that the user gave the tensor at index; false, pushing nothing, when there are none. */
+bool lpvm_push_attributes(lua_State *L, int index);
+/* Takes the table at the top as the attributes of the tensor at index. */
+void lpvm_set_attributes(lua_State *L, int index);
 /* Asks for a full collection before the next op (torch.scope). */
 void lpvm_request_collection(void);
 /* torch.memory_format objects; types.c. */

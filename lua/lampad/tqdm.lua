@@ -104,7 +104,11 @@ function Bar:init(iterable, o)
   self.start = core.now()
   self.last_time, self.last_n = self.start, self.n
   self.average, self.samples = 0, 0
-  self.next_item = iterable ~= nil and iterate.iterator(iterable) or nil
+  if iterable ~= nil then
+    local next_item, _, _, closer = iterate.iterator(iterable)
+    self.next_item = next_item
+    self.closer = closer
+  end
   if iterable ~= nil and not self.next_item then
     args.fail("tqdm", "cannot iterate over %s; give a loader, a list or an iterator, or use tqdm.trange(n)", text.describe(iterable))
   end
@@ -235,6 +239,7 @@ end
 --- Ends the bar: draws it for the last time, or removes it when leave = false.
 function Bar:close()
   if self.closed then return end
+  if self.closer then getmetatable(self.closer).__close(self.closer) end
   if not self.disable then
     if self.terminal then
       self:_write(self.leave and "\r" .. self:format(core.now(), true) .. "\27[K\n" or "\r\27[K")
@@ -264,13 +269,15 @@ function Bar.__call(self)
   return step(self, self.next_item())
 end
 
---- tqdm(iterable, options) or tqdm{total = n}. In a generic for, leaving the loop closes the bar.
-local function tqdm(iterable, o)
+--- tqdm(iterable, options) or tqdm{total = n}. In a generic for, leaving the loop closes the bar, and what the iterator
+--- wants closed (tqdm(loader), tqdm(loader:iter()): its workers).
+local function tqdm(iterable, o, _, closer)
   if o == nil and args.is_named(iterable) and next(iterable) ~= nil then
     o = iterable
     iterable = o.iterable
   end
   local bar = Bar(iterable, o)
+  bar.closer = bar.closer or closer
   return bar, nil, nil, bar
 end
 

@@ -260,11 +260,20 @@ end
 
 local node_counts -- per op: nodes named so far
 
+-- The name of a row's node (node_names.lua), nil for the usual one, and the C expression of its label, nil where the
+-- name is the same for all calls.
+local function node_names(row)
+  if type(row.node) ~= "table" then return row.node end
+  local parts = {}
+  for i = 1, #row.node - 1, 2 do parts[#parts + 1] = ("(%s) ? \"%s\" : "):format(row.node[i], row.node[i + 1]) end
+  return #row.node % 2 == 1 and row.node[#row.node] or nil, table.concat(parts) .. "NULL"
+end
+
 -- Emits node struct, class, backward and record functions of a row.
 local function emit_node(out, row, by_cname, diffs)
   local plan = plan_node(row, by_cname, diffs)
   local cname = row.cname
-  local class_name = row.node
+  local class_name, label = node_names(row)
   if not class_name then
     local key = row.modules[1] .. "." .. row.name
     node_counts[key] = (node_counts[key] or -1) + 1
@@ -444,6 +453,7 @@ local function emit_node(out, row, by_cname, diffs)
   w("  LpNode *node = lp_node_new(&class_%s, sizeof(Node_%s), %s, %s, %s);", cname, cname, expr(edge_fixed, edge_lists),
     expr(saved_fixed, saved_lists), #ints > 0 and table.concat(ints, " + ") or "0")
   w("  if (!node) return NULL;\n  Node_%s *lp_n = (Node_%s *)node;\n  (void)lp_n;", cname, cname)
+  if label then w("  node->label = %s;", label) end
   for _, d in ipairs(diffs) do w("  const bool need_%s = need >> %d & 1;\n  (void)need_%s;", d.arg.name, d.bit, d.arg.name) end
   local list_at = tostring(edge_fixed)
   for _, d in ipairs(diffs) do
@@ -545,8 +555,23 @@ local function emit_function(out, row, plan, diffs)
       take("    ")
       w("    return %s;\n  }", form == "tensor" and "lp_b[0].tensor" or "lp_batched > 0")
     end
-    w("  return %s(%s);\n}\n", row.impl, names_of(row) .. ((form == "tensors" or form == "vec") and
+    local call = ("%s(%s)"):format(row.impl, names_of(row) .. ((form == "tensors" or form == "vec") and
       (#row.args > 0 and ", " or "") .. "results" or form == "value" and (#row.args > 0 and ", " or "") .. "result" or ""))
+    local name, label = node_names(row)
+    if not name and not label then
+      w("  return %s;\n}\n", call)
+      return
+    end
+    local plain = name and ('"%s"'):format(name) or "NULL"
+    label = label and label:gsub("NULL$", plain) or plain
+    w("  const uint64_t lp_mark = lp_node_mark();")
+    if form == "tensor" then
+      w("  return lp_node_name_result(%s, lp_mark, %s);\n}\n", call, label)
+    elseif form == "tensors" then
+      w("  if (!%s) return false;\n  lp_node_name_result(results[0], lp_mark, %s);\n  return true;\n}\n", call, label)
+    else
+      error(row.signature .. ": only a composite that returns tensors has a node to name", 0)
+    end
     return
   end
   local takes_tensor = false

@@ -160,7 +160,14 @@ def call(args, kw):
 ENUM = {m.value: m for m in T.InterpolationMode}
 
 
+POLICIES = {p.value: p for p in T.AutoAugmentPolicy}
+
+
 def python(v, key=None):
+    if isinstance(v, str) and v in POLICIES:
+        return POLICIES[v]
+    if v == "bilinear":
+        return T.InterpolationMode.BILINEAR
     if isinstance(v, (Tensor, Step)):
         return v.make()
     if key == "interpolation" and isinstance(v, str):
@@ -433,6 +440,15 @@ for form in ("image", "uint8", "float"):
               form=form, module=V2, seeds=(0, 1, 2))
 for value in (0, (0.1, 0.2, 0.3), "random"):
     transform("RandomErasing", "noise", 0.8, value=value, form="float", seeds=(0, 1, 2, 3))
+for form in ("image", "uint8"):
+    for policy in ("imagenet", "cifar10", "svhn"):
+        transform("AutoAugment", "ant" if form == "image" else "noise", policy, form=form, seeds=range(6))
+    transform("AutoAugment", "ant", "svhn", "bilinear", 60, form=form, seeds=range(3))
+    transform("RandAugment", "bee", form=form, seeds=range(6))
+    transform("RandAugment", "noise", 3, 20, 31, "bilinear", 9, form=form, seeds=range(4))
+    transform("TrivialAugmentWide", "bee", form=form, seeds=range(8))
+    transform("AugMix", "noise", form=form, seeds=range(4), how="level")
+    transform("AugMix", "square", 5, 2, 2, 0.7, False, form=form, seeds=range(3), how="level")
 transform("ToTensor", "noise", how="close", seeds=(0,))
 transform("PILToTensor", "noise", seeds=(0,))
 transform("ToPILImage", "noise", form="uint8", how="exact", seeds=(0,))

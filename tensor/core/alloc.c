@@ -89,6 +89,8 @@ static _Atomic(void (*)(void)) cache_hook;
 static _Thread_local ThreadCache *thread_cache __attribute__((tls_model("initial-exec")));
 static _Thread_local int64_t fail_after __attribute__((tls_model("initial-exec"))) = -1;
 static _Thread_local bool in_pressure;
+/* Blocks this thread took less those it gave back. */
+static _Thread_local int64_t thread_bytes __attribute__((tls_model("initial-exec")));
 
 /* --- size classes
  * --------------------------------------------------------------------------- */
@@ -354,6 +356,7 @@ static bool fits(size_t capacity) {
 }
 
 static void count_alloc(size_t capacity) {
+  thread_bytes += (int64_t)capacity;
   size_t live =
       atomic_fetch_add_explicit(&live_bytes, capacity, memory_order_relaxed) + capacity;
   size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
@@ -454,6 +457,7 @@ void *lp_block_alloc(size_t size, size_t *capacity_bytes) {
 
 void lp_block_free(void *data, size_t capacity) {
   if (capacity == 0) return;
+  thread_bytes -= (int64_t)capacity;
   atomic_fetch_sub_explicit(&live_bytes, capacity, memory_order_relaxed);
   atomic_fetch_add_explicit(&free_count, 1, memory_order_relaxed);
   int class = USE_CACHE ? class_of(capacity) : 0;
@@ -559,6 +563,10 @@ void lp_memory_stats(LpDevice device, LpMemoryStats *stats) {
 size_t lp_memory_live_bytes(void) {
   return atomic_load_explicit(&live_bytes, memory_order_relaxed);
 }
+
+int64_t lp_memory_thread_bytes(void) { return thread_bytes; }
+
+void lp_memory_thread_charge(int64_t bytes) { thread_bytes += bytes; }
 
 void lp_memory_reset_peak(LpDevice device) {
   atomic_store(&peak_bytes, atomic_load(&live_bytes));

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "core/thread.h"
 #include "lampad/base.h"
 
 /* Note [Small thread-local storage]: a library opened at run time (require "lampad" from
@@ -89,9 +90,13 @@ void lp_interrupt(void) {
 }
 
 bool lp_interrupt_pending(void) {
+  if (lp_tls_thread && lp_tls_thread->stop)
+    return atomic_load_explicit(lp_tls_thread->stop, memory_order_relaxed);
   return atomic_load_explicit(&interrupted, memory_order_relaxed);
 }
 
+/* A thread that was told to stop stays stopped. */
 bool lp_interrupt_take(void) {
+  if (lp_tls_thread && lp_tls_thread->stop) return atomic_load(lp_tls_thread->stop);
   return atomic_exchange(&interrupted, false);
 }

@@ -7,6 +7,7 @@
 #include <time.h>
 #include "core/alloc.h"
 #include "core/check.h"
+#include "core/thread.h"
 #include "cpu/random.h"
 
 #define DEFAULT_SEED                                                                     \
@@ -44,6 +45,7 @@ __attribute__((constructor)) static void seed_default_generator(void) {
 }
 
 LpGenerator *lp_default_generator(void) {
+  if (lp_tls_thread && lp_tls_thread->generator) return lp_tls_thread->generator;
   return &default_generator;
 }
 
@@ -68,13 +70,37 @@ void lp_generator_release(LpGenerator *g) {
 }
 
 LpGenerator *lp_generator_lock(LpGenerator *g) {
-  if (!g) g = &default_generator;
+  if (!g) g = lp_default_generator();
   pthread_mutex_lock(&g->lock);
   return g;
 }
 
 void lp_generator_unlock(LpGenerator *g) {
   pthread_mutex_unlock(&g->lock);
+}
+
+/* Moves all that draws read between the two. */
+static void copy_stream(LpGenerator *to, const LpGenerator *from) {
+  to->seed = from->seed;
+  to->left = from->left;
+  to->next = from->next;
+  memcpy(to->state, from->state, sizeof to->state);
+  to->has_normal_float = from->has_normal_float;
+  to->has_normal_double = from->has_normal_double;
+  to->normal_float = from->normal_float;
+  to->normal_double = from->normal_double;
+}
+
+void lp_generator_swap(LpGenerator *a, LpGenerator *b) {
+  if (a == b) return;
+  LpGenerator kept;
+  pthread_mutex_lock(a < b ? &a->lock : &b->lock); /* in one order, whoever calls */
+  pthread_mutex_lock(a < b ? &b->lock : &a->lock);
+  copy_stream(&kept, a);
+  copy_stream(a, b);
+  copy_stream(b, &kept);
+  pthread_mutex_unlock(&a->lock);
+  pthread_mutex_unlock(&b->lock);
 }
 
 void lp_generator_seed(LpGenerator *g, uint64_t seed) {

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "core/thread.h"
 
 /* Chunk borders fall on multiples of this many elements, so that even one-byte elements
  * of two threads do not share a cache line (or the pair of lines that the prefetcher
@@ -50,6 +51,10 @@ static int default_threads(void) {
 }
 
 int lp_num_threads(void) {
+  if (lp_tls_thread) {
+    int own = atomic_load_explicit(&lp_tls_thread->n_threads, memory_order_relaxed);
+    if (own > 0) return own;
+  }
   int n = atomic_load_explicit(&thread_count, memory_order_relaxed);
   if (n == 0) {
     int unset = 0;
@@ -62,8 +67,12 @@ int lp_num_threads(void) {
 
 void lp_set_num_threads(int n) {
   if (n < 1) n = 1;
+  omp_set_num_threads(n); /* of the calling thread alone */
+  if (lp_tls_thread && lp_tls_thread->n_threads > 0) {
+    lp_tls_thread->n_threads = n;
+    return;
+  }
   atomic_store_explicit(&thread_count, n, memory_order_relaxed);
-  omp_set_num_threads(n);
 }
 
 void lp_parallel_for(int64_t n, int64_t grain,

@@ -71,6 +71,10 @@ void lp_channels_last_strides(LpInts sizes, int64_t *strides) {
   }
 }
 
+/* Strides stay below this even where a size of 1 leaves them without effect, so that one
+ * in bytes, or times a step, can be counted everywhere. */
+#define STRIDE_MAX ((int64_t)1 << 55)
+
 bool lp_extent_of(LpInts sizes, LpInts strides, int64_t *result) {
   CHECK(sizes.count == strides.count, LP_ERR_ARGUMENT,
         "size and stride must have as many entries, got %s and %s", INTS_TEXT(sizes),
@@ -82,7 +86,8 @@ bool lp_extent_of(LpInts sizes, LpInts strides, int64_t *result) {
           INTS_TEXT(strides));
     int64_t reach;
     bool overflow = numel > 0 &&
-                    (__builtin_mul_overflow(sizes.data[i] - 1, strides.data[i], &reach) ||
+                    (strides.data[i] > STRIDE_MAX ||
+                     __builtin_mul_overflow(sizes.data[i] - 1, strides.data[i], &reach) ||
                      __builtin_add_overflow(last, reach, &last));
     CHECK(!overflow && last < INT64_MAX, LP_ERR_MEMORY,
           "sizes %s with strides %s reach past any memory", INTS_TEXT(sizes),
@@ -352,7 +357,8 @@ LpTensor *lp_tensor_shallow(LpTensor *t) {
   LpTensor *copy = lp_alloc(sizeof *copy);
   if (!copy) return NULL;
   const size_t from = offsetof(LpTensor, dtype), to = offsetof(LpTensor, dims_inline);
-  memcpy((char *)copy + from, (char *)t + from, to - from); /* all but the reference count and the dims */
+  memcpy((char *)copy + from, (char *)t + from,
+         to - from); /* all but the reference count and the dims */
   atomic_init(&copy->refcount, 1);
   if (!make_dims(copy, t->ndim)) {
     lp_free(copy, sizeof *copy);
@@ -565,8 +571,10 @@ void lp_bump_version(LpTensor *t) {
 
 bool lp_item(LpTensor *t, LpScalar *result) {
   CHECK(!t->physical, LP_ERR_ARGUMENT,
-        "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap over calling "
-        ".item() on a Tensor, please try to rewrite what you're doing with other operations");
+        "vmap: It looks like you're calling .item() on a Tensor. We don't support vmap "
+        "over calling "
+        ".item() on a Tensor, please try to rewrite what you're doing with other "
+        "operations");
   CHECK(t->numel == 1, LP_ERR_ARGUMENT,
         "a tensor of shape %s (%lld elements) has no single value; index it first",
         SHAPE_TEXT(t), (long long)t->numel);

@@ -341,6 +341,12 @@ static LpTensor *spaced(LpScalar start, LpScalar end, int64_t steps, double base
     r.end = (double)lp_scalar_to_int(end);
   }
   r.step = steps > 1 ? (r.end - r.start) / (double)(steps - 1) : 0;
+  if (dtype == LP_FLOAT32 && !is_log) { /* as PyTorch: ends and step rounded, sums not */
+    const float first = (float)r.start, last = (float)r.end;
+    r.start = first;
+    r.end = last;
+    if (steps > 1) r.step = (last - first) / (float)(steps - 1);
+  }
   return make_range(&r, device, requires_grad);
 }
 

@@ -375,7 +375,7 @@ static void copy_swapped(uint8_t *to, const uint8_t *from, size_t bytes, size_t 
 }
 
 /* A contiguous tensor of the bytes, which must be as many as it needs. */
-static LpTensor *tensor_of_bytes(LpInts sizes, LpDtype dtype, bool is_big,
+static LpTensor *tensor_of_bytes(LpIoTree *tree, LpInts sizes, LpDtype dtype, bool is_big,
                                  const LpIoValue *bytes) {
   int64_t numel;
   TRY(lp_numel_of(sizes, &numel));
@@ -383,6 +383,7 @@ static LpTensor *tensor_of_bytes(LpInts sizes, LpDtype dtype, bool is_big,
   CHECK((uint64_t)numel == have / element && have % element == 0, LP_ERR_IO,
         "the file is damaged: a numpy array of sizes %s has %zu bytes",
         lp_format_ints(sizes, (char[128]){0}, 128), have);
+  TRY(lp_io_tree_charge(tree, have)); /* the same bytes may become many arrays */
   LpTensor *t = lp_tensor_new(sizes, dtype, lp_cpu());
   if (!t || !have) return t;
   const size_t unit = lp_dtype_is_complex(dtype) ? element / 2 : element;
@@ -413,8 +414,8 @@ static bool fill_array(LpIoTree *tree, LpIoValue *array, const LpIoValue *shape,
     return true;
   if (is_fortran)
     for (int64_t i = 0; i < ints.count; i++) reversed[i] = sizes[ints.count - 1 - i];
-  LpTensor *t = tensor_of_bytes(is_fortran ? lp_ints(reversed, ints.count) : ints, type,
-                                is_big, bytes);
+  LpTensor *t = tensor_of_bytes(tree, is_fortran ? lp_ints(reversed, ints.count) : ints,
+                                type, is_big, bytes);
   if (t && is_fortran) {
     for (int64_t i = 0; i < ints.count; i++)
       strides[i] = lp_stride(t, ints.count - 1 - i);
@@ -453,7 +454,7 @@ static LpIoValue *make_scalar(LpIoTree *tree, const Entry *e, LpIoValue *callee,
   if (dtype == LP_DTYPE_NONE || !bytes ||
       (bytes->kind != LP_IO_BYTES && bytes->kind != LP_IO_STRING))
     return record(tree, callee, args, NULL);
-  LpTensor *t = tensor_of_bytes((LpInts){NULL, 0}, dtype, is_big, bytes);
+  LpTensor *t = tensor_of_bytes(tree, (LpInts){NULL, 0}, dtype, is_big, bytes);
   LpScalar s;
   const bool ok = t && lp_item(t, &s);
   lp_tensor_release(t);

@@ -11,8 +11,6 @@
 #include "io/bytes.h"
 #include "io/safetensors.h"
 
-#define MAX_HEADER_BYTES ((uint64_t)100000000) /* as in the format's own library */
-
 /* In the order of the format's own library, which writes larger elements first. */
 const LpSafetensorsType lp_safetensors_types[] = {
     {"BOOL", 8, LP_BOOL},
@@ -84,9 +82,9 @@ static bool read_header(LpSafetensors *s, const uint8_t *file, uint64_t file_byt
   if (file_bytes < 8)
     BAD("no safetensors file: it has only %llu bytes", (unsigned long long)file_bytes);
   const uint64_t length = read_u64(file);
-  if (length > MAX_HEADER_BYTES)
+  if (length > LP_SAFETENSORS_MAX_HEADER_BYTES)
     BAD("no safetensors file: its header would have %llu bytes, at most %llu are allowed",
-        (unsigned long long)length, (unsigned long long)MAX_HEADER_BYTES);
+        (unsigned long long)length, (unsigned long long)LP_SAFETENSORS_MAX_HEADER_BYTES);
   if (length > file_bytes - 8)
     BAD("the file is truncated: its header should have %llu bytes, %llu are there",
         (unsigned long long)length, (unsigned long long)(file_bytes - 8));
@@ -224,16 +222,20 @@ static bool read_entries(LpSafetensors *s) {
 /* --- public
  * ---------------------------------------------------------------------------------- */
 
+LpSafetensors *lp_safetensors_parse_head(LpTensor *head, uint64_t file_bytes) {
+  LpSafetensors *s = lp_calloc(sizeof *s);
+  if (!s) return NULL;
+  s->bytes = lp_tensor_retain(head);
+  if (read_header(s, lp_data(head), file_bytes) && read_entries(s)) return s;
+  lp_safetensors_close(s);
+  return NULL;
+}
+
 LpSafetensors *lp_safetensors_parse(LpTensor *bytes) {
   CHECK(!bytes->physical && lp_is_contiguous(bytes, LP_CONTIGUOUS), LP_ERR_ARGUMENT,
         "the bytes of a safetensors file must be a contiguous tensor");
-  LpSafetensors *s = lp_calloc(sizeof *s);
-  if (!s) return NULL;
-  s->bytes = lp_tensor_retain(bytes);
-  const uint64_t size = (uint64_t)lp_numel(bytes) * lp_dtype_size(lp_dtype(bytes));
-  if (read_header(s, lp_data(bytes), size) && read_entries(s)) return s;
-  lp_safetensors_close(s);
-  return NULL;
+  return lp_safetensors_parse_head(bytes, (uint64_t)lp_numel(bytes) *
+                                              lp_dtype_size(lp_dtype(bytes)));
 }
 
 LpSafetensors *lp_safetensors_open(const char *path, bool use_mmap) {
@@ -287,6 +289,10 @@ LpInts lp_safetensors_sizes(const LpSafetensors *s, int64_t i) {
 }
 size_t lp_safetensors_bytes(const LpSafetensors *s, int64_t i) {
   return (size_t)(s->entries[i].end - s->entries[i].begin);
+}
+
+uint64_t lp_safetensors_place(const LpSafetensors *s, int64_t i) {
+  return (uint64_t)(s->data - (const uint8_t *)lp_data(s->bytes)) + s->entries[i].begin;
 }
 
 LpTensor *lp_safetensors_tensor(const LpSafetensors *s, int64_t i) {

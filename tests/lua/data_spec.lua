@@ -171,7 +171,9 @@ describe("DataLoader", function()
   it("says what is wrong", function()
     local ds = data.TensorDataset(torch.arange(3))
     local wrong = {
-      { { num_workers = 2 }, "docs/limits.md" }, { { batch_size = 0 }, "positive integer value" },
+      { { num_workers = -1 }, "non%-negative" }, { { prefetch_factor = 2 }, "num_workers > 0" },
+      { { persistent_workers = true }, "needs num_workers > 0" }, { { timeout = -1 }, "non%-negative" },
+      { { batch_size = 0 }, "positive integer value" },
       { { shuffle = true, sampler = {} }, "mutually exclusive with shuffle" },
       { { batch_size = false, drop_last = true }, "disables auto%-batching" },
       { { batchsize = 2 }, "did you mean 'batch_size'" },

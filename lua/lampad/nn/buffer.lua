@@ -1,11 +1,19 @@
 -- nn.Buffer: a tensor that a Module registers as a buffer when it is assigned to it.
 -- In Lua a Buffer is an ordinary tensor that the table `known` (weak keys) remembers, with whether it is persistent.
+local core = require "lampad.core"
 local args = require "lampad.args"
 
-local known = setmetatable({}, { __mode = "k" })
+local known = core.buffers or setmetatable({}, { __mode = "k" })
+core.buffers = known
 local spec = args "Buffer(Tensor data=nil, bool persistent=true)"
 
 local Buffer = { known = known, __name = "Buffer" }
+
+--- Marks an existing tensor as a Buffer (used where a copy is made).
+function Buffer.mark(tensor, persistent)
+  known[tensor] = persistent
+  return tensor
+end
 
 --- True when the value is a Buffer.
 function Buffer.is(value) return type(value) == "userdata" and known[value] ~= nil end
@@ -15,7 +23,7 @@ function Buffer.is(value) return type(value) == "userdata" and known[value] ~= n
 return setmetatable(Buffer, {
   __call = function(_, ...)
     local data, persistent = spec(...)
-    local buffer = data ~= nil and data:detach() or require("lampad.core").torch.empty(0)
+    local buffer = data ~= nil and data:detach() or core.torch.empty(0)
     known[buffer] = persistent
     return buffer
   end,

@@ -21,6 +21,11 @@ typedef struct LpMemoryStats {
 LP_API void lp_memory_stats(LpDevice device, LpMemoryStats *stats);
 /* live_bytes of the CPU alone: cheap enough to ask at every op. */
 LP_API size_t lp_memory_live_bytes(void);
+/* What the calling thread has taken less what it has given back; memory that passed to another thread
+ * makes it negative there. Only its growth means something: a host's collector watches it. */
+LP_API int64_t lp_memory_thread_bytes(void);
+/* Counts `bytes` as taken by the calling thread: what it got from another one (there -bytes). */
+LP_API void lp_memory_thread_charge(int64_t bytes);
 LP_API void lp_memory_reset_peak(LpDevice device);
 /* Drops the tables kept for later calls and gives every cached block back to the system. */
 LP_API void lp_memory_empty_cache(void);

@@ -4,6 +4,7 @@
 local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
+local OrderedDict = require "lampad.ordered_dict"
 
 local torch = core.torch
 local collate_list
@@ -28,22 +29,23 @@ function collate_list(values)
   end
   local kind = type(first)
   if kind == "number" then
-    local dtype = torch.int64
-    for _, value in ipairs(values) do
-      if math.type(value) ~= "integer" then dtype = torch.float64 end
-    end
-    return torch.tensor(values, { dtype = dtype })
+    if math.type(first) == "float" then return torch.tensor(values, { dtype = torch.float64 }) end
+    return torch.tensor(values)
   end
   if kind == "boolean" then return torch.tensor(values) end
   if kind == "string" then return values end
-  if is_plain(first) then
-    local result = {}
+  if OrderedDict.is(first) or is_plain(first) then
+    local result = is_plain(first) and {} or OrderedDict()
     for key in pairs(first) do
       local field = {}
       for i, value in ipairs(values) do
-        if not is_plain(value) or value[key] == nil then
+        if type(value) ~= "table" or value[key] == nil then
           args.fail("default_collate", "item %d of the batch has no entry '%s', which the first one has",
             i - 1, tostring(key))
+        end
+        if math.type(key) == "integer" and #value ~= #first then
+          args.fail("default_collate", "each element in list of batch should be of equal size, but item 0 has %d and "
+            .. "item %d has %d", #first, i - 1, #value)
         end
         field[i] = value[key]
       end
@@ -63,6 +65,12 @@ local Item = { __name = "dataset item" }
 local function pack_item(...)
   if select("#", ...) == 1 then return (...) end
   return setmetatable(table.pack(...), Item)
+end
+
+--- An item of getitems(): what table.pack(...) made stands for several values.
+local function as_item(item)
+  if is_plain(item) and math.type(item.n) == "integer" and item.n >= #item then return setmetatable(item, Item) end
+  return item
 end
 
 --- default_collate(batch): batch is the list of items, as a collate_fn gets it: an item of several values is
@@ -86,7 +94,8 @@ local function default_collate(batch)
   return table.unpack(result, 1, first.n)
 end
 
---- For loaders without batching: items pass as they are.
+--- For loaders without batching: items pass as they are, for Lua has no arrays that are no tensors.
 local function default_convert(...) return ... end
 
-return { default_collate = default_collate, default_convert = default_convert, pack_item = pack_item, Item = Item }
+return { default_collate = default_collate, default_convert = default_convert, pack_item = pack_item,
+  as_item = as_item, Item = Item }

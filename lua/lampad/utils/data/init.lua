@@ -2,9 +2,12 @@
 local lazy = require "lampad.lazy"
 
 return lazy(lazy.members("lampad.utils.data.", {
-  dataset = { "Dataset", "IterableDataset", "TensorDataset", "Subset", "ConcatDataset", "random_split" },
-  sampler = { "Sampler", "SequentialSampler", "RandomSampler", "SubsetRandomSampler", "BatchSampler" },
+  dataset = { "Dataset", "IterableDataset", "TensorDataset", "StackDataset", "Subset", "ConcatDataset", "ChainDataset",
+    "random_split" },
+  sampler = { "Sampler", "SequentialSampler", "RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler",
+    "DistributedSampler", "BatchSampler" },
   collate = { "default_collate", "default_convert" },
   dataloader = { "DataLoader" },
+  worker_info = { "get_worker_info" },
   csv = { "CSVDataset" }, hdf5 = { "HDF5Dataset" }, lmdb = { "LMDBDataset" }, mapped = { "MappedDataset" },
 }))

@@ -3,6 +3,7 @@
 local lazy = require "lampad.lazy"
 
 local files = lazy.members("lampad.vision.transforms.", {
+  auto_augment = { "AugMix", "AutoAugment", "AutoAugmentPolicy", "RandAugment", "TrivialAugmentWide" },
   base = { "Transform" },
   blur = { "GaussianBlur" },
   colour = { "ColorJitter", "Grayscale", "RandomAdjustSharpness", "RandomAutocontrast", "RandomEqualize", "RandomGrayscale",
@@ -12,9 +13,11 @@ local files = lazy.members("lampad.vision.transforms.", {
   crop = { "CenterCrop", "FiveCrop", "Pad", "RandomCrop", "RandomResizedCrop", "Resize", "TenCrop" },
   erasing = { "RandomErasing" },
   flip = { "RandomHorizontalFlip", "RandomVerticalFlip" },
+  mix = { "CutMix", "MixUp" },
   warp = { "ElasticTransform", "RandomAffine", "RandomPerspective", "RandomRotation" },
 })
 files.InterpolationMode = "lampad.vision.transforms.interpolation"
+files.v2 = "lampad.vision.transforms.v2"
 files.functional = "lampad.vision.transforms.functional"
 
 return lazy(files)

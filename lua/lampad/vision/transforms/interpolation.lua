@@ -28,6 +28,8 @@ function InterpolationMode.of(what, value)
   local mode = by_value[value] or by_number[value]
   if mode then return mode end
   if class.isinstance(value, InterpolationMode) then return value end
+  -- Options of which none has a known name are taken for a value.
+  if args.is_named(value) and next(value) then args.fail(what, "unknown argument '%s'", tostring((next(value)))) end
   args.fail(what, "Argument interpolation should be a InterpolationMode or a corresponding Pillow integer constant")
 end
 

@@ -67,19 +67,21 @@ bilinear(const LpPixels *in, uint8_t *out, double x, double y, const int channel
 }
 
 /* The cubic through four neighbours (a = -1), in Horner's form. */
-static inline __attribute__((always_inline)) V4 cubic(V4 a, V4 b, V4 c, V4 d, double t) {
-  const V4 p2 = c - a, p3 = 2 * (a - b) + c - d, p4 = b - a - c + d;
-  return b + t * (p2 + t * (p3 + t * p4));
+static inline __attribute__((always_inline)) V4 cubic(const V4 *v, double t) {
+  const V4 p2 = v[2] - v[0], p3 = 2 * (v[0] - v[1]) + v[2] - v[3];
+  const V4 p4 = v[1] - v[0] - v[2] + v[3];
+  return v[1] + t * (p2 + t * (p3 + t * p4));
 }
 
 static inline __attribute__((always_inline)) V4 cubic_row(const uint8_t *row,
                                                           const uint8_t *end,
                                                           const int64_t *x, double t,
                                                           const int channels) {
-  return cubic(to_double(pixel(row + x[0], end, channels)),
-               to_double(pixel(row + x[1], end, channels)),
-               to_double(pixel(row + x[2], end, channels)),
-               to_double(pixel(row + x[3], end, channels)), t);
+  const V4 v[4] = {to_double(pixel(row + x[0], end, channels)),
+                   to_double(pixel(row + x[1], end, channels)),
+                   to_double(pixel(row + x[2], end, channels)),
+                   to_double(pixel(row + x[3], end, channels))};
+  return cubic(v, t);
 }
 
 static inline __attribute__((always_inline)) void
@@ -100,7 +102,7 @@ bicubic(const LpPixels *in, uint8_t *out, double x, double y, const int channels
     if (yy >= 0 && yy < in->height)
       v[i] = cubic_row(in->data + yy * in->stride_bytes, end, at, dx, channels);
   }
-  const V4 r = cubic(v[0], v[1], v[2], v[3], dy);
+  const V4 r = cubic(v, dy);
   for (int c = 0; c < channels; c++)
     out[c] = r[c] <= 0.0 ? 0 : r[c] >= 255.0 ? 255 : (uint8_t)(int)r[c];
 }
