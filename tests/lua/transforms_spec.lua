@@ -249,6 +249,33 @@ describe("a pipeline", function()
   end)
 end)
 
+-- --- methods of images ------------------------------------------------------------------------------
+describe("an image's own methods", function()
+  local image = input_of("noise", "image")
+  local data = image.data
+  it("are the functions, with Pillow's arguments", function()
+    assert.is_true(torch.equal(F.resize(image, { 5, 9 }, "bicubic").data, image:resize({ 9, 5 }).data))
+    assert.is_true(torch.equal(F.resized_crop(image, 3, 2, 8, 9, { 5, 4 }, "lanczos").data,
+      image:resize({ 4, 5 }, "lanczos", { 2, 3, 11, 11 }).data))
+    assert.is_true(torch.equal(F.crop(image, 2, 1, 5, 6).data, image:crop({ 1, 2, 7, 7 }).data))
+    assert.is_true(torch.equal(F.rotate(image, 30, "bilinear", true).data, image:rotate(30, "bilinear", true).data))
+  end)
+  it("transpose", function()
+    local wanted = {
+      FLIP_LEFT_RIGHT = data:flip(1), FLIP_TOP_BOTTOM = data:flip(0), ROTATE_90 = data:transpose(0, 1):flip(0),
+      ROTATE_180 = data:flip(0, 1), ROTATE_270 = data:transpose(0, 1):flip(1), TRANSPOSE = data:transpose(0, 1),
+      TRANSVERSE = data:transpose(0, 1):flip(0, 1),
+    }
+    for method, pixels in pairs(wanted) do
+      assert.is_true(torch.equal(pixels, image:transpose(method).data), method)
+    end
+    assert.is_true(torch.equal(wanted.ROTATE_90, image:transpose(2).data))
+    assert.error_matches(function() image:transpose "UPSIDE" end, "unknown method 'UPSIDE'")
+    assert.error_matches(function() image:resize(3) end, "size must be {width, height}")
+    assert.error_matches(function() image:crop { 1, 2 } end, "box must be {left, upper, right, lower}")
+  end)
+end)
+
 -- --- gradients --------------------------------------------------------------------------------------
 describe("gradients flow through tensors", function()
   local calls = {
