@@ -181,7 +181,9 @@ function colour.adjust_gamma(...)
   if is_image then
     if img.mode == "CMYK" then return colour.adjust_gamma(img:convert("RGB"), gamma, gain):convert("CMYK") end
     local result = through_table(img, function(v)
-      return common.truncate((255 + 1 - 1e-3) * gain * (v / 255.0) ^ gamma)
+      local level = common.truncate((255 + 1 - 1e-3) * gain * (v / 255.0) ^ gamma)
+      if not level then fail("adjust_gamma", "gamma and gain must be finite, got %s and %s", text.repr(gamma), text.repr(gain)) end
+      return level
     end)
     -- Pillow goes through RGB: the result is opaque.
     if img.mode == "LA" or img.mode == "RGBA" then result.data:narrow(2, Image.modes[img.mode] - 1, 1):fill_(255) end
