@@ -56,7 +56,6 @@ local function rotate_image(img, angle, mode, expand, center, fill)
       x, y = apply(corner[1], corner[2])
       min_x, max_x, min_y, max_y = math.min(min_x, x), math.max(max_x, x), math.min(min_y, y), math.max(max_y, y)
     end
-    if not (max_x - min_x < 1 << 24 and max_y - min_y < 1 << 24) then fail("rotate", "the result would be too large") end
     local nw, nh = math.ceil(max_x) - math.floor(min_x), math.ceil(max_y) - math.floor(min_y)
     m[3], m[6] = apply(-(nw - w) / 2.0, -(nh - h) / 2.0)
     w, h = nw, nh
@@ -157,6 +156,11 @@ local function check_center(what, center)
   if center == nil then return nil end
   local list = common.list(center)
   if not list or #list ~= 2 then fail(what, "Argument center should be a sequence of length 2, got %s", text.describe(center)) end
+  for _, c in ipairs(list) do
+    if type(c) ~= "number" or c ~= c or math.abs(c) > 1e9 then
+      fail(what, "Argument center should be two numbers of pixels, got %s", text.repr(center))
+    end
+  end
   return list
 end
 
