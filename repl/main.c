@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ static const char usage[] =
     "usage: lampad [options] [script.lua [arguments]]\n"
     "       lampad help [NAME]     what an op or class does: lampad help torch.add\n"
     "       lampad doctor          the environment: versions, processor, memory, data sets\n"
+    "       lampad inspect FILE    what a checkpoint holds: names, dtypes, shapes; nothing is loaded\n"
     "\n"
     "Without a script or -e, starts an interactive session; entries are read from stdin.\n"
     "\n"
@@ -218,8 +220,9 @@ static int run_options(lua_State *L, int script, char **argv) {
   return status;
 }
 
-/* `lampad help NAME`, `lampad doctor`: a function of lampad.console, which returns the exit status. */
-static int run_command(lua_State *L, const char *command, const char *argument) {
+/* `lampad help NAME`, `lampad doctor`, `lampad inspect FILE`: a function of lampad.console, which is given the
+ * arguments and returns the exit status, or whether all is well. */
+static int run_command(lua_State *L, const char *command, int count, char **arguments) {
   lua_getglobal(L, "require");
   lua_pushliteral(L, "lampad.console");
   if (interrupt_call(L, 1, 1) != LUA_OK) {
@@ -228,12 +231,14 @@ static int run_command(lua_State *L, const char *command, const char *argument) 
   }
   lua_getfield(L, -1, command);
   lua_remove(L, -2);
-  if (argument) lua_pushstring(L, argument);
-  if (interrupt_call(L, argument != NULL, 1) != LUA_OK) {
+  luaL_checkstack(L, count + 8, "too many arguments");
+  for (int i = 0; i < count; i++) lua_pushstring(L, arguments[i]);
+  if (interrupt_call(L, count, 1) != LUA_OK) {
     report_error(L, false);
     return EXIT_FAILURE;
   }
   int status = lua_toboolean(L, -1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  if (lua_isinteger(L, -1)) status = (int)lua_tointeger(L, -1);
   lua_pop(L, 1);
   return status;
 }
@@ -267,8 +272,8 @@ static int protected_main(lua_State *L) {
   if (script < argc) {
     const char *name = call->argv[script];
     bool is_command = !options->has_code && !options->interactive && strcmp(call->argv[script - 1], "--") != 0;
-    if (is_command && (strcmp(name, "help") == 0 || strcmp(name, "doctor") == 0)) {
-      call->status = run_command(L, name, script + 1 < argc ? call->argv[script + 1] : NULL);
+    if (is_command && (strcmp(name, "help") == 0 || strcmp(name, "doctor") == 0 || strcmp(name, "inspect") == 0)) {
+      call->status = run_command(L, name, argc - script - 1, call->argv + script + 1);
       return 0;
     }
     call->status = run_script(L, argc, call->argv, script);
@@ -283,6 +288,8 @@ static int protected_main(lua_State *L) {
 
 int main(int argc, char **argv) {
   repl_shorten_spin(argv);
+  /* A file that grows past the limit of `ulimit -f` is an error to report, not the end. */
+  signal(SIGXFSZ, SIG_IGN);
   Call call = {argc, argv, parse_options(argc, argv), EXIT_SUCCESS};
   if (call.options.problem) {
     fprintf(stderr, "lampad: '%s' %s\n\n%s", call.options.problem_option, call.options.problem, usage);

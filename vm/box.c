@@ -619,8 +619,12 @@ static void read_to_option(lua_State *L, int index, ToOptions *o, const char *na
     lpvm_error(L, "to", "unknown option '%s'; the options are dtype, device, non_blocking, copy, memory_format",
                name);
   } else {
-    lpvm_error(L, "to", "argument '%s' must be a torch.dtype, a device or a tensor, got %s",
-               name ? name : "dtype", lpvm_describe(L, index, buf, sizeof buf));
+    const char *want = !name ? "expected a dtype such as torch.float64, a device (\"cpu\", \"cuda\", \"cuda:0\") or a tensor"
+                       : strcmp(name, "dtype") == 0 ? "argument 'dtype' must be a dtype such as torch.float64"
+                       : strcmp(name, "device") == 0
+                           ? "argument 'device' must be a device (\"cpu\", \"cuda\", \"cuda:0\")"
+                           : "argument 'memory_format' must be a format such as torch.channels_last";
+    lpvm_error(L, "to", "%s, got %s", want, lpvm_describe(L, index, buf, sizeof buf));
   }
 }
 

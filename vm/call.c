@@ -122,7 +122,7 @@ static const char *type_text(const LpArgInfo *a, char *buf, size_t buf_bytes) {
   case LP_ARG_OPT_STR: return "a string";
   case LP_ARG_DTYPE:
   case LP_ARG_OPT_DTYPE: return "a torch.dtype";
-  case LP_ARG_OPT_DEVICE: return "a device such as \"cpu\"";
+  case LP_ARG_OPT_DEVICE: return "a device (\"cpu\", \"cuda\", \"cuda:0\")";
   case LP_ARG_OPT_GENERATOR: return "a torch.Generator";
   case LP_ARG_OPT_FORMAT: return "a torch.memory_format";
   case LP_ARG_MASK: return "a mask";
@@ -374,6 +374,18 @@ static bool mismatch(Mismatch *m, int progress, const char *format, ...) {
 }
 #define MISMATCH(m, ...) ((m) && mismatch((m), __VA_ARGS__))
 
+/* May a number stand for self? With a tensor for `other` it may; of two numbers PyTorch takes those of
+ * arithmetic. */
+static bool self_may_be_number(lua_State *L, const LpOpInfo *op, int n) {
+  static const char *const arithmetic[] = {"add", "sub", "mul", "div", "floor_divide"};
+  if (n < 2 || op->n_args < 2 || op->args[1].type != LP_ARG_TENSOR) return false;
+  if (lpvm_to_tensor(L, 2)) return true;
+  if (strcmp(op->module, "torch") != 0) return false;
+  for (size_t i = 0; i < sizeof arithmetic / sizeof *arithmetic; i++)
+    if (strcmp(op->name, arithmetic[i]) == 0) return true;
+  return false;
+}
+
 /* Reads the n positional values from index 1 on and the options at `options` (0: none). m: NULL, or takes the
  * reason. */
 static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wrap, Frame *f, Mismatch *m) {
@@ -411,8 +423,7 @@ static bool match(lua_State *L, const LpOpInfo *op, int n, int options, bool wra
         }
       }
       if (!read_value(L, at, op, i, wrap && i > 0, f) &&
-          !(wrap && i == 0 && op->n_args > 1 && op->args[1].type == LP_ARG_TENSOR && n > 1 &&
-            lpvm_to_tensor(L, 2) && read_value(L, at, op, i, true, f)))
+          !(wrap && i == 0 && self_may_be_number(L, op, n) && read_value(L, at, op, i, true, f)))
         return MISMATCH(m, i, "argument '%s' must be %s, got %s", a->name, type_text(a, want, sizeof want),
                         lpvm_describe(L, at, buf, sizeof buf));
       at++;

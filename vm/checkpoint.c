@@ -65,6 +65,14 @@ static int open_path(lua_State *L) {
   return box->tree ? 1 : push_failure(L);
 }
 
+/* checkpoint_describe(path) -> tree whose tensors were not read, or nil and a message */
+static int describe(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  TreeBox *box = new_box(L);
+  box->tree = lp_checkpoint_describe(path);
+  return box->tree ? 1 : push_failure(L);
+}
+
 /* pickle_open(path) -> tree, or nil and a message */
 static int open_pickle(lua_State *L) {
   const char *path = luaL_checkstring(L, 1);
@@ -90,13 +98,35 @@ static int new_tree(lua_State *L) {
   return box->tree ? 1 : lpvm_raise(L, NULL);
 }
 
-/* checkpoint_root(tree) -> number, format */
+/* checkpoint_root(tree) -> number, format, number of what a described file says of itself
+ * or nil */
 static int root(lua_State *L) {
   LpIoTree *tree = check_tree(L);
   luaL_argcheck(L, lp_io_tree_root(tree), 1, "an empty tree");
   lua_pushinteger(L, lp_io_tree_root(tree)->number);
   lua_pushstring(L, lp_io_tree_format(tree));
-  return 2;
+  if (!lp_io_tree_info(tree)) return 2;
+  lua_pushinteger(L, lp_io_tree_info(tree)->number);
+  return 3;
+}
+
+/* checkpoint_globals(tree) -> {["module.name"] = times}: the classes and functions that
+ * the file names anywhere and that are inert */
+static int globals(lua_State *L) {
+  LpIoTree *tree = check_tree(L);
+  const LpIoValue *v;
+  lua_newtable(L);
+  for (size_t i = 0; (v = lp_io_tree_value(tree, i)); i++) {
+    const LpIoValue *named = v->kind == LP_IO_RECORD ? v->as.record.callee : v;
+    if (!named || named->kind != LP_IO_GLOBAL || named->as.global.entry) continue;
+    lua_pushfstring(L, "%s.%s", named->as.global.module, named->as.global.name);
+    lua_pushvalue(L, -1);
+    lua_Integer times = lua_rawget(L, -3) == LUA_TNUMBER ? lua_tointeger(L, -1) : 0;
+    lua_pop(L, 1);
+    lua_pushinteger(L, times + (v->kind == LP_IO_RECORD));
+    lua_rawset(L, -3);
+  }
+  return 1;
 }
 
 /* --- reading values
@@ -321,6 +351,8 @@ void lpvm_open_checkpoint(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
       {"checkpoint_open", open_path},
       {"checkpoint_read", read_bytes},
+      {"checkpoint_describe", describe},
+      {"checkpoint_globals", globals},
       {"pickle_open", open_pickle},
       {"checkpoint_new", new_tree},
       {"checkpoint_close", close_tree},

@@ -165,6 +165,9 @@ function args.input(what, given, name)
   return args.tensor(what, name, given)
 end
 
+--- How many arguments beside self the functions of args.forward take.
+args.forward_counts = setmetatable({}, { __mode = "k" })
+
 --- A method that also takes its arguments by name, in a table after those by position: forward(self, x, {target = y}).
 --- args.forward("MSELoss", { "input", "target" }, fn); at most four names. The first argument is a tensor.
 function args.forward(what, names, fn)
@@ -190,13 +193,15 @@ function args.forward(what, names, fn)
     end
   end
   local function is_options(v) return type(v) == "table" and next(v) ~= nil and is_named(v) end
-  return function(self, a, b, c, d)
+  local function forward(self, a, b, c, d)
     local given = d ~= nil and 4 or c ~= nil and 3 or b ~= nil and 2 or 1
     local last = d ~= nil and d or c ~= nil and c or b ~= nil and b or a
     if type(last) == "table" and is_options(last) then return by_name(self, given, a, b, c, d) end
     if type(a) ~= "userdata" then args.tensor(what, first_name, a) end
     return fn(self, a, b, c, d)
   end
+  args.forward_counts[forward] = count
+  return forward
 end
 
 --- Raises unless every key of the named table is in the list `known`.

@@ -1,18 +1,34 @@
 -- Dict: a plain table with PyTorch's dict methods, what torch.load makes of a Python dict. Fields are read, set and
 -- compared as in any table; the order of the keys is kept for items(), keys(), values() and pairs().
 --   d.epoch, d["epoch"] = 3, #d, d:items(), pairs(d)
--- A key named like a method hides that method.
+-- A key named like a method hides that method. What Python's dicts hold and tables cannot: a key whose value is None has
+-- the value nil, and is among the keys until it is set; the key None is Dict.None, the key NaN comes from items().
 local Dict = {}
+
+--- None: Python's None where Lua has no nil, as a key of a dict. torch.save writes it as None, as a value too.
+Dict.None = setmetatable({}, { __name = "None", __tostring = function() return "None" end })
 
 -- The keys of each dict in the order in which the file has them; keys set later come after these.
 local orders = setmetatable({}, { __mode = "k" })
+-- The keys of each dict whose value is None.
+local nones = setmetatable({}, { __mode = "k" })
 local meta = { __index = Dict, __name = "dict" }
 
--- The keys that are there now, in order.
+-- What stands for a key in the table: each NaN is a key of its own, as in Python.
+local nan_meta = {}
+function Dict.stored_key(key)
+  if key == nil then return Dict.None end
+  return key ~= key and setmetatable({}, nan_meta) or key
+end
+
+--- The key that a stored one stands for; None stays Dict.None.
+function Dict.shown_key(key) return getmetatable(key) == nan_meta and 0 / 0 or key end
+
+-- The stored keys that are there now, in order.
 local function keys_of(self)
-  local keys, seen = {}, {}
+  local keys, seen, empty = {}, {}, nones[self] or {}
   for _, key in ipairs(orders[self] or {}) do
-    if rawget(self, key) ~= nil and not seen[key] then
+    if (rawget(self, key) ~= nil or empty[key]) and not seen[key] then
       seen[key] = true
       keys[#keys + 1] = key
     end
@@ -26,10 +42,25 @@ end
 --- new(): an empty dict.
 function Dict.new() return setmetatable({}, meta) end
 
---- fill(dict, keys, value_of): sets keys[i] to value_of(i), in that order; nil leaves the key out.
+--- fill(dict, keys, value_of): sets keys[i] to value_of(i), in that order. keys: a list that becomes the dict's own, with
+--- Dict.None for the key None.
 function Dict.fill(self, keys, value_of)
-  for i = 1, #keys do rawset(self, keys[i], value_of(i)) end
+  for i = 1, #keys do
+    keys[i] = Dict.stored_key(keys[i])
+    local value = value_of(i)
+    rawset(self, keys[i], value)
+    if value == nil or nones[self] then
+      nones[self] = nones[self] or {}
+      nones[self][keys[i]] = value == nil or nil
+    end
+  end
   if #keys > 0 then orders[self] = keys end
+end
+
+-- A key that is not there is set: if it was one with the value None, it is so no more.
+function meta.__newindex(self, key, value)
+  if nones[self] then nones[self][key] = nil end
+  rawset(self, key, value)
 end
 
 --- Iterator over key, value in order. Values may be replaced during the loop.
@@ -38,7 +69,7 @@ function Dict.items(self)
   return function()
     i = i + 1
     local key = keys[i]
-    if key ~= nil then return key, rawget(self, key) end
+    if key ~= nil then return Dict.shown_key(key), rawget(self, key) end
   end
 end
 
@@ -47,22 +78,27 @@ function Dict.keys(self)
   local keys, i = keys_of(self), 0
   return function()
     i = i + 1
-    return keys[i]
+    return Dict.shown_key(keys[i])
   end
 end
 
---- Iterator over the values in order.
+--- Iterator over the values in order, without those that are None.
 function Dict.values(self)
   local keys, i = keys_of(self), 0
   return function()
-    i = i + 1
-    local key = keys[i]
-    if key ~= nil then return rawget(self, key) end
+    local value
+    repeat
+      i = i + 1
+      if keys[i] == nil then return nil end
+      value = rawget(self, keys[i])
+    until value ~= nil
+    return value
   end
 end
 
---- The value of a key, or `default`.
+--- The value of a key, or `default`. The key may be nil, for None.
 function Dict.get(self, key, default)
+  if key == nil then key = Dict.None end
   local value = rawget(self, key)
   if value == nil then return default end
   return value

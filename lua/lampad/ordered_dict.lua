@@ -1,11 +1,20 @@
 -- OrderedDict: a map that keeps the order in which its keys came, what state_dict() returns.
 --   sd["fc.weight"], sd["k"] = v, sd["k"] = nil, #sd, sd:items(), sd:keys(), sd:values(), pairs(sd)
--- A key named like a method hides that method: OrderedDict.items(sd) still works.
+-- A key named like a method hides that method: OrderedDict.items(sd) still works. What torch.load finds in a file and no
+-- table holds is kept as in lampad.dict: keys whose value is None, the keys None and NaN.
+local Dict = require "lampad.dict"
+
 local OrderedDict = {}
 
 -- Hidden fields of an instance; tables as keys, so that no string key can meet them.
 local KEYS, VALUES = {}, {}
+local NIL = {} -- the value of a key whose value is None
 local meta = {}
+
+local function shown(value)
+  if value == NIL then return nil end
+  return value
+end
 
 --- A new map, from another one, a plain table (its keys sorted) or nothing.
 local function new(from)
@@ -17,7 +26,19 @@ end
 function meta.__index(self, key)
   local value = rawget(self, VALUES)[key]
   if value == nil then return OrderedDict[key] end
-  return value
+  return shown(value)
+end
+
+local function put(self, key, value)
+  local keys, values = rawget(self, KEYS), rawget(self, VALUES)
+  if values[key] == nil then keys[#keys + 1] = key end
+  values[key] = value
+end
+
+--- put(map, key, value): map[key] = value, for keys and values that may be Python's None or NaN too.
+function OrderedDict.put(self, key, value)
+  if value == nil then value = NIL end
+  put(self, Dict.stored_key(key), value)
 end
 
 function meta.__newindex(self, key, value)
@@ -34,8 +55,7 @@ function meta.__newindex(self, key, value)
       end
     end
   else
-    if values[key] == nil then keys[#keys + 1] = key end
-    values[key] = value
+    put(self, key, value)
   end
 end
 
@@ -47,7 +67,7 @@ function OrderedDict.items(self)
   return function()
     i = i + 1
     local key = keys[i]
-    if key ~= nil then return key, values[key] end
+    if key ~= nil then return Dict.shown_key(key), shown(values[key]) end
   end
 end
 
@@ -58,27 +78,32 @@ function OrderedDict.keys(self)
   local keys, i = rawget(self, KEYS), 0
   return function()
     i = i + 1
-    return keys[i]
+    return Dict.shown_key(keys[i])
   end
 end
 
---- Iterator over the values in order.
+--- Iterator over the values in order, without those that are None.
 function OrderedDict.values(self)
   local keys, values, i = rawget(self, KEYS), rawget(self, VALUES), 0
   return function()
-    i = i + 1
-    local key = keys[i]
-    if key ~= nil then return values[key] end
+    local value
+    repeat
+      i = i + 1
+      if keys[i] == nil then return nil end
+      value = shown(values[keys[i]])
+    until value ~= nil
+    return value
   end
 end
 
 function OrderedDict.len(self) return #rawget(self, KEYS) end
 
---- The value of a key, or `default`.
+--- The value of a key, or `default`. The key may be nil, for None.
 function OrderedDict.get(self, key, default)
+  if key == nil then key = Dict.None end
   local value = rawget(self, VALUES)[key]
   if value == nil then return default end
-  return value
+  return shown(value)
 end
 
 function OrderedDict.contains(self, key) return rawget(self, VALUES)[key] ~= nil end
@@ -88,13 +113,13 @@ function OrderedDict.pop(self, key, default)
   local value = rawget(self, VALUES)[key]
   if value == nil then return default end
   self[key] = nil
-  return value
+  return shown(value)
 end
 
 --- Sets every key of another ordered map or plain table.
 function OrderedDict.update(self, other)
   if getmetatable(other) == meta then
-    for key, value in OrderedDict.items(other) do self[key] = value end
+    for _, key in ipairs(rawget(other, KEYS)) do put(self, key, rawget(other, VALUES)[key]) end
   else
     local keys = {}
     for key in pairs(other) do keys[#keys + 1] = key end

@@ -4,7 +4,7 @@
 -- holds becomes, in Lua:
 --   dict, OrderedDict       a table with items() (lampad.dict); an ordered map (lampad.ordered_dict)
 --   list, tuple             a sequence from 1; with None among its items also `n`, its length
---   set, frozenset          a table whose keys are the items
+--   set, frozenset          a table whose keys are the items (torch.save writes these four as what they were)
 --   None, bool, int, float, str, bytes, complex   nil and Lua's own; an int past 64 bits becomes the nearest float
 --   tensor, Parameter, numpy array                tensors; those that share a storage share it here
 --   anything else           an inert record (lampad.inert)
@@ -15,9 +15,13 @@ local text = require "lampad.text"
 local Dict = require "lampad.dict"
 local Inert = require "lampad.inert"
 local OrderedDict = require "lampad.ordered_dict"
+local python_kind = require "lampad.python_kind"
 
 local torch = core.torch
 local M = {}
+
+--- None: Python's None where Lua has no nil: the key None of a dict, a value that torch.save is to write as None.
+M.None = Dict.None
 
 -- Flags of tensor values (lampad/checkpoint.h).
 local PARAMETER, REQUIRES_GRAD, CONJ, NEG, UNTYPED = 1, 2, 4, 8, 16
@@ -34,8 +38,8 @@ local function build_all(reader, numbers, into)
   return into, count
 end
 
-local function build_sequence(reader, number, numbers)
-  local list = {}
+local function build_sequence(reader, number, numbers, kind)
+  local list = python_kind.note({}, kind)
   reader.made[number] = list
   local _, count = build_all(reader, numbers, list)
   for i = 1, count do
@@ -47,18 +51,17 @@ local function build_sequence(reader, number, numbers)
   return list
 end
 
--- Python's None as a key has no counterpart, nor has NaN.
-local function check_key(key)
-  if key == nil or key ~= key then
-    args.fail("load", "a dict of the file has the key %s, which no table can have", key == nil and "None" or "nan")
-  end
+-- Python's None as a key.
+local function key_of(reader, number)
+  local key = build(reader, number)
+  if key == nil then return Dict.None end
   return key
 end
 
 local function build_dict(reader, number, numbers)
   local keys, dict = {}, Dict.new()
   reader.made[number] = dict
-  for i = 1, #numbers, 2 do keys[(i + 1) // 2] = check_key(build(reader, numbers[i])) end
+  for i = 1, #numbers, 2 do keys[(i + 1) // 2] = key_of(reader, numbers[i]) end
   Dict.fill(dict, keys, function(i) return build(reader, numbers[2 * i]) end)
   return dict
 end
@@ -66,16 +69,16 @@ end
 local function build_ordered(reader, number, numbers, attributes)
   local map = OrderedDict()
   reader.made[number] = map
-  for i = 1, #numbers, 2 do map[check_key(build(reader, numbers[i]))] = build(reader, numbers[i + 1]) end
+  for i = 1, #numbers, 2 do OrderedDict.put(map, key_of(reader, numbers[i]), build(reader, numbers[i + 1])) end
   local fields = attributes and build(reader, attributes)
   if type(fields) == "table" and fields._metadata ~= nil then rawset(map, "_metadata", fields._metadata) end
   return map
 end
 
-local function build_set(reader, number, numbers)
-  local set = {}
+local function build_set(reader, number, numbers, kind)
+  local set = python_kind.note({}, kind)
   reader.made[number] = set
-  for _, item in ipairs(numbers) do set[check_key(build(reader, item))] = true end
+  for _, item in ipairs(numbers) do set[Dict.stored_key(build(reader, item))] = true end
   return set
 end
 
@@ -114,8 +117,13 @@ local function build_record(reader, number, callee, arguments, kwargs, state, li
   return record
 end
 
+local function of_kind(builder, kind)
+  return function(reader, number, numbers) return builder(reader, number, numbers, kind) end
+end
+
 local builders = {
-  list = build_sequence, tuple = build_sequence, set = build_set, frozenset = build_set, dict = build_dict,
+  list = of_kind(build_sequence, "list"), tuple = of_kind(build_sequence, "tuple"), set = of_kind(build_set, "set"),
+  frozenset = of_kind(build_set, "frozenset"), dict = build_dict,
   ordered_dict = build_ordered, record = build_record,
   size = function(reader, _, numbers)
     local sizes = {}
@@ -194,7 +202,8 @@ end
 local load_spec = args "load(any f, any map_location=nil, any pickle_module=nil, *, any weights_only=nil, bool mmap=false)"
 
 --- load(f, map_location, {mmap = false}): what a file of torch.save holds: PyTorch's zip format, that of before 1.6, the
---- tar format before that, TorchScript archives. f: a path, the file's bytes as a string, an open file, or a function that
+--- tar format before that, TorchScript archives; a safetensors or .npz file as an ordered map of tensors, a .npy file as a
+--- tensor. The content says which it is. f: a path, the file's bytes as a string, an open file, or a function that
 --- returns the next bytes. map_location: a device, a table from saved devices to devices, or a function (storage, device) ->
 --- device or nil; without it tensors go to the CPU. mmap: tensors are the file's pages, read as they are touched; writing
 --- to them changes memory only. weights_only is accepted: nothing is ever run. Errors: a file that is missing, damaged or
@@ -248,10 +257,35 @@ local function add_at(writer, step, value)
   return number
 end
 
-local function add_entry(writer, container, key, value)
+local noted_length
+
+-- Keys are what Python can have as keys: a list is a tuple.
+local function add_key(writer, key)
   local kind = type(key)
-  if kind ~= "string" and kind ~= "number" and kind ~= "boolean" then fail_at(writer, key, " as a key") end
-  core.checkpoint_append(writer.tree, container, add(writer, key), add_at(writer, key, value))
+  if key == Dict.None then return core.checkpoint_add(writer.tree, nil) end
+  if kind == "string" or kind == "number" or kind == "boolean" then return add(writer, key) end
+  local number
+  if kind == "userdata" and not torch.is_tensor(key) then number = core.checkpoint_add(writer.tree, key) end
+  local length = kind == "table" and getmetatable(key) == nil and python_kind.of(key) ~= "frozenset" and noted_length(key)
+  if kind == "table" and python_kind.of(key) == "frozenset" then
+    number = core.checkpoint_add_container(writer.tree, "frozenset")
+    for item in next, key do core.checkpoint_append(writer.tree, number, add_key(writer, item)) end
+  elseif length then
+    number = core.checkpoint_add_container(writer.tree, "tuple")
+    if #writer.path >= MAX_DEPTH then args.fail("save", "tables are nested deeper than %d", MAX_DEPTH) end
+    writer.path[#writer.path + 1] = "[a key]"
+    for i = 1, length do
+      local item = key[i]
+      if item == nil then item = Dict.None end
+      core.checkpoint_append(writer.tree, number, add_key(writer, item))
+    end
+    writer.path[#writer.path] = nil
+  end
+  return number or fail_at(writer, key, " as a key")
+end
+
+local function add_entry(writer, container, key, value)
+  core.checkpoint_append(writer.tree, container, add_key(writer, key), add_at(writer, key, value))
 end
 
 -- The length when the keys are those of a list (table.pack's `n` counts too, for nil among the items), else nil.
@@ -270,6 +304,21 @@ local function list_length(t)
   return count > 0 and most == count and count or nil
 end
 
+-- The length of a table that came as a list or tuple, and may be empty or hold only None.
+function noted_length(t)
+  local key = next(t)
+  if key == nil then return 0 end
+  if key == "n" and next(t, key) == nil and math.type(t.n) == "integer" and t.n >= 0 then return t.n end
+  return list_length(t)
+end
+
+local function is_set(t)
+  for _, value in next, t do
+    if value ~= true then return false end
+  end
+  return true
+end
+
 -- Integers, then strings, then the others: the same data gives the same file.
 local ranks = { number = 1, string = 2, boolean = 3 }
 local function before(a, b)
@@ -279,6 +328,21 @@ local function before(a, b)
   return tostring(a) < tostring(b)
 end
 
+local function sorted_keys(t)
+  local keys = {}
+  for key in next, t do keys[#keys + 1] = key end
+  table.sort(keys, before)
+  return keys
+end
+
+-- PyTorch's weights_only knows sets, but no frozensets.
+local function add_set(writer, t)
+  local number = core.checkpoint_add_container(writer.tree, "set")
+  writer.made[t] = number
+  for _, key in ipairs(sorted_keys(t)) do core.checkpoint_append(writer.tree, number, add_key(writer, key)) end
+  return number
+end
+
 local function add_table(writer, t)
   local tree = writer.tree
   local storage = package.loaded["lampad.storage"]
@@ -286,6 +350,7 @@ local function add_table(writer, t)
     local row = storage.tensor_of(t, t.dtype)
     return core.checkpoint_add_storage(tree, row, storage.kind_of(t) == "UntypedStorage")
   end
+  if t == Dict.None then return core.checkpoint_add(tree, nil) end
   if OrderedDict.is(t) then
     local number = core.checkpoint_add_container(tree, "ordered_dict")
     writer.made[t] = number
@@ -302,21 +367,25 @@ local function add_table(writer, t)
     fail_at(writer, t, (Inert.is(t) and ", which only another program understands")
       or (t.state_dict and "; save its state_dict() instead"))
   end
-  local length = not (Dict.is(t) and Dict.has_order(t)) and list_length(t)
-  local number = core.checkpoint_add_container(tree, length and "list" or "dict")
+  local kind, length = python_kind.of(t), nil
+  if kind == "list" or kind == "tuple" then
+    length = noted_length(t)
+  elseif (kind == "set" or kind == "frozenset") and is_set(t) then
+    return add_set(writer, t)
+  elseif not (Dict.is(t) and Dict.has_order(t)) then
+    length = list_length(t)
+  end
+  local number = core.checkpoint_add_container(tree, length and (kind == "tuple" and "tuple" or "list") or "dict")
   writer.made[t] = number
   if length then
     for i = 1, length do core.checkpoint_append(tree, number, add_at(writer, i, t[i])) end
     return number
   end
-  local keys = {}
   if Dict.is(t) then
-    for key in Dict.keys(t) do keys[#keys + 1] = key end
-  else
-    for key in next, t do keys[#keys + 1] = key end
-    table.sort(keys, before)
+    for key, value in Dict.items(t) do add_entry(writer, number, key, value) end
+    return number
   end
-  for _, key in ipairs(keys) do add_entry(writer, number, key, rawget(t, key)) end
+  for _, key in ipairs(sorted_keys(t)) do add_entry(writer, number, key, t[key]) end
   return number
 end
 

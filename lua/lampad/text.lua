@@ -95,6 +95,7 @@ function text.describe(v)
   end
   local meta = getmetatable(v)
   if type(meta) == "table" and type(meta.__name) == "string" then return meta.__name end
+  if type(meta) == "string" then return meta end -- of userdata that hides its metatable
   return kind
 end
 

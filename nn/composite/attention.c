@@ -2,6 +2,7 @@
 #include <math.h>
 #include "composite/expr.h"
 #include "impl.h"
+#include "lampad/autograd.h"
 
 LpTensor *lp_composite_glu(LpTensor *self, int64_t dim) {
   CHECK(lp_ndim(self) > 0, LP_ERR_ARGUMENT,
@@ -30,6 +31,117 @@ static LpTensor *additive(Expr *e, LpTensor *mask, LpDtype dtype) {
   LpTensor *minus = keep(
       e, lp_full(lp_ints(NULL, 0), lp_scalar_float(-INFINITY), dtype, lp_cpu(), false));
   return x_where(e, mask, zero, minus);
+}
+
+/* softmax(query key^T * scale + mask) as a matrix; 0 in a row without any allowed key. */
+static LpTensor *attention_weights(Expr *e, LpTensor *query, LpTensor *key,
+                                   LpTensor *mask, bool is_causal, double scale) {
+  int64_t ndim = lp_ndim(query);
+  LpTensor *turned = keep(e, lp_transpose(key, -2, -1)),
+           *scaled = x_scale(e, query, scale);
+  LpTensor *scores = scaled && turned ? keep(e, lp_matmul(scaled, turned)) : NULL;
+  if (is_causal) {
+    int64_t shape[2] = {lp_size(query, ndim - 2), lp_size(key, lp_ndim(key) - 2)};
+    mask = keep(e, nn_empty(shape, 2, LP_BOOL));
+    if (!mask) return NULL;
+    bool *m = lp_data(mask);
+    for (int64_t i = 0; i < shape[0]; i++)
+      for (int64_t j = 0; j < shape[1]; j++) m[i * shape[1] + j] = j <= i;
+  }
+  if (mask && scores) scores = x_add(e, scores, additive(e, mask, lp_dtype(scores)));
+  LpTensor *weights = scores ? keep(e, lp_softmax(scores, -1, LP_DTYPE_NONE)) : NULL;
+  if (!mask || !weights) return weights;
+  LpTensor *low = x_number(e, -INFINITY), *zero = x_number(e, 0);
+  LpTensor *forbidden = low ? keep(e, lp_eq(scores, low)) : NULL;
+  return x_where(e, forbidden, zero, weights);
+}
+
+/* Can the blocks of flash_attention serve? t is query, key, value: (batch, [heads,] rows,
+ * features). */
+static bool serves_blocks(LpTensor *const *t, LpTensor *mask, double dropout_p) {
+  int64_t ndim = lp_ndim(t[0]);
+  if (dropout_p > 0 || ndim < 3 || ndim > 4 || (mask && lp_requires_grad(mask)))
+    return false;
+  for (int i = 0; i < 3; i++) {
+    if (lp_ndim(t[i]) != ndim || lp_size(t[i], 0) != lp_size(t[0], 0) ||
+        lp_numel(t[i]) == 0)
+      return false;
+    if (i && ndim == 4 && lp_size(t[i], 1) != lp_size(t[1], 1)) return false;
+  }
+  if (ndim == 4 && lp_size(t[0], 1) % lp_size(t[1], 1)) return false;
+  if (!mask) return true;
+  const int64_t all[4] = {lp_size(t[0], 0), ndim == 4 ? lp_size(t[0], 1) : 1,
+                          lp_size(t[0], ndim - 2), lp_size(t[1], ndim - 2)};
+  if (ndim == 3 && lp_ndim(mask) == 3 && lp_size(mask, 0) != 1 &&
+      lp_size(mask, 0) != all[0])
+    return false;
+  if (lp_ndim(mask) > ndim) return false;
+  for (int64_t d = 0; d < lp_ndim(mask); d++) {
+    int64_t in = ndim - lp_ndim(mask) + d;
+    int64_t whole = all[ndim == 4 || in == 0 ? in : in + 1];
+    if (lp_size(mask, d) != 1 && lp_size(mask, d) != whole) return false;
+  }
+  return true;
+}
+
+static LpTensor *by_blocks(Expr *e, LpTensor *const *of, LpTensor *mask, bool is_causal,
+                           double scale) {
+  LpTensor *t[3] = {of[0], of[1], of[2]}, *results[2] = {NULL, NULL};
+  const bool flat = lp_ndim(of[0]) == 3; /* no heads */
+  for (int i = 0; flat && i < 3; i++)
+    if (!(t[i] = keep(e, lp_unsqueeze(t[i], 1)))) return NULL;
+  if (mask && flat && lp_ndim(mask) == 3) mask = keep(e, lp_unsqueeze(mask, 1));
+  if (mask && lp_dtype(mask) != LP_BOOL) mask = additive(e, mask, lp_dtype(t[0]));
+  if (!lp_flash_attention(t[0], t[1], t[2], mask, is_causal, scale, results)) return NULL;
+  keep(e, results[1]);
+  LpTensor *result = keep(e, results[0]);
+  return flat ? keep(e, lp_squeeze_dim(result, 1)) : result;
+}
+
+/* The gradients of query, key and value, all (batch, heads, rows, features): by blocks,
+ * or, when a graph of them is wanted, by ops that carry one. */
+bool lp_composite_attention_backward(LpTensor *grad, LpTensor *query, LpTensor *key,
+                                     LpTensor *value, LpTensor *mask, LpTensor *output,
+                                     LpTensor *logsumexp, bool is_causal, double scale,
+                                     LpTensor **results) {
+  if (!lp_grad_enabled())
+    return lp_flash_attention_backward(grad, query, key, value, mask, output, logsumexp,
+                                       is_causal, scale, results);
+  Expr e = {0};
+  const int64_t heads = lp_size(query, 1), groups = lp_size(key, 1);
+  LpTensor *k = key, *v = value;
+  if (heads != groups) {
+    LpOptInt dim = {true, 1};
+    k = keep(&e, lp_repeat_interleave_self_int(key, heads / groups, dim, (LpOptInt){0}));
+    v = keep(&e,
+             lp_repeat_interleave_self_int(value, heads / groups, dim, (LpOptInt){0}));
+  }
+  LpTensor *weights =
+      k && v ? attention_weights(&e, query, k, mask, is_causal, scale) : NULL;
+  LpTensor *vt = v ? keep(&e, lp_transpose(v, -2, -1)) : NULL,
+           *wt = weights ? keep(&e, lp_transpose(weights, -2, -1)) : NULL;
+  LpTensor *dw = vt ? keep(&e, lp_matmul(grad, vt)) : NULL;
+  LpInts last = lp_ints((int64_t[]){-1}, 1);
+  LpTensor *weighted = x_mul(&e, weights, dw);
+  LpTensor *inner =
+      weighted ? keep(&e, lp_sum_dim(weighted, last, true, LP_DTYPE_NONE)) : NULL;
+  LpTensor *ds = x_scale(&e, x_mul(&e, weights, x_sub(&e, dw, inner)), scale);
+  LpTensor *dst = ds ? keep(&e, lp_transpose(ds, -2, -1)) : NULL;
+  LpTensor *g[3] = {dst ? keep(&e, lp_matmul(ds, k)) : NULL,
+                    dst ? keep(&e, lp_matmul(dst, query)) : NULL,
+                    wt ? keep(&e, lp_matmul(wt, grad)) : NULL};
+  for (int i = 1; i < 3 && heads != groups && g[i];
+       i++) { /* the sums over a group's heads */
+    const int64_t sizes[5] = {lp_size(g[i], 0), groups, heads / groups, lp_size(g[i], 2),
+                              lp_size(g[i], 3)};
+    LpTensor *apart = x_reshape(&e, g[i], lp_ints(sizes, 5));
+    LpInts members = lp_ints((int64_t[]){2}, 1);
+    g[i] = apart ? keep(&e, lp_sum_dim(apart, members, false, LP_DTYPE_NONE)) : NULL;
+  }
+  bool ok = g[0] && g[1] && g[2];
+  for (int i = 0; ok && i < 3; i++) results[i] = lp_tensor_retain(g[i]);
+  expr_end(&e, NULL);
+  return ok;
 }
 
 LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *key,
@@ -70,47 +182,31 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
    */
   LpDtype own = lp_dtype(query), wide = nn_compute_dtype(own);
   const LpDevice here = {LP_DEVICE_NONE, 0};
-  if (wide != own) {
-    query = keep(&e, lp_to_copy(query, wide, here, LP_FORMAT_NONE));
-    key = keep(&e, lp_to_copy(key, wide, here, LP_FORMAT_NONE));
-    value = keep(&e, lp_to_copy(value, wide, here, LP_FORMAT_NONE));
-    if (!query || !key || !value) return expr_end(&e, NULL);
-  }
-  if (enable_gqa && ndim >= 3 &&
-      lp_size(query, ndim - 3) != lp_size(key, lp_ndim(key) - 3)) {
-    int64_t heads = lp_size(query, ndim - 3), shared = lp_size(key, lp_ndim(key) - 3);
-    CHECK(
-        shared > 0 && heads % shared == 0, LP_ERR_ARGUMENT,
+  LpTensor *t[3] = {query, key, value};
+  for (int i = 0; wide != own && i < 3; i++)
+    if (!(t[i] = keep(&e, lp_to_copy(t[i], wide, here, LP_FORMAT_NONE))))
+      return expr_end(&e, NULL);
+  int64_t heads = ndim >= 3 ? lp_size(query, ndim - 3) : 1,
+          shared = lp_ndim(key) >= 3 ? lp_size(key, lp_ndim(key) - 3) : 1;
+  const bool grouped = enable_gqa && heads != shared;
+  CHECK(!grouped || (shared > 0 && heads % shared == 0), LP_ERR_ARGUMENT,
         "expected a number of query heads divisible by the key heads, got %lld and %lld",
         (long long)heads, (long long)shared);
-    LpOptInt dim = {true, -3};
-    key = keep(&e, lp_repeat_interleave_self_int(key, heads / shared, dim, (LpOptInt){0}));
-    value = keep(&e, lp_repeat_interleave_self_int(value, heads / shared, dim, (LpOptInt){0}));
-    if (!key || !value) return expr_end(&e, NULL);
-  }
   double s = scale.has ? scale.value : 1 / sqrt((double)lp_size(query, ndim - 1));
-  LpTensor *turned = keep(&e, lp_transpose(key, -2, -1)), *scaled = x_scale(&e, query, s);
-  LpTensor *scores = scaled && turned ? keep(&e, lp_matmul(scaled, turned)) : NULL;
-  LpTensor *mask = attn_mask;
-  if (is_causal) {
-    int64_t shape[2] = {lp_size(query, ndim - 2), lp_size(key, lp_ndim(key) - 2)};
-    mask = keep(&e, nn_empty(shape, 2, LP_BOOL));
-    if (mask) {
-      bool *m = lp_data(mask);
-      for (int64_t i = 0; i < shape[0]; i++)
-        for (int64_t j = 0; j < shape[1]; j++) m[i * shape[1] + j] = j <= i;
-    }
+  LpTensor *result = NULL;
+  if ((grouped ? ndim == 4 : heads == shared) && serves_blocks(t, attn_mask, dropout_p)) {
+    result = by_blocks(&e, t, attn_mask, is_causal, s);
+  } else {
+    LpOptInt dim = {true, -3};
+    for (int i = 1; grouped && i < 3; i++)
+      if (!(t[i] = keep(&e, lp_repeat_interleave_self_int(t[i], heads / shared, dim,
+                                                          (LpOptInt){0}))))
+        return expr_end(&e, NULL);
+    LpTensor *weights = attention_weights(&e, t[0], t[1], attn_mask, is_causal, s);
+    if (dropout_p > 0 && weights)
+      weights = keep(&e, lp_dropout(weights, dropout_p, true, false));
+    result = weights ? keep(&e, lp_matmul(weights, t[2])) : NULL;
   }
-  if (mask && scores) scores = x_add(&e, scores, additive(&e, mask, lp_dtype(scores)));
-  LpTensor *weights = scores ? keep(&e, lp_softmax(scores, -1, LP_DTYPE_NONE)) : NULL;
-  if (mask && weights) { /* a row without any allowed key attends to nothing */
-    LpTensor *low = x_number(&e, -INFINITY), *zero = x_number(&e, 0);
-    LpTensor *forbidden = low ? keep(&e, lp_eq(scores, low)) : NULL;
-    weights = x_where(&e, forbidden, zero, weights);
-  }
-  if (dropout_p > 0 && weights)
-    weights = keep(&e, lp_dropout(weights, dropout_p, true, false));
-  LpTensor *result = weights ? keep(&e, lp_matmul(weights, value)) : NULL;
   if (result && lp_dtype(result) != own)
     result = keep(&e, lp_to_copy(result, own, here, LP_FORMAT_NONE));
   return expr_end(&e, result);
@@ -123,8 +219,8 @@ LpTensor *lp_composite_gumbel_softmax(LpTensor *logits, double tau, bool hard, d
   CHECK_FLOATING(logits, "logits");
   CHECK(tau > 0, LP_ERR_ARGUMENT, "expected 'tau' above 0, got %g", tau);
   Expr e = {0};
-  LpTensor *draws = keep(&e, lp_empty_like(logits, LP_DTYPE_NONE, lp_device(logits),
-                                           LP_FORMAT_NONE, false));
+  LpTensor *draws = keep(
+      &e, lp_empty_like(logits, LP_DTYPE_NONE, lp_device(logits), LP_FORMAT_NONE, false));
   if (!draws || !lp_exponential_(draws, 1, NULL)) return expr_end(&e, NULL);
   LpTensor *scores = x_scale(&e, x_sub(&e, logits, x_log(&e, draws)), 1 / tau);
   LpTensor *soft = scores ? keep(&e, lp_softmax(scores, dim, LP_DTYPE_NONE)) : NULL;

@@ -38,6 +38,7 @@ static LpTensor *lp_pool(LpTensor *self, int64_t ndim, double p, LpInts kernel_s
   const int64_t zero = 0;
   int64_t kernel[3];
   double elements = 1;
+  CHECK(p != 0, LP_ERR_ARGUMENT, "norm_type must be a non-zero value, but got 0");
   TRY(nn_expand(kernel_size, (int)ndim, "kernel_size", kernel));
   for (int64_t d = 0; d < ndim; d++) elements *= (double)kernel[d];
   Expr e = {0};

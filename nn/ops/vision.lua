@@ -69,11 +69,25 @@ op{ "resample_adjoint(Tensor grad_output, int dim, int[] size, str mode, bool al
 op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
     cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second.",
     example = "F.glu(torch.tensor{1., 2., 0., 0.})" }
+--- Attention by blocks (nn/cpu/attention.c): query (B, H, L, E), key (B, G, S, E), value (B, G, S, F) of float32 or float64, H a
+--- multiple of G; mask broadcasts to (B, H, L, S), bool or of their dtype, and gets no gradient.
+op{ "flash_attention(Tensor query, Tensor key, Tensor value, Tensor? mask, bool is_causal, float scale) "
+      .. "-> (Tensor output, Tensor logsumexp)", variants = "internal", nondiff = "logsumexp",
+    node = "ScaledDotProductFlashAttentionForCpuBackward0",
+    grad = { ["query, key, value"] = "attention_backward(grad, query, key, value, mask, output, logsumexp, is_causal, scale)" } }
+op{ "attention_backward(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor output, Tensor logsumexp, "
+      .. "bool is_causal, float scale) -> (Tensor query_grad, Tensor key_grad, Tensor value_grad)", variants = "internal",
+    kind = "composite" }
+op{ "flash_attention_backward(Tensor grad, Tensor query, Tensor key, Tensor value, Tensor? mask, Tensor output, Tensor logsumexp, "
+      .. "bool is_causal, float scale) -> (Tensor query_grad, Tensor key_grad, Tensor value_grad)", variants = "internal",
+    grad = "none" }
 op{ "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=nil, float dropout_p=0.0, "
       .. "bool is_causal=false, *, float? scale=nil, bool enable_gqa=false) -> Tensor",
     variants = "function", module = F, kind = "composite",
     cases = { "(2,3,4),(2,5,4),(2,5,6)", "(2,2,3,4),(2,2,3,4),(2,2,3,4),is_causal=true",
-              "(2,3,4),(2,5,4),(2,5,6),(3,5)" },
+              "(2,3,4),(2,5,4),(2,5,6),(3,5)", "(1,2,5,4),(1,2,3,4),(1,2,3,2),is_causal=true,scale=0.3",
+              "(2,3,2,4),(2,3,5,4),(2,3,5,4),(2,1,2,5)b", "(2,2,3,4)t,(2,2,3,4)t,(2,2,3,4)t,(3,3)g",
+              "(2,4,3,4),(2,2,5,4),(2,2,5,4),is_causal=true,enable_gqa=true", "(1,1,130,4),(1,1,260,4),(1,1,260,3),is_causal=true" },
     doc = "softmax(query key^T * scale + mask) value; scale defaults to 1 / sqrt(features).",
     example = "F.scaled_dot_product_attention(torch.ones(1, 2, 4), torch.ones(1, 3, 4), torch.ones(1, 3, 2))" }
 op{ "gumbel_softmax(Tensor logits, float tau=1.0, bool hard=false, float eps=1e-10, int dim=-1) -> Tensor",

@@ -260,11 +260,20 @@ end
 
 local node_counts -- per op: nodes named so far
 
+-- The name of a row's node (node_names.lua), nil for the usual one, and the C expression of its label, nil where the
+-- name is the same for all calls.
+local function node_names(row)
+  if type(row.node) ~= "table" then return row.node end
+  local parts = {}
+  for i = 1, #row.node - 1, 2 do parts[#parts + 1] = ("(%s) ? \"%s\" : "):format(row.node[i], row.node[i + 1]) end
+  return #row.node % 2 == 1 and row.node[#row.node] or nil, table.concat(parts) .. "NULL"
+end
+
 -- Emits node struct, class, backward and record functions of a row.
 local function emit_node(out, row, by_cname, diffs)
   local plan = plan_node(row, by_cname, diffs)
   local cname = row.cname
-  local class_name = row.node
+  local class_name, label = node_names(row)
   if not class_name then
     local key = row.modules[1] .. "." .. row.name
     node_counts[key] = (node_counts[key] or -1) + 1
@@ -444,6 +453,7 @@ local function emit_node(out, row, by_cname, diffs)
   w("  LpNode *node = lp_node_new(&class_%s, sizeof(Node_%s), %s, %s, %s);", cname, cname, expr(edge_fixed, edge_lists),
     expr(saved_fixed, saved_lists), #ints > 0 and table.concat(ints, " + ") or "0")
   w("  if (!node) return NULL;\n  Node_%s *lp_n = (Node_%s *)node;\n  (void)lp_n;", cname, cname)
+  if label then w("  node->label = %s;", label) end
   for _, d in ipairs(diffs) do w("  const bool need_%s = need >> %d & 1;\n  (void)need_%s;", d.arg.name, d.bit, d.arg.name) end
   local list_at = tostring(edge_fixed)
   for _, d in ipairs(diffs) do
@@ -481,12 +491,22 @@ local function emit_need(w, diffs)
   w("  const unsigned need = %s;", table.concat(bits, " | "))
 end
 
--- May torch.vmap have a say in the op: has it tensors among its arguments, or does it draw random numbers?
+-- May torch.vmap, or the check of limited dtypes, have a say in the op: has it tensors or a dtype among its arguments, or does
+-- it draw random numbers?
 local function takes_batches(row)
   for _, a in ipairs(row.args) do
-    if a.type:find("^Tensor") or a.type == "Generator?" then return true end
+    if a.type:find("^Tensor") or a.type == "Generator?" or a.type:find "^dtype" then return true end
   end
   return false
+end
+
+-- When it is asked: a dtype that the caller names may be limited before there is any tensor of it.
+local function ask_condition(row)
+  local parts = { "lp_vmap_in_use" }
+  for _, a in ipairs(row.args) do
+    if a.type:find "^dtype" then parts[#parts + 1] = ("%s >= LP_UINT16"):format(a.name) end
+  end
+  return table.concat(parts, " || ")
 end
 
 -- The cold door to torch.vmap: boxes the arguments; 0 when no argument is batched, see vmap/vmap.h.
@@ -503,7 +523,7 @@ end
 -- Asks vmap before the forward runs; `lp_batched` is 0 when it has nothing to do. The layers below record for
 -- themselves: they see the mode of the caller.
 local function emit_ask(w, row, form, n_results, with_mode)
-  w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(lp_vmap_in_use)) {", math.max(n_results, 1))
+  w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(%s)) {", math.max(n_results, 1), ask_condition(row))
   if with_mode then w("    const bool lp_inner = lp_tls_grad_enabled;\n    lp_tls_grad_enabled = lp_mode;") end
   w("    lp_batched = batched_%s(%s);", row.cname, names_of(row, form .. ", lp_b"))
   if with_mode then w("    lp_tls_grad_enabled = lp_inner;") end
@@ -545,8 +565,23 @@ local function emit_function(out, row, plan, diffs)
       take("    ")
       w("    return %s;\n  }", form == "tensor" and "lp_b[0].tensor" or "lp_batched > 0")
     end
-    w("  return %s(%s);\n}\n", row.impl, names_of(row) .. ((form == "tensors" or form == "vec") and
+    local call = ("%s(%s)"):format(row.impl, names_of(row) .. ((form == "tensors" or form == "vec") and
       (#row.args > 0 and ", " or "") .. "results" or form == "value" and (#row.args > 0 and ", " or "") .. "result" or ""))
+    local name, label = node_names(row)
+    if not name and not label then
+      w("  return %s;\n}\n", call)
+      return
+    end
+    local plain = name and ('"%s"'):format(name) or "NULL"
+    label = label and label:gsub("NULL$", plain) or plain
+    w("  const uint64_t lp_mark = lp_node_mark();")
+    if form == "tensor" then
+      w("  return lp_node_name_result(%s, lp_mark, %s);\n}\n", call, label)
+    elseif form == "tensors" then
+      w("  if (!%s) return false;\n  lp_node_name_result(results[0], lp_mark, %s);\n  return true;\n}\n", call, label)
+    else
+      error(row.signature .. ": only a composite that returns tensors has a node to name", 0)
+    end
     return
   end
   local takes_tensor = false
@@ -696,7 +731,7 @@ local function emit_out(out, row)
   local single = result_form(row) == "tensor"
   w("%s {", emit.prototype_out(row))
   if takes_batches(row) then
-    w("  if (LP_UNLIKELY(lp_vmap_in_use) && batched_%s(%s)) return false;", row.cname,
+    w("  if (LP_UNLIKELY(%s) && batched_%s(%s)) return false;", ask_condition(row), row.cname,
       names_of(row, "LP_VMAP_OUT, (LpValue[1]){{0}}"))
   end
   local shared = {} -- is an input one of the tensors written to?

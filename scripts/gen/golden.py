@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/ops/*.bin: what PyTorch gives for the schema's sample calls.
 
-Run by hand, with PyTorch 2.x, after a build: python3 scripts/gen/golden.py [BUILD_FOLDER] [PATTERN]
+Run by hand, with PyTorch 2.x and torchvision, after a build: python3 scripts/gen/golden.py [BUILD_FOLDER] [PATTERN]
 Reads BUILD_FOLDER/gen/op_db.lua (default build), evaluates each row's `cases` over the dtypes
 PyTorch supports, with gradients in float64 and complex128, and writes one file for each schema file.
 Inputs are not stored: tests/ops/samples.lua makes the same numbers from the same small generator.
@@ -23,6 +23,7 @@ import warnings
 
 import torch
 import torch.nn.functional as F
+import torchvision.ops
 
 warnings.filterwarnings("ignore")
 torch.set_num_threads(1)
@@ -32,7 +33,7 @@ DTYPES = ["uint8", "int8", "int16", "int32", "int64", "float16", "float32", "flo
           "bool", "bfloat16"]
 MAIN = ["float32", "float64"]  # every case; the other dtypes: the first case only
 MODULES = {"torch": torch, "nn.functional": F, "linalg": torch.linalg, "special": torch.special, "fft": torch.fft,
-           "signal.windows": torch.signal.windows}
+           "signal.windows": torch.signal.windows, "vision.ops": torchvision.ops}
 
 # Calls whose results in PyTorch are accidents of its implementation, or of no use: no golden values.
 INTS = {"uint8", "int8", "int16", "int32", "int64", "bool"}
@@ -46,9 +47,11 @@ LEFT_OUT = {
     "local_response_norm": INTS, "avg_pool1d": INTS, "avg_pool2d": INTS, "avg_pool3d": INTS,
     "unfold_patches": INTS, "fold": INTS, "hinge_embedding_loss": INTS, "margin_ranking_loss": INTS,
     "matrix_exp": {"float16", "bfloat16"}, "linalg_matrix_exp": {"float16", "bfloat16"},
+    "ps_roi_align": {"float16"}, "ps_roi_align_list": {"float16"}, "deform_conv2d": {"float16"},  # sums in float16
 }
-# Functions of a triangle, whose gradients in PyTorch spread over the other one when it is not zero.
-NO_GRADIENTS = {"cholesky_solve", "cholesky_inverse"}
+# Functions of a triangle, whose gradients in PyTorch spread over the other one when it is not zero; and one whose gradient
+# in torchvision is that of larger bins than those it pools.
+NO_GRADIENTS = {"cholesky_solve", "cholesky_inverse", "ps_roi_pool", "ps_roi_pool_list"}
 
 # What newer PyTorch dropped, by what it names instead.
 REMOVED = {

@@ -54,6 +54,12 @@ for protocol in (1, 2, 3, 4, 5):
     torch.save(values, path(f"values_{protocol}.pt"), pickle_protocol=protocol)
 torch.save(values, path("values_legacy.pt"), _use_new_zipfile_serialization=False)
 
+# What Python's dicts can hold and Lua's tables cannot, and sequences that look like other ones in Lua.
+keys = {None: 1, 1.5: 2, True: 3, (1, "a"): 4, "none": None, 2: [None], 7: [], 8: (), 9: (1, 2), 10: {1, 2},
+        11: [None, None, 3], 12: (None, 1e-3), float("nan"): 5, 1 + 2j: 6, torch.float32: 7, (): 8, (None, (1,)): 9, 13: set(),
+        14: collections.OrderedDict([(None, 1), ("x", None), ("y", 2)]), torch.Size([2, 3]): 10}
+torch.save(keys, path("keys.pt"))
+
 torch.manual_seed(0)
 net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Sequential(nn.Linear(2, 2)))
 torch.save(net, path("module.pt"))

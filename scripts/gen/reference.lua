@@ -8,7 +8,7 @@ local rows = dofile(db_path)
 
 local titles = {
   torch = "torch", Tensor = "torch.Tensor", ["nn.functional"] = "torch.nn.functional", linalg = "torch.linalg",
-  special = "torch.special", fft = "torch.fft", ["signal.windows"] = "torch.signal.windows",
+  special = "torch.special", fft = "torch.fft", ["signal.windows"] = "torch.signal.windows", ["vision.ops"] = "torch.vision.ops",
 }
 
 local function has(list, word)

@@ -305,6 +305,11 @@ function schema.load(root, files)
       by_cname[row.cname] = row
     end
   end
+  for cname, names in pairs(require "node_names") do
+    local row = by_cname[cname]
+    if not row then faults[#faults + 1] = ("node_names.lua: there is no op '%s'"):format(cname)
+    else row.node = row.node or names end
+  end
   if #faults > 0 then error(table.concat(faults, "\n"), 0) end
   return rows, by_cname
 end

@@ -350,10 +350,10 @@ static bool run_node(Run *run, LpNode *node, bool keep_graph) {
         ok = lp_anomaly_check(node, results);
       ok = ok && (!node->post_hooks || lp_node_run_post_hooks(node, results, grads));
       char where[256];
-      if (!ok && !is_leaf && !strstr(lp_last_error()->message, node->cls->name)) {
+      if (!ok && !is_leaf && !strstr(lp_last_error()->message, lp_node_name(node))) {
         if (lp_node_location(node, where, sizeof where))
-          lp_fail_prefix("in %s (forward at %s): ", node->cls->name, where);
-        else lp_fail_prefix("in %s: ", node->cls->name);
+          lp_fail_prefix("in %s (forward at %s): ", lp_node_name(node), where);
+        else lp_fail_prefix("in %s: ", lp_node_name(node));
       }
       if (!ok && node->trace) lp_anomaly_explain(node);
     }

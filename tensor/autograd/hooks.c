@@ -201,8 +201,9 @@ void lp_saved_drop_packed(LpSaved *s) {
  */
 
 static _Thread_local bool anomaly, anomaly_nan = true;
-static char *(*trace_capture)(void);
-static char *(*nan_origin)(void);
+/* Atomic, as every state that is opened sets them, on its own thread. */
+static char *(*_Atomic trace_capture)(void);
+static char *(*_Atomic nan_origin)(void);
 
 void lp_set_anomaly(bool enabled, bool check_nan) {
   anomaly = enabled;
@@ -249,9 +250,7 @@ bool lp_anomaly_check(LpNode *node, LpTensor *const *results) {
     if (!nan) continue;
     char *origin = nan_origin ? nan_origin() : NULL;
     lp_fail(LP_ERR_AUTOGRAD, "Function '%s' returned nan values in its %dth output.%s%s",
-            node->cls->name, i,
-            origin ? " The first NaN of the forward came out of " : "",
-            origin ? origin : "");
+            lp_node_name(node), i, origin ? " " : "", origin ? origin : "");
     free(origin);
     return false;
   }

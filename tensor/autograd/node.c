@@ -9,8 +9,9 @@
 #include "lampad/ops.h"
 
 static _Atomic uint64_t next_sequence = 1;
-static uint64_t (*location_capture)(void);
-static bool (*location_describe)(uint64_t token, char *buf, size_t buf_bytes);
+/* Atomic, as every state that is opened sets them, on its own thread. */
+static uint64_t (*_Atomic location_capture)(void);
+static bool (*_Atomic location_describe)(uint64_t token, char *buf, size_t buf_bytes);
 
 void lp_set_location_hook(uint64_t (*capture)(void),
                           bool (*describe)(uint64_t token, char *buf, size_t buf_bytes)) {
@@ -118,7 +119,15 @@ static void free_node(LpNode *node) {
   lp_free(node, node->alloc_bytes);
 }
 
-const char *lp_node_name(const LpNode *node) { return node->cls->name; }
+const char *lp_node_name(const LpNode *node) { return node->label ? node->label : node->cls->name; }
+
+uint64_t lp_node_mark(void) { return atomic_load_explicit(&next_sequence, memory_order_relaxed); }
+
+LpTensor *lp_node_name_result(LpTensor *result, uint64_t mark, const char *label) {
+  LpNode *node = result && label ? lp_grad_fn(result) : NULL;
+  if (node && node->sequence >= mark) node->label = label;
+  return result;
+}
 int lp_node_input_count(const LpNode *node) { return node->n_edges; }
 LpNode *lp_node_next(const LpNode *node, int i) {
   return i >= 0 && i < node->n_edges ? node->edges[i].node : NULL;
@@ -227,7 +236,7 @@ bool lp_node_unpack(LpNode *node, int slot, LpTensor **result) {
                    "Trying to backward through the graph a second time: the saved tensors of %s%s%s%s "
                    "were freed by the first backward. Specify retain_graph=true in the first call if "
                    "you need to backward through the graph again",
-                   node->cls->name, known ? " (forward at " : "", known ? where : "", known ? ")" : "");
+                   lp_node_name(node), known ? " (forward at " : "", known ? where : "", known ? ")" : "");
   }
   LpTensor *unpacked = NULL;
   if (LP_UNLIKELY(s->packed != NULL)) {
@@ -251,7 +260,7 @@ bool lp_node_unpack(LpNode *node, int slot, LpTensor **result) {
                    "one of the variables needed for gradient computation has been modified by an "
                    "inplace operation: the %s %s tensor saved by %s%s%s%s is at version %u; expected "
                    "version %u instead. Use the op that is not in place, or clone() the tensor first",
-                   lp_dtype_name(s->tensor->dtype), SHAPE_TEXT(s->tensor), node->cls->name,
+                   lp_dtype_name(s->tensor->dtype), SHAPE_TEXT(s->tensor), lp_node_name(node),
                    known ? " (forward at " : "", known ? where : "", known ? ")" : "", now, s->version);
   }
   if (s->output_nr < 0) {

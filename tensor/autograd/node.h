@@ -62,6 +62,7 @@ typedef struct LpNodeHook {
 struct LpNode {
   _Atomic int32_t refcount;
   const LpNodeClass *cls;
+  const char *label; /* shown instead of cls->name; NULL: none. Static text */
   uint64_t sequence;
   uint64_t location; /* the host's token of the forward line; 0: unknown */
   int32_t n_edges, n_saved, n_ints_used, n_outputs;
@@ -101,6 +102,11 @@ static inline bool lp_dtype_is_differentiable(LpDtype dtype) {
 /* One allocation: struct_bytes (beginning with the LpNode), the edges, the saved slots, n_ints integers. */
 LpNode *lp_node_new(const LpNodeClass *cls, size_t struct_bytes, int n_edges, int n_saved, int64_t n_ints);
 bool lp_node_set_edge(LpNode *node, int i, LpTensor *input); /* input may be NULL */
+/* The sequence number that the next node gets. */
+uint64_t lp_node_mark(void);
+/* Gives the history of a composite op's result the op's name: the last node, when it was made since the mark.
+ * result and label may be NULL. Returns result. */
+LpTensor *lp_node_name_result(LpTensor *result, uint64_t mark, const char *label);
 /* Saves an input (output_nr -1) or a result; t may be NULL. */
 bool lp_node_save(LpNode *node, int slot, LpTensor *t, int output_nr);
 /* The saved tensor, owned, NULL when it was absent; false when it was modified since or freed. */

@@ -230,8 +230,6 @@ LpTensor *lp_composite_cross(LpTensor *self, LpTensor *other, LpOptInt dim) {
  * --------------------------------------------------------------------------------------------------
  */
 
-/* The modes choose how PyTorch computes; the values are the same, so only their names
- * matter here. */
 static bool check_compute_mode(const char *mode) {
   CHECK(!strcmp(mode, "use_mm_for_euclid_dist_if_necessary") ||
             !strcmp(mode, "use_mm_for_euclid_dist") ||
@@ -243,6 +241,23 @@ static bool check_compute_mode(const char *mode) {
         mode);
   return true;
 }
+
+/* t as a batch of matrices, (all of the batch dims, rows, columns), in the dtype. */
+static LpTensor *as_batch(LpTensor *t, LpInts batch, LpDtype dtype) {
+  int64_t wide[LP_MAX_DIMS], rows = t->sizes[t->ndim - 2],
+                             columns = t->sizes[t->ndim - 1];
+  int64_t n = 1;
+  for (int64_t d = 0; d < batch.count; d++) n *= wide[d] = batch.data[d];
+  wide[batch.count] = rows, wide[batch.count + 1] = columns;
+  Steps s = {0};
+  STEP(cast, converted(t, dtype));
+  STEP(expanded, lp_expand(cast, lp_ints(wide, batch.count + 2)));
+  STEP(result, lp_reshape(expanded, lp_ints((int64_t[]){n, rows, columns}, 3)));
+  return steps_finish(&s, result);
+}
+
+/* PyTorch takes the product of matrices from this many rows on. */
+#define ROWS_FOR_PRODUCT 25
 
 LpTensor *lp_composite_cdist(LpTensor *x1, LpTensor *x2, double p,
                              const char *compute_mode) {
@@ -256,13 +271,48 @@ LpTensor *lp_composite_cdist(LpTensor *x1, LpTensor *x2, double p,
         "x1 and x2 must be (..., rows, columns) with equal columns, got shapes %s and %s",
         SHAPE_TEXT(x1), SHAPE_TEXT(x2));
   CHECK(p >= 0, LP_ERR_ARGUMENT, "p must be >= 0, got %g", p);
+  const int64_t n = x1->sizes[x1->ndim - 2], r = x2->sizes[x2->ndim - 2];
+  int64_t sizes[LP_MAX_DIMS], count;
+  const LpInts batches[] = {lp_ints(x1->sizes, x1->ndim - 2),
+                            lp_ints(x2->sizes, x2->ndim - 2)};
+  TRY(lp_broadcast_shapes(batches, 2, sizes, &count));
+  const bool product =
+      compute_mode[0] == 'u' && (!strcmp(compute_mode, "use_mm_for_euclid_dist") ||
+                                 n > ROWS_FOR_PRODUCT || r > ROWS_FOR_PRODUCT);
+  LpDtype dtype = lp_promote_types(x1->dtype, x2->dtype);
+  LpDtype computed = dtype == LP_FLOAT64 ? LP_FLOAT64 : LP_FLOAT32;
   Steps s = {0};
+  STEP(a, as_batch(x1, lp_ints(sizes, count), computed));
+  STEP(b, as_batch(x2, lp_ints(sizes, count), computed));
+  STEP(distances, lp_pair_distances(a, b, p, product));
+  sizes[count] = n, sizes[count + 1] = r;
+  STEP(shaped, lp_reshape(distances, lp_ints(sizes, count + 2)));
+  STEP(result, converted(shaped, dtype));
+  return steps_finish(&s, result);
+}
+
+/* The gradient of x1; that of x2 is this one with the roles exchanged. */
+LpTensor *lp_composite_pair_distances_backward(LpTensor *grad, LpTensor *x1, LpTensor *x2,
+                                               LpTensor *result, double p, bool product) {
+  Steps s = {0};
+  if (product && p == 2) { /* sum over j of grad_ij (x1_i - x2_j) / result_ij */
+    STEP(ratio, lp_div(grad, result));
+    STEP(zero, lp_zeros(lp_ints(NULL, 0), (LpDtype)result->dtype, lp_cpu(), false));
+    STEP(none, lp_eq(result, zero));
+    STEP(weights, lp_masked_fill(ratio, none, zero));
+    STEP(total, lp_sum_dim(weights, lp_ints((int64_t[]){-1}, 1), true, LP_DTYPE_NONE));
+    STEP(own, lp_mul(x1, total));
+    STEP(others, lp_bmm(weights, x2));
+    STEP(sum, lp_sub(own, others, lp_scalar_int(1)));
+    return steps_finish(&s, sum);
+  }
   STEP(a, lp_unsqueeze(x1, -2));
   STEP(b, lp_unsqueeze(x2, -3));
   STEP(difference, lp_sub(a, b, lp_scalar_int(1)));
-  STEP(result, lp_linalg_vector_norm(difference, lp_scalar_float(p),
-                                     lp_ints((int64_t[]){-1}, 1), false, LP_DTYPE_NONE));
-  return steps_finish(&s, result);
+  LpInts last = lp_ints((int64_t[]){-1}, 1);
+  STEP(each, lp_norm_backward(grad, difference, result, lp_scalar_float(p), last, false));
+  STEP(sum, lp_sum_dim(each, lp_ints((int64_t[]){-2}, 1), false, LP_DTYPE_NONE));
+  return steps_finish(&s, sum);
 }
 
 LpTensor *lp_composite_pdist(LpTensor *self, double p) {

@@ -33,7 +33,39 @@ static void sort_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
 static inline bool after(LpPair a, LpPair b) { return a.key > b.key || (a.key == b.key && a.at > b.at); }
 
 #define KEYS 128    /* elements looked at together */
+#define GLANCE 16   /* and where most are passed over */
 #define LIST_MAX 16 /* up to here a list beats a heap */
+
+/* Can one of the GLANCE contiguous elements come before `worst`, an element of the row that stands before
+ * them? Where a NaN is among them, perhaps. */
+#define GLANCE_AT(type)                                                                                     \
+  static bool glance_##type(const type *x, type worst, bool descending) {                                   \
+    int found = 0;                                                                                          \
+    if (descending)                                                                                         \
+      for (int i = 0; i < GLANCE; i++) found |= !(x[i] <= worst);                                           \
+    else                                                                                                    \
+      for (int i = 0; i < GLANCE; i++) found |= !(x[i] >= worst);                                       \
+    return found;                                                                                           \
+  }
+GLANCE_AT(float)
+GLANCE_AT(double)
+
+static inline bool glancing(const Task *t, int64_t step) {
+  return (t->dtype == LP_FLOAT32 || t->dtype == LP_FLOAT64) && step == (int64_t)t->elem;
+}
+
+/* The first block from `first` on that may hold an element before the one at `worst`. */
+#define PASS_OVER(type)                                                                                     \
+  for (const type *x = (const type *)src, limit = x[worst]; first + GLANCE <= n; first += GLANCE)           \
+    if (glance_##type(x + first, limit, t->descending)) break;
+static int64_t pass_over(const Task *t, const char *src, int64_t n, int64_t first, int64_t worst) {
+  if (t->dtype == LP_FLOAT32) {
+    PASS_OVER(float)
+  } else {
+    PASS_OVER(double)
+  }
+  return first;
+}
 
 /* Restores the heap (the last pair in order on top) below place i. */
 static void sift_down(LpPair *heap, int64_t n, int64_t i) {
@@ -52,8 +84,11 @@ static void heap_select(const Task *t, const char *src, int64_t step, int64_t n,
   uint64_t keys[KEYS];
   lp_sort_load(heap, src, step, t->dtype, t->k, t->descending);
   for (int64_t i = t->k / 2 - 1; i >= 0; i--) sift_down(heap, t->k, i);
-  for (int64_t first = t->k; first < n; first += KEYS) {
-    int64_t m = n - first < KEYS ? n - first : KEYS;
+  const bool glance = glancing(t, step);
+  const int64_t block = glance ? GLANCE : KEYS;
+  for (int64_t first = t->k; first < n; first += block) {
+    if (glance) first = pass_over(t, src, n, first, heap[0].at);
+    int64_t m = n - first < block ? n - first : block;
     lp_sort_keys(keys, src + first * step, step, t->dtype, m, t->descending);
     for (int64_t i = 0; i < m; i++) {
       if (keys[i] >= heap[0].key) continue; /* an equal one stands later */
@@ -67,8 +102,11 @@ static void heap_select(const Task *t, const char *src, int64_t step, int64_t n,
 static void list_select(const Task *t, const char *src, int64_t step, int64_t n, LpPair *list) {
   uint64_t keys[KEYS];
   int64_t held = 0;
-  for (int64_t first = 0; first < n; first += KEYS) {
-    int64_t m = n - first < KEYS ? n - first : KEYS;
+  const bool glance = glancing(t, step);
+  const int64_t block = glance ? GLANCE : KEYS;
+  for (int64_t first = 0; first < n; first += block) {
+    if (glance && held == t->k) first = pass_over(t, src, n, first, list[held - 1].at);
+    int64_t m = n - first < block ? n - first : block;
     lp_sort_keys(keys, src + first * step, step, t->dtype, m, t->descending);
     for (int64_t i = 0; i < m; i++) {
       if (held == t->k && keys[i] >= list[held - 1].key) continue; /* an equal one stands later */

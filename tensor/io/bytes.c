@@ -1,13 +1,28 @@
 /* Tensors over bytes of a file (bytes.h). Called by the file formats. */
+#define _GNU_SOURCE /* madvise */
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "io/bytes.h"
 #include "lampad/storage.h"
 
 #define MAX_READ_BYTES ((size_t)1 << 26) /* between two looks at the interrupt flag */
+
+#define HUGE_PAGE ((size_t)2 << 20)
+
+LpTensor *lp_bytes_new(LpInts sizes, LpDtype dtype) {
+  LpTensor *t = lp_tensor_new(sizes, dtype, lp_cpu());
+  const size_t size = t ? t->storage->size_bytes : 0;
+  if (size < HUGE_PAGE || size % HUGE_PAGE == 0) return t;
+  char *end = (char *)t->storage->data + size, *tail = end - (uintptr_t)end % HUGE_PAGE;
+  /* Only a hint: what it returns does not matter. */
+  if (tail > (char *)t->storage->data)
+    (void)madvise(tail, (size_t)(end - tail), MADV_NOHUGEPAGE);
+  return t;
+}
 
 static bool check_regular(const char *path, const struct stat *info) {
   CHECK(S_ISREG(info->st_mode), LP_ERR_IO, "cannot read %s: it is %s", path,
@@ -48,7 +63,7 @@ LpTensor *lp_bytes_read(const char *path) {
     lp_fail(LP_ERR_IO, "cannot read %s: %s", path, strerror(errno));
   } else if (check_regular(path, &info)) {
     const int64_t size = info.st_size;
-    t = lp_tensor_new(lp_ints(&size, 1), LP_UINT8, lp_cpu());
+    t = lp_bytes_new(lp_ints(&size, 1), LP_UINT8);
     if (t && !read_all(fd, path, lp_data(t), (size_t)size)) lp_drop(&t);
   }
   close(fd);
@@ -62,6 +77,25 @@ static void release_owner(void *ctx, void *data) {
 
 static bool is_aligned(const uint8_t *data, LpDtype dtype) {
   return (uintptr_t)data % lp_dtype_size(lp_dtype_to_real(dtype)) == 0;
+}
+
+static void release_source(void *ctx, void *data) {
+  (void)data;
+  lp_source_release(ctx);
+}
+
+LpTensor *lp_bytes_of_source(LpSource *source, uint64_t at, LpInts sizes, LpDtype dtype) {
+  int64_t numel;
+  size_t size;
+  if (!source->is_mapped || !lp_numel_of(sizes, &numel) || numel == 0 ||
+      __builtin_mul_overflow((size_t)numel, lp_dtype_size(dtype), &size) ||
+      at > source->size_bytes || size > source->size_bytes - at ||
+      !is_aligned(source->data + at, dtype))
+    return NULL;
+  LpTensor *t = lp_tensor_from_blob((void *)(source->data + at), sizes, dtype,
+                                    release_source, lp_source_retain(source));
+  if (!t) lp_source_release(source);
+  return t;
 }
 
 static bool are_booleans(const uint8_t *data, int64_t count) {

@@ -8,6 +8,7 @@
  * given there. */
 #include "io/crc.h"
 #include <zlib.h>
+#include "core/parallel.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
@@ -58,3 +59,34 @@ uint32_t lp_crc32_fast(uint32_t crc, const void *data, size_t size_bytes) {
   return (uint32_t)crc32_z(crc, data, size_bytes);
 }
 #endif
+
+#define CHUNK_BYTES ((size_t)1 << 21)
+#define MAX_CHUNKS ((size_t)256)
+
+typedef struct Chunks {
+  const uint8_t *data;
+  size_t size_bytes, chunk_bytes;
+  uint32_t crcs[MAX_CHUNKS];
+} Chunks;
+
+static size_t bytes_of(const Chunks *c, size_t i) {
+  const size_t left = c->size_bytes - i * c->chunk_bytes;
+  return left < c->chunk_bytes ? left : c->chunk_bytes;
+}
+
+static void sum_chunks(void *ctx, int64_t from, int64_t to) {
+  Chunks *c = ctx;
+  for (size_t i = (size_t)from; i < (size_t)to; i++)
+    c->crcs[i] = lp_crc32_fast(0, c->data + i * c->chunk_bytes, bytes_of(c, i));
+}
+
+uint32_t lp_crc32_append(uint32_t crc, const void *data, size_t size_bytes) {
+  if (size_bytes < 2 * CHUNK_BYTES) return lp_crc32_fast(crc, data, size_bytes);
+  Chunks c = {.data = data, .size_bytes = size_bytes, .chunk_bytes = CHUNK_BYTES};
+  while (size_bytes / c.chunk_bytes >= MAX_CHUNKS) c.chunk_bytes *= 2;
+  const size_t count = (size_bytes + c.chunk_bytes - 1) / c.chunk_bytes;
+  lp_parallel_for((int64_t)count, 1, sum_chunks, &c);
+  for (size_t i = 0; i < count; i++)
+    crc = (uint32_t)crc32_combine(crc, c.crcs[i], (z_off_t)bytes_of(&c, i));
+  return crc;
+}

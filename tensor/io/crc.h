@@ -6,5 +6,7 @@
 
 /* As zlib's crc32: start with 0, feed piece by piece. */
 uint32_t lp_crc32_fast(uint32_t crc, const void *data, size_t size_bytes);
+/* The same by all threads. */
+uint32_t lp_crc32_append(uint32_t crc, const void *data, size_t size_bytes);
 
 #endif

@@ -3,9 +3,14 @@
 #define LP_IO_NPY_H
 
 #include "core/tensor.h"
+#include "io/source.h"
 #include "lampad/npy.h"
 
 #define LP_NPY_MAX_HEADER_BYTES 2048 /* 64 dims of 19 digits fit */
+
+/* The archive in that source, which it keeps. Arrays of a mapped one lie over its pages
+ * where they are not packed. */
+LpNpz *lp_npz_of_source(LpSource *source);
 
 /* An array ready to be written: the header, then the elements. */
 typedef struct LpNpyImage {

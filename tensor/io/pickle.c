@@ -199,12 +199,6 @@ static bool get(Machine *m, uint64_t place) {
 /* --- numbers
  * ----------------------------------------------------------------------------------- */
 
-static LpIoValue *boolean(Machine *m, bool b) {
-  LpIoValue *v = lp_io_new(m->tree, LP_IO_BOOL);
-  if (v) v->as.i = b;
-  return v;
-}
-
 static LpIoValue *floating(Machine *m, double f) {
   LpIoValue *v = lp_io_new(m->tree, LP_IO_FLOAT);
   if (v) v->as.f = f;
@@ -254,7 +248,7 @@ static bool push_int_line(Machine *m) {
   const char *text = take_line(m, &n);
   if (!text) return false;
   if (n == 2 && text[0] == '0' && (text[1] == '0' || text[1] == '1'))
-    return push(m, boolean(m, text[1] == '1'));
+    return push(m, lp_io_bool(m->tree, text[1] == '1'));
   return push(m, decimal(m, text, n));
 }
 
@@ -606,9 +600,9 @@ static bool step(Machine *m, uint8_t op) {
   case 'M': return push_number(m, 2);
   case 0x8a: return push_long(m, 1);
   case 0x8b: return push_long(m, 4);
-  case 'N': return push(m, lp_io_new(m->tree, LP_IO_NONE));
-  case 0x88: return push(m, boolean(m, true));
-  case 0x89: return push(m, boolean(m, false));
+  case 'N': return push(m, lp_io_none(m->tree));
+  case 0x88: return push(m, lp_io_bool(m->tree, true));
+  case 0x89: return push(m, lp_io_bool(m->tree, false));
   case 'P': return push_persistent_line(m);
   case 'Q': return push_persistent(m, pop(m));
   case 'R':
@@ -683,7 +677,9 @@ static LpIoValue *run(Machine *m) {
 LpIoValue *lp_pickle_read(LpPickle *p) {
   Machine m = {.p = p, .tree = p->tree};
   p->ran_out = false;
+  lp_io_tree_limit(p->tree, p->size_bytes);
   LpIoValue *result = run(&m);
+  lp_io_tree_limit(p->tree, 0);
   lp_free(m.stack.data, m.stack.capacity * sizeof *m.stack.data);
   lp_free(m.memo.data, m.memo.capacity * sizeof *m.memo.data);
   lp_free(m.marks.data, m.marks.capacity * sizeof *m.marks.data);

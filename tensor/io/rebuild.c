@@ -345,6 +345,7 @@ static LpDtype numpy_dtype(const LpIoValue *dtype, bool *is_big) {
     int8_t dtype;
   } codes[] = {{"b1", LP_BOOL},     {"u1", LP_UINT8},   {"i1", LP_INT8},
                {"i2", LP_INT16},    {"i4", LP_INT32},   {"i8", LP_INT64},
+               {"u2", LP_UINT16},   {"u4", LP_UINT32},  {"u8", LP_UINT64},
                {"f2", LP_FLOAT16},  {"f4", LP_FLOAT32}, {"f8", LP_FLOAT64},
                {"c8", LP_COMPLEX64}};
   *is_big = false;
@@ -375,7 +376,7 @@ static void copy_swapped(uint8_t *to, const uint8_t *from, size_t bytes, size_t 
 }
 
 /* A contiguous tensor of the bytes, which must be as many as it needs. */
-static LpTensor *tensor_of_bytes(LpInts sizes, LpDtype dtype, bool is_big,
+static LpTensor *tensor_of_bytes(LpIoTree *tree, LpInts sizes, LpDtype dtype, bool is_big,
                                  const LpIoValue *bytes) {
   int64_t numel;
   TRY(lp_numel_of(sizes, &numel));
@@ -383,6 +384,7 @@ static LpTensor *tensor_of_bytes(LpInts sizes, LpDtype dtype, bool is_big,
   CHECK((uint64_t)numel == have / element && have % element == 0, LP_ERR_IO,
         "the file is damaged: a numpy array of sizes %s has %zu bytes",
         lp_format_ints(sizes, (char[128]){0}, 128), have);
+  TRY(lp_io_tree_charge(tree, have)); /* the same bytes may become many arrays */
   LpTensor *t = lp_tensor_new(sizes, dtype, lp_cpu());
   if (!t || !have) return t;
   const size_t unit = lp_dtype_is_complex(dtype) ? element / 2 : element;
@@ -413,8 +415,8 @@ static bool fill_array(LpIoTree *tree, LpIoValue *array, const LpIoValue *shape,
     return true;
   if (is_fortran)
     for (int64_t i = 0; i < ints.count; i++) reversed[i] = sizes[ints.count - 1 - i];
-  LpTensor *t = tensor_of_bytes(is_fortran ? lp_ints(reversed, ints.count) : ints, type,
-                                is_big, bytes);
+  LpTensor *t = tensor_of_bytes(tree, is_fortran ? lp_ints(reversed, ints.count) : ints,
+                                type, is_big, bytes);
   if (t && is_fortran) {
     for (int64_t i = 0; i < ints.count; i++)
       strides[i] = lp_stride(t, ints.count - 1 - i);
@@ -453,7 +455,7 @@ static LpIoValue *make_scalar(LpIoTree *tree, const Entry *e, LpIoValue *callee,
   if (dtype == LP_DTYPE_NONE || !bytes ||
       (bytes->kind != LP_IO_BYTES && bytes->kind != LP_IO_STRING))
     return record(tree, callee, args, NULL);
-  LpTensor *t = tensor_of_bytes((LpInts){NULL, 0}, dtype, is_big, bytes);
+  LpTensor *t = tensor_of_bytes(tree, (LpInts){NULL, 0}, dtype, is_big, bytes);
   LpScalar s;
   const bool ok = t && lp_item(t, &s);
   lp_tensor_release(t);
@@ -517,14 +519,14 @@ static const Entry known[] = {
     DTYPE("complex128", LP_COMPLEX128),
     DTYPE("bool", LP_BOOL),
     DTYPE("bfloat16", LP_BFLOAT16),
-    NO_DTYPE("uint16"),
-    NO_DTYPE("uint32"),
-    NO_DTYPE("uint64"),
+    DTYPE("uint16", LP_UINT16),
+    DTYPE("uint32", LP_UINT32),
+    DTYPE("uint64", LP_UINT64),
     NO_DTYPE("complex32"),
-    NO_DTYPE("float8_e4m3fn"),
-    NO_DTYPE("float8_e5m2"),
-    NO_DTYPE("float8_e4m3fnuz"),
-    NO_DTYPE("float8_e5m2fnuz"),
+    DTYPE("float8_e4m3fn", LP_FLOAT8_E4M3FN),
+    DTYPE("float8_e5m2", LP_FLOAT8_E5M2),
+    DTYPE("float8_e4m3fnuz", LP_FLOAT8_E4M3FNUZ),
+    DTYPE("float8_e5m2fnuz", LP_FLOAT8_E5M2FNUZ),
     NO_DTYPE("float8_e8m0fnu"),
     NO_DTYPE("float4_e2m1fn_x2"),
     NO_DTYPE("quint8"),

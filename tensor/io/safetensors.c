@@ -11,8 +11,6 @@
 #include "io/bytes.h"
 #include "io/safetensors.h"
 
-#define MAX_HEADER_BYTES ((uint64_t)100000000) /* as in the format's own library */
-
 /* In the order of the format's own library, which writes larger elements first. */
 const LpSafetensorsType lp_safetensors_types[] = {
     {"BOOL", 8, LP_BOOL},
@@ -21,22 +19,22 @@ const LpSafetensorsType lp_safetensors_types[] = {
     {"F6_E3M2", 6, LP_DTYPE_NONE},
     {"U8", 8, LP_UINT8},
     {"I8", 8, LP_INT8},
-    {"F8_E5M2", 8, LP_DTYPE_NONE},
-    {"F8_E4M3", 8, LP_DTYPE_NONE},
+    {"F8_E5M2", 8, LP_FLOAT8_E5M2},
+    {"F8_E4M3", 8, LP_FLOAT8_E4M3FN},
     {"F8_E8M0", 8, LP_DTYPE_NONE},
-    {"F8_E4M3FNUZ", 8, LP_DTYPE_NONE},
-    {"F8_E5M2FNUZ", 8, LP_DTYPE_NONE},
+    {"F8_E4M3FNUZ", 8, LP_FLOAT8_E4M3FNUZ},
+    {"F8_E5M2FNUZ", 8, LP_FLOAT8_E5M2FNUZ},
     {"I16", 16, LP_INT16},
-    {"U16", 16, LP_DTYPE_NONE},
+    {"U16", 16, LP_UINT16},
     {"F16", 16, LP_FLOAT16},
     {"BF16", 16, LP_BFLOAT16},
     {"I32", 32, LP_INT32},
-    {"U32", 32, LP_DTYPE_NONE},
+    {"U32", 32, LP_UINT32},
     {"F32", 32, LP_FLOAT32},
     {"C64", 64, LP_COMPLEX64},
     {"F64", 64, LP_FLOAT64},
     {"I64", 64, LP_INT64},
-    {"U64", 64, LP_DTYPE_NONE},
+    {"U64", 64, LP_UINT64},
 };
 const int lp_safetensors_type_count =
     sizeof lp_safetensors_types / sizeof *lp_safetensors_types;
@@ -84,9 +82,9 @@ static bool read_header(LpSafetensors *s, const uint8_t *file, uint64_t file_byt
   if (file_bytes < 8)
     BAD("no safetensors file: it has only %llu bytes", (unsigned long long)file_bytes);
   const uint64_t length = read_u64(file);
-  if (length > MAX_HEADER_BYTES)
+  if (length > LP_SAFETENSORS_MAX_HEADER_BYTES)
     BAD("no safetensors file: its header would have %llu bytes, at most %llu are allowed",
-        (unsigned long long)length, (unsigned long long)MAX_HEADER_BYTES);
+        (unsigned long long)length, (unsigned long long)LP_SAFETENSORS_MAX_HEADER_BYTES);
   if (length > file_bytes - 8)
     BAD("the file is truncated: its header should have %llu bytes, %llu are there",
         (unsigned long long)length, (unsigned long long)(file_bytes - 8));
@@ -224,16 +222,20 @@ static bool read_entries(LpSafetensors *s) {
 /* --- public
  * ---------------------------------------------------------------------------------- */
 
+LpSafetensors *lp_safetensors_parse_head(LpTensor *head, uint64_t file_bytes) {
+  LpSafetensors *s = lp_calloc(sizeof *s);
+  if (!s) return NULL;
+  s->bytes = lp_tensor_retain(head);
+  if (read_header(s, lp_data(head), file_bytes) && read_entries(s)) return s;
+  lp_safetensors_close(s);
+  return NULL;
+}
+
 LpSafetensors *lp_safetensors_parse(LpTensor *bytes) {
   CHECK(!bytes->physical && lp_is_contiguous(bytes, LP_CONTIGUOUS), LP_ERR_ARGUMENT,
         "the bytes of a safetensors file must be a contiguous tensor");
-  LpSafetensors *s = lp_calloc(sizeof *s);
-  if (!s) return NULL;
-  s->bytes = lp_tensor_retain(bytes);
-  const uint64_t size = (uint64_t)lp_numel(bytes) * lp_dtype_size(lp_dtype(bytes));
-  if (read_header(s, lp_data(bytes), size) && read_entries(s)) return s;
-  lp_safetensors_close(s);
-  return NULL;
+  return lp_safetensors_parse_head(bytes, (uint64_t)lp_numel(bytes) *
+                                              lp_dtype_size(lp_dtype(bytes)));
 }
 
 LpSafetensors *lp_safetensors_open(const char *path, bool use_mmap) {
@@ -287,6 +289,10 @@ LpInts lp_safetensors_sizes(const LpSafetensors *s, int64_t i) {
 }
 size_t lp_safetensors_bytes(const LpSafetensors *s, int64_t i) {
   return (size_t)(s->entries[i].end - s->entries[i].begin);
+}
+
+uint64_t lp_safetensors_place(const LpSafetensors *s, int64_t i) {
+  return (uint64_t)(s->data - (const uint8_t *)lp_data(s->bytes)) + s->entries[i].begin;
 }
 
 LpTensor *lp_safetensors_tensor(const LpSafetensors *s, int64_t i) {

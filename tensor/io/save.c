@@ -5,13 +5,10 @@
 #include <stdio.h>
 #include <sys/stat.h>
 #include "core/alloc.h"
-#include "io/crc.h"
 #include "io/tree.h"
-#include "lampad/io.h"
+#include "io/zip_write.h"
 
-#define ALIGN_BYTES 64
 #define MAX_DEPTH 1000
-#define ZIP_DATE 0x0021 /* 1980-01-01: the same tensors give the same file */
 
 /* --- growing bytes
  * --------------------------------------------------------------------------- */
@@ -177,23 +174,29 @@ static bool storage_place(Saver *s, LpStorage *storage, LpDtype dtype, size_t *p
   return true;
 }
 
+/* The storages of limited dtypes have no class of their own: they are bytes. */
+static bool is_stored_as_bytes(LpDtype dtype) {
+  return lp_dtype_is_limited(dtype);
+}
+
 /* ('storage', torch.FloatStorage, key, 'cpu', number of elements), kept apart */
 static bool write_storage(Saver *s, const LpTensor *t, bool is_untyped) {
   Bytes *b = &s->pickle;
   const LpDtype dtype = lp_dtype(t);
   char text[64];
   size_t place;
-  TRY(storage_place(s, t->storage, dtype, &place));
+  const bool as_bytes = is_untyped || is_stored_as_bytes(dtype);
+  TRY(storage_place(s, t->storage, as_bytes ? LP_UINT8 : dtype, &place));
   put_op(b, '(');
   put_string(b, "storage", 7);
   snprintf(text, sizeof text,
-           is_untyped ? "ctorch.storage\n%sStorage\n" : "ctorch\n%sStorage\n",
-           is_untyped ? "Untyped" : storage_name(dtype));
+           as_bytes ? "ctorch.storage\n%sStorage\n" : "ctorch\n%sStorage\n",
+           as_bytes ? "Untyped" : storage_name(dtype));
   put_text(b, text);
   const int n = snprintf(text, sizeof text, "%zu", place);
   put_string(b, text, (size_t)n);
   put_string(b, "cpu", 3);
-  put_int(b, (int64_t)(t->storage->size_bytes / lp_dtype_size(dtype)));
+  put_int(b, (int64_t)(t->storage->size_bytes / (as_bytes ? 1 : lp_dtype_size(dtype))));
   put_text(b, "tQ");
   return true;
 }
@@ -211,13 +214,22 @@ static bool write_tensor(Saver *s, const LpIoValue *v) {
              requires_grad = v->flags & LP_IO_REQUIRES_GRAD;
   CHECK(!t->physical, LP_ERR_ARGUMENT, "cannot save a tensor inside of torch.vmap");
   if (is_parameter) put_text(b, "ctorch._utils\n_rebuild_parameter\n(");
-  put_text(b, "ctorch._utils\n_rebuild_tensor_v2\n(");
+  const LpDtype dtype = lp_dtype(t);
+  const bool names_dtype = is_stored_as_bytes(dtype);
+  put_text(b, names_dtype ? "ctorch._utils\n_rebuild_tensor_v3\n("
+                          : "ctorch._utils\n_rebuild_tensor_v2\n(");
   TRY(write_storage(s, t, false));
   put_int(b, lp_storage_offset(t));
   put_ints(b, lp_sizes(t));
   put_ints(b, lp_strides(t));
   put_bool(b, requires_grad && !is_parameter);
-  put_text(b, "ccollections\nOrderedDict\n)RtR");
+  put_text(b, "ccollections\nOrderedDict\n)R");
+  if (names_dtype) {
+    put_text(b, "ctorch\n");
+    put_text(b, lp_dtype_name(dtype));
+    put_op(b, '\n');
+  }
+  put_text(b, "tR");
   if (!is_parameter) return true;
   put_bool(b, requires_grad);
   put_text(b, "ccollections\nOrderedDict\n)RtR");
@@ -355,12 +367,7 @@ static bool write_value(Saver *s, const LpIoValue *v) {
  * ----------------------------------------------------------------------------- */
 
 typedef struct Archive {
-  Bytes head; /* local headers one after the other, then the directory */
-  Bytes directory;
-  LpBytes *parts;     /* a header and a member in turn; headers are placed at the end */
-  size_t *head_bytes; /* of each member's header */
-  size_t count, capacity;
-  uint64_t offset;
+  LpZipWriter zip;
   char prefix[256];
 } Archive;
 
@@ -376,125 +383,56 @@ static void make_prefix(Archive *a, const char *path) {
            good ? name : "archive");
 }
 
-/* Appends a member, whose bytes are borrowed until the archive is written. */
-static void add_member(Archive *a, const char *own_name, const void *data, uint64_t n) {
+static bool put_member(Archive *a, const char *own_name, const void *data,
+                       size_t size_bytes) {
+  const LpBytes part = {data, size_bytes};
   char name[512];
-  const size_t name_bytes =
-      (size_t)snprintf(name, sizeof name, "%s/%s", a->prefix, own_name);
-  const bool is_large = n >= UINT32_MAX, is_far = a->offset >= UINT32_MAX;
-  const uint32_t crc = lp_crc32_fast(0, data, n),
-                 short_size = is_large ? UINT32_MAX : (uint32_t)n;
-  const size_t before = 30 + name_bytes + (is_large ? 20 : 0);
-  size_t pad = (size_t)(-(a->offset + before) % ALIGN_BYTES);
-  if (pad && pad < 4) pad += ALIGN_BYTES;
-  const size_t head_at = a->head.size;
-  for (int central = 0; central < 2; central++) {
-    Bytes *b = central ? &a->directory : &a->head;
-    const bool far = central && is_far;
-    put_text(b, central ? "PK\1\2" : "PK\3\4");
-    if (central) put_number(b, 45, 2);
-    put_number(b, is_large || far ? 45 : 20, 2);
-    put_number(b, 0x0800, 2); /* the name is UTF-8 */
-    put_number(b, 0, 4);      /* stored; time */
-    put_number(b, ZIP_DATE, 2);
-    put_number(b, crc, 4);
-    put_number(b, short_size, 4);
-    put_number(b, short_size, 4);
-    put_number(b, name_bytes, 2);
-    const size_t extra64 = (is_large ? 16u : 0u) + (far ? 8u : 0u);
-    put_number(b, (extra64 ? extra64 + 4 : 0) + (central ? 0 : pad), 2);
-    if (central) {
-      put_number(b, 0, 8); /* comment, disk, attributes */
-      put_number(b, 0, 2);
-      put_number(b, far ? UINT32_MAX : a->offset, 4);
-    }
-    put(b, name, name_bytes);
-    if (extra64) {
-      put_number(b, 1, 2);
-      put_number(b, extra64, 2);
-      if (is_large) put_number(b, n, 8), put_number(b, n, 8);
-      if (far) put_number(b, a->offset, 8);
-    }
-    if (!central && pad) {
-      static const char spaces[2 * ALIGN_BYTES];
-      put_text(b, "FB");
-      put_number(b, pad - 4, 2);
-      put(b, spaces, pad - 4);
-    }
-  }
-  a->head_bytes[a->count] = a->head.size - head_at;
-  a->parts[2 * a->count + 1] = (LpBytes){data, (size_t)n};
-  a->offset += before + pad + n;
-  a->count++;
+  snprintf(name, sizeof name, "%s/%s", a->prefix, own_name);
+  return lp_zip_put(&a->zip, name, &part, 1, LP_ZIP_ALIGN);
 }
 
-static void add_end(Archive *a) {
-  const uint64_t at = a->offset, n = a->directory.size;
-  Bytes *b = &a->directory;
-  const bool is_large = at >= UINT32_MAX || n >= UINT32_MAX || a->count >= UINT16_MAX;
-  if (is_large) {
-    put_text(b, "PK\6\6");
-    put_number(b, 44, 8);
-    put_number(b, 45, 2);
-    put_number(b, 45, 2);
-    put_number(b, 0, 8); /* disks */
-    put_number(b, a->count, 8);
-    put_number(b, a->count, 8);
-    put_number(b, n, 8);
-    put_number(b, at, 8);
-    put_text(b, "PK\6\7");
-    put_number(b, 0, 4);
-    put_number(b, at + n, 8);
-    put_number(b, 1, 4);
-  }
-  put_text(b, "PK\5\6");
-  put_number(b, 0, 4);
-  put_number(b, is_large ? UINT16_MAX : a->count, 2);
-  put_number(b, is_large ? UINT16_MAX : a->count, 2);
-  put_number(b, is_large ? UINT32_MAX : n, 4);
-  put_number(b, is_large ? UINT32_MAX : at, 4);
-  put_number(b, 0, 2);
+static bool put_text_member(Archive *a, const char *own_name, const char *text) {
+  return put_member(a, own_name, text, strlen(text));
 }
 
-static bool write_archive(const char *path, const Saver *s, Archive *a) {
-  static const char version[] = "3\n", format[] = "1", order[] = "little", align[] = "64";
+static bool put_storages(Archive *a, const Saver *s) {
   char name[64];
-  make_prefix(a, path);
-  add_member(a, "data.pkl", s->pickle.data, s->pickle.size);
-  add_member(a, ".format_version", format, sizeof format - 1);
-  add_member(a, ".storage_alignment", align, sizeof align - 1);
-  add_member(a, "byteorder", order, sizeof order - 1);
   for (size_t i = 0; i < s->storage_count; i++) {
     const size_t unit = lp_dtype_size(s->dtypes[i]);
     snprintf(name, sizeof name, "data/%zu", i);
-    add_member(a, name, s->storages[i]->data, s->storages[i]->size_bytes / unit * unit);
+    TRY(put_member(a, name, s->storages[i]->data,
+                   s->storages[i]->size_bytes / unit * unit));
   }
-  add_member(a, "version", version, sizeof version - 1);
-  add_end(a);
-  if (a->head.failed || a->directory.failed) return false;
-  size_t at = 0;
-  for (size_t i = 0; i < a->count; i++) {
-    a->parts[2 * i] = (LpBytes){a->head.data + at, a->head_bytes[i]};
-    at += a->head_bytes[i];
-  }
-  a->parts[2 * a->count] = (LpBytes){a->directory.data, a->directory.size};
-  return lp_write_file_atomic(path, a->parts, 2 * a->count + 1);
+  return true;
+}
+
+/* The members that PyTorch has, in its order, and one that says who wrote the file. */
+static bool put_members(Archive *a, const Saver *s) {
+  return put_member(a, "data.pkl", s->pickle.data, s->pickle.size) &&
+         put_text_member(a, ".format_version", "1") &&
+         put_text_member(a, ".storage_alignment", "64") &&
+         put_text_member(a, "byteorder", "little") &&
+         put_text_member(a, ".lampad/producer", "Lampad") && put_storages(a, s) &&
+         put_text_member(a, "version", "3\n") && lp_zip_put_end(&a->zip);
+}
+
+static bool write_archive(const char *path, const Saver *s) {
+  LpWriter w;
+  Archive a = {.zip = {.writer = &w}};
+  make_prefix(&a, path);
+  TRY(lp_writer_open(&w, path));
+  const bool ok = put_members(&a, s);
+  lp_zip_writer_free(&a.zip);
+  if (ok) return lp_writer_finish(&w);
+  lp_writer_abort(&w);
+  return false;
 }
 
 static bool save(const char *path, Saver *s) {
   put(&s->pickle, "\x80\2", 2);
   TRY(write_value(s, lp_io_tree_root(s->tree)));
   put_op(&s->pickle, '.');
-  TRY(!s->pickle.failed);
-  Archive a = {.capacity = s->storage_count + 8};
-  a.parts = lp_alloc((2 * a.capacity + 1) * sizeof *a.parts);
-  a.head_bytes = a.parts ? lp_alloc(a.capacity * sizeof *a.head_bytes) : NULL;
-  const bool ok = a.head_bytes && write_archive(path, s, &a);
-  lp_free(a.parts, (2 * a.capacity + 1) * sizeof *a.parts);
-  lp_free(a.head_bytes, a.capacity * sizeof *a.head_bytes);
-  free_bytes(&a.head);
-  free_bytes(&a.directory);
-  return ok;
+  return !s->pickle.failed && write_archive(path, s);
 }
 
 bool lp_checkpoint_write(const char *path, const LpIoTree *tree) {

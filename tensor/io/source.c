@@ -68,7 +68,7 @@ bool lp_source_read(LpSource *s, size_t offset, void *to, size_t size_bytes) {
   CHECK(offset <= s->size_bytes && size_bytes <= s->size_bytes - offset, LP_ERR_IO,
         "the file is truncated: it has %zu bytes where %zu at %zu are needed",
         s->size_bytes, size_bytes, offset);
-  if (s->data) {
+  if (s->data && !s->is_mapped) {
     if (size_bytes) memcpy(to, s->data + offset, size_bytes);
     return true;
   }

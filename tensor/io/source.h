@@ -24,7 +24,9 @@ LpSource *lp_source_open(const char *path, bool use_mmap);
 LpSource *lp_source_memory(const void *data, size_t size_bytes);
 LpSource *lp_source_retain(LpSource *s);
 void lp_source_release(LpSource *s); /* NULL-safe */
-/* Copies size_bytes from offset to `to`; false with LP_ERR_IO when they are not there. */
+/* Copies size_bytes from offset (of a mapped file too: what is only copied need not count
+ * as the process's memory, see Note [Reading and mapping]) to `to`; false with LP_ERR_IO
+ * when they are not there. */
 bool lp_source_read(LpSource *s, size_t offset, void *to, size_t size_bytes);
 
 #endif

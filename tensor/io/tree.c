@@ -2,10 +2,19 @@
 #include "io/tree.h"
 #include "core/alloc.h"
 
+#if defined(__SANITIZE_ADDRESS__) || defined(LP_NO_CACHE)
+#define CHUNK_BYTES                                                                      \
+  ((size_t)0) /* each block its own, so that steps past its end are seen */
+#else
 #define CHUNK_BYTES ((size_t)1 << 16)
+#endif
 #define BLOCK_VALUES ((size_t)512)
-/* A pickle's values take some hundred times its bytes at most; this is the end of all. */
-#define LIMIT_BYTES ((size_t)2 << 30)
+#define SHARED_INTS 1024              /* 0 to 1023: most sizes, strides and offsets */
+#define LIMIT_BYTES ((size_t)2 << 30) /* of all */
+/* An opcode of one byte makes a value and its place in a list, some hundred bytes. What
+ * takes more than this has the file copy a large value again and again. */
+#define PICKLE_BASE_BYTES ((size_t)1 << 20)
+#define PICKLE_FACTOR 256
 
 typedef struct Chunk {
   struct Chunk *next;
@@ -20,14 +29,15 @@ struct LpIoTree {
   Chunk *chunks;
   Block **blocks;
   size_t block_count, block_capacity, value_count;
-  size_t total_bytes;
-  LpIoValue *root;
+  size_t total_bytes, limit_bytes;
+  LpIoValue *root, *info;
+  LpIoValue *none, *truths[2], *ints[SHARED_INTS];
   const char *format;
 };
 
 LpIoTree *lp_io_tree_new(void) {
   LpIoTree *tree = lp_calloc(sizeof *tree);
-  if (tree) tree->format = "";
+  if (tree) tree->format = "", tree->limit_bytes = LIMIT_BYTES;
   return tree;
 }
 
@@ -60,6 +70,16 @@ const char *lp_io_tree_format(const LpIoTree *tree) {
   return tree->format;
 }
 
+LpIoValue *lp_io_tree_info(const LpIoTree *tree) {
+  return tree->info;
+}
+
+bool lp_io_tree_note(LpIoTree *tree, LpIoValue *key, LpIoValue *value) {
+  if (!tree->info) tree->info = lp_io_new(tree, LP_IO_DICT);
+  return tree->info && lp_io_append(tree, tree->info, key) &&
+         lp_io_append(tree, tree->info, value);
+}
+
 void lp_io_tree_set_format(LpIoTree *tree, const char *format) {
   tree->format = format;
 }
@@ -69,9 +89,20 @@ LpIoValue *lp_io_tree_value(const LpIoTree *tree, size_t number) {
   return &tree->blocks[number / BLOCK_VALUES]->values[number % BLOCK_VALUES];
 }
 
-static bool charge(LpIoTree *tree, size_t size_bytes) {
-  CHECK(size_bytes <= LIMIT_BYTES && tree->total_bytes <= LIMIT_BYTES - size_bytes,
-        LP_ERR_IO, "the values take more than the limit of %zu MiB", LIMIT_BYTES >> 20);
+void lp_io_tree_limit(LpIoTree *tree, size_t pickle_bytes) {
+  const size_t room = LIMIT_BYTES - tree->total_bytes;
+  tree->limit_bytes = LIMIT_BYTES;
+  if (pickle_bytes && pickle_bytes < (room - room / 16) / PICKLE_FACTOR)
+    tree->limit_bytes =
+        tree->total_bytes + PICKLE_BASE_BYTES + pickle_bytes * PICKLE_FACTOR;
+}
+
+bool lp_io_tree_charge(LpIoTree *tree, size_t size_bytes) {
+  CHECK(size_bytes <= tree->limit_bytes &&
+            tree->total_bytes <= tree->limit_bytes - size_bytes,
+        LP_ERR_IO,
+        "the values take more than %zu MiB, the limit for a pickle of this size",
+        tree->limit_bytes >> 20);
   tree->total_bytes += size_bytes;
   return true;
 }
@@ -86,7 +117,7 @@ void *lp_io_tree_alloc(LpIoTree *tree, size_t size_bytes) {
     /* What is large gets a chunk of its own, behind the one in use. */
     const bool own = chunk && size_bytes > CHUNK_BYTES / 8;
     const size_t total = size_bytes > CHUNK_BYTES / 8 ? head + size_bytes : CHUNK_BYTES;
-    TRY(charge(tree, total));
+    TRY(lp_io_tree_charge(tree, total));
     Chunk *more = lp_alloc(total);
     if (!more) return NULL;
     *more = (Chunk){own ? chunk->next : chunk, total, head};
@@ -112,7 +143,7 @@ static bool add_block(LpIoTree *tree) {
     tree->blocks = blocks;
     tree->block_capacity = capacity;
   }
-  TRY(charge(tree, sizeof(Block)));
+  TRY(lp_io_tree_charge(tree, sizeof(Block)));
   Block *block = lp_alloc(sizeof *block);
   if (!block) return false;
   tree->blocks[tree->block_count++] = block;
@@ -149,10 +180,26 @@ LpIoValue *lp_io_text(LpIoTree *tree, LpIoKind kind, const char *data,
   return lp_io_slice(tree, kind, copy, size_bytes);
 }
 
-LpIoValue *lp_io_int(LpIoTree *tree, int64_t i) {
-  LpIoValue *v = lp_io_new(tree, LP_IO_INT);
+/* The value of that kind and number, made unless it is there. */
+static LpIoValue *shared(LpIoTree *tree, LpIoValue **place, LpIoKind kind, int64_t i) {
+  if (*place) return *place;
+  LpIoValue *v = lp_io_new(tree, kind);
   if (v) v->as.i = i;
-  return v;
+  return *place = v;
+}
+
+LpIoValue *lp_io_int(LpIoTree *tree, int64_t i) {
+  LpIoValue *own = NULL;
+  const bool is_shared = i >= 0 && i < SHARED_INTS;
+  return shared(tree, is_shared ? &tree->ints[i] : &own, LP_IO_INT, i);
+}
+
+LpIoValue *lp_io_bool(LpIoTree *tree, bool b) {
+  return shared(tree, &tree->truths[b], LP_IO_BOOL, b);
+}
+
+LpIoValue *lp_io_none(LpIoTree *tree) {
+  return shared(tree, &tree->none, LP_IO_NONE, 0);
 }
 
 LpIoValue *lp_io_tensor(LpIoTree *tree, LpTensor *tensor, int flags) {

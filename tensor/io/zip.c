@@ -23,6 +23,7 @@
 #define CENTRAL_BYTES 46
 #define LOCAL_BYTES 30
 #define MAX_COMMENT 65535
+#define FLAGS_HIDDEN 0x2061 /* encrypted, a patch, strongly encrypted, masked headers */
 #define MAX_DIRECTORY_BYTES ((uint64_t)256 << 20)
 #define CRC_CHUNK_BYTES ((size_t)1 << 20)
 #define INFLATE_CHUNK_BYTES ((size_t)1 << 16)
@@ -160,7 +161,8 @@ static size_t read_entry(LpZip *zip, LpZipEntry *e, const uint8_t *p, size_t lef
                     0};
   TRY(check_name(e->name, e->name_bytes));
   TRY(read_extra64(e, p + CENTRAL_BYTES + name, extra));
-  CHECK(!(get16(p + 8) & 1), LP_ERR_IO, "the zip archive is encrypted");
+  CHECK(!(get16(p + 8) & FLAGS_HIDDEN), LP_ERR_IO,
+        "the zip archive is encrypted or patched (flags 0x%04x)", get16(p + 8));
   CHECK(e->method == 0 || e->method == 8, LP_ERR_IO,
         "member '%.*s' is packed by method %u; only stored and deflated ones are read",
         (int)(name < 100 ? name : 100), e->name, (unsigned)e->method);
@@ -286,52 +288,8 @@ static bool check_crc(const LpZipEntry *e, uint32_t crc) {
   return true;
 }
 
-typedef struct StoredRead {
-  LpZip *zip;
-  const LpZipEntry *entry;
-  uint8_t *to;
-  uint32_t *crcs; /* one for each chunk */
-  _Atomic int failed;
-} StoredRead;
-
-static size_t chunk_bytes(const LpZipEntry *e, size_t chunk) {
-  const size_t at = chunk * CRC_CHUNK_BYTES;
-  return e->size_bytes - at < CRC_CHUNK_BYTES ? e->size_bytes - at : CRC_CHUNK_BYTES;
-}
-
-/* The checksum is taken while the bytes are still in the cache. */
-static bool read_chunk(StoredRead *r, size_t chunk) {
-  const size_t at = chunk * CRC_CHUNK_BYTES, n = chunk_bytes(r->entry, chunk);
-  TRY(lp_source_read(r->zip->source, r->entry->data_at + at, r->to + at, n));
-  r->crcs[chunk] = lp_crc32_fast(0, r->to + at, n);
-  return true;
-}
-
-static void read_chunks(void *ctx, int64_t from, int64_t to) {
-  StoredRead *r = ctx;
-  for (int64_t i = from; i < to && !r->failed; i++)
-    if (!read_chunk(r, (size_t)i)) r->failed = 1;
-}
-
-static bool read_stored(LpZip *zip, const LpZipEntry *e, void *to) {
-  const size_t chunks = (e->size_bytes + CRC_CHUNK_BYTES - 1) / CRC_CHUNK_BYTES;
-  if (!chunks) return check_crc(e, 0);
-  uint32_t one, *crcs = chunks == 1 ? &one : lp_alloc(chunks * sizeof *crcs);
-  if (!crcs) return false;
-  StoredRead r = {zip, e, to, crcs, 0};
-  lp_parallel_for((int64_t)chunks, 1, read_chunks, &r);
-  /* The error of another thread is that thread's: read again for one of our own. */
-  bool ok = true;
-  for (size_t i = 0; r.failed && ok && i < chunks; i++) ok = read_chunk(&r, i);
-  uint32_t crc = crcs[0];
-  for (size_t i = 1; i < chunks; i++)
-    crc = (uint32_t)crc32_combine(crc, crcs[i], (z_off_t)chunk_bytes(e, i));
-  if (crcs != &one) lp_free(crcs, chunks * sizeof *crcs);
-  return ok && check_crc(e, crc);
-}
-
 static bool inflate_all(LpZip *zip, const LpZipEntry *e, z_stream *z, uint8_t *buffer,
-                        uint8_t *to) {
+                        uint8_t *to, uint32_t *result) {
   uint64_t taken = 0, made = 0;
   uint32_t crc = 0;
   int status = Z_OK;
@@ -357,22 +315,17 @@ static bool inflate_all(LpZip *zip, const LpZipEntry *e, z_stream *z, uint8_t *b
     made += got;
   }
   if (made != e->size_bytes) return fail_damaged("a member unpacks to another size");
-  return check_crc(e, crc);
+  *result = crc;
+  return true;
 }
 
-static bool read_deflated(LpZip *zip, const LpZipEntry *e, void *to) {
-  CHECK(e->size_bytes <= zip->unpack_limit_bytes &&
-            zip->unpacked_bytes <= zip->unpack_limit_bytes - e->size_bytes,
-        LP_ERR_IO,
-        "the members unpack to more than %llu MiB, the limit for a file of this size",
-        (unsigned long long)zip->unpack_limit_bytes >> 20);
-  zip->unpacked_bytes += e->size_bytes;
+static bool read_deflated(LpZip *zip, const LpZipEntry *e, void *to, uint32_t *crc) {
   uint8_t *buffer = lp_alloc(INFLATE_CHUNK_BYTES);
   if (!buffer) return false;
   z_stream z = {0};
   bool ok = inflateInit2(&z, -MAX_WBITS) == Z_OK;
   if (ok) {
-    ok = inflate_all(zip, e, &z, buffer, to);
+    ok = inflate_all(zip, e, &z, buffer, to, crc);
     inflateEnd(&z);
   } else {
     lp_fail(LP_ERR_MEMORY, "out of memory unpacking a zip archive");
@@ -381,6 +334,105 @@ static bool read_deflated(LpZip *zip, const LpZipEntry *e, void *to) {
   return ok;
 }
 
+/* A packed member is one piece of work, a stored one as many as it has chunks. */
+typedef struct Piece {
+  uint32_t read; /* which of the reads */
+  uint32_t crc;
+  uint64_t at;
+} Piece;
+
+typedef struct ReadAll {
+  LpZip *zip;
+  const LpZipRead *reads;
+  Piece *pieces;
+  size_t count;
+  _Atomic size_t next;
+  _Atomic bool failed;
+} ReadAll;
+
+static size_t pieces_of(const LpZipEntry *e) {
+  if (e->method == 8) return 1;
+  return (e->size_bytes + CRC_CHUNK_BYTES - 1) / CRC_CHUNK_BYTES;
+}
+
+static size_t piece_bytes(const LpZipEntry *e, uint64_t at) {
+  const uint64_t left = e->size_bytes - at;
+  return e->method == 8 || left < CRC_CHUNK_BYTES ? (size_t)left : CRC_CHUNK_BYTES;
+}
+
+/* The checksum is taken while the bytes are still in the cache. */
+static bool read_piece(const ReadAll *r, Piece *p) {
+  const LpZipEntry *e = r->reads[p->read].entry;
+  uint8_t *to = (uint8_t *)r->reads[p->read].to + p->at;
+  if (e->method == 8) return read_deflated(r->zip, e, to, &p->crc);
+  const size_t n = piece_bytes(e, p->at);
+  TRY(lp_source_read(r->zip->source, e->data_at + p->at, to, n));
+  p->crc = lp_crc32_fast(0, to, n);
+  return true;
+}
+
+/* The range only says how many threads there are: each takes the next piece until none is
+ * left, as some pieces take much longer than others. */
+static void read_pieces(void *ctx, int64_t from, int64_t to) {
+  ReadAll *r = ctx;
+  for (size_t i; !r->failed && (i = r->next++) < r->count;)
+    if (!read_piece(r, &r->pieces[i])) r->failed = true;
+}
+
+static bool check_crcs(const ReadAll *r) {
+  for (size_t i = 0; i < r->count;) {
+    const uint32_t read = r->pieces[i].read;
+    const LpZipEntry *e = r->reads[read].entry;
+    uint32_t crc = r->pieces[i].crc;
+    for (i++; i < r->count && r->pieces[i].read == read; i++)
+      crc = (uint32_t)crc32_combine(crc, r->pieces[i].crc,
+                                    (z_off_t)piece_bytes(e, r->pieces[i].at));
+    TRY(check_crc(e, crc));
+  }
+  return true;
+}
+
+/* Charges what is unpacked, checks what has no piece; the number of pieces. */
+static bool count_pieces(LpZip *zip, const LpZipRead *reads, size_t count,
+                         size_t *pieces) {
+  *pieces = 0;
+  for (size_t i = 0; i < count; i++) {
+    const LpZipEntry *e = reads[i].entry;
+    *pieces += pieces_of(e);
+    if (e->method != 8 && e->size_bytes == 0) TRY(check_crc(e, 0));
+    if (e->method != 8) continue;
+    CHECK(e->size_bytes <= zip->unpack_limit_bytes &&
+              zip->unpacked_bytes <= zip->unpack_limit_bytes - e->size_bytes,
+          LP_ERR_IO,
+          "the members unpack to more than %llu MiB, the limit for a file of this size",
+          (unsigned long long)zip->unpack_limit_bytes >> 20);
+    zip->unpacked_bytes += e->size_bytes;
+  }
+  return true;
+}
+
+bool lp_zip_read_all(LpZip *zip, const LpZipRead *reads, size_t count) {
+  ReadAll r = {.zip = zip, .reads = reads};
+  Piece one;
+  TRY(count_pieces(zip, reads, count, &r.count));
+  if (r.count == 0) return true;
+  r.pieces = r.count == 1 ? &one : lp_alloc(r.count * sizeof *r.pieces);
+  if (!r.pieces) return false;
+  size_t next = 0;
+  for (size_t i = 0; i < count; i++)
+    for (size_t k = 0; k < pieces_of(reads[i].entry); k++)
+      r.pieces[next++] = (Piece){(uint32_t)i, 0, (uint64_t)k * CRC_CHUNK_BYTES};
+  lp_parallel_for((int64_t)r.count, 1, read_pieces, &r);
+  /* The error of another thread is that thread's: read again for one of our own. */
+  bool ok = true;
+  for (size_t i = 0; r.failed && ok && i < r.count; i++)
+    ok = read_piece(&r, &r.pieces[i]);
+  ok = ok && check_crcs(&r);
+  if (r.pieces != &one) lp_free(r.pieces, r.count * sizeof *r.pieces);
+  return ok;
+}
+
 bool lp_zip_read(LpZip *zip, const LpZipEntry *entry, void *to) {
-  return entry->method == 8 ? read_deflated(zip, entry, to) : read_stored(zip, entry, to);
+  const LpZipRead read = {entry, to};
+  return lp_zip_read_all(zip, &read, 1);
 }

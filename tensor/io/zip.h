@@ -30,7 +30,14 @@ void lp_zip_close(LpZip *zip);
 /* The member prefix + name, or NULL. */
 const LpZipEntry *lp_zip_find(const LpZip *zip, const char *prefix, size_t prefix_bytes,
                               const char *name, size_t name_bytes);
-/* All of a member's bytes to `to`, unpacked, its CRC checked. */
+typedef struct LpZipRead {
+  const LpZipEntry *entry;
+  void *to; /* size_bytes of room */
+} LpZipRead;
+
+/* All of the members' bytes, unpacked, their CRCs checked, by all threads. */
+bool lp_zip_read_all(LpZip *zip, const LpZipRead *reads, size_t count);
+/* One of them. */
 bool lp_zip_read(LpZip *zip, const LpZipEntry *entry, void *to);
 
 #endif

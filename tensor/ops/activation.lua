@@ -14,7 +14,7 @@ op{ "threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor", module =
     doc = "x where x > threshold, value elsewhere.", example = "F.threshold(torch.tensor{-1.0, 2.0}, 0.1, 20)" }
 op{ "threshold_backward(Tensor grad_output, Tensor self, Scalar threshold) -> Tensor", variants = "internal",
     kind = "binary", dtypes = "float int",
-    grad = { grad_output = "threshold_backward(grad, self, threshold)" } }
+    grad = { grad_output = "threshold_backward(grad, self, threshold)", self = "zeros_like(grad)" } }
 op{ "relu6(Tensor self) -> Tensor", module = F, variants = "function inplace", kind = "unary", dtypes = "float int",
     node = "HardtanhBackward0", grad = { self = "hardtanh_backward(grad, self, 0, 6)" }, cases = shapes,
     doc = "Elementwise min(max(x, 0), 6).", example = "F.relu6(torch.tensor{-1.0, 8.0})" }
@@ -24,14 +24,14 @@ op{ "hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", modu
     doc = "Clips x to [min_val, max_val].", example = "F.hardtanh(torch.tensor{-2.0, 0.5})" }
 op{ "hardtanh_backward(Tensor grad_output, Tensor self, Scalar min_val, Scalar max_val) -> Tensor",
     variants = "internal", kind = "binary", dtypes = "float",
-    grad = { grad_output = "hardtanh_backward(grad, self, min_val, max_val)" } }
+    grad = { grad_output = "hardtanh_backward(grad, self, min_val, max_val)", self = "zeros_like(grad)" } }
 op{ "leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor", module = F, variants = "function inplace out",
     kind = "unary", dtypes = "float", grad = { self = "leaky_relu_backward(grad, self, negative_slope)" },
     cases = { "(3,4)", "(3,), 0.2", "(2,3)t" },
     doc = "x where x > 0, negative_slope * x elsewhere.", example = "F.leaky_relu(torch.tensor{-1.0, 2.0}, 0.1)" }
 op{ "leaky_relu_backward(Tensor grad_output, Tensor self, Scalar negative_slope) -> Tensor", variants = "internal",
     kind = "binary", dtypes = "float",
-    grad = { grad_output = "leaky_relu_backward(grad, self, negative_slope)" } }
+    grad = { grad_output = "leaky_relu_backward(grad, self, negative_slope)", self = "zeros_like(grad)" } }
 op{ "elu(Tensor self, Scalar alpha=1, Scalar scale=1, Scalar input_scale=1) -> Tensor", module = F,
     variants = "function inplace out", kind = "unary", dtypes = "float",
     grad = { self = "elu_backward(grad, self, alpha, scale, input_scale)" }, cases = { "(3,4)", "(3,), 0.5" },
@@ -45,7 +45,7 @@ op{ "selu(Tensor self) -> Tensor", module = "torch nn.functional", variants = "f
     grad = { self = "elu_backward(grad, self, 1.6732632423543772, 1.0507009873554805, 1)" }, cases = shapes,
     doc = "elu with the two constants of self-normalising nets.", example = "torch.selu(torch.tensor{-1.0, 2.0})" }
 op{ "celu(Tensor self, Scalar alpha=1) -> Tensor", module = "torch nn.functional", variants = "function inplace",
-    kind = "unary", dtypes = "float", node = "EluBackward0", grad = { self = "elu_backward(grad, self, alpha, 1, 1 / alpha)" },
+    kind = "unary", dtypes = "float", grad = { self = "elu_backward(grad, self, alpha, 1, 1 / alpha)" },
     cases = { "(3,4)", "(3,), 0.5" },
     doc = "max(0, x) + min(0, alpha * (exp(x / alpha) - 1)).", example = "torch.celu(torch.tensor{-1.0, 2.0})" }
 op{ "gelu(Tensor self, *, str approximate='none') -> Tensor", module = F, variants = "function inplace out",
@@ -123,4 +123,5 @@ op{ "hardshrink(Tensor self, Scalar lambd=0.5) -> Tensor", module = "torch nn.fu
     grad = { self = "shrink_backward(grad, self, lambd)" }, cases = { "(3,4)", "(3,), 0.2" },
     doc = "x, but 0 within lambd of 0.", example = "torch.hardshrink(torch.tensor{-1.0, 0.2})" }
 op{ "shrink_backward(Tensor grad_output, Tensor self, Scalar lambd) -> Tensor", variants = "internal",
-    kind = "binary", dtypes = "float", grad = { grad_output = "shrink_backward(grad, self, lambd)" } }
+    kind = "binary", dtypes = "float",
+    grad = { grad_output = "shrink_backward(grad, self, lambd)", self = "zeros_like(grad)" } }

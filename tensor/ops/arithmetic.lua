@@ -70,7 +70,7 @@ op{ "hypot(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary
     cases = { "(3,4), (3,4)", "(3,4), (4,)", "(2,3)t, (2,3)" },
     doc = "sqrt(self^2 + other^2) without overflow.", example = "torch.hypot(torch.tensor{3.0}, torch.tensor{4.0})" }
 op{ "copysign(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float",
-    promote = "int->float", grad = { self = "where(self == 0, 0, grad * (result / self))", other = "grad * 0" }, cases = pair,
+    promote = "int->float", grad = { self = "where(self == 0, 0, grad * (result / self))", other = "zeros_like(grad)" }, cases = pair,
     doc = "The size of self with the sign of other.", example = "torch.copysign(torch.tensor{1.0, 2.0}, -1)" }
 op{ "nextafter(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "float",
     grad = { self = "grad * (self != other)", other = "zeros_like(grad)" },
@@ -99,7 +99,7 @@ op{ "ldexp(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary
     grad = { self = "grad * conj(pow(2.0, other))", other = "grad * conj(result * 0.6931471805599453)" },
     cases = { "(3,4), (3,4)i", "(3,), 3" }, doc = "self * 2^other.", example = "torch.ldexp(torch.tensor{1.0}, torch.tensor{4})" }
 op{ "heaviside(Tensor self, Tensor values) -> Tensor", variants = all, kind = "binary", dtypes = "float int bool",
-    grad = { self = "grad * 0", values = "grad * (self == 0)" }, cases = { "(3,4), (3,4)", "(3,4), (4,)" },
+    grad = { self = "zeros_like(grad)", values = "grad * (self == 0)" }, cases = { "(3,4), (3,4)", "(3,4), (4,)" },
     doc = "0 below 0, 1 above, values at 0.", example = "torch.heaviside(torch.tensor{-1.0, 0, 1}, torch.tensor{0.5})" }
 op{ "gcd(Tensor self, Tensor other) -> Tensor", variants = all, kind = "binary", dtypes = "int", grad = "none", cases = ints,
     doc = "Greatest common divisor.", example = "torch.gcd(torch.tensor{12}, torch.tensor{18})" }

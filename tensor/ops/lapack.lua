@@ -280,9 +280,18 @@ op{ "cross(Tensor self, Tensor other, int? dim=nil) -> Tensor", variants = "func
     cases = { "(3), (3)", "(2,3), (2,3)", "(3,4), (3,4)" },
     doc = "Cross products along dim, or along the first dim of size 3.",
     example = "torch.cross(torch.tensor{1., 0., 0.}, torch.tensor{0., 1., 0.})" }
+--- Distances between the rows of contiguous batches of matrices, (batch, rows, columns) of float32 or float64; by a
+--- matrix product when product is true and p is 2.
+op{ "pair_distances(Tensor x1, Tensor x2, float p, bool product) -> Tensor", variants = "internal", node = "CdistBackward0",
+    grad = { x1 = "pair_distances_backward(grad, x1, x2, result, p, product)",
+      x2 = "pair_distances_backward(transpose(grad, -1, -2), x2, x1, transpose(result, -1, -2), p, product)" } }
+op{ "pair_distances_backward(Tensor grad, Tensor x1, Tensor x2, Tensor result, float p, bool product) -> Tensor",
+    variants = "internal", kind = "composite" }
 op{ "cdist(Tensor x1, Tensor x2, float p=2, \z
      str compute_mode='use_mm_for_euclid_dist_if_necessary') -> Tensor", variants = "function", kind = "composite",
-    cases = { "(3,4), (5,4)", "(2,3,4), (2,5,4), 1.0", "(3,4), (5,4), 3.0" },
+    cases = { "(3,4), (5,4)", "(2,3,4), (2,5,4), 1.0", "(3,4), (5,4), 3.0", "(30,3), (70,3)",
+              "(2,1,26,5), (3,4,5), 2.0, 'use_mm_for_euclid_dist'", "(3,4), (66,4), 0.0", "(3,4), (5,4), inf",
+              "(4,0), (5,0)" },
     doc = "The distances (of order p) between each row of x1 and each row of x2.",
     example = "torch.cdist(torch.zeros(2, 3), torch.ones(4, 3))" }
 op{ "pdist(Tensor self, float p=2) -> Tensor", module = "torch nn.functional", variants = "function", kind = "composite",

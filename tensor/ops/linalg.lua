@@ -61,7 +61,7 @@ op{ "kron(Tensor self, Tensor other) -> Tensor", variants = "function method out
     doc = "The Kronecker product: each element of self times all of other.",
     example = "torch.kron(torch.tensor{1., 10.}, torch.ones(2, 2))" }
 op{ "linear(Tensor input, Tensor weight, Tensor? bias=nil) -> Tensor", module = "nn.functional", variants = "function",
-    node = "AddmmBackward0", grad = { input = "linear_grad_input(grad, weight)",
+    grad = { input = "linear_grad_input(grad, weight)",
              weight = "linear_grad_weight(grad, input, weight.ndim)",
              bias = "linear_grad_bias(grad, bias.shape)" },
     cases = { "(3,4), (5,4), (5)", "(3,4), (5,4)", "(4), (5,4), (5)", "(2,3,4), (5,4), (5)", "(2,3,4)t, (5,4)t, (5)",

@@ -15,7 +15,7 @@ op{ "neg(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "floa
     grad = { self = "-grad" }, aliases = "negative", cases = shapes,
     doc = "Elementwise -x.", example = "torch.neg(torch.tensor{1, -2})" }
 op{ "sign(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "float int bool",
-    grad = { self = "grad * 0" }, cases = shapes,
+    grad = { self = "zeros_like(grad)" }, cases = shapes,
     doc = "Elementwise -1, 0 or 1 by the sign.", example = "torch.sign(torch.tensor{-0.5, 0, 2})" }
 op{ "sgn(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "all",
     grad = { self = "sgn_backward(grad, self, result)" }, cases = shapes,
@@ -24,19 +24,19 @@ op{ "sgn_backward(Tensor grad, Tensor self, Tensor result) -> Tensor", variants 
 op{ "positive(Tensor self) -> Tensor", kind = "composite", cases = shapes,
     doc = "Returns the tensor itself; bool tensors are refused.", example = "torch.positive(torch.tensor{1, -2})" }
 op{ "floor(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "float int",
-    grad = { self = "grad * 0" }, cases = shapes,
+    grad = { self = "zeros_like(grad)" }, cases = shapes,
     doc = "Elementwise largest whole number not above x.", example = "torch.floor(torch.tensor{1.5, -1.5})" }
 op{ "ceil(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "float int",
-    grad = { self = "grad * 0" }, cases = shapes,
+    grad = { self = "zeros_like(grad)" }, cases = shapes,
     doc = "Elementwise smallest whole number not below x.", example = "torch.ceil(torch.tensor{1.5, -1.5})" }
 op{ "trunc(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "float int",
-    grad = { self = "grad * 0" }, aliases = "fix", cases = shapes,
+    grad = { self = "zeros_like(grad)" }, aliases = "fix", cases = shapes,
     doc = "Elementwise whole part.", example = "torch.trunc(torch.tensor{1.5, -1.5})" }
 op{ "round(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "float int",
-    grad = { self = "grad * 0" }, cases = shapes,
+    grad = { self = "zeros_like(grad)" }, cases = shapes,
     doc = "Elementwise nearest whole number; halves go to the even one.",
     example = "torch.round(torch.tensor{0.5, 1.5, 2.5})" }
-op{ "round.decimals(Tensor self, *, int decimals) -> Tensor", variants = all, grad = { self = "grad * 0" },
+op{ "round.decimals(Tensor self, *, int decimals) -> Tensor", variants = all, grad = { self = "zeros_like(grad)" },
     cases = { "(3,4), decimals=2", "(3,4), decimals=0", "(3,)t, decimals=-1" },
     doc = "Rounds to that many decimals; negative ones round left of the point.",
     example = "torch.round(torch.tensor{0.1234}, {decimals = 2})" }

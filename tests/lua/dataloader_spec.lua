@@ -214,6 +214,31 @@ describe("what crosses to a worker", function()
     assert.same({ { "Box 0", 0, "n0" }, { "Box 1", 1, "n1" }, { "Box 2", 2, "n2" } }, list)
   end)
 
+  it("is found there by its name when the library made it", function()
+    local crossing = require "lampad.crossing"
+    local _ = { nn.Linear, nn.LSTM, torch.optim.SGD, data.RandomSampler, torch.vision.transforms }
+    local names = {}
+    for value, name in pairs(crossing.names()) do
+      if name then
+        assert.is_true(rawequal(value, crossing.find(name)), name)
+        names[#names + 1] = { name, type(value), type(value) == "function" and debug.getinfo(value, "S").linedefined }
+      end
+    end
+    local ds = dataset(function(self)
+      local other = {}
+      for _, row in ipairs(self.names) do
+        local value = crossing.find(row[1])
+        if type(value) ~= row[2] or (row[3] and debug.getinfo(value, "S").linedefined ~= row[3]) then
+          other[#other + 1] = crossing.describe(row[1])
+        end
+      end
+      return other
+    end, 1, { names = names })
+    local loader = data.DataLoader(ds, { num_workers = 1, collate_fn = function(items) return items[1] end })
+    for other in loader:iter() do assert.same({ "os.exit" }, other) end
+    assert.is_true(#names > 1000)
+  end)
+
   it("is what __reduce__ makes again", function()
     local opened = { __name = "handle" }
     local function open(path, times) return setmetatable({ path = path, times = times or 1, co = coroutine.create(print) }, opened) end
@@ -241,6 +266,26 @@ describe("what crosses to a worker", function()
     refused({}, "class%.getitem, upvalue 'file': an open file", function() return file end)
     file:close()
     assert.equal(0, workers_left())
+  end)
+
+  it("is not what a worker has for itself: threads, generator, grad mode", function()
+    local n = torch.get_num_threads()
+    local ds = dataset(function()
+      local before = torch.get_num_threads()
+      torch.set_num_threads(3)
+      torch.manual_seed(5)
+      torch.set_grad_enabled(false)
+      return before, torch.get_num_threads(), torch.rand(1):item()
+    end, 2)
+    local next_batch = data.DataLoader(ds, { num_workers = 1, batch_size = 2 }):iter()
+    local state = torch.get_rng_state()
+    local a, b, c = next_batch()
+    assert.same({ { 1, 3 }, { 3, 3 } }, { a:tolist(), b:tolist() })
+    assert.equal(c[0]:item(), c[1]:item())
+    assert.is_true(torch.is_grad_enabled())
+    assert.equal(n, torch.get_num_threads())
+    assert.is_true(torch.equal(state, torch.get_rng_state()))
+    next_batch()
   end)
 
   it("comes back without a copy, and only what can", function()
@@ -310,6 +355,25 @@ describe("a loader that fails in a worker", function()
     assert.equal(2, next_batch():item())
     assert.is_nil(next_batch())
     close(closer)
+  end)
+
+  it("survives the program's running out of memory at any point", function()
+    local ds = dataset(function(self, i) return self.x[i], torch.rand(3) end, 4, { x = torch.arange(4), y = torch.rand(5) })
+    local failures = 0
+    for n = 0, 40 do
+      local loader = data.DataLoader(ds, { num_workers = 1, batch_size = 2, shuffle = true })
+      core.memory_fail_after(n)
+      local ok, err = pcall(function()
+        for _ in loader:iter() do end -- luacheck: ignore 542
+      end)
+      core.memory_fail_after(-1)
+      if not ok then
+        failures = failures + 1
+        assert.is_truthy(tostring(err):find "memory", tostring(err))
+      end
+      assert.equal(0, core.live_workers())
+    end
+    assert.is_true(failures > 3)
   end)
 
   it("says so when nothing comes in time, and can end any worker", function()

@@ -243,4 +243,10 @@ describe("found by fuzzing:", function()
     local wide = torch.ones(1, 1, 1, 2):expand(1 << 58, 1, 1, 2)
     fails("resize_|more elements", wide.resize_, wide, wide.shape, { memory_format = torch.channels_last })
   end)
+
+  it("a stride without effect that cannot be counted in bytes", function()
+    local x = torch.tensor { { 0. }, { 0. }, { 2. } }
+    fails("as_strided|reach past any memory", x.as_strided, x, { 3, 1 }, { 1, math.maxinteger - 1 })
+    assert.equal("tensor([[0.],\n        [0.],\n        [2.]])", tostring(x:as_strided({ 3, 1 }, { 1, 1 << 55 })))
+  end)
 end)

@@ -80,6 +80,38 @@ end
 
 -- --- the cases ------------------------------------------------------------------------------------------------
 
+-- Zero bytes as deflate's fixed codes pack them (RFC 1951), 158 in one: a literal, then copies of 258 bytes at distance 1, each
+-- of 13 bits. Returns the packed bytes and how many they unpack to.
+local function zeros(rounds)
+  local bits, bytes = "110" .. "00110000" .. ("1100010100000"):rep(16), {}
+  local function pack(text) return (text:gsub(("."):rep(8), function(b) return string.char(tonumber(b:reverse(), 2)) end)) end
+  for i = 1, 15 do bytes[i] = pack(bits:sub(8 * i - 7, 8 * i)) end
+  local period = table.concat(bytes, "", 3, 15) -- eight copies
+  return bytes[1] .. bytes[2] .. period:rep(rounds) .. pack(bits:sub(17, 24) .. "00000000"), 1 + 258 * (8 * rounds + 1)
+end
+
+--- What the test files of public scanners (picklescan, fickling, modelscan) name: a call of each would run something, open a
+--- file, reach the network, or fetch what does.
+local callables = [[
+  _pickle.loads _posixsubprocess.fork_exec asyncio.unix_events._UnixSubprocessTransport._start bdb.Bdb.run builtins.breakpoint
+  builtins.compile builtins.delattr builtins.globals builtins.open builtins.vars cProfile.run code.InteractiveInterpreter
+  codeop.compile_command commands.getoutput cloudpickle.loads ctypes.CDLL dill.loads distutils.file_util.write_file
+  doctest.debug_script ensurepip._run_pip functools.partial functools.reduce http.client.HTTPSConnection httplib.HTTPConnection
+  idlelib.run.Executive.runcode importlib.import_module joblib.load lib2to3.pgen2.grammar.Grammar.loads
+  linecache.getline logging.config.listen marshal.loads multiprocessing.util.spawnv_passfds nt.system numpy.f2py.crackfortran.myeval
+  numpy.testing._private.utils.runstring operator.attrgetter operator.itemgetter operator.methodcaller os.execv os.popen os.spawnv
+  os.unlink pathlib.Path.write_text pdb.run pickle.loads pip.main platform.popen posix.popen profile.Profile.runctx pty.spawn
+  pydoc.locate pydoc.pipepager requests.api.get runpy._run_code runpy.run_path shelve.open shutil.rmtree signal.raise_signal
+  smtplib.SMTP socket.create_connection sqlite3.connect ssl.get_server_certificate sys.exit sys.setprofile tempfile.mktemp
+  test.support.script_helper.assert_python_ok timeit.timeit torch._dynamo.guards.GuardBuilder.get
+  torch._inductor.codecache.compile_file torch.cuda._lazy_init torch.distributed.rpc.rpc_sync
+  torch.fx.experimental.symbolic_shapes.ShapeEnv.evaluate_guards_expression torch.jit.load torch.jit.unsupported_tensor_ops.execWrapper
+  torch.ops.load_library torch.serialization.load torch.utils._config_module.ConfigModule.load_config
+  torch.utils.bottleneck.__main__.run_cprofile torch.utils.collect_env.run torch.utils.cpp_extension.load_inline
+  torch.utils.data.datapipes.utils.decoder.basichandlers trace.Trace.run types.CodeType types.FunctionType urllib.request.urlopen
+  uuid._get_command_stdout venv.create webbrowser.open xmlrpc.client.ServerProxy zipimport.zipimporter
+]]
+
 --- cases(marker): the list; a case that Python would run makes the file of that name.
 function M.cases(marker)
   local list = {}
@@ -143,8 +175,8 @@ function M.cases(marker)
   run("append to a number", "refused", int(1) .. int(2) .. "a")
   run("set in a list", "refused", "]" .. int(1) .. int(2) .. "s")
   run("list as a key", "refused", "}]" .. int(2) .. "s")
-  run("None as a key", "refused", "}N" .. int(2) .. "s")
-  run("nan as a key", "refused", "}G\x7f\xf8\0\0\0\0\0\0" .. int(2) .. "s")
+  run("None as a key", "any", "}N" .. int(2) .. "s")
+  run("nan as a key", "any", "}G\x7f\xf8\0\0\0\0\0\0" .. int(2) .. "s")
   run("memo of nothing", "refused", "h\x05")
   run("memo number far away", "refused", "Nr\xff\xff\xff\x7f")
   run("memo number of text", "refused", "Np999999999999\n")
@@ -294,6 +326,129 @@ function M.cases(marker)
     { "tensors", pickle "K\1" .. pickle(tuple(int(5), int(1), "N")) .. ("<i4I4"):pack(1 << 30, 0) },
     { "pickle", pickle "N" } })
   add("tar of a bad size", "refused", tar { { "storages", "x", size = "77777777777\0" } })
+  -- --- as public scanners' test files have it
+  for name in callables:gmatch "%S+" do
+    run("reduce " .. name, "inert", global(name) .. tuple(command) .. "R")
+    run("stack_global " .. name, "inert", short(name:match "^(.*)%.") .. short(name:match "[^.]*$") .. "\x93" .. command .. "\x85R")
+  end
+  local payload = global "os.system" .. tuple(command) .. "R"
+  run("protocol 0 obj", "inert", "(cos\nsystem\nS'touch " .. marker .. "'\no")
+  run("protocol 0 reduce", "inert", "cposix\nsystem\np0\n(Vtouch " .. marker .. "\np1\ntp2\nRp3\n")
+  run("names with escapes", "inert", "V\\u006fs\n" .. "V\\u0073ystem\n\x93" .. tuple(command) .. "R")
+  run("names of the memo", "inert", short "system" .. "\x940" .. short "os" .. "\x940h\1h\0\x93" .. tuple(command) .. "R")
+  run("names of bytes", "refused", "C\2osC\6system\x93")
+  run("names that a call joins", "refused", global "builtins.getattr" .. tuple(str "", str "join") .. "R"
+    .. tuple(tuple(str "o", str "s")) .. "R" .. short "system" .. "\x93")
+  run("names that are no UTF-8", "any", "cos\xff\xfe\nsys\x80tem\n" .. tuple(command) .. "R")
+  run("name with zeros", "any", short "os\0" .. short "system\0x" .. "\x93" .. tuple(command) .. "R")
+  run("name of no bytes", "inert", "c\n\n" .. tuple(command) .. "R")
+  run("name of 100,000 bytes", "inert", "c" .. ("a"):rep(100000) .. "\nb\n)R")
+  run("call that is taken off again", "any", payload .. "0N")
+  run("calls above a mark, taken off", "any", "(" .. payload .. payload .. "1N")
+  run("item set in a module", "refused", global "sys.modules" .. str "os" .. global "posix.system" .. "s")
+  run("modules of sys overridden", "inert", global "builtins.getattr" .. tuple(global "sys.modules", str "__setitem__") .. "R"
+    .. tuple(str "sys", global "builtins.eval") .. "R")
+  run("call of a call of a call", "inert", ")" .. global "a.b" .. ")R" .. ")R" .. ")R" .. "\x86")
+  run("call as a key", "any", "}" .. payload .. int(1) .. "s")
+  run("call as a tuple's item and a set's", "any", "(" .. payload .. tuple(payload) .. "\x8f(" .. payload .. "\x90t")
+  run("call as state of a dict", "any", "}" .. payload .. "b")
+  run("call as state of an OrderedDict", "any", ordered .. payload .. "b")
+  run("call as state of a tensor", "any", tensor(storage(), 0, { 4 }, { 1 }) .. payload .. "b")
+  run("call as a tensor's hooks", "any", global "torch._utils._rebuild_tensor_v2"
+    .. tuple(storage(), int(0), ints { 4 }, ints { 1 }, "\x89", payload) .. "R")
+  run("call as a tensor's metadata", "any", global "torch._utils._rebuild_tensor_v2"
+    .. tuple(storage(), int(0), ints { 4 }, ints { 1 }, "\x89", ordered, payload) .. "R")
+  run("call as a tensor's storage", "refused", global "torch._utils._rebuild_tensor_v2"
+    .. tuple(payload, int(0), ints { 4 }, ints { 1 }, "\x89", ordered) .. "R")
+  run("call as a tensor's sizes", "refused", global "torch._utils._rebuild_tensor_v2"
+    .. tuple(storage(), int(0), payload, ints { 1 }, "\x89", ordered) .. "R")
+  run("call as a tensor's offset", "refused", global "torch._utils._rebuild_tensor_v2"
+    .. tuple(storage(), payload, ints { 1 }, ints { 1 }, "\x89", ordered) .. "R")
+  run("call as a Parameter's state", "any", global "torch._utils._rebuild_parameter_with_state"
+    .. tuple(tensor(storage(), 0, { 4 }, { 1 }), "\x88", ordered, payload) .. "R")
+  run("call as a storage's class", "refused", tensor(tuple(str "storage", payload, str "0", str "cpu", int(4)) .. "Q", 0, { 4 }, { 1 }))
+  run("call as a storage's key", "refused", tensor(tuple(str "storage", global "torch.FloatStorage", payload, str "cpu", int(4)) .. "Q",
+    0, { 4 }, { 1 }))
+  run("call as a storage's device", "any", tensor(tuple(str "storage", global "torch.FloatStorage", str "0", payload, int(4)) .. "Q",
+    0, { 4 }, { 1 }))
+  run("call as a storage's size", "refused", tensor(tuple(str "storage", global "torch.FloatStorage", str "0", str "cpu", payload) .. "Q",
+    0, { 4 }, { 1 }))
+  run("call kept apart", "refused", payload .. "Q")
+  run("call as a numpy dtype", "any", array .. tuple(int(1), ints { 1 }, payload, "\x89", str "abcd") .. "b")
+  run("call as a numpy array's class", "inert", global "numpy.core.multiarray._reconstruct" .. tuple(payload, tuple(int(0)), str "b") .. "R")
+  run("numpy scalar of an object", "inert", global "numpy.core.multiarray.scalar" .. tuple(global "numpy.dtype" .. tuple(str "O8") .. "R",
+    payload) .. "R")
+  run("class with a metaclass of six", "inert", global "six.with_metaclass" .. tuple(global "builtins.type", payload) .. "R")
+  run("type that is made anew", "inert", global "builtins.type" .. tuple(str "T", tuple(global "builtins.object"), "}" .. str "__reduce__"
+    .. global "os.system" .. "s") .. "R)\x81")
+  run("code object", "inert", global "types.FunctionType" .. tuple(global "marshal.loads" .. tuple("B\4\0\0\0\xe3\0\0\0") .. "R", "}") .. "R)R")
+  run("printing to a file", "inert", global "builtins.print" .. tuple(command) .. "}" .. str "file" .. global "builtins.open"
+    .. tuple(str(marker), str "w") .. "R" .. "s\x92")
+  run("a pickle in a pickle", "inert", global "pickle.loads" .. tuple("C" .. ("s1"):pack(pickle "N")) .. "R")
+  run("a checkpoint in a checkpoint", "inert", global "torch.storage._load_from_bytes" .. tuple("B" .. ("<s4"):pack(archive(payload))) .. "R")
+  run("a second pickle behind the first", "refused", "N." .. payload)
+  run("a mark in front of all", "refused", "(" .. payload)
+
+  -- Where a checkpoint has more than one pickle.
+  add("old format, call as the magic number", "refused", pickle(payload) .. pickle "M\xe9\x03" .. pickle "}" .. pickle "N" .. pickle "]")
+  add("old format, call that gives the magic number", "refused", pickle(global "builtins.int" .. tuple(str "0x1950a86a20f9469cfc6c") .. "R")
+    .. pickle "M\xe9\x03" .. pickle "}" .. pickle "N" .. pickle "]")
+  add("old format, call as the version", "refused", MAGIC .. pickle(payload) .. pickle "}" .. pickle "N" .. pickle "]")
+  add("old format, call as the machine's description", "any", MAGIC .. pickle "M\xe9\x03" .. pickle(payload) .. pickle "N" .. pickle "]")
+  add("old format, call as the list of storages", "refused", legacy("N", payload))
+  add("old format, pickle behind the last", "any", legacy("N", "]", pickle(payload)))
+  add("constants that call", "inert", archive("N", nil, { { name = "a/constants.pkl", data = pickle(payload) } }))
+  add("pickles that nobody asks for", "any", archive("N", nil, { { name = "a/evil.pkl", data = pickle(payload) },
+    { name = "a/code/__torch__.py", data = "import os" }, { name = "a/attributes.pkl", data = pickle(payload) } }))
+  add("two data.pkl", "any", zip { { name = "a/data.pkl", data = pickle "N" }, { name = "b/c/data.pkl", data = pickle(payload) } })
+  add("data.pkl at the top", "inert", zip { { name = "data.pkl", data = pickle(payload) }, { name = "version", data = "3\n" } })
+  add("call as the byte order", "refused", archive("N", nil, { { name = "a/byteorder", data = pickle(payload) } }))
+  add("archive in an archive", "refused", zip { { name = "a.pt", data = archive(payload) } })
+  add("array of objects", "refused", "\x93NUMPY\1\0\x56\0{'descr': '|O', 'fortran_order': False, 'shape': (1,), }"
+    .. (" "):rep(34) .. "\n" .. pickle(payload))
+  add("archive of an array of objects", "refused", zip { { name = "a.npy", data = "\x93NUMPY\1\0\x56\0{'descr': '|O', "
+    .. "'fortran_order': False, 'shape': (1,), }" .. (" "):rep(34) .. "\n" .. pickle(payload) } })
+  add("pickle under another name", "refused", "\x80\4" .. payload .. ".")
+  add("pickle without its protocol", "refused", payload .. ".")
+  add("joblib's compressed pickle", "refused", "\x78\x9c\1\2\0\xfd\xff\x80\4\0")
+
+  -- More that an archive can say.
+  for _, flag in ipairs { 0x20, 0x40, 0x2000 } do
+    add(("flag 0x%x in the directory"):format(flag), "refused", zip { { name = "a/data.pkl", data = pickle(payload), flags = flag } })
+  end
+  add("archive of two disks", "refused", ((zip { { name = "a/data.pkl", data = pickle "N" } }):gsub("PK\5\6\0\0", "PK\5\6\1\0")))
+  local inner = zip { { name = "a/data.pkl", data = pickle(payload) } }
+  add("archive in the comment of another", "refused", zip({ { name = "a/data.pkl", data = pickle "N" } }, { comment = inner }))
+  add("two archives one after the other", "refused", zip { { name = "a/data.pkl", data = pickle "N" } } .. inner)
+  add("member within another's bytes", "refused", zip { { name = "a/data.pkl", data = pickle "N" },
+    { name = "a/data/0", data = "PK\3\4" .. ("\0"):rep(22) .. "\8\0\0\0a/data/1xy" }, { name = "a/data/1", data = "xy", at = 80 } })
+  local bomb_data, bomb_bytes = zeros(300000)
+  add("storage of 619 MB in 4", "refused", archive(tensor(storage("1", "ByteStorage", bomb_bytes), 0, { 1 }, { 1 }), nil,
+    { { name = "a/data/1", data = bomb_data, method = 8, size = bomb_bytes, crc = 0 } }))
+  add("pickle of 619 MB in 4", "refused", zip { { name = "a/data.pkl", data = bomb_data, method = 8, size = bomb_bytes, crc = 0 } })
+  bomb_data, bomb_bytes = zeros(2000)
+  add("pickle of 4 MB of zeros in 26 KB", "refused", zip { { name = "a/data.pkl", data = bomb_data, method = 8, size = bomb_bytes,
+    crc = core.crc32(("\0"):rep(bomb_bytes)) } })
+
+  -- Much from little.
+  local marks = ("("):rep(100000) .. ("t"):rep(100000)
+  run("tuples a hundred thousand deep", "refused", marks)
+  run("calls five thousand deep", "refused", ("ca\nb\n("):rep(5000) .. ("tR"):rep(5000))
+  run("states five thousand deep", "refused", ("ca\nb\n)R"):rep(5000) .. ("b"):rep(4999))
+  run("dicts five thousand deep", "refused", ("}K\1"):rep(5000) .. "N" .. ("s"):rep(5000))
+  run("object whose state is itself", "any", "ca\nb\n)Rq\0h\0b")
+  run("object whose arguments hold it", "any", "ca\nb\n](q\0h\0eR")
+  run("tensor whose state is itself", "any", tensor(storage(), 0, { 4 }, { 1 }) .. "q\0h\0b")
+  run("frozenset as its own member's key", "any", "(K\1\x91q\0}h\0h\0s")
+  run("a number of 255 bytes", "any", "\x8a\xff" .. ("\x7f"):rep(255))
+  run("a list copied without end", "refused", "(" .. ("N"):rep(100000) .. "lq\0" .. ("cbuiltins\nlist\nh\0\x85R"):rep(20000))
+  run("bytes copied without end", "refused", "X\64\66\15\0" .. ("a"):rep(1000000) .. "q\0"
+    .. ("c_codecs\nencode\nh\0X\6\0\0\0latin1\x86R"):rep(3000))
+  run("arrays copied without end", "refused", "B\64\66\15\0" .. ("a"):rep(1000000) .. "q\0" .. dtype .. "q\1"
+    .. ("cnumpy.core.numeric\n_frombuffer\n(h\0h\1(J\x90\xd0\3\0tX\1\0\0\0CtR"):rep(3000))
+  run("tensors without end over nothing", "any", "(" .. (tensor(storage("9", "FloatStorage", 0), 0, { 0 }, { 1 })):rep(1000) .. "t")
+  run("a tensor of 2^60 elements that are one", "any", tensor(storage(), 0, { 1 << 30, 1 << 30 }, { 0, 0 }))
+
   add("a text", "refused", "hello\0")
   add("zeros", "refused", ("\0"):rep(4096))
   return list

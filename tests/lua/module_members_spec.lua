@@ -549,6 +549,28 @@ describe("errors in a network", function()
     local x = torch.full({ 1 }, nan, { requires_grad = true })
     err = message(torch.autograd.detect_anomaly, function() (nn.Identity()(x) * x):sum():backward() end)
     assert.is_nil(err:find("came out of", 1, true)) -- it came in from outside
+    assert.matches("NaNs were in the input of Identity already\n", err)
+    local clean = nn.Linear(1, 1)
+    err = message(torch.autograd.detect_anomaly, function() (clean(torch.ones(1, 1)) * nan):sum():backward() end)
+    assert.matches("No module's output had a NaN: it was made outside of modules, or by this derivative\n", err)
+    err = message(torch.autograd.detect_anomaly, function() (x * x):sum():backward() end)
+    assert.matches("returned nan values in its 0th output.\n", err)
+  end)
+
+  it("tell devices and dtypes that are none", function()
+    for _, net in ipairs { nn.Linear(1, 1), nn.ReLU() } do
+      assert.matches('Module.to: expected a device %("cpu", "cuda", "cuda:0"%), a dtype such as torch.float64 or a tensor, '
+        .. "got string %('gpu'%)", message(net.to, net, "gpu"))
+      assert.matches("got string %('float32'%)", message(net.to, net, { device = "float32" }))
+      assert.matches("Module.to: argument 'dtype' must be a dtype such as torch.float64, got string %('float32'%)",
+        message(net.to, net, { dtype = "float32" }))
+    end
+    local x = torch.ones(1)
+    assert.matches('to: expected a dtype such as torch.float64, a device %("cpu", "cuda", "cuda:0"%) or a tensor, got string',
+      message(x.to, x, "gpu"))
+    assert.matches("to: argument 'device' must be a device", message(x.to, x, { device = "gpu" }))
+    assert.matches("to: argument 'dtype' must be a dtype", message(x.to, x, { dtype = "gpu" }))
+    assert.matches('ones: argument \'device\' must be a device %("cpu", "cuda", "cuda:0"%)', message(torch.ones, 2, { device = "gpu" }))
   end)
 
   it("tell optimizers without parameters and calls without forward", function()
@@ -556,5 +578,93 @@ describe("errors in a network", function()
     local outer = nn.Sequential(nn.Module())
     assert.matches('Module %[Module%] is missing the required "forward" function\n  in 0 %(Module%) of Sequential$',
       message(outer, 1))
+  end)
+end)
+
+-- --- the dicts of members -----------------------------------------------------------------------------------
+describe("_modules, _parameters and _buffers", function()
+  local function net()
+    return nn.Sequential(nn.Linear(2, 2, { bias = false }), nn.BatchNorm1d(2), nn.ReLU())
+  end
+
+  it("show the members in the order of registration", function()
+    local model = net()
+    assert.same({ "0", "1", "2" }, list(pairs(model._modules)))
+    assert.same({ "weight", "bias" }, list(model[0]._parameters:items()))
+    assert.same({ "weight", "bias" }, list(model[1]._parameters:keys()))
+    assert.same({ "running_mean", "running_var", "num_batches_tracked" }, list(pairs(model[1]._buffers)))
+    assert.equal(3, #model._modules)
+    assert.equal(2, #model[0]._parameters)
+    assert.equal(1, #list(model[0]._parameters:values()))
+    assert.is_nil(model[0]._parameters.bias)
+    assert.is_true(model[0]._parameters:contains "bias")
+    assert.is_false(model[0]._parameters:contains "running_mean")
+    assert.equal(model[1], model._modules["1"])
+    assert.equal(model[2], model._modules:get "2")
+    assert.equal(7, model._modules:get("fc", 7))
+    assert.is_nil(model._modules.training)
+    assert.equal("{'2': ReLU()}", (tostring(model._modules):gsub("'[01]': .-%), ", "")))
+    assert.equal("{'weight': None}", (function()
+      local m = nn.Module()
+      m:register_parameter("weight", nil)
+      return tostring(m._parameters)
+    end)())
+  end)
+
+  it("write through to the module", function()
+    local model = net()
+    model._modules["fc"] = nn.Linear(2, 1)
+    assert.same({ 4, 1 }, { model(torch.ones(4, 2)).shape:unpack() })
+    for name, module in pairs(model._modules) do
+      if module.__name == "ReLU" then model._modules[name] = nn.Tanh() end
+    end
+    assert.equal("Tanh", model[2].__name)
+    model._modules["1"] = nil
+    assert.matches("%(1%): None", tostring(model))
+    assert.equal(4, #model._modules)
+    assert.equal("Tanh", model._modules:pop("2").__name)
+    torch.del(model._modules, "1")
+    assert.same({ "0", "fc" }, list(pairs(model._modules)))
+    assert.equal("fc", (model._modules:popitem()))
+    model._modules:update { b = nn.ReLU(), a = nn.ELU() }
+    assert.same({ "0", "a", "b" }, list(model:named_children()))
+    assert.same({ "0", "a", "b" }, list(model._modules:copy():keys()))
+    model._modules:clear()
+    assert.equal(0, #model)
+    model._buffers.step = torch.zeros(1)
+    model._parameters.gain = torch.ones(1)
+    assert.same({ "gain", "step" }, list(pairs(model:state_dict())))
+    local dict = nn.ParameterDict { a = torch.ones(1) }
+    dict._parameters.b = torch.ones(2)
+    assert.same({ "a", "b" }, list(dict:keys()))
+    dict._parameters:pop "a"
+    assert.same({ "b" }, list(dict:keys()))
+  end)
+
+  it("take computed tensors as parameters, as MAML's inner steps put them", function()
+    local layer = nn.Linear(2, 1)
+    local slow = layer.weight
+    layer._parameters["weight"] = slow * 3
+    layer(torch.ones(1, 2)):sum():backward()
+    assert.same({ { 3, 3 } }, slow.grad:tolist())
+    assert.equal(2, #list(layer:named_parameters()))
+    local copy = torch.deepcopy(net())
+    copy._modules["0"] = nn.Identity()
+    assert.equal("Identity", copy[0].__name)
+  end)
+
+  it("refuse what cannot stand there", function()
+    local model = net()
+    assert.error_matches(function() model._modules.x = 3 end, "Module._modules: cannot assign number %(3%) to 'x' %(nn.Module")
+    assert.error_matches(function() model._parameters.x = nn.ReLU() end, "Module._parameters: cannot assign ReLU to 'x'")
+    assert.error_matches(function() model._buffers.x = nn.Parameter(torch.ones(1)) end, "tensor that is no Parameter or nil")
+    assert.error_matches(function() model._modules[1] = nn.ReLU() end, "a name must be a string, got number %(1%)")
+    assert.error_matches(function() model._modules:pop "x" end, "no key 'x'")
+    assert.error_matches(function() torch.del(model._modules, "x") end, "no key 'x'")
+    assert.error_matches(function() model._buffers:popitem() end, "popitem: it is empty")
+    assert.error_matches(function() model._modules.items() end, "call it with a colon, view:items")
+    assert.error_matches(function() model._modules:update(3) end, "update takes a table by name")
+    assert.equal("Linear", model._modules:pop("0", false).__name)
+    assert.is_false(model._modules:pop("0", false))
   end)
 end)

@@ -131,6 +131,44 @@ describe("lazy layers", function()
     assert.is_true(last < first / 2)
   end)
 
+  it("train with an optimizer made before the first call, once they have a shape", function()
+    local x = torch.ones(4, 3)
+    for _, name in ipairs { "SGD", "Adam", "AdamW", "Rprop", "Adafactor", "ASGD", "RMSprop", "Adadelta", "Adamax", "NAdam",
+      "RAdam", "LBFGS" } do
+      local net = nn.Sequential(nn.LazyLinear(2), nn.LazyLinear(1))
+      local optimizer = torch.optim[name](net:parameters(), { lr = 0.1 })
+      assert.equal(4, #optimizer.param_groups[1].params)
+      optimizer:zero_grad()
+      if name ~= "LBFGS" then optimizer:step() end -- nothing has a gradient: no error, as in PyTorch
+      nn.utils.clip_grad_norm_(net:parameters(), 1)
+      optimizer:load_state_dict(optimizer:state_dict())
+      local before
+      local function closure()
+        optimizer:zero_grad()
+        local loss = net(x):square():sum()
+        before = before or net[0].weight:detach():clone()
+        loss:backward()
+        return loss
+      end
+      if name ~= "LBFGS" then closure() end
+      optimizer:step(name == "LBFGS" and closure or nil)
+      assert.is_false(torch.equal(before, net[0].weight))
+    end
+    local named = torch.optim.SGD(nn.LazyLinear(2):named_parameters(), { lr = 0.1 })
+    assert.same({ "weight", "bias" }, named.param_groups[1].param_names)
+  end)
+
+  it("are refused by optimizers that need their shape", function()
+    local layer = nn.LazyLinear(2)
+    assert.error_matches(function() torch.optim.Adagrad(layer:parameters()) end,
+      "Adagrad: parameter 0 is not initialized, but its sum of squares needs a shape")
+    assert.error_matches(function() torch.optim.Muon(layer:parameters()) end, "Muon only supports 2D parameters")
+    local optimizer = torch.optim.LBFGS(layer:parameters())
+    assert.error_matches(function() optimizer:step(function() return torch.zeros {} end) end,
+      "LBFGS.step: parameter 0 is not initialized: the closure does not call its module")
+    assert.error_matches(function() torch.relu(layer.weight) end, "must be a tensor, got UninitializedParameter")
+  end)
+
   it("say what is wrong", function()
     local cases = {
       { "linear", function() return nn.LazyLinear(3):forward(torch.ones(2, 2)) end },

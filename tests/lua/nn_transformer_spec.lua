@@ -106,9 +106,9 @@ TransformerEncoderLayer(
 
   it("take custom halves", function()
     local Encoder = nn.Module:extend "Encoder"
-    function Encoder.forward(_, src) return src * 2 end
+    function Encoder.forward(_, src, _) return src * 2 end
     local Decoder = nn.Module:extend "Decoder"
-    function Decoder.forward(_, tgt, memory) return tgt + memory:sum() end
+    function Decoder.forward(_, tgt, memory, _) return tgt + memory:sum() end
     local net = nn.Transformer { d_model = 2, nhead = 1, custom_encoder = Encoder(), custom_decoder = Decoder() }
     assert.same({ { { 9, 9 } } }, net(torch.ones(2, 1, 2), torch.ones(1, 1, 2)):tolist())
   end)

@@ -85,3 +85,40 @@ describe("wrong calls", function()
     end)
   end
 end)
+
+describe("arguments beyond those of forward", function()
+  local x = torch.ones(2, 2)
+  local function message(fn, ...)
+    local ok, err = pcall(fn, ...)
+    assert.is_false(ok)
+    return err
+  end
+
+  it("raise, with the path of the module", function()
+    local count = "Linear.forward%(%) takes 2 positional arguments but 3 were given"
+    assert.matches("nn_wrong_calls_spec.lua:%d+: " .. count, message(nn.Linear(2, 2), x, x))
+    assert.matches(count .. ".*\n  in 0 %(Linear%) of Sequential$", message(nn.Sequential(nn.Linear(2, 2)), x, x))
+    assert.matches("in 1 %(Linear%) of Sequential$", message(nn.Sequential(nn.LSTM(2, 2), nn.Linear(2, 2)), x))
+    assert.matches("MSELoss.forward%(%) takes 3 positional arguments but 4 were given", message(nn.MSELoss(), x, x, x))
+    assert.matches("LSTM.forward%(%) takes 3 positional arguments but 6 were given", message(nn.LSTM(2, 2), x, nil, nil, nil, 2))
+    local hooked = nn.Linear(2, 2)
+    hooked:register_forward_pre_hook(function(_, list) return list[1], list[1] end)
+    assert.matches(count, message(hooked, x))
+  end)
+
+  it("are counted for classes of the user's", function()
+    local Net = nn.Module:extend "Net"
+    function Net:init() self.fc = nn.Linear(2, 2) end
+    function Net:forward(a, b) return self.fc(a, b) end
+    assert.equal(2, Net()(x):size(1))
+    assert.equal(2, Net()(x, nil, nil):size(1))
+    assert.matches("3 were given.*\n  in fc %(Linear%) of Net$", message(Net(), x, x))
+    assert.matches("Net.forward%(%) takes 3 positional arguments but 4 were given", message(Net(), x, x, { mask = x }))
+    local Stub = nn.Module:extend "Stub"
+    function Stub.forward() return 3 end
+    assert.equal(3, Stub()(x, x))
+    local Any = nn.Module:extend "Any"
+    function Any:forward(...) return self and select("#", ...) end
+    assert.equal(4, Any()(x, x, nil, nil))
+  end)
+end)

@@ -1,7 +1,7 @@
 -- Habits that people bring from Python: a dot where Lua has a colon, __init__, tables of names. Each mistake is told
 -- from the user's line.
 local torch = require "lampad"
-local nn, optim = torch.nn, torch.optim
+local nn, optim, F = torch.nn, torch.optim, torch.nn.functional
 
 local function refuses(pattern, fn)
   local ok, err = pcall(fn)
@@ -67,6 +67,46 @@ describe("graph nodes", function()
     assert.equal("PreluKernelBackward0", name(nn.PReLU()(x)))
     assert.equal("NllLossBackward0", name(nn.CrossEntropyLoss()(x, torch.tensor { 0, 1 })))
     assert.equal("NllLossBackward0", name(nn.NLLLoss()(x, torch.tensor { 0, 1 })))
+    local t, image, volume = torch.zeros(2, 3), torch.ones(1, 4, 8, 8, { requires_grad = true }),
+      torch.ones(1, 2, 4, 4, 4, { requires_grad = true })
+    local row = torch.ones(1, 4, 8, { requires_grad = true })
+    for _, case in ipairs {
+      { F.mse_loss(x, t), "MseLossBackward0" }, { nn.MSELoss { reduction = "sum" }(x, t), "MseLossBackward0" },
+      { F.huber_loss(x, t), "HuberLossBackward0" }, { F.smooth_l1_loss(x, t), "SmoothL1LossBackward0" },
+      { F.binary_cross_entropy(x, t), "BinaryCrossEntropyBackward0" },
+      { F.binary_cross_entropy_with_logits(x, t), "BinaryCrossEntropyWithLogitsBackward0" },
+      { F.kl_div(x, t, { reduction = "batchmean" }), "DivBackward0" }, { F.kl_div(x, t), "MeanBackward0" },
+      { F.soft_margin_loss(x, t), "SoftMarginLossBackward0" }, { F.l1_loss(x, t), "MeanBackward0" },
+      { F.cross_entropy(x, t), "DivBackward1" },
+      { F.cross_entropy(image, torch.zeros(1, 8, 8, { dtype = torch.int64 })), "NllLoss2DBackward0" },
+      { F.linear(x, torch.ones(2, 3)), "MmBackward0" }, { F.linear(row, torch.ones(2, 8), torch.ones(2)), "UnsafeViewBackward0" },
+      { F.max_pool1d(row, 2), "SqueezeBackward1" }, { F.max_pool2d(image, 2), "MaxPool2DWithIndicesBackward0" },
+      { (F.max_pool2d(image, 2, { return_indices = true })), "MaxPool2DWithIndicesBackward0" },
+      { F.max_pool3d(volume, 2), "MaxPool3DWithIndicesBackward0" }, { F.avg_pool2d(image, 2), "AvgPool2DBackward0" },
+      { F.adaptive_avg_pool2d(image, 1), "MeanBackward1" }, { F.adaptive_avg_pool2d(image, 2), "AdaptiveAvgPool2DBackward0" },
+      { F.adaptive_max_pool2d(image, 2), "AdaptiveMaxPool2DBackward0" },
+      { F.interpolate(image, { scale_factor = 2 }), "UpsampleNearest2DBackward0" },
+      { F.interpolate(row, { scale_factor = 2, mode = "linear" }), "UpsampleLinear1DBackward0" },
+      { F.interpolate(image, { scale_factor = 2, mode = "bilinear" }), "UpsampleBilinear2DBackward0" },
+      { F.interpolate(image, { scale_factor = 2, mode = "bilinear", antialias = true }), "UpsampleBilinear2DAaBackward0" },
+      { F.interpolate(image, { scale_factor = 2, mode = "bicubic" }), "UpsampleBicubic2DBackward0" },
+      { F.interpolate(volume, { scale_factor = 2, mode = "trilinear" }), "UpsampleTrilinear3DBackward0" },
+      { F.grid_sample(image, torch.zeros(1, 2, 2, 2)), "GridSampler2DBackward0" }, { F.celu(x), "CeluBackward0" },
+      { F.glu(image), "GluBackward0" }, { F.pad(x, { 1, 1 }), "ConstantPadNdBackward0" },
+      { F.pad(image, { 1, 1, 1, 1 }, "reflect"), "ReflectionPad2DBackward0" }, { F.unfold(image, 2), "Im2ColBackward0" },
+      { F.pixel_shuffle(image, 2), "PixelShuffleBackward0" }, { torch.cdist(x, x), "CdistBackward0" },
+      { F.scaled_dot_product_attention(image, image, image), "ScaledDotProductFlashAttentionForCpuBackward0" },
+      { 1 - x, "RsubBackward1" }, { x - 1, "SubBackward0" }, { 1 / x, "MulBackward0" }, { x ^ 2, "PowBackward0" },
+      { x ^ x, "PowBackward1" }, { 2 ^ x, "PowBackward2" }, { x:max(), "MaxBackward1" }, { (x:max(1)), "MaxBackward0" },
+      { x:clamp(0, 1), "ClampBackward1" }, { x:rep(2, 1), "RepeatBackward0" }, { torch.fft.rfft(x), "FftR2CBackward0" },
+    } do
+      assert.equal(case[2], name(case[1]))
+    end
+    assert.matches("grad_fn=<MseLossBackward0>", tostring(F.mse_loss(x, t)))
+    -- A composite that hands its input on leaves the name of what made it.
+    local y = x * 2
+    assert.equal("MulBackward0", name(F.dropout(y, 0.5, false)))
+    assert.equal("MulBackward0", name(y))
   end)
 end)
 
@@ -77,5 +117,27 @@ describe("a module in the place of its parameters", function()
       function() nn.utils.clip_grad_norm_(layer, 1.0) end)
     refuses("clip_grad_value_: parameters must be", function() nn.utils.clip_grad_value_(layer, 1.0) end)
     refuses("parameters_to_vector: parameters must be", function() nn.utils.parameters_to_vector(layer) end)
+  end)
+end)
+
+describe("two numbers", function()
+  it("are tensors to the functions of arithmetic, as in PyTorch", function()
+    for _, case in ipairs {
+      { torch.add(2, 3), 5, "int64" }, { torch.add(2, 3.5), 5.5, "float32" }, { torch.add(2, 3, { alpha = 2 }), 8, "int64" },
+      { torch.subtract(2, 3), -1, "int64" }, { torch.mul(2, 3), 6, "int64" }, { torch.multiply(2.0, 3), 6, "float32" },
+      { torch.div(6, 3), 2, "float32" }, { torch.div(7, 2, { rounding_mode = "floor" }), 3, "int64" },
+      { torch.true_divide(6.0, 3), 2, "float32" }, { torch.floor_divide(-7, 2), -4, "int64" },
+      { torch.mul(true, 3), 3, "int64" },
+    } do
+      assert.equal(case[2], case[1]:item())
+      assert.equal(torch[case[3]], case[1].dtype)
+      assert.equal(0, case[1].ndim)
+    end
+    assert.is_true(torch.add(true, true):item())
+    for _, name in ipairs { "pow", "maximum", "remainder", "eq", "atan2" } do
+      refuses(name .. ": argument 'self' must be a tensor, got number", function() torch[name](2, 3) end)
+    end
+    refuses("mul_: argument 'self' must be a tensor", function() torch.mul_(2, 3) end)
+    refuses("mul: argument 'self' must be a tensor, got string", function() torch.mul("a", 3) end)
   end)
 end)

@@ -38,8 +38,8 @@ describe("vision.Image", function()
   local other = { P = true, ["1"] = true, I = true, ["I;16"] = true }
 
   local function open(v)
-    if v.mode == "exif" then return Image.open(golden .. v.name, "RGB", { exif_transpose = true }) end
-    return Image.open(golden .. v.name, v.mode ~= "open" and v.mode or nil)
+    if v.mode == "exif" then return Image.open(golden .. v.name, "RGB", { exif_transpose = true }):load() end
+    return Image.open(golden .. v.name, v.mode ~= "open" and v.mode or nil):load()
   end
 
   it("opens every kind of file as Pillow", function()
@@ -64,11 +64,24 @@ describe("vision.Image", function()
   it("converts as Pillow after it was opened, and turns by EXIF", function()
     for _, v in ipairs(values) do
       if v.reader == "pillow" and v.kind ~= "error" and v.mode ~= "open" then
-        local image = Image.open(golden .. v.name)
+        local image = Image.open(golden .. v.name):load()
         image = v.mode == "exif" and image:exif_transpose():convert "RGB" or image:convert(v.mode)
         assert.equal(v.crc, crc(image.data), v.name .. " " .. v.mode)
       end
     end
+  end)
+
+  it("decodes when it must, and says then what is wrong", function()
+    local path = golden .. "truncated.jpg"
+    local image = Image.open(path)
+    assert.equal(45, image.width)
+    fails("cannot read " .. path .. ": the picture is truncated", function() return image.data end)
+    fails("the picture is truncated", image.load, image)
+    local good = Image.open(golden .. "rgb_420.jpg")
+    local gray = good:convert "L" -- from the file
+    assert.is_true(torch.equal(gray.data, good:load():convert "L".data))
+    assert.is_true(torch.equal(good.data["3:9, 4:20"], Image.open(golden .. "rgb_420.jpg"):box(3, 4, 6, 16)))
+    assert.same({ 34, 27 }, Image.open(golden .. "lossy.webp", { scale = 4 }).size)
   end)
 
   it("takes paths, strings, tensors and files", function()
@@ -108,7 +121,7 @@ describe("vision.Image", function()
     assert.is_true(torch.equal(Image.open(golden .. "gray16.png").data, deep:convert "L".data))
     assert.is_true(torch.equal(Image.open(golden .. "gray4.png").data:int(), Image.open(golden .. "gray4.png", "I").data))
     fails("the picture has no palette", Image.open, golden .. "rgb8.png", "P")
-    fails("the picture is not gray, as mode I is", Image.open, golden .. "rgb8.png", "I")
+    fails("the picture is not gray, as mode I is", function() return Image.open(golden .. "rgb8.png", "I"):load() end)
   end)
 
   it("decodes smaller when asked", function()

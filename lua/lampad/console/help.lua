@@ -118,7 +118,8 @@ end
 
 local function show_function(name, f)
   local comment, where, head = comment_above(f)
-  local lines = { head and head:gsub("^%s+", "") or name }
+  local signature = head and head:find("(...)", 1, true) and args.signature_of(f)
+  local lines = { signature and ("%s(%s)"):format(name, signature) or head and head:gsub("^%s+", "") or name }
   if comment then lines[#lines + 1] = "  " .. comment:gsub("\n", "\n  ") end
   if where then lines[#lines + 1] = ("  (%s)"):format(where) end
   if not comment and not where then lines[#lines + 1] = "  built in" end

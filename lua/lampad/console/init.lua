@@ -48,6 +48,9 @@ end
 -- `lampad help [NAME]`; true when there is such a name.
 function console.help(name) return require("lampad.console.help").show(name) end
 
+-- `lampad inspect [--json] FILE...`; the exit status.
+function console.inspect(...) return require("lampad.console.inspect_file")(...) end
+
 -- `lampad doctor`; true when nothing is wrong.
 function console.doctor() return require("lampad.console.doctor")() end
 

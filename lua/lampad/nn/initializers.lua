@@ -153,12 +153,18 @@ function init.xavier_normal_(...)
 end
 
 local kaiming = "(Tensor tensor, float a=0, str mode='fan_in', str nonlinearity='leaky_relu', any generator=nil)"
+local function is_empty(tensor)
+  if tensor:numel() > 0 then return false end
+  require("lampad.warnings").warn "Initializing zero-element tensors is a no-op"
+  return true
+end
+
 local kaiming_uniform, kaiming_normal = args("kaiming_uniform_" .. kaiming), args("kaiming_normal_" .. kaiming)
 
 --- He et al. (2015), uniform: U(-b, b) with b = gain * sqrt(3 / fan); a is leaky_relu's slope.
 function init.kaiming_uniform_(...)
   local tensor, a, mode, nonlinearity, generator = kaiming_uniform(...)
-  if tensor:numel() == 0 then return tensor end
+  if is_empty(tensor) then return tensor end
   local std = init.calculate_gain(nonlinearity, a) / math.sqrt(fan_of("kaiming_uniform_", tensor, mode))
   local bound = math.sqrt(3.0) * std
   return init.uniform_(tensor, -bound, bound, args.drawing(generator))
@@ -167,7 +173,7 @@ end
 --- He et al. (2015), normal: std = gain / sqrt(fan).
 function init.kaiming_normal_(...)
   local tensor, a, mode, nonlinearity, generator = kaiming_normal(...)
-  if tensor:numel() == 0 then return tensor end
+  if is_empty(tensor) then return tensor end
   local std = init.calculate_gain(nonlinearity, a) / math.sqrt(fan_of("kaiming_normal_", tensor, mode))
   return init.normal_(tensor, 0.0, std, args.drawing(generator))
 end

@@ -10,7 +10,8 @@
 -- of a module, is an error when somebody asks. Fields with a leading underscore set here by rawset are bookkeeping:
 --   _order  names in order; _slot  name -> kind of the first value ("parameter", "module" or "value") for names in
 --   _order, also of those set to nil
---   _buffers  name -> persistent, for declared buffers; _hooks  lists of hooks by kind, or false
+--   _persistence  name -> persistent, for declared buffers, or false; _hooks  lists of hooks by kind, or false
+--   _modules, _parameters, _buffers  views of the members (module_members.lua)
 --   training  the mode flag, a public field
 --
 -- module_state.lua adds state_dict() and load_state_dict(), module_call.lua calls and the hooks round them.
@@ -39,9 +40,12 @@ local function is_module(value)
 end
 Module.is_module = is_module
 
+local add_views -- below
+
 function Module.allocate(C)
-  return setmetatable({
-    training = true, _order = {}, _slot = {}, _buffers = false, _hooks = false,
+  return setmetatable(add_views {
+    training = true, _order = {}, _slot = {}, _persistence = false, _hooks = false, _modules = false, _parameters = false,
+    _buffers = false,
   }, C.__meta)
 end
 
@@ -62,8 +66,8 @@ local function kind_of(value)
 end
 
 local function declare_buffer(self, name, persistent)
-  if not rawget(self, "_buffers") then rawset(self, "_buffers", {}) end
-  self._buffers[name] = persistent
+  if not rawget(self, "_persistence") then rawset(self, "_persistence", {}) end
+  self._persistence[name] = persistent
 end
 
 function meta.__newindex(self, key, value)
@@ -87,7 +91,7 @@ function Module:del(name)
     args.fail(nil, "'%s' object has no attribute '%s'", self.__name, tostring(name))
   end
   rawset(self, name, nil)
-  if self._buffers then self._buffers[name] = nil end
+  if self._persistence then self._persistence[name] = nil end
   if self._slot[name] then
     self._slot[name] = nil
     local order = self._order
@@ -130,6 +134,8 @@ local function place(self, name, value, kind)
   rawset(self, name, value)
 end
 
+add_views = require "lampad.nn.module_members"(Module, { place = place, declare_buffer = declare_buffer })
+
 local parameter_spec = args "register_parameter(any name, any param=nil)"
 
 --- Declares a parameter; nil keeps the name free for one (a layer without bias).
@@ -153,7 +159,7 @@ local buffer_spec = args "register_buffer(any name, any tensor=nil, bool persist
 --- statistics. A buffer that is not persistent stays out of state_dict().
 function Module:register_buffer(...)
   local name, tensor, persistent = buffer_spec(...)
-  local buffers = rawget(self, "_buffers")
+  local buffers = rawget(self, "_persistence")
   check_name(self, "register_buffer", "buffer", name, function() return buffers and buffers[name] ~= nil end)
   if tensor ~= nil and not torch.is_tensor(tensor) and not is_lazy(tensor) then
     args.fail("register_buffer", "cannot assign %s to buffer '%s' (tensor or nil expected)",
@@ -198,7 +204,7 @@ local function own_parameters(self)
 end
 
 local function own_buffers(self, only_persistent)
-  local names, values, buffers = {}, {}, rawget(self, "_buffers")
+  local names, values, buffers = {}, {}, rawget(self, "_persistence")
   if not buffers then return names, values end
   local order = rawget(self, "_order")
   for i = 1, #order do
@@ -424,7 +430,7 @@ end
 --- The buffer at a path such as "bn.running_mean".
 function Module:get_buffer(path)
   return get_member(self, path, "get_buffer", "a buffer", function(module, name)
-    return module._buffers and module._buffers[name] ~= nil
+    return module._persistence and module._persistence[name] ~= nil
   end)
 end
 
@@ -531,6 +537,13 @@ function Module:to(...)
     elseif value ~= nil and type(value) ~= "boolean" then
       args.fail("Module.to", "expected a dtype, a device or a tensor, got %s", text.describe(value))
     end
+  end
+  if type(device) == "string" and not pcall(torch.device, device) then
+    args.fail("Module.to", 'expected a device ("cpu", "cuda", "cuda:0"), a dtype such as torch.float64 or a tensor, got %s',
+      text.describe(device))
+  end
+  if dtype ~= nil and not torch.isinstance(dtype, torch.dtype) then
+    args.fail("Module.to", "argument 'dtype' must be a dtype such as torch.float64, got %s", text.describe(dtype))
   end
   if dtype ~= nil and not (dtype.is_floating_point or dtype.is_complex) then
     args.fail("Module.to", "only accepts floating point or complex dtypes, but got desired dtype=%s",

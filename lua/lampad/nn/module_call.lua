@@ -102,6 +102,34 @@ local function hook_node(self, outputs)
   end
 end
 
+-- --- Note [Arguments beyond those of forward] ------------------------------------------------------------
+-- Lua drops arguments that a function has no parameter for; PyTorch raises. The number of a forward's parameters is
+-- asked once for each function; one without any is a stub that looks at nothing, and takes all. Inside of a network one
+-- and two arguments are looked at without a call.
+local limits = setmetatable({}, { __mode = "k", __index = function(known, forward)
+  local limit = args.forward_counts[forward]
+  if not limit then
+    local info = type(forward) == "function" and debug.getinfo(forward, "u")
+    limit = info and not info.isvararg and info.nparams > 1 and info.nparams - 1 or math.huge
+  end
+  known[forward] = limit
+  return limit
+end })
+
+-- Raises when a value stands behind the last parameter of the module's forward; nil and {} (no named arguments) are none.
+local function check_count(self, ...)
+  local limit = limits[self.forward]
+  local given = select("#", ...)
+  if given <= limit then return end
+  for i = given, limit + 1, -1 do
+    local value = select(i, ...)
+    if value ~= nil and not (is_plain_list(value) and next(value) == nil) then
+      args.fail(nil, "%s.forward() takes %d positional arguments but %d were given (self is one of them)", self.__name,
+        limit + 1, i + 1)
+    end
+  end
+end
+
 -- `ran` marks the forward hooks that have run.
 local function call_with_hooks(self, ran, inputs)
   inputs = run_pre_hooks(self, inputs)
@@ -112,6 +140,7 @@ local function call_with_hooks(self, ran, inputs)
     watch = require "lampad.nn.backward_hook"(self, backward, backward_pre)
     inputs = watch:inputs(inputs)
   end
+  check_count(self, unpack(inputs, 1, inputs.n))
   local outputs = pack(self:forward(unpack(inputs, 1, inputs.n)))
   for _, hook in ipairs(hooks.of(self, "forward")) do
     ran[hook] = true
@@ -204,6 +233,7 @@ return function(Module)
 
   local function call_inner(self, ...)
     if self._hooks or hooks.any_global then return call_hooked(self, ...) end
+    check_count(self, ...)
     return self:forward(...)
   end
 
@@ -219,6 +249,8 @@ return function(Module)
     local thread = running()
     if thread == outermost_thread then
       if self._hooks or hooks.any_global then return pass(call_hooked(self, ...)) end
+      local _, second, third = ...
+      if second ~= nil and (third ~= nil or limits[self.forward] < 2) then check_count(self, ...) end
       return pass(self:forward(...))
     end
     -- A coroutine that the outermost call's one waits for has a stack of its own, but is inside that call.

@@ -131,7 +131,7 @@ function hooks.registered(owner, name, value)
   elseif type(value) == "userdata" then
     if require("lampad.nn.parameter").is(value) then
       kind = "parameter"
-    elseif owner._buffers and owner._buffers[name] ~= nil then
+    elseif owner._persistence and owner._persistence[name] ~= nil then
       kind = "buffer"
     end
   end

@@ -62,6 +62,35 @@ return function(Module, own_parameters, own_buffers)
     end
   end
 
+  local NO_HOOKS = {}
+
+  -- state_dict() with its arguments matched.
+  local function save_tree(self, destination, prefix, keep_vars)
+    local metadata = { version = self._version or 1 }
+    destination._metadata[prefix:sub(1, -2)] = metadata
+    local lists = self._hooks or NO_HOOKS
+    for _, entry in ipairs(lists.state_dict_pre or NO_HOOKS) do entry.fn(self, prefix, keep_vars) end
+    self:_save_to_state_dict(destination, prefix, keep_vars)
+    local names, children = own_children(self)
+    for i = 1, #children do
+      local child, child_prefix = children[i], prefix .. names[i] .. "."
+      if child.state_dict == Module.state_dict then
+        save_tree(child, destination, child_prefix, keep_vars)
+      else -- a class of the user's own
+        child:state_dict { destination = destination, prefix = child_prefix, keep_vars = keep_vars }
+      end
+    end
+    for _, entry in ipairs(lists.state_dict_post or NO_HOOKS) do
+      if entry.fn(self, destination, prefix, metadata) ~= nil then
+        args.fail("state_dict", "state_dict post-hook must return None (nil); change the state_dict in place")
+      end
+    end
+    for _, entry in ipairs(lists.state_dict_private or NO_HOOKS) do
+      destination = entry.fn(self, destination, prefix, metadata) or destination
+    end
+    return destination
+  end
+
   local state_spec = args "state_dict(any destination=nil, str prefix='', bool keep_vars=false)"
 
   --- An ordered map from names to tensors that share the module's memory.
@@ -73,23 +102,7 @@ return function(Module, own_parameters, own_buffers)
         text.describe(destination))
     end
     if rawget(destination, "_metadata") == nil then rawset(destination, "_metadata", OrderedDict()) end
-    local metadata = { version = self._version or 1 }
-    destination._metadata[prefix:sub(1, -2)] = metadata
-    for _, entry in ipairs(entries(self, "state_dict_pre")) do entry.fn(self, prefix, keep_vars) end
-    self:_save_to_state_dict(destination, prefix, keep_vars)
-    local names, children = own_children(self)
-    for i = 1, #children do
-      children[i]:state_dict { destination = destination, prefix = prefix .. names[i] .. ".", keep_vars = keep_vars }
-    end
-    for _, entry in ipairs(entries(self, "state_dict_post")) do
-      if entry.fn(self, destination, prefix, metadata) ~= nil then
-        args.fail("state_dict", "state_dict post-hook must return None (nil); change the state_dict in place")
-      end
-    end
-    for _, entry in ipairs(entries(self, "state_dict_private")) do
-      destination = entry.fn(self, destination, prefix, metadata) or destination
-    end
-    return destination
+    return save_tree(self, destination, prefix, keep_vars)
   end
 
   -- --- loading ----------------------------------------------------------------------------------------------

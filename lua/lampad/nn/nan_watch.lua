@@ -5,7 +5,11 @@ local hooks = require "lampad.nn.module_hooks"
 
 local torch = core.torch
 
-local origins = setmetatable({}, { __mode = "k" }) -- network -> path of its origin, since its last call with clean inputs
+local function new_table() return setmetatable({}, { __mode = "k" }) end
+
+local CLEAN = "" -- the path of a network whose modules have given no NaN
+local origins = new_table() -- network -> path of its origin, since its last call with clean inputs
+local entered = new_table() -- networks whose inputs had NaNs when they were called last
 local handles
 
 local function is_nan(t)
@@ -27,23 +31,36 @@ local function has_nan(value)
 end
 
 local function before(module, inputs)
-  if module == hooks.outermost() and not has_nan(inputs) then origins[module] = nil end
+  if module ~= hooks.outermost() then return end
+  if not has_nan(inputs) then
+    origins[module], entered[module] = CLEAN, nil
+  elseif origins[module] == nil or origins[module] == CLEAN then
+    origins[module], entered[module] = nil, true
+  end
 end
 
 local function after(_, inputs, output)
   local network = hooks.outermost()
-  if network and not origins[network] and has_nan(output) and not has_nan(inputs) then
+  if network and (origins[network] or CLEAN) == CLEAN and has_nan(output) and not has_nan(inputs) then
     origins[network] = core.module_path()
   end
 end
 
---- "features.3 (Conv2d) of Net" for each network with a NaN, or nil; forgets them.
+--- Where the NaNs of the forward came from, as a sentence: out of a module ("features.3 (Conv2d) of Net"), with the input of
+--- a network, or from none of the modules that ran; nil when none did. Forgets what it knew.
 function core.nan_origin()
-  local paths = {}
-  for _, path in pairs(origins) do paths[#paths + 1] = path end
-  origins = setmetatable({}, { __mode = "k" })
+  local paths, inputs, ran = {}, {}, false
+  for _, path in pairs(origins) do
+    ran = true
+    if path ~= CLEAN then paths[#paths + 1] = path end
+  end
+  for network in pairs(entered) do inputs[#inputs + 1] = network.__name end
+  origins, entered = new_table(), new_table()
   table.sort(paths)
-  return #paths > 0 and table.concat(paths, ", ") or nil
+  table.sort(inputs)
+  if #paths > 0 then return "The first NaN of the forward came out of " .. table.concat(paths, ", ") end
+  if #inputs > 0 then return "NaNs were in the input of " .. table.concat(inputs, ", ") .. " already" end
+  return ran and "No module's output had a NaN: it was made outside of modules, or by this derivative" or nil
 end
 
 --- Watches modules from now on, or no longer.

@@ -194,6 +194,9 @@ layer { "LocalResponseNorm(int size, float alpha=0.0001, float beta=0.75, float 
   forward = function(self, x) return F.local_response_norm(x, self.size, self.alpha, self.beta, self.k) end }
 for n = 1, 3 do
   layer { "LPPool" .. n .. "d(float norm_type, ints kernel_size, ints stride=nil, bool ceil_mode=false)",
+    setup = function(self)
+      if self.norm_type == 0 then args.fail("LPPool" .. n .. "d", "norm_type must be a non-zero value, but got 0") end
+    end,
     repr = "norm_type={norm_type}, kernel_size={kernel_size}, stride={stride}, ceil_mode={ceil_mode}",
     forward = function(self, x)
       return F["lp_pool" .. n .. "d"](x, self.norm_type, self.kernel_size, self.stride, self.ceil_mode)

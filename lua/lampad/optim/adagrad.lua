@@ -2,6 +2,7 @@
 local core = require "lampad.core"
 local args = require "lampad.args"
 local Optimizer = require "lampad.optim.optimizer"
+local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
 local torch = core.torch
 local kernels = core.modules["optim_kernels"]
@@ -25,7 +26,13 @@ function Adagrad:init(...)
   self:_setup(spec:collect(...))
   for _, group in ipairs(self.param_groups) do
     local fill = start(self.defaults.initial_accumulator_value)
-    for _, p in ipairs(group.params) do fill(self.state[p], p) end
+    for i, p in ipairs(group.params) do
+      if is_lazy(p) then
+        args.fail("Adagrad", "parameter %d is not initialized, but its sum of squares needs a shape; call the model once "
+          .. "before making the optimizer", i - 1)
+      end
+      fill(self.state[p], p)
+    end
   end
 end
 

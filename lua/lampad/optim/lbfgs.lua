@@ -4,6 +4,7 @@ local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local Optimizer = require "lampad.optim.optimizer"
+local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
 local torch = core.torch
 local LBFGS = Optimizer:extend "LBFGS"
@@ -43,6 +44,9 @@ function Problem:gradient()
   local parts = {}
   for i, p in ipairs(self.params) do
     local grad = p.grad
+    if grad == nil and is_lazy(p) then
+      args.fail("LBFGS.step", "parameter %d is not initialized: the closure does not call its module", i - 1)
+    end
     parts[i] = grad == nil and torch.zeros_like(real(p)):reshape(-1) or real(grad:detach()):reshape(-1)
   end
   local flat = torch.cat(parts)

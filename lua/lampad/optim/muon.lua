@@ -3,6 +3,7 @@ local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local Optimizer = require "lampad.optim.optimizer"
+local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
 local torch = core.torch
 local Muon = Optimizer:extend "Muon"
@@ -34,7 +35,10 @@ function Muon:_check_group(group)
     args.fail("Muon", "Adjust learning rate function %s is not supported", tostring(group.adjust_lr_fn))
   end
   for _, p in ipairs(group.params or {}) do
-    if torch.is_tensor(p) and p.ndim ~= 2 then
+    if is_lazy(p) then
+      args.fail("Muon", "Muon only supports 2D parameters whereas we found one that is not initialized; call the model once "
+        .. "before making the optimizer")
+    elseif torch.is_tensor(p) and p.ndim ~= 2 then
       args.fail("Muon", "Muon only supports 2D parameters whereas we found a parameter with size: %s", tostring(p.shape))
     end
   end

@@ -12,7 +12,9 @@ local args = require "lampad.args"
 local colon = require "lampad.colon"
 local text = require "lampad.text"
 local Dict = require "lampad.dict"
+local python_kind = require "lampad.python_kind"
 local hooks = require "lampad.optim.hooks"
+local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
 local torch = core.torch
 local Optimizer = class.extend(class.Object, "Optimizer")
@@ -87,6 +89,9 @@ end
 -- --- making -----------------------------------------------------------------------------------------
 local function is_plain(v) return type(v) == "table" and (getmetatable(v) == nil or Dict.is(v)) end
 
+-- Parameters of lazy modules may come before they have a shape; they take no step until then, for want of a gradient.
+local function is_tensor(value) return torch.is_tensor(value) or is_lazy(value) end
+
 local function copy_table(value)
   if not is_plain(value) then return value end
   local result = {}
@@ -107,7 +112,7 @@ local function members(given)
   local next_member = iterate.iterator(given)
   if not next_member then return nil end
   for first, second in next_member do
-    if type(first) == "string" and torch.is_tensor(second) then first = { first, second } end
+    if type(first) == "string" and is_tensor(second) then first = { first, second } end
     if second ~= nil and type(first) == "number" then first = second end
     result[#result + 1] = first
   end
@@ -127,7 +132,7 @@ function Optimizer:init(params, defaults)
     return entry
   end })
   self.param_groups = {}
-  local list = not torch.is_tensor(params) and members(params)
+  local list = not is_tensor(params) and members(params)
   if not list then
     args.fail(self.__name, "params must be an iterator or a list of tensors or groups, got %s",
       text.describe(params))
@@ -207,7 +212,7 @@ function Optimizer:add_param_group(given)
   local group = {}
   for name, value in pairs(self.defaults) do group[name] = copy_table(value) end
   for name, value in pairs(given) do group[name] = value end
-  local list = torch.is_tensor(group.params) and { group.params } or members(group.params)
+  local list = is_tensor(group.params) and { group.params } or members(group.params)
   if not list then args.fail(what, "params must be tensors, got %s", text.describe(group.params)) end
   local names
   group.params, names = split_names(what, list)
@@ -218,7 +223,7 @@ function Optimizer:add_param_group(given)
   end
   local own, duplicate = {}, false
   for i, p in ipairs(group.params) do
-    if not torch.is_tensor(p) then
+    if not is_tensor(p) then
       args.fail(what, "optimizer can only optimize Tensors, but one of the params (number %d) is %s", i - 1,
         text.describe(p))
     end
@@ -408,19 +413,31 @@ function Optimizer:state_dict()
   local result = { state = {}, param_groups = {} }
   local numbers, count = {}, 0
   for i, group in ipairs(self.param_groups) do
-    local packed = {}
-    for name, value in pairs(group) do
-      if name ~= "params" then packed[name] = copy_table(value) end
+    local names, is_there, params = {}, { params = true }, {}
+    for name in pairs(group) do
+      if not is_there[name] then names[#names + 1], is_there[name] = name, true end
     end
-    packed.params = {}
+    for _, name in ipairs(self.none_options) do -- PyTorch misses those that are None
+      if not is_there[name] then names[#names + 1] = name end
+    end
+    table.sort(names)
+    names[#names + 1] = "params"
     for j, p in ipairs(group.params) do
-      packed.params[j], numbers[p] = count, count
+      params[j], numbers[p] = count, count
       count = count + 1
     end
+    local packed = Dict.new()
+    Dict.fill(packed, names, function(k)
+      if names[k] == "params" then return params end
+      local value = copy_table(group[names[k]])
+      -- Betas and the like are tuples in PyTorch.
+      local is_tuple = type(value) == "table" and getmetatable(value) == nil and names[k] ~= "param_names"
+      return is_tuple and python_kind.note(value, "tuple") or value
+    end)
     result.param_groups[i] = packed
   end
   for key, value in pairs(self.state) do
-    if not torch.is_tensor(key) then
+    if not is_tensor(key) then
       result.state[key] = value
     elseif numbers[key] then
       result.state[numbers[key]] = value

@@ -78,7 +78,7 @@ end
 function Image:tensor() return self.data:permute(2, 0, 1) end
 
 -- Files, modes and single pixels: loaded at the first use of one.
-for _, name in ipairs { "convert", "copy", "exif_transpose", "getbands", "getexif", "getpixel", "numpy", "putpixel", "save" } do
+for _, name in ipairs { "convert", "copy", "exif_transpose", "getbands", "getexif", "getpixel", "load", "numpy", "putpixel", "save" } do
   Image[name] = function(...) return require("lampad.vision.image_file")[name](...) end
 end
 for _, name in ipairs { "fromarray", "new", "open" } do

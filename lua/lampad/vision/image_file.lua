@@ -38,31 +38,67 @@ local function pixel_limit()
   return limit and 2 * limit or -1
 end
 
+-- How a picture in a file is decoded: bytes, info and the options of core.image_decode -> an image without pixels yet.
+local later
+function later(bytes, info, options)
+  local width, height, scale = info.width, info.height, options.scale
+  if scale > 1 and info.format == "jpeg" then width, height = (width + scale - 1) // scale, (height + scale - 1) // scale end
+  if options.orient and info.orientation >= 5 then width, height = height, width end
+  local mode = options.mode or info.mode
+  local image
+  local function decode(top, left, box_height, box_width)
+    local pixels, found = core.image_decode(bytes, {
+      name = options.name, mode = mode, orient = options.orient, scale = scale, max_pixels = options.max_pixels,
+      top = top, left = left, height = box_height, width = box_width,
+    }, "Image.open")
+    if found ~= mode then args.fail("Image.open", "%s holds mode %s, its header says %s", options.name or "it", found, mode) end
+    return pixels
+  end
+  image = Image.lazy(mode, height, width, decode)
+  -- What convert begins with while there are no pixels: the file's own conversion is Pillow's to the bit.
+  image._reopen = function(other)
+    local changed = {}
+    for key, value in pairs(options) do changed[key] = value end
+    changed.mode = other
+    return later(bytes, info, changed)
+  end
+  image.info = { orientation = not options.orient and info.orientation ~= 1 and info.orientation or nil }
+  if options.mode == nil then image.info.transparency = info.key end
+  if mode == "P" then image.palette = core.tensor_from_bytes(info.palette, torch.uint8, { #info.palette // 4, 4 }) end
+  return image
+end
+
 local open_spec = args "Image.open(any fp, any mode=nil, *, bool exif_transpose=false, int scale=1)"
+local scales = { [1] = true, [2] = true, [4] = true, [8] = true }
 
 --- Image.open(fp, mode): fp: a path, the file's bytes (a string or a uint8 tensor), or an open file. mode: converts as
 --- :convert(mode). Without one a palette gives RGB, or RGBA when it has transparency; bits and 16-bit gray give L as
 --- Pillow's convert does. Mode P keeps the indices of a picture with a palette (field palette: uint8 (n, 4), red, green,
 --- blue, alpha), mode I gray PNGs of up to 16 bits as int32. Options: exif_transpose = true turns the picture as the camera
---- was held; scale = 2, 4 or 8 decodes a
---- JPEG to that part of its size, faster than resizing, with other pixels (Pillow's draft). Fields: format, filename, info.
---- Errors name the file.
+--- was held; scale = 2, 4 or 8 decodes a JPEG to that part of its size, faster than resizing, with other pixels (Pillow's
+--- draft). Fields: format, filename, info. The file is read at once, its pixels are decoded when they are first asked for, and
+--- what is wrong with them is said then. Errors name the file.
 function file.open(...)
   local source, mode, orient, scale = open_spec(...)
   local bytes, name = source_of("Image.open", source)
   if mode ~= nil then check_mode("Image.open", mode) end
+  if not scales[scale] then args.fail("Image.open", "scale must be 1, 2, 4 or 8, got %d", scale) end
   local info = core.image_info(bytes, name, "Image.open")
-  local pixels, found = core.image_decode(bytes, {
-    name = name, mode = mode, orient = orient, scale = scale, max_pixels = pixel_limit(),
-  }, "Image.open")
-  local image = Image(pixels, found)
-  image.format, image.filename = info.format:upper(), name
-  image.info = { orientation = not orient and info.orientation ~= 1 and info.orientation or nil }
-  if mode == nil then image.info.transparency = info.key end
-  if found == "P" then
-    image.palette = core.tensor_from_bytes(info.palette, torch.uint8, { #info.palette // 4, 4 })
+  local limit = pixel_limit()
+  if limit >= 0 and info.width * info.height > limit then
+    args.fail("Image.open", "%sthe picture is too large: %d x %d pixels, the limit is %d", name and "cannot read " .. name .. ": " or "",
+      info.width, info.height, limit)
   end
+  if mode == "P" and not info.palette then args.fail("Image.open", "%s: the picture has no palette", name or "the bytes") end
+  local image = later(bytes, info, { name = name, mode = mode, orient = orient, scale = scale, max_pixels = limit })
+  image.format, image.filename = info.format:upper(), name
   return image
+end
+
+--- image:load(): decodes now what open left for later; returns the image.
+function file.load(self)
+  local _ = self.data
+  return self
 end
 
 --- image:getexif(): {orientation = 1 to 8}, empty when the file says nothing or the picture has been turned.
@@ -140,6 +176,11 @@ function file.convert(self, ...)
   if mode == nil or mode == self.mode then return file.copy(self) end
   check_mode("Image.convert", mode)
   if mode == "P" or mode == "I" then args.fail("Image.convert", "cannot make mode %s from %s", mode, self.mode) end
+  if rawget(self, "_decode") and self._reopen then
+    local other = self._reopen(mode)
+    other.info.transparency = nil
+    return other
+  end
   if self.mode == "I" then return file.convert(Image(self.data:clamp(0, 255):to(torch.uint8), "L"), mode) end
   if self.mode == "P" then return file.convert(colors_of(self), mode) end
   local key = self.info and self.info.transparency

@@ -1,5 +1,6 @@
 -- torch.vision (torchvision): Image, datasets, io, models, ops, transforms, utils. Each loads at first use.
 return require "lampad.lazy" {
   Image = "lampad.vision.image", datasets = "lampad.vision.datasets", io = "lampad.vision.io",
-  transforms = "lampad.vision.transforms",
+  models = "lampad.vision.models", ops = "lampad.vision.ops", transforms = "lampad.vision.transforms",
+  utils = "lampad.vision.utils",
 }

@@ -90,8 +90,11 @@ LP_API LpIoValue *lp_io_tree_root(const LpIoTree *tree);
 LP_API void lp_io_tree_set_root(LpIoTree *tree, LpIoValue *root);
 /* The value of that number, or NULL. */
 LP_API LpIoValue *lp_io_tree_value(const LpIoTree *tree, size_t number);
-/* "zip", "torchscript", "legacy", "tar"; "" for a tree that was not read. */
+/* "zip", "torchscript", "legacy", "tar", "safetensors", "npy", "npz"; "" for a tree that
+ * was not read. */
 LP_API const char *lp_io_tree_format(const LpIoTree *tree);
+/* What a described file says of itself, a dict: version, byteorder, ...; or NULL. */
+LP_API LpIoValue *lp_io_tree_info(const LpIoTree *tree);
 
 /* New values; NULL on out of memory. Texts are copied, tensors retained. */
 LP_API LpIoValue *lp_io_new(LpIoTree *tree, LpIoKind kind);
@@ -102,13 +105,17 @@ LP_API LpIoValue *lp_io_global(LpIoTree *tree, const char *module, const char *n
 /* Appends to a list, tuple or set; a dict takes key and value in turn. */
 LP_API bool lp_io_append(LpIoTree *tree, LpIoValue *container, LpIoValue *item);
 
-/* Reads a file in PyTorch's zip format, the format before PyTorch 1.6, or the tar format
- * before that; told apart by content. With use_mmap (zip format only) tensors are views
- * of the file's mapped bytes, copied when written to. Fails with LP_ERR_IO for files that
- * are damaged, of another format, or that go past the limits. */
+/* Reads a file in PyTorch's zip format, the format before PyTorch 1.6, the tar format
+ * before that, safetensors, .npy or .npz (an ordered dict of tensors; a tensor); told
+ * apart by content. With use_mmap tensors are views of the file's mapped bytes, copied
+ * when written to; the formats before PyTorch 1.6 cannot be used so. Fails with LP_ERR_IO
+ * for files that are damaged, of another format, or that go past the limits. */
 LP_API LpIoTree *lp_checkpoint_open(const char *path, bool use_mmap);
 /* The same from memory, which is borrowed during the call. */
 LP_API LpIoTree *lp_checkpoint_read(const void *data, size_t size_bytes);
+/* What the file would give, all of it checked but the elements: those of the tensors are
+ * not read, and may be zeros. */
+LP_API LpIoTree *lp_checkpoint_describe(const char *path);
 /* A file of one plain pickle (pickle.dump), by the same machine: nothing is run. */
 LP_API LpIoTree *lp_pickle_open(const char *path);
 /* Writes the tree in PyTorch's zip format, whole or not at all. */

@@ -3,6 +3,7 @@ local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local iterate = require "lampad.iterate"
+local is_lazy = require("lampad.nn.uninitialized").is_lazy
 
 local torch = core.torch
 local clip = {}
@@ -15,7 +16,7 @@ local function list_of(what, name, given)
     args.fail(what, "%s must be a tensor, a list or an iterator of tensors, got %s", name, text.describe(given))
   end
   for i, t in ipairs(list) do
-    if not torch.is_tensor(t) then
+    if not torch.is_tensor(t) and not is_lazy(t) then -- those have no gradient yet
       args.fail(what, "%s must be tensors, but number %d is %s", name, i - 1, text.describe(t))
     end
   end

@@ -261,7 +261,7 @@ function parametrize.register_parametrization(...)
     return module
   end
   local original = rawget(module, name)
-  local is_buffer = module._buffers and module._buffers[name] ~= nil
+  local is_buffer = module._persistence and module._persistence[name] ~= nil
   if not is_tensor(original) or not (is_buffer or Parameter.is(original)) then
     args.fail("register_parametrization", "Module '%s' does not have a parameter, a buffer, or a parametrized element "
       .. "with name '%s'", tostring(module), name)

@@ -8,6 +8,7 @@ local class = require "lampad.class"
 local args = require "lampad.args"
 local colon = require "lampad.colon"
 local text = require "lampad.text"
+local python_kind = require "lampad.python_kind"
 local Optimizer = require "lampad.optim.optimizer"
 local warnings = require "lampad.warnings"
 
@@ -189,13 +190,14 @@ function LRScheduler:load_state_dict(state)
     args.fail(self.__name .. ".load_state_dict", "expected a table, got %s", text.describe(state))
   end
   for key, value in pairs(state) do
-    if not self._unsaved[key] then self[key] = base.copy(value) end
+    -- What is None there is a function here, or nothing.
+    if value ~= nil and not self._unsaved[key] then self[key] = base.copy(value) end
   end
 end
 
 --- What a list of functions has of state of its own: the fields of callable objects.
 function base.save_functions(list)
-  local result = {}
+  local result = python_kind.note({ n = #list }, "list") -- None for plain functions
   for i, fn in ipairs(list) do
     if type(fn) == "table" then
       result[i] = {}

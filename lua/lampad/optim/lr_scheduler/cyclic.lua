@@ -1,5 +1,6 @@
 -- CyclicLR (Smith 2017) and OneCycleLR (Smith and Topin 2019), which cycle the momentum (SGD's momentum, Adam's beta1)
 -- against the rate.
+local Dict = require "lampad.dict"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local base = require "lampad.optim.lr_scheduler.base"
@@ -104,8 +105,15 @@ end
 
 function CyclicLR:state_dict()
   local result = LRScheduler.state_dict(self)
-  result._scale_fn_custom = base.save_functions({ self._scale_fn_custom })[1]
-  return result
+  -- PyTorch misses the key when it is None.
+  local custom, keys = base.save_functions({ self._scale_fn_custom })[1], {}
+  for key in pairs(result) do keys[#keys + 1] = key end
+  table.sort(keys)
+  keys[#keys + 1] = "_scale_fn_custom"
+  result._scale_fn_custom = custom
+  local dict = Dict.new()
+  Dict.fill(dict, keys, function(i) return result[keys[i]] end)
+  return dict
 end
 
 function CyclicLR:load_state_dict(state)

@@ -3,10 +3,11 @@ local lazy = require "lampad.lazy"
 
 local files = lazy.members("lampad.vision.datasets.", {
   vision_dataset = { "VisionDataset", "StandardTransform" },
-  folder = { "DatasetFolder", "ImageFolder" },
-  fakedata = { "FakeData" },
-  cifar = { "CIFAR10", "CIFAR100" },
-  mnist = { "MNIST", "FashionMNIST", "KMNIST" },
+  caltech = { "Caltech101", "Caltech256" }, celeba = { "CelebA" }, cifar = { "CIFAR10", "CIFAR100" }, cityscapes = { "Cityscapes" },
+  coco = { "CocoDetection", "CocoCaptions" }, emnist = { "EMNIST", "QMNIST" }, fakedata = { "FakeData" },
+  flowers102 = { "Flowers102" }, folder = { "DatasetFolder", "ImageFolder" }, food101 = { "Food101" }, imagenet = { "ImageNet" },
+  mnist = { "MNIST", "FashionMNIST", "KMNIST" }, oxford_iiit_pet = { "OxfordIIITPet" }, stl10 = { "STL10" }, svhn = { "SVHN" },
+  usps = { "USPS" }, voc = { "VOCDetection", "VOCSegmentation" },
 })
 files.folder, files.utils = "lampad.vision.datasets.folder", "lampad.vision.datasets.utils"
 
