@@ -17,6 +17,7 @@ void lpvm_open_folder(lua_State *L, int core_index);
 void lpvm_open_image(lua_State *L, int core_index);
 void lpvm_open_pixels(lua_State *L, int core_index);
 void lpvm_open_json(lua_State *L, int core_index);
+void lpvm_open_stores(lua_State *L, int core_index);
 void lpvm_open_safetensors(lua_State *L, int core_index);
 void lpvm_open_npy(lua_State *L, int core_index);
 void lpvm_open_sys(lua_State *L, int core_index);
@@ -172,6 +173,7 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_safetensors(L, core);
   lpvm_open_npy(L, core);
   lpvm_open_pixels(L, core);
+  lpvm_open_stores(L, core);
   lpvm_open_sys(L, core);
   lpvm_open_memory(L, core);
   lpvm_open_checkpoint(L, core);

@@ -179,6 +179,22 @@ static int blend_grey(lua_State *L) {
   return 1;
 }
 
+/* pixels_blend(from, to, factor): two contiguous images of one shape. */
+static int blend(lua_State *L) {
+  const LpPixels a = to_pixels(L, 3);
+  LpTensor *to = lpvm_check_tensor(L, 2, "image");
+  LpTensor *from = lpvm_check_tensor(L, 1, "image");
+  luaL_argcheck(L, lp_dtype(to) == LP_UINT8 && lp_ndim(to) == 3, 2, "a uint8 tensor (H, W, C) expected");
+  for (int64_t d = 0; d < 3; d++)
+    luaL_argcheck(L, lp_size(to, d) == lp_size(from, d), 2, "an image of the same shape expected");
+  luaL_argcheck(L, lp_is_contiguous(from, LP_CONTIGUOUS), 1, "a contiguous tensor expected");
+  luaL_argcheck(L, lp_is_contiguous(to, LP_CONTIGUOUS), 2, "a contiguous tensor expected");
+  const float factor = (float)luaL_checknumber(L, 3);
+  uint8_t *out = push_pixels(L, a.height, a.width, a.channels);
+  lp_pixels_blend(a.data, lp_data(to), out, lp_numel(to), factor);
+  return 1;
+}
+
 /* pixels_shift_hue(image, shift) */
 static int shift_hue(lua_State *L) {
   const LpPixels in = to_pixels(L, 2);
@@ -245,6 +261,7 @@ void lpvm_open_pixels(lua_State *L, int core_index) {
       {"pixels_luma_sum", luma_sum},
       {"pixels_saturate", saturate},
       {"pixels_blend_grey", blend_grey},
+      {"pixels_blend", blend},
       {"pixels_shift_hue", shift_hue},
       {"pixels_sharpen", sharpen},
       {"pixels_premultiply", premultiply},

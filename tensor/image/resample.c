@@ -14,8 +14,7 @@ LP_DISPATCH(LpResampleKernels, lp_resample_kernels)
 
 #define READ_AHEAD 16 /* bytes that the horizontal loop may read after a row */
 
-/* --- filters: the weight at a distance, in units of the (stretched) source pixel
- * ------------ */
+/* --- filters: the weight at a distance, in units of the (stretched) source pixel --- */
 
 static double box(double x) {
   return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
@@ -63,8 +62,7 @@ static const Filter filters[] = {
     [LP_FILTER_HAMMING] = {hamming, 1.0},
 };
 
-/* --- taps
- * ------------------------------------------------------------------------------------ */
+/* --- taps ------------------------------------------------------------------------ */
 
 /* All arrays lie in one block. */
 typedef struct TapBlock {
@@ -133,8 +131,7 @@ static bool make_taps(TapBlock *b, int64_t in, int64_t out, const Filter *filter
   return true;
 }
 
-/* --- passes
- * ---------------------------------------------------------------------------------- */
+/* --- passes ---------------------------------------------------------------------- */
 
 typedef struct Pass {
   LpPixels in;

@@ -174,23 +174,29 @@ static bool storage_place(Saver *s, LpStorage *storage, LpDtype dtype, size_t *p
   return true;
 }
 
+/* The storages of limited dtypes have no class of their own: they are bytes. */
+static bool is_stored_as_bytes(LpDtype dtype) {
+  return lp_dtype_is_limited(dtype);
+}
+
 /* ('storage', torch.FloatStorage, key, 'cpu', number of elements), kept apart */
 static bool write_storage(Saver *s, const LpTensor *t, bool is_untyped) {
   Bytes *b = &s->pickle;
   const LpDtype dtype = lp_dtype(t);
   char text[64];
   size_t place;
-  TRY(storage_place(s, t->storage, dtype, &place));
+  const bool as_bytes = is_untyped || is_stored_as_bytes(dtype);
+  TRY(storage_place(s, t->storage, as_bytes ? LP_UINT8 : dtype, &place));
   put_op(b, '(');
   put_string(b, "storage", 7);
   snprintf(text, sizeof text,
-           is_untyped ? "ctorch.storage\n%sStorage\n" : "ctorch\n%sStorage\n",
-           is_untyped ? "Untyped" : storage_name(dtype));
+           as_bytes ? "ctorch.storage\n%sStorage\n" : "ctorch\n%sStorage\n",
+           as_bytes ? "Untyped" : storage_name(dtype));
   put_text(b, text);
   const int n = snprintf(text, sizeof text, "%zu", place);
   put_string(b, text, (size_t)n);
   put_string(b, "cpu", 3);
-  put_int(b, (int64_t)(t->storage->size_bytes / lp_dtype_size(dtype)));
+  put_int(b, (int64_t)(t->storage->size_bytes / (as_bytes ? 1 : lp_dtype_size(dtype))));
   put_text(b, "tQ");
   return true;
 }
@@ -208,13 +214,22 @@ static bool write_tensor(Saver *s, const LpIoValue *v) {
              requires_grad = v->flags & LP_IO_REQUIRES_GRAD;
   CHECK(!t->physical, LP_ERR_ARGUMENT, "cannot save a tensor inside of torch.vmap");
   if (is_parameter) put_text(b, "ctorch._utils\n_rebuild_parameter\n(");
-  put_text(b, "ctorch._utils\n_rebuild_tensor_v2\n(");
+  const LpDtype dtype = lp_dtype(t);
+  const bool names_dtype = is_stored_as_bytes(dtype);
+  put_text(b, names_dtype ? "ctorch._utils\n_rebuild_tensor_v3\n("
+                          : "ctorch._utils\n_rebuild_tensor_v2\n(");
   TRY(write_storage(s, t, false));
   put_int(b, lp_storage_offset(t));
   put_ints(b, lp_sizes(t));
   put_ints(b, lp_strides(t));
   put_bool(b, requires_grad && !is_parameter);
-  put_text(b, "ccollections\nOrderedDict\n)RtR");
+  put_text(b, "ccollections\nOrderedDict\n)R");
+  if (names_dtype) {
+    put_text(b, "ctorch\n");
+    put_text(b, lp_dtype_name(dtype));
+    put_op(b, '\n');
+  }
+  put_text(b, "tR");
   if (!is_parameter) return true;
   put_bool(b, requires_grad);
   put_text(b, "ccollections\nOrderedDict\n)RtR");

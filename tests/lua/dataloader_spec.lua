@@ -214,6 +214,31 @@ describe("what crosses to a worker", function()
     assert.same({ { "Box 0", 0, "n0" }, { "Box 1", 1, "n1" }, { "Box 2", 2, "n2" } }, list)
   end)
 
+  it("is found there by its name when the library made it", function()
+    local crossing = require "lampad.crossing"
+    local _ = { nn.Linear, nn.LSTM, torch.optim.SGD, data.RandomSampler, torch.vision.transforms }
+    local names = {}
+    for value, name in pairs(crossing.names()) do
+      if name then
+        assert.is_true(rawequal(value, crossing.find(name)), name)
+        names[#names + 1] = { name, type(value), type(value) == "function" and debug.getinfo(value, "S").linedefined }
+      end
+    end
+    local ds = dataset(function(self)
+      local other = {}
+      for _, row in ipairs(self.names) do
+        local value = crossing.find(row[1])
+        if type(value) ~= row[2] or (row[3] and debug.getinfo(value, "S").linedefined ~= row[3]) then
+          other[#other + 1] = crossing.describe(row[1])
+        end
+      end
+      return other
+    end, 1, { names = names })
+    local loader = data.DataLoader(ds, { num_workers = 1, collate_fn = function(items) return items[1] end })
+    for other in loader:iter() do assert.same({ "os.exit" }, other) end
+    assert.is_true(#names > 1000)
+  end)
+
   it("is what __reduce__ makes again", function()
     local opened = { __name = "handle" }
     local function open(path, times) return setmetatable({ path = path, times = times or 1, co = coroutine.create(print) }, opened) end

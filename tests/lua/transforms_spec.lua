@@ -61,7 +61,7 @@ local function fault_of(result, expected, how)
   if data:numel() == 0 then return nil end
   local wanted = core.tensor_from_bytes(values, data.dtype, expected.size, expected.at)
   local distance = (data:to(torch.float64) - wanted:to(torch.float64)):abs():max():item()
-  if distance ~= distance or distance > (how == "level" and 1 or 1e-5) then return "values differ by " .. distance end
+  if distance ~= distance or distance > (how == "level" and 1 or 1e-5 * math.max(1, wanted:abs():max():item())) then return "values differ by " .. distance end
 end
 
 local function faults_of(case, outputs)

@@ -102,7 +102,7 @@ end
 function Cityscapes:len() return #self.images end
 
 local function read_target(kind, path)
-  if kind == "polygon" then return require("lampad.json").decode(utils.read_text("Cityscapes", path)) end
+  if kind == "polygon" then return utils.read_json("Cityscapes", path) end
   return require("lampad.vision.image").open(path, kind == "instance" and "I" or nil)
 end
 

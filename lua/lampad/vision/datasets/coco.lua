@@ -21,8 +21,7 @@ end
 
 function CocoDetection:_setup(root, path, transform, target_transform, transforms)
   self:_begin(root, transforms, transform, target_transform)
-  local ok, data = pcall(require("lampad.json").decode, utils.read_text(self.__name, path))
-  if not ok then args.fail(self.__name, "%s is no JSON file: %s", path, (tostring(data):gsub("^.-: ", ""))) end
+  local data = utils.read_json(self.__name, path)
   if type(data) ~= "table" or type(data.images) ~= "table" then args.fail(self.__name, "%s has no list of images", path) end
   self.coco = { dataset = data, imgs = index(data.images), anns = index(data.annotations), cats = index(data.categories), imgToAnns = {} }
   for _, annotation in ipairs(data.annotations or {}) do

@@ -17,16 +17,16 @@ function Food101:init(...)
   self._split = utils.verify_str_arg(split, "split", { "train", "test" }, nil, "Food101")
   if download then self:download() end
   if not self:_check_exists() then utils.not_found(self, "food-101.tar.gz, unpacked, or its folder food-101") end
-  local text = utils.read_text("Food101", self:_path(self.base_folder, "meta", split .. ".json"))
-  local metadata = require("lampad.json").decode(text)
+  local path = self:_path(self.base_folder, "meta", split .. ".json")
+  local metadata = utils.read_json("Food101", path)
   self.classes = utils.sorted_keys(metadata)
   self.class_to_idx = utils.positions(self.classes)
   self._labels, self._image_files = {}, {}
   -- In the order of the file, which a table does not keep: {"churros": ["churros/1", ...], ...}.
-  for class in text:gmatch '"([^"]*)"%s*:%s*%[' do
-    for _, path in ipairs(metadata[class] or {}) do
+  for class in utils.read_text("Food101", path):gmatch '"([^"]*)"%s*:%s*%[' do
+    for _, name in ipairs(metadata[class] or {}) do
       self._labels[#self._labels + 1] = self.class_to_idx[class]
-      self._image_files[#self._image_files + 1] = self:_path(self.base_folder, "images", path .. ".jpg")
+      self._image_files[#self._image_files + 1] = self:_path(self.base_folder, "images", name .. ".jpg")
     end
   end
   self.loader = loader or require("lampad.vision.datasets.folder").default_loader

@@ -60,7 +60,14 @@ function utils.read_text(what, path)
   return bytes
 end
 
---- Its lines, without their ends.
+--- The value of a JSON file.
+function utils.read_json(what, path)
+  local value, message = require("lampad.json").decode(utils.read_text(what, path))
+  if value == nil then args.fail(what, "%s is no JSON file: %s", path, message) end
+  return value
+end
+
+--- The lines of a file, without their ends.
 function utils.read_lines(what, path)
   local lines = {}
   for line in utils.read_text(what, path):gmatch "([^\n]*)\n?" do lines[#lines + 1] = line:gsub("\r$", "") end

@@ -40,7 +40,7 @@ function xml.parse(text)
     else
       local stop = text:find(">", open, true)
       local closing, tag, rest = text:sub(open, stop or open):match "^<(/?)([%w_:.-]+)(.-)>$"
-      if not tag then return nil, ("bad markup at byte %d"):format(open) end
+      if not tag or rest:find("<", 1, true) then return nil, ("bad markup at byte %d"):format(open) end
       if closing == "/" then
         local top = table.remove(stack)
         if not top or top.tag ~= tag then return nil, ("</%s> ends nothing"):format(tag) end

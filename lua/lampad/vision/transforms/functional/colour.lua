@@ -45,6 +45,11 @@ local function blend(a, b, ratio)
 end
 colour.blend = blend
 
+-- CMYK has no luma of its own: the grey image goes there and back, and all four inks are blended.
+local function blend_cmyk(img, degenerate, factor)
+  return common.like(img, core.pixels_blend(degenerate, img.data, factor))
+end
+
 local function check_tensor(what, img) common.assert_channels(what, img, 1, 3) end
 
 local function factor_spec(name, factor)
@@ -57,6 +62,7 @@ local brightness_spec = factor_spec("adjust_brightness", "brightness_factor")
 function colour.adjust_brightness(...)
   local img, factor = brightness_spec(...)
   if common.image_or_tensor("adjust_brightness", img) then
+    if img.mode == "CMYK" then return blend_cmyk(img, torch.zeros_like(img.data), factor) end
     return common.like(img, core.pixels_blend_grey(img.data, 0, factor))
   end
   check_factor("adjust_brightness", "brightness_factor", factor)
@@ -72,8 +78,11 @@ function colour.adjust_contrast(...)
   if common.image_or_tensor("adjust_contrast", img) then
     local pixels = img.height * img.width
     if pixels == 0 then return img end
-    if img.mode == "CMYK" then return colour.adjust_contrast(img:convert("RGB"), factor):convert("CMYK") end
-    local mean = math.floor(core.pixels_luma_sum(img.data) / pixels + 0.5)
+    local mean = math.floor(core.pixels_luma_sum(in_rgb(img).data) / pixels + 0.5)
+    if img.mode == "CMYK" then
+      local grey = torch.full({ img.height, img.width, 1 }, mean, { dtype = torch.uint8 })
+      return blend_cmyk(img, Image(grey):convert("CMYK").data, factor)
+    end
     return common.like(img, core.pixels_blend_grey(img.data, mean, factor))
   end
   check_factor("adjust_contrast", "contrast_factor", factor)
@@ -91,7 +100,7 @@ function colour.adjust_saturation(...)
   local img, factor = saturation_spec(...)
   if common.image_or_tensor("adjust_saturation", img) then
     if img.mode == "L" or img.mode == "LA" then return img end
-    if img.mode == "CMYK" then return colour.adjust_saturation(img:convert("RGB"), factor):convert("CMYK") end
+    if img.mode == "CMYK" then return blend_cmyk(img, to_l(img):convert("CMYK").data, factor) end
     return common.like(img, core.pixels_saturate(img.data, factor))
   end
   check_factor("adjust_saturation", "saturation_factor", factor)
@@ -219,10 +228,7 @@ function colour.rgb_to_grayscale(...)
   else
     grey = img:clone()
   end
-  if count == 1 then return grey end
-  local sizes = { img.shape:unpack() }
-  sizes[#sizes - 2] = 3
-  return grey:expand(sizes)
+  return count == 3 and grey:expand(img.shape) or grey -- one channel stays one, as in torchvision
 end
 
 -- --- tables -----------------------------------------------------------------------------------------

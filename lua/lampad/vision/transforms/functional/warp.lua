@@ -225,7 +225,11 @@ local function perspective_coefficients(startpoints, endpoints)
     right[#right + 1], right[#right + 2] = { u }, { v }
   end
   local double = { dtype = torch.float64 }
-  local solution = torch.linalg.lstsq(torch.tensor(rows, double), torch.tensor(right, double), { driver = "gels" })
+  local solution, _, rank = torch.linalg.lstsq(torch.tensor(rows, double), torch.tensor(right, double))
+  if rank:item() < 8 then
+    fail("perspective", "the corners do not define a map: three of them lie on a line, or two are the same. The least squares "
+      .. "solution could not be computed because the input matrix does not have full rank")
+  end
   return solution:view(8):to(torch.float32):tolist()
 end
 
