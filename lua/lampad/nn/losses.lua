@@ -132,7 +132,7 @@ local function settle_reduction(o)
   o.size_average, o.reduce = nil, nil
 end
 
-local Loss, WeightedLoss = Module:extend "_Loss", nil
+local Loss = Module:extend "_Loss"
 local loss_spec, weighted_spec = args("_Loss(" .. old .. ")"), args("_WeightedLoss(Tensor weight=nil, " .. old .. ")")
 
 --- nn.modules.loss._Loss(size_average, reduce, reduction = 'mean'): the base of losses; a class of the user's reads
@@ -143,7 +143,7 @@ function Loss:init(...)
   self:_set(o)
 end
 
-WeightedLoss = Loss:extend "_WeightedLoss"
+local WeightedLoss = Loss:extend "_WeightedLoss"
 
 --- nn.modules.loss._WeightedLoss(weight, ...): a loss that keeps `weight` as a buffer.
 function WeightedLoss:init(...)
