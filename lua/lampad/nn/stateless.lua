@@ -253,9 +253,24 @@ for n = 1, 3 do
 end
 
 -- --- making the classes -----------------------------------------------------------------------------
+-- Base classes for isinstance (nn.modules.dropout._DropoutNd), with the pattern of the names below them.
+local bases, families = {}, {
+  _DropoutNd = "Dropout", _MaxPoolNd = "^MaxPool", _AvgPoolNd = "^AvgPool", _AdaptiveAvgPoolNd = "^AdaptiveAvgPool",
+  _AdaptiveMaxPoolNd = "^AdaptiveMaxPool", _LPPoolNd = "^LPPool", _ConstantPadNd = "^ConstantPad",
+  _ReflectionPadNd = "^ReflectionPad", _ReplicationPadNd = "^ReplicationPad", _CircularPadNd = "^CircularPad",
+}
+for name in pairs(families) do bases[name] = Module:extend(name) end
+
+local function base_of(name)
+  for base, pattern in pairs(families) do
+    if name:find(pattern) then return bases[base] end
+  end
+  return Module
+end
+
 local function make(name)
   local row = rows[name]
-  local Class = Module:extend(name)
+  local Class = base_of(name):extend(name)
   local spec = args(row[1])
   local repr, setup = row.repr, row.setup
   function Class:init(...)
@@ -272,4 +287,4 @@ local function make(name)
   return Class
 end
 
-return { rows = rows, make = make }
+return { rows = rows, make = make, bases = bases }
