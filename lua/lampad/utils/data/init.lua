@@ -1,7 +1,8 @@
 -- torch.utils.data: datasets, samplers, DataLoader. Loads at first use.
 local lazy = require "lampad.lazy"
 
-local files = lazy.members("lampad.utils.data.", {
+return lazy(lazy.members("lampad.utils.data.", {
+  modules = { "dataset", "sampler", "dataloader", "distributed" },
   dataset = { "Dataset", "IterableDataset", "TensorDataset", "StackDataset", "Subset", "ConcatDataset", "ChainDataset",
     "random_split" },
   sampler = { "Sampler", "SequentialSampler", "RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler",
@@ -9,9 +10,4 @@ local files = lazy.members("lampad.utils.data.", {
   collate = { "default_collate", "default_convert" },
   dataloader = { "DataLoader" },
   worker_info = { "get_worker_info" },
-})
--- PyTorch's modules, which scripts name too: torch.utils.data.sampler.SubsetRandomSampler.
-for _, name in ipairs { "dataset", "sampler", "dataloader" } do files[name] = "lampad.utils.data." .. name end
-files.distributed = "lampad.utils.data.sampler"
-
-return lazy(files)
+}))
