@@ -1,8 +1,7 @@
 -- torch.utils.data: datasets, samplers, DataLoader. Loads at first use.
 local lazy = require "lampad.lazy"
 
-return lazy(lazy.members("lampad.utils.data.", {
-  modules = { "dataset", "sampler", "dataloader", "distributed" },
+local files = lazy.members("lampad.utils.data.", {
   dataset = { "Dataset", "IterableDataset", "TensorDataset", "StackDataset", "Subset", "ConcatDataset", "ChainDataset",
     "random_split" },
   sampler = { "Sampler", "SequentialSampler", "RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler",
@@ -10,4 +9,9 @@ return lazy(lazy.members("lampad.utils.data.", {
   collate = { "default_collate", "default_convert" },
   dataloader = { "DataLoader" },
   worker_info = { "get_worker_info" },
-}))
+})
+-- PyTorch's modules, which scripts name too: torch.utils.data.sampler.SubsetRandomSampler.
+for _, name in ipairs { "dataset", "sampler", "dataloader" } do files[name] = "lampad.utils.data." .. name end
+files.distributed = "lampad.utils.data.sampler"
+
+return lazy(files)
