@@ -257,7 +257,7 @@ static bool write_known(Writer *w, int index, bool by_name, bool from_setup) {
     }
     lua_pop(L, 1);
   }
-  if (by_name) need_names(w);
+  if (by_name && !w->how->is_plain) need_names(w);
   if (lua_isnil(L, w->names)) return false;
   lua_pushvalue(L, index);
   if (lua_rawget(L, w->names) == LUA_TSTRING) {

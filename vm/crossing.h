@@ -32,6 +32,8 @@ typedef struct LpvmWriting {
                         0: none */
   const char *const *names; /* what the first n_names values are called in errors */
   int n_names;
+  bool
+      is_plain; /* nothing of the library is in the values: its names need not be known */
 } LpvmWriting;
 
 /* Writes the n values on top of the stack (popped) to a new message, which is pushed

@@ -653,16 +653,20 @@ static LpvmMessage *write_prelude(lua_State *L) {
   lua_getfield(L, -2, "cpath");
   lua_newtable(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  bool is_plain = true;
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_isfunction(L, -1)) continue;
+    is_plain = is_plain && lua_iscfunction(L, -1);
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, -6);
   }
   lua_pop(L, 1);
   static const char *const names[] = {"package.path", "package.cpath", "package.preload"};
-  lpvm_message_write(L, 3,
-                     &(LpvmWriting){.what = "DataLoader", .names = names, .n_names = 3});
+  lpvm_message_write(
+      L, 3,
+      &(LpvmWriting){
+          .what = "DataLoader", .names = names, .n_names = 3, .is_plain = is_plain});
   LpvmMessage *m = lpvm_message_take(L, -1);
   lua_pop(L, 2);
   return m;
@@ -757,8 +761,6 @@ static int worker_pool(lua_State *L) {
   if (!(p->module = strdup(module)))
     return lpvm_error(L, "DataLoader", "not enough memory for a name");
   p->prelude = write_prelude(L);
-  p->setup = write_setup(L, 5, 4);
-  p->setup_version = 1;
   p->n_workers = (int)n;
   for (int i = 0; i < n; i++) {
     p->workers[i].pool = p;
@@ -767,6 +769,15 @@ static int worker_pool(lua_State *L) {
   guard_exit(L);
   note_open(p);
   start_threads(L, p);
+  /* While they open their states, the values are written. */
+  lua_pushcfunction(L, pool_renew);
+  lua_replace(L, 3);
+  lua_pushvalue(L, 1);
+  lua_replace(L, 4);
+  if (lua_pcall(L, lua_gettop(L) - 3, 0, 0) != LUA_OK) {
+    close_pool(p);
+    return lua_error(L);
+  }
   lua_settop(L, 1);
   return 1;
 }
