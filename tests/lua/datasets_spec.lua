@@ -203,6 +203,28 @@ describe("vision.datasets", function()
     end)
   end)
 
+  it("work in workers, whose errors name the file", function()
+    local T = torch.vision.transforms
+    local data = torch.utils.data
+    local folder = datasets.ImageFolder(golden .. "/folder", T.Compose { T.Resize { 8, 8 }, T.ToTensor() })
+    local function all(workers)
+      local parts = {}
+      for images, labels in data.DataLoader(folder, { batch_size = 4, num_workers = workers }):iter() do
+        parts[#parts + 1] = images:flatten(1)
+        parts[#parts + 1] = labels:unsqueeze(1):expand(-1, 192):float()
+      end
+      return torch.cat(parts)
+    end
+    assert.is_true(torch.equal(all(0), all(2)))
+    local bad = command.new_folder()
+    assert(os.execute(("mkdir %s/a && cp %s/../images/truncated.jpg %s/a"):format(bad, golden, bad)))
+    local ok, message = pcall(function()
+      for _ in data.DataLoader(datasets.ImageFolder(bad, T.ToTensor()), { num_workers = 1 }):iter() do error "no batch" end
+    end)
+    assert.is_false(ok)
+    assert.truthy(message:find("cannot read " .. bad .. "/a/truncated.jpg: the picture is truncated", 1, true), message)
+  end)
+
   it("check their arguments in torchvision's words", function()
     fails("Unknown value 'none' for argument split. Valid values are {'train', 'test', 'extra'}.", datasets.SVHN, golden, "none")
     fails("Unknown value 'x' for argument image_set. Valid values are {'train', 'trainval', 'val'}.", datasets.VOCDetection, golden,
