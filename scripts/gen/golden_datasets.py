@@ -273,5 +273,54 @@ for split in ("val", "train"):
     record("ImageNet", f"imagenet {split}", dataset)
 shutil.rmtree(copy)
 
+# --- more lists and folders ------------------------------------------------------------------------------------------
+for name in ("banded/a.jpg", "banded/b.jpg", "dotted/c.jpg"):
+    picture("dtd/dtd/images/" + name)
+write("dtd/dtd/labels/train2.txt", "dotted/c.jpg\nbanded/b.jpg\n")
+record("DTD", ". train 2", D.DTD(OUT, "train", 2))
+for name in ("Forest/Forest_1.jpg", "AnnualCrop/AnnualCrop_2.jpg"):
+    picture("eurosat/2750/" + name)
+record("EuroSAT", ".", D.EuroSAT(OUT))
+for name in ("0034309", "0056978"):
+    picture(f"fgvc-aircraft-2013b/data/images/{name}.jpg")
+write("fgvc-aircraft-2013b/data/families.txt", "A300\nBoeing 737\n")
+write("fgvc-aircraft-2013b/data/images_family_test.txt", "0056978 Boeing 737\n0034309 A300\n")
+record("FGVCAircraft", ". test family", D.FGVCAircraft(OUT, "test", "family"))
+for name in ("Training/00000/00000_00001.ppm", "Training/00002/00000_00000.ppm", "Final_Test/Images/00000.ppm", "Final_Test/Images/00001.ppm"):
+    picture("gtsrb/GTSRB/" + name, 5, 4)
+write("gtsrb/GT-final_test.csv", "Filename;Width;Height;ClassId\n00001.ppm;5;4;16\n00000.ppm;5;4;1\n")
+for split in ("train", "test"):
+    record("GTSRB", f". {split}", D.GTSRB(OUT, split))
+for name in ("n01440764/a.JPEG", "n03888257/b.JPEG"):
+    picture("imagenette2-160/val/" + name)
+record("Imagenette", ". val 160px", D.Imagenette(OUT, "val", "160px"))
+for name in ("AD/1.jpg", "CH/2.jpg"):
+    picture("country211/valid/" + name)
+record("Country211", ". valid", D.Country211(OUT, "valid"))
+for name in ("negative/1.png", "positive/0.png"):
+    picture("rendered-sst2/valid/" + name)
+record("RenderedSST2", ". val", D.RenderedSST2(OUT, "val"))
+for i, name in enumerate(("a/abbey/sun_aa.jpg", "b/bow_window/indoor/sun_bb.jpg")):
+    picture("SUN397/" + name)
+write("SUN397/ClassName.txt", "/a/abbey\n/b/bow_window/indoor\n")
+dataset = D.SUN397(OUT)
+dataset._image_files, dataset._labels = map(list, zip(*sorted(zip(dataset._image_files, dataset._labels))))
+record("SUN397", ".", dataset)
+for name in ("00002.jpg", "00001.jpg"):
+    picture("stanford_cars/cars_train/" + name)
+cars = np.zeros((2,), dtype=[("bbox_x1", "O"), ("class", "O"), ("fname", "O")])
+cars[0], cars[1] = (3, 2, "00002.jpg"), (5, 1, "00001.jpg")
+sio.savemat(path("stanford_cars/devkit/cars_train_annos.mat"), {"annotations": cars.reshape(1, -1)})
+names = np.empty((1, 2), dtype=object)
+names[0, 0], names[0, 1] = "AM General Hummer", "Acura RL"
+sio.savemat(path("stanford_cars/devkit/cars_meta.mat"), {"class_names": names})
+record("StanfordCars", ". train", D.StanfordCars(OUT, "train"))
+for split, name in (("val", "CLEVR_val_000000.png"), ("val", "CLEVR_val_000001.png"), ("test", "CLEVR_test_000000.png")):
+    picture(f"clevr/CLEVR_v1.0/images/{split}/{name}")
+write("clevr/CLEVR_v1.0/scenes/CLEVR_val_scenes.json", json.dumps({"scenes": [
+    {"image_filename": "CLEVR_val_000001.png", "objects": [{}, {}, {}]}, {"image_filename": "CLEVR_val_000000.png", "objects": [{}]}]}))
+for split in ("val", "test"):
+    record("CLEVRClassification", f". {split}", D.CLEVRClassification(OUT, split))
+
 with open(path("values.txt"), "w") as f:
     f.write("\n".join(lines) + "\n")

@@ -30,30 +30,52 @@ static const uint32_t sha_constants[64] = {
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7,
     0xc67178f2};
 
+/* One round, which changes d and h; the eight names move on by one for the next. */
+static inline void sha256_round(uint32_t a, uint32_t b, uint32_t c, uint32_t *d,
+                                uint32_t e, uint32_t f, uint32_t g, uint32_t *h,
+                                uint32_t input) {
+  const uint32_t t = *h +
+                     (rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25)) +
+                     (g ^ (e & (f ^ g))) + input;
+  const uint32_t u = (rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22)) +
+                     ((a & b) | (c & (a | b)));
+  *d += t;
+  *h = t + u;
+}
+
 static void sha256_block(uint32_t state[8], const uint8_t *block) {
   uint32_t w[64];
-  for (int i = 0; i < 16; i++)
-    w[i] = (uint32_t)block[4 * i] << 24 | (uint32_t)block[4 * i + 1] << 16 |
-           (uint32_t)block[4 * i + 2] << 8 | block[4 * i + 3];
+  for (int i = 0; i < 16; i++) {
+    uint32_t word;
+    memcpy(&word, block + 4 * i, sizeof word);
+    w[i] = __builtin_bswap32(word);
+  }
   for (int i = 16; i < 64; i++) {
-    const uint32_t a = w[i - 15], b = w[i - 2];
-    w[i] = w[i - 16] + w[i - 7] + (rotate_right(a, 7) ^ rotate_right(a, 18) ^ a >> 3) +
-           (rotate_right(b, 17) ^ rotate_right(b, 19) ^ b >> 10);
+    const uint32_t x = w[i - 15], y = w[i - 2];
+    w[i] = w[i - 16] + w[i - 7] + (rotate_right(x, 7) ^ rotate_right(x, 18) ^ x >> 3) +
+           (rotate_right(y, 17) ^ rotate_right(y, 19) ^ y >> 10);
   }
-  uint32_t v[8];
-  memcpy(v, state, sizeof v);
-  for (int i = 0; i < 64; i++) {
-    const uint32_t e = v[4], a = v[0];
-    const uint32_t t = v[7] +
-                       (rotate_right(e, 6) ^ rotate_right(e, 11) ^ rotate_right(e, 25)) +
-                       ((e & v[5]) ^ (~e & v[6])) + sha_constants[i] + w[i];
-    const uint32_t u = (rotate_right(a, 2) ^ rotate_right(a, 13) ^ rotate_right(a, 22)) +
-                       ((a & v[1]) ^ (a & v[2]) ^ (v[1] & v[2]));
-    memmove(v + 1, v, 7 * sizeof *v);
-    v[4] += t;
-    v[0] = t + u;
+  uint32_t a = state[0], b = state[1], c = state[2], d = state[3];
+  uint32_t e = state[4], f = state[5], g = state[6], h = state[7];
+  const uint32_t *k = sha_constants;
+  for (int i = 0; i < 64; i += 8) {
+    sha256_round(a, b, c, &d, e, f, g, &h, k[i] + w[i]);
+    sha256_round(h, a, b, &c, d, e, f, &g, k[i + 1] + w[i + 1]);
+    sha256_round(g, h, a, &b, c, d, e, &f, k[i + 2] + w[i + 2]);
+    sha256_round(f, g, h, &a, b, c, d, &e, k[i + 3] + w[i + 3]);
+    sha256_round(e, f, g, &h, a, b, c, &d, k[i + 4] + w[i + 4]);
+    sha256_round(d, e, f, &g, h, a, b, &c, k[i + 5] + w[i + 5]);
+    sha256_round(c, d, e, &f, g, h, a, &b, k[i + 6] + w[i + 6]);
+    sha256_round(b, c, d, &e, f, g, h, &a, k[i + 7] + w[i + 7]);
   }
-  for (int i = 0; i < 8; i++) state[i] += v[i];
+  state[0] += a;
+  state[1] += b;
+  state[2] += c;
+  state[3] += d;
+  state[4] += e;
+  state[5] += f;
+  state[6] += g;
+  state[7] += h;
 }
 
 /* --- MD5

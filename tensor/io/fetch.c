@@ -105,6 +105,16 @@ static int on_progress(void *ctx, curl_off_t total, curl_off_t now, curl_off_t u
   return d->is_stopped;
 }
 
+/* This machine itself, which no proxy can reach for us. */
+static bool is_local(const char *url) {
+  const char *host = strstr(url, "://");
+  if (!host) return false;
+  host += 3;
+  const size_t n = strcspn(host, ":/");
+  return (n == 9 && strncmp(host, "localhost", 9) == 0) ||
+         strncmp(host, "127.", 4) == 0 || strncmp(host, "[::1]", 5) == 0;
+}
+
 static CURLcode perform(CURL *handle, Download *d, char *message) {
   LpFetch *f = d->fetch;
   curl.setopt(handle, CURLOPT_URL, f->url);
@@ -115,6 +125,7 @@ static CURLcode perform(CURL *handle, Download *d, char *message) {
   curl.setopt(handle, CURLOPT_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
   curl.setopt(handle, CURLOPT_REDIR_PROTOCOLS, (long)(CURLPROTO_HTTP | CURLPROTO_HTTPS));
 #endif
+  if (is_local(f->url)) curl.setopt(handle, CURLOPT_PROXY, "");
   curl.setopt(handle, CURLOPT_FOLLOWLOCATION, 1L);
   curl.setopt(handle, CURLOPT_MAXREDIRS, MAX_REDIRECTS);
   curl.setopt(handle, CURLOPT_CONNECTTIMEOUT, CONNECT_TIMEOUT_S);

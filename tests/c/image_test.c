@@ -148,6 +148,29 @@ TEST(image_out_of_memory) {
   lp_tensor_release(rgb);
 }
 
+TEST(image_interrupt) {
+  LpTensor *rgb = picture(3);
+  File files[5];
+  make_files(rgb, files);
+  for (int i = 0; i < 2; i++) { /* JPEG and PNG; the others are done in no time */
+    lp_interrupt();
+    EXPECT_FAILS(
+        lp_image_decode(files[i].bytes, files[i].size_bytes, &(LpImageRead){0}, NULL),
+        LP_ERR_INTERRUPT, "interrupted");
+    EXPECT(!lp_interrupt_pending());
+  }
+  uint8_t *data;
+  size_t size_bytes;
+  lp_interrupt();
+  EXPECT_FAILS(lp_image_encode_jpeg(rgb, 90, &data, &size_bytes), LP_ERR_INTERRUPT,
+               "interrupted");
+  lp_interrupt();
+  EXPECT_FAILS(lp_image_encode_png(rgb, 3, &data, &size_bytes), LP_ERR_INTERRUPT,
+               "interrupted");
+  free_files(files);
+  lp_tensor_release(rgb);
+}
+
 TEST(image_convert) {
   LpTensor *gray = picture(1);
   for (LpImageMode to = LP_MODE_LA; to <= LP_MODE_CMYK; to++) {

@@ -61,7 +61,8 @@ local function open(name, words)
     os.execute("cp " .. root .. "/* " .. copies.imagenet)
     return datasets.ImageNet(copies.imagenet, words[2]), copies.imagenet
   end
-  if name == "ImageFolder" or name == "Caltech256" then return datasets[name](root), root end
+  local only_root = { ImageFolder = true, Caltech256 = true, EuroSAT = true, SUN397 = true }
+  if only_root[name] then return datasets[name](root), root end
   if name == "CIFAR10" or name == "CIFAR100" or name == "USPS" then
     return datasets[name](root, { train = words[2] == "train" }), root
   end
@@ -71,6 +72,8 @@ local function open(name, words)
   if name == "OxfordIIITPet" then return datasets.OxfordIIITPet(root, words[2], list(words[3])), root end
   if name == "VOCSegmentation" or name == "VOCDetection" then return datasets[name](root, { image_set = words[2] }), root end
   if name == "Cityscapes" then return datasets.Cityscapes(root, words[2], words[3], { target_type = list(words[4]) }), root end
+  if name == "DTD" then return datasets.DTD(root, words[2], math.tointeger(words[3])), root end
+  if words[3] then return datasets[name](root, words[2], words[3]), root end
   return datasets[name](root, words[2]), root
 end
 
@@ -198,6 +201,28 @@ describe("vision.datasets", function()
       local loader = torch.utils.data.DataLoader(cifar, { batch_size = 4 })
       assert.same({ 4, 3, 32, 32 }, { loader:iter()().shape:unpack() })
     end)
+  end)
+
+  it("work in workers, whose errors name the file", function()
+    local T = torch.vision.transforms
+    local data = torch.utils.data
+    local folder = datasets.ImageFolder(golden .. "/folder", T.Compose { T.Resize { 8, 8 }, T.ToTensor() })
+    local function all(workers)
+      local parts = {}
+      for images, labels in data.DataLoader(folder, { batch_size = 4, num_workers = workers }):iter() do
+        parts[#parts + 1] = images:flatten(1)
+        parts[#parts + 1] = labels:unsqueeze(1):expand(-1, 192):float()
+      end
+      return torch.cat(parts)
+    end
+    assert.is_true(torch.equal(all(0), all(2)))
+    local bad = command.new_folder()
+    assert(os.execute(("mkdir %s/a && cp %s/../images/truncated.jpg %s/a"):format(bad, golden, bad)))
+    local ok, message = pcall(function()
+      for _ in data.DataLoader(datasets.ImageFolder(bad, T.ToTensor()), { num_workers = 1 }):iter() do error "no batch" end
+    end)
+    assert.is_false(ok)
+    assert.truthy(message:find("cannot read " .. bad .. "/a/truncated.jpg: the picture is truncated", 1, true), message)
   end)
 
   it("check their arguments in torchvision's words", function()
@@ -334,6 +359,22 @@ describe("COCO", function()
     fails("ann.json is no JSON file", datasets.CocoDetection, folder, folder .. "/ann.json")
     command.write(folder .. "/ann.json", "[]")
     fails("ann.json has no list of images", datasets.CocoDetection, folder, folder .. "/ann.json")
+    command.clean()
+  end)
+end)
+
+describe("MovingMNIST", function()
+  it("gives films", function()
+    local folder = command.new_folder()
+    assert(core.make_folders(folder .. "/MovingMNIST"))
+    local films = torch.arange(20 * 3 * 64 * 64):remainder(251):to(torch.uint8):reshape(20, 3, 64, 64)
+    torch.numpy.save(folder .. "/MovingMNIST/mnist_test_seq.npy", films)
+    local all = datasets.MovingMNIST(folder)
+    assert.same({ 3, 20, 1, 64, 64 }, { all.data.shape:unpack() })
+    assert.is_true(torch.equal(films[4][2], all[2][4][0]))
+    assert.same({ 15, 1, 64, 64 }, { datasets.MovingMNIST(folder, "test", 5)[0].shape:unpack() })
+    assert.same({ 5, 1, 64, 64 }, { datasets.MovingMNIST(folder, "train", 5)[0].shape:unpack() })
+    fails("`split_ratio` should be `1 <= split_ratio <= 19`, but got 20 instead.", datasets.MovingMNIST, folder, "test", 20)
     command.clean()
   end)
 end)

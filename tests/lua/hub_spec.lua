@@ -141,6 +141,19 @@ describe("download_url_to_file", function()
     fails("cannot make the folder", hub.download_url_to_file, server.url .. "/data.bin", "/proc/x/data.bin", nil, false)
   end)
 
+  it("follows proxies, but not to this machine", function()
+    local path = target()
+    local function run(url)
+      return command.run({ "-e", ("torch.hub.download_url_to_file(%q, %q, nil, false)"):format(url, path) }, nil,
+        "http_proxy=" .. server.url .. " ")
+    end
+    assert.equal(0, (run(server.url .. "/data.bin")))
+    -- Our server is no proxy: asked for a whole address, it says that there is no such file.
+    local status, _, err = run "http://files.example.org/data.bin"
+    assert.equal(1, status)
+    assert.truthy(err:find("404", 1, true), err)
+  end)
+
   it("stops at Ctrl-C and keeps the part for the next call", function()
     local path = target()
     local script = ([[

@@ -126,6 +126,8 @@ if installed(core.lmdb_open, stores .. "single.lmdb") then
       assert.same({ 20, 21 }, value:tolist())
       assert.equal("key-2", key)
       assert.equal(0, ds:get "zero\0byte":numel())
+      local sizes = data.LMDBDataset(folder .. "/pairs", function(bytes) return #bytes end)
+      assert.same({ 1, 2, 3, 0, 4 }, data.DataLoader(sizes, { batch_size = 5, num_workers = 2 }):iter()():tolist())
       assert.is_nil(ds:get "none")
       local decoded = data.LMDBDataset(folder .. "/pairs", function(bytes, name) return name .. #bytes end, { keys = { "key-3" } })
       assert.equal("key-33", decoded[0])
@@ -153,9 +155,11 @@ if installed(core.hdf5_open, stores .. "arrays.h5") then
       assert.same({ { 12, 13, 14 }, { 15, 16, 17 } }, image:tolist())
       assert.equal(7, label:item())
       assert.equal(torch.int32, label.dtype)
-      local batch, labels = data.DataLoader(ds, { batch_size = 4 }):iter()()
-      assert.is_true(torch.equal(torch.arange(24):float():reshape(4, 2, 3), batch))
-      assert.same({ 5, 6, 7, 8 }, labels:tolist())
+      for workers = 0, 2 do
+        local batch, labels = data.DataLoader(ds, { batch_size = 4, num_workers = workers }):iter()()
+        assert.is_true(torch.equal(torch.arange(24):float():reshape(4, 2, 3), batch))
+        assert.same({ 5, 6, 7, 8 }, labels:tolist())
+      end
       assert.same({ 8, 5 }, (select(2, ds:getbatch(torch.tensor { 3, 0 }))):tolist())
       assert.same({ true, false, true, true }, H.load(path, "/group/deep/flags"):tolist())
       assert.same({ 0, 1, 2, 3 }, H.load(path, "bytes"):tolist())

@@ -207,6 +207,78 @@ describe("vision.Image", function()
   end)
 end)
 
+-- The checksums are Pillow's.
+describe("vision.Image's geometry", function()
+  local image = Image.open(golden .. "rgb_444.jpg")
+  local function is(want, got)
+    assert.equal(want, ("%s %dx%d %s"):format(got.mode, got.width, got.height, crc(got.data)))
+  end
+
+  it("resizes, crops, rotates and turns as Pillow", function()
+    is("RGB 20x50 7fdcd476", image:resize { 20, 50 })
+    is("RGB 90x11 29fd53ea", image:resize({ 90, 11 }, Image.BILINEAR))
+    is("RGBA 9x9 f3e2ea5f", image:convert "RGBA":resize({ 9, 9 }, Image.Resampling.LANCZOS))
+    local mask = Image.open(golden .. "palette4.png", "P")
+    is("P 31x7 afae8159", mask:resize { 31, 7 })
+    is("P 5x40 e5dce970", mask:resize { 5, 40 })
+    assert.equal(mask.palette, mask:resize { 5, 40 }.palette)
+    is("RGB 15x24 f9b93d52", image:crop { 5, 6, 20, 30 })
+    is("RGB 54x23 5608a05d", image:crop { -4, -3, 50, 20 })
+    is("RGB 15x24 f9b93d52", Image.open(golden .. "rgb_444.jpg"):crop { 5, 6, 20, 30 }) -- only the box is decoded
+    is("RGB 45x37 f4a04eec", image:rotate(33))
+    is("RGB 59x57 7c9f0e7d", image:rotate(33, Image.BILINEAR, true))
+    is("RGB 37x45 c5ef9c12", image:rotate(90, { expand = true }))
+    local turned = { [0] = "45x37 d1edba56", "45x37 628ee75c", "37x45 c5ef9c12", "45x37 fcd1505c", "37x45 cddec1eb", "37x45 425659ae",
+      "37x45 973a34f8" }
+    for method, want in pairs(turned) do is("RGB " .. want, image:transpose(method)) end
+    for size, want in pairs { [{ 30, 30 }] = "30x25 ed6dba39", [{ 7, 100 }] = "7x6 211e3b60", [{ 20, 3 }] = "4x3 ee55db13" } do
+      local small = image:copy()
+      small:thumbnail(size)
+      is("RGB " .. want, small)
+    end
+    local same = image:copy()
+    same:thumbnail { 100, 100 }
+    assert.equal(45, same.width)
+    fails("size must be {width, height}", image.resize, image, 3)
+    fails("Coordinate 'right' is less than 'left'", image.crop, image, { 5, 5, 5, 9 })
+    fails("box must be {left, upper, right, lower}", image.crop, image, { 1, 2 })
+    fails("unknown method", image.transpose, image, 7)
+  end)
+
+  it("takes apart, puts together and pastes", function()
+    local bands = image:split()
+    is("RGB 45x37 c1a6e4ed", Image.merge("RGB", { bands[3], bands[2], bands[1] }))
+    is("L 45x37 371a6b2e", image:getchannel "G")
+    is("L 45x37 371a6b2e", image:getchannel(1))
+    local mask = Image.open(golden .. "gray.jpg")
+    local small = image:resize { mask.width, mask.height }
+    local target = image:copy()
+    target:paste(small, { 20, -5 }, mask)
+    is("RGB 45x37 3ba12d33", target)
+    target = image:copy()
+    target:paste({ 1, 2, 3 }, { 40, 30, 50, 60 })
+    is("RGB 45x37 f98e93cd", target)
+    target = image:copy()
+    target:paste(small, { -3, 25 })
+    is("RGB 45x37 6c4c942b", target)
+    fails("images do not match", target.paste, target, small, { 0, 0 }, image)
+    fails("size mismatch", Image.merge, "LA", { mask, bands[1] })
+    fails("mode 'LA' needs a list of 2 bands", Image.merge, "LA", { mask })
+    fails("The image has no channel", image.getchannel, image, "A")
+  end)
+
+  it("counts", function()
+    local sum = 0
+    for i, count in ipairs(image:histogram()) do sum = sum + (i - 1) * count end
+    assert.equal(910995, sum % 1000003)
+    assert.same({ { 14, 243 }, { 6, 244 }, { 0, 244 } }, image:getextrema())
+    local spot = Image.new("L", { 9, 6 })
+    spot:paste(1, { 5, 2, 9, 5 })
+    assert.same({ 5, 2, 9, 5 }, spot:getbbox())
+    assert.is_nil(Image.new("RGB", { 2, 2 }):getbbox())
+  end)
+end)
+
 describe("vision.io", function()
   it("decodes every kind of file as torchvision", function()
     local count = 0
@@ -252,6 +324,7 @@ describe("vision.io", function()
     fails("must be a uint8 tensor of 1 dim", vio.decode_image, torch.zeros(3))
     fails("input must be a path or a uint8 tensor", vio.decode_image, 3)
     fails("expected a non empty file", vio.read_file, golden .. "empty.png")
+    fails("the picture is too large: 60000 x 60000 pixels", vio.read_image, golden .. "huge.png")
     fails("Animated webp files are not supported", vio.decode_webp, golden .. "animated.webp")
   end)
 

@@ -88,6 +88,23 @@ for _, name in ipairs { "crop", "resize", "rotate", "transpose" } do
   Image[name] = function(...) return require("lampad.vision.image_geometry")[name](...) end
 end
 Image.open_later = function(...) return require("lampad.vision.image_later").open_later(...) end
+for _, name in ipairs { "crop", "getbbox", "getchannel", "getextrema", "histogram", "merge", "paste", "resize", "rotate", "split", "thumbnail",
+  "transpose" } do
+  Image[name] = function(...) return require("lampad.vision.image_geometry")[name](...) end
+end
+--- Pillow's numbers.
+Image.Resampling = { NEAREST = 0, LANCZOS = 1, BILINEAR = 2, BICUBIC = 3, BOX = 4, HAMMING = 5 }
+Image.Transpose = { FLIP_LEFT_RIGHT = 0, FLIP_TOP_BOTTOM = 1, ROTATE_90 = 2, ROTATE_180 = 3, ROTATE_270 = 4, TRANSPOSE = 5, TRANSVERSE = 6 }
+for _, group in ipairs { Image.Resampling, Image.Transpose } do
+  for name, number in pairs(group) do Image[name] = number end
+end
+
+-- Takes the pixels of another picture over.
+function Image:_become(other)
+  self.data, self._decode, self._reopen = other.data, nil, nil
+  describe(self, other.mode, other.height, other.width)
+end
+
 --- A picture of more than twice as many pixels is not opened; false: no limit. Pillow's PIL.Image.MAX_IMAGE_PIXELS.
 Image.MAX_IMAGE_PIXELS = 89478485
 

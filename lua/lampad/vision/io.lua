@@ -1,5 +1,6 @@
 -- vision.io: files of pictures as tensors (C, H, W) of uint8, as torchvision.io. What a file is, its content says. A PNG
--- of 16 bits gives int32 (torchvision: uint16, a dtype that is not here); BMP and PNM files are read too.
+-- of 16 bits gives int32 (torchvision: uint16, a dtype that is not here); BMP and PNM files are read too. The limit of
+-- vision.Image.MAX_IMAGE_PIXELS holds here as well.
 local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
@@ -58,7 +59,9 @@ local function decode(what, bytes, mode, options, formats)
     args.fail(what, "%sContent is not %s! (it is %s)", options.name and options.name .. ": " or "", next(formats),
       found == "unknown" and "of no known format" or found)
   end
-  options.io, options.mode, options.max_pixels = true, read_mode(what, mode), -1
+  options.io, options.mode = true, read_mode(what, mode)
+  local limit = require("lampad.vision.image").MAX_IMAGE_PIXELS
+  options.max_pixels = limit and 2 * limit or -1
   local pixels = core.image_decode(bytes, options, what)
   if pixels.ndim == 4 then return pixels:permute(0, 3, 1, 2) end
   return pixels:permute(2, 0, 1)
