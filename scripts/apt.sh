@@ -17,7 +17,8 @@ test_packages=(
   git                                          # the linter asks it for the files of the project
   lua-busted lua-check                         # specs, linter
   expect                                       # drives the REPL in a pseudo-terminal
-  xz-utils                                     # unpacks the ONNX test data
+  xz-utils bzip2 zip                           # the ONNX test data, archives for the specs
+  liblmdb0 libhdf5-103-1                       # optional data sets
   lua-filesystem lua-luassert lua-say lua-system lua-term
 )
 

@@ -11,11 +11,16 @@
 /* --- scalars
  * -------------------------------------------------------------------------------- */
 
+/* A NaN without sign: Lua would print "-nan", which is what x86 makes of 0 / 0. */
+static void push_float(lua_State *L, double v) {
+  lua_pushnumber(L, isnan(v) ? (lua_Number)NAN : v);
+}
+
 void lpvm_push_scalar(lua_State *L, LpScalar scalar) {
   switch (scalar.kind) {
   case LP_SCALAR_BOOL: lua_pushboolean(L, scalar.v.i != 0); break;
   case LP_SCALAR_INT: lua_pushinteger(L, scalar.v.i); break;
-  case LP_SCALAR_FLOAT: lua_pushnumber(L, scalar.v.f); break;
+  case LP_SCALAR_FLOAT: push_float(L, scalar.v.f); break;
   case LP_SCALAR_COMPLEX: lpvm_push_complex(L, scalar.v.c[0], scalar.v.c[1]); break;
   }
 }
@@ -363,8 +368,8 @@ static void push_element_of(lua_State *L, LpDtype dtype, const char *from) {
   case LP_INT16: lua_pushinteger(L, *(const int16_t *)from); break;
   case LP_INT32: lua_pushinteger(L, *(const int32_t *)from); break;
   case LP_INT64: lua_pushinteger(L, *(const int64_t *)from); break;
-  case LP_FLOAT16: lua_pushnumber(L, lp_half_to_float(*(const uint16_t *)from)); break;
-  case LP_BFLOAT16: lua_pushnumber(L, lp_bf16_to_float(*(const uint16_t *)from)); break;
+  case LP_FLOAT16: push_float(L, lp_half_to_float(*(const uint16_t *)from)); break;
+  case LP_BFLOAT16: push_float(L, lp_bf16_to_float(*(const uint16_t *)from)); break;
   case LP_UINT16: lua_pushinteger(L, *(const uint16_t *)from); break;
   case LP_UINT32: lua_pushinteger(L, *(const uint32_t *)from); break;
   case LP_UINT64: push_uint64(L, *(const uint64_t *)from); break;
@@ -372,10 +377,10 @@ static void push_element_of(lua_State *L, LpDtype dtype, const char *from) {
   case LP_FLOAT8_E5M2:
   case LP_FLOAT8_E4M3FNUZ:
   case LP_FLOAT8_E5M2FNUZ:
-    lua_pushnumber(L, lp_float8_to_float(*(const uint8_t *)from, lp_float8_of(dtype)));
+    push_float(L, lp_float8_to_float(*(const uint8_t *)from, lp_float8_of(dtype)));
     break;
-  case LP_FLOAT32: lua_pushnumber(L, *(const float *)from); break;
-  case LP_FLOAT64: lua_pushnumber(L, *(const double *)from); break;
+  case LP_FLOAT32: push_float(L, *(const float *)from); break;
+  case LP_FLOAT64: push_float(L, *(const double *)from); break;
   case LP_COMPLEX64:
     lpvm_push_complex(L, ((const float *)from)[0], ((const float *)from)[1]);
     break;

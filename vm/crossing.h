@@ -30,8 +30,8 @@ typedef struct LpvmWriting {
                      classes, metatables */
   int origins_index; /* stack index of a table value -> id in the state's setup message;
                         0: none */
-  const char *const
-      *names; /* what the values are called in errors; NULL: value 1, 2, ... */
+  const char *const *names; /* what the first n_names values are called in errors */
+  int n_names;
 } LpvmWriting;
 
 /* Writes the n values on top of the stack (popped) to a new message, which is pushed

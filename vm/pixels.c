@@ -134,16 +134,17 @@ static int lut(lua_State *L) {
   return 1;
 }
 
-/* pixels_histogram(image) -> list of channels x 256 counts */
-static int histogram(lua_State *L) {
+/* pixels_autocontrast(image) */
+static int autocontrast(lua_State *L) {
   const LpPixels in = to_pixels(L, 1);
-  int64_t counts[4 * 256] = {0};
-  lp_pixels_histogram(in, counts);
-  lua_createtable(L, in.channels * 256, 0);
-  for (int i = 0; i < in.channels * 256; i++) {
-    lua_pushinteger(L, counts[i]);
-    lua_rawseti(L, -2, i + 1);
-  }
+  lp_pixels_autocontrast(in, push_pixels(L, in.height, in.width, in.channels));
+  return 1;
+}
+
+/* pixels_equalize(image) */
+static int equalize(lua_State *L) {
+  const LpPixels in = to_pixels(L, 1);
+  lp_pixels_equalize(in, push_pixels(L, in.height, in.width, in.channels));
   return 1;
 }
 
@@ -256,7 +257,8 @@ void lpvm_open_pixels(lua_State *L, int core_index) {
       {"pixels_transpose", transpose},
       {"pixels_warp", warp},
       {"pixels_lut", lut},
-      {"pixels_histogram", histogram},
+      {"pixels_autocontrast", autocontrast},
+      {"pixels_equalize", equalize},
       {"pixels_luma", luma},
       {"pixels_luma_sum", luma_sum},
       {"pixels_saturate", saturate},

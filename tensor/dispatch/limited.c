@@ -31,7 +31,7 @@ static bool only_moves(const LpOpInfo *op, const LpValue *args) {
   if (strstr(op->name, "backward")) return false; /* they add */
   for (size_t i = 0; i < sizeof moving_files / sizeof *moving_files; i++)
     if (strncmp(op->source, moving_files[i], strlen(moving_files[i])) == 0) return true;
-  if (!HAS_NAME(op, moving)) return false;
+  if (!HAS_NAME(op, moving) || strcmp(op->overload, "condition") == 0) return false;
   for (int i = 0; i < op->n_args; i++)
     if (strcmp(op->args[i].name, "accumulate") == 0 && args[i].b) return false;
   return true;

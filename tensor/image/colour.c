@@ -38,9 +38,9 @@ void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts) {
   }
 }
 
-/* Neighbours are counted apart: equal ones, which pictures are full of, need not wait for
- * each other. */
-void lp_pixels_histogram(LpPixels in, int64_t *counts) {
+/* Adds to counts (channels x 256). Neighbours are counted apart: equal ones, which
+ * pictures are full of, need not wait for each other. */
+static void histogram(LpPixels in, int64_t *counts) {
   uint32_t parts[2][4][256];
   for (int64_t y = 0; y < in.height; y++) {
     if (y % 256 == 0)
@@ -62,6 +62,60 @@ void lp_pixels_histogram(LpPixels in, int64_t *counts) {
       for (int v = 0; v < 256; v++)
         counts[c * 256 + v] += (int64_t)parts[0][c][v] + parts[1][c][v];
   }
+}
+
+/* Every channel through a table that `make` draws up from its counts. */
+static void by_histogram(LpPixels in, uint8_t *out,
+                         void (*make)(const int64_t *counts, uint8_t *table)) {
+  int64_t counts[4 * 256] = {0};
+  uint8_t tables[4 * 256];
+  histogram(in, counts);
+  for (int c = 0; c < in.channels; c++) make(counts + c * 256, tables + c * 256);
+  lp_pixels_lut(in, out, tables);
+}
+
+static void keep_values(uint8_t *table) {
+  for (int v = 0; v < 256; v++) table[v] = (uint8_t)v;
+}
+
+static void stretch(const int64_t *counts, uint8_t *table) {
+  int low = 0, high = 255;
+  while (low < 255 && counts[low] == 0) low++;
+  while (high > 0 && counts[high] == 0) high--;
+  if (high <= low) {
+    keep_values(table);
+    return;
+  }
+  const double scale = 255.0 / (high - low), offset = -low * scale;
+  for (int v = 0; v < 256; v++) {
+    const int level = (int)(v * scale + offset);
+    table[v] = level < 0 ? 0 : level > 255 ? 255 : (uint8_t)level;
+  }
+}
+
+void lp_pixels_autocontrast(LpPixels in, uint8_t *out) {
+  by_histogram(in, out, stretch);
+}
+
+/* Each level should get 1/255 of all pixels but those of the lightest value. */
+static void flatten(const int64_t *counts, uint8_t *table) {
+  int64_t sum = 0, last = 0;
+  for (int v = 0; v < 256; v++)
+    if (counts[v] > 0) sum += last = counts[v];
+  const int64_t step = (sum - last) / 255;
+  if (step == 0) {
+    keep_values(table);
+    return;
+  }
+  int64_t n = step / 2;
+  for (int v = 0; v < 256; n += counts[v++]) {
+    const int64_t level = n / step;
+    table[v] = level > 255 ? 255 : (uint8_t)level;
+  }
+}
+
+void lp_pixels_equalize(LpPixels in, uint8_t *out) {
+  by_histogram(in, out, flatten);
 }
 
 /* --- grey ------------------------------------------------------------------------ */

@@ -207,6 +207,8 @@ static bool finish(const LpImageSource *source, const LpImageRead *read,
   if (read->orient && info->orientation != 1)
     TRY(replace(picture, turn(picture->pixels, info->orientation)));
   if (read->height && !picture->is_cut) {
+    CHECK(lp_ndim(picture->pixels) == 3, LP_ERR_ARGUMENT,
+          "a box cannot be cut out of an animation");
     TRY(check_box(read, lp_size(picture->pixels, 1), lp_size(picture->pixels, 0)));
     TRY(replace(picture, cut(picture->pixels, read)));
   }

@@ -95,6 +95,8 @@ static bool next_frame(Gif *g, Frame *frame, bool *found) {
     frame->top = lp_le16(g->next + 2);
     frame->width = lp_le16(g->next + 4);
     frame->height = lp_le16(g->next + 6);
+    CHECK(frame->width && frame->height, LP_ERR_IO,
+          "the picture is damaged: a frame has no pixels");
     const int flags = g->next[8];
     g->next += 9;
     frame->is_interlaced = flags & 0x40;
@@ -339,6 +341,8 @@ static bool decode_frames(const LpImageSource *source, Gif *g, int64_t count,
         for (int64_t x = before.left; x < before.left + before.width && x < g->width; x++)
           memcpy(canvas + (y * g->width + x) * 3, g->background, 3);
     }
+    TRY(lp_image_check_size(source, frame.width,
+                            frame.height)); /* it may be larger than the canvas */
     uint8_t *indices = new_indices(&frame);
     ok = indices && read_indices(g, &frame, indices);
     if (ok) lay(g, &frame, indices, canvas);

@@ -64,8 +64,10 @@ LP_API bool lp_pixels_warp(LpPixels in, uint8_t *out, int64_t height, int64_t wi
 /* --- colour.c -------------------------------------------------------------------- */
 /* out[i] = luts[channel][in[i]]; luts: channels x 256. */
 LP_API void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts);
-/* counts: channels x 256, added to. */
-LP_API void lp_pixels_histogram(LpPixels in, int64_t *counts);
+/* Each channel stretched to black and white, and so that its levels have about as many
+ * pixels. */
+LP_API void lp_pixels_autocontrast(LpPixels in, uint8_t *out);
+LP_API void lp_pixels_equalize(LpPixels in, uint8_t *out);
 /* The luma of RGB pixels (Rec. 601, 16 fractional bits): height x width. channels >= 3.
  */
 LP_API void lp_pixels_luma(LpPixels in, uint8_t *out);

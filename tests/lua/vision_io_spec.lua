@@ -327,6 +327,22 @@ describe("the box of a picture", function()
 end)
 
 describe("a damaged picture", function()
+  it("gives an error where a GIF's frame has no pixels, or more than its canvas may", function()
+    local file = assert(io.open(golden .. "plain.gif", "rb"))
+    local bytes = file:read "a"
+    file:close()
+    local at = bytes:find(",\0\0\0\0" .. ("<I2I2"):pack(37, 25), 1, true) -- the frame's descriptor
+    local function with_size(width, height) return bytes:sub(1, at + 4) .. ("<I2I2"):pack(width, height) .. bytes:sub(at + 9) end
+    for _, rules in ipairs { true, false } do
+      fails("a frame has no pixels", core.image_decode, with_size(0, 25), { io = rules }, "test")
+      fails("a frame has no pixels", core.image_decode, with_size(37, 0), { io = rules }, "test")
+      fails("too large", core.image_decode, with_size(65535, 65535), { io = rules }, "test")
+      fails("is truncated", core.image_decode, with_size(370, 250), { io = rules }, "test")
+    end
+    local animation = assert(core.read_file(golden .. "animated.gif", "test"))
+    fails("a box cannot be cut out of an animation", core.image_decode, animation, { io = true, height = 2, width = 2 }, "test")
+  end)
+
   it("gives pixels or an error, wherever it was cut or changed", function()
     local seed = 3
     local function random(n)

@@ -73,15 +73,9 @@ layer { "Hardshrink(float lambd=0.5)", repr = "{lambd}",
 layer { "Softshrink(float lambd=0.5)", repr = "{lambd}",
   forward = function(self, x) return F.softshrink(x, self.lambd) end }
 
--- The dim PyTorch takes when none is given: 0 for 0, 1 and 3 dims, else 1.
-local function implicit_dim(self, x)
-  if self.dim ~= nil then return self.dim end
-  local ndim = x.ndim
-  return (ndim == 0 or ndim == 1 or ndim == 3) and 0 or 1
-end
 for name, op in pairs { Softmax = "softmax", LogSoftmax = "log_softmax", Softmin = "softmin" } do
   layer { name .. "(int dim=nil)", repr = "dim={dim}",
-    forward = function(self, x) return F[op](x, implicit_dim(self, x)) end }
+    forward = function(self, x) return F[op](x, self.dim) end }
 end
 layer { "Softmax2d()", forward = function(_, x)
   if x.ndim ~= 3 and x.ndim ~= 4 then

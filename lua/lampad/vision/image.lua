@@ -84,6 +84,9 @@ end
 for _, name in ipairs { "fromarray", "new", "open" } do
   Image[name] = function(...) return require("lampad.vision.image_file")[name](...) end
 end
+for _, name in ipairs { "crop", "resize", "rotate", "transpose" } do
+  Image[name] = function(...) return require("lampad.vision.image_geometry")[name](...) end
+end
 Image.open_later = function(...) return require("lampad.vision.image_later").open_later(...) end
 --- A picture of more than twice as many pixels is not opened; false: no limit. Pillow's PIL.Image.MAX_IMAGE_PIXELS.
 Image.MAX_IMAGE_PIXELS = 89478485

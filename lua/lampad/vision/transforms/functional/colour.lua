@@ -181,7 +181,9 @@ function colour.adjust_gamma(...)
   if is_image then
     if img.mode == "CMYK" then return colour.adjust_gamma(img:convert("RGB"), gamma, gain):convert("CMYK") end
     local result = through_table(img, function(v)
-      return common.truncate((255 + 1 - 1e-3) * gain * (v / 255.0) ^ gamma)
+      local level = common.truncate((255 + 1 - 1e-3) * gain * (v / 255.0) ^ gamma)
+      if not level then fail("adjust_gamma", "gamma and gain must be finite, got %s and %s", text.repr(gamma), text.repr(gain)) end
+      return level
     end)
     -- Pillow goes through RGB: the result is opaque.
     if img.mode == "LA" or img.mode == "RGBA" then result.data:narrow(2, Image.modes[img.mode] - 1, 1):fill_(255) end
@@ -281,33 +283,12 @@ function colour.solarize(...)
 end
 
 -- --- histograms -------------------------------------------------------------------------------------
--- One table of 256 for each channel, from make(counts) with counts[0..255] -> function of 0..255, or nil for none.
-local function by_histogram(what, img, make)
-  only_l_and_rgb(what, img)
-  local counts = core.pixels_histogram(img.data)
-  local luts = {}
-  for channel = 0, Image.modes[img.mode] - 1 do
-    local own = {}
-    for v = 0, 255 do own[v] = counts[channel * 256 + v + 1] end
-    local value_of = make(own) or function(v) return v end
-    for v = 0, 255 do luts[#luts + 1] = string.char(math.min(math.max(value_of(v), 0), 255)) end
-  end
-  return common.like(img, core.pixels_lut(img.data, table.concat(luts)))
-end
-
-local function stretch(counts)
-  local low, high = 0, 255
-  while low < 255 and counts[low] == 0 do low = low + 1 end
-  while high > 0 and counts[high] == 0 do high = high - 1 end
-  if high <= low then return nil end
-  local scale = 255.0 / (high - low)
-  local offset = -low * scale
-  return function(v) return common.truncate(v * scale + offset) end
-end
-
 --- Stretches each channel so that its darkest value becomes black and its lightest white.
 function colour.autocontrast(img)
-  if common.image_or_tensor("autocontrast", img) then return by_histogram("autocontrast", img, stretch) end
+  if common.image_or_tensor("autocontrast", img) then
+    only_l_and_rgb("autocontrast", img)
+    return common.like(img, core.pixels_autocontrast(img.data))
+  end
   common.assert_3d("autocontrast", img)
   check_tensor("autocontrast", img)
   local bound = common.max_value(img.dtype)
@@ -330,17 +311,6 @@ local function step_of(counts)
   return kinds > 0 and (sum - last) // 255 or 0
 end
 
-local function flatten(counts)
-  local step = step_of(counts)
-  if step == 0 then return nil end
-  local levels, n = {}, step // 2
-  for v = 0, 255 do
-    levels[v] = n // step
-    n = n + counts[v]
-  end
-  return function(v) return levels[v] end
-end
-
 local function equalize_channel(channel)
   local list = torch.bincount(channel:reshape(-1):to(torch.int64), { minlength = 256 }):tolist()
   local counts = {}
@@ -358,7 +328,10 @@ end
 
 --- Spreads the values so that each level has about as many pixels.
 function colour.equalize(img)
-  if common.image_or_tensor("equalize", img) then return by_histogram("equalize", img, flatten) end
+  if common.image_or_tensor("equalize", img) then
+    only_l_and_rgb("equalize", img)
+    return common.like(img, core.pixels_equalize(img.data))
+  end
   if img.ndim ~= 3 and img.ndim ~= 4 then
     fail("equalize", "Input image tensor should have 3 or 4 dimensions, but found %d", img.ndim)
   end

@@ -14,9 +14,10 @@ local modes = { constant = "constant", edge = "replicate", reflect = "reflect", 
 
 --- left, top, right, bottom from a number or a list of one, two (left and right, top and bottom) or four.
 function crop.borders(what, padding)
-  if type(padding) == "number" then return padding, padding, padding, padding end
-  local p = common.list(padding)
-  if not p then fail(what, "Got inappropriate padding arg: %s", text.describe(padding)) end
+  local given = type(padding) == "number" and { padding } or common.list(padding)
+  if not given then fail(what, "Got inappropriate padding arg: %s", text.describe(padding)) end
+  local p = {}
+  for i, side in ipairs(given) do p[i] = common.pixels(what, "padding", side) end
   if #p == 1 then return p[1], p[1], p[1], p[1] end
   if #p == 2 then return p[1], p[2], p[1], p[2] end
   if #p == 4 then return p[1], p[2], p[3], p[4] end
@@ -103,6 +104,10 @@ local crop_spec = args "crop(any img, int top, int left, int height, int width)"
 
 --- Checked arguments: see crop.
 function crop.window(img, top, left, height, width)
+  common.pixels("crop", "top", top)
+  common.pixels("crop", "left", left)
+  common.pixels("crop", "height", height)
+  common.pixels("crop", "width", width)
   if common.is_image(img) then
     if width < 0 then fail("crop", "Coordinate 'right' is less than 'left'") end
     if height < 0 then fail("crop", "Coordinate 'lower' is less than 'upper'") end
