@@ -147,6 +147,17 @@ describe("the script", function()
       "--train", "classifier" })
     assert.equal(0, status, err)
     assert.truthy(out:find("18 pictures to train on, 6 to validate on", 1, true), out)
+    -- A head that learns alone: what it gets is kept from the first validation, and the numbers are the same without.
+    row.args = { "--model", "mobilenet_v3_small", "--weights", "none", "--epochs", "2" }
+    local path = folder .. "/features"
+    status, out, err = run(row, { "--checkpoint", path })
+    assert.equal(0, status, err)
+    os.remove(path)
+    assert.equal(0, (run(row, { "--checkpoint", path, "--stop-after", "1" })))
+    local _, resumed = run(row, { "--checkpoint", path, "--resume" })
+    local second = out:match "epoch 2/2: [^(]+"
+    assert.equal(second, resumed:match "epoch 2/2: [^(]+")
+    row.args = nil
     local function fails(pattern, ...)
       local code, _, message = run(row, { ... })
       assert.equal(2, code)
