@@ -26,13 +26,15 @@ local function keep(from, to)
 end
 
 -- --- size and place ---------------------------------------------------------------------------------------
-local resize_spec = args "Image.resize(any size, any resample=nil)"
+local resize_spec = args "Image.resize(any size, any resample=nil, any box=nil)"
 
---- image:resize({width, height}, resample = Image.Resampling.BICUBIC): the numbers of Image.Resampling, or an InterpolationMode.
---- Masks (modes P and I) take the nearest pixel.
+--- image:resize({width, height}, resample = Image.Resampling.BICUBIC, box): the numbers of Image.Resampling, or an
+--- InterpolationMode; box {left, upper, right, lower}, in whole pixels, is the part that is resized. Masks (modes P and I) take
+--- the nearest pixel.
 function geometry.resize(self, ...)
-  local size, resample = resize_spec(...)
+  local size, resample, box = resize_spec(...)
   local width, height = pair("Image.resize", "size", size)
+  if box then self = geometry.crop(self, box) end
   local is_mask = self.mode == "P" or self.mode == "I"
   if is_mask then resample = Image.Resampling.NEAREST end
   if width == self.width and height == self.height then return self:copy() end
@@ -104,11 +106,13 @@ end
 local moves = { [0] = { false, 1 }, [1] = { false, 0 }, [2] = { true, 0 }, [3] = { false, 0, 1 }, [4] = { true, 1 }, [5] = { true },
   [6] = { true, 0, 1 } }
 
---- image:transpose(method): a number of Image.Transpose: FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, ROTATE_90, ROTATE_180, ROTATE_270,
---- TRANSPOSE, TRANSVERSE.
+--- image:transpose(method): a number of Image.Transpose or its name: FLIP_LEFT_RIGHT, FLIP_TOP_BOTTOM, ROTATE_90, ROTATE_180,
+--- ROTATE_270, TRANSPOSE, TRANSVERSE.
 function geometry.transpose(self, method)
-  local move = moves[method]
-  if not move then args.fail("Image.transpose", "unknown method %s: expected a number of Image.Transpose", text.describe(method)) end
+  local move = moves[Image.Transpose[method] or method]
+  if not move then
+    args.fail("Image.transpose", "unknown method %s: expected a number of Image.Transpose or its name", text.repr(method))
+  end
   local data = move[1] and self.data:transpose(0, 1) or self.data
   if move[2] then data = data:flip(table.unpack(move, 2)) end
   return keep(self, Image(data:contiguous(), self.mode))
