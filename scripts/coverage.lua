@@ -9,7 +9,7 @@ local folder = arg[1] or "../shared/surface"
 
 local here = arg[0]:match("^(.*)/") or "."
 local default_modules = { "torch", "Tensor", "linalg", "special", "fft", "nn", "nn.functional", "nn.init", "nn.utils", "nn.utils.prune",
-  "optim", "optim.lr_scheduler", "distributions" }
+  "optim", "optim.lr_scheduler", "distributions", "vision.ops" }
 local modules = #arg > 1 and { table.unpack(arg, 2) } or default_modules
 
 local function names_in(path)

@@ -18,6 +18,7 @@ local options = script.options {
   { "model", "resnet18", "a network of vision.models, or efficientnet_lite0" },
   { "weights", "DEFAULT", "published weights, a file of a state_dict, or none" },
   { "mode", "features", "features, finetune or staged" },
+  { "train", "", "parts that learn with the head, by path: classifier, or layer4,bn1", kind = "file" },
   { "epochs", 10, "passes over the pictures" },
   { "batch-size", 16, "pictures" },
   { "optimizer", "sgd", "sgd or adamw" },
@@ -102,10 +103,16 @@ local train_loader, val_loader = loader_of(train_set, true), loader_of(val_set, 
 local head_paths, heads = networks.replace_heads(net, 1000, #classes)
 if #heads == 0 then script.fail("%s has no layer of 1000 outputs to replace", options.model) end
 
+for path in (options.train or ""):gmatch "[^,]+" do
+  local ok, part = pcall(net.get_submodule, net, path)
+  if not ok or part == nil then script.fail("--train: %s has no part '%s'", options.model, path) end
+  heads[#heads + 1] = part
+end
+
 local head_parameters, is_head = {}, {}
 for _, head in ipairs(heads) do
   for p in head:parameters() do
-    head_parameters[#head_parameters + 1] = p
+    if not is_head[p] then head_parameters[#head_parameters + 1] = p end
     is_head[p] = true
   end
 end
@@ -215,18 +222,40 @@ local function train_epoch(title)
   return loss_sum / seen, right / seen
 end
 
+-- Where the head alone learns and is the last layer, what it gets from a picture to validate on stays the same: batches of
+-- {features, labels} after the first validation.
+local kept
+local may_keep = options.mode == "features" and not options.train and #heads == 1 and #val_set <= 20000
+
+-- Calls fn(logits, labels) for the batches to validate on.
+local function validation_batches(fn)
+  if kept then
+    for _, batch in ipairs(kept) do fn(heads[1](batch[1]), batch[2]) end
+    return
+  end
+  local found, features, result = {}, nil, nil
+  local handle = may_keep and heads[1]:register_forward_hook(function(_, inputs, output) features, result = inputs[1], output end)
+  for images, labels in val_loader:iter() do
+    local logits = net(images)
+    may_keep = may_keep and rawequal(logits, result)
+    found[#found + 1] = { features, labels }
+    fn(logits, labels)
+  end
+  if handle then handle:remove() end
+  if may_keep then kept = found end
+end
+
 -- Accuracy, loss and how often class `truth` was taken for class `guess`.
 local function validate()
   net:eval()
   local counts, right, seen, loss_sum = torch.zeros(#classes * #classes, { dtype = torch.int64 }), 0, 0, 0
   torch.no_grad(function()
-    for images, labels in val_loader:iter() do
-      local logits = net(images)
+    validation_batches(function(logits, labels)
       local guess = logits:argmax(1)
       loss_sum = loss_sum + F.cross_entropy(logits, labels, { reduction = "sum" }):item()
       right, seen = right + guess:eq(labels):sum():item(), seen + #labels
       counts = counts + torch.bincount(labels * #classes + guess, { minlength = #classes * #classes })
-    end
+    end)
   end)
   return right / seen, loss_sum / seen, counts:reshape(#classes, #classes)
 end
@@ -284,5 +313,5 @@ for row, name in ipairs(classes) do
   print(("%s  %6.3f     %6.3f"):format(line, counts[row][row] / math.max(row_sum, 1), counts[row][row] / math.max(column_sum, 1)))
 end
 if options.best then print(("the best network is in %s"):format(options.best)) end
-print(("%.1f s in all"):format(core.now() - started))
+print(("all epochs (%.2f s)"):format(core.now() - started))
 script.final("validation accuracy", best.found.accuracy)

@@ -3,8 +3,9 @@
 #   scripts/fuzz_files.sh [MINUTES] [FORMAT...]
 # FORMAT: zip, legacy, tar, safetensors, npy, npz with libFuzzer (tests/fuzz/formats.c, needs clang); lua changes files at
 # random and loads them through the Lua libraries (tests/fuzz/files.lua). Without a FORMAT each is run for that time.
-# Seeds are tests/fuzz/corpus, tests/golden and the hostile checkpoints of the specs; what is found on the way is kept in
-# build-fuzz/FORMAT and used again. The last line is "N passed, N failed", of formats; a finding's input stays in
+# Seeds are tests/fuzz/corpus (the archives there hold inputs that earlier runs found, each reaching code that the others do
+# not), tests/golden and the hostile checkpoints of the specs; what is found on the way is kept in build-fuzz/FORMAT and used
+# again. The last line is "N passed, N failed", of formats; a finding's input stays in
 # build-fuzz/findings.
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -48,6 +49,7 @@ seeds() {
   local format=$1 to=$2 name
   mkdir -p "$to"
   cp tests/fuzz/corpus/"$format"/* "$to" 2>/dev/null
+  [ ! -f "tests/fuzz/corpus/$format.tar.xz" ] || tar -xJf "tests/fuzz/corpus/$format.tar.xz" -C "$to"
   case $format in
     zip|legacy|tar) # told apart by the first bytes
       for name in tests/golden/checkpoints/*.pt "$folder"/hostile/*; do
@@ -60,7 +62,7 @@ seeds() {
     *) cp tests/golden/files/*."$format" "$to" 2>/dev/null ;;
   esac
   # What takes long to read teaches little.
-  find "$to" -size +40k -delete
+  find "$to" -type f -size +12k -delete
 }
 
 fuzz_format() {

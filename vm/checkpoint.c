@@ -201,8 +201,8 @@ static int node(lua_State *L) {
   case LP_IO_DTYPE: lpvm_push_dtype(L, (LpDtype)v->dtype); return 2;
   case LP_IO_TENSOR:
   case LP_IO_STORAGE:
-    /* A header of its own: two values may be one tensor with other flags. */
-    if (!(t = lp_tensor_shallow(v->as.tensor.tensor))) return lpvm_raise(L, NULL);
+    /* Two values may be one tensor with other flags. */
+    if (!(t = lp_io_own_tensor(v))) return lpvm_raise(L, NULL);
     lpvm_push_tensor(L, t);
     lua_pushinteger(L, v->flags);
     lpvm_push_dtype(L, lp_dtype(t));

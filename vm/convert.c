@@ -4,18 +4,23 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include "core/half.h"
+#include "core/float8.h"
 #include "lampad/vmap.h"
 #include "types.h"
 
 /* --- scalars
  * -------------------------------------------------------------------------------- */
 
+/* A NaN without sign: Lua would print "-nan", which is what x86 makes of 0 / 0. */
+static void push_float(lua_State *L, double v) {
+  lua_pushnumber(L, isnan(v) ? (lua_Number)NAN : v);
+}
+
 void lpvm_push_scalar(lua_State *L, LpScalar scalar) {
   switch (scalar.kind) {
   case LP_SCALAR_BOOL: lua_pushboolean(L, scalar.v.i != 0); break;
   case LP_SCALAR_INT: lua_pushinteger(L, scalar.v.i); break;
-  case LP_SCALAR_FLOAT: lua_pushnumber(L, scalar.v.f); break;
+  case LP_SCALAR_FLOAT: push_float(L, scalar.v.f); break;
   case LP_SCALAR_COMPLEX: lpvm_push_complex(L, scalar.v.c[0], scalar.v.c[1]); break;
   }
 }
@@ -194,6 +199,14 @@ static bool to_integer(const Builder *b, LpScalar value, LpDtype dtype, int64_t 
   int bits = (int)lp_dtype_size(dtype) * 8;
   int64_t max = dtype == LP_UINT8 ? 255 : INT64_MAX >> (64 - bits);
   int64_t min = dtype == LP_UINT8 ? -255 : -max - 1;
+  if (dtype == LP_UINT16 || dtype == LP_UINT32) max = (INT64_C(1) << bits) - 1, min = 0;
+  if (dtype == LP_UINT64) {
+    min = 0;
+    if (value.kind == LP_SCALAR_FLOAT && value.v.f >= 0x1p63 && value.v.f < 0x1p64) {
+      *result = (int64_t)(uint64_t)value.v.f;
+      return true;
+    }
+  }
   if (value.kind == LP_SCALAR_FLOAT) {
     double f = trunc(value.v.f);
     if (!(f >= (double)min && (bits == 64 ? f < 0x1p63 : f <= (double)max)))
@@ -223,6 +236,15 @@ static bool store(const Builder *b, LpDtype dtype, char *to, LpScalar value) {
   case LP_INT64: *(int64_t *)to = i; break;
   case LP_FLOAT16: *(uint16_t *)to = lp_half_from_float((float)re); break;
   case LP_BFLOAT16: *(uint16_t *)to = lp_bf16_from_float((float)re); break;
+  case LP_UINT16: *(uint16_t *)to = (uint16_t)i; break;
+  case LP_UINT32: *(uint32_t *)to = (uint32_t)i; break;
+  case LP_UINT64: *(uint64_t *)to = (uint64_t)i; break;
+  case LP_FLOAT8_E4M3FN:
+  case LP_FLOAT8_E5M2:
+  case LP_FLOAT8_E4M3FNUZ:
+  case LP_FLOAT8_E5M2FNUZ:
+    *(uint8_t *)to = lp_float8_from_float((float)re, lp_float8_of(dtype));
+    break;
   case LP_FLOAT32: *(float *)to = (float)re; break;
   case LP_FLOAT64: *(double *)to = re; break;
   case LP_COMPLEX64:
@@ -331,6 +353,14 @@ LpTensor *lpvm_tensor_from_lua(lua_State *L, int index, LpDtype dtype) {
 /* --- tensors to Lua
  * ------------------------------------------------------------------------- */
 
+/* What Lua's integers do not hold is the nearest float. */
+static void push_uint64(lua_State *L, uint64_t u) {
+  if (u <= INT64_MAX)
+    lua_pushinteger(L, (lua_Integer)u);
+  else
+    lua_pushnumber(L, (double)u);
+}
+
 static void push_element_of(lua_State *L, LpDtype dtype, const char *from) {
   switch (dtype) {
   case LP_UINT8: lua_pushinteger(L, *(const uint8_t *)from); break;
@@ -338,10 +368,19 @@ static void push_element_of(lua_State *L, LpDtype dtype, const char *from) {
   case LP_INT16: lua_pushinteger(L, *(const int16_t *)from); break;
   case LP_INT32: lua_pushinteger(L, *(const int32_t *)from); break;
   case LP_INT64: lua_pushinteger(L, *(const int64_t *)from); break;
-  case LP_FLOAT16: lua_pushnumber(L, lp_half_to_float(*(const uint16_t *)from)); break;
-  case LP_BFLOAT16: lua_pushnumber(L, lp_bf16_to_float(*(const uint16_t *)from)); break;
-  case LP_FLOAT32: lua_pushnumber(L, *(const float *)from); break;
-  case LP_FLOAT64: lua_pushnumber(L, *(const double *)from); break;
+  case LP_FLOAT16: push_float(L, lp_half_to_float(*(const uint16_t *)from)); break;
+  case LP_BFLOAT16: push_float(L, lp_bf16_to_float(*(const uint16_t *)from)); break;
+  case LP_UINT16: lua_pushinteger(L, *(const uint16_t *)from); break;
+  case LP_UINT32: lua_pushinteger(L, *(const uint32_t *)from); break;
+  case LP_UINT64: push_uint64(L, *(const uint64_t *)from); break;
+  case LP_FLOAT8_E4M3FN:
+  case LP_FLOAT8_E5M2:
+  case LP_FLOAT8_E4M3FNUZ:
+  case LP_FLOAT8_E5M2FNUZ:
+    push_float(L, lp_float8_to_float(*(const uint8_t *)from, lp_float8_of(dtype)));
+    break;
+  case LP_FLOAT32: push_float(L, *(const float *)from); break;
+  case LP_FLOAT64: push_float(L, *(const double *)from); break;
   case LP_COMPLEX64:
     lpvm_push_complex(L, ((const float *)from)[0], ((const float *)from)[1]);
     break;
@@ -398,8 +437,10 @@ static LpTensor *check_cpu_tensor(lua_State *L, const char *what) {
 static int tensor_tolist(lua_State *L) {
   const LpTensor *t = check_cpu_tensor(L, "tolist: self");
   if (lp_vmap_level_of(t))
-    lpvm_error(L, "tolist", "vmap: a batched tensor has no values of its own (Cannot access data pointer of "
-                            "Tensor that doesn't have storage)");
+    lpvm_error(
+        L, "tolist",
+        "vmap: a batched tensor has no values of its own (Cannot access data pointer of "
+        "Tensor that doesn't have storage)");
   push_nested(L, t, 0, lp_data(t));
   return 1;
 }
@@ -431,8 +472,14 @@ static void collect_shown(Shown *s, int64_t dim, const char *from) {
       push_element_of(s->L, part, from);
       lua_rawseti(s->L, -2, ++s->count);
       push_element_of(s->L, part, from + lp_dtype_size(part));
-    } else
+    } else if (dtype == LP_UINT64) {
+      char digits[24];
+      snprintf(digits, sizeof digits, "%llu",
+               (unsigned long long)*(const uint64_t *)from);
+      lua_pushstring(s->L, digits);
+    } else {
       push_element_of(s->L, dtype, from);
+    }
     lua_rawseti(s->L, -2, ++s->count);
     return;
   }
@@ -445,7 +492,8 @@ static void collect_shown(Shown *s, int64_t dim, const char *from) {
 }
 
 /* x:_shown(edgeitems): a flat list of the elements printing shows, in order; complex ones
- * as two numbers. Without edgeitems all of them. Only these elements are read. */
+ * as two numbers, those of uint64 as text. Without edgeitems all of them. Only these
+ * elements are read. */
 static int tensor_shown(lua_State *L) {
   lua_Integer edge = luaL_optinteger(L, 2, -1);
   const LpTensor *t = check_cpu_tensor(L, "_shown: self");

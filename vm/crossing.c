@@ -257,7 +257,7 @@ static bool write_known(Writer *w, int index, bool by_name, bool from_setup) {
     }
     lua_pop(L, 1);
   }
-  if (by_name) need_names(w);
+  if (by_name && !w->how->is_plain) need_names(w);
   if (lua_isnil(L, w->names)) return false;
   lua_pushvalue(L, index);
   if (lua_rawget(L, w->names) == LUA_TSTRING) {
@@ -671,7 +671,7 @@ void lpvm_message_write(lua_State *L, int n, const LpvmWriting *how) {
   for (int i = 0; i < n; i++) {
     char text[32];
     snprintf(text, sizeof text, "value %d", i + 1);
-    const Step step = {NULL, STEP_ROOT, how->names ? how->names[i] : text, 0};
+    const Step step = {NULL, STEP_ROOT, i < how->n_names ? how->names[i] : text, 0};
     write_value(&w, first + i, &step, false);
   }
   if (how->is_setup) {

@@ -30,8 +30,10 @@ typedef struct LpvmWriting {
                      classes, metatables */
   int origins_index; /* stack index of a table value -> id in the state's setup message;
                         0: none */
-  const char *const
-      *names; /* what the values are called in errors; NULL: value 1, 2, ... */
+  const char *const *names; /* what the first n_names values are called in errors */
+  int n_names;
+  bool
+      is_plain; /* nothing of the library is in the values: its names need not be known */
 } LpvmWriting;
 
 /* Writes the n values on top of the stack (popped) to a new message, which is pushed

@@ -134,16 +134,17 @@ static int lut(lua_State *L) {
   return 1;
 }
 
-/* pixels_histogram(image) -> list of channels x 256 counts */
-static int histogram(lua_State *L) {
+/* pixels_autocontrast(image) */
+static int autocontrast(lua_State *L) {
   const LpPixels in = to_pixels(L, 1);
-  int64_t counts[4 * 256] = {0};
-  lp_pixels_histogram(in, counts);
-  lua_createtable(L, in.channels * 256, 0);
-  for (int i = 0; i < in.channels * 256; i++) {
-    lua_pushinteger(L, counts[i]);
-    lua_rawseti(L, -2, i + 1);
-  }
+  lp_pixels_autocontrast(in, push_pixels(L, in.height, in.width, in.channels));
+  return 1;
+}
+
+/* pixels_equalize(image) */
+static int equalize(lua_State *L) {
+  const LpPixels in = to_pixels(L, 1);
+  lp_pixels_equalize(in, push_pixels(L, in.height, in.width, in.channels));
   return 1;
 }
 
@@ -176,6 +177,22 @@ static int blend_grey(lua_State *L) {
   const uint8_t grey = (uint8_t)luaL_checkinteger(L, 2);
   const float factor = (float)luaL_checknumber(L, 3);
   lp_pixels_blend_grey(in, push_pixels(L, in.height, in.width, in.channels), grey, factor);
+  return 1;
+}
+
+/* pixels_blend(from, to, factor): two contiguous images of one shape. */
+static int blend(lua_State *L) {
+  const LpPixels a = to_pixels(L, 3);
+  LpTensor *to = lpvm_check_tensor(L, 2, "image");
+  LpTensor *from = lpvm_check_tensor(L, 1, "image");
+  luaL_argcheck(L, lp_dtype(to) == LP_UINT8 && lp_ndim(to) == 3, 2, "a uint8 tensor (H, W, C) expected");
+  for (int64_t d = 0; d < 3; d++)
+    luaL_argcheck(L, lp_size(to, d) == lp_size(from, d), 2, "an image of the same shape expected");
+  luaL_argcheck(L, lp_is_contiguous(from, LP_CONTIGUOUS), 1, "a contiguous tensor expected");
+  luaL_argcheck(L, lp_is_contiguous(to, LP_CONTIGUOUS), 2, "a contiguous tensor expected");
+  const float factor = (float)luaL_checknumber(L, 3);
+  uint8_t *out = push_pixels(L, a.height, a.width, a.channels);
+  lp_pixels_blend(a.data, lp_data(to), out, lp_numel(to), factor);
   return 1;
 }
 
@@ -240,11 +257,13 @@ void lpvm_open_pixels(lua_State *L, int core_index) {
       {"pixels_transpose", transpose},
       {"pixels_warp", warp},
       {"pixels_lut", lut},
-      {"pixels_histogram", histogram},
+      {"pixels_autocontrast", autocontrast},
+      {"pixels_equalize", equalize},
       {"pixels_luma", luma},
       {"pixels_luma_sum", luma_sum},
       {"pixels_saturate", saturate},
       {"pixels_blend_grey", blend_grey},
+      {"pixels_blend", blend},
       {"pixels_shift_hue", shift_hue},
       {"pixels_sharpen", sharpen},
       {"pixels_premultiply", premultiply},

@@ -100,6 +100,11 @@ static LpDtype check_dtype(lua_State *L, int index, const char *op, const char *
   return dtype;
 }
 
+static bool is_unsigned(LpDtype dtype) {
+  return dtype == LP_UINT8 || dtype == LP_UINT16 || dtype == LP_UINT32 ||
+         dtype == LP_UINT64;
+}
+
 static int dtype_tostring(lua_State *L) {
   LpDtype dtype;
   if (!lpvm_to_dtype(L, 1, &dtype)) lpvm_error(L, NULL, "expected a torch.dtype");
@@ -129,7 +134,7 @@ static int dtype_index(lua_State *L) {
   else if (!strcmp(key, "is_complex"))
     lua_pushboolean(L, lp_dtype_is_complex(dtype));
   else if (!strcmp(key, "is_signed"))
-    lua_pushboolean(L, dtype != LP_BOOL && dtype != LP_UINT8);
+    lua_pushboolean(L, dtype != LP_BOOL && !is_unsigned(dtype));
   else if (!strcmp(key, "itemsize"))
     lua_pushinteger(L, (lua_Integer)lp_dtype_size(dtype));
   else if (!strcmp(key, "to_real"))
@@ -322,7 +327,15 @@ static int layout_tostring(lua_State *L) {
 
 static int torch_promote_types(lua_State *L) {
   LpDtype a = check_dtype(L, 1, "promote_types", "type1");
-  lpvm_push_dtype(L, lp_promote_types(a, check_dtype(L, 2, "promote_types", "type2")));
+  LpDtype b = check_dtype(L, 2, "promote_types", "type2");
+  const bool is_limited = a != b && (lp_dtype_is_limited(a) || lp_dtype_is_limited(b));
+  /* As in PyTorch, but for a wider category that takes unsigned integers. */
+  if (is_limited && (lp_dtype_is_floating(a) == lp_dtype_is_floating(b) ||
+                     (lp_dtype_is_limited(a) && lp_dtype_is_floating(a)) ||
+                     (lp_dtype_is_limited(b) && lp_dtype_is_floating(b))))
+    lpvm_error(L, "promote_types", "torch.%s and torch.%s have no common dtype",
+               lp_dtype_name(a), lp_dtype_name(b));
+  lpvm_push_dtype(L, lp_promote_types(a, b));
   return 1;
 }
 
@@ -353,7 +366,8 @@ static LpDtype operand_dtype(lua_State *L, int index, int *rank) {
  * higher. */
 static LpDtype combine(LpDtype high, LpDtype low) {
   if (category_of(low) <= category_of(high)) return high;
-  if (category_of(low) == 3 && lp_dtype_is_floating(high)) return lp_dtype_to_complex(high);
+  if (category_of(low) == 3 && lp_dtype_is_floating(high))
+    return lp_dtype_to_complex(high);
   return low;
 }
 
@@ -421,6 +435,10 @@ typedef struct FloatInfo {
 static const FloatInfo float_infos[] = {
     {LP_FLOAT16, 16, 1e-3, 65504.0, 0x1p-10, 0x1p-14},
     {LP_BFLOAT16, 16, 1e-2, 0x1.fep127, 0x1p-7, 0x1p-126},
+    {LP_FLOAT8_E4M3FN, 8, 1.0, 448.0, 0x1p-3, 0x1p-6},
+    {LP_FLOAT8_E5M2, 8, 1.0, 57344.0, 0x1p-2, 0x1p-14},
+    {LP_FLOAT8_E4M3FNUZ, 8, 1.0, 240.0, 0x1p-3, 0x1p-7},
+    {LP_FLOAT8_E5M2FNUZ, 8, 1.0, 57344.0, 0x1p-2, 0x1p-15},
     {LP_FLOAT32, 32, 1e-6, 0x1.fffffep127, 0x1p-23, 0x1p-126},
     {LP_FLOAT64, 64, 1e-15, 0x1.fffffffffffffp1023, 0x1p-52, 0x1p-1022},
 };
@@ -506,12 +524,16 @@ static int torch_iinfo(lua_State *L) {
     lpvm_error(L, "iinfo", "requires an integer dtype, got torch.%s%s",
                lp_dtype_name(dtype), dtype == LP_BOOL ? "" : "; use torch.finfo");
   int bits = (int)lp_dtype_size(dtype) * 8;
-  bool is_signed = dtype != LP_UINT8;
-  int64_t max = is_signed ? INT64_MAX >> (64 - bits) : 255;
+  bool is_signed = !is_unsigned(dtype);
+  int64_t max =
+      is_signed || bits == 64 ? INT64_MAX >> (64 - bits) : (INT64_C(1) << bits) - 1;
   lua_createtable(L, 0, 5);
   set_integer(L, "bits", bits);
   set_integer(L, "min", is_signed ? -max - 1 : 0);
-  set_integer(L, "max", max);
+  if (dtype == LP_UINT64)
+    set_number(L, "max", (double)UINT64_MAX); /* no integer of Lua's */
+  else
+    set_integer(L, "max", max);
   finish_info(L, "torch.iinfo", dtype, iinfo_tostring);
   return 1;
 }
@@ -523,16 +545,33 @@ static const struct {
   const char *name;
   LpDtype dtype;
 } dtype_names[] = {
-    {"uint8", LP_UINT8},         {"int8", LP_INT8},
-    {"int16", LP_INT16},         {"int32", LP_INT32},
-    {"int64", LP_INT64},         {"float16", LP_FLOAT16},
-    {"float32", LP_FLOAT32},     {"float64", LP_FLOAT64},
-    {"complex64", LP_COMPLEX64}, {"complex128", LP_COMPLEX128},
-    {"bool", LP_BOOL},           {"bfloat16", LP_BFLOAT16},
-    {"short", LP_INT16},         {"int", LP_INT32},
-    {"long", LP_INT64},          {"half", LP_FLOAT16},
-    {"float", LP_FLOAT32},       {"double", LP_FLOAT64},
-    {"cfloat", LP_COMPLEX64},    {"cdouble", LP_COMPLEX128},
+    {"uint8", LP_UINT8},
+    {"int8", LP_INT8},
+    {"int16", LP_INT16},
+    {"int32", LP_INT32},
+    {"int64", LP_INT64},
+    {"float16", LP_FLOAT16},
+    {"float32", LP_FLOAT32},
+    {"float64", LP_FLOAT64},
+    {"complex64", LP_COMPLEX64},
+    {"complex128", LP_COMPLEX128},
+    {"bool", LP_BOOL},
+    {"bfloat16", LP_BFLOAT16},
+    {"short", LP_INT16},
+    {"int", LP_INT32},
+    {"long", LP_INT64},
+    {"half", LP_FLOAT16},
+    {"float", LP_FLOAT32},
+    {"double", LP_FLOAT64},
+    {"uint16", LP_UINT16},
+    {"uint32", LP_UINT32},
+    {"uint64", LP_UINT64},
+    {"float8_e4m3fn", LP_FLOAT8_E4M3FN},
+    {"float8_e5m2", LP_FLOAT8_E5M2},
+    {"float8_e4m3fnuz", LP_FLOAT8_E4M3FNUZ},
+    {"float8_e5m2fnuz", LP_FLOAT8_E5M2FNUZ},
+    {"cfloat", LP_COMPLEX64},
+    {"cdouble", LP_COMPLEX128},
 };
 
 static const luaL_Reg functions[] = {

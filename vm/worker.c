@@ -259,6 +259,31 @@ static void close_at_exit(void) {
   atexit(close_all);
 }
 
+/* os.exit of a program that has had workers. atexit alone would come too late: what other
+ * libraries registered after it, when a worker first used them, is taken apart before.
+ * Upvalue: Lua's own. */
+static int exit_program(lua_State *L) {
+  close_all();
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_insert(L, 1);
+  lua_call(L, lua_gettop(L) - 1, 0);
+  return 0;
+}
+
+static void guard_exit(lua_State *L) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, close_at_exit);
+  const int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, LUA_OSLIBNAME) == LUA_TTABLE &&
+      lua_getfield(L, -1, "exit") == LUA_TFUNCTION &&
+      lua_tocfunction(L, -1) != exit_program) {
+    lua_pushcclosure(L, exit_program, 1);
+    lua_setfield(L, -2, "exit");
+  }
+  lua_settop(L, top);
+}
+
 /* --- coroutines in a worker: which one runs
  * ----------------------------------------------------------- */
 
@@ -353,7 +378,11 @@ static int channel_send(lua_State *L) {
   const int n = lua_gettop(L) - 1;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &origins_key);
   lua_replace(L, 1);
-  lpvm_message_write(L, n, &(LpvmWriting){.origins_index = 1});
+  static const char *const names[] = {
+      "the epoch",           "the task",           "the kind", "the batch's value 1",
+      "the batch's value 2", "the batch's value 3"};
+  lpvm_message_write(L, n,
+                     &(LpvmWriting){.origins_index = 1, .names = names, .n_names = 6});
   send_out(w, lpvm_message_take(L, -1), MESSAGE_VALUES);
   return 0;
 }
@@ -590,10 +619,12 @@ static LpvmMessage *write_setup(lua_State *L, int first, int names) {
   lua_pushvalue(L, -1);
   lua_setiuservalue(L, 1, 1);
   lua_insert(L, first);
-  lpvm_message_write(
-      L, n,
-      &(LpvmWriting){
-          .what = "DataLoader", .is_setup = true, .kept_index = first, .names = texts});
+  lpvm_message_write(L, n,
+                     &(LpvmWriting){.what = "DataLoader",
+                                    .is_setup = true,
+                                    .kept_index = first,
+                                    .names = texts,
+                                    .n_names = 16});
   return lpvm_message_take(L, -1);
 }
 
@@ -622,15 +653,20 @@ static LpvmMessage *write_prelude(lua_State *L) {
   lua_getfield(L, -2, "cpath");
   lua_newtable(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  bool is_plain = true;
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || !lua_isfunction(L, -1)) continue;
+    is_plain = is_plain && lua_iscfunction(L, -1);
     lua_pushvalue(L, -2);
     lua_pushvalue(L, -2);
     lua_rawset(L, -6);
   }
   lua_pop(L, 1);
   static const char *const names[] = {"package.path", "package.cpath", "package.preload"};
-  lpvm_message_write(L, 3, &(LpvmWriting){.what = "DataLoader", .names = names});
+  lpvm_message_write(
+      L, 3,
+      &(LpvmWriting){
+          .what = "DataLoader", .names = names, .n_names = 3, .is_plain = is_plain});
   LpvmMessage *m = lpvm_message_take(L, -1);
   lua_pop(L, 2);
   return m;
@@ -725,17 +761,23 @@ static int worker_pool(lua_State *L) {
   if (!(p->module = strdup(module)))
     return lpvm_error(L, "DataLoader", "not enough memory for a name");
   p->prelude = write_prelude(L);
-  p->setup = write_setup(L, 5, 4);
-  p->setup_version = 1;
   p->n_workers = (int)n;
   for (int i = 0; i < n; i++) {
     p->workers[i].pool = p;
     p->workers[i].id = i;
   }
-  static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, close_at_exit);
+  guard_exit(L);
   note_open(p);
   start_threads(L, p);
+  /* While they open their states, the values are written. */
+  lua_pushcfunction(L, pool_renew);
+  lua_replace(L, 3);
+  lua_pushvalue(L, 1);
+  lua_replace(L, 4);
+  if (lua_pcall(L, lua_gettop(L) - 3, 0, 0) != LUA_OK) {
+    close_pool(p);
+    return lua_error(L);
+  }
   lua_settop(L, 1);
   return 1;
 }

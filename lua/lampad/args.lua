@@ -204,15 +204,23 @@ function args.forward(what, names, fn)
   return forward
 end
 
+-- Raises for a named argument that is not among `known`: with the one that was meant, or all when none is near.
+local function unknown(what, key, known)
+  key = tostring(key)
+  local near, edits = text.nearest(key, known)
+  if near and edits <= math.max(2, #key // 2) then
+    fail(what, "unknown argument '%s'; did you mean '%s'?", key, near)
+  end
+  fail(what, "unknown argument '%s'; %s", key,
+    #known > 0 and "the arguments are " .. table.concat(known, ", ") or "there are no arguments by name")
+end
+
 --- Raises unless every key of the named table is in the list `known`.
 function args.check_names(what, named, known)
   for key in pairs(named) do
     local found = false
     for _, name in ipairs(known) do found = found or name == key end
-    if not found then
-      fail(what, "unknown argument '%s'; did you mean '%s'?", tostring(key),
-        tostring(text.nearest(tostring(key), known)))
-    end
+    if not found then unknown(what, key, known) end
   end
 end
 
@@ -257,10 +265,7 @@ function Spec:__call(...)
   if named then
     for key, value in pairs(named) do
       local i = self.index[key]
-      if not i then
-        fail(self.name, "unknown argument '%s'; did you mean '%s'?", tostring(key),
-          tostring(text.nearest(tostring(key), self.names)))
-      end
+      if not i then unknown(self.name, key, self.names) end
       if values[i] ~= nil and i <= given then
         fail(self.name, "argument '%s' is given twice, by position and by name", key)
       end

@@ -29,7 +29,7 @@ end
 
 local function build(modules)
   local names, queue, last = setmetatable({}, { __mode = "k" }), {}, 0
-  local skipped = { [package.loaded] = true, [package.preload] = true, [_G] = true }
+  local skipped = { [package.loaded] = true, [package.preload] = true, [_G] = true, [known or names] = true }
 
   local function add(value, name)
     local kind = type(value)

@@ -108,7 +108,7 @@ meta.__pairs = Dict.items
 
 -- As Python's len; of a table that is filled as a list, the list's length.
 function meta.__len(self)
-  if rawget(self, 1) ~= nil then return rawlen(self) end
+  if rawget(self, 1) ~= nil and rawget(self, 0) == nil then return rawlen(self) end
   return #keys_of(self)
 end
 

@@ -67,7 +67,7 @@ end
 local function plain_format(values)
   local width = 1
   local text = type(values[1]) == "boolean" and function(v) return v and "True" or "False" end
-    or function(v) return ("%d"):format(v) end
+    or function(v) return type(v) == "string" and v or ("%d"):format(v) end
   for i = 1, #values do
     local n = #text(values[i])
     if n > width then width = n end

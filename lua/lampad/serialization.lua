@@ -262,6 +262,7 @@ local noted_length
 -- Keys are what Python can have as keys: a list is a tuple.
 local function add_key(writer, key)
   local kind = type(key)
+  if writer.keys[key] then return writer.keys[key] end
   if key == Dict.None then return core.checkpoint_add(writer.tree, nil) end
   if kind == "string" or kind == "number" or kind == "boolean" then return add(writer, key) end
   local number
@@ -281,7 +282,9 @@ local function add_key(writer, key)
     end
     writer.path[#writer.path] = nil
   end
-  return number or fail_at(writer, key, " as a key")
+  if not number then fail_at(writer, key, " as a key") end
+  if kind == "table" then writer.keys[key] = number end
+  return number
 end
 
 local function add_entry(writer, container, key, value)
@@ -422,7 +425,7 @@ local save_spec = args "save(any? obj, str f)"
 function M.save(...)
   local obj, f = save_spec(...)
   local tree = core.checkpoint_new()
-  local number = add({ tree = tree, made = {}, path = {} }, obj)
+  local number = add({ tree = tree, made = {}, keys = {}, path = {} }, obj)
   local ok, message = core.checkpoint_write(tree, number, f)
   core.checkpoint_close(tree)
   if not ok then args.fail("save", "%s", message) end

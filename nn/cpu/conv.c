@@ -13,13 +13,13 @@ static double flops_per_image(const LpConvGeometry *g) {
 }
 
 static bool run_piece(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                      void *w, const void *b, void *y) {
+                      void *w, const void *b, void *y, const LpTensor *weight) {
   /* With a handful of input channels the library computes the input gradient on padded
    * ones. */
   bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
   if (dtype == LP_FLOAT32 && !few_channels) {
     bool done = false;
-    TRY(lp_conv_dnnl(pass, g, x, w, b, y, &done));
+    TRY(lp_conv_dnnl(pass, g, x, w, b, y, weight, &done));
     if (done) return true;
   }
   return lp_conv_gemm(pass, g, dtype, x, w, b, y);
@@ -41,14 +41,14 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
 }
 
 bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                 void *w, const void *b, void *y) {
+                 void *w, const void *b, void *y, const LpTensor *weight) {
   int64_t piece = g->n;
   double total = flops_per_image(g) * (double)g->n;
   if (total > PIECE_FLOPS) {
     int64_t pieces = (int64_t)(total / PIECE_FLOPS) + 1;
     piece = (g->n + pieces - 1) / pieces;
   }
-  if (piece >= g->n) return run_piece(pass, g, dtype, x, w, b, y);
+  if (piece >= g->n) return run_piece(pass, g, dtype, x, w, b, y, weight);
 
   size_t elem_bytes = lp_dtype_size(dtype);
   size_t image_bytes = (size_t)(g->c * lp_conv_volume(g->in, g->ndim)) * elem_bytes;
@@ -65,7 +65,7 @@ bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *
     some.n = piece < g->n - at ? piece : g->n - at;
     void *target = part && at > 0 ? lp_data(part) : w;
     ok = run_piece(pass, &some, dtype, (char *)x + (size_t)at * image_bytes, target, b,
-                   (char *)y + (size_t)at * result_bytes);
+                   (char *)y + (size_t)at * result_bytes, weight);
     if (ok && target != w) add_into(dtype, w, target, n_weights);
     if (ok && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }

@@ -25,17 +25,19 @@ typedef enum LpConvPass {
   LP_CONV_WEIGHT_GRAD
 } LpConvPass;
 
-/* x (n, c, in), w (k, c / groups, kernel), y (n, k, out), b (k) or NULL, all contiguous.
- * Each pass writes the buffer its name says and reads the other two; b only in the
- * forward pass. dtype: float32, float64, complex64, complex128. False with the error
- * recorded when memory ran out or an interrupt came. */
+/* `weight` is NULL, or the tensor whose memory w is, asked for the forward pass without a
+ * gradient: float32 weights packed for the kernel are then kept with its storage until
+ * they change. x (n, c, in), w (k, c / groups, kernel), y (n, k, out), b (k) or NULL, all
+ * contiguous. Each pass writes the buffer its name says and reads the other two; b only
+ * in the forward pass. dtype: float32, float64, complex64, complex128. False with the
+ * error recorded when memory ran out or an interrupt came. */
 bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                 void *w, const void *b, void *y);
+                 void *w, const void *b, void *y, const LpTensor *weight);
 
 /* float32 through oneDNN; *done is false when the library has no fast kernel for the
  * geometry. */
 bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
-                  const float *b, float *y, bool *done);
+                  const float *b, float *y, const LpTensor *weight, bool *done);
 bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
                   void *w, const void *b, void *y);
 

@@ -7,7 +7,12 @@
  * It is chosen by geometry alone, so that results do not depend on timing. oneDNN falls
  * back to `ref` kernels without a word, 1000 times slower; a plan whose kernel is one is
  * recorded as unusable, and the caller takes im2col. Layouts are the library's choice:
- * arguments are reordered into scratch of the caching allocator. */
+ * arguments are reordered into scratch of the caching allocator.
+ *
+ * Note [Kept weights]: without a gradient the same weights serve call after call. Packed
+ * in the library's layout (for Winograd already transformed) they stay with the storage
+ * of the weight, until its stamp says that it was written to. Plans of such calls are the
+ * library's for inference; the algorithm is chosen as in training. */
 #include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -22,7 +27,7 @@ enum { X, W, Y, N_BUFFERS };
 #define CACHE_LIMIT 1024
 
 typedef struct PlanKey {
-  int64_t pass, has_bias, threads;
+  int64_t pass, has_bias, threads, keeps_weights;
   LpConvGeometry geometry;
 } PlanKey;
 
@@ -96,9 +101,14 @@ static DnnlGeometry translate(const LpConvGeometry *g) {
   return t;
 }
 
+/* Below this many tiles of 4 x 4 transforming the weights, or reading them transformed,
+ * takes longer than it saves. */
+#define MIN_TILES 32
+
 static bool winograd_pays(const LpConvGeometry *g) {
   if (g->ndim != 2 || g->groups != 1 || g->c < 32 || g->k < 32 || g->c % 16 || g->k % 16)
     return false;
+  if (g->n * ((g->out[0] + 3) / 4) * ((g->out[1] + 3) / 4) < MIN_TILES) return false;
   for (int d = 0; d < 2; d++)
     if (g->kernel[d] != 3 || g->stride[d] != 1 || g->dilation[d] != 1 ||
         g->padding[d] > 1)
@@ -106,10 +116,35 @@ static bool winograd_pays(const LpConvGeometry *g) {
   return true;
 }
 
-static bool is_reference(const_dnnl_primitive_desc_t pd) {
+static const char *name_of(const_dnnl_primitive_desc_t pd) {
   const char *name = NULL;
   dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
-  return !name || strstr(name, "ref");
+  return name ? name : "ref";
+}
+
+/* The kernel for a description: for Winograd that of 4 x 4 tiles, which the library does
+ * not always put first; never a reference kernel. NULL when there is none. */
+static dnnl_primitive_desc_t kernel_for(const_dnnl_op_desc_t desc,
+                                        const_dnnl_primitive_attr_t attr,
+                                        const_dnnl_primitive_desc_t hint,
+                                        bool is_winograd) {
+  dnnl_primitive_desc_iterator_t it = NULL;
+  dnnl_primitive_desc_t first = NULL;
+  if (dnnl_primitive_desc_iterator_create(&it, desc, attr, engine, hint)) return NULL;
+  do {
+    dnnl_primitive_desc_t pd = dnnl_primitive_desc_iterator_fetch(it);
+    if (!pd) break;
+    const bool wanted = !is_winograd || strstr(name_of(pd), "wino_4x3");
+    if (strstr(name_of(pd), "ref") || (first && !wanted)) {
+      dnnl_primitive_desc_destroy(pd);
+      continue;
+    }
+    if (first) dnnl_primitive_desc_destroy(first);
+    first = pd;
+    if (wanted) break;
+  } while (!dnnl_primitive_desc_iterator_next(it));
+  dnnl_primitive_desc_iterator_destroy(it);
+  return first;
 }
 
 /* A primitive descriptor of the pass, NULL when the algorithm is refused or only a
@@ -120,33 +155,36 @@ static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
                                       const dnnl_memory_desc_t *bias,
                                       const_dnnl_primitive_attr_t attr) {
   dnnl_convolution_desc_t forward, desc;
-  dnnl_primitive_desc_t hint = NULL, pd = NULL;
-  bool is_forward = key->pass == LP_CONV_FORWARD;
+  const bool is_forward = key->pass == LP_CONV_FORWARD,
+             is_winograd = algorithm == dnnl_convolution_winograd;
   if (dnnl_dilated_convolution_forward_desc_init(
-          &forward, dnnl_forward_training, algorithm, &any[X], &any[W],
-          is_forward && key->has_bias ? bias : NULL, &any[Y], t->stride, t->dilation,
-          t->left, t->right))
+          &forward, key->keeps_weights ? dnnl_forward_inference : dnnl_forward_training,
+          algorithm, &any[X], &any[W], is_forward && key->has_bias ? bias : NULL, &any[Y],
+          t->stride, t->dilation, t->left, t->right))
     return NULL;
+  if (is_forward) return kernel_for(&forward, attr, NULL, is_winograd);
+  dnnl_primitive_desc_t hint = NULL, pd = NULL;
   if (dnnl_primitive_desc_create(&hint, &forward, attr, engine, NULL)) return NULL;
-  if (is_forward) {
-    pd = hint;
-    hint = NULL;
-  } else {
-    dnnl_status_t status = key->pass == LP_CONV_INPUT_GRAD
-                               ? dnnl_dilated_convolution_backward_data_desc_init(
-                                     &desc, algorithm, &any[X], &any[W], &any[Y],
-                                     t->stride, t->dilation, t->left, t->right)
-                               : dnnl_dilated_convolution_backward_weights_desc_init(
-                                     &desc, algorithm, &any[X], &any[W], NULL, &any[Y],
-                                     t->stride, t->dilation, t->left, t->right);
-    if (!status && dnnl_primitive_desc_create(&pd, &desc, attr, engine, hint)) pd = NULL;
-  }
-  if (hint) dnnl_primitive_desc_destroy(hint);
-  if (pd && is_reference(pd)) {
-    dnnl_primitive_desc_destroy(pd);
-    pd = NULL;
-  }
+  dnnl_status_t status = key->pass == LP_CONV_INPUT_GRAD
+                             ? dnnl_dilated_convolution_backward_data_desc_init(
+                                   &desc, algorithm, &any[X], &any[W], &any[Y], t->stride,
+                                   t->dilation, t->left, t->right)
+                             : dnnl_dilated_convolution_backward_weights_desc_init(
+                                   &desc, algorithm, &any[X], &any[W], NULL, &any[Y],
+                                   t->stride, t->dilation, t->left, t->right);
+  if (!status) pd = kernel_for(&desc, attr, hint, is_winograd);
+  dnnl_primitive_desc_destroy(hint);
   return pd;
+}
+
+/* For inference the library would choose channels last, which its Winograd does not take.
+ */
+static void pin_activations(const LpConvGeometry *g, const DnnlGeometry *t,
+                            dnnl_memory_desc_t any[N_BUFFERS]) {
+  const dnnl_format_tag_t blocked = t->ndim == 3 ? dnnl_aBcde16b : dnnl_aBcd16b;
+  if (g->c % 16 || g->k % 16) return;
+  dnnl_memory_desc_init_by_tag(&any[X], t->ndim + 2, t->shape[X], dnnl_f32, blocked);
+  dnnl_memory_desc_init_by_tag(&any[Y], t->ndim + 2, t->shape[Y], dnnl_f32, blocked);
 }
 
 static dnnl_format_tag_t plain_tag(int ndim) {
@@ -188,6 +226,7 @@ static void plan_prepare(Plan *plan) {
   if (dnnl_primitive_attr_create(&attr)) return;
   dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
   dnnl_primitive_desc_t pd = NULL;
+  if (plan->key.keeps_weights) pin_activations(&plan->key.geometry, &t, any);
   if (winograd_pays(&plan->key.geometry))
     pd = describe(&plan->key, &t, dnnl_convolution_winograd, any, &plan->bias, attr);
   if (!pd) pd = describe(&plan->key, &t, dnnl_convolution_direct, any, &plan->bias, attr);
@@ -273,8 +312,96 @@ static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
   return dnnl_primitive_execute(primitive, stream, 2, args);
 }
 
+/* --- kept weights ----------------------------------------------------------------------
+ */
+
+typedef struct Packed {
+  LpDerived base;
+  dnnl_memory_desc_t desc;
+  int64_t offset_elems;
+  uint32_t stamp;
+  int users; /* guarded by the lock */
+  void *memory;
+  size_t capacity_bytes;
+} Packed;
+
+static void packed_free(LpDerived *self) {
+  Packed *packed = (Packed *)self;
+  lp_block_free(packed->memory, packed->capacity_bytes);
+  free(packed);
+}
+
+/* The packed form that is there, or NULL; forms of former contents go. */
+static Packed *packed_find(const Plan *plan, const LpTensor *weight) {
+  LpStorage *storage = weight->storage;
+  const uint32_t stamp = lp_storage_stamp(storage);
+  Packed *found = NULL;
+  pthread_mutex_lock(&lock);
+  for (LpDerived **at = &storage->derived; *at;) {
+    Packed *packed = (Packed *)*at;
+    if (packed->stamp != stamp && !packed->users) {
+      *at = packed->base.next;
+      packed_free(&packed->base);
+      continue;
+    }
+    if (packed->stamp == stamp && packed->offset_elems == weight->offset_elems &&
+        dnnl_memory_desc_equal(&packed->desc, &plan->wanted[W]))
+      found = packed;
+    at = &(*at)->next;
+  }
+  if (found) found->users++;
+  pthread_mutex_unlock(&lock);
+  return found;
+}
+
+static void packed_leave(Packed *packed) {
+  if (!packed) return;
+  pthread_mutex_lock(&lock);
+  packed->users--;
+  pthread_mutex_unlock(&lock);
+}
+
+static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
+                             dnnl_memory_t from, dnnl_memory_t to);
+
+/* Packs the weights and leaves them with the storage; NULL when there is no memory, or
+ * when its contents may change without the engine's knowledge. */
+static Packed *packed_enter(const Plan *plan, const LpTensor *weight, float *w) {
+  if (!plan->reorder[W] || weight->storage->free_fn) return NULL;
+  Packed *packed = packed_find(plan, weight);
+  if (packed) return packed;
+  packed = calloc(1, sizeof *packed);
+  if (!packed) return NULL;
+  packed->base.free_fn = packed_free;
+  packed->desc = plan->wanted[W];
+  packed->offset_elems = weight->offset_elems;
+  packed->stamp = lp_storage_stamp(weight->storage);
+  packed->users = 1;
+  packed->memory = lp_block_alloc(plan->scratch_bytes[W], &packed->capacity_bytes);
+  dnnl_stream_t stream = NULL;
+  dnnl_memory_t from = NULL, to = NULL;
+  dnnl_status_t s = packed->memory ? dnnl_success : dnnl_out_of_memory;
+  if (!s) s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+  if (!s) s = dnnl_memory_create(&from, &plan->plain[W], engine, w);
+  if (!s) s = dnnl_memory_create(&to, &plan->wanted[W], engine, packed->memory);
+  if (!s) s = reorder(plan->reorder[W], stream, from, to);
+  if (from) dnnl_memory_destroy(from);
+  if (to) dnnl_memory_destroy(to);
+  if (stream) dnnl_stream_destroy(stream);
+  if (s) {
+    if (packed->memory) lp_block_free(packed->memory, packed->capacity_bytes);
+    free(packed);
+    return NULL;
+  }
+  pthread_mutex_lock(&lock);
+  packed->base.next = weight->storage->derived;
+  weight->storage->derived = &packed->base;
+  pthread_mutex_unlock(&lock);
+  return packed;
+}
+
 static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUFFERS],
-                             const float *b) {
+                             const float *b, void *packed_weights) {
   LpConvPass pass = (LpConvPass)plan->key.pass;
   const int argument[N_BUFFERS] = {
       pass == LP_CONV_INPUT_GRAD ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC,
@@ -287,8 +414,10 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
   int n_args = 0;
   dnnl_status_t s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
   for (int i = 0; !s && i < N_BUFFERS; i++) {
-    s = dnnl_memory_create(&memory[i], &plan->plain[i], engine, plain[i]);
-    if (!s && plan->reorder[i]) {
+    const bool is_packed = i == W && packed_weights;
+    s = dnnl_memory_create(&memory[i], is_packed ? &plan->wanted[i] : &plan->plain[i],
+                           engine, is_packed ? packed_weights : plain[i]);
+    if (!s && plan->reorder[i] && !is_packed) {
       s = dnnl_memory_create(&own[i], &plan->wanted[i], engine, scratch);
       scratch += padded(plan->scratch_bytes[i]);
       if (!s && !is_output(pass, i))
@@ -322,7 +451,7 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
 }
 
 bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
-                  const float *b, float *y, bool *done) {
+                  const float *b, float *y, const LpTensor *weight, bool *done) {
   *done = false;
   if (omp_get_max_threads() != lp_num_threads()) omp_set_num_threads(lp_num_threads());
   PlanKey key;
@@ -330,6 +459,7 @@ bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
   key.pass = pass;
   key.has_bias = pass == LP_CONV_FORWARD && b;
   key.threads = lp_num_threads();
+  key.keeps_weights = weight != NULL;
   key.geometry.ndim = g->ndim;
   key.geometry.n = g->n;
   key.geometry.c = g->c;
@@ -347,17 +477,21 @@ bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
   TRY(plan);
   bool ok = true;
   if (plan->usable) {
+    Packed *packed = weight ? packed_enter(plan, weight, w) : NULL;
     size_t wanted_bytes = padded(plan->scratchpad_bytes), capacity_bytes = 0;
-    for (int i = 0; i < N_BUFFERS; i++) wanted_bytes += padded(plan->scratch_bytes[i]);
+    for (int i = 0; i < N_BUFFERS; i++)
+      if (i != W || !packed) wanted_bytes += padded(plan->scratch_bytes[i]);
     char *scratch = wanted_bytes ? lp_block_alloc(wanted_bytes, &capacity_bytes) : NULL;
     ok = scratch || !wanted_bytes;
     if (ok) {
       float *plain[N_BUFFERS] = {x, w, y};
-      dnnl_status_t status = execute(plan, scratch, plain, b);
+      dnnl_status_t status =
+          execute(plan, scratch, plain, b, packed ? packed->memory : NULL);
       ok = status == dnnl_success || failed(status, "convolution");
       *done = ok;
     }
     if (scratch) lp_block_free(scratch, capacity_bytes);
+    packed_leave(packed);
   }
   plan_leave(plan);
   return ok;

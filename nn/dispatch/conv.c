@@ -7,6 +7,7 @@
 #include "cpu/conv.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
+#include "lampad/autograd.h"
 #include "lampad/ops.h"
 
 typedef struct Options {
@@ -39,10 +40,11 @@ static bool geometry_of(LpInts input, LpInts weight, const Options *o, LpConvGeo
   TRY(nn_expand(o->dilation, g->ndim, "dilation", g->dilation));
   TRY(nn_expand(o->output_padding, g->ndim, "output_padding", output_padding));
   int64_t all_channels;
-  CHECK(o->groups > 0 && !__builtin_mul_overflow(weight.data[1], o->groups, &all_channels),
-        LP_ERR_ARGUMENT,
-        "expected 'groups' of at least 1 that divides the channels of weight %s, got %lld",
-        weight_text, (long long)o->groups);
+  CHECK(
+      o->groups > 0 && !__builtin_mul_overflow(weight.data[1], o->groups, &all_channels),
+      LP_ERR_ARGUMENT,
+      "expected 'groups' of at least 1 that divides the channels of weight %s, got %lld",
+      weight_text, (long long)o->groups);
   int64_t channels = o->transposed ? weight.data[0] : all_channels;
   CHECK(input.data[1] == channels, LP_ERR_ARGUMENT,
         "expected input of %lld channels (weight %s, groups %lld), got %s",
@@ -134,9 +136,11 @@ static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTe
     } else {
       void *r = lp_data(result), *pa = lp_data(da), *pb = lp_data(db);
       const void *pbias = dbias ? lp_data(dbias) : NULL;
-      ok = pass == LP_CONV_FORWARD      ? lp_conv_run(pass, g, dtype, pa, pb, pbias, r)
-           : pass == LP_CONV_INPUT_GRAD ? lp_conv_run(pass, g, dtype, r, pb, NULL, pa)
-                                        : lp_conv_run(pass, g, dtype, pb, r, NULL, pa);
+      const LpTensor *kept = db->storage == b->storage && !lp_grad_enabled() ? b : NULL;
+      ok = pass == LP_CONV_FORWARD ? lp_conv_run(pass, g, dtype, pa, pb, pbias, r, kept)
+           : pass == LP_CONV_INPUT_GRAD
+               ? lp_conv_run(pass, g, dtype, r, pb, NULL, pa, NULL)
+               : lp_conv_run(pass, g, dtype, pb, r, NULL, pa, NULL);
     }
   }
   lp_tensor_release(da);

@@ -491,12 +491,22 @@ local function emit_need(w, diffs)
   w("  const unsigned need = %s;", table.concat(bits, " | "))
 end
 
--- May torch.vmap have a say in the op: has it tensors among its arguments, or does it draw random numbers?
+-- May torch.vmap, or the check of limited dtypes, have a say in the op: has it tensors or a dtype among its arguments, or does
+-- it draw random numbers?
 local function takes_batches(row)
   for _, a in ipairs(row.args) do
-    if a.type:find("^Tensor") or a.type == "Generator?" then return true end
+    if a.type:find("^Tensor") or a.type == "Generator?" or a.type:find "^dtype" then return true end
   end
   return false
+end
+
+-- When it is asked: a dtype that the caller names may be limited before there is any tensor of it.
+local function ask_condition(row)
+  local parts = { "lp_vmap_in_use" }
+  for _, a in ipairs(row.args) do
+    if a.type:find "^dtype" then parts[#parts + 1] = ("%s >= LP_UINT16"):format(a.name) end
+  end
+  return table.concat(parts, " || ")
 end
 
 -- The cold door to torch.vmap: boxes the arguments; 0 when no argument is batched, see vmap/vmap.h.
@@ -513,7 +523,7 @@ end
 -- Asks vmap before the forward runs; `lp_batched` is 0 when it has nothing to do. The layers below record for
 -- themselves: they see the mode of the caller.
 local function emit_ask(w, row, form, n_results, with_mode)
-  w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(lp_vmap_in_use)) {", math.max(n_results, 1))
+  w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(%s)) {", math.max(n_results, 1), ask_condition(row))
   if with_mode then w("    const bool lp_inner = lp_tls_grad_enabled;\n    lp_tls_grad_enabled = lp_mode;") end
   w("    lp_batched = batched_%s(%s);", row.cname, names_of(row, form .. ", lp_b"))
   if with_mode then w("    lp_tls_grad_enabled = lp_inner;") end
@@ -721,7 +731,7 @@ local function emit_out(out, row)
   local single = result_form(row) == "tensor"
   w("%s {", emit.prototype_out(row))
   if takes_batches(row) then
-    w("  if (LP_UNLIKELY(lp_vmap_in_use) && batched_%s(%s)) return false;", row.cname,
+    w("  if (LP_UNLIKELY(%s) && batched_%s(%s)) return false;", ask_condition(row), row.cname,
       names_of(row, "LP_VMAP_OUT, (LpValue[1]){{0}}"))
   end
   local shared = {} -- is an input one of the tensors written to?

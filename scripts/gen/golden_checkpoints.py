@@ -72,4 +72,15 @@ script = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)).eval()
 torch.jit.save(torch.jit.script(script), path("script.pt"))
 torch.jit.save(torch.jit.freeze(torch.jit.script(script)), path("script_frozen.pt"))
 torch.save(torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8), path("quantized.pt"))
-torch.save(torch.ones(2, dtype=torch.uint16), path("uint16.pt"))
+limited = {}
+for dtype in [torch.uint16, torch.uint32, torch.uint64]:
+    x = torch.tensor([[1, 2, 3], [torch.iinfo(dtype).max, 0, 7]], dtype=dtype)
+    limited[str(dtype)[6:]] = {"x": x, "turned": x.t(), "parameter": nn.Parameter(x.clone(), requires_grad=False)}
+# All 256 patterns, what they are as float32, and what float32 numbers beside and between them become.
+for dtype in [torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz]:
+    x = torch.arange(256, dtype=torch.int32).to(torch.uint8).view(dtype)
+    wide = x.float().nan_to_num(1e30, 1e30, -1e30)
+    given = torch.cat([wide * f for f in (1, 1.03125, 1.0625, 1.125, 1.25)] + [torch.tensor([float("inf"), -float("inf")])])
+    limited[str(dtype)[6:]] = {"x": x.view(16, 16), "float": x.float(), "given": given, "rounded": given.to(dtype),
+                               "parameter": nn.Parameter(x[:4].clone())}
+torch.save(limited, path("limited.pt"))

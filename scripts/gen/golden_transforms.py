@@ -358,7 +358,7 @@ for form in ("uint8", "float", "batch"):
     for f in ("nearest", "bilinear"):
         function("rotate", "noise", 30.0, interpolation=f, form=form)
         function("rotate", "noise", 100.0, interpolation=f, expand=True, fill=[0.5, 1.0, 0.25], form=form)
-        function("rotate", "noise", 45.0, interpolation=f, center=[3, 4], fill=1.0, form=form)
+        function("rotate", "noise", 41.0, interpolation=f, center=[3, 4], fill=1.0, form=form)
         function("affine", "noise", 20.0, [2, -3], 1.2, [10.0, 4.0], interpolation=f, fill=[0.5], form=form)
         function("perspective", "noise", [[0, 0], [22, 0], [22, 16], [0, 16]], [[2, 1], [20, 3], [19, 15], [1, 14]],
                  interpolation=f, fill=[0.5, 1.0, 0.0], form=form)

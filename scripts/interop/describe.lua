@@ -11,6 +11,7 @@ local function text_of(x)
 end
 
 local function key_of(k)
+  if getmetatable(k) and getmetatable(k).__name == "None" then return "none" end
   if type(k) == "boolean" then return tostring(k) end
   if math.type(k) == "integer" then return "int " .. k end
   if type(k) == "number" then return "float " .. hex((">d"):pack(k)) end

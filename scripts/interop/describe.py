@@ -1,6 +1,7 @@
 """What a checkpoint holds, as lines of text that describe.lua writes alike: every value, tensors with their dtype, sizes,
 strides, storage and bytes. Two files with the same lines hold the same, to the last bit. Where Lua has one type for two of
 Python's, the two are written alike: list and tuple, str and bytes, dict and OrderedDict, set and a dict of truths."""
+import collections
 import struct
 import zlib
 
@@ -14,6 +15,8 @@ def text_of(x):
 
 
 def key_of(k):
+    if k is None:
+        return "none"
     if isinstance(k, bool):
         return "true" if k else "false"
     if isinstance(k, int):
@@ -87,9 +90,8 @@ class Describer:
             for i, item in enumerate(x):
                 self.add(f"{at}[{i + 1}]", item)
         elif isinstance(x, dict):
-            items = [(k, v) for k, v in x.items() if v is not None]
-            add(f"{at}: {len(items)} keys" if items else f"{at}: empty")
-            for k, v in items:
+            add(f"{at}: {len(x)} keys")
+            for k, v in x.items():
                 self.add(f"{at}.{{{key_of(k)}}}", v)
         else:
             add(f"{at}: object {type(x).__module__}.{type(x).__name__}")
@@ -100,6 +102,21 @@ def describe(x):
     d = Describer()
     d.add("", x)
     return d.lines
+
+
+def kinds(x, at=""):
+    """The containers of a value, by Python's exact kinds; what describe() writes alike is told apart."""
+    lines = []
+    if isinstance(x, (list, tuple, set, frozenset, dict)):
+        # torch.load(..., weights_only=True) knows no frozensets: Lampad writes sets.
+        kind = next(k for k in (collections.OrderedDict, dict, torch.Size, tuple, list, (frozenset, set)) if isinstance(x, k))
+        lines.append(f"{at}: {'set' if isinstance(kind, tuple) else kind.__name__}")
+        if isinstance(x, (set, frozenset)):
+            return lines
+        for key, item in x.items() if isinstance(x, dict) else enumerate(x):
+            if item is not x:
+                lines += kinds(item, f"{at}.{key}")
+    return lines
 
 
 class Checks:

@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from describe import Checks, describe
+from describe import Checks, describe, kinds
 
 warnings.simplefilter("ignore")  # TorchScript is on its way out, its files stay
 DTYPES = [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64, torch.float16, torch.bfloat16, torch.float32,
@@ -54,7 +54,7 @@ def structures():
                     float("inf"), -float("inf"), float("nan"), 5e-324, True, False, None, 1 + 2j, complex("nan")],
         "texts": ["", "a", "h\u00e9\u4e16\U0001f600", "x" * 300, b"", b"\x00\xff\x80", b"y" * 300, bytearray(b"abc")],
         "ordered": collections.OrderedDict([("z", 1), ("a", torch.ones(2)), ("m", [])]),
-        "keys": {0: "a", -5: "b", 2**40: "c", "text": "d", True: "e", 1.5: "f"},
+        "none": {None: 1, "a": None, "b": [None, None]}, "keys": {0: "a", -5: "b", 2**40: "c", "text": "d", True: "e", 1.5: "f"},
         "sets": [{"p", "q"}, frozenset(["q", 4]), set()], "cycle": cycle, "default": collections.defaultdict(list, {"k": [1]}),
         "counter": collections.Counter("aab"), "size": torch.Size([2, 3]), "no_size": torch.Size([]),
         "dtypes": DTYPES, "device": torch.device("cpu"), "parameter": nn.Parameter(torch.randn(3, 4)),
@@ -181,6 +181,10 @@ def check(folder):
                     head, tail = got[i].split(" strides ")[0], got[i].split(": ")[-1]
                     got[i] = f"{head} written out: {tail}"
             checks.same(f"{sub}/{os.path.basename(path)}", want, got)
+            if sub == "again" and os.path.basename(path).startswith(("value_", "protocol_")):
+                original = os.path.join(folder, os.path.basename(path))
+                checks.same(f"kinds of {os.path.basename(path)}", kinds(torch.load(original, weights_only=False)),
+                            kinds(torch.load(path, weights_only=True)))
     # The bytes too are those of the other library.
     for path in sorted(glob.glob(os.path.join(folder, "again", "*.safetensors")) + glob.glob(os.path.join(folder, "again", "*.npy"))):
         original = os.path.join(folder, os.path.basename(path))

@@ -17,6 +17,12 @@ static const struct {
     [LP_FLOAT32] = {"float32", 4, FLOATING},       [LP_FLOAT64] = {"float64", 8, FLOATING},
     [LP_COMPLEX64] = {"complex64", 8, COMPLEX},    [LP_COMPLEX128] = {"complex128", 16, COMPLEX},
     [LP_BOOL] = {"bool", 1, BOOLEAN},              [LP_BFLOAT16] = {"bfloat16", 2, FLOATING},
+    [LP_UINT16] = {"uint16", 2, INTEGRAL},         [LP_UINT32] = {"uint32", 4, INTEGRAL},
+    [LP_UINT64] = {"uint64", 8, INTEGRAL},
+    [LP_FLOAT8_E4M3FN] = {"float8_e4m3fn", 1, FLOATING},
+    [LP_FLOAT8_E5M2] = {"float8_e5m2", 1, FLOATING},
+    [LP_FLOAT8_E4M3FNUZ] = {"float8_e4m3fnuz", 1, FLOATING},
+    [LP_FLOAT8_E5M2FNUZ] = {"float8_e5m2fnuz", 1, FLOATING},
 };
 /* clang-format on */
 
@@ -34,7 +40,7 @@ static const struct {
 #define B1 LP_BOOL
 #define BF LP_BFLOAT16
 /* clang-format off */
-static const int8_t promotion[LP_DTYPE_COUNT][LP_DTYPE_COUNT] = {
+static const int8_t promotion[LP_UINT16][LP_UINT16] = {
     /*        u1  i1  i2  i4  i8  f2  f4  f8  c4  c8  b1  bf */
     [U1] = {U1, I2, I2, I4, I8, F2, F4, F8, C4, C8, U1, BF},
     [I1] = {I2, I1, I2, I4, I8, F2, F4, F8, C4, C8, I1, BF},
@@ -78,9 +84,32 @@ bool lp_dtype_is_integral(LpDtype dtype, bool include_bool) {
                              (include_bool && infos[dtype].category == BOOLEAN));
 }
 
+bool lp_dtype_is_limited(LpDtype dtype) {
+  return dtype >= LP_UINT16 && dtype < LP_DTYPE_COUNT;
+}
+
+/* Of two dtypes of which one is limited: PyTorch defines it only where one is of a lower
+ * category. For the rest stands a dtype that holds both, or nearly. */
+static LpDtype promote_limited(LpDtype a, LpDtype b) {
+  if (a == b) return a;
+  if (!lp_dtype_is_limited(a)) {
+    const LpDtype swap = a;
+    a = b;
+    b = swap;
+  }
+  if (b == LP_BOOL) return a;
+  if (infos[b].category == COMPLEX) return b;
+  if (infos[a].category == FLOATING)
+    return infos[b].category == FLOATING && !lp_dtype_is_limited(b) ? b
+           : infos[b].category == FLOATING                          ? LP_FLOAT32
+                                                                    : a;
+  return infos[b].category == FLOATING ? b : LP_INT64;
+}
+
 LpDtype lp_promote_types(LpDtype a, LpDtype b) {
   if (!is_valid(a)) return b;
   if (!is_valid(b)) return a;
+  if (lp_dtype_is_limited(a) || lp_dtype_is_limited(b)) return promote_limited(a, b);
   return (LpDtype)promotion[a][b];
 }
 
@@ -89,7 +118,7 @@ LpDtype lp_default_dtype(void) {
 }
 
 bool lp_set_default_dtype(LpDtype dtype) {
-  CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
+  CHECK(lp_dtype_is_floating(dtype) && !lp_dtype_is_limited(dtype), LP_ERR_TYPE,
         "the default dtype must be a floating point dtype (float16, bfloat16, float32, "
         "float64), got %s",
         lp_dtype_name(dtype));

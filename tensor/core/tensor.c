@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/alloc.h"
-#include "core/half.h"
+#include "core/float8.h"
 
 /* --- shapes
  * --------------------------------------------------------------------------------- */
@@ -133,6 +133,8 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
   }
   atomic_init(&s->refcount, 1);
   atomic_init(&s->version, 0);
+  atomic_init(&s->other_writes, 0);
+  s->derived = NULL;
   s->device = lp_cpu();
   s->size_bytes = size_bytes;
   s->free_fn = NULL;
@@ -156,6 +158,10 @@ static inline bool drop_reference(_Atomic int32_t *refcount) {
 
 void lp_storage_release(LpStorage *s) {
   if (!s || !drop_reference(&s->refcount)) return;
+  for (LpDerived *next, *d = s->derived; d; d = next) {
+    next = d->next;
+    d->free_fn(d);
+  }
   free_storage_data(s);
   lp_free(s, sizeof *s + s->inline_bytes);
 }
@@ -220,6 +226,13 @@ static void lp_tensor_refresh(LpTensor *t) {
   t->is_contiguous = contiguous || numel == 0;
 }
 
+/* Note [Limited dtypes] */
+static void note_limited(void) {
+  static _Atomic bool noted;
+  if (atomic_exchange_explicit(&noted, true, memory_order_relaxed)) return;
+  atomic_fetch_add_explicit(&lp_vmap_in_use, 1, memory_order_relaxed);
+}
+
 /* A header taking the storage reference over; dims uninitialised. NULL: the storage is
  * released. */
 static LpTensor *make_header(LpStorage *storage, LpDtype dtype, int64_t ndim,
@@ -231,6 +244,7 @@ static LpTensor *make_header(LpStorage *storage, LpDtype dtype, int64_t ndim,
   }
   atomic_init(&t->refcount, 1);
   t->dtype = (int8_t)dtype;
+  if (LP_UNLIKELY(lp_dtype_is_limited(dtype))) note_limited();
   t->flags = lp_tls_inference ? LP_FLAG_INFERENCE : 0;
   t->storage = storage;
   t->offset_elems = offset;
@@ -560,9 +574,10 @@ uint32_t lp_version(const LpTensor *t) {
 
 void lp_bump_version(LpTensor *t) {
   while (t->physical) t = t->physical;
-  if (t->flags & LP_FLAG_OWN_VERSION)
+  if (t->flags & LP_FLAG_OWN_VERSION) {
     t->own_version++;
-  else
+    atomic_fetch_add_explicit(&t->storage->other_writes, 1, memory_order_relaxed);
+  } else
     atomic_fetch_add_explicit(&t->storage->version, 1, memory_order_relaxed);
 }
 
@@ -591,6 +606,20 @@ bool lp_item(LpTensor *t, LpScalar *result) {
     break;
   case LP_BFLOAT16:
     *result = lp_scalar_float(lp_bf16_to_float(*(const uint16_t *)p));
+    break;
+  case LP_UINT16: *result = lp_scalar_int(*(const uint16_t *)p); break;
+  case LP_UINT32: *result = lp_scalar_int(*(const uint32_t *)p); break;
+  case LP_UINT64: { /* what no int64 holds is the nearest double */
+    const uint64_t u = *(const uint64_t *)p;
+    *result = u <= INT64_MAX ? lp_scalar_int((int64_t)u) : lp_scalar_float((double)u);
+    break;
+  }
+  case LP_FLOAT8_E4M3FN:
+  case LP_FLOAT8_E5M2:
+  case LP_FLOAT8_E4M3FNUZ:
+  case LP_FLOAT8_E5M2FNUZ:
+    *result = lp_scalar_float(
+        lp_float8_to_float(*(const uint8_t *)p, lp_float8_of((LpDtype)t->dtype)));
     break;
   case LP_FLOAT32: *result = lp_scalar_float(*(const float *)p); break;
   case LP_FLOAT64: *result = lp_scalar_float(*(const double *)p); break;
@@ -625,6 +654,17 @@ void lp_scalar_store(LpScalar value, LpDtype dtype, void *p) {
   case LP_INT64: *(int64_t *)p = i; break;
   case LP_FLOAT16: *(uint16_t *)p = lp_half_from_float((float)re); break;
   case LP_BFLOAT16: *(uint16_t *)p = lp_bf16_from_float((float)re); break;
+  case LP_UINT16: *(uint16_t *)p = (uint16_t)i; break;
+  case LP_UINT32: *(uint32_t *)p = (uint32_t)i; break;
+  case LP_UINT64:
+    *(uint64_t *)p = !integer && re >= 0x1p63 && re < 0x1p64 ? (uint64_t)re : (uint64_t)i;
+    break;
+  case LP_FLOAT8_E4M3FN:
+  case LP_FLOAT8_E5M2:
+  case LP_FLOAT8_E4M3FNUZ:
+  case LP_FLOAT8_E5M2FNUZ:
+    *(uint8_t *)p = lp_float8_from_float((float)re, lp_float8_of(dtype));
+    break;
   case LP_FLOAT32: *(float *)p = (float)re; break;
   case LP_FLOAT64: *(double *)p = re; break;
   case LP_COMPLEX64: ((float *)p)[0] = (float)re, ((float *)p)[1] = (float)im; break;

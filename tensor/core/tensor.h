@@ -9,9 +9,18 @@
 
 #define LP_INLINE_DIMS 5
 
+/* Something computed from a storage's contents and kept with it, such as weights packed for a kernel. Its
+ * maker notes the storage's stamp and guards the list by a lock of its own; what is left when the storage
+ * goes is freed with it. */
+typedef struct LpDerived {
+  struct LpDerived *next;
+  void (*free_fn)(struct LpDerived *self);
+} LpDerived;
+
 typedef struct LpStorage {
   _Atomic int32_t refcount;
   _Atomic uint32_t version;
+  _Atomic uint32_t other_writes; /* through tensors that count their own (LP_FLAG_OWN_VERSION) */
   LpDevice device;
   uint16_t inline_bytes; /* room for tiny data right behind this header; 0: none */
   void *data;
@@ -19,6 +28,7 @@ typedef struct LpStorage {
   size_t capacity_bytes;                  /* what lp_block_free wants back */
   void (*free_fn)(void *ctx, void *data); /* NULL: memory of the caching allocator */
   void *free_ctx;
+  LpDerived *derived;
 } LpStorage;
 
 struct LpAutograd; /* autograd/meta.h */
@@ -49,7 +59,8 @@ struct LpTensor {
   int64_t dims_inline[2 * LP_INLINE_DIMS];
 };
 
-/* Open vmap levels and live batched tensors of all threads: while it is 0, no op need ask for batches. */
+/* Open vmap levels and live batched tensors of all threads, and one more once there was a tensor of a limited dtype
+ * (dispatch/limited.h): while it is 0, no op need ask for either. */
 extern _Atomic int lp_vmap_in_use;
 
 /* What decides over all examples looks at: of a batched tensor the whole batch, else t itself. Borrowed. */
@@ -63,6 +74,12 @@ extern _Thread_local bool lp_tls_inference;
 
 /* True for devices this build can use (an absent one too); otherwise LP_ERR_DEVICE is recorded. */
 bool lp_check_device(LpDevice device);
+
+/* Differs after every write that the engine knows of: those of ops, not of a host through lp_data. */
+static inline uint32_t lp_storage_stamp(const LpStorage *s) {
+  return atomic_load_explicit(&s->version, memory_order_relaxed) +
+         atomic_load_explicit(&s->other_writes, memory_order_relaxed);
+}
 
 /* Storage life; NULL on out of memory with the error recorded. */
 LpStorage *lp_storage_new(size_t size_bytes, LpDevice device);

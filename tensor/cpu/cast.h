@@ -7,8 +7,11 @@
 #include "dispatch/iter.h"
 
 typedef struct LpCastLoops {
-  LpLoop loops[LP_DTYPE_COUNT][LP_DTYPE_COUNT]; /* [to][from] */
+  LpLoop loops[LP_UINT16][LP_UINT16]; /* [to][from] */
 } LpCastLoops;
+
+/* To or from a dtype of those that are limited. */
+LpLoop lp_cast_limited(LpDtype to, LpDtype from);
 
 LP_DISPATCH(LpCastLoops, lp_cast_loops)
 

@@ -3,9 +3,16 @@
 #include "dispatch/iter.h"
 
 const char *lp_dtype_title(LpDtype dtype) {
-  static const char *const titles[LP_DTYPE_COUNT] = {
-      "Byte",  "Char",   "Short",        "Int",           "Long", "Half",
-      "Float", "Double", "ComplexFloat", "ComplexDouble", "Bool", "BFloat16"};
+  static const char *const titles[LP_DTYPE_COUNT] = {"Byte",           "Char",
+                                                     "Short",          "Int",
+                                                     "Long",           "Half",
+                                                     "Float",          "Double",
+                                                     "ComplexFloat",   "ComplexDouble",
+                                                     "Bool",           "BFloat16",
+                                                     "UInt16",         "UInt32",
+                                                     "UInt64",         "Float8_e4m3fn",
+                                                     "Float8_e5m2",    "Float8_e4m3fnuz",
+                                                     "Float8_e5m2fnuz"};
   return dtype >= 0 && dtype < LP_DTYPE_COUNT ? titles[dtype] : "Undefined";
 }
 

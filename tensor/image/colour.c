@@ -17,8 +17,7 @@ static inline int64_t row_bytes(LpPixels in) {
   return in.width * in.channels;
 }
 
-/* --- tables and histograms
- * -------------------------------------------------------------------- */
+/* --- tables and histograms ------------------------------------------------------- */
 
 void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts) {
   const uint8_t *l0 = luts, *l1 = luts + 256, *l2 = luts + 512;
@@ -39,25 +38,87 @@ void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts) {
   }
 }
 
-void lp_pixels_histogram(LpPixels in, int64_t *counts) {
+/* Adds to counts (channels x 256). Neighbours are counted apart: equal ones, which
+ * pictures are full of, need not wait for each other. */
+static void histogram(LpPixels in, int64_t *counts) {
+  uint32_t parts[2][4][256];
   for (int64_t y = 0; y < in.height; y++) {
+    if (y % 256 == 0)
+      memset(parts, 0, sizeof parts); /* 2^24 columns at most: no overflow */
     const uint8_t *p = row_of(in, y);
     if (in.channels == 3) {
       for (int64_t x = 0; x < in.width; x++, p += 3) {
-        counts[p[0]]++;
-        counts[256 + p[1]]++;
-        counts[512 + p[2]]++;
+        uint32_t(*part)[256] = parts[x & 1];
+        part[0][p[0]]++;
+        part[1][p[1]]++;
+        part[2][p[2]]++;
       }
     } else {
       for (int64_t x = 0; x < in.width; x++)
-        for (int c = 0; c < in.channels; c++) counts[c * 256 + *p++]++;
+        for (int c = 0; c < in.channels; c++) parts[x & 1][c][*p++]++;
     }
+    if (y % 256 != 255 && y + 1 != in.height) continue;
+    for (int c = 0; c < in.channels; c++)
+      for (int v = 0; v < 256; v++)
+        counts[c * 256 + v] += (int64_t)parts[0][c][v] + parts[1][c][v];
   }
 }
 
-/* --- grey
- * ----------------------------------------------------------------------------------------
- */
+/* Every channel through a table that `make` draws up from its counts. */
+static void by_histogram(LpPixels in, uint8_t *out,
+                         void (*make)(const int64_t *counts, uint8_t *table)) {
+  int64_t counts[4 * 256] = {0};
+  uint8_t tables[4 * 256];
+  histogram(in, counts);
+  for (int c = 0; c < in.channels; c++) make(counts + c * 256, tables + c * 256);
+  lp_pixels_lut(in, out, tables);
+}
+
+static void keep_values(uint8_t *table) {
+  for (int v = 0; v < 256; v++) table[v] = (uint8_t)v;
+}
+
+static void stretch(const int64_t *counts, uint8_t *table) {
+  int low = 0, high = 255;
+  while (low < 255 && counts[low] == 0) low++;
+  while (high > 0 && counts[high] == 0) high--;
+  if (high <= low) {
+    keep_values(table);
+    return;
+  }
+  const double scale = 255.0 / (high - low), offset = -low * scale;
+  for (int v = 0; v < 256; v++) {
+    const int level = (int)(v * scale + offset);
+    table[v] = level < 0 ? 0 : level > 255 ? 255 : (uint8_t)level;
+  }
+}
+
+void lp_pixels_autocontrast(LpPixels in, uint8_t *out) {
+  by_histogram(in, out, stretch);
+}
+
+/* Each level should get 1/255 of all pixels but those of the lightest value. */
+static void flatten(const int64_t *counts, uint8_t *table) {
+  int64_t sum = 0, last = 0;
+  for (int v = 0; v < 256; v++)
+    if (counts[v] > 0) sum += last = counts[v];
+  const int64_t step = (sum - last) / 255;
+  if (step == 0) {
+    keep_values(table);
+    return;
+  }
+  int64_t n = step / 2;
+  for (int v = 0; v < 256; n += counts[v++]) {
+    const int64_t level = n / step;
+    table[v] = level > 255 ? 255 : (uint8_t)level;
+  }
+}
+
+void lp_pixels_equalize(LpPixels in, uint8_t *out) {
+  by_histogram(in, out, flatten);
+}
+
+/* --- grey ------------------------------------------------------------------------ */
 
 void lp_pixels_luma(LpPixels in, uint8_t *out) {
   for (int64_t y = 0; y < in.height; y++)
@@ -122,9 +183,12 @@ void lp_pixels_blend_grey(LpPixels in, uint8_t *out, uint8_t grey, float factor)
   lp_pixels_lut(in, out, luts);
 }
 
-/* --- hue
- * ------------------------------------------------------------------------------------------
- */
+void lp_pixels_blend(const uint8_t *a, const uint8_t *b, uint8_t *out, int64_t n,
+                     float factor) {
+  lp_colour_kernels()->blend(a, b, out, n, factor);
+}
+
+/* --- hue ------------------------------------------------------------------------- */
 
 static inline uint8_t byte_of(int v) {
   return v < 0 ? 0 : v > 255 ? 255 : (uint8_t)v;
@@ -197,8 +261,7 @@ void lp_pixels_shift_hue(LpPixels in, uint8_t *out, uint8_t shift) {
   }
 }
 
-/* --- sharpness
- * ------------------------------------------------------------------------------------ */
+/* --- sharpness ------------------------------------------------------------------- */
 
 typedef struct Sharpen {
   LpPixels in;
@@ -244,9 +307,7 @@ bool lp_pixels_sharpen(LpPixels in, uint8_t *out, float factor, bool keep_last) 
   return true;
 }
 
-/* --- alpha
- * ----------------------------------------------------------------------------------------
- */
+/* --- alpha ----------------------------------------------------------------------- */
 
 void lp_pixels_premultiply(LpPixels in, uint8_t *out) {
   const int last = in.channels - 1;

@@ -1,87 +1,72 @@
 /* Pixels moved along rows and columns: cropping, padding, flips and nearest-neighbour
  * resizing are all "take row rows[y], column cols[x]". */
+#include "image/gather.h"
 #include <string.h>
 #include "core/alloc.h"
+#include "cpu/caps.h"
 #include "image/pixels.h"
 
-/* A result row from a source row; columns come in runs of neighbours more often than not.
- */
-static void gather_row(const uint8_t *in, uint8_t *out, const int32_t *cols,
-                       int64_t width, int channels, const uint8_t *fill) {
-  for (int64_t x = 0; x < width;) {
-    if (cols[x] < 0) {
-      memcpy(out + x * channels, fill, (size_t)channels);
-      x++;
-      continue;
-    }
-    int64_t end = x + 1;
-    while (end < width && cols[end] == cols[end - 1] + 1) end++;
-    if (end - x > 4) {
-      memcpy(out + x * channels, in + (int64_t)cols[x] * channels,
-             (size_t)((end - x) * channels));
-      x = end;
-      continue;
-    }
-    const uint8_t *p = in + (int64_t)cols[x] * channels;
+LP_DISPATCH(LpGatherKernels, lp_gather_kernels)
+
+/* How the columns of a result follow each other. */
+typedef enum Order { RUNS, BACKWARDS, SINGLE } Order;
+
+static Order order_of(const int32_t *cols, int64_t width) {
+  int64_t forth = 0, back = 0;
+  for (int64_t x = 1; x < width; x++) {
+    forth += cols[x] == cols[x - 1] + 1;
+    back += cols[x] == cols[x - 1] - 1;
+  }
+  if (width > 1 && back == width - 1 && cols[width - 1] >= 0) return BACKWARDS;
+  return forth >= width / 2 ? RUNS : SINGLE;
+}
+
+/* A result row from neighbours of a source row, most of the time. */
+static void copy_runs(const uint8_t *in, uint8_t *out, const int32_t *cols, int64_t width,
+                      int channels, const uint8_t *fill) {
+  for (int64_t x = 0, end; x < width; x = end) {
+    end = x + 1;
     uint8_t *o = out + x * channels;
-    for (int c = 0; c < channels; c++) o[c] = p[c];
-    x++;
-  }
-}
-
-static bool backwards(const int32_t *cols, int64_t width) {
-  for (int64_t x = 1; x < width; x++)
-    if (cols[x] != cols[x - 1] - 1) return false;
-  return width > 1 && cols[width - 1] >= 0;
-}
-
-static void reverse_row(const uint8_t *in, uint8_t *out, int64_t width, int channels) {
-  const uint8_t *p = in + (width - 1) * channels;
-  switch (channels) {
-  case 1:
-    for (int64_t x = 0; x < width; x++) out[x] = p[-x];
-    return;
-  case 3:
-    for (int64_t x = 0; x < width; x++, p -= 3, out += 3) {
-      out[0] = p[0];
-      out[1] = p[1];
-      out[2] = p[2];
+    if (cols[x] < 0) {
+      memcpy(o, fill, (size_t)channels);
+      continue;
     }
-    return;
-  default:
-    for (int64_t x = 0; x < width; x++, p -= channels, out += channels)
-      for (int c = 0; c < channels; c++) out[c] = p[c];
+    while (end < width && cols[end] == cols[end - 1] + 1) end++;
+    memcpy(o, in + (int64_t)cols[x] * channels, (size_t)((end - x) * channels));
   }
 }
 
-/* out[y][x] = in[rows[y]][cols[x]], or `fill` where either is -1. */
+/* out[y][x] = in[rows[y]][cols[x]], or `fill` (4 bytes) where either is -1. */
 static void gather(LpPixels in, uint8_t *out, const int32_t *rows, int64_t height,
                    const int32_t *cols, int64_t width, const uint8_t *fill) {
   const int64_t row_bytes = width * in.channels;
-  const bool mirrored = backwards(cols, width);
+  const uint8_t *end =
+      in.data + (in.height - 1) * in.stride_bytes + in.width * in.channels;
+  const Order order = order_of(cols, width);
   int64_t empty = -1; /* a result row that is all fill */
   for (int64_t y = 0; y < height; y++) {
     uint8_t *o = out + y * row_bytes;
-    if (rows[y] < 0) {
-      if (empty >= 0) {
-        memcpy(o, out + empty * row_bytes, (size_t)row_bytes);
-      } else {
-        for (int64_t x = 0; x < width; x++)
-          memcpy(o + x * in.channels, fill, (size_t)in.channels);
-        empty = y;
-      }
-    } else if (mirrored) {
-      reverse_row(in.data + rows[y] * in.stride_bytes +
-                      (int64_t)cols[width - 1] * in.channels,
-                  o, width, in.channels);
+    const uint8_t *row = in.data + rows[y] * in.stride_bytes;
+    if (rows[y] < 0 && empty >= 0) {
+      memcpy(o, out + empty * row_bytes, (size_t)row_bytes);
+    } else if (rows[y] < 0) {
+      for (int64_t x = 0; x < width; x++)
+        memcpy(o + x * in.channels, fill, (size_t)in.channels);
+      empty = y;
+    } else if (y > 0 && rows[y] == rows[y - 1]) {
+      memcpy(o, o - row_bytes, (size_t)row_bytes);
+    } else if (order == BACKWARDS) {
+      lp_gather_kernels()->reverse(row + (int64_t)cols[width - 1] * in.channels, o, width,
+                                   in.channels);
+    } else if (order == RUNS) {
+      copy_runs(row, o, cols, width, in.channels, fill);
     } else {
-      gather_row(in.data + rows[y] * in.stride_bytes, o, cols, width, in.channels, fill);
+      lp_gather_kernels()->pick(row, end, o, cols, width, in.channels, fill);
     }
   }
 }
 
-/* --- index maps
- * -------------------------------------------------------------------------------- */
+/* --- index maps ------------------------------------------------------------------ */
 
 /* Where position i of an axis of n elements is taken from; -1: from nowhere. */
 static int32_t outside(int64_t i, int64_t n, LpBorder border) {
@@ -134,7 +119,9 @@ bool lp_pixels_window(LpPixels in, uint8_t *out, int64_t top, int64_t left,
   if (!make_maps(&m, height, width)) return false;
   for (int64_t y = 0; y < height; y++) m.rows[y] = outside(top + y, in.height, border);
   for (int64_t x = 0; x < width; x++) m.cols[x] = outside(left + x, in.width, border);
-  gather(in, out, m.rows, height, m.cols, width, fill ? fill : black);
+  uint8_t colour[4] = {0};
+  if (fill) memcpy(colour, fill, (size_t)in.channels);
+  gather(in, out, m.rows, height, m.cols, width, colour);
   free_maps(&m);
   return true;
 }

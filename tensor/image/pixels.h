@@ -26,15 +26,12 @@ typedef enum LpFilter {
   LP_FILTER_HAMMING = 5
 } LpFilter;
 
-/* --- resample.c: resizing by convolution
- * -------------------------------------------------- */
+/* --- resample.c: resizing by convolution ----------------------------------------- */
 /* out: height x width x channels. Any filter but NEAREST; sizes are at least 1. */
 LP_API bool lp_pixels_resample(LpPixels in, uint8_t *out, int64_t height, int64_t width,
                                LpFilter filter);
 
-/* --- gather.c: pixels moved along rows and columns
- * ----------------------------------------
- */
+/* --- gather.c: pixels moved along rows and columns ------------------------------- */
 /* What lies outside an image. */
 typedef enum LpBorder {
   LP_BORDER_CONSTANT = 0, /* a colour */
@@ -53,8 +50,7 @@ LP_API bool lp_pixels_nearest(LpPixels in, uint8_t *out, int64_t height, int64_t
 /* out[x][y] = in[y][x]: width x height x channels. */
 LP_API void lp_pixels_transpose(LpPixels in, uint8_t *out);
 
-/* --- warp.c: affine and perspective maps
- * --------------------------------------------------- */
+/* --- warp.c: affine and perspective maps ----------------------------------------- */
 typedef struct LpWarp {
   double m[8];      /* maps a result's pixel to the source's: 6 values, or 8 */
   bool perspective; /* m[6] and m[7] count */
@@ -65,12 +61,13 @@ typedef struct LpWarp {
 LP_API bool lp_pixels_warp(LpPixels in, uint8_t *out, int64_t height, int64_t width,
                            const LpWarp *warp, const uint8_t *fill);
 
-/* --- colour.c
- * ------------------------------------------------------------------------------- */
+/* --- colour.c -------------------------------------------------------------------- */
 /* out[i] = luts[channel][in[i]]; luts: channels x 256. */
 LP_API void lp_pixels_lut(LpPixels in, uint8_t *out, const uint8_t *luts);
-/* counts: channels x 256, added to. */
-LP_API void lp_pixels_histogram(LpPixels in, int64_t *counts);
+/* Each channel stretched to black and white, and so that its levels have about as many
+ * pixels. */
+LP_API void lp_pixels_autocontrast(LpPixels in, uint8_t *out);
+LP_API void lp_pixels_equalize(LpPixels in, uint8_t *out);
 /* The luma of RGB pixels (Rec. 601, 16 fractional bits): height x width. channels >= 3.
  */
 LP_API void lp_pixels_luma(LpPixels in, uint8_t *out);
@@ -78,8 +75,12 @@ LP_API void lp_pixels_luma(LpPixels in, uint8_t *out);
 LP_API int64_t lp_pixels_luma_sum(LpPixels in);
 /* Between grey (factor 0) and the image (1) or beyond; a fourth channel is kept. */
 LP_API void lp_pixels_saturate(LpPixels in, uint8_t *out, float factor);
-/* Between `grey` in every channel and the image. */
+/* Between `grey` in every channel and the image; the alpha of 2 and 4 channels is kept.
+ */
 LP_API void lp_pixels_blend_grey(LpPixels in, uint8_t *out, uint8_t grey, float factor);
+/* Between two images of one size, whose rows are adjacent, and beyond. */
+LP_API void lp_pixels_blend(const uint8_t *a, const uint8_t *b, uint8_t *out, int64_t n,
+                            float factor);
 /* Turns the hue by shift/255 of a circle. channels >= 3; others than the first three are
  * copied. */
 LP_API void lp_pixels_shift_hue(LpPixels in, uint8_t *out, uint8_t shift);
@@ -89,8 +90,7 @@ LP_API bool lp_pixels_sharpen(LpPixels in, uint8_t *out, float factor, bool keep
 LP_API void lp_pixels_premultiply(LpPixels in, uint8_t *out);
 LP_API void lp_pixels_unpremultiply(LpPixels in, uint8_t *out);
 
-/* --- planes.c: from pixels to tensors
- * ------------------------------------------------------- */
+/* --- planes.c: from pixels to tensors -------------------------------------------- */
 /* out (channels x height x width) = in / 255, then (x - mean) / std with one value a
  * channel unless mean is NULL; columns backwards when flip. Each step rounds to float32.
  */

@@ -12,10 +12,12 @@
 
 LP_DISPATCH(LpResampleKernels, lp_resample_kernels)
 
+/* Work (see its uses) for one thread: photos of the usual size stay with theirs, as
+ * waking another costs more than it gives where several images are loaded at once. */
+#define GRAIN (16 * LP_GRAIN)
 #define READ_AHEAD 16 /* bytes that the horizontal loop may read after a row */
 
-/* --- filters: the weight at a distance, in units of the (stretched) source pixel
- * ------------ */
+/* --- filters: the weight at a distance, in units of the (stretched) source pixel --- */
 
 static double box(double x) {
   return x > -0.5 && x <= 0.5 ? 1.0 : 0.0;
@@ -63,8 +65,7 @@ static const Filter filters[] = {
     [LP_FILTER_HAMMING] = {hamming, 1.0},
 };
 
-/* --- taps
- * ------------------------------------------------------------------------------------ */
+/* --- taps ------------------------------------------------------------------------ */
 
 /* All arrays lie in one block. */
 typedef struct TapBlock {
@@ -133,8 +134,7 @@ static bool make_taps(TapBlock *b, int64_t in, int64_t out, const Filter *filter
   return true;
 }
 
-/* --- passes
- * ---------------------------------------------------------------------------------- */
+/* --- passes ---------------------------------------------------------------------- */
 
 typedef struct Pass {
   LpPixels in;
@@ -176,7 +176,7 @@ static bool horizontal(LpPixels in, uint8_t *out, const LpTaps *taps) {
            (size_t)row_bytes);
   p.copies = copies;
   const int64_t work = taps->count * taps->width * in.channels / 8 + 1; /* of a row */
-  lp_parallel_for(in.height, 4 * LP_GRAIN / work, horizontal_rows, &p);
+  lp_parallel_for(in.height, GRAIN / work, horizontal_rows, &p);
   lp_free(copies, bytes);
   return true;
 }
@@ -193,7 +193,7 @@ static void vertical(LpPixels in, uint8_t *out, const LpTaps *taps) {
   const int64_t row_bytes = in.width * in.channels;
   Pass p = {.in = in, .out = out, .out_stride = row_bytes, .taps = taps};
   const int64_t work = row_bytes * taps->width / 16 + 1;
-  lp_parallel_for(taps->count, 4 * LP_GRAIN / work, vertical_rows, &p);
+  lp_parallel_for(taps->count, GRAIN / work, vertical_rows, &p);
 }
 
 /* Note [Order of passes]: the 8 bits between the passes make their order visible. Pillow

@@ -15,6 +15,7 @@ typedef struct Job {
   uint8_t *out;
   int64_t height, width;
   const LpWarp *warp;
+  const uint8_t *fill;
   bool fixed; /* 16 fractional bits */
 } Job;
 
@@ -40,10 +41,27 @@ static inline __attribute__((always_inline)) void fixed_row_of(const Job *j, int
                   (uint32_t)y * (uint32_t)to_fixed(m[4]);
   uint8_t *out = j->out + y * j->width * channels;
   const uint32_t width = (uint32_t)in.width, height = (uint32_t)in.height;
+  const uint8_t *last =
+      in.data + (in.height - 1) * in.stride_bytes + (in.width - 1) * channels;
+  uint32_t fill;
+  memcpy(&fill, j->fill, 4);
   for (int64_t x = 0; x < j->width; x++, out += channels, x_at += dx, y_at += dy) {
-    const int32_t xi = (int32_t)x_at >> 16, yi = (int32_t)y_at >> 16;
-    if ((uint32_t)xi < width && (uint32_t)yi < height)
-      copy_pixel(out, &in, xi, yi, channels);
+    const uint32_t xi = (uint32_t)((int32_t)x_at >> 16),
+                   yi = (uint32_t)((int32_t)y_at >> 16);
+    uint32_t pixel = fill;
+    if (xi < width && yi < height) {
+      const uint8_t *p = in.data + yi * in.stride_bytes + xi * channels;
+      if (channels == 3 && p < last) {
+        memcpy(&pixel, p, 4);
+      } else {
+        memcpy(&pixel, p, channels);
+      }
+    }
+    if (channels == 3 && x + 1 < j->width) {
+      memcpy(out, &pixel, 4); /* the fourth byte is the next pixel's, which comes after */
+    } else {
+      memcpy(out, &pixel, channels);
+    }
   }
 }
 
@@ -119,22 +137,24 @@ static void fill_all(uint8_t *out, int64_t pixels, int channels, const uint8_t *
 
 bool lp_pixels_warp(LpPixels in, uint8_t *out, int64_t height, int64_t width,
                     const LpWarp *warp, const uint8_t *fill) {
-  fill_all(out, height * width, in.channels, fill);
-  Job j = {.in = in, .out = out, .height = height, .width = width, .warp = warp};
-  if (height == 0 || width == 0 || in.height == 0 || in.width == 0) return true;
+  uint8_t colour[4] = {0};
+  memcpy(colour, fill, (size_t)in.channels);
+  Job j = {in, out, height, width, warp, colour, false};
   const double *m = warp->m, h = (double)height, w = (double)width;
-  if (warp->filter == LP_FILTER_NEAREST && !warp->perspective) {
-    if (m[1] == 0 && m[3] == 0) {
-      scale_axes(&j);
-      return true;
-    }
-    j.fixed = fits(m, 0, 0) && fits(m, w, h) && fits(m, 0, h) && fits(m, w, 0);
-    if (!j.fixed) {
-      sum_positions(&j);
-      return true;
-    }
+  const bool empty = in.height == 0 || in.width == 0 || height == 0 || width == 0;
+  const bool steps = warp->filter == LP_FILTER_NEAREST && !warp->perspective;
+  const bool scales = steps && m[1] == 0 && m[3] == 0;
+  j.fixed = !empty && steps && !scales && fits(m, 0, 0) && fits(m, w, h) &&
+            fits(m, 0, h) && fits(m, w, 0);
+  if (!j.fixed) fill_all(out, height * width, in.channels, fill);
+  if (empty) return true;
+  if (scales) {
+    scale_axes(&j);
+  } else if (steps && !j.fixed) {
+    sum_positions(&j);
+  } else {
+    lp_parallel_for(height, LP_GRAIN / (width * in.channels) + 1, warp_rows, &j);
   }
-  lp_parallel_for(height, LP_GRAIN / (width * in.channels) + 1, warp_rows, &j);
   if (lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
   return true;
 }

@@ -65,8 +65,14 @@ static bool put_tensor(LpLoader *l, LpIoValue *dict, const char *name, LpTensor 
 }
 
 static bool put_tensors(LpLoader *l, const LpSafetensors *s, LpIoValue *root) {
-  for (int64_t i = 0; i < lp_safetensors_count(s); i++)
-    TRY(put_tensor(l, root, lp_safetensors_name(s, i), take(l, s, i)));
+  for (int64_t i = 0; i < lp_safetensors_count(s); i++) {
+    const char *name = lp_safetensors_name(s, i), *type = lp_safetensors_type(s, i);
+    const bool is_foreign = lp_safetensors_dtype(s, i) == LP_DTYPE_NONE;
+    if (is_foreign && l->mode == LP_LOAD_DESCRIBE)
+      TRY(put(l, root, name, lp_io_text(l->tree, LP_IO_STRING, type, strlen(type))));
+    else
+      TRY(put_tensor(l, root, name, take(l, s, i)));
+  }
   for (int64_t i = 0; i < lp_safetensors_metadata_count(s); i++) {
     const LpTextPair pair = lp_safetensors_metadata(s, i);
     char name[64];

@@ -23,9 +23,10 @@ static const struct {
   const char *code;
   LpDtype dtype;
 } types[] = {
-    {"b1", LP_BOOL},    {"i1", LP_INT8},      {"u1", LP_UINT8},       {"i2", LP_INT16},
-    {"i4", LP_INT32},   {"i8", LP_INT64},     {"f2", LP_FLOAT16},     {"f4", LP_FLOAT32},
-    {"f8", LP_FLOAT64}, {"c8", LP_COMPLEX64}, {"c16", LP_COMPLEX128},
+    {"b1", LP_BOOL},      {"i1", LP_INT8},        {"u1", LP_UINT8},   {"i2", LP_INT16},
+    {"i4", LP_INT32},     {"i8", LP_INT64},       {"f2", LP_FLOAT16}, {"f4", LP_FLOAT32},
+    {"u2", LP_UINT16},    {"u4", LP_UINT32},      {"u8", LP_UINT64},  {"f8", LP_FLOAT64},
+    {"c8", LP_COMPLEX64}, {"c16", LP_COMPLEX128},
 };
 
 bool lp_npy_recognise(const void *data, size_t size_bytes) {
@@ -169,14 +170,10 @@ static bool read_type(const char *descr, LpDtype *dtype, bool *swapped) {
     CHECK(*code != 'O', LP_ERR_TYPE,
           "the array holds pickled Python objects, which could run code; they are never "
           "read");
-    CHECK(*code != 'u', LP_ERR_TYPE,
-          "the array is of type '%s', for which there is no dtype; convert it with "
-          "astype('int64') and "
-          "save it again",
-          descr);
   }
   CHECK(0, LP_ERR_TYPE,
-        "the array is of type '%s'; readable are bool, int8 to int64, uint8, float16 to "
+        "the array is of type '%s'; readable are bool, int8 to int64, uint8 to uint64, "
+        "float16 to "
         "float64, "
         "complex64 and complex128",
         descr);

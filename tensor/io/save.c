@@ -70,6 +70,8 @@ typedef struct Saver {
   LpStorage **storages; /* borrowed */
   LpDtype *dtypes;
   size_t storage_count, storage_capacity;
+  uint32_t *slots; /* hash table of storages: place + 1; 0: free */
+  size_t slot_capacity;
   int depth;
 } Saver;
 
@@ -139,17 +141,38 @@ static const char *storage_name(LpDtype dtype) {
   return names[dtype];
 }
 
-static bool storage_place(Saver *s, LpStorage *storage, LpDtype dtype, size_t *place) {
+/* The slot of the storage in the hash table, or a free one. */
+static uint32_t *slot_of(const Saver *s, const LpStorage *storage) {
+  const uint64_t hash = (uint64_t)(uintptr_t)storage * 0x9e3779b97f4a7c15u;
+  size_t at = (size_t)(hash >> 32) & (s->slot_capacity - 1);
+  while (s->slots[at] && s->storages[s->slots[at] - 1] != storage)
+    at = (at + 1) & (s->slot_capacity - 1);
+  return &s->slots[at];
+}
+
+static bool make_slots(Saver *s) {
+  const size_t capacity = s->slot_capacity ? s->slot_capacity * 2 : 256;
+  uint32_t *slots = lp_calloc(capacity * sizeof *slots);
+  if (!slots) return false;
+  lp_free(s->slots, s->slot_capacity * sizeof *slots);
+  s->slots = slots;
+  s->slot_capacity = capacity;
   for (size_t i = 0; i < s->storage_count; i++)
-    if (s->storages[i] == storage) {
-      CHECK(s->dtypes[i] == dtype, LP_ERR_ARGUMENT,
-            "cannot save tensors of two dtypes (%s and %s) that share one storage; clone "
-            "one "
-            "of them",
-            lp_dtype_name(s->dtypes[i]), lp_dtype_name(dtype));
-      *place = i;
-      return true;
-    }
+    *slot_of(s, s->storages[i]) = (uint32_t)i + 1;
+  return true;
+}
+
+static bool storage_place(Saver *s, LpStorage *storage, LpDtype dtype, size_t *place) {
+  if (s->storage_count * 2 >= s->slot_capacity) TRY(make_slots(s));
+  uint32_t *slot = slot_of(s, storage);
+  if (*slot) {
+    *place = *slot - 1;
+    CHECK(s->dtypes[*place] == dtype, LP_ERR_ARGUMENT,
+          "cannot save tensors of two dtypes (%s and %s) that share one storage; clone "
+          "one of them",
+          lp_dtype_name(s->dtypes[*place]), lp_dtype_name(dtype));
+    return true;
+  }
   if (s->storage_count == s->storage_capacity) {
     const size_t old = s->storage_capacity, capacity = old ? old * 2 : 64;
     LpStorage **storages = lp_alloc(capacity * sizeof *storages);
@@ -168,10 +191,16 @@ static bool storage_place(Saver *s, LpStorage *storage, LpDtype dtype, size_t *p
     s->dtypes = dtypes;
     s->storage_capacity = capacity;
   }
+  *slot = (uint32_t)s->storage_count + 1;
   *place = s->storage_count++;
   s->storages[*place] = storage;
   s->dtypes[*place] = dtype;
   return true;
+}
+
+/* The storages of limited dtypes have no class of their own: they are bytes. */
+static bool is_stored_as_bytes(LpDtype dtype) {
+  return lp_dtype_is_limited(dtype);
 }
 
 /* ('storage', torch.FloatStorage, key, 'cpu', number of elements), kept apart */
@@ -180,17 +209,18 @@ static bool write_storage(Saver *s, const LpTensor *t, bool is_untyped) {
   const LpDtype dtype = lp_dtype(t);
   char text[64];
   size_t place;
-  TRY(storage_place(s, t->storage, dtype, &place));
+  const bool as_bytes = is_untyped || is_stored_as_bytes(dtype);
+  TRY(storage_place(s, t->storage, as_bytes ? LP_UINT8 : dtype, &place));
   put_op(b, '(');
   put_string(b, "storage", 7);
   snprintf(text, sizeof text,
-           is_untyped ? "ctorch.storage\n%sStorage\n" : "ctorch\n%sStorage\n",
-           is_untyped ? "Untyped" : storage_name(dtype));
+           as_bytes ? "ctorch.storage\n%sStorage\n" : "ctorch\n%sStorage\n",
+           as_bytes ? "Untyped" : storage_name(dtype));
   put_text(b, text);
   const int n = snprintf(text, sizeof text, "%zu", place);
   put_string(b, text, (size_t)n);
   put_string(b, "cpu", 3);
-  put_int(b, (int64_t)(t->storage->size_bytes / lp_dtype_size(dtype)));
+  put_int(b, (int64_t)(t->storage->size_bytes / (as_bytes ? 1 : lp_dtype_size(dtype))));
   put_text(b, "tQ");
   return true;
 }
@@ -208,13 +238,22 @@ static bool write_tensor(Saver *s, const LpIoValue *v) {
              requires_grad = v->flags & LP_IO_REQUIRES_GRAD;
   CHECK(!t->physical, LP_ERR_ARGUMENT, "cannot save a tensor inside of torch.vmap");
   if (is_parameter) put_text(b, "ctorch._utils\n_rebuild_parameter\n(");
-  put_text(b, "ctorch._utils\n_rebuild_tensor_v2\n(");
+  const LpDtype dtype = lp_dtype(t);
+  const bool names_dtype = is_stored_as_bytes(dtype);
+  put_text(b, names_dtype ? "ctorch._utils\n_rebuild_tensor_v3\n("
+                          : "ctorch._utils\n_rebuild_tensor_v2\n(");
   TRY(write_storage(s, t, false));
   put_int(b, lp_storage_offset(t));
   put_ints(b, lp_sizes(t));
   put_ints(b, lp_strides(t));
   put_bool(b, requires_grad && !is_parameter);
-  put_text(b, "ccollections\nOrderedDict\n)RtR");
+  put_text(b, "ccollections\nOrderedDict\n)R");
+  if (names_dtype) {
+    put_text(b, "ctorch\n");
+    put_text(b, lp_dtype_name(dtype));
+    put_op(b, '\n');
+  }
+  put_text(b, "tR");
   if (!is_parameter) return true;
   put_bool(b, requires_grad);
   put_text(b, "ccollections\nOrderedDict\n)RtR");
@@ -434,5 +473,6 @@ bool lp_checkpoint_write(const char *path, const LpIoTree *tree) {
   free_bytes(&s.pickle);
   lp_free(s.storages, s.storage_capacity * sizeof *s.storages);
   lp_free(s.dtypes, s.storage_capacity * sizeof *s.dtypes);
+  lp_free(s.slots, s.slot_capacity * sizeof *s.slots);
   return ok;
 }

@@ -7,8 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "core/alloc.h"
+#include "core/parallel.h"
 
 #define READ_CHUNK_BYTES ((size_t)16 << 20)
+#define PIECE_BYTES ((size_t)2 << 20) /* of a read that threads share */
+#define SHARED_BYTES ((size_t)8 << 20)
 
 static LpSource *new_source(void) {
   LpSource *s = lp_calloc(sizeof *s);
@@ -64,14 +67,7 @@ void lp_source_release(LpSource *s) {
   lp_free(s, sizeof *s);
 }
 
-bool lp_source_read(LpSource *s, size_t offset, void *to, size_t size_bytes) {
-  CHECK(offset <= s->size_bytes && size_bytes <= s->size_bytes - offset, LP_ERR_IO,
-        "the file is truncated: it has %zu bytes where %zu at %zu are needed",
-        s->size_bytes, size_bytes, offset);
-  if (s->data && !s->is_mapped) {
-    if (size_bytes) memcpy(to, s->data + offset, size_bytes);
-    return true;
-  }
+static bool read_file(LpSource *s, size_t offset, void *to, size_t size_bytes) {
   while (size_bytes) {
     const size_t want = size_bytes < READ_CHUNK_BYTES ? size_bytes : READ_CHUNK_BYTES;
     const ssize_t got = pread(s->fd, to, want, (off_t)offset);
@@ -87,4 +83,45 @@ bool lp_source_read(LpSource *s, size_t offset, void *to, size_t size_bytes) {
     }
   }
   return true;
+}
+
+/* A large read, which all threads share: each takes the next piece. */
+typedef struct SharedRead {
+  LpSource *source;
+  size_t offset, size_bytes;
+  char *to;
+  _Atomic size_t next;
+  _Atomic bool failed, interrupted;
+} SharedRead;
+
+static void read_pieces(void *ctx, int64_t from, int64_t to) {
+  SharedRead *r = ctx;
+  for (size_t at;
+       !r->failed && (at = atomic_fetch_add(&r->next, PIECE_BYTES)) < r->size_bytes;) {
+    const size_t left = r->size_bytes - at, n = left < PIECE_BYTES ? left : PIECE_BYTES;
+    if (read_file(r->source, r->offset + at, r->to + at, n)) continue;
+    if (lp_last_error()->code == LP_ERR_INTERRUPT) r->interrupted = true;
+    r->failed = true;
+  }
+}
+
+static bool read_shared(LpSource *s, size_t offset, void *to, size_t size_bytes) {
+  SharedRead r = {.source = s, .offset = offset, .size_bytes = size_bytes, .to = to};
+  lp_parallel_for((int64_t)(size_bytes / PIECE_BYTES), 1, read_pieces, &r);
+  if (!r.failed) return true;
+  /* The error of another thread is that thread's: read again for one of our own. */
+  if (r.interrupted) return lp_fail(LP_ERR_INTERRUPT, "interrupted reading a file");
+  return read_file(s, offset, to, size_bytes);
+}
+
+bool lp_source_read(LpSource *s, size_t offset, void *to, size_t size_bytes) {
+  CHECK(offset <= s->size_bytes && size_bytes <= s->size_bytes - offset, LP_ERR_IO,
+        "the file is truncated: it has %zu bytes where %zu at %zu are needed",
+        s->size_bytes, size_bytes, offset);
+  if (s->data && !s->is_mapped) {
+    if (size_bytes) memcpy(to, s->data + offset, size_bytes);
+    return true;
+  }
+  return size_bytes < SHARED_BYTES ? read_file(s, offset, to, size_bytes)
+                                   : read_shared(s, offset, to, size_bytes);
 }

@@ -210,6 +210,12 @@ LpIoValue *lp_io_tensor(LpIoTree *tree, LpTensor *tensor, int flags) {
   return v;
 }
 
+LpTensor *lp_io_own_tensor(const LpIoValue *value) {
+  LpTensor *t = value->as.tensor.tensor;
+  const bool is_ours = atomic_load_explicit(&t->refcount, memory_order_relaxed) == 1;
+  return is_ours ? lp_tensor_retain(t) : lp_tensor_shallow(t);
+}
+
 LpIoValue *lp_io_global(LpIoTree *tree, const char *module, const char *name) {
   const size_t module_bytes = strlen(module) + 1, name_bytes = strlen(name) + 1;
   char *copy = lp_io_tree_alloc(tree, module_bytes + name_bytes);

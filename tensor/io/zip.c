@@ -347,7 +347,7 @@ typedef struct ReadAll {
   Piece *pieces;
   size_t count;
   _Atomic size_t next;
-  _Atomic bool failed;
+  _Atomic bool failed, interrupted;
 } ReadAll;
 
 static size_t pieces_of(const LpZipEntry *e) {
@@ -376,7 +376,10 @@ static bool read_piece(const ReadAll *r, Piece *p) {
 static void read_pieces(void *ctx, int64_t from, int64_t to) {
   ReadAll *r = ctx;
   for (size_t i; !r->failed && (i = r->next++) < r->count;)
-    if (!read_piece(r, &r->pieces[i])) r->failed = true;
+    if (!read_piece(r, &r->pieces[i])) {
+      if (lp_last_error()->code == LP_ERR_INTERRUPT) r->interrupted = true;
+      r->failed = true;
+    }
 }
 
 static bool check_crcs(const ReadAll *r) {
@@ -424,7 +427,7 @@ bool lp_zip_read_all(LpZip *zip, const LpZipRead *reads, size_t count) {
       r.pieces[next++] = (Piece){(uint32_t)i, 0, (uint64_t)k * CRC_CHUNK_BYTES};
   lp_parallel_for((int64_t)r.count, 1, read_pieces, &r);
   /* The error of another thread is that thread's: read again for one of our own. */
-  bool ok = true;
+  bool ok = !r.interrupted || lp_fail(LP_ERR_INTERRUPT, "interrupted reading a file");
   for (size_t i = 0; r.failed && ok && i < r.count; i++)
     ok = read_piece(&r, &r.pieces[i]);
   ok = ok && check_crcs(&r);

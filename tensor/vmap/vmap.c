@@ -6,6 +6,7 @@
 
 #include "autograd/node.h"
 #include "core/alloc.h"
+#include "dispatch/limited.h"
 #include "lampad/ops.h"
 
 /* --- levels
@@ -502,6 +503,8 @@ static bool wants_grad(const LpOpInfo *op, const LpValue *args) {
 
 int lp_vmap_try(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
                 LpValue *results) {
+  const int limited = lp_limited_try(op, form, args, results);
+  if (LP_UNLIKELY(limited)) return limited;
   pthread_once(&table_once, fill_table);
   int place = -1;
   bool random = false, alive = true;

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "lampad/checkpoint.h"
+#include "lampad/npy.h"
+#include "lampad/safetensors.h"
 #include "test.h"
 
 static LpIoValue *text(LpIoTree *tree, const char *s) {
@@ -60,6 +62,64 @@ TEST(checkpoint_round_trip) {
   EXPECT_FAILS(lp_checkpoint_read(bytes, n / 2), LP_ERR_IO, "damaged");
   unlink(path);
   EXPECT_FAILS(lp_checkpoint_open(path, false), LP_ERR_IO, "cannot open");
+}
+
+TEST(checkpoint_describes) {
+  char path[] = "/tmp/lampad-ctest-XXXXXX";
+  close(mkstemp(path));
+  LpIoTree *tree = make_tree();
+  EXPECT(lp_io_tree_info(tree) == NULL);
+  EXPECT(lp_checkpoint_write(path, tree));
+  lp_io_tree_free(tree);
+  tree = lp_checkpoint_describe(path);
+  EXPECT(tree && lp_io_tree_info(tree));
+  const LpIoValue *info = tree ? lp_io_tree_info(tree) : NULL;
+  bool found = false;
+  for (size_t i = 0; info && i < info->as.items.count; i += 2) {
+    const LpIoValue *key = info->as.items.data[i], *value = info->as.items.data[i + 1];
+    found |=
+        key->as.text.size_bytes == 8 && memcmp(key->as.text.data, "producer", 8) == 0 &&
+        value->as.text.size_bytes == 6 && memcmp(value->as.text.data, "Lampad", 6) == 0;
+  }
+  EXPECT(found);
+  check_tree(tree);
+  unlink(path);
+  EXPECT_FAILS(lp_checkpoint_describe(path), LP_ERR_IO, "cannot open");
+}
+
+/* A safetensors file and an array of NumPy are trees too. */
+TEST(checkpoint_reads_arrays) {
+  char path[] = "/tmp/lampad-ctest-XXXXXX";
+  close(mkstemp(path));
+  int64_t three = 3;
+  LpTensor *t = lp_tensor_new((LpInts){&three, 1}, LP_FLOAT32, (LpDevice){LP_CPU, 0});
+  for (int i = 0; i < 3; i++) ((float *)lp_data(t))[i] = (float)i;
+  const LpNamedTensor named = {"x", t};
+  for (int kind = 0; kind < 3; kind++) {
+    const char *formats[] = {"safetensors", "npz", "npy"};
+    EXPECT(kind == 0   ? lp_safetensors_save_file(path, &named, 1, NULL, 0)
+           : kind == 1 ? lp_npz_save_file(path, &named, 1, false)
+                       : lp_npy_save_file(path, t));
+    for (int how = 0; how < 3; how++) {
+      LpIoTree *tree =
+          how < 2 ? lp_checkpoint_open(path, how == 1) : lp_checkpoint_describe(path);
+      EXPECT(tree != NULL);
+      if (!tree) continue;
+      EXPECT(strcmp(lp_io_tree_format(tree), formats[kind]) == 0);
+      const LpIoValue *v = lp_io_tree_root(tree);
+      EXPECT(v->kind == (kind < 2 ? LP_IO_ORDERED_DICT : LP_IO_TENSOR));
+      if (kind < 2) v = v->as.items.data[1];
+      LpTensor *x = lp_io_own_tensor(v), *again = lp_io_own_tensor(v);
+      EXPECT(x != again && lp_data(x) == lp_data(again) && lp_numel(x) == 3);
+      if (how < 2) EXPECT(((float *)lp_data(x))[2] == 2);
+      lp_tensor_release(again);
+      lp_io_tree_free(tree);
+      EXPECT(lp_size(x, 0) == 3); /* it outlives the tree */
+      lp_tensor_release(x);
+    }
+  }
+  lp_tensor_release(t);
+  unlink(path);
 }
 
 TEST(checkpoint_faults) {

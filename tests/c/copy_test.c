@@ -75,7 +75,10 @@ TEST(copy_converts_between_all_dtypes) {
       LpTensor *one = lp_select(b, 0, 99);
       LpScalar s = {0};
       lp_item(one, &s);
-      double want = from == LP_BOOL || to == LP_BOOL ? 1 : 99;
+      /* Floats of 8 bits have no 99. */
+      const bool is_rounded = lp_dtype_size(from) == 1 && lp_dtype_is_floating(from),
+                 rounds = lp_dtype_size(to) == 1 && lp_dtype_is_floating(to);
+      double want = from == LP_BOOL || to == LP_BOOL ? 1 : is_rounded || rounds ? 96 : 99;
       if (lp_scalar_to_double(s) != want)
         test_failure(__FILE__, __LINE__, "%s to %s: 99 became %g", lp_dtype_name(from),
                      lp_dtype_name(to), lp_scalar_to_double(s));

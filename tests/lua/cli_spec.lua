@@ -25,7 +25,7 @@ describe("the lampad command", function()
   it("explains its options", function()
     local status, out = run { "--help" }
     assert.equal(0, status)
-    for _, word in ipairs { "-e CODE", "-l NAME", "-i", "--version", "lampad help", "lampad doctor" } do
+    for _, word in ipairs { "-e CODE", "-l NAME", "-i", "--version", "lampad help", "lampad doctor", "lampad inspect" } do
       assert.truthy(out:find(word, 1, true), word)
     end
   end)

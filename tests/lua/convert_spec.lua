@@ -310,3 +310,14 @@ describe("generators", function()
     assert.is_true(math.abs(torch.rand(1):item() - 0.49625658988952637) < 1e-7)
   end)
 end)
+
+describe("a NaN", function()
+  it("comes to Lua without a sign, so that print shows nan", function()
+    for _, dtype in ipairs { torch.float16, torch.bfloat16, torch.float32, torch.float64 } do
+      local x = torch.zeros(2, { dtype = dtype }) / 0
+      assert.equal("nan", tostring(x[0]:item()))
+      assert.equal("nan", tostring((-x)[1]:item()))
+      assert.equal("nan nan", ("%.1f %.1f"):format(x:tolist()[1], (-x):tolist()[1]))
+    end
+  end)
+end)

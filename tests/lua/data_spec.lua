@@ -109,6 +109,63 @@ describe("datasets", function()
     assert.same({ { 3, 1 }, { 30, 10 } }, { x:tolist(), y:tolist() })
   end)
 
+  it("stack and chain", function()
+    local a, b = data.TensorDataset(torch.arange(3), torch.arange(3) * 2), { "x", "y", "z" }
+    local both = data.StackDataset(a, b)
+    assert.equal(3, #both)
+    assert.same({ 1, "y" }, { both:getitem(1):item(), select(2, both:getitem(1)) })
+    local named = data.StackDataset { number = a, letter = b }
+    assert.same({ 2, "z" }, { named[2].number:item(), named[2].letter })
+    local batch = data.DataLoader(named, { batch_size = 3 }):iter()()
+    assert.same({ { 0, 1, 2 }, { "x", "y", "z" } }, { batch.number:tolist(), batch.letter })
+    assert.error_matches(function() data.StackDataset(a, { 1 }) end, "Size mismatch between datasets")
+    assert.error_matches(function() data.StackDataset() end, "At least one dataset")
+
+    local Count = data.IterableDataset:extend "Count"
+    function Count:init(n) self.n = n end
+    function Count:len() return self.n end
+    function Count:iter()
+      local i = 0
+      return function()
+        i = i + 1
+        if i <= self.n then return i, -i end
+      end
+    end
+    local chain = Count(2) + Count(0) + data.ChainDataset { Count(1) }
+    assert.equal(3, #chain)
+    local list = {}
+    for i, j in chain:iter() do list[#list + 1] = { i, j } end
+    assert.same({ { 1, -1 }, { 2, -2 }, { 1, -1 } }, list)
+    assert.error_matches(function() data.ChainDataset({ a }):iter()() end, "only supports IterableDataset")
+    assert.error_matches(function() data.ConcatDataset { Count(1) } end, "does not support IterableDataset")
+  end)
+
+  it("give all values of an item through subsets and sums", function()
+    local ds = data.TensorDataset(torch.arange(4), torch.arange(4) * 10)
+    local both = data.ConcatDataset { data.Subset(ds, { 3, 1 }), ds }
+    local x, y = both:getitem(0)
+    assert.same({ 3, 30 }, { x:item(), y:item() })
+    assert.same({ 2, 20 }, { both:getitem(-2):item(), (select(2, both:getitem(-2))):item() })
+  end)
+
+  it("may read several items at once", function()
+    local Rows = data.Dataset:extend "Rows"
+    function Rows.len() return 5 end
+    function Rows:getitems(indices)
+      self.asked = indices
+      local items = {}
+      for k, i in ipairs(indices) do items[k] = table.pack(torch.tensor(i), "row " .. i) end
+      return items
+    end
+    local rows = Rows()
+    local x, text = data.DataLoader(rows, { batch_size = 2 }):iter()()
+    assert.same({ { 0, 1 }, { "row 0", "row 1" } }, { x:tolist(), text })
+    local part = data.Subset(rows, { 4, 2, 0 })
+    x, text = data.DataLoader(part, { batch_size = 3 }):iter()()
+    assert.same({ { 4, 2, 0 }, { "row 4", "row 2", "row 0" } }, { x:tolist(), text })
+    assert.same({ 4, 2, 0 }, rows.asked)
+  end)
+
   it("say what is wrong", function()
     assert.error_matches(function() data.TensorDataset(torch.zeros(2), torch.zeros(3)) end, "Size mismatch between tensors")
     assert.error_matches(function() data.TensorDataset(torch.tensor(1)) end, "0%-d tensor")
@@ -129,6 +186,13 @@ describe("default_collate", function()
     local t = batch { { x = 1, name = "a" }, { x = 2, name = "b" } }
     assert.same({ 1, 2 }, t.x:tolist())
     assert.same({ "a", "b" }, t.name)
+    t = batch { { 1, { 2.5, "a" } }, { 3, { 4.5, "b" } } }
+    assert.same({ { 1, 3 }, { 2.5, 4.5 }, { "a", "b" } }, { t[1]:tolist(), t[2][1]:tolist(), t[2][2] })
+    assert.equal(torch.float32, batch({ 1, 2.5 }).dtype) -- as torch.tensor; the first says what they are
+    local ordered = require "lampad.ordered_dict"
+    t = batch { ordered { b = 1, a = 2 }, ordered { b = 3, a = 4 } }
+    assert.is_true(ordered.is(t))
+    assert.same({ { 2, 4 }, { 1, 3 } }, { t.a:tolist(), t.b:tolist() })
   end)
 
   it("keeps several values apart", function()
@@ -147,6 +211,8 @@ describe("default_collate", function()
     assert.error_matches(function() batch { torch.zeros(2), torch.zeros(3) } end,
       "torch.Size%(%[2%]%) at item 0 and torch.Size%(%[3%]%) at item 1")
     assert.error_matches(function() batch { print } end, "found function")
+    assert.error_matches(function() batch { { 1, 2 }, { 1, 2, 3 } } end, "each element in list of batch should be of equal size")
+    assert.error_matches(function() batch { { a = 1 }, { b = 1 } } end, "item 1 of the batch has no entry 'a'")
   end)
 end)
 
@@ -170,6 +236,16 @@ describe("DataLoader", function()
 
   it("says what is wrong", function()
     local ds = data.TensorDataset(torch.arange(3))
+    local Empty = data.IterableDataset:extend "Empty"
+    assert.error_matches(function() data.DataLoader(Empty(), { shuffle = true }) end, "expected unspecified shuffle option")
+    assert.error_matches(function() data.DataLoader(Empty(), { sampler = { 1 } }) end, "expected unspecified sampler option")
+    assert.error_matches(function() data.DataLoader(5) end, "dataset must be a Dataset")
+    assert.equal(data.SubsetRandomSampler, data.sampler.SubsetRandomSampler)
+    assert.equal(data.DistributedSampler, data.distributed.DistributedSampler)
+    assert.error_matches(function() data.DistributedSampler({ 1 }, 2, 2) end, "Invalid rank 2")
+    assert.error_matches(function() data.WeightedRandomSampler({ 1 }, 0) end, "num_samples should be a positive integer value")
+    assert.error_matches(function() data.WeightedRandomSampler({ { 1 } }, 1) end, "weights should be a 1d sequence")
+    assert.error_matches(function() data.random_split({ 1, 2 }, { 0.5, 1.5 }) end, "length 0 must be a non%-negative integer")
     local wrong = {
       { { num_workers = -1 }, "non%-negative" }, { { prefetch_factor = 2 }, "num_workers > 0" },
       { { persistent_workers = true }, "needs num_workers > 0" }, { { timeout = -1 }, "non%-negative" },

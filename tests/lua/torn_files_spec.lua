@@ -107,8 +107,8 @@ local order = { "pt", "safetensors", "npy", "npz" }
 -- The script of a child that saves the numbers from first to last to the path, each `count` times; where it lies.
 local function child(format, path, count, first, last)
   local script = command.new_folder() .. "/child.lua"
-  write(script, "local torch = require 'lampad' " .. ("for k = %d, %d do local x = torch.full({ %d }, k, { dtype = torch.float64 }) %s end"):format(first, last, count,
-    formats[format].save:gsub("PATH", function() return ("%q"):format(path) end)))
+  local loop = "local torch = require 'lampad' for k = %d, %d do local x = torch.full({ %d }, k, { dtype = torch.float64 }) %s end"
+  write(script, loop:format(first, last, count, formats[format].save:gsub("PATH", function() return ("%q"):format(path) end)))
   return script
 end
 

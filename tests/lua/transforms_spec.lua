@@ -61,7 +61,7 @@ local function fault_of(result, expected, how)
   if data:numel() == 0 then return nil end
   local wanted = core.tensor_from_bytes(values, data.dtype, expected.size, expected.at)
   local distance = (data:to(torch.float64) - wanted:to(torch.float64)):abs():max():item()
-  if distance ~= distance or distance > (how == "level" and 1 or 1e-5) then return "values differ by " .. distance end
+  if distance ~= distance or distance > (how == "level" and 1 or 1e-5 * math.max(1, wanted:abs():max():item())) then return "values differ by " .. distance end
 end
 
 local function faults_of(case, outputs)
@@ -182,6 +182,22 @@ describe("a pipeline", function()
     end
   end)
 
+  it("of v2 goes through dtypes", function()
+    local v2 = transforms.v2
+    local t = v2.Compose { v2.ToImage(), v2.ToDtype(torch.float32, { scale = true }), v2.ToPureTensor(), v2.Identity() }
+    local image = input_of("noise", "image")
+    assert.is_true(torch.equal(F.to_tensor(image), t(image)))
+    assert.equal(torch.int64, v2.ToDtype(torch.int64)(v2.ToImage()(image)).dtype)
+    assert.is_true(torch.equal(image:convert("RGB").data, v2.RGB()(image).data))
+    assert.same({ 3, 33, 20 }, { v2.RGB()(input_of("grey", "uint8")).shape:unpack() })
+    torch.manual_seed(0)
+    local order = torch.randperm(3)
+    torch.manual_seed(0)
+    assert.is_true(torch.equal(input_of("noise", "uint8"):index_select(0, order),
+      v2.RandomChannelPermutation()(input_of("noise", "uint8"))))
+    assert.error_matches(function() v2.ToDtype(torch.float32)(image) end, "put ToImage%(%) before it")
+  end)
+
   it("keeps what a derived class does", function()
     local Doubled = transforms.ToTensor:extend "Doubled"
     function Doubled:forward(img) return Doubled.super.forward(self, img) * 2 end
@@ -246,6 +262,33 @@ describe("a pipeline", function()
     assert.same({ 2, 5, 6 }, shape_of(5, 6, 2))
     local x = torch.tensor({ { { 255 } } }, { dtype = torch.uint8 })
     assert.equal(1.0, F.to_tensor(x):item())
+  end)
+end)
+
+-- --- methods of images ------------------------------------------------------------------------------
+describe("an image's own methods", function()
+  local image = input_of("noise", "image")
+  local data = image.data
+  it("are the functions, with Pillow's arguments", function()
+    assert.is_true(torch.equal(F.resize(image, { 5, 9 }, "bicubic").data, image:resize({ 9, 5 }).data))
+    assert.is_true(torch.equal(F.resized_crop(image, 3, 2, 8, 9, { 5, 4 }, "lanczos").data,
+      image:resize({ 4, 5 }, "lanczos", { 2, 3, 11, 11 }).data))
+    assert.is_true(torch.equal(F.crop(image, 2, 1, 5, 6).data, image:crop({ 1, 2, 7, 7 }).data))
+    assert.is_true(torch.equal(F.rotate(image, 30, "bilinear", true).data, image:rotate(30, "bilinear", true).data))
+  end)
+  it("transpose", function()
+    local wanted = {
+      FLIP_LEFT_RIGHT = data:flip(1), FLIP_TOP_BOTTOM = data:flip(0), ROTATE_90 = data:transpose(0, 1):flip(0),
+      ROTATE_180 = data:flip(0, 1), ROTATE_270 = data:transpose(0, 1):flip(1), TRANSPOSE = data:transpose(0, 1),
+      TRANSVERSE = data:transpose(0, 1):flip(0, 1),
+    }
+    for method, pixels in pairs(wanted) do
+      assert.is_true(torch.equal(pixels, image:transpose(method).data), method)
+    end
+    assert.is_true(torch.equal(wanted.ROTATE_90, image:transpose(2).data))
+    assert.error_matches(function() image:transpose "UPSIDE" end, "unknown method 'UPSIDE'")
+    assert.error_matches(function() image:resize(3) end, "size must be {width, height}")
+    assert.error_matches(function() image:crop { 1, 2 } end, "box must be {left, upper, right, lower}")
   end)
 end)
 
@@ -388,6 +431,21 @@ describe("errors name the function and the argument", function()
     { "policy 'none' is not recognized", function() T.AutoAugment "none" end },
     { "severity must be between %[1, 10%]. Got 11", function() T.AugMix(11) end },
     { "Length of p doesn't match", function() T.RandomChoice({ T.ToTensor() }, { 0.5, 0.5 }) end },
+    { "size must be at most 16777216 pixels, got 1099511627776", function() F.resize(image, { 5, 1 << 40 }) end },
+    { "padding must be an integer, got number %(2.5%)", function() F.pad(image, 2.5) end },
+    { "height must be at most 16777216 pixels", function() F.crop(image, 0, 0, 1 << 40, 5) end },
+    { "Argument angle should be finite", function() F.rotate(image, 1 / 0) end },
+    { "center should be two numbers of pixels", function() F.rotate(image, 30, { expand = true, center = { 0 / 0, 3 } }) end },
+    { "fill must be finite numbers", function() F.pad(image, 1, 0 / 0) end },
+    { "gamma and gain must be finite", function() F.adjust_gamma(image, 1, 1 / 0) end },
+    { "has no pixels", function() F.resize(Image(torch.zeros(0, 5, 3, { dtype = torch.uint8 })), 3) end },
+    { "a corner is a list {x, y}", function() F.perspective(image, { {}, {}, {}, {} }, { {}, {}, {}, {} }) end },
+    { "the corners do not define a map", function()
+      local points = { { 0, 0 }, { 1, 1 }, { 2, 2 }, { 3, 3 } }
+      F.perspective(image, points, points)
+    end },
+    { "distortion_scale must be finite", function() T.RandomPerspective(0 / 0) end },
+    { "dtype must be a dtype such as torch.float32, got number", function() F.convert_image_dtype(uint8, 3) end },
     { "alpha is a sequence its length should be 2. Got 3", function() T.ElasticTransform { alpha = { 1, 2, 3 } } end },
   }
   for _, fault in ipairs(faults) do

@@ -114,6 +114,12 @@ describe("vision.ops layers", function()
   local function near(a, b) assert.is_true(torch.allclose(a, b, 1e-5, 1e-5)) end
   local image, rois = torch.randn(2, 4, 6, 6), torch.tensor { { 0., 0, 0, 4, 4 }, { 1, 1, 1, 5, 5 } }
 
+  it("are found where torchvision keeps them", function()
+    assert.equal(ops.nms, ops.boxes.nms)
+    assert.equal(ops.FrozenBatchNorm2d, ops.misc.FrozenBatchNorm2d)
+    assert.equal(ops.LastLevelMaxPool, ops.feature_pyramid_network.LastLevelMaxPool)
+  end)
+
   it("compute what the functions do", function()
     near(ops.RoIAlign(2, 0.5, 2, true)(image, rois), ops.roi_align(image, rois, 2, 0.5, 2, true))
     near(ops.RoIPool({ 1, 2 }, 0.5)(image, rois), ops.roi_pool(image, rois, { 1, 2 }, 0.5))

@@ -24,7 +24,7 @@ local function report(row, where, message)
 end
 
 -- Ops whose shapes depend on values, or that draw random numbers: vmap refuses them or has tests of its own.
-local refused = { nonzero = true, where_condition = true, masked_select = true, _unique2 = true, unique_dim = true,
+local refused = { nms = true, batched_nms = true, nonzero = true, where_condition = true, masked_select = true, _unique2 = true, unique_dim = true,
   _unique_consecutive = true, bincount = true, repeat_interleave = true, one_hot = true, repeat_interleave_self_tensor = true,
   equal = true, allclose = true, empty = true, empty_like = true, new_empty = true, empty_strided = true,
   resize = true, resize_as = true, set = true, is_same_size = true, argwhere = true, is_nonzero = true,

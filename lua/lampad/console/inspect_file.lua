@@ -139,14 +139,20 @@ function Report:add(parent, name, path, number)
   parent[#parent + 1] = node
 end
 
--- A key of a dict as the name of a line.
-function Report:key(number)
+-- A key of a dict as the name of a line. room: how many more items of tuples are shown.
+function Report:key(number, room)
+  room = room or { 20 }
+  room[1] = room[1] - 1
+  if room[1] < 0 then return "..." end
   local kind, value = core.checkpoint_node(self.tree, number)
   if kind == "string" then return value == "" and "''" or clean(value) end
   if scalars[kind] then return scalars[kind](value) end
   local parts = {}
   if kind == "tuple" or kind == "frozenset" then
-    for i, item in ipairs(value) do parts[i] = self:key(item) end
+    for i, item in ipairs(value) do
+      parts[i] = self:key(item, room)
+      if room[1] < 0 then break end
+    end
     return "(" .. table.concat(parts, ", ") .. ")"
   end
   return "<" .. kind .. ">"

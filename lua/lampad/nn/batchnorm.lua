@@ -50,7 +50,8 @@ function Base:reset_parameters()
   end)
 end
 
-function Base:_check_dims(input)
+--- Raises unless the input has as many dims as the layer takes; a subclass may allow others.
+function Base:_check_input_dim(input)
   local ndim = input.ndim
   local low, high = self.least_dims, self.most_dims
   if ndim < low or ndim > high then
@@ -82,7 +83,7 @@ local BatchNormBase = Base:extend "_BatchNorm"
 
 function BatchNormBase:forward(input)
   if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
-  self:_check_dims(input)
+  self:_check_input_dim(input)
   local factor = self.momentum or 0.0
   local mean, var = self.running_mean, self.running_var
   local training = self.training
@@ -123,7 +124,7 @@ function SyncBatchNorm:init(...)
   self:_set { process_group = o.process_group }
 end
 
-function SyncBatchNorm:_check_dims(input)
+function SyncBatchNorm:_check_input_dim(input)
   if input.ndim < 2 then args.fail("SyncBatchNorm", "expected at least 2D input (got %dD input)", input.ndim) end
   if input:size(1) == 0 then args.fail("SyncBatchNorm", "number of input channels should be non-zero") end
 end
@@ -164,7 +165,7 @@ for n = 1, 3 do
 
   function InstanceNorm:forward(input)
     if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
-    self:_check_dims(input)
+    self:_check_input_dim(input)
     local batched = input.ndim == n + 2
     local channels = input:size(batched and 1 or 0)
     if channels ~= self.num_features and self.affine then

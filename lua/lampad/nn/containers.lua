@@ -16,9 +16,17 @@ local List = Module:extend "_ListContainer"
 -- Member names and values in order; ParameterList overrides it.
 List._members = own_children
 
+-- Raises because the value is no module.
+local function no_module(what, value)
+  if type(value) == "table" and rawget(value, "__meta") then
+    args.fail(what, "the class %s is not a Module; %s(...) makes one", value.__name, value.__name)
+  end
+  args.fail(what, "%s is not a Module", text.describe(value))
+end
+
 -- The value to store for a member, or an error.
 function List:_check_member(value)
-  if not is_module(value) then args.fail(self.__name, "%s is not a Module", text.describe(value)) end
+  if not is_module(value) then no_module(self.__name, value) end
   return value
 end
 
@@ -231,7 +239,11 @@ function Sequential:init(...)
       args.fail("Sequential", "a table of names has no order; write the modules as a list of pairs, such as "
         .. "{{'%s', module}, ...}", next(first))
     end
-    given = first ~= nil and iterate.list(first) or given
+    if type(first) == "table" and rawget(first, "__meta") then no_module("Sequential", first) end
+    local ok, list = true, nil
+    if first ~= nil then ok, list = pcall(iterate.list, first) end
+    if not ok then no_module("Sequential", first) end -- a function that is no iterator, such as F.relu
+    given = list or given
     given.n = first ~= nil and #given or 1
     for i = 1, given.n do
       local pair = given[i]

@@ -146,14 +146,19 @@ for n = 1, 3 do
 
   function Conv:init(...) self:_setup(spec:collect(...), false) end
 
-  function Conv:forward(input)
-    if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
+  --- The convolution with other weights than the layer's own, for subclasses that change them.
+  function Conv:_conv_forward(input, weight, bias)
     local padding = self.padding
     if self._padded then
       input = F.pad(input, self._padded, self.padding_mode)
       padding = zeros
     end
-    return F[op](input, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
+    return F[op](input, weight, bias, self.stride, padding, self.dilation, self.groups)
+  end
+
+  function Conv:forward(input)
+    if type(input) ~= "userdata" then input = args.input(self.__name, input, "input") end
+    return self:_conv_forward(input, self.weight, self.bias)
   end
   classes[name] = Conv
 end

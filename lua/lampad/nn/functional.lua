@@ -117,6 +117,8 @@ for _, name in ipairs { "softmax", "log_softmax", "softmin" } do
     if not (type(input) == "userdata" and torch.is_tensor(input)) then return op(...) end
     local options = select("#", ...) == 2 and args.options(dim)
     if dim ~= nil and not (options and options.dim == nil) then return op(...) end
+    require("lampad.warnings").warn(("Implicit dimension choice for %s has been deprecated. Change the call to include "
+      .. "dim as an argument"):format(name))
     local implicit = (input.ndim == 0 or input.ndim == 1 or input.ndim == 3) and 0 or 1
     if options then return op(input, implicit, options) end
     return op(input, implicit, select(3, ...))

@@ -39,6 +39,9 @@ files.parameter = function()
   }
 end
 
+-- nn.parallel: torch.nn.parallel.
+files.parallel = function() return { DataParallel = require "lampad.nn.data_parallel" } end
+
 -- The layers of the declarative tables.
 local tables = { "stateless", "losses" }
 

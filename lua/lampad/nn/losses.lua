@@ -123,17 +123,44 @@ loss { "TripletMarginWithDistanceLoss(* , function distance_function=nil, float 
       margin = self.margin, swap = self.swap, reduction = self.reduction })
   end }
 
+-- --- making the classes -----------------------------------------------------------------------------
+-- size_average and reduce of the options o as reduction.
+local function settle_reduction(o)
+  if o.size_average ~= nil or o.reduce ~= nil then
+    o.reduction = o.reduce == false and "none" or o.size_average == false and "sum" or "mean"
+  end
+  o.size_average, o.reduce = nil, nil
+end
+
+local Loss = Module:extend "_Loss"
+local loss_spec, weighted_spec = args("_Loss(" .. old .. ")"), args("_WeightedLoss(Tensor weight=nil, " .. old .. ")")
+
+--- nn.modules.loss._Loss(size_average, reduce, reduction = 'mean'): the base of losses; a class of the user's reads
+--- self.reduction.
+function Loss:init(...)
+  local o = loss_spec:collect(...)
+  settle_reduction(o)
+  self:_set(o)
+end
+
+local WeightedLoss = Loss:extend "_WeightedLoss"
+
+--- nn.modules.loss._WeightedLoss(weight, ...): a loss that keeps `weight` as a buffer.
+function WeightedLoss:init(...)
+  local o = weighted_spec:collect(...)
+  settle_reduction(o)
+  self:register_buffer("weight", o.weight)
+  self:_set { reduction = o.reduction }
+end
+
 local function make(name)
   local row = rows[name]
-  local Class = Module:extend(name)
-  local spec = args(row[1])
   local buffers = row.buffers or {}
+  local Class = (buffers[1] == "weight" and name ~= "BCEWithLogitsLoss" and WeightedLoss or Loss):extend(name)
+  local spec = args(row[1])
   function Class:init(...)
     local o = spec:collect(...)
-    if o.size_average ~= nil or o.reduce ~= nil then
-      o.reduction = o.reduce == false and "none" or o.size_average == false and "sum" or "mean"
-    end
-    o.size_average, o.reduce = nil, nil
+    settle_reduction(o)
     if o.reduction ~= "mean" and o.reduction ~= "sum" and o.reduction ~= "none"
       and not (name == "KLDivLoss" and o.reduction == "batchmean") then
       args.fail(name, "%s is not a valid value for reduction; use 'mean', 'sum' or 'none'", o.reduction)
@@ -149,4 +176,4 @@ local function make(name)
   return Class
 end
 
-return { rows = rows, make = make }
+return { rows = rows, make = make, bases = { _Loss = Loss, _WeightedLoss = WeightedLoss } }

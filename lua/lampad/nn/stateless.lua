@@ -73,15 +73,9 @@ layer { "Hardshrink(float lambd=0.5)", repr = "{lambd}",
 layer { "Softshrink(float lambd=0.5)", repr = "{lambd}",
   forward = function(self, x) return F.softshrink(x, self.lambd) end }
 
--- The dim PyTorch takes when none is given: 0 for 0, 1 and 3 dims, else 1.
-local function implicit_dim(self, x)
-  if self.dim ~= nil then return self.dim end
-  local ndim = x.ndim
-  return (ndim == 0 or ndim == 1 or ndim == 3) and 0 or 1
-end
 for name, op in pairs { Softmax = "softmax", LogSoftmax = "log_softmax", Softmin = "softmin" } do
   layer { name .. "(int dim=nil)", repr = "dim={dim}",
-    forward = function(self, x) return F[op](x, implicit_dim(self, x)) end }
+    forward = function(self, x) return F[op](x, self.dim) end }
 end
 layer { "Softmax2d()", forward = function(_, x)
   if x.ndim ~= 3 and x.ndim ~= 4 then
@@ -259,9 +253,24 @@ for n = 1, 3 do
 end
 
 -- --- making the classes -----------------------------------------------------------------------------
+-- Base classes for isinstance (nn.modules.dropout._DropoutNd), with the pattern of the names below them.
+local bases, families = {}, {
+  _DropoutNd = "Dropout", _MaxPoolNd = "^MaxPool", _AvgPoolNd = "^AvgPool", _AdaptiveAvgPoolNd = "^AdaptiveAvgPool",
+  _AdaptiveMaxPoolNd = "^AdaptiveMaxPool", _LPPoolNd = "^LPPool", _ConstantPadNd = "^ConstantPad",
+  _ReflectionPadNd = "^ReflectionPad", _ReplicationPadNd = "^ReplicationPad", _CircularPadNd = "^CircularPad",
+}
+for name in pairs(families) do bases[name] = Module:extend(name) end
+
+local function base_of(name)
+  for base, pattern in pairs(families) do
+    if name:find(pattern) then return bases[base] end
+  end
+  return Module
+end
+
 local function make(name)
   local row = rows[name]
-  local Class = Module:extend(name)
+  local Class = base_of(name):extend(name)
   local spec = args(row[1])
   local repr, setup = row.repr, row.setup
   function Class:init(...)
@@ -278,4 +287,4 @@ local function make(name)
   return Class
 end
 
-return { rows = rows, make = make }
+return { rows = rows, make = make, bases = bases }

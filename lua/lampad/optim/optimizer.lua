@@ -12,6 +12,7 @@ local args = require "lampad.args"
 local colon = require "lampad.colon"
 local text = require "lampad.text"
 local Dict = require "lampad.dict"
+local OrderedDict = require "lampad.ordered_dict"
 local python_kind = require "lampad.python_kind"
 local hooks = require "lampad.optim.hooks"
 local is_lazy = require("lampad.nn.uninitialized").is_lazy
@@ -119,6 +120,20 @@ local function members(given)
   return result
 end
 
+-- The state: an entry for each parameter that has one, made when it is asked for. Entries are dicts, so that `#` counts
+-- their fields as Python's len does.
+local state_meta = {}
+function state_meta.__index(state, p)
+  local entry = Dict.new()
+  state[p] = entry
+  return entry
+end
+function state_meta.__len(state)
+  local count = 0
+  for _ in next, state do count = count + 1 end
+  return count
+end
+
 --- params: an iterator or list of tensors, of pairs name, tensor (net:named_parameters()), or of groups
 --- {params = ..., lr = ...}. defaults: the options of groups that do not set their own.
 function Optimizer:init(params, defaults)
@@ -126,16 +141,12 @@ function Optimizer:init(params, defaults)
   self.defaults = defaults or {}
   self._hooks = {}
   for kind in pairs(kinds) do self._hooks[kind] = {} end
-  self.state = setmetatable({}, { __index = function(state, p)
-    local entry = {}
-    state[p] = entry
-    return entry
-  end })
+  self.state = setmetatable({}, state_meta)
   self.param_groups = {}
-  local list = not is_tensor(params) and members(params)
+  local list = not is_tensor(params) and not OrderedDict.is(params) and members(params)
   if not list then
     args.fail(self.__name, "params must be an iterator or a list of tensors or groups, got %s",
-      text.describe(params))
+      OrderedDict.is(params) and "an ordered map; a module's own tensors are net:parameters()" or text.describe(params))
   end
   if #list == 0 then
     local key = is_plain(params) and next(params)
@@ -224,8 +235,8 @@ function Optimizer:add_param_group(given)
   local own, duplicate = {}, false
   for i, p in ipairs(group.params) do
     if not is_tensor(p) then
-      args.fail(what, "optimizer can only optimize Tensors, but one of the params (number %d) is %s", i - 1,
-        text.describe(p))
+      args.fail(what, "optimizer can only optimize Tensors, but one of the params (number %d) is %s%s", i - 1,
+        text.describe(p), type(getmetatable(p)) == "table" and getmetatable(p).is_module and "; pass net:parameters()" or "")
     end
     if not (p.is_leaf or p.retains_grad or self.defaults.differentiable) then
       args.fail(what, "can't optimize a non-leaf Tensor (parameter %d); optimize the tensors it was computed from, "
@@ -410,7 +421,7 @@ end
 --- numbers}. The tensors are the optimizer's own.
 function Optimizer:state_dict()
   hooks.run(self._hooks.state_dict_pre, nil, self)
-  local result = { state = {}, param_groups = {} }
+  local result = { state = Dict.new(), param_groups = {} }
   local numbers, count = {}, 0
   for i, group in ipairs(self.param_groups) do
     local names, is_there, params = {}, { params = true }, {}
@@ -456,7 +467,7 @@ local function restore(p, name, value)
   end
   if name == "step" and type(value) == "number" then return Optimizer._scalar(value) end
   if not is_plain(value) then return value end
-  local result = {}
+  local result = name == nil and Dict.new() or {}
   for key, member in pairs(value) do result[key] = restore(p, key, member) end
   return result
 end
@@ -495,7 +506,7 @@ function Optimizer:load_state_dict(state_dict)
   end
   local is_none_option = {}
   for _, name in ipairs(self.none_options) do is_none_option[name] = true end
-  local state = setmetatable({}, getmetatable(self.state))
+  local state = setmetatable({}, state_meta)
   for key, saved in pairs(work.state) do
     local p = by_number[key]
     state[p or key] = p and restore(p, nil, saved) or saved

@@ -1,5 +1,6 @@
 -- optim.SparseAdam: Adam for sparse gradients. Lampad has no sparse tensors, so that every step with a gradient ends in
 -- PyTorch's error for dense ones.
+local torch = require("lampad.core").torch
 local args = require "lampad.args"
 local Optimizer = require "lampad.optim.optimizer"
 
@@ -28,6 +29,13 @@ function SparseAdam:_check_group(group)
   self:_check_common(group)
   for _, row in ipairs { { "lr", "learning rate" }, { "eps", "epsilon value" } } do
     if self._number(group[row[1]]) == 0 then args.fail("SparseAdam", "Invalid %s: 0", row[2]) end
+  end
+end
+
+-- PyTorch counts this one's steps with an int.
+function SparseAdam:_loaded()
+  for _, state in pairs(self.state) do
+    if torch.is_tensor(state.step) then state.step = math.tointeger(state.step:item()) end
   end
 end
 

@@ -32,6 +32,15 @@ typedef enum LpDtype {
   LP_COMPLEX128,
   LP_BOOL,
   LP_BFLOAT16,
+  /* From here on: dtypes that are held, copied, converted, compared for equality and printed; no op computes in
+   * them (lp_dtype_is_limited). */
+  LP_UINT16,
+  LP_UINT32,
+  LP_UINT64,
+  LP_FLOAT8_E4M3FN,
+  LP_FLOAT8_E5M2,
+  LP_FLOAT8_E4M3FNUZ,
+  LP_FLOAT8_E5M2FNUZ,
   LP_DTYPE_COUNT
 } LpDtype;
 

@@ -101,6 +101,9 @@ LP_API LpIoValue *lp_io_new(LpIoTree *tree, LpIoKind kind);
 LP_API LpIoValue *lp_io_text(LpIoTree *tree, LpIoKind kind, const char *data,
                              size_t size_bytes);
 LP_API LpIoValue *lp_io_tensor(LpIoTree *tree, LpTensor *tensor, int flags);
+/* The tensor of a tensor or storage value for who will change its flags: itself while
+ * nobody else has it, else another header over the same memory. Owned. */
+LP_API LpTensor *lp_io_own_tensor(const LpIoValue *value);
 LP_API LpIoValue *lp_io_global(LpIoTree *tree, const char *module, const char *name);
 /* Appends to a list, tuple or set; a dict takes key and value in turn. */
 LP_API bool lp_io_append(LpIoTree *tree, LpIoValue *container, LpIoValue *item);

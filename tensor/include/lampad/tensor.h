@@ -13,9 +13,11 @@ extern "C" {
 /* --- dtypes ------------------------------------------------------------------------------ */
 LP_API const char *lp_dtype_name(LpDtype dtype); /* "float32" */
 LP_API size_t lp_dtype_size(LpDtype dtype);      /* bytes per element */
-LP_API bool lp_dtype_is_floating(LpDtype dtype); /* float16, bfloat16, float32, float64 */
+LP_API bool lp_dtype_is_floating(LpDtype dtype); /* float8s, float16, bfloat16, float32, float64 */
 LP_API bool lp_dtype_is_complex(LpDtype dtype);
 LP_API bool lp_dtype_is_integral(LpDtype dtype, bool include_bool);
+/* uint16, uint32, uint64 and the float8s: see base.h. */
+LP_API bool lp_dtype_is_limited(LpDtype dtype);
 LP_API LpDtype lp_promote_types(LpDtype a, LpDtype b);
 LP_API LpDtype lp_default_dtype(void);
 LP_API bool lp_set_default_dtype(LpDtype dtype);
@@ -56,7 +58,8 @@ LP_API LpDevice lp_device(const LpTensor *t);
 LP_API size_t lp_storage_bytes(const LpTensor *t);
 LP_API bool lp_is_contiguous(const LpTensor *t, LpMemoryFormat format);
 LP_API bool lp_is_same_storage(const LpTensor *a, const LpTensor *b);
-/* Address of the first element. */
+/* Address of the first element. Who writes there tells of it by lp_bump_version: autograd and kept copies of weights
+ * rely on it. */
 LP_API void *lp_data(const LpTensor *t);
 /* Counts in-place writes to the memory; shared by a tensor, its views and its detach(). */
 LP_API uint32_t lp_version(const LpTensor *t);

@@ -11,13 +11,18 @@ local members = require("lampad.lazy").members("lampad.vision.ops.", {
   pyramid = { "FeaturePyramidNetwork", "ExtraFPNBlock", "LastLevelMaxPool", "LastLevelP6P7" },
   frozen_batchnorm = { "FrozenBatchNorm2d" },
   drop_block = { "drop_block2d", "drop_block3d", "DropBlock2d", "DropBlock3d" },
-  layers = { "stochastic_depth", "StochasticDepth", "Conv2dNormActivation", "Conv3dNormActivation", "SqueezeExcitation",
-    "MLP", "Permute" },
+  layers = { "stochastic_depth", "StochasticDepth", "Conv2dNormActivation", "Conv3dNormActivation", "ConvNormActivation",
+    "SqueezeExcitation", "MLP", "Permute" },
 })
 for name, op in pairs(core.modules["vision.ops"]) do
   members[name] = function() return op end
 end
--- torchvision keeps these in a module of their own, where ported programs look for them.
-members.feature_pyramid_network = function() return require "lampad.vision.ops.pyramid" end
 
-return require "lampad.lazy"(members)
+local ops = require "lampad.lazy"(members)
+-- The modules in which torchvision keeps its functions, for ported programs: ops.boxes.nms is ops.nms.
+for _, name in ipairs { "boxes", "ciou_loss", "deform_conv", "diou_loss", "drop_block", "feature_pyramid_network", "focal_loss",
+  "giou_loss", "misc", "poolers" } do
+  members[name] = function() return ops end
+end
+
+return ops

@@ -53,7 +53,13 @@ local dtype_spec = args "ConvertImageDtype(dtype dtype)"
 local ConvertImageDtype = base.class "ConvertImageDtype"
 convert.ConvertImageDtype = ConvertImageDtype
 
-function ConvertImageDtype:init(...) self.dtype = dtype_spec(...) end
+function ConvertImageDtype:init(...)
+  self.dtype = dtype_spec(...)
+  if not F.is_dtype(self.dtype) then
+    fail("ConvertImageDtype", "dtype must be a dtype such as torch.float32, got %s", text.describe(self.dtype))
+  end
+end
+
 function ConvertImageDtype:forward(image) return F.convert_image_dtype(image, self.dtype) end
 ConvertImageDtype.batch = ConvertImageDtype.forward
 

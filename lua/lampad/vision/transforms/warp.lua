@@ -125,6 +125,9 @@ warp.RandomPerspective = RandomPerspective
 function RandomPerspective:init(...)
   local interpolation, fill
   self.distortion_scale, self.p, interpolation, fill = perspective_spec(...)
+  if not common.truncate(self.distortion_scale) then
+    fail("RandomPerspective", "distortion_scale must be finite, got %s", tostring(self.distortion_scale))
+  end
   self.interpolation = InterpolationMode.of("RandomPerspective", interpolation)
   self.fill = base.fill("RandomPerspective", fill)
 end

@@ -14,8 +14,7 @@ static inline uint8_t to_byte(int32_t sum) {
   return v < 0 ? 0 : v > 255 ? 255 : (uint8_t)v;
 }
 
-/* --- plain loops
- * ----------------------------------------------------------------------------- */
+/* --- plain loops --------------------------------------------------------------------- */
 
 static inline __attribute__((always_inline)) void
 plain_row(const uint8_t *in, uint8_t *out, int channels, const LpTaps *t) {
@@ -63,8 +62,7 @@ static void plain_vertical(const uint8_t *in, int64_t in_stride, uint8_t *out,
 
 #if defined(__AVX2__)
 
-/* --- AVX2
- * ------------------------------------------------------------------------------------ */
+/* --- AVX2 ---------------------------------------------------------------------------- */
 
 /* Four pixels of 3 or 4 bytes, in both halves -> 16-bit pairs (pixel 0, pixel 1) of each
  * channel in the lower half, (pixel 2, pixel 3) in the upper. */

@@ -2,8 +2,10 @@
  * image/warp.h. All channels of a pixel are computed at once, in doubles. */
 #include "image/warp.h"
 #include "cpu/simd/simd.h"
-#include <math.h>
 #include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
 
 /* Every function with vectors is inlined: how they would be passed does not matter. */
 #pragma GCC diagnostic ignored "-Wpsabi"
@@ -13,22 +15,51 @@ typedef int32_t I4 __attribute__((vector_size(16)));
 
 typedef uint8_t B4 __attribute__((vector_size(4)));
 
+/* Four bytes as integers. */
+static inline __attribute__((always_inline)) I4 widen(const uint8_t *p) {
+#if defined(__AVX2__)
+  int32_t bytes;
+  memcpy(&bytes, p, 4);
+  return (I4)_mm_cvtepu8_epi32(_mm_cvtsi32_si128(bytes));
+#else
+  B4 bytes;
+  memcpy(&bytes, p, 4);
+  return __builtin_convertvector(bytes, I4);
+#endif
+}
+
+static inline __attribute__((always_inline)) V4 to_double(I4 v) {
+#if defined(__AVX2__)
+  return (V4)_mm256_cvtepi32_pd((__m128i)v);
+#else
+  return __builtin_convertvector(v, V4);
+#endif
+}
+
+/* Doubles cut to bytes. */
+static inline __attribute__((always_inline)) void store(uint8_t *out, const V4 *v,
+                                                        const int channels) {
+#if defined(__AVX2__)
+  const __m128i whole = _mm256_cvttpd_epi32((__m256d)*v);
+  const __m128i words = _mm_packs_epi32(whole, whole);
+  const int32_t bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+  memcpy(out, &bytes, (size_t)channels);
+#else
+  for (int c = 0; c < channels; c++) {
+    const int whole = (int)(*v)[c];
+    out[c] = whole < 0 ? 0 : whole > 255 ? 255 : (uint8_t)whole;
+  }
+#endif
+}
+
 /* The channels of a pixel; what follows them does not matter. `end`: behind the image. */
 static inline __attribute__((always_inline)) I4
 pixel(const uint8_t *p, const uint8_t *end, const int channels) {
-  if (channels == 4 || (channels > 1 && p + 4 <= end)) {
-    B4 bytes;
-    memcpy(&bytes, p, 4);
-    return __builtin_convertvector(bytes, I4);
-  }
+  if (channels == 4 || (channels > 1 && p + 4 <= end)) return widen(p);
   I4 v = {p[0], 0, 0, 0};
   if (channels > 1) v[1] = p[1];
   if (channels > 2) v[2] = p[2];
   return v;
-}
-
-static inline __attribute__((always_inline)) V4 to_double(I4 v) {
-  return __builtin_convertvector(v, V4);
 }
 
 static inline const uint8_t *end_of(const LpPixels *in) {
@@ -37,6 +68,12 @@ static inline const uint8_t *end_of(const LpPixels *in) {
 
 static inline int64_t clip(int64_t i, int64_t size) {
   return i < 0 ? 0 : i < size ? i : size - 1;
+}
+
+/* floor(x) of what fits. */
+static inline int64_t whole(double x) {
+  const int64_t i = (int64_t)x;
+  return i - (x < (double)i);
 }
 
 /* a + (b - a) * d; the difference of bytes is an integer. */
@@ -52,7 +89,7 @@ static inline __attribute__((always_inline)) void
 bilinear(const LpPixels *in, uint8_t *out, double x, double y, const int channels) {
   x -= 0.5;
   y -= 0.5;
-  const int64_t xi = (int64_t)floor(x), yi = (int64_t)floor(y);
+  const int64_t xi = whole(x), yi = whole(y);
   const double dx = x - (double)xi, dy = y - (double)yi;
   const int64_t x0 = clip(xi, in->width) * channels,
                 x1 = clip(xi + 1, in->width) * channels;
@@ -63,7 +100,7 @@ bilinear(const LpPixels *in, uint8_t *out, double x, double y, const int channel
   if (yi + 1 >= 0 && yi + 1 < in->height)
     v2 = between(in->data + (yi + 1) * in->stride_bytes, end, x0, x1, dx, channels);
   const V4 v = v1 + (v2 - v1) * dy;
-  for (int c = 0; c < channels; c++) out[c] = (uint8_t)(int)v[c];
+  store(out, &v, channels);
 }
 
 /* The cubic through four neighbours (a = -1), in Horner's form. */
@@ -88,7 +125,7 @@ static inline __attribute__((always_inline)) void
 bicubic(const LpPixels *in, uint8_t *out, double x, double y, const int channels) {
   x -= 0.5;
   y -= 0.5;
-  const int64_t xi = (int64_t)floor(x), yi = (int64_t)floor(y);
+  const int64_t xi = whole(x), yi = whole(y);
   const double dx = x - (double)xi, dy = y - (double)yi;
   int64_t at[4];
   for (int i = 0; i < 4; i++) at[i] = clip(xi - 1 + i, in->width) * channels;
@@ -103,8 +140,7 @@ bicubic(const LpPixels *in, uint8_t *out, double x, double y, const int channels
       v[i] = cubic_row(in->data + yy * in->stride_bytes, end, at, dx, channels);
   }
   const V4 r = cubic(v, dy);
-  for (int c = 0; c < channels; c++)
-    out[c] = r[c] <= 0.0 ? 0 : r[c] >= 255.0 ? 255 : (uint8_t)(int)r[c];
+  store(out, &r, channels);
 }
 
 static inline __attribute__((always_inline)) void

@@ -45,6 +45,11 @@ local function blend(a, b, ratio)
 end
 colour.blend = blend
 
+-- CMYK has no luma of its own: the grey image goes there and back, and all four inks are blended.
+local function blend_cmyk(img, degenerate, factor)
+  return common.like(img, core.pixels_blend(degenerate, img.data, factor))
+end
+
 local function check_tensor(what, img) common.assert_channels(what, img, 1, 3) end
 
 local function factor_spec(name, factor)
@@ -57,6 +62,7 @@ local brightness_spec = factor_spec("adjust_brightness", "brightness_factor")
 function colour.adjust_brightness(...)
   local img, factor = brightness_spec(...)
   if common.image_or_tensor("adjust_brightness", img) then
+    if img.mode == "CMYK" then return blend_cmyk(img, torch.zeros_like(img.data), factor) end
     return common.like(img, core.pixels_blend_grey(img.data, 0, factor))
   end
   check_factor("adjust_brightness", "brightness_factor", factor)
@@ -72,8 +78,11 @@ function colour.adjust_contrast(...)
   if common.image_or_tensor("adjust_contrast", img) then
     local pixels = img.height * img.width
     if pixels == 0 then return img end
-    if img.mode == "CMYK" then return colour.adjust_contrast(img:convert("RGB"), factor):convert("CMYK") end
-    local mean = math.floor(core.pixels_luma_sum(img.data) / pixels + 0.5)
+    local mean = math.floor(core.pixels_luma_sum(in_rgb(img).data) / pixels + 0.5)
+    if img.mode == "CMYK" then
+      local grey = torch.full({ img.height, img.width, 1 }, mean, { dtype = torch.uint8 })
+      return blend_cmyk(img, Image(grey):convert("CMYK").data, factor)
+    end
     return common.like(img, core.pixels_blend_grey(img.data, mean, factor))
   end
   check_factor("adjust_contrast", "contrast_factor", factor)
@@ -91,7 +100,7 @@ function colour.adjust_saturation(...)
   local img, factor = saturation_spec(...)
   if common.image_or_tensor("adjust_saturation", img) then
     if img.mode == "L" or img.mode == "LA" then return img end
-    if img.mode == "CMYK" then return colour.adjust_saturation(img:convert("RGB"), factor):convert("CMYK") end
+    if img.mode == "CMYK" then return blend_cmyk(img, to_l(img):convert("CMYK").data, factor) end
     return common.like(img, core.pixels_saturate(img.data, factor))
   end
   check_factor("adjust_saturation", "saturation_factor", factor)
@@ -172,7 +181,9 @@ function colour.adjust_gamma(...)
   if is_image then
     if img.mode == "CMYK" then return colour.adjust_gamma(img:convert("RGB"), gamma, gain):convert("CMYK") end
     local result = through_table(img, function(v)
-      return common.truncate((255 + 1 - 1e-3) * gain * (v / 255.0) ^ gamma)
+      local level = common.truncate((255 + 1 - 1e-3) * gain * (v / 255.0) ^ gamma)
+      if not level then fail("adjust_gamma", "gamma and gain must be finite, got %s and %s", text.repr(gamma), text.repr(gain)) end
+      return level
     end)
     -- Pillow goes through RGB: the result is opaque.
     if img.mode == "LA" or img.mode == "RGBA" then result.data:narrow(2, Image.modes[img.mode] - 1, 1):fill_(255) end
@@ -219,10 +230,7 @@ function colour.rgb_to_grayscale(...)
   else
     grey = img:clone()
   end
-  if count == 1 then return grey end
-  local sizes = { img.shape:unpack() }
-  sizes[#sizes - 2] = 3
-  return grey:expand(sizes)
+  return count == 3 and grey:expand(img.shape) or grey -- one channel stays one, as in torchvision
 end
 
 -- --- tables -----------------------------------------------------------------------------------------
@@ -275,33 +283,12 @@ function colour.solarize(...)
 end
 
 -- --- histograms -------------------------------------------------------------------------------------
--- One table of 256 for each channel, from make(counts) with counts[0..255] -> function of 0..255, or nil for none.
-local function by_histogram(what, img, make)
-  only_l_and_rgb(what, img)
-  local counts = core.pixels_histogram(img.data)
-  local luts = {}
-  for channel = 0, Image.modes[img.mode] - 1 do
-    local own = {}
-    for v = 0, 255 do own[v] = counts[channel * 256 + v + 1] end
-    local value_of = make(own) or function(v) return v end
-    for v = 0, 255 do luts[#luts + 1] = string.char(math.min(math.max(value_of(v), 0), 255)) end
-  end
-  return common.like(img, core.pixels_lut(img.data, table.concat(luts)))
-end
-
-local function stretch(counts)
-  local low, high = 0, 255
-  while low < 255 and counts[low] == 0 do low = low + 1 end
-  while high > 0 and counts[high] == 0 do high = high - 1 end
-  if high <= low then return nil end
-  local scale = 255.0 / (high - low)
-  local offset = -low * scale
-  return function(v) return common.truncate(v * scale + offset) end
-end
-
 --- Stretches each channel so that its darkest value becomes black and its lightest white.
 function colour.autocontrast(img)
-  if common.image_or_tensor("autocontrast", img) then return by_histogram("autocontrast", img, stretch) end
+  if common.image_or_tensor("autocontrast", img) then
+    only_l_and_rgb("autocontrast", img)
+    return common.like(img, core.pixels_autocontrast(img.data))
+  end
   common.assert_3d("autocontrast", img)
   check_tensor("autocontrast", img)
   local bound = common.max_value(img.dtype)
@@ -324,17 +311,6 @@ local function step_of(counts)
   return kinds > 0 and (sum - last) // 255 or 0
 end
 
-local function flatten(counts)
-  local step = step_of(counts)
-  if step == 0 then return nil end
-  local levels, n = {}, step // 2
-  for v = 0, 255 do
-    levels[v] = n // step
-    n = n + counts[v]
-  end
-  return function(v) return levels[v] end
-end
-
 local function equalize_channel(channel)
   local list = torch.bincount(channel:reshape(-1):to(torch.int64), { minlength = 256 }):tolist()
   local counts = {}
@@ -352,7 +328,10 @@ end
 
 --- Spreads the values so that each level has about as many pixels.
 function colour.equalize(img)
-  if common.image_or_tensor("equalize", img) then return by_histogram("equalize", img, flatten) end
+  if common.image_or_tensor("equalize", img) then
+    only_l_and_rgb("equalize", img)
+    return common.like(img, core.pixels_equalize(img.data))
+  end
   if img.ndim ~= 3 and img.ndim ~= 4 then
     fail("equalize", "Input image tensor should have 3 or 4 dimensions, but found %d", img.ndim)
   end

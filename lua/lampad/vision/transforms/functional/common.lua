@@ -67,16 +67,27 @@ function common.list(value)
   end
 end
 
+-- More pixels on a side than any image has.
+local LONGEST = 1 << 24
+
+--- The value as a number of pixels, or a place, which may be negative; else an error that names it.
+function common.pixels(what, name, value)
+  local n = type(value) == "number" and math.tointeger(value)
+  if not n then fail(what, "%s must be an integer, got %s", name, text.describe(value)) end
+  if n > LONGEST or n < -LONGEST then fail(what, "%s must be at most %d pixels, got %d", name, LONGEST, n) end
+  return n
+end
+
 --- Height and width from a number, a list of one or a list of two; else an error with the message.
 function common.pair(what, size, message)
   if type(size) == "number" then
-    local n = math.tointeger(size) or math.tointeger(size >= 0 and math.floor(size) or math.ceil(size))
+    local n = common.pixels(what, "size", math.tointeger(size) or common.truncate(size) or size)
     return n, n
   end
   local list = common.list(size)
-  if list and #list == 1 then return list[1], list[1] end
-  if not list or #list ~= 2 then fail(what, "%s", message) end
-  return list[1], list[2]
+  if not list or (#list ~= 1 and #list ~= 2) then fail(what, "%s", message) end
+  local height = common.pixels(what, "size[1]", list[1])
+  return height, #list == 1 and height or common.pixels(what, "size[2]", list[2])
 end
 
 --- Python's round() of a float to an integer: halves go to the even neighbour.
@@ -87,7 +98,7 @@ function common.round(x)
   return math.tointeger(down)
 end
 
---- Python's int(): towards zero.
+--- Python's int(): towards zero; nil of what is not finite.
 function common.truncate(x) return math.tointeger(x >= 0 and math.floor(x) or math.ceil(x)) end
 
 --- A colour for an image: one integer a channel, from nil, a number or a list.
@@ -101,7 +112,11 @@ function common.image_fill(what, fill, image)
       #list, channels)
   end
   local result = {}
-  for c = 1, channels do result[c] = common.truncate(#list == 1 and list[1] or list[c]) end
+  for c = 1, channels do
+    local value = #list == 1 and list[1] or list[c]
+    result[c] = type(value) == "number" and common.truncate(value) or nil
+    if not result[c] then fail(what, "fill must be finite numbers, got %s", text.describe(value)) end
+  end
   return result
 end
 

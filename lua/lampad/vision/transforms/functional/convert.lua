@@ -92,6 +92,11 @@ function convert.to_pil_image(pic, mode)
   return Image(pic:contiguous(), mode)
 end
 
+--- True for torch.float32 and its like.
+function convert.is_dtype(value)
+  return type(value) == "userdata" and not torch.is_tensor(value) and tostring(value):find "^torch%.%l+%d*$" ~= nil
+end
+
 local convert_spec = args "convert_image_dtype(any image, any dtype=nil)"
 
 --- Converts a tensor to a dtype (default float32) and scales its values: white stays white.
@@ -99,6 +104,9 @@ function convert.convert_image_dtype(...)
   local image, dtype = convert_spec(...)
   if not common.is_tensor(image) then fail("convert_image_dtype", "Input img should be Tensor Image") end
   dtype = dtype or torch.float32
+  if not convert.is_dtype(dtype) then
+    fail("convert_image_dtype", "dtype must be a dtype such as torch.float32, got %s", text.describe(dtype))
+  end
   local from = image.dtype
   if from == dtype then return image end
   if from.is_floating_point then

@@ -3,6 +3,7 @@ local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
 local common = require "lampad.vision.transforms.functional.common"
+local Image = require "lampad.vision.image"
 
 local torch = core.torch
 local fail = args.fail
@@ -13,9 +14,10 @@ local modes = { constant = "constant", edge = "replicate", reflect = "reflect", 
 
 --- left, top, right, bottom from a number or a list of one, two (left and right, top and bottom) or four.
 function crop.borders(what, padding)
-  if type(padding) == "number" then return padding, padding, padding, padding end
-  local p = common.list(padding)
-  if not p then fail(what, "Got inappropriate padding arg: %s", text.describe(padding)) end
+  local given = type(padding) == "number" and { padding } or common.list(padding)
+  if not given then fail(what, "Got inappropriate padding arg: %s", text.describe(padding)) end
+  local p = {}
+  for i, side in ipairs(given) do p[i] = common.pixels(what, "padding", side) end
   if #p == 1 then return p[1], p[1], p[1], p[1] end
   if #p == 2 then return p[1], p[2], p[1], p[2] end
   if #p == 4 then return p[1], p[2], p[3], p[4] end
@@ -42,7 +44,8 @@ local function pad_image(img, left, top, right, bottom, fill, mode)
     -- What negative padding takes away cannot be mirrored.
     local data = img:box(-math.min(top, 0), -math.min(left, 0), img.height + math.min(top, 0) + math.min(bottom, 0),
       img.width + math.min(left, 0) + math.min(right, 0))
-    return common.like(img, core.pixels_window(data, -math.max(top, 0), -math.max(left, 0), height, width, mode))
+    -- The mode is what the number of channels says (CMYK becomes RGBA), as in torchvision.
+    return Image(core.pixels_window(data, -math.max(top, 0), -math.max(left, 0), height, width, mode))
   end
   return common.like(img, core.pixels_window(img.data, -top, -left, height, width, mode, colour))
 end
@@ -101,6 +104,10 @@ local crop_spec = args "crop(any img, int top, int left, int height, int width)"
 
 --- Checked arguments: see crop.
 function crop.window(img, top, left, height, width)
+  common.pixels("crop", "top", top)
+  common.pixels("crop", "left", left)
+  common.pixels("crop", "height", height)
+  common.pixels("crop", "width", width)
   if common.is_image(img) then
     if width < 0 then fail("crop", "Coordinate 'right' is less than 'left'") end
     if height < 0 then fail("crop", "Coordinate 'lower' is less than 'upper'") end
@@ -112,9 +119,13 @@ function crop.window(img, top, left, height, width)
   local h, w = img:size(-2), img:size(-1)
   local bottom, right = top + height, left + width
   if left < 0 or top < 0 or right > w or bottom > h then
-    local y0, x0 = math.min(math.max(top, 0), h), math.min(math.max(left, 0), w)
-    local y1, x1 = math.min(math.max(bottom, y0), h), math.min(math.max(right, x0), w)
-    local inside = img:narrow(-2, y0, y1 - y0):narrow(-1, x0, x1 - x0)
+    -- A box beyond the upper or left border keeps what Python's slice with a negative end does, as in torchvision.
+    local function slice(dim, from, to, size)
+      from = math.min(math.max(from, 0), size)
+      to = math.min(math.max(to < 0 and to + size or to, from), size)
+      return dim, from, to - from
+    end
+    local inside = img:narrow(slice(-2, top, bottom, h)):narrow(slice(-1, left, right, w))
     return pad_tensor(inside, math.max(math.min(0, right) - left, 0), math.max(math.min(0, bottom) - top, 0),
       math.max(right - math.max(w, left), 0), math.max(bottom - math.max(h, top), 0), 0, "constant")
   end

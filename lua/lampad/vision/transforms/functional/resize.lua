@@ -19,7 +19,10 @@ function resize.output_size(what, h, w, size, max_size)
       or text.describe(size))
   end
   for _, side in ipairs(list) do
-    if math.tointeger(side) == nil then fail(what, "Size should be int or sequence of ints. Got %s", text.repr(size)) end
+    if type(side) ~= "number" or not math.tointeger(side) then
+      fail(what, "Size should be int or sequence of ints. Got %s", text.repr(size))
+    end
+    common.pixels(what, "size", side)
   end
   if #list == 2 then
     if max_size ~= nil then
@@ -29,6 +32,7 @@ function resize.output_size(what, h, w, size, max_size)
     return list[1], list[2]
   end
   local short, long = math.min(h, w), math.max(h, w)
+  if short == 0 then fail(what, "the image of %d x %d has no pixels", w, h) end
   local new_short = list[1]
   local new_long = common.truncate(new_short * long / short)
   if max_size ~= nil then
@@ -79,6 +83,8 @@ local function resize_tensor(what, img, height, width, mode, antialias)
 end
 
 local function check_output(what, height, width)
+  common.pixels(what, "height", height)
+  common.pixels(what, "width", width)
   if height <= 0 or width <= 0 then fail(what, "height and width must be > 0, got %s", text.repr { height, width }) end
 end
 
@@ -89,6 +95,7 @@ function resize.checked(what, img, size, mode, max_size, antialias)
   if height == h and width == w then return img end
   check_output(what, height, width)
   if common.is_image(img) then
+    if h == 0 or w == 0 then fail(what, "the image of %d x %d has no pixels", w, h) end
     if antialias == false then
       warnings.warn("Anti-alias option is always applied for PIL Image input. Argument antialias is ignored.")
     end

@@ -131,6 +131,11 @@ local function expanded_size(matrix, w, h)
   return common.truncate(size[1]:item()), common.truncate(size[0]:item())
 end
 
+local function check_angle(what, angle)
+  if type(angle) ~= "number" then fail(what, "Argument angle should be int or float") end
+  if angle ~= angle or math.abs(angle) == math.huge then fail(what, "Argument angle should be finite, got %s", tostring(angle)) end
+end
+
 -- --- the matrix -------------------------------------------------------------------------------------
 --- The map from results to sources of: shear, then rotation by angle degrees, both about the centre, scale, translate.
 function warp.inverse_matrix(center, angle, translate, scale, shear)
@@ -151,6 +156,11 @@ local function check_center(what, center)
   if center == nil then return nil end
   local list = common.list(center)
   if not list or #list ~= 2 then fail(what, "Argument center should be a sequence of length 2, got %s", text.describe(center)) end
+  for _, c in ipairs(list) do
+    if type(c) ~= "number" or c ~= c or math.abs(c) > 1e9 then
+      fail(what, "Argument center should be two numbers of pixels, got %s", text.repr(center))
+    end
+  end
   return list
 end
 
@@ -169,7 +179,7 @@ local rotate_spec = args [[rotate(any img, any angle, any interpolation='nearest
 function warp.rotate(...)
   local img, angle, interpolation, expand, center, fill = rotate_spec(...)
   local mode = InterpolationMode.of("rotate", interpolation)
-  if type(angle) ~= "number" then fail("rotate", "Argument angle should be int or float") end
+  check_angle("rotate", angle)
   center = check_center("rotate", center)
   if common.image_or_tensor("rotate", img) then return rotate_image(img, angle, mode, expand, center, fill) end
   check_tensor("rotate", img, mode, fill)
@@ -188,7 +198,7 @@ local affine_spec = args [[affine(any img, any angle, any translate, float scale
 function warp.affine(...)
   local img, angle, translate, scale, shear, interpolation, fill, center = affine_spec(...)
   local mode = InterpolationMode.of("affine", interpolation)
-  if type(angle) ~= "number" then fail("affine", "Argument angle should be int or float") end
+  check_angle("affine", angle)
   translate = common.list(translate)
   if not translate then fail("affine", "Argument translate should be a sequence") end
   if #translate ~= 2 then fail("affine", "Argument translate should be a sequence of length 2") end
@@ -218,6 +228,11 @@ local function perspective_coefficients(startpoints, endpoints)
   end
   local rows, right = {}, {}
   for i = 1, 4 do
+    for _, point in ipairs { endpoints[i], startpoints[i] } do
+      if type(point) ~= "table" or type(point[1]) ~= "number" or type(point[2]) ~= "number" then
+        fail("perspective", "a corner is a list {x, y}, got %s", text.repr(point))
+      end
+    end
     local x, y = endpoints[i][1], endpoints[i][2]
     local u, v = startpoints[i][1], startpoints[i][2]
     rows[#rows + 1] = { x, y, 1, 0, 0, 0, -u * x, -u * y }
@@ -225,7 +240,11 @@ local function perspective_coefficients(startpoints, endpoints)
     right[#right + 1], right[#right + 2] = { u }, { v }
   end
   local double = { dtype = torch.float64 }
-  local solution = torch.linalg.lstsq(torch.tensor(rows, double), torch.tensor(right, double), { driver = "gels" })
+  local solution, _, rank = torch.linalg.lstsq(torch.tensor(rows, double), torch.tensor(right, double))
+  if rank:item() < 8 then
+    fail("perspective", "the corners do not define a map: three of them lie on a line, or two are the same. The least squares "
+      .. "solution could not be computed because the input matrix does not have full rank")
+  end
   return solution:view(8):to(torch.float32):tolist()
 end
 
