@@ -214,14 +214,112 @@ put("rgb_max.ppm", b"P6 5 4 31\n" + bytes(RNG.randint(0, 32, 60).astype(np.uint8
 put("rgb16.ppm", b"P6 3 2 65535\n" + bytes(RNG.randint(0, 256, 36).astype(np.uint8)))
 put("text.ppm", b"P3 2 2 255 1 2 3 4 5 6 7 8 9 10 11 255\n")
 put("truncated.ppm", b"P6 50 40 255\n\1\2\3")
+# --- TIFF ---------------------------------------------------------------------------------------------------
+for title, image in (("rgb", Image.fromarray(picture(31, 23, 3))), ("gray", Image.fromarray(picture(19, 14, 1)[:, :, 0])),
+                     ("la", Image.fromarray(picture(12, 9, 2), "LA")), ("rgba", Image.fromarray(picture(12, 9, 4), "RGBA")),
+                     ("cmyk", Image.fromarray(picture(12, 9, 4), "CMYK")), ("palette", Image.fromarray(picture(22, 13, 3)).quantize(40)),
+                     ("bit", Image.fromarray(picture(21, 11, 1)[:, :, 0]).convert("1")),
+                     ("gray16", Image.fromarray(RNG.randint(0, 600, (7, 11)).astype(np.uint16)))):
+    for compression in (None, "tiff_lzw", "tiff_adobe_deflate", "packbits"):
+        options = {"compression": compression} if compression else {}
+        save(f"{title}_{compression or 'plain'}.tif", image, "TIFF", **options)
+big = Image.fromarray(np.tile(picture(160, 120, 3), (1, 1, 1)))
+save("lzw_predictor.tif", big.resize((61, 47)), "TIFF", compression="tiff_lzw", tiffinfo={317: 2})
+save("smooth_lzw.tif", Image.fromarray(np.add.outer(np.arange(90), np.arange(110)).astype(np.uint8)), "TIFF", compression="tiff_lzw")
+save("float.tif", Image.fromarray(np.zeros((3, 4), np.float32)), "TIFF")
+save("jpeg.tif", Image.fromarray(picture(16, 16, 3)), "TIFF", compression="jpeg")
+
+
+def tiff(name, samples, bits, photometric, order="<", tile=None, planar=False, deflate=False, predictor=False, rows=None, extra=None,
+         orientation=1, palette=None, fill_order=1):
+    """samples (H, W, S) of integers; what Pillow cannot write."""
+    height, width, count = samples.shape
+    blocks = []
+    planes = [samples[:, :, i : i + 1] for i in range(count)] if planar else [samples]
+    bw, bh = tile or (width, rows or height)
+    for plane in planes:
+        for y in range(0, height, bh):
+            for x in range(0, width, bw):
+                part = plane[y : y + bh, x : x + bw]
+                if tile:
+                    part = np.pad(part, ((0, bh - part.shape[0]), (0, bw - part.shape[1]), (0, 0)), mode="edge")
+                part = part.astype(np.int64)
+                if predictor:
+                    part = np.concatenate([part[:, :1], np.diff(part, axis=1)], 1) % (1 << bits)
+                data = b"".join(row.astype(order + "u2").tobytes() for row in part.reshape(part.shape[0], -1)) if bits == 16 \
+                    else b"".join(pack_rows(part, bits))
+                if fill_order == 2:
+                    data = bytes(int(f"{b:08b}"[::-1], 2) for b in data)
+                blocks.append(zlib.compress(data) if deflate else data)
+    entries = [(256, 4, [width]), (257, 4, [height]), (258, 3, [bits] * count), (259, 3, [8 if deflate else 1]), (262, 3, [photometric]),
+               (277, 3, [count]), (284, 3, [2 if planar else 1])]
+    if fill_order != 1:
+        entries.append((266, 3, [fill_order]))
+    if orientation != 1:
+        entries.append((274, 3, [orientation]))
+    if predictor:
+        entries.append((317, 3, [2]))
+    if palette is not None:
+        entries.append((320, 3, palette))
+    if extra is not None:
+        entries.append((338, 3, [extra]))
+    entries += [(322, 4, [bw]), (323, 4, [bh]), (324, 4, None), (325, 4, [len(b) for b in blocks])] if tile \
+        else [(278, 4, [bh]), (273, 4, None), (279, 4, [len(b) for b in blocks])]
+    entries.sort(key=lambda e: e[0])
+    at = 8 + 2 + 12 * len(entries) + 4
+    later = b""
+    table = b""
+    places = {}
+    for tag, kind, values in entries:
+        values = values if values is not None else [0] * len(blocks)
+        data = struct.pack(order + ("H" if kind == 3 else "I") * len(values), *values)
+        if len(data) <= 4:
+            places[tag] = 8 + 2 + len(table) + 8
+            table += struct.pack(order + "HHI", tag, kind, len(values)) + data.ljust(4, b"\0")
+        else:
+            places[tag] = at + len(later)
+            table += struct.pack(order + "HHII", tag, kind, len(values), at + len(later))
+            later += data + b"\0" * (len(data) % 2)
+    start = at + len(later)
+    out = bytearray((b"II" if order == "<" else b"MM") + struct.pack(order + "HI", 42, 8) + struct.pack(order + "H", len(entries)) + table
+                    + b"\0\0\0\0" + later)
+    for i, block in enumerate(blocks):
+        struct.pack_into(order + "I", out, places[324 if tile else 273] + 4 * i, start)
+        start += len(block)
+        out += block
+    put(name, bytes(out))
+    return bytes(out)
+
+
+color = picture(37, 25, 3)
+tiff("tiled.tif", color, 8, 2, tile=(16, 16))
+tiff("tiled_deflate.tif", color, 8, 2, order=">", tile=(16, 32), deflate=True, predictor=True)
+tiff("strips.tif", color, 8, 2, rows=7)
+tiff("planar.tif", color, 8, 2, planar=True, rows=10)
+tiff("big_endian16.tif", color.astype(np.int64) * 257 + 3, 16, 2, order=">", deflate=True)
+tiff("little_endian16_predictor.tif", color.astype(np.int64) * 250, 16, 2, deflate=True, predictor=True)
+tiff("white_is_zero.tif", color[:, :, :1], 8, 0)
+tiff("gray4.tif", color[:, :, :1] // 16, 4, 1)
+tiff("gray2_white.tif", color[:, :, :1] // 64, 2, 0)
+tiff("palette4.tif", color[:, :, :1] // 16, 4, 3, palette=[int(v) for v in RNG.randint(0, 65536, 48)])
+tiff("associated.tif", np.concatenate([color // 2, 128 + color[:, :, :1] // 2], -1), 8, 2, extra=1)
+tiff("extra_ignored.tif", np.concatenate([color, color[:, :, :1]], -1), 8, 2, extra=0)
+for orientation in (2, 3, 6, 8):
+    tiff(f"orientation{orientation}.tif", color[:9, :14], 8, 2, orientation=orientation)
+tiff("bits_reversed.tif", (color[:, :, :1] > 120).astype(np.int64), 1, 1, fill_order=2)
+whole = open(os.path.join(OUT, "rgb_tiff_lzw.tif"), "rb").read()
+put("truncated.tif", whole[:8] + b"\0" * 40)
+put("cut_strip.tif", tiff("strips.tif", color, 8, 2, rows=7)[:-300])
+
 put("nonsense.jpg", b"this is no picture at all, whatever its name says\n")
 put("empty.png", b"")
 
 # --- what the references make of them ---------------------------------------------------------------------
 lines = []
 # What nobody would want to equal: indices of less than 8 bits that torchvision leaves packed in uninitialised memory,
-# alpha that it sets to 1, 3 or 15 of 255, or not at all; keys of 16 bits in Pillow's 8-bit pictures.
-FAULTS = re.compile("palette[124].* io UNCHANGED|(gray[124]|palette).*png io (GRAY_ALPHA|RGB_ALPHA)|gray16_trns.png pillow (LA|RGBA)")
+# alpha that it sets to 1, 3 or 15 of 255, or not at all; keys of 16 bits in Pillow's 8-bit pictures; what is not supported.
+FAULTS = re.compile("palette[124].* io UNCHANGED|(gray[124]|palette).*png io (GRAY_ALPHA|RGB_ALPHA)|gray16_trns.png pillow (LA|RGBA)|"
+                    "(float|jpeg).tif")
 
 
 def line(name, reader, mode, kind, sizes, data):
@@ -280,7 +378,7 @@ for name in names:
         line(name, "pillow", "exif", "RGB", (image.height, image.width), image.tobytes())
     except Exception:
         lines.append(f"{name} pillow exif error")
-    if name.endswith(("bmp", "pbm", "pgm", "ppm")):
+    if name.endswith(("bmp", "pbm", "pgm", "ppm", "tif")):
         continue  # torchvision reads none of these
     lines.extend(in_child(lambda: read_by_io(name, path)) or
                  [f"{name} io {mode} error" for mode in IO_MODES + ("exif",)])

@@ -19,7 +19,7 @@ static const Format formats[LP_IMAGE_FORMAT_COUNT] = {
     [LP_IMAGE_GIF] = {"gif", lp_gif_info, lp_gif_decode},
     [LP_IMAGE_BMP] = {"bmp", lp_bmp_info, lp_bmp_decode},
     [LP_IMAGE_PNM] = {"pnm", lp_pnm_info, lp_pnm_decode},
-    [LP_IMAGE_TIFF] = {"tiff", NULL, NULL},
+    [LP_IMAGE_TIFF] = {"tiff", lp_tiff_info, lp_tiff_decode},
 };
 
 static const struct {
@@ -124,7 +124,7 @@ static const struct {
 } turns[9] = {[1] = {0, 0, 0}, [2] = {0, 1, 0}, [3] = {0, 1, 1}, [4] = {0, 0, 1},
               [5] = {1, 0, 0}, [6] = {1, 1, 0}, [7] = {1, 1, 1}, [8] = {1, 0, 1}};
 
-static LpTensor *turn(LpTensor *pixels, int orientation) {
+LpTensor *lp_image_turn(LpTensor *pixels, int orientation) {
   const bool transpose = turns[orientation].transpose;
   const int64_t height = lp_size(pixels, transpose), width = lp_size(pixels, !transpose);
   const int64_t channels = lp_size(pixels, 2);
@@ -177,9 +177,7 @@ static bool find_format(const LpImageSource *source, LpImageFormat *format) {
   *format = lp_image_sniff(source->bytes, source->size_bytes);
   CHECK(source->size_bytes > 0, LP_ERR_IO, "the file is empty");
   CHECK(formats[*format].decode, LP_ERR_IO,
-        *format == LP_IMAGE_TIFF
-            ? "TIFF pictures are not supported; convert it to PNG"
-            : "it is no picture of a known format (JPEG, PNG, WebP, GIF, BMP, PNM)");
+        "it is no picture of a known format (JPEG, PNG, WebP, GIF, BMP, PNM, TIFF)");
   return true;
 }
 
@@ -205,7 +203,7 @@ static bool replace(LpPicture *picture, LpTensor *next) {
 static bool finish(const LpImageSource *source, const LpImageRead *read,
                    const LpImageInfo *info, LpPicture *picture) {
   if (read->orient && info->orientation != 1)
-    TRY(replace(picture, turn(picture->pixels, info->orientation)));
+    TRY(replace(picture, lp_image_turn(picture->pixels, info->orientation)));
   if (read->height && !picture->is_cut) {
     CHECK(lp_ndim(picture->pixels) == 3, LP_ERR_ARGUMENT,
           "a box cannot be cut out of an animation");

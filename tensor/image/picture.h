@@ -37,6 +37,8 @@ bool lp_gif_info(const LpImageSource *source, LpImageInfo *info);
 bool lp_gif_decode(const LpImageSource *source, LpPicture *picture);
 bool lp_bmp_info(const LpImageSource *source, LpImageInfo *info);
 bool lp_bmp_decode(const LpImageSource *source, LpPicture *picture);
+bool lp_tiff_info(const LpImageSource *source, LpImageInfo *info);
+bool lp_tiff_decode(const LpImageSource *source, LpPicture *picture);
 bool lp_pnm_info(const LpImageSource *source, LpImageInfo *info);
 bool lp_pnm_decode(const LpImageSource *source, LpPicture *picture);
 
@@ -44,6 +46,8 @@ bool lp_pnm_decode(const LpImageSource *source, LpPicture *picture);
 bool lp_image_check_size(const LpImageSource *source, int64_t width, int64_t height);
 /* A new uint8 tensor (height, width, channels). */
 LpTensor *lp_image_new(int64_t height, int64_t width, int64_t channels, LpDtype dtype);
+/* The picture turned as EXIF's orientation 2 to 8 says, owned. */
+LpTensor *lp_image_turn(LpTensor *pixels, int orientation);
 /* Between two rows: true, with LP_ERR_INTERRUPT recorded, when the user wants to stop. */
 bool lp_image_interrupted(void);
 /* The orientation in EXIF data (which begins with the header of TIFF); 1 when there is

@@ -103,7 +103,8 @@ describe("vision.Image", function()
   end)
 
   it("keeps indices and integers when asked", function()
-    for _, name in ipairs { "palette2.png", "palette8_trns.png", "plain.gif", "palette.bmp", "transparent.gif", "rle8.bmp" } do
+    for _, name in ipairs { "palette2.png", "palette8_trns.png", "plain.gif", "palette.bmp", "transparent.gif", "rle8.bmp",
+      "palette_tiff_lzw.tif", "palette4.tif" } do
       local image = Image.open(golden .. name, "P")
       assert.equal("P", image.mode)
       assert.equal(4, image.palette:size(1))
@@ -119,9 +120,15 @@ describe("vision.Image", function()
     assert.equal(torch.int32, deep.data.dtype)
     assert.is_true(torch.equal(deep.data:squeeze(2), vio.read_image(golden .. "gray16.png")[0]))
     assert.is_true(torch.equal(Image.open(golden .. "gray16.png").data, deep:convert "L".data))
+    assert.equal("I", Image.open(golden .. "gray16_packbits.tif", "I"):load().mode)
     assert.is_true(torch.equal(Image.open(golden .. "gray4.png").data:int(), Image.open(golden .. "gray4.png", "I").data))
     fails("the picture has no palette", Image.open, golden .. "rgb8.png", "P")
     fails("the picture is not gray, as mode I is", function() return Image.open(golden .. "rgb8.png", "I"):load() end)
+  end)
+
+  it("says what it cannot read", function()
+    fails("float.tif: TIFF pictures of signed numbers or floats are not supported", Image.open, golden .. "float.tif")
+    fails("jpeg.tif: TIFF pictures with compression 7 are not supported; convert it to PNG", Image.open, golden .. "jpeg.tif")
   end)
 
   it("decodes smaller when asked", function()

@@ -1,5 +1,5 @@
 -- vision.io: files of pictures as tensors (C, H, W) of uint8, as torchvision.io. What a file is, its content says. A PNG
--- of 16 bits gives int32 (torchvision: uint16, a dtype that is not here); BMP and PNM files are read too. The limit of
+-- of 16 bits gives int32 (torchvision: uint16, a dtype that is not here); BMP, PNM and TIFF files are read too. The limit of
 -- vision.Image.MAX_IMAGE_PIXELS holds here as well.
 local core = require "lampad.core"
 local args = require "lampad.args"
@@ -83,7 +83,7 @@ end
 local image_spec = args "decode_image(any input, any mode=nil, bool apply_exif_orientation=false)"
 
 --- decode_image(input, mode = "UNCHANGED", apply_exif_orientation = false): input: a path, or the bytes of a JPEG, PNG, WebP,
---- GIF, BMP or PNM file. Returns uint8 (C, H, W); an animated GIF gives (N, 3, H, W).
+--- GIF, BMP, PNM or TIFF file. Returns uint8 (C, H, W); an animated GIF gives (N, 3, H, W).
 function io_module.decode_image(...)
   local input, mode, orient = image_spec(...)
   local bytes, name = source_of("decode_image", input)

@@ -1,4 +1,4 @@
-/* Pictures: files of JPEG, PNG, WebP, GIF, BMP and PNM to tensors and back. What a file is, its content says, not its
+/* Pictures: files of JPEG, PNG, WebP, GIF, BMP, PNM and TIFF to tensors and back. What a file is, its content says, not its
  * name. Decoded pictures are contiguous tensors (height, width, channels). Any number of threads may call these
  * functions at once. */
 #ifndef LAMPAD_IMAGE_H
@@ -30,7 +30,7 @@ typedef enum LpImageFormat {
   LP_IMAGE_GIF,
   LP_IMAGE_BMP,
   LP_IMAGE_PNM,
-  LP_IMAGE_TIFF, /* known, to say so, but not decoded */
+  LP_IMAGE_TIFF,
   LP_IMAGE_FORMAT_COUNT
 } LpImageFormat;
 

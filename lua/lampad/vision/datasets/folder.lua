@@ -7,7 +7,7 @@ local VisionDataset = require("lampad.vision.datasets.vision_dataset").VisionDat
 
 local folder = {}
 
---- The file names that count as pictures. (TIFF files are listed, as torchvision lists them, but not read.)
+--- The endings of names that count as pictures.
 folder.IMG_EXTENSIONS = { ".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp" }
 
 --- has_file_allowed_extension(filename, extensions): whether the name, in lower case, ends with one of them.
