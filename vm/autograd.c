@@ -324,8 +324,18 @@ static bool call_custom(void *ctx, LpTensor *const *grads, int n_grads, LpTensor
   return ok;
 }
 
+/* Calls the function with true in the place of a gradient: what it saved may go. It does not raise. */
+static void release_custom(void *ctx) {
+  lua_State *L = lpvm_running;
+  if (!lua_checkstack(L, 4)) return; /* what it saved goes with the node */
+  lpvm_ref_push(L, ctx);
+  lua_pushboolean(L, true);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  lpvm_running = L;
+}
+
 /* core.attach_custom(name, inputs, outputs, backward, raw): outputs get a node whose backward is the function; with
- * raw it gets nil for undefined gradients. */
+ * raw it gets nil for undefined gradients. After a backward that does not keep the graph it is called with true. */
 static int attach_custom(lua_State *L) {
   const char *name = luaL_checkstring(L, 1);
   const LpTensors inputs = read_tensors(L, 2, name, "inputs", true);
@@ -333,7 +343,7 @@ static int attach_custom(lua_State *L) {
   lua_pushvalue(L, 4);
   LpvmRef *ref = lpvm_ref_new(L);
   if (!ref) lpvm_error(L, name, "out of memory");
-  const LpCustomBackward fn = {name, call_custom, lpvm_ref_free, ref, lua_toboolean(L, 5)};
+  const LpCustomBackward fn = {name, call_custom, lpvm_ref_free, ref, lua_toboolean(L, 5), release_custom};
   lpvm_running = L;
   if (!lp_attach_custom(&fn, inputs, outputs)) lpvm_raise(L, name);
   return 0;

@@ -357,7 +357,10 @@ static bool run_node(Run *run, LpNode *node, bool keep_graph) {
       }
       if (!ok && node->trace) lp_anomaly_explain(node);
     }
-    if (ok && !keep_graph && !is_leaf) lp_node_free_saved(node);
+    if (ok && !keep_graph && !is_leaf) {
+      lp_node_free_saved(node);
+      if (node->cls->release) node->cls->release(node);
+    }
   }
   for (int i = 0; i < n_outputs; i++) lp_tensor_release(grads[i]);
   lp_free(grads, (size_t)n_outputs * sizeof(LpTensor *));
@@ -636,7 +639,7 @@ typedef struct CustomNode {
 
 static bool backward_custom(LpNode *base, LpTensor *const *grads, LpTensor **results) {
   CustomNode *n = (CustomNode *)base;
-  CHECK(!base->freed, LP_ERR_AUTOGRAD,
+  CHECK(!base->freed || n->fn.release, LP_ERR_AUTOGRAD,
         "Trying to backward through the graph a second time: what %s saved was freed by the first "
         "backward. Specify retain_graph=true in the first call",
         n->name);
@@ -647,6 +650,11 @@ static bool backward_custom(LpNode *base, LpTensor *const *grads, LpTensor **res
   bool ok = n->fn.backward(n->fn.ctx, items, base->n_outputs, results, base->n_edges);
   lp_node_grad_list_free(base, grads, items);
   return ok;
+}
+
+static void release_custom(LpNode *base) {
+  CustomNode *n = (CustomNode *)base;
+  n->fn.release(n->fn.ctx);
 }
 
 static void finalize_custom(LpNode *base) {
@@ -663,7 +671,7 @@ bool lp_attach_custom(const LpCustomBackward *fn, LpTensors inputs, LpTensors ou
   n->fn = *fn;
   strncpy(n->name, fn->name, sizeof n->name - 1);
   n->name[sizeof n->name - 1] = '\0';
-  n->cls = (LpNodeClass){n->name, backward_custom, finalize_custom};
+  n->cls = (LpNodeClass){n->name, backward_custom, finalize_custom, fn->release ? release_custom : NULL};
   n->node.cls = &n->cls;
   n->node.n_outputs = (int)outputs.count;
   n->node.outputs = lp_calloc((size_t)outputs.count * sizeof(LpOutputMeta));

@@ -20,6 +20,8 @@ typedef struct LpNodeClass {
   bool (*backward)(LpNode *node, LpTensor *const *grads, LpTensor **results);
   /* Frees what the node owns beside its saved tensors; may be NULL. */
   void (*finalize)(LpNode *node);
+  /* After a backward that does not keep the graph: drops what the node saved in its own way; may be NULL. */
+  void (*release)(LpNode *node);
 } LpNodeClass;
 
 typedef struct LpEdge {

@@ -628,3 +628,52 @@ describe("switches", function()
     assert.match("Either mode or options", message(torch.compile, net, { mode = "default", options = {} }))
   end)
 end)
+
+describe("a custom function", function()
+  it("runs again after its graph was freed when it saved no tensor, as in PyTorch", function()
+    local Reverse = torch.autograd.Function:extend "Reverse"
+    function Reverse.forward(ctx, x, alpha)
+      ctx.alpha = alpha
+      return x:view_as(x)
+    end
+    function Reverse.backward(ctx, grad) return -grad * ctx.alpha, nil end
+    local x = torch.ones(2, { requires_grad = true })
+    local y = Reverse.apply(x, 3)
+    y:sum():backward()
+    y:sum():backward()
+    assert.same({ -6, -6 }, x.grad:tolist())
+    local Square = torch.autograd.Function:extend "Square"
+    function Square.forward(ctx, a)
+      ctx:save_for_backward(a)
+      return a * a
+    end
+    function Square.backward(ctx, grad) return grad * 2 * ctx.saved_tensors[1] end
+    local z = Square.apply(x)
+    z:sum():backward { retain_graph = true }
+    z:sum():backward()
+    assert.error_matches(function() z:sum():backward() end, "Trying to backward through the graph a second time")
+  end)
+
+  it("does not keep itself alive by a result in a field of ctx", function()
+    local Keep = torch.autograd.Function:extend "Keep"
+    local contexts = setmetatable({}, { __mode = "k" })
+    function Keep.forward(ctx, x)
+      contexts[ctx] = true
+      ctx.y = x * x
+      return ctx.y
+    end
+    function Keep.backward(ctx, grad) return grad * ctx.y end
+    local x = torch.tensor({ 2., 3. }, { requires_grad = true })
+    for i = 1, 2 do
+      local y = Keep.apply(x)
+      if i == 2 then
+        local grad = torch.autograd.grad(y:sum(), x, { create_graph = true })
+        grad = type(grad) == "table" and grad[1] or grad
+        assert.same({ 4, 9 }, grad:tolist())
+        assert.is_true(grad.requires_grad) -- by way of the result
+      end
+    end
+    for _ = 1, 4 do collectgarbage() end
+    assert.is_nil(next(contexts))
+  end)
+end)

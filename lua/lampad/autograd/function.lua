@@ -37,7 +37,33 @@ Context.__index = function(ctx, key)
     return list
   end
   if key == "needs_input_grad" then return rawget(ctx, "_needs") end
+  local output = rawget(ctx, "_outputs") and rawget(ctx, "_outputs")[key]
+  if output then return core.output_again(output.tensor, output.output_nr) end
   return Context[key]
+end
+
+-- A result in a field of ctx (ctx.y = y) would hold the node and itself; as a saved result it is kept without history,
+-- which backward gives it again.
+local function keep_outputs(ctx, outputs)
+  local kept
+  for key, value in next, ctx do
+    for k = 1, is_tensor(value) and #outputs or 0 do
+      if rawequal(value, outputs[k]) then
+        kept = kept or {}
+        kept[key] = { tensor = value:detach(), output_nr = k - 1 }
+      end
+    end
+  end
+  for key in pairs(kept or {}) do rawset(ctx, key, nil) end
+  rawset(ctx, "_outputs", kept)
+end
+
+-- The graph is freed: what was saved goes. Fields of ctx stay, so that a function that saves nothing may run again.
+local function release(ctx)
+  local saved = rawget(ctx, "_saved")
+  if not saved or saved.n == 0 then return end
+  rawset(ctx, "_saved", nil)
+  rawset(ctx, "_freed", true)
 end
 
 --- Keeps tensors for backward: `local x, y = ctx:saved()` or ctx.saved_tensors[1].
@@ -330,7 +356,9 @@ function apply(cls, ...)
   local count, raw = given.n, rawget(ctx, "_raw") or false
   rawset(ctx, "_nondiff", nil)
   rawset(ctx, "_dirty", nil)
+  keep_outputs(ctx, outputs)
   core.attach_custom(name, inputs, outputs, function(...)
+    if (...) == true then return release(ctx) end
     local grads = { n = others.n }
     for k = 1, n_outputs do grads[slots[k]] = (select(k, ...)) end
     for at = 1, others.n do
@@ -389,7 +417,8 @@ local function once_differentiable(backward)
         outputs[#outputs + 1] = results[i]
       end
     end
-    core.attach_custom("OnceDifferentiableBackward", inputs, outputs, function()
+    core.attach_custom("OnceDifferentiableBackward", inputs, outputs, function(first)
+      if first == true then return end -- nothing is saved
       error("trying to differentiate twice a function that was marked with @once_differentiable", 0)
     end)
     return table.unpack(results, 1, results.n)

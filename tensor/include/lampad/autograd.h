@@ -94,6 +94,8 @@ typedef struct LpCustomBackward {
   void (*free_ctx)(void *ctx);
   void *ctx;
   bool raw_grads; /* undefined gradients arrive as NULL, not as zeros */
+  /* After a backward that does not keep the graph: what backward saved may go. NULL: a second backward is refused. */
+  void (*release)(void *ctx);
 } LpCustomBackward;
 /* Makes outputs depend on inputs through a custom node (takes ctx over, also on failure). */
 LP_API bool lp_attach_custom(const LpCustomBackward *fn, LpTensors inputs, LpTensors outputs);
