@@ -306,7 +306,7 @@ static int get_transpose(lua_State *L, LpTensor *t, const char *what, bool matri
   lpvm_running = L;
   const int64_t swapped[2] = {1, 0};
   LpTensor *result = n < 2          ? lp_tensor_retain(t)
-                     : *what == 'T' ? lp_permute(t, lp_ints(swapped, 2))
+                     : *what == 'T' ? lp_permute(t, (LpInts){swapped, 2})
                                     : lp_transpose(t, -2, -1);
   if (result && conjugate) {
     LpTensor *c = lp_conj(result);
