@@ -60,7 +60,7 @@ static LpTensor *attention_weights(Expr *e, LpTensor *query, LpTensor *key,
  * features). */
 static bool serves_blocks(LpTensor *const *t, LpTensor *mask, double dropout_p) {
   int64_t ndim = lp_ndim(t[0]);
-  if (dropout_p > 0 || ndim < 3 || ndim > 4 || (mask && lp_requires_grad(mask)))
+  if (dropout_p > 0 || ndim < 3 || ndim > 4 || (mask && lp_requires_grad(lp_whole(mask))))
     return false;
   for (int i = 0; i < 3; i++) {
     if (lp_ndim(t[i]) != ndim || lp_size(t[i], 0) != lp_size(t[0], 0) ||
