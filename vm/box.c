@@ -288,7 +288,10 @@ static int get_transpose(lua_State *L, LpTensor *t, const char *what, bool matri
   if (!matrix && n != 2 && !(n == 0 || n == 1))
     lpvm_error(L, what, "expected a tensor of at most 2 dims, got %lld-d; use x.mT or x:permute(...)", (long long)n);
   lpvm_running = L;
-  LpTensor *result = n < 2 ? lp_tensor_retain(t) : lp_transpose(t, -2, -1);
+  const int64_t swapped[2] = {1, 0};
+  LpTensor *result = n < 2          ? lp_tensor_retain(t)
+                     : *what == 'T' ? lp_permute(t, (LpInts){swapped, 2})
+                                    : lp_transpose(t, -2, -1);
   if (result && conjugate) {
     LpTensor *c = lp_conj(result);
     lp_tensor_release(result);

@@ -49,6 +49,17 @@ local names = {
   fft_r2c = "FftR2CBackward0", fft_c2r = "FftC2RBackward0",
 }
 
+-- --- recurrent nets: the names of their outputs, the first results -------------------------------------------------
+names.lstm_input = {
+  "batch_first", "TransposeBackward0", "bidirectional", "CatBackward0", "input->dtype == LP_FLOAT32",
+  "MkldnnRnnLayerBackward0", "StackBackward0",
+}
+names.lstm_data, names.lstm_cell = "CatBackward0", "MulBackward0"
+for op, step in pairs { gru = "AddBackward0", rnn_tanh = "TanhBackward0", rnn_relu = "ReluBackward0" } do
+  names[op .. "_input"] = { "batch_first", "TransposeBackward1", "bidirectional", "CatBackward0", "StackBackward0" }
+  names[op .. "_data"], names[op .. "_cell"] = "CatBackward0", step
+end
+
 -- --- pooling -------------------------------------------------------------------------------------------------
 for _, op in ipairs { "max_pool1d", "max_pool1d_with_indices", "avg_pool1d", "adaptive_avg_pool1d", "adaptive_max_pool1d",
   "adaptive_max_pool1d_with_indices", "max_unpool1d" } do
