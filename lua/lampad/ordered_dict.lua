@@ -24,7 +24,7 @@ local function new(from)
 end
 
 function meta.__index(self, key)
-  local value = rawget(self, VALUES)[key]
+  local value = self[VALUES][key]
   if value == nil then return OrderedDict[key] end
   return shown(value)
 end
@@ -42,7 +42,7 @@ function OrderedDict.put(self, key, value)
 end
 
 function meta.__newindex(self, key, value)
-  local keys, values = rawget(self, KEYS), rawget(self, VALUES)
+  local keys, values = self[KEYS], self[VALUES]
   if key == "_metadata" then
     rawset(self, key, value)
   elseif value == nil then
@@ -59,11 +59,11 @@ function meta.__newindex(self, key, value)
   end
 end
 
-function meta.__len(self) return #rawget(self, KEYS) end
+function meta.__len(self) return #self[KEYS] end
 
 --- Iterator over key, value in order. Values may be replaced during the loop.
 function OrderedDict.items(self)
-  local keys, values, i = rawget(self, KEYS), rawget(self, VALUES), 0
+  local keys, values, i = self[KEYS], self[VALUES], 0
   return function()
     i = i + 1
     local key = keys[i]
@@ -75,7 +75,7 @@ function meta.__pairs(self) return OrderedDict.items(self) end
 
 --- Iterator over the keys in order.
 function OrderedDict.keys(self)
-  local keys, i = rawget(self, KEYS), 0
+  local keys, i = self[KEYS], 0
   return function()
     i = i + 1
     return Dict.shown_key(keys[i])
@@ -84,7 +84,7 @@ end
 
 --- Iterator over the values in order, without those that are None.
 function OrderedDict.values(self)
-  local keys, values, i = rawget(self, KEYS), rawget(self, VALUES), 0
+  local keys, values, i = self[KEYS], self[VALUES], 0
   return function()
     local value
     repeat
@@ -96,21 +96,21 @@ function OrderedDict.values(self)
   end
 end
 
-function OrderedDict.len(self) return #rawget(self, KEYS) end
+function OrderedDict.len(self) return #self[KEYS] end
 
 --- The value of a key, or `default`. The key may be nil, for None.
 function OrderedDict.get(self, key, default)
   if key == nil then key = Dict.None end
-  local value = rawget(self, VALUES)[key]
+  local value = self[VALUES][key]
   if value == nil then return default end
   return shown(value)
 end
 
-function OrderedDict.contains(self, key) return rawget(self, VALUES)[key] ~= nil end
+function OrderedDict.contains(self, key) return self[VALUES][key] ~= nil end
 
 --- Removes a key and returns its value, or `default` when it is absent.
 function OrderedDict.pop(self, key, default)
-  local value = rawget(self, VALUES)[key]
+  local value = self[VALUES][key]
   if value == nil then return default end
   self[key] = nil
   return shown(value)

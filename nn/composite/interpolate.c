@@ -91,7 +91,7 @@ LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_
     TRY(nn_expand(size, (int)space, "size", sizes));
   } else {
     CHECK(scale_factor.count == 1 || scale_factor.count == space, LP_ERR_ARGUMENT,
-          "'scale_factor' must be one number or %lld, got %lld", (long long)space,
+          "'scale_factor' must be one number or a list of %lld, got %lld numbers", (long long)space,
           (long long)scale_factor.count);
     for (int64_t d = 0; d < space; d++) {
       double f = scale_factor.data[scale_factor.count == 1 ? 0 : d];

@@ -17,7 +17,7 @@ static bool fractional(LpTensor *input, int64_t ndim, LpInts kernel_size,
         "expected 'output_size' or 'output_ratio'");
   if (output_size.count < 0) {
     CHECK(output_ratio.count == 1 || output_ratio.count == ndim, LP_ERR_ARGUMENT,
-          "'output_ratio' must be one number or %lld, got %lld", (long long)ndim,
+          "'output_ratio' must be one number or a list of %lld, got %lld numbers", (long long)ndim,
           (long long)output_ratio.count);
     for (int64_t d = 0; d < ndim; d++) {
       double ratio = output_ratio.data[output_ratio.count == 1 ? 0 : d];

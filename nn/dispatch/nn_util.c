@@ -48,7 +48,7 @@ LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
 
 bool nn_expand(LpInts values, int n, const char *what, int64_t *out) {
   CHECK(values.count == 1 || values.count == n, LP_ERR_ARGUMENT,
-        "'%s' must be one number or %d, got %lld", what, n, (long long)values.count);
+        "'%s' must be one number or a list of %d, got %lld numbers", what, n, (long long)values.count);
   for (int i = 0; i < n; i++) {
     out[i] = values.data[values.count == 1 ? 0 : i];
     CHECK(out[i] > INT32_MIN && out[i] < INT32_MAX, LP_ERR_ARGUMENT,

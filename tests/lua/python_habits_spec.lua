@@ -107,8 +107,8 @@ describe("graph nodes", function()
     end
     local steps = torch.ones(3, 2, 4)
     for _, case in ipairs {
-      { x.T, "PermuteBackward0" }, { x.mT, "TransposeBackward0" }, { (nn.LSTM(4, 5)(steps)), "MkldnnRnnLayerBackward0" },
-      { (nn.LSTM(4, 5, { batch_first = true })(steps)), "TransposeBackward0" },
+      { x.T, "PermuteBackward0" }, { x.mT, "TransposeBackward0" },
+      { (nn.LSTM(4, 5)(steps)), "MkldnnRnnLayerBackward0" }, { (nn.LSTM(4, 5, { batch_first = true })(steps)), "TransposeBackward0" },
       { (nn.GRU(4, 5, 2)(steps)), "StackBackward0" }, { (nn.RNN(4, 5, { bidirectional = true })(steps)), "CatBackward0" },
       { (nn.GRU(4, 5, { batch_first = true })(steps)), "TransposeBackward1" }, { (nn.LSTMCell(4, 5)(steps[0])), "MulBackward0" },
       { nn.GRUCell(4, 5)(steps[0]), "AddBackward0" }, { nn.RNNCell(4, 5)(steps[0]), "TanhBackward0" },

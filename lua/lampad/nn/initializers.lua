@@ -34,8 +34,10 @@ function init.calculate_gain(...)
   end
   local gain = constant_gains[nonlinearity]
   if not gain then
-    args.fail("calculate_gain", "Unsupported nonlinearity %s; did you mean '%s'?", nonlinearity,
-      text.nearest(nonlinearity, nonlinearities))
+    local near, edits = text.nearest(nonlinearity, nonlinearities)
+    args.fail("calculate_gain", "Unsupported nonlinearity %s%s", nonlinearity,
+      edits <= #nonlinearity // 2 and ("; did you mean '%s'?"):format(near) or "; those known are "
+      .. table.concat(nonlinearities, ", "))
   end
   return gain
 end

@@ -50,13 +50,16 @@ return function(Module, own_parameters, own_buffers)
     end
   end
 
+  local function save(destination, prefix, keep_vars, names, values)
+    for i = 1, #names do destination[prefix .. names[i]] = keep_vars and values[i] or values[i]:detach() end
+  end
+
   --- Writes this module's own state into the map; layers with other state override it.
   function Module:_save_to_state_dict(destination, prefix, keep_vars)
-    local function save(names, values)
-      for i = 1, #names do destination[prefix .. names[i]] = keep_vars and values[i] or values[i]:detach() end
+    if #rawget(self, "_order") > 0 then
+      save(destination, prefix, keep_vars, own_parameters(self))
+      if rawget(self, "_persistence") then save(destination, prefix, keep_vars, own_buffers(self, true)) end
     end
-    save(own_parameters(self))
-    save(own_buffers(self, true))
     if self.get_extra_state ~= Module.get_extra_state then
       destination[prefix .. EXTRA] = self:get_extra_state()
     end
