@@ -78,8 +78,10 @@ local function mismatch(what, path, digest)
 end
 
 local function advice(url, path)
+  local cache = hub.get_dir()
+  local moved = path:sub(1, #cache) == cache and " TORCH_HOME moves the cache to another folder." or ""
   return ("Without a network: get %s elsewhere and put it at %s, or set LAMPAD_MIRROR to the address or folder of a mirror "
-    .. "that has it as %s."):format(url:match "([^/]+)$" or url, path, (url:gsub("^%w+://", "")))
+    .. "that has it as %s."):format(url:match "([^/]+)$" or url, path, (url:gsub("^%w+://", ""))) .. moved
 end
 
 -- Downloads to `part`, going on where a broken connection ended. True when `path` is there already after all.

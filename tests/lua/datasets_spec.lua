@@ -168,7 +168,11 @@ describe("vision.datasets", function()
     local root = golden .. "/folder"
     local folder = datasets.ImageFolder(root, function(image) return image.width end, function(target) return -target end)
     assert.same({ 9, -2 }, { folder:getitem(8) })
-    assert.matches("StandardTransform\n    Transform: function", tostring(folder))
+    assert.matches("    StandardTransform\nTransform: function.*\nTarget transform: function", tostring(folder))
+    local T = torch.vision.transforms
+    assert.equal("Dataset ImageFolder\n    Number of datapoints: 9\n    Root location: " .. root .. "\n    StandardTransform\n"
+      .. "Transform: Compose(\n               CenterCrop(size=(4, 4))\n               ToTensor()\n           )",
+      tostring(datasets.ImageFolder(root, T.Compose { T.CenterCrop(4), T.ToTensor() })))
     local paths = datasets.ImageFolder(root, { loader = function(path) return path end })
     assert.equal(root .. "/b/10.png", (paths:getitem(4)))
     local odd = datasets.ImageFolder(root, { is_valid_file = function(path) return path:find "sub" or path:find "u.png" end, allow_empty = true })

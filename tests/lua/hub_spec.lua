@@ -215,8 +215,15 @@ describe("load_state_dict_from_url", function()
     fails("check_hash = true needs a file name as", hub.load_state_dict_from_url, server.url .. "/data.bin", options)
     local message = fails("404", hub.load_state_dict_from_url, server.url .. "/gone-12345678.pth", options)
     assert.truthy(message:find("put it at " .. folder .. "/hub/checkpoints/gone-12345678.pth", 1, true), message)
+    assert.truthy(message:find("TORCH_HOME moves the cache", 1, true), message)
     server:write("broken.pth", "no checkpoint")
     fails("cannot load", hub.load_state_dict_from_url, server.url .. "/broken.pth", quiet)
+  end)
+
+  it("is what networks get their weights by, also when only vision was used", function()
+    local _, out = command.run({ "-e", [[print(pcall(vision.models.alexnet, {weights = "DEFAULT", progress = false}))]] }, nil,
+      "TORCH_HOME=" .. folder .. "/weights LAMPAD_MIRROR=" .. server.url .. " ")
+    assert.truthy(out:find("put it at " .. folder .. "/weights/hub/checkpoints/alexnet-owt-7be5be79.pth", 1, true), out)
   end)
 
   it("reads a mirror and knows PyTorch's variables", function()

@@ -77,6 +77,10 @@ describe("vision.Image", function()
     assert.equal(45, image.width)
     fails("cannot read " .. path .. ": the picture is truncated", function() return image.data end)
     fails("the picture is truncated", image.load, image)
+    fails("the picture is truncated", image.box, image, 0, 0, 2, 2) -- though these rows are there
+    local late = Image.open(golden .. "rgb_420.jpg")
+    assert.is_true(torch.equal(late:box(3, 4, 6, 16), Image.open(core.tensor_to_bytes(vio.read_file(golden .. "rgb_420.jpg")) .. "junk")
+      :box(3, 4, 6, 16)))
     local good = Image.open(golden .. "rgb_420.jpg")
     local gray = good:convert "L" -- from the file
     assert.is_true(torch.equal(gray.data, good:load():convert "L".data))

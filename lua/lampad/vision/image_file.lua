@@ -38,6 +38,13 @@ local function pixel_limit()
   return limit and 2 * limit or -1
 end
 
+-- A JPEG file whose last marker is in its place.
+local function ends_well(bytes)
+  if type(bytes) == "string" then return bytes:sub(-2) == "\xFF\xD9" end
+  local n = bytes:numel()
+  return n > 2 and bytes[n - 2]:item() == 0xFF and bytes[n - 1]:item() == 0xD9
+end
+
 -- How a picture in a file is decoded: bytes, info and the options of core.image_decode -> an image without pixels yet.
 local later
 function later(bytes, info, options)
@@ -45,8 +52,13 @@ function later(bytes, info, options)
   if scale > 1 and info.format == "jpeg" then width, height = (width + scale - 1) // scale, (height + scale - 1) // scale end
   if options.orient and info.orientation >= 5 then width, height = height, width end
   local mode = options.mode or info.mode
-  local image
-  local function decode(top, left, box_height, box_width)
+  local image, decode
+  function decode(top, left, box_height, box_width)
+    local whole = box_height == height and box_width == width
+    -- A box in the upper part of a JPEG that breaks off would not tell that it does: all of it is decoded, which does.
+    if not whole and info.format == "jpeg" and not ends_well(bytes) then
+      return decode(0, 0, height, width):narrow(0, top, box_height):narrow(1, left, box_width)
+    end
     local pixels, found = core.image_decode(bytes, {
       name = options.name, mode = mode, orient = options.orient, scale = scale, max_pixels = options.max_pixels,
       top = top, left = left, height = box_height, width = box_width,

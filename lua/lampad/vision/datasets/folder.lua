@@ -24,7 +24,7 @@ end
 function folder.is_image_file(filename) return folder.has_file_allowed_extension(filename, folder.IMG_EXTENSIONS) end
 
 --- pil_loader(path): the picture in mode RGB; a JPEG is decoded when its pixels are needed. An error names the file.
-function folder.pil_loader(path) return require("lampad.vision.image").open_later(path, "RGB") end
+function folder.pil_loader(path) return require("lampad.vision.image").open(path, "RGB") end
 folder.default_loader = folder.pil_loader
 
 --- find_classes(directory): the names of the folders in it, sorted, and a table from name to index.

@@ -31,9 +31,9 @@ function SVHN:init(...)
   end
   self.labels = y:flatten():to(torch.int64)
   self.labels:masked_fill_(self.labels:eq(10), 0)
-  self.data = x:permute(3, 2, 0, 1)
   -- One picture after the other, as items are read.
   self._pixels = x:permute(3, 0, 1, 2):contiguous()
+  self.data = self._pixels:permute(0, 3, 1, 2)
 end
 
 function SVHN:download() utils.download_url(self.url, self.root, self.filename, self.file_md5) end

@@ -81,14 +81,13 @@ function VisionDataset:_position(index) return dataset.position(self.__name, ind
 -- root/a/b.
 function VisionDataset:_path(...) return table.concat({ self.root, ... }, "/") end
 
--- "Dataset MNIST" and what is known of it, four columns in.
+-- "Dataset MNIST" and what is known of it, four columns in; of transforms the first line, as torchvision has it.
 function VisionDataset.__tostring(self)
   local lines = { "Number of datapoints: " .. self:len() }
   if self.root then lines[#lines + 1] = "Root location: " .. tostring(self.root) end
-  local extra = self:extra_repr()
-  if extra ~= "" then lines[#lines + 1] = extra end
+  for line in self:extra_repr():gmatch "[^\n]+" do lines[#lines + 1] = line end
   if self.transforms then lines[#lines + 1] = tostring(self.transforms) end
-  return "Dataset " .. self.__name .. "\n" .. (table.concat(lines, "\n"):gsub("[^\n]+", "    %0"))
+  return "Dataset " .. self.__name .. "\n    " .. table.concat(lines, "\n    ")
 end
 
 function VisionDataset:extra_repr() return "" end
