@@ -84,9 +84,6 @@ end
 for _, name in ipairs { "fromarray", "new", "open" } do
   Image[name] = function(...) return require("lampad.vision.image_file")[name](...) end
 end
-for _, name in ipairs { "crop", "resize", "rotate", "transpose" } do
-  Image[name] = function(...) return require("lampad.vision.image_geometry")[name](...) end
-end
 Image.open_later = function(...) return require("lampad.vision.image_later").open_later(...) end
 for _, name in ipairs { "crop", "getbbox", "getchannel", "getextrema", "histogram", "merge", "paste", "resize", "rotate", "split", "thumbnail",
   "transpose" } do
