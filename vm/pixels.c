@@ -72,7 +72,44 @@ static int resample(lua_State *L) {
   luaL_argcheck(L, in.height > 0 && in.width > 0 && height > 0 && width > 0, 1, "no pixels");
   uint8_t *out = push_pixels(L, height, width, in.channels);
   if (filter == LP_FILTER_NEAREST) return finish(L, lp_pixels_nearest(in, out, height, width));
-  return finish(L, lp_pixels_resample(in, out, height, width, (LpFilter)filter));
+  const LpSpan rows = {in.height, height, 0, height, 0}, columns = {in.width, width, 0, width, 0};
+  return finish(L, lp_pixels_resample(in, out, rows, columns, (LpFilter)filter));
+}
+
+/* Five integers from index on. */
+static LpSpan to_span(lua_State *L, int index) {
+  LpSpan s = {to_side(L, index), to_side(L, index + 1), to_side(L, index + 2), to_side(L, index + 3),
+              to_side(L, index + 4)};
+  luaL_argcheck(L, s.in > 0 && s.out > 0, index, "no pixels");
+  luaL_argcheck(L, s.count > 0 && s.from + s.count <= s.out, index + 3, "out of range");
+  return s;
+}
+
+static LpFilter to_smooth_filter(lua_State *L, int index) {
+  const lua_Integer filter = luaL_checkinteger(L, index);
+  luaL_argcheck(L, filter > LP_FILTER_NEAREST && filter <= LP_FILTER_HAMMING, index, "a filter expected");
+  return (LpFilter)filter;
+}
+
+/* pixels_needed(filter, in, out, from, count) -> first, count: what part of the source a part of the result needs. */
+static int needed(lua_State *L) {
+  lua_settop(L, 5);
+  lua_pushinteger(L, 0);
+  const LpSpan span = to_span(L, 2);
+  int64_t first, count;
+  lp_pixels_needed(&span, to_smooth_filter(L, 1), &first, &count);
+  lua_pushinteger(L, first);
+  lua_pushinteger(L, count);
+  return 2;
+}
+
+/* pixels_resample_part(image, filter, in, out, from, count, skip for the rows, the same for the columns) */
+static int resample_part(lua_State *L) {
+  const LpPixels in = to_pixels(L, 12);
+  const LpFilter filter = to_smooth_filter(L, 2);
+  const LpSpan rows = to_span(L, 3), columns = to_span(L, 8);
+  uint8_t *out = push_pixels(L, rows.count, columns.count, in.channels);
+  return finish(L, lp_pixels_resample(in, out, rows, columns, filter));
 }
 
 /* pixels_window(image, top, left, height, width, border, fill) */
@@ -252,6 +289,8 @@ static int to_float(lua_State *L) {
 void lpvm_open_pixels(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
       {"pixels_resample", resample},
+      {"pixels_resample_part", resample_part},
+      {"pixels_needed", needed},
       {"pixels_window", window},
       {"pixels_flip", flip},
       {"pixels_transpose", transpose},

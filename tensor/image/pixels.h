@@ -27,8 +27,19 @@ typedef enum LpFilter {
 } LpFilter;
 
 /* --- resample.c: resizing by convolution ----------------------------------------- */
-/* out: height x width x channels. Any filter but NEAREST; sizes are at least 1. */
-LP_API bool lp_pixels_resample(LpPixels in, uint8_t *out, int64_t height, int64_t width,
+/* Along one axis: a source of `in` elements is resized to `out`, of which `count` from
+ * `from` on are wanted; the pixels at hand begin with the source's element `skip`. */
+typedef struct LpSpan {
+  int64_t in, out;
+  int64_t from, count;
+  int64_t skip;
+} LpSpan;
+/* Which elements of the source the wanted ones depend on: *first and how many. */
+LP_API void lp_pixels_needed(const LpSpan *span, LpFilter filter, int64_t *first,
+                             int64_t *count);
+/* out: rows.count x columns.count x channels. `in` holds what is needed, at least. Any
+ * filter but NEAREST; sizes are at least 1. */
+LP_API bool lp_pixels_resample(LpPixels in, uint8_t *out, LpSpan rows, LpSpan columns,
                                LpFilter filter);
 
 /* --- gather.c: pixels moved along rows and columns ------------------------------- */

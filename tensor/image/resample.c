@@ -84,15 +84,49 @@ static int32_t to_fixed(double weight) {
   return (int32_t)(weight < 0 ? scaled - 0.5 : scaled + 0.5);
 }
 
-static bool make_taps(TapBlock *b, int64_t in, int64_t out, const Filter *filter) {
-  const double scale = (double)(float)in / (double)out;
+/* How the source lies under the results of an axis. */
+typedef struct Stretch {
+  double scale, support;
+  double inverse; /* of the stretch of the filter */
+} Stretch;
+
+static Stretch stretch_of(const LpSpan *s, const Filter *filter) {
+  const double scale = (double)(float)s->in / (double)s->out;
   const double stretch = scale < 1.0 ? 1.0 : scale;
-  const double support = filter->support * stretch;
-  const int64_t most = (int64_t)ceil(support) * 2 + 1;
+  return (Stretch){scale, filter->support * stretch, 1.0 / stretch};
+}
+
+/* The source's elements [*first, *last) that result i depends on. */
+static double reach(const LpSpan *s, const Stretch *t, int64_t i, int64_t *first,
+                    int64_t *last) {
+  const double centre = ((double)i + 0.5) * t->scale;
+  *first = (int64_t)(centre - t->support + 0.5);
+  *last = (int64_t)(centre + t->support + 0.5);
+  if (*first < 0) *first = 0;
+  if (*last > s->in) *last = s->in;
+  return centre;
+}
+
+void lp_pixels_needed(const LpSpan *span, LpFilter filter, int64_t *first,
+                      int64_t *count) {
+  *first = span->from;
+  *count = span->count;
+  if (span->in == span->out || span->count == 0) return;
+  const Stretch t = stretch_of(span, &filters[filter]);
+  int64_t last, ignored;
+  reach(span, &t, span->from, first, &ignored);
+  reach(span, &t, span->from + span->count - 1, &ignored, &last);
+  *count = last - *first;
+}
+
+static bool make_taps(TapBlock *b, const LpSpan *span, const Filter *filter) {
+  const Stretch stretch = stretch_of(span, filter);
+  const int64_t out = span->count;
+  const int64_t most = (int64_t)ceil(stretch.support) * 2 + 1;
   const int64_t width = (most + 3) / 4 * 4;
   CHECK(out < INT32_MAX / (width * 16), LP_ERR_MEMORY,
-        "resizing %lld pixels to %lld needs too much memory", (long long)in,
-        (long long)out);
+        "resizing %lld pixels to %lld needs too much memory", (long long)span->in,
+        (long long)span->out);
   const size_t n = (size_t)out, w = (size_t)width;
   const size_t row = (w * sizeof(double) + 63) / 64 * 64;
   b->bytes = row + n * (w * 8 + 8);
@@ -106,17 +140,13 @@ static bool make_taps(TapBlock *b, int64_t in, int64_t out, const Filter *filter
   t->first = t->weights + n * w;
   t->used = t->first + n;
 
-  const double inverse = 1.0 / stretch;
   for (int64_t i = 0; i < out; i++) {
-    const double centre = ((double)i + 0.5) * scale;
-    int64_t first = (int64_t)(centre - support + 0.5);
-    int64_t last = (int64_t)(centre + support + 0.5);
-    if (first < 0) first = 0;
-    if (last > in) last = in;
+    int64_t first, last;
+    const double centre = reach(span, &stretch, span->from + i, &first, &last);
     const int64_t used = last - first;
     double sum = 0.0;
     for (int64_t k = 0; k < used; k++) {
-      weight[k] = filter->weight(((double)(k + first) - centre + 0.5) * inverse);
+      weight[k] = filter->weight(((double)(k + first) - centre + 0.5) * stretch.inverse);
       sum += weight[k];
     }
     int32_t *fixed = t->weights + i * width;
@@ -128,7 +158,7 @@ static bool make_taps(TapBlock *b, int64_t in, int64_t out, const Filter *filter
       split[k / 4 * 8 + k % 4] = (int16_t)(f & ((1 << LP_WEIGHT_LOW_BITS) - 1));
       split[k / 4 * 8 + k % 4 + 4] = (int16_t)(f >> LP_WEIGHT_LOW_BITS);
     }
-    t->first[i] = (int32_t)first;
+    t->first[i] = (int32_t)(first - span->skip);
     t->used[i] = (int32_t)used;
   }
   return true;
@@ -199,53 +229,71 @@ static void vertical(LpPixels in, uint8_t *out, const LpTaps *taps) {
 /* Note [Order of passes]: the 8 bits between the passes make their order visible. Pillow
  * (13) starts with the columns of a row unless the height shrinks, and by more than twice
  * what the width loses; found by experiment over sizes, filters and channels. */
-static bool starts_with_rows(LpPixels in, int64_t height, int64_t width) {
-  return height < in.height && 2 * (in.width - width) < in.height - height;
+static bool starts_with_rows(const LpSpan *rows, const LpSpan *columns) {
+  return rows->out < rows->in && 2 * (columns->in - columns->out) < rows->in - rows->out;
 }
 
-bool lp_pixels_resample(LpPixels in, uint8_t *out, int64_t height, int64_t width,
+static bool holds(const LpSpan *span, LpFilter filter, int64_t size) {
+  int64_t first, count;
+  lp_pixels_needed(span, filter, &first, &count);
+  return span->from >= 0 && span->count > 0 && span->from + span->count <= span->out &&
+         first >= span->skip && first + count <= span->skip + size;
+}
+
+bool lp_pixels_resample(LpPixels in, uint8_t *out, LpSpan rows, LpSpan columns,
                         LpFilter filter) {
   ASSERT(filter != LP_FILTER_NEAREST);
+  CHECK(holds(&rows, filter, in.height) && holds(&columns, filter, in.width),
+        LP_ERR_INTERNAL, "the pixels at hand are not those that are needed");
   const Filter *f = &filters[filter];
-  const bool across = width != in.width, down = height != in.height;
+  const bool across = columns.in != columns.out, down = rows.in != rows.out;
+  /* An axis that keeps its size is cut to what is wanted. */
+  if (!across) {
+    in.data += (columns.from - columns.skip) * in.channels;
+    in.width = columns.count;
+  }
+  if (!down) {
+    in.data += (rows.from - rows.skip) * in.stride_bytes;
+    in.height = rows.count;
+  }
   if (!across && !down) {
-    for (int64_t y = 0; y < height; y++)
-      memcpy(out + y * width * in.channels, in.data + y * in.stride_bytes,
-             (size_t)(width * in.channels));
+    for (int64_t y = 0; y < in.height; y++)
+      memcpy(out + y * in.width * in.channels, in.data + y * in.stride_bytes,
+             (size_t)(in.width * in.channels));
     return true;
   }
-  TapBlock columns = {.memory = NULL}, rows = {.memory = NULL};
-  bool ok = (!across || make_taps(&columns, in.width, width, f)) &&
-            (!down || make_taps(&rows, in.height, height, f));
+  TapBlock x_taps = {.memory = NULL}, y_taps = {.memory = NULL};
+  bool ok = (!across || make_taps(&x_taps, &columns, f)) &&
+            (!down || make_taps(&y_taps, &rows, f));
   uint8_t *between = NULL;
   size_t between_bytes = 0;
   if (ok && across && down) {
-    const bool rows_first = starts_with_rows(in, height, width);
+    const bool rows_first = starts_with_rows(&rows, &columns);
     LpPixels middle = in;
     if (rows_first) {
-      middle.height = height;
+      middle.height = rows.count;
     } else {
-      middle.width = width;
+      middle.width = columns.count;
     }
     middle.stride_bytes = middle.width * in.channels;
     between_bytes = (size_t)(middle.height * middle.stride_bytes);
     middle.data = between = lp_alloc(between_bytes);
     ok = between != NULL;
     if (ok && rows_first) {
-      vertical(in, between, &rows.taps);
-      ok = horizontal(middle, out, &columns.taps);
+      vertical(in, between, &y_taps.taps);
+      ok = horizontal(middle, out, &x_taps.taps);
     } else if (ok) {
-      ok = horizontal(in, between, &columns.taps);
-      if (ok) vertical(middle, out, &rows.taps);
+      ok = horizontal(in, between, &x_taps.taps);
+      if (ok) vertical(middle, out, &y_taps.taps);
     }
   } else if (ok && across) {
-    ok = horizontal(in, out, &columns.taps);
+    ok = horizontal(in, out, &x_taps.taps);
   } else if (ok) {
-    vertical(in, out, &rows.taps);
+    vertical(in, out, &y_taps.taps);
   }
   lp_free(between, between_bytes);
-  free_taps(&columns);
-  free_taps(&rows);
+  free_taps(&x_taps);
+  free_taps(&y_taps);
   if (ok && lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
   return ok;
 }

@@ -198,6 +198,26 @@ describe("a pipeline", function()
     assert.error_matches(function() v2.ToDtype(torch.float32)(image) end, "put ToImage%(%) before it")
   end)
 
+  it("resizes only what its centre needs", function()
+    for _, case in ipairs { { "ant", 40, 32 }, { "ant", { 50, 31 }, { 20, 31 } }, { "bee", 33, { 33, 20 } }, { "bee", 33, 50 },
+      { "grey", 20, 11 }, { "rgba", 12, 9 }, { "cmyk", 30, 7 }, { "noise", 17, 9 }, { "noise", { 17, 40 }, { 9, 3 } } } do
+      for _, mode in ipairs { "bilinear", "bicubic", "nearest", "lanczos" } do
+        local resize, center = transforms.Resize(case[2], mode), transforms.CenterCrop(case[3])
+        local picture = pictures[case[1]]
+        local boxes = 0
+        local late = Image.lazy(picture.mode, picture.data:size(0), picture.data:size(1), function(top, left, height, width)
+          boxes = boxes + 1
+          return picture.data:narrow(0, top, height):narrow(1, left, width):contiguous()
+        end)
+        local wanted = center(resize(input_of(case[1], "image")))
+        local result = transforms.Compose { resize, center }(late)
+        assert.equal(wanted.mode, result.mode)
+        assert.is_true(torch.equal(wanted.data, result.data))
+        assert.equal(1, boxes)
+      end
+    end
+  end)
+
   it("keeps what a derived class does", function()
     local Doubled = transforms.ToTensor:extend "Doubled"
     function Doubled:forward(img) return Doubled.super.forward(self, img) * 2 end
@@ -265,30 +285,52 @@ describe("a pipeline", function()
   end)
 end)
 
--- --- methods of images ------------------------------------------------------------------------------
-describe("an image's own methods", function()
-  local image = input_of("noise", "image")
-  local data = image.data
-  it("are the functions, with Pillow's arguments", function()
-    assert.is_true(torch.equal(F.resize(image, { 5, 9 }, "bicubic").data, image:resize({ 9, 5 }).data))
-    assert.is_true(torch.equal(F.resized_crop(image, 3, 2, 8, 9, { 5, 4 }, "lanczos").data,
-      image:resize({ 4, 5 }, "lanczos", { 2, 3, 11, 11 }).data))
-    assert.is_true(torch.equal(F.crop(image, 2, 1, 5, 6).data, image:crop({ 1, 2, 7, 7 }).data))
-    assert.is_true(torch.equal(F.rotate(image, 30, "bilinear", true).data, image:rotate(30, "bilinear", true).data))
-  end)
-  it("transpose", function()
-    local wanted = {
-      FLIP_LEFT_RIGHT = data:flip(1), FLIP_TOP_BOTTOM = data:flip(0), ROTATE_90 = data:transpose(0, 1):flip(0),
-      ROTATE_180 = data:flip(0, 1), ROTATE_270 = data:transpose(0, 1):flip(1), TRANSPOSE = data:transpose(0, 1),
-      TRANSVERSE = data:transpose(0, 1):flip(0, 1),
-    }
-    for method, pixels in pairs(wanted) do
-      assert.is_true(torch.equal(pixels, image:transpose(method).data), method)
+-- --- masks ------------------------------------------------------------------------------------------
+describe("images of indices and of integers", function()
+  torch.manual_seed(5)
+  local indices = torch.randint(0, 20, { 9, 12 }, { dtype = torch.uint8 })
+  local mask = Image(indices, "P")
+  mask.palette = "the palette"
+  local wide = Image(indices:to(torch.int32) * 1000 - 5000, "I")
+
+  it("are moved, never mixed", function()
+    local grey = Image(indices)
+    for _, call in ipairs { { "hflip" }, { "vflip" }, { "crop", -1, 2, 5, 6 }, { "center_crop", 4 }, { "pad", 2, 7 },
+      { "pad", { 1, 2 }, 0, "reflect" }, { "resize", { 5, 20 }, "nearest" }, { "rotate", 30, "nearest" }, { "rotate", 90, "nearest", true },
+      { "affine", 5, { 1, 2 }, 1.1, 3 }, { "resized_crop", 1, 2, 6, 7, { 4, 5 }, "nearest" } } do
+      local name, rest = call[1], { table.unpack(call, 2) }
+      local wanted = F[name](grey, table.unpack(rest)).data
+      local result = F[name](mask, table.unpack(rest))
+      assert.equal("P", result.mode)
+      assert.equal("the palette", result.palette)
+      assert.is_true(torch.equal(wanted, result.data), name)
+      local scaled = F[name](wide, table.unpack(rest))
+      assert.equal("I", scaled.mode)
+      assert.equal(torch.int32, scaled.data.dtype)
+      if name ~= "pad" and name ~= "crop" and name ~= "rotate" and name ~= "affine" then
+        assert.is_true(torch.equal(wanted:to(torch.int32) * 1000 - 5000, scaled.data), name)
+      end
     end
-    assert.is_true(torch.equal(wanted.ROTATE_90, image:transpose(2).data))
-    assert.error_matches(function() image:transpose "UPSIDE" end, "unknown method 'UPSIDE'")
-    assert.error_matches(function() image:resize(3) end, "size must be {width, height}")
-    assert.error_matches(function() image:crop { 1, 2 } end, "box must be {left, upper, right, lower}")
+    assert.equal(-77, F.pad(wide, 1, -77).data[0][0][0]:item())
+    assert.is_true(torch.equal(F.resize(mask, 5, "nearest").data, F.resize(mask, 5).data)) -- whatever the filter
+  end)
+
+  it("become tensors of their values", function()
+    assert.same({ 1, 9, 12 }, { F.pil_to_tensor(mask).shape:unpack() })
+    assert.is_true(torch.equal(indices:unsqueeze(0):float() / 255, F.to_tensor(mask)))
+    assert.is_true(torch.equal(wide.data:permute(2, 0, 1), F.to_tensor(wide)))
+    assert.equal(torch.int32, transforms.Compose { transforms.RandomHorizontalFlip(), transforms.ToTensor() }(wide).dtype)
+  end)
+
+  it("have no colours", function()
+    for _, image in ipairs { mask, wide } do
+      for name, value in pairs { adjust_brightness = 0.5, adjust_contrast = 0.5, adjust_saturation = 0.5, adjust_gamma = 2,
+        adjust_sharpness = 2, gaussian_blur = 3 } do
+        assert.error_matches(function() F[name](image, value) end, "not supported for mode [PI]; convert the image first")
+      end
+    end
+    assert.error_matches(function() F.resize(wide, 5) end, "mode I are resized by nearest only")
+    assert.error_matches(function() F.rotate(wide, 5, "bilinear") end, "mode I are mapped by nearest only")
   end)
 end)
 

@@ -1,8 +1,8 @@
 -- Several transforms as one: Compose, Lambda, RandomApply, RandomOrder, RandomChoice.
 --
 -- Note [Fused pipelines]: on a float32 image pipeline's last steps, RandomHorizontalFlip, ToTensor and Normalize, Compose
--- walks over the pixels once, with the same draws and results. It only does so for the classes themselves, not for ones
--- derived from them.
+-- walks over the pixels once, with the same draws and results; Resize and CenterCrop together compute only what is kept. It
+-- only does so for the classes themselves, not for ones derived from them.
 local core = require "lampad.core"
 local args = require "lampad.args"
 local text = require "lampad.text"
@@ -10,6 +10,7 @@ local iterate = require "lampad.iterate"
 local base = require "lampad.vision.transforms.base"
 local common = require "lampad.vision.transforms.functional.common"
 local convert = require "lampad.vision.transforms.convert"
+local crop = require "lampad.vision.transforms.crop"
 local flip = require "lampad.vision.transforms.flip"
 
 local torch = core.torch
@@ -51,13 +52,18 @@ end
 
 local flip_meta, tensor_meta, normalize_meta =
   flip.RandomHorizontalFlip.__meta, convert.ToTensor.__meta, convert.Normalize.__meta
+local resize_meta, center_meta = crop.Resize.__meta, crop.CenterCrop.__meta
 
 -- Note [Fused pipelines]: the steps from i on that are done in one; the result and the next step, or nil.
 local function fused(list, i, img)
   local meta = getmetatable(list[i])
+  if meta == resize_meta then
+    if getmetatable(list[i + 1]) ~= center_meta then return nil end
+    return crop.resize_and_center(list[i], list[i + 1], img), i + 2
+  end
   local flips = meta == flip_meta
   local at = flips and i + 1 or i
-  if getmetatable(list[at]) ~= tensor_meta or torch.get_default_dtype() ~= torch.float32 then return nil end
+  if img.mode == "I" or getmetatable(list[at]) ~= tensor_meta or torch.get_default_dtype() ~= torch.float32 then return nil end
   local normalize = list[at + 1]
   if getmetatable(normalize) ~= normalize_meta or not normalize:is_plain(img.data:size(2)) then normalize = nil end
   local mirrored = flips and list[i]:draw()
@@ -71,7 +77,9 @@ function Compose:forward(img)
   while i <= n do
     local meta = getmetatable(list[i])
     local result, following
-    if (meta == tensor_meta or meta == flip_meta) and common.is_image(img) then result, following = fused(list, i, img) end
+    if (meta == tensor_meta or meta == flip_meta or meta == resize_meta) and common.is_image(img) then
+      result, following = fused(list, i, img)
+    end
     if result then
       img, i = result, following
     else

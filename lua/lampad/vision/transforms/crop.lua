@@ -50,6 +50,18 @@ function CenterCrop:init(...) self.size = base.size("CenterCrop", center_spec(..
 function CenterCrop:forward(img) return F.center_crop(img, self.size) end
 function CenterCrop.__tostring(self) return base.describe(self, "size") end
 
+--- Resize and CenterCrop of an Image in one, which leaves out what is cropped away; nil where that is not to be had.
+function crop.resize_and_center(resizing, centering, img)
+  if img.height == 0 or img.width == 0 or resizing.antialias == false or not resize.has_parts(img, resizing.interpolation) then
+    return nil
+  end
+  local height, width = resize.output_size("Resize", img.height, img.width, resizing.size, resizing.max_size)
+  local h, w = centering.size[1], centering.size[2]
+  if height <= 0 or width <= 0 or h <= 0 or w <= 0 or h > height or w > width then return nil end
+  return resize.part(img, height, width, resizing.interpolation.pillow, common.round((height - h) / 2),
+    common.round((width - w) / 2), h, w)
+end
+
 local five_spec = args "FiveCrop(any size)"
 
 --- A list of five: the corners and the centre.

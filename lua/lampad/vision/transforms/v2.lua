@@ -58,7 +58,7 @@ end
 v2.RandomChannelPermutation = base.class "RandomChannelPermutation"
 function v2.RandomChannelPermutation:forward(img)
   local order = torch.randperm((common.dimensions("RandomChannelPermutation", img)))
-  if common.is_image(img) then return common.like(img, img.data:index_select(2, order)) end
+  if common.is_image(img) then return common.like(img, img.data:index_select(2, order):contiguous()) end
   return img:index_select(-3, order)
 end
 

@@ -29,6 +29,7 @@ end
 -- The luma of every pixel, as an image of mode L.
 local function to_l(img)
   if img.mode == "L" then return img end
+  if img.mode == "P" or img.mode == "I" then return img:convert("L") end
   if img.mode == "LA" then return Image(img.data:narrow(2, 0, 1)) end
   return Image(core.pixels_luma(in_rgb(img).data))
 end
@@ -62,6 +63,7 @@ local brightness_spec = factor_spec("adjust_brightness", "brightness_factor")
 function colour.adjust_brightness(...)
   local img, factor = brightness_spec(...)
   if common.image_or_tensor("adjust_brightness", img) then
+    common.refuse_masks("adjust_brightness", img)
     if img.mode == "CMYK" then return blend_cmyk(img, torch.zeros_like(img.data), factor) end
     return common.like(img, core.pixels_blend_grey(img.data, 0, factor))
   end
@@ -76,6 +78,7 @@ local contrast_spec = factor_spec("adjust_contrast", "contrast_factor")
 function colour.adjust_contrast(...)
   local img, factor = contrast_spec(...)
   if common.image_or_tensor("adjust_contrast", img) then
+    common.refuse_masks("adjust_contrast", img)
     local pixels = img.height * img.width
     if pixels == 0 then return img end
     local mean = math.floor(core.pixels_luma_sum(in_rgb(img).data) / pixels + 0.5)
@@ -99,6 +102,7 @@ local saturation_spec = factor_spec("adjust_saturation", "saturation_factor")
 function colour.adjust_saturation(...)
   local img, factor = saturation_spec(...)
   if common.image_or_tensor("adjust_saturation", img) then
+    common.refuse_masks("adjust_saturation", img)
     if img.mode == "L" or img.mode == "LA" then return img end
     if img.mode == "CMYK" then return blend_cmyk(img, to_l(img):convert("CMYK").data, factor) end
     return common.like(img, core.pixels_saturate(img.data, factor))
@@ -152,7 +156,8 @@ function colour.adjust_hue(...)
     fail("adjust_hue", "hue_factor (%s) is not in [-0.5, 0.5].", text.repr(factor))
   end
   if common.image_or_tensor("adjust_hue", img) then
-    if img.mode == "L" then return img end
+    if img.mode == "L" or img.mode == "I" then return img end
+    common.refuse_masks("adjust_hue", img)
     local data = img.data
     if img.mode == "CMYK" then return colour.adjust_hue(img:convert("RGB"), factor):convert("CMYK") end
     -- Pillow's HSV has no alpha: the result is opaque.
@@ -179,6 +184,7 @@ function colour.adjust_gamma(...)
   if not is_image then check_tensor("adjust_gamma", img) end
   if gamma < 0 then fail("adjust_gamma", "Gamma should be a non-negative real number") end
   if is_image then
+    common.refuse_masks("adjust_gamma", img)
     if img.mode == "CMYK" then return colour.adjust_gamma(img:convert("RGB"), gamma, gain):convert("CMYK") end
     local result = through_table(img, function(v)
       local level = common.truncate((255 + 1 - 1e-3) * gain * (v / 255.0) ^ gamma)

@@ -117,11 +117,28 @@ function common.image_fill(what, fill, image)
     result[c] = type(value) == "number" and common.truncate(value) or nil
     if not result[c] then fail(what, "fill must be finite numbers, got %s", text.describe(value)) end
   end
+  if image.mode == "I" then result = { ("BBBB"):unpack(("<i4"):pack(result[1])) } end
   return result
 end
 
---- A new image with the mode of another.
-function common.like(image, data) return Image(data, image.mode) end
+--- The pixels of an image as bytes, as the functions of the core take them: mode I has four a pixel.
+function common.bytes(image, data)
+  data = data or image.data
+  return image.mode == "I" and data:view(torch.uint8) or data
+end
+
+--- A new image of such pixels with the mode, and the palette, of another.
+function common.like(image, data)
+  if image.mode == "I" and data.dtype == torch.uint8 then data = data:view(torch.int32) end
+  local result = Image(data, image.mode)
+  result.palette = image.palette
+  return result
+end
+
+--- Raises for images whose values are no colours: P and I.
+function common.refuse_masks(what, image)
+  if image.mode == "P" or image.mode == "I" then fail(what, "not supported for mode %s; convert the image first", image.mode) end
+end
 
 --- A tensor as (N, C, H, W) of a dtype that the ops have, and what common.restore needs to go back.
 function common.to_batch(img, dtype)

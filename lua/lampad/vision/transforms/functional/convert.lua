@@ -35,7 +35,7 @@ function convert.is_planar(first) return first == 1 or first == 3 or first == 4 
 --- pixels are uint8; other dtypes keep their values. A tensor whose first size is 1, 3 or 4 counts as (C, H, W).
 function convert.to_tensor(pic)
   if common.is_image(pic) then
-    if torch.get_default_dtype() == torch.float32 then return core.pixels_to_float(pic.data) end
+    if pic.mode ~= "I" and torch.get_default_dtype() == torch.float32 then return core.pixels_to_float(pic.data) end
     return to_unit(pic:tensor():contiguous())
   end
   if not common.is_tensor(pic) then fail("to_tensor", "pic should be an Image or a tensor. Got %s", text.describe(pic)) end

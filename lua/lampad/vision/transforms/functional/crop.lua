@@ -44,10 +44,11 @@ local function pad_image(img, left, top, right, bottom, fill, mode)
     -- What negative padding takes away cannot be mirrored.
     local data = img:box(-math.min(top, 0), -math.min(left, 0), img.height + math.min(top, 0) + math.min(bottom, 0),
       img.width + math.min(left, 0) + math.min(right, 0))
+    local result = core.pixels_window(common.bytes(img, data), -math.max(top, 0), -math.max(left, 0), height, width, mode)
     -- The mode is what the number of channels says (CMYK becomes RGBA), as in torchvision.
-    return Image(core.pixels_window(data, -math.max(top, 0), -math.max(left, 0), height, width, mode))
+    return img.mode == "CMYK" and Image(result) or common.like(img, result)
   end
-  return common.like(img, core.pixels_window(img.data, -top, -left, height, width, mode, colour))
+  return common.like(img, core.pixels_window(common.bytes(img), -top, -left, height, width, mode, colour))
 end
 
 -- Positions along an axis mirrored at its edge.
@@ -114,7 +115,7 @@ function crop.window(img, top, left, height, width)
     if top >= 0 and left >= 0 and top + height <= img.height and left + width <= img.width then
       return common.like(img, img:box(top, left, height, width))
     end
-    return common.like(img, core.pixels_window(img.data, top, left, height, width))
+    return common.like(img, core.pixels_window(common.bytes(img), top, left, height, width))
   end
   local h, w = img:size(-2), img:size(-1)
   local bottom, right = top + height, left + width
@@ -159,13 +160,13 @@ end
 -- --- flips ----------------------------------------------------------------------------------------
 --- Left becomes right.
 function crop.hflip(img)
-  if common.image_or_tensor("hflip", img) then return common.like(img, core.pixels_flip(img.data, true, false)) end
+  if common.image_or_tensor("hflip", img) then return common.like(img, core.pixels_flip(common.bytes(img), true, false)) end
   return img:flip(-1)
 end
 
 --- Top becomes bottom.
 function crop.vflip(img)
-  if common.image_or_tensor("vflip", img) then return common.like(img, core.pixels_flip(img.data, false, true)) end
+  if common.image_or_tensor("vflip", img) then return common.like(img, core.pixels_flip(common.bytes(img), false, true)) end
   return img:flip(-2)
 end
 

@@ -72,6 +72,7 @@ function filter.gaussian_blur(...)
     if s <= 0 then fail("gaussian_blur", "sigma should have positive values. Got %s", text.repr(sigmas)) end
   end
   if common.image_or_tensor("gaussian_blur", img) then
+    common.refuse_masks("gaussian_blur", img)
     return convert.to_pil_image(filter.blur_tensor(img:tensor(), sizes, sigmas), img.mode)
   end
   return filter.blur_tensor(img, sizes, sigmas)
@@ -97,6 +98,7 @@ end
 function filter.adjust_sharpness(...)
   local img, factor = sharpness_spec(...)
   if common.image_or_tensor("adjust_sharpness", img) then
+    common.refuse_masks("adjust_sharpness", img)
     local has_alpha = img.mode == "LA" or img.mode == "RGBA"
     return Image(core.pixels_sharpen(img.data, factor, has_alpha), img.mode)
   end

@@ -53,10 +53,28 @@ local has_alpha = { LA = true, RGBA = true }
 
 --- Pixels (H, W, C) of an image's mode, resized by Pillow's filter.
 function resize.pixels(data, mode, height, width, filter)
+  if mode == "P" then filter = 0 end -- there is nothing between two indices
+  if mode == "I" then
+    if filter ~= 0 then fail("resize", "images of mode I are resized by nearest only") end
+    return core.pixels_resample(data:view(torch.uint8), height, width, 0)
+  end
   if has_alpha[mode] and filter ~= 0 then
     return core.pixels_premultiply(core.pixels_resample(core.pixels_premultiply(data), height, width, filter), true)
   end
   return core.pixels_resample(data, height, width, filter)
+end
+
+--- The box (top, left, h, w) of an image resized to height x width, from the pixels it depends on alone.
+function resize.part(img, height, width, filter, top, left, h, w)
+  local y, rows = core.pixels_needed(filter, img.height, height, top, h)
+  local x, columns = core.pixels_needed(filter, img.width, width, left, w)
+  return common.like(img, core.pixels_resample_part(img:box(y, x, rows, columns), filter, img.height, height, top, h, y,
+    img.width, width, left, w, x))
+end
+
+--- True where resize.part gives what resize and crop give.
+function resize.has_parts(img, mode)
+  return mode.pillow ~= 0 and not has_alpha[img.mode] and img.mode ~= "P" and img.mode ~= "I"
 end
 
 local tensor_modes = { nearest = true, ["nearest-exact"] = true, bilinear = true, bicubic = true }
@@ -120,6 +138,7 @@ function resize.cropped(what, img, top, left, height, width, size, mode, antiali
     local new_height, new_width = resize.output_size(what, height, width, size)
     check_output(what, new_height, new_width)
     local data = img:box(top, left, height, width)
+    if img.mode == "I" then data = data:contiguous() end
     if new_height ~= height or new_width ~= width then
       data = resize.pixels(data, img.mode, new_height, new_width, mode.pillow)
     end

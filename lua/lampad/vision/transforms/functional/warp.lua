@@ -15,13 +15,15 @@ local warp = {}
 local usable = { [0] = true, [2] = true, [3] = true }
 
 local function warp_image(what, img, height, width, matrix, mode, fill)
+  if img.mode == "P" then mode = InterpolationMode.NEAREST end
+  if img.mode == "I" and mode.pillow ~= 0 then fail(what, "images of mode I are mapped by nearest only") end
   local colour = common.image_fill(what, fill, img)
   if not usable[mode.pillow] then
     fail(what, "Image.Resampling.%s (%d) cannot be used. Use Image.Resampling.NEAREST (0), Image.Resampling.BILINEAR (2) or "
       .. "Image.Resampling.BICUBIC (3)", mode.name, mode.pillow)
   end
   local blends_alpha = (img.mode == "LA" or img.mode == "RGBA") and mode.pillow ~= 0
-  local data = img.data
+  local data = common.bytes(img)
   if blends_alpha then data = core.pixels_premultiply(data) end
   data = core.pixels_warp(data, height, width, matrix, mode.pillow, colour)
   if blends_alpha then data = core.pixels_premultiply(data, true) end
@@ -35,9 +37,9 @@ local function rotate_image(img, angle, mode, expand, center, fill)
   angle = angle % 360.0
   if not center then
     if angle == 0 then return common.like(img, img.data:clone()) end
-    if angle == 180 then return common.like(img, core.pixels_flip(img.data, true, true)) end
+    if angle == 180 then return common.like(img, core.pixels_flip(common.bytes(img), true, true)) end
     if (angle == 90 or angle == 270) and (expand or img.width == img.height) then
-      local turned = core.pixels_transpose(img.data)
+      local turned = core.pixels_transpose(common.bytes(img))
       return common.like(img, core.pixels_flip(turned, angle == 270, angle == 90))
     end
   end
