@@ -56,12 +56,16 @@ static LpTensor *attention_weights(Expr *e, LpTensor *query, LpTensor *key,
   return x_where(e, forbidden, zero, weights);
 }
 
+/* Of a mask of numbers under vmap only the example at hand could tell. */
+static bool wants_gradient(const LpTensor *mask) {
+  return mask && lp_dtype(mask) != LP_BOOL && (mask->physical || lp_requires_grad(mask));
+}
+
 /* Can the blocks of flash_attention serve? t is query, key, value: (batch, [heads,] rows,
  * features). */
 static bool serves_blocks(LpTensor *const *t, LpTensor *mask, double dropout_p) {
   int64_t ndim = lp_ndim(t[0]);
-  if (dropout_p > 0 || ndim < 3 || ndim > 4 || (mask && lp_requires_grad(lp_whole(mask))))
-    return false;
+  if (dropout_p > 0 || ndim < 3 || ndim > 4 || wants_gradient(mask)) return false;
   for (int i = 0; i < 3; i++) {
     if (lp_ndim(t[i]) != ndim || lp_size(t[i], 0) != lp_size(t[0], 0) ||
         lp_numel(t[i]) == 0)
