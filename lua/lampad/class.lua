@@ -8,8 +8,7 @@ local Object = {}
 
 local function construct(class, ...)
   local self = class.allocate(class)
-  local init = class.init
-  if init then init(self, ...) end
+  class.init(self, ...)
   return self
 end
 
@@ -45,6 +44,9 @@ local function extend(parent, name)
   meta.__index = parent.make_index and parent.make_index(class) or class
   return class
 end
+
+--- Does nothing: what `Net.super.init(self)`, Python's super().__init__(), reaches in the end.
+function Object.init() end
 
 Object.__name = "Object"
 Object.__meta = {}

@@ -217,3 +217,21 @@ describe("a softmax without dim", function()
     assert.matches("Implicit dimension choice for softmax has been deprecated", list[1].message)
   end)
 end)
+
+describe("super().__init__()", function()
+  it("may be written as Net.super.init(self), in classes of every kind", function()
+    local Net = nn.Module:extend "Net"
+    function Net:init()
+      Net.super.init(self)
+      self.fc = nn.Linear(2, 3)
+    end
+    function Net:forward(x) return self.fc(x) end
+    local Deeper = Net:extend "Deeper"
+    function Deeper:init() Deeper.super.init(self) end
+    assert.equal(3, Deeper()(torch.ones(1, 2)):size(1))
+    assert.equal("Module()", tostring(nn.Module()))
+    local Squares = torch.utils.data.Dataset:extend "Squares"
+    function Squares:init() Squares.super.init(self) end
+    assert.is_true(torch.isinstance(Squares(), torch.utils.data.Dataset))
+  end)
+end)

@@ -129,7 +129,7 @@ end
 local function show_class(name, class)
   local lines = { "class " .. name }
   local init = rawget(class, "init") or class.init
-  if type(init) == "function" then
+  if type(init) == "function" and init ~= require("lampad.class").Object.init then
     local comment, where, head = comment_above(init)
     if head then
       local arguments = head:match "%((.-)%)"
