@@ -156,6 +156,18 @@ local load_spec = args("load_state_dict_from_url(str url, str model_dir=nil, any
 -- "resnet18-5c106cde.pth" -> "5c106cde".
 local function hash_in(name) return name:match "%-([a-f0-9]*)%." end
 
+-- Weights that were zipped as a file, as some were before PyTorch's own format was zip: the archive's only member, which is
+-- unpacked beside it.
+local function load_zipped(path, map_location)
+  local folder = path .. ".unpacked"
+  local ok, message = core.unpack_archive(path, folder)
+  local _, files = core.list_folder(folder)
+  if not ok or type(files) ~= "table" or #files ~= 1 then
+    args.fail("load_state_dict_from_url", "%s", message or path .. " is a zip archive, but not of one file with weights")
+  end
+  return core.torch.load(folder .. "/" .. files[1], { map_location = map_location })
+end
+
 --- load_state_dict_from_url(url, model_dir, map_location, progress, check_hash, file_name): torch.load of the file, which is
 --- downloaded into model_dir (get_dir() .. "/checkpoints") unless it is there. check_hash: its name is NAME-DIGITS.EXT, and the
 --- digits begin its SHA-256. Errors name the file and where to put it when there is no network.
@@ -172,7 +184,10 @@ function hub.load_state_dict_from_url(...)
     end
     hub.download("load_state_dict_from_url", url, path, digits and { "sha256", digits } or nil, progress)
   end
-  return core.torch.load(path, { map_location = map_location })
+  local ok, value = pcall(core.torch.load, path, { map_location = map_location })
+  if ok then return value end
+  if not tostring(value):find("the zip archive is no PyTorch file", 1, true) then error(value, 0) end
+  return load_zipped(path, map_location)
 end
 
 -- --- repositories of Python code --------------------------------------------------------------------------
