@@ -1,9 +1,9 @@
 """Measures Lampad and PyTorch side by side, alternately, on the same machine with the same threads.
 
-  scripts/bench/run.sh [--quick] [--threads N] [--no-write] [--ops [PATTERN] | --steps [PATTERN]]
+  scripts/bench/run.sh [--quick] [--threads N] [--no-write] [--ops [PATTERN] | --steps [PATTERN] | --zoo [PATTERN]]
 
 Start-up time, cost of one small op, a whole epoch of training, peak memory; medians of several runs. With --ops
-instead: the time of single ops on tensors of three sizes; with --steps: of training steps of small nets. The tables go between the marks in docs/performance.md. LAMPAD_BENCH_PYTHON names the Python that has PyTorch (default
+instead: the time of single ops on tensors of three sizes; with --steps: of training steps of small nets; with --zoo: of networks of vision.models (the Python needs torchvision). The tables go between the marks in docs/performance.md. LAMPAD_BENCH_PYTHON names the Python that has PyTorch (default
 python3); without PyTorch only Lampad is measured and nothing is written.
 """
 import argparse
@@ -22,6 +22,7 @@ PAGE = os.path.join(ROOT, "docs", "performance.md")
 MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
 OPS_MARKS = "<!-- ops: begin -->", "<!-- ops: end -->"
 STEPS_MARKS = "<!-- steps: begin -->", "<!-- steps: end -->"
+ZOO_MARKS = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 SIZES = {"1e3 elements": 1000, "1e6 elements": 1000000, "1e8 bytes": 25000000}
 
 
@@ -92,12 +93,14 @@ def measure_named(script, arguments, rounds, threads):
             for name in times["Lampad"][0]}
 
 
-def measure_steps(threads, version, rounds, pattern):
-    """The lines of a table of training steps."""
-    lines = [conditions(threads, version) + " Milliseconds a step.", "", "| | Lampad | PyTorch | ratio |", "|---|---|---|---|"]
-    for name, (ours, theirs) in measure_named("steps", [pattern], rounds, threads).items():
-        lines.append(f"| {name} | {ours:.4g} | {theirs:.4g} | {ours / theirs:.2f} |")
-    return lines
+def measure_nets(script):
+    """A function that gives the lines of a table of the script's nets."""
+    def measure(threads, version, rounds, pattern):
+        lines = [conditions(threads, version) + " Milliseconds.", "", "| | Lampad | PyTorch | ratio |", "|---|---|---|---|"]
+        for name, (ours, theirs) in measure_named(script, [pattern], rounds, threads).items():
+            lines.append(f"| {name} | {ours:.4g} | {theirs:.4g} | {ours / theirs:.2f} |")
+        return lines
+    return measure
 
 
 def measure_ops(threads, version, rounds, pattern):
@@ -122,6 +125,7 @@ def main():
     parser.add_argument("--no-write", action="store_true", help="print the table only")
     parser.add_argument("--ops", nargs="?", const="", metavar="PATTERN", help="single ops whose name contains PATTERN")
     parser.add_argument("--steps", nargs="?", const="", metavar="PATTERN", help="training steps of nets whose name contains PATTERN")
+    parser.add_argument("--zoo", nargs="?", const="", metavar="PATTERN", help="networks of vision.models whose name contains PATTERN")
     options = parser.parse_args()
     threads = options.threads
 
@@ -130,11 +134,13 @@ def main():
     if not version:
         print(f"{PYTHON} has no PyTorch: measuring Lampad alone (set LAMPAD_BENCH_PYTHON)")
 
-    for measure_table, pattern, marks in ((measure_ops, options.ops, OPS_MARKS), (measure_steps, options.steps, STEPS_MARKS)):
+    for measure_table, pattern, marks in ((measure_ops, options.ops, OPS_MARKS),
+                                          (measure_nets("steps"), options.steps, STEPS_MARKS),
+                                          (measure_nets("zoo"), options.zoo, ZOO_MARKS)):
         if pattern is None:
             continue
         if not version:
-            sys.exit("error: --ops and --steps compare with PyTorch")
+            sys.exit("error: --ops, --steps and --zoo compare with PyTorch")
         lines = measure_table(threads, version, 1 if options.quick else 3, pattern)
         print("\n".join(lines))
         if not (options.no_write or options.quick or pattern):
