@@ -173,6 +173,12 @@ static int join_dims(Dim *dims, int n) {
   return n ? last + 1 : 0;
 }
 
+/* Counts beyond all memory occur beside a size of 0 only, where nothing is walked. */
+static int64_t counted(int64_t a, int64_t b) {
+  int64_t product;
+  return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
+}
+
 static void collect_dims(Plan *p, const LpTensor *self, const LpReduceDims *dims, const LpTensor *out) {
   p->n_keep = p->n_red = 0;
   p->n_out = p->n_in = 1;
@@ -181,12 +187,13 @@ static void collect_dims(Plan *p, const LpTensor *self, const LpReduceDims *dims
     bool reduced = dims->reduced[d];
     Dim dim = {lp_size(self, d), lp_stride(self, d), reduced ? 0 : lp_stride(out, o)};
     if (!reduced || dims->keepdim) o++;
-    if (reduced) p->n_in *= dim.size;
-    else p->n_out *= dim.size;
+    if (reduced) p->n_in = counted(p->n_in, dim.size);
+    else p->n_out = counted(p->n_out, dim.size);
     if (dim.size == 1) continue;
     if (reduced) p->red[p->n_red++] = dim;
     else p->keep[p->n_keep++] = dim;
   }
+  if (p->n_out == 0) return;
   if (p->n_in == 0) p->n_red = 0;
   p->n_keep = join_dims(p->keep, p->n_keep);
   p->n_red = join_dims(p->red, p->n_red);
