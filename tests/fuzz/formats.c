@@ -142,6 +142,16 @@ static void write_again(const LpIoTree *tree) {
   lp_io_tree_free(again);
 }
 
+/* What `lampad inspect` does: no bytes of tensors are read, and none are looked at here. */
+static void try_describe(const char *path) {
+  LpIoTree *tree = lp_checkpoint_describe(path);
+  const LpIoValue *v;
+  if (!tree) expect_error();
+  for (size_t i = 0; tree && (v = lp_io_tree_value(tree, i)); i++)
+    if (v->kind != LP_IO_TENSOR && v->kind != LP_IO_STORAGE) look_at_value(v);
+  lp_io_tree_free(tree);
+}
+
 /* As torch.load does, whatever the format: from memory, then mapped. */
 static void try_checkpoint(const uint8_t *data, size_t size) {
   LpIoTree *tree = lp_checkpoint_read(data, size);
@@ -161,6 +171,7 @@ static void try_checkpoint(const uint8_t *data, size_t size) {
   if (!mapped && is_zip && lp_last_error()->code != LP_ERR_MEMORY)
     fail("the mapped file is refused, the one in memory is not");
   lp_io_tree_free(mapped);
+  try_describe(file.path);
   close(file.fd);
 }
 
