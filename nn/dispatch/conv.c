@@ -6,8 +6,8 @@
  * conjugate inside). */
 #include "cpu/conv.h"
 #include "dispatch/nn_util.h"
+#include "autograd/node.h"
 #include "impl.h"
-#include "lampad/autograd.h"
 #include "lampad/ops.h"
 
 typedef struct Options {
@@ -124,7 +124,7 @@ static bool add_bias(LpTensor *y, LpTensor *b) {
  * and the dtype of a. In the order of arguments: forward (x, w), input gradient (y, w),
  * weight gradient (y, x). */
 static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTensor *b,
-                     LpTensor *bias, LpInts sizes) {
+                     LpTensor *bias, LpInts sizes, bool keeps) {
   LpDtype dtype = nn_number_dtype(lp_dtype(a)), wanted = lp_dtype(a);
   LpTensor *da = nn_dense(a, dtype), *db = nn_dense(b, dtype), *dbias = NULL,
            *result = NULL;
@@ -136,7 +136,7 @@ static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTe
     } else {
       void *r = lp_data(result), *pa = lp_data(da), *pb = lp_data(db);
       const void *pbias = dbias ? lp_data(dbias) : NULL;
-      const LpTensor *kept = db->storage == b->storage && !lp_grad_enabled() ? b : NULL;
+      const LpTensor *kept = keeps && db->storage == b->storage ? b : NULL;
       ok = pass == LP_CONV_FORWARD ? lp_conv_run(pass, g, dtype, pa, pb, pbias, r, kept)
            : pass == LP_CONV_INPUT_GRAD
                ? lp_conv_run(pass, g, dtype, r, pb, NULL, pa, NULL)
@@ -159,6 +159,7 @@ static LpTensor *maybe_conj(LpTensor *t) {
 LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias,
                               LpInts stride, LpInts padding, LpInts dilation,
                               bool transposed, LpInts output_padding, int64_t groups) {
+  const bool keeps = !lp_tls_recorded; /* the weights will serve again as they are */
   Options o = {stride, padding, dilation, output_padding, transposed, groups};
   LpConvGeometry g;
   int64_t sizes[2 + LP_CONV_MAX_DIMS];
@@ -177,12 +178,12 @@ LpTensor *lp_impl_convolution(LpTensor *input, LpTensor *weight, LpTensor *bias,
         "expected 'bias' of shape [%lld] (weight %s), got %s", (long long)sizes[1],
         SHAPE_TEXT(weight), SHAPE_TEXT(bias));
   if (!transposed && lp_numel(input) && lp_numel(weight))
-    return run(LP_CONV_FORWARD, &g, input, weight, bias, result_sizes);
+    return run(LP_CONV_FORWARD, &g, input, weight, bias, result_sizes, keeps);
   LpTensor *result;
   if (transposed) {
     LpTensor *w = maybe_conj(weight);
     TRY(w);
-    result = run(LP_CONV_INPUT_GRAD, &g, input, w, NULL, result_sizes);
+    result = run(LP_CONV_INPUT_GRAD, &g, input, w, NULL, result_sizes, false);
     lp_tensor_release(w);
   } else {
     result = nn_zeros(sizes, g.ndim + 2, lp_dtype(input));
@@ -200,10 +201,10 @@ LpTensor *lp_impl_convolution_input_grad(LpTensor *grad_output, LpTensor *weight
   int64_t sizes[2 + LP_CONV_MAX_DIMS];
   TRY(geometry_of(input_size, lp_sizes(weight), &o, &g, sizes));
   if (!transposed)
-    return run(LP_CONV_INPUT_GRAD, &g, grad_output, weight, NULL, input_size);
+    return run(LP_CONV_INPUT_GRAD, &g, grad_output, weight, NULL, input_size, false);
   LpTensor *w = maybe_conj(weight);
   TRY(w);
-  LpTensor *result = run(LP_CONV_FORWARD, &g, grad_output, w, NULL, input_size);
+  LpTensor *result = run(LP_CONV_FORWARD, &g, grad_output, w, NULL, input_size, false);
   lp_tensor_release(w);
   return result;
 }
@@ -218,10 +219,11 @@ LpTensor *lp_impl_convolution_weight_grad(LpTensor *grad_output, LpTensor *input
   int64_t sizes[2 + LP_CONV_MAX_DIMS];
   TRY(geometry_of(lp_sizes(input), weight_size, &o, &g, sizes));
   if (!transposed)
-    return run(LP_CONV_WEIGHT_GRAD, &g, grad_output, input, NULL, weight_size);
+    return run(LP_CONV_WEIGHT_GRAD, &g, grad_output, input, NULL, weight_size, false);
   /* y = adjoint of x under w: the gradient pairs conj(input) with the result's gradient
    * exchanged. */
-  LpTensor *result = run(LP_CONV_WEIGHT_GRAD, &g, input, grad_output, NULL, weight_size);
+  LpTensor *result =
+      run(LP_CONV_WEIGHT_GRAD, &g, input, grad_output, NULL, weight_size, false);
   if (result && lp_dtype_is_complex(lp_dtype(result))) {
     LpTensor *conjugate = lp_conj(result);
     lp_tensor_release(result);

@@ -3,7 +3,7 @@
 local options = "int[] stride, int[] padding, int[] dilation, bool transposed, int[] output_padding, int groups"
 local passed = "stride, padding, dilation, transposed, output_padding, groups"
 
-op{ "convolution(Tensor input, Tensor weight, Tensor? bias, " .. options .. ") -> Tensor", variants = "function",
+op{ "convolution(Tensor input, Tensor weight, Tensor? bias, " .. options .. ") -> Tensor", variants = "function", tells_recording = true,
     grad = { input = "convolution_input_grad(grad, weight, input.shape, " .. passed .. ")",
              weight = "convolution_weight_grad(grad, input, weight.shape, " .. passed .. ")",
              bias = "channel_sum(grad)" },

@@ -622,6 +622,7 @@ local function emit_function(out, row, plan, diffs)
   w("  LpNode *node = NULL;")
   w("  if (LP_UNLIKELY(need) && !(node = record_%s(%s))) return %s;", row.cname, names_of(row, "need"), ret)
   w("  const bool lp_mode = lp_tls_grad_enabled;\n  if (node) lp_tls_grad_enabled = false;")
+  if row.tells_recording then w("  lp_tls_recorded = node != NULL;") end
   if asks then emit_ask(w, row, "LP_VMAP_PLAIN", #row.results, true) end
   if form == "tensor" then
     forward(forward_call(row, "NULL"))

@@ -8,6 +8,7 @@
 #include "vmap/vmap.h"
 
 _Thread_local bool lp_tls_grad_enabled = true;
+_Thread_local bool lp_tls_recorded;
 
 bool lp_grad_enabled(void) { return lp_tls_grad_enabled; }
 void lp_set_grad_enabled(bool enabled) { lp_tls_grad_enabled = enabled; }

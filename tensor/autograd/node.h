@@ -83,6 +83,8 @@ struct LpNode {
 };
 
 extern _Thread_local bool lp_tls_grad_enabled;
+/* Is the op that was just called recorded for backward? For rows with tells_recording, at their beginning. */
+extern _Thread_local bool lp_tls_recorded;
 
 /* Would an op on these tensors be recorded? NULL-safe. */
 static inline bool lp_wants_grad(const LpTensor *t) {

@@ -71,6 +71,17 @@ describe("weights packed for convolutions", function()
     torch.set_num_threads(threads)
   end)
 
+  it("are not made where weights are about to change", function()
+    local fresh = torch.nn.Parameter(torch.randn(32, 32, 3, 3))
+    local function live() collectgarbage() collectgarbage() return core.memory_stats().live_bytes end
+    local before = live()
+    F.conv2d(x, fresh, nil, 1, 1):sum():backward()
+    fresh.grad = nil
+    assert.is_true(live() <= before)
+    without_gradient(x, fresh)
+    assert.is_true(live() > before)
+  end)
+
   it("give the same result twice, and are freed with the weight", function()
     assert.is_true(torch.equal(without_gradient(x, weight), without_gradient(x, weight)))
     local function live() collectgarbage() collectgarbage() return core.memory_stats().live_bytes end
