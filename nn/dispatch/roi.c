@@ -122,6 +122,9 @@ static const struct {
              {"ps_pool", LP_ROI_PS_POOL},
              {"max", LP_ROI_MAX}};
 
+/* Samples of a bin along a side; more would only keep a call from ending. */
+#define MAX_SAMPLES ((int64_t)1 << 20)
+
 /* The shape of the work for images of `size`, (N, C, H, W). */
 static bool describe(LpTensor *rois, LpDtype dtype, LpInts size, LpInts output_size,
                      double scale, int64_t samples, const char *kind, RoiJob *j) {
@@ -137,6 +140,9 @@ static bool describe(LpTensor *rois, LpDtype dtype, LpInts size, LpInts output_s
   CHECK(output_size.count == 2 && output_size.data[0] >= 0 && output_size.data[1] >= 0,
         LP_ERR_ARGUMENT, "expected 'output_size' of numbers of at least 0, got %s",
         lp_format_ints(output_size, (char[256]){0}, 256));
+  CHECK(samples <= MAX_SAMPLES, LP_ERR_ARGUMENT,
+        "expected 'sampling_ratio' of at most %lld, got %lld", (long long)MAX_SAMPLES,
+        (long long)samples);
   *j = (RoiJob){.type = dtype == LP_FLOAT64, .batch = size.data[0]};
   j->s = (LpRoiShape){.channels = size.data[1],
                       .out_channels = size.data[1],

@@ -249,4 +249,12 @@ describe("found by fuzzing:", function()
     fails("as_strided|reach past any memory", x.as_strided, x, { 3, 1 }, { 1, math.maxinteger - 1 })
     assert.equal("tensor([[0.],\n        [0.],\n        [2.]])", tostring(x:as_strided({ 3, 1 }, { 1, 1 << 55 })))
   end)
+
+  it("more samples of a region than ever end", function()
+    local ops = torch.vision.ops
+    local x, boxes = torch.rand(1, 4, 5, 5), torch.tensor { { 0., 0, 0, 4, 4 } }
+    fails("ps_roi_align|at most 1048576", ops.ps_roi_align, x, boxes, 2, 1.0, math.maxinteger - 1)
+    fails("roi_align|at most 1048576", ops.roi_align, x, boxes, 2, 1.0, 1 << 21)
+    assert.is_true(torch.allclose(ops.roi_align(x, boxes, 2, 1.0, 1 << 12), ops.roi_align(x, boxes, 2, 1.0, 1 << 8), 1e-3, 1e-3))
+  end)
 end)
