@@ -47,6 +47,16 @@ static void note_origin(Source *s, lua_Integer number) {
   lua_rawset(L, s->how->origins_index);
 }
 
+/* The end of a table's pairs, and the metatable of the table on top, which stays there. */
+static void read_metatable(Source *s) {
+  s->at++;
+  read_value(s);
+  if (lua_istable(s->L, -1))
+    lua_setmetatable(s->L, -2);
+  else
+    lua_pop(s->L, 1);
+}
+
 static void read_table(Source *s) {
   lua_State *L = s->L;
   const bool is_kept = *s->at++;
@@ -66,12 +76,7 @@ static void read_table(Source *s) {
     else
       lua_rawset(L, -3);
   }
-  s->at++;
-  read_value(s);
-  if (lua_istable(L, -1))
-    lua_setmetatable(L, -2);
-  else
-    lua_pop(L, 1);
+  read_metatable(s);
 }
 
 static const char *read_dump(lua_State *L, void *data, size_t *n) {
@@ -311,12 +316,7 @@ static void read_globals(Source *s) {
     read_value(s);
     lua_rawset(L, -3);
   }
-  s->at++;
-  read_value(s);
-  if (lua_istable(L, -1))
-    lua_setmetatable(L, -2);
-  else
-    lua_pop(L, 1);
+  read_metatable(s);
   lua_pop(L, 1);
 }
 

@@ -1,4 +1,7 @@
 """Parts of nets that several measurements share; the twin of nets.lua."""
+import time
+
+import torch
 import torch.nn.functional as F
 from torch import nn
 
@@ -19,3 +22,22 @@ class Residual(nn.Module):
     def forward(self, x):
         y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
         return F.relu(y + self.shortcut(x))
+
+
+def measure(rows, pattern, warm_ups, seconds):
+    """Prints "name<TAB>milliseconds" of each row (name, make) whose name contains the pattern, as nets.lua does."""
+    for name, make in rows:
+        if pattern not in name:
+            continue
+        torch.manual_seed(0)
+        run, times = make(), []
+        for _ in range(warm_ups):
+            run()
+        start = time.perf_counter()
+        while len(times) < 5 or time.perf_counter() - start <= seconds:
+            begin = time.perf_counter()
+            run()
+            times.append(time.perf_counter() - begin)
+        times.sort()
+        print(f"{name}\t{times[(len(times) - 1) // 2] * 1e3:.5g}", flush=True)
+        del run

@@ -2,7 +2,6 @@
 -- "name<TAB>milliseconds", the median of the steps of about two seconds.
 --   build/lampad scripts/bench/steps.lua [PATTERN]      the twin of steps.py; run.py --steps runs both
 local torch = require "lampad"
-local core = require "lampad.core"
 local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
 
 local pattern = arg[1] or ""
@@ -57,7 +56,8 @@ function Block:forward(x)
   return x + self.mlp(self.ln_2(x))
 end
 
-local Residual = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua").Residual
+local shared = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua")
+local Residual, measure = shared.Residual, shared.measure
 
 local function resnet20()
   local layers = { nn.Conv2d(3, 16, 3, { padding = 1, bias = false }), nn.BatchNorm2d(16), nn.ReLU() }
@@ -112,18 +112,4 @@ local nets = {
   { "depthwise separable net, batch 16, 112 x 112", function() return convnet(depthwise_net(), 16, 3, 112, 100) end },
 }
 
-for _, row in ipairs(nets) do
-  if row[1]:find(pattern, 1, true) then
-    torch.manual_seed(0)
-    local step, times = row[2](), {}
-    for _ = 1, 3 do step() end
-    local start = core.now()
-    repeat
-      local from = core.now()
-      step()
-      times[#times + 1] = core.now() - from
-    until #times >= 5 and core.now() - start > 2
-    table.sort(times)
-    print(("%s\t%.5g"):format(row[1], times[(#times + 1) // 2] * 1e3))
-  end
-end
+measure(nets, pattern, 3, 2)

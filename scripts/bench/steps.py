@@ -1,13 +1,12 @@
 """PyTorch's times for the nets of steps.lua, which tells what is measured.   python3 scripts/bench/steps.py [PATTERN]"""
 import os
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 from torch import nn, optim
 
-from nets import Residual
+from nets import Residual, measure
 
 pattern = sys.argv[1] if len(sys.argv) > 1 else ""
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
@@ -115,17 +114,4 @@ NETS = {
     "depthwise separable net, batch 16, 112 x 112": lambda: convnet(depthwise_net(), 16, 3, 112, 100),
 }
 
-for name, make in NETS.items():
-    if pattern not in name:
-        continue
-    torch.manual_seed(0)
-    step, times = make(), []
-    for _ in range(3):
-        step()
-    start = time.perf_counter()
-    while len(times) < 5 or time.perf_counter() - start <= 2:
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    times.sort()
-    print(f"{name}\t{times[len(times) // 2] * 1e3:.5g}", flush=True)
+measure(NETS.items(), pattern, 3, 2)

@@ -2,7 +2,7 @@
 -- each: "name<TAB>milliseconds", the median of five runs and more.
 --   build/lampad scripts/bench/zoo.lua [PATTERN]      the twin of zoo.py; run.py --zoo runs both
 local torch = require "lampad"
-local core = require "lampad.core"
+local measure = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua").measure
 local F, optim, models = torch.nn.functional, torch.optim, torch.vision.models
 
 local pattern = arg[1] or ""
@@ -33,20 +33,4 @@ local rows = {
   { training("efficientnet_b0", 16) }, { inference "resnet50" }, { inference "vgg16" },
 }
 
-for _, row in ipairs(rows) do
-  if row[1]:find(pattern, 1, true) then
-    torch.manual_seed(0)
-    local run, times = row[2](), {}
-    for _ = 1, 2 do run() end
-    local start = core.now()
-    repeat
-      local from = core.now()
-      run()
-      times[#times + 1] = core.now() - from
-    until #times >= 5 and core.now() - start > 1
-    table.sort(times)
-    print(("%s\t%.5g"):format(row[1], times[(#times + 1) // 2] * 1e3))
-    run = nil -- luacheck: ignore
-    collectgarbage()
-  end
-end
+measure(rows, pattern, 2, 1)

@@ -1,11 +1,12 @@
 """torchvision's times for the networks of zoo.lua, which tells what is measured.   python3 scripts/bench/zoo.py [PATTERN]"""
 import os
 import sys
-import time
 
 import torch
 import torch.nn.functional as F
 from torchvision import models
+
+from nets import measure
 
 pattern = sys.argv[1] if len(sys.argv) > 1 else ""
 torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
@@ -40,17 +41,4 @@ def inference(name):
 rows = [training("vgg16", 16), training("resnet18", 16), training("alexnet", 32), training("mobilenet_v2", 16),
         training("efficientnet_b0", 16), inference("resnet50"), inference("vgg16")]
 
-for name, make in rows:
-    if pattern in name:
-        torch.manual_seed(0)
-        run, times = make(), []
-        for _ in range(2):
-            run()
-        start = time.perf_counter()
-        while len(times) < 5 or time.perf_counter() - start <= 1:
-            begin = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - begin)
-        times.sort()
-        print(f"{name}\t{times[(len(times) - 1) // 2] * 1e3:.5g}")
-        del run
+measure(rows, pattern, 2, 1)

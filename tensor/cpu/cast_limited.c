@@ -3,19 +3,8 @@
  * Equal dtypes never come here but to copy their bits. */
 #include "core/float8.h"
 #include "cpu/cast.h"
+#include "cpu/cast_types.h"
 
-typedef uint8_t u8;
-typedef int8_t i8;
-typedef int16_t i16;
-typedef int32_t i32;
-typedef int64_t i64;
-typedef uint16_t f16;
-typedef uint16_t bf16;
-typedef float f32;
-typedef double f64;
-typedef float _Complex c64;
-typedef double _Complex c128;
-typedef uint8_t b8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
@@ -24,18 +13,6 @@ typedef uint8_t e5; /* float8_e5m2 */
 typedef uint8_t z4; /* float8_e4m3fnuz */
 typedef uint8_t z5; /* float8_e5m2fnuz */
 
-#define LOAD_u8(x) (x)
-#define LOAD_i8(x) (x)
-#define LOAD_i16(x) (x)
-#define LOAD_i32(x) (x)
-#define LOAD_i64(x) (x)
-#define LOAD_f16(x) lp_half_to_float(x)
-#define LOAD_bf16(x) lp_bf16_to_float(x)
-#define LOAD_f32(x) (x)
-#define LOAD_f64(x) (x)
-#define LOAD_c64(x) (x)
-#define LOAD_c128(x) (x)
-#define LOAD_b8(x) ((u8)((x) != 0))
 #define LOAD_u16(x) (x)
 #define LOAD_u32(x) (x)
 #define LOAD_u64(x) (x)
@@ -45,20 +22,11 @@ typedef uint8_t z5; /* float8_e5m2fnuz */
 #define LOAD_z5(x) lp_float8_to_float(x, LP_E5M2FNUZ)
 
 /* A fraction out of an integer's range wraps through int64, as on x86. */
-#define IS_FRACTION(v) ((__typeof__((v) + 0))0.5 != 0)
 #define WRAP(type, v) (IS_FRACTION(v) ? (type)(i64)(v) : (type)(v))
 #define STORE_u8(v) WRAP(u8, v)
 #define STORE_i8(v) WRAP(i8, v)
 #define STORE_i16(v) WRAP(i16, v)
 #define STORE_i32(v) WRAP(i32, v)
-#define STORE_i64(v) ((i64)(v))
-#define STORE_f16(v) lp_half_from_float((float)(v))
-#define STORE_bf16(v) lp_bf16_from_float((float)(v))
-#define STORE_f32(v) ((f32)(v))
-#define STORE_f64(v) ((f64)(v))
-#define STORE_c64(v) ((c64)(v))
-#define STORE_c128(v) ((c128)(v))
-#define STORE_b8(v) ((u8)((v) != 0))
 #define STORE_u16(v) WRAP(u16, v)
 #define STORE_u32(v) WRAP(u32, v)
 #define STORE_u64(v) (IS_FRACTION(v) ? fraction_to_u64((f64)(v)) : (u64)(v))

@@ -59,6 +59,13 @@ LpTensor *lp_image_new(int64_t height, int64_t width, int64_t channels, LpDtype 
   return lp_tensor_new((LpInts){sizes, 3}, dtype, (LpDevice){LP_CPU, 0});
 }
 
+bool lp_image_check_pixels(const LpTensor *pixels) {
+  CHECK(lp_dtype(pixels) == LP_UINT8 && lp_ndim(pixels) == 3 &&
+            lp_is_contiguous(pixels, LP_CONTIGUOUS),
+        LP_ERR_ARGUMENT, "expected contiguous uint8 pixels (height, width, channels)");
+  return true;
+}
+
 bool lp_image_interrupted(void) {
   if (LP_LIKELY(!lp_interrupt_pending())) return false;
   lp_interrupt_take();

@@ -44,6 +44,9 @@ bool lp_pnm_decode(const LpImageSource *source, LpPicture *picture);
 
 /* Fails when the picture has no pixels or more than the limit. */
 bool lp_image_check_size(const LpImageSource *source, int64_t width, int64_t height);
+/* Fails unless the pixels are what an encoder takes: contiguous uint8 (height, width,
+ * channels). */
+bool lp_image_check_pixels(const LpTensor *pixels);
 /* A new uint8 tensor (height, width, channels). */
 LpTensor *lp_image_new(int64_t height, int64_t width, int64_t channels, LpDtype dtype);
 /* The picture turned as EXIF's orientation 2 to 8 says, owned. */

@@ -336,9 +336,7 @@ static bool encode(png_structp png, png_infop info, Writer *w, LpTensor *pixels,
 
 bool lp_image_encode_png(LpTensor *pixels, int compression_level, uint8_t **data,
                          size_t *size_bytes) {
-  CHECK(lp_dtype(pixels) == LP_UINT8 && lp_ndim(pixels) == 3 &&
-            lp_is_contiguous(pixels, LP_CONTIGUOUS),
-        LP_ERR_ARGUMENT, "expected contiguous uint8 pixels (height, width, channels)");
+  TRY(lp_image_check_pixels(pixels));
   const int64_t height = lp_size(pixels, 0), width = lp_size(pixels, 1),
                 channels = lp_size(pixels, 2);
   CHECK(channels >= 1 && channels <= 4, LP_ERR_ARGUMENT,

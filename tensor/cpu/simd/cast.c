@@ -4,50 +4,15 @@
 #include "cpu/simd/simd.h"
 #include <complex.h>
 #include <string.h>
-#include "core/half.h"
 #include "cpu/cast.h"
-
-typedef uint8_t u8;
-typedef int8_t i8;
-typedef int16_t i16;
-typedef int32_t i32;
-typedef int64_t i64;
-typedef uint16_t f16;
-typedef uint16_t bf16;
-typedef float f32;
-typedef double f64;
-typedef float _Complex c64;
-typedef double _Complex c128;
-typedef uint8_t b8; /* bool: any byte but 0 is true */
-
-#define LOAD_u8(x) (x)
-#define LOAD_i8(x) (x)
-#define LOAD_i16(x) (x)
-#define LOAD_i32(x) (x)
-#define LOAD_i64(x) (x)
-#define LOAD_f16(x) lp_half_to_float(x)
-#define LOAD_bf16(x) lp_bf16_to_float(x)
-#define LOAD_f32(x) (x)
-#define LOAD_f64(x) (x)
-#define LOAD_c64(x) (x)
-#define LOAD_c128(x) (x)
-#define LOAD_b8(x) ((u8)((x) != 0))
+#include "cpu/cast_types.h"
 
 /* A fraction out of the narrow types' range wraps through a wide integer, as in PyTorch on x86. */
-#define IS_FRACTION(v) ((__typeof__((v) + 0))0.5 != 0)
 #define NARROW(type, v) (IS_FRACTION(v) ? (type)(i32)(v) : (type)(v))
 #define STORE_u8(v) (IS_FRACTION(v) ? (u8)(i64)(v) : (u8)(v))
 #define STORE_i8(v) NARROW(i8, v)
 #define STORE_i16(v) NARROW(i16, v)
 #define STORE_i32(v) ((i32)(v))
-#define STORE_i64(v) ((i64)(v))
-#define STORE_f16(v) lp_half_from_float((float)(v))
-#define STORE_bf16(v) lp_bf16_from_float((float)(v))
-#define STORE_f32(v) ((f32)(v))
-#define STORE_f64(v) ((f64)(v))
-#define STORE_c64(v) ((c64)(v))
-#define STORE_c128(v) ((c128)(v))
-#define STORE_b8(v) ((u8)((v) != 0))
 
 #define ARGS char *const *ptrs, const int64_t *strides, int64_t n, const void *params
 

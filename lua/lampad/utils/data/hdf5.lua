@@ -4,18 +4,7 @@ local args = require "lampad.args"
 local text = require "lampad.text"
 local dataset = require "lampad.utils.data.dataset"
 
--- Open files by path; see lmdb.lua.
-local handles = {}
-
-local function handle_of(path)
-  local handle = handles[path]
-  if not handle then
-    handle = core.hdf5_open(path)
-    handles[path] = handle
-  end
-  return handle
-end
-
+local handle_of = require "lampad.utils.data.handles"(core.hdf5_open)
 local HDF5Dataset = dataset.Dataset:extend "HDF5Dataset"
 local spec = args "HDF5Dataset(str path, any names=nil)"
 

@@ -3,18 +3,7 @@ local core = require "lampad.core"
 local args = require "lampad.args"
 local dataset = require "lampad.utils.data.dataset"
 
--- Open files by path. They are of this state: a worker that gets the data set opens the file for itself.
-local handles = {}
-
-local function handle_of(path)
-  local handle = handles[path]
-  if not handle then
-    handle = core.lmdb_open(path)
-    handles[path] = handle
-  end
-  return handle
-end
-
+local handle_of = require "lampad.utils.data.handles"(core.lmdb_open)
 local LMDBDataset = dataset.Dataset:extend "LMDBDataset"
 local spec = args "LMDBDataset(str path, any decode=nil, *, any keys=nil)"
 

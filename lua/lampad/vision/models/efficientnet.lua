@@ -135,10 +135,7 @@ function EfficientNet:init(...)
   self.avgpool = nn.AdaptiveAvgPool2d(1)
   self.classifier = nn.Sequential(nn.Dropout(o.dropout, true), nn.Linear(last, o.num_classes))
   zoo.fill(self, {
-    { nn.Conv2d, function(m)
-      nn.init.kaiming_normal_(m.weight, { mode = "fan_out" })
-      zoo.zero_bias(m)
-    end },
+    { nn.Conv2d, zoo.fan_out },
     { nn.BatchNorm2d, nn.GroupNorm, zoo.unit },
     { nn.Linear, function(m)
       local range = 1.0 / math.sqrt(m.out_features)

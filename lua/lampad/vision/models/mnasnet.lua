@@ -87,10 +87,7 @@ function MNASNet:init(...)
   self.layers = seq
   self.classifier = nn.Sequential(nn.Dropout(dropout, true), nn.Linear(1280, num_classes))
   zoo.fill(self, {
-    { nn.Conv2d, function(m)
-      nn.init.kaiming_normal_(m.weight, { mode = "fan_out", nonlinearity = "relu" })
-      zoo.zero_bias(m)
-    end },
+    { nn.Conv2d, zoo.fan_out },
     { nn.BatchNorm2d, zoo.unit },
     { nn.Linear, function(m)
       nn.init.kaiming_uniform_(m.weight, { mode = "fan_out", nonlinearity = "sigmoid" })

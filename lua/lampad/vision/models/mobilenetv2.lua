@@ -67,15 +67,9 @@ function MobileNetV2:init(...)
   self.features = features
   self.classifier = nn.Sequential(nn.Dropout(o.dropout), nn.Linear(last, o.num_classes))
   zoo.fill(self, {
-    { nn.Conv2d, function(m)
-      nn.init.kaiming_normal_(m.weight, { mode = "fan_out" })
-      zoo.zero_bias(m)
-    end },
+    { nn.Conv2d, zoo.fan_out },
     { nn.BatchNorm2d, nn.GroupNorm, zoo.unit },
-    { nn.Linear, function(m)
-      nn.init.normal_(m.weight, 0, 0.01)
-      zoo.zero_bias(m)
-    end },
+    { nn.Linear, zoo.small },
   })
 end
 

@@ -75,15 +75,9 @@ function MobileNetV3:init(...)
   self.classifier = nn.Sequential(nn.Linear(6 * out, o.last_channel), nn.Hardswish(true), nn.Dropout(o.dropout, true),
     nn.Linear(o.last_channel, o.num_classes))
   zoo.fill(self, {
-    { nn.Conv2d, function(m)
-      nn.init.kaiming_normal_(m.weight, { mode = "fan_out" })
-      zoo.zero_bias(m)
-    end },
+    { nn.Conv2d, zoo.fan_out },
     { nn.BatchNorm2d, nn.GroupNorm, zoo.unit },
-    { nn.Linear, function(m)
-      nn.init.normal_(m.weight, 0, 0.01)
-      zoo.zero_bias(m)
-    end },
+    { nn.Linear, zoo.small },
   })
 end
 

@@ -17,15 +17,9 @@ function VGG:init(...)
     nn.Linear(4096, num_classes))
   if not init_weights then return end
   zoo.fill(self, {
-    { nn.Conv2d, function(m)
-      nn.init.kaiming_normal_(m.weight, { mode = "fan_out", nonlinearity = "relu" })
-      zoo.zero_bias(m)
-    end },
+    { nn.Conv2d, zoo.fan_out },
     { nn.BatchNorm2d, zoo.unit },
-    { nn.Linear, function(m)
-      nn.init.normal_(m.weight, 0, 0.01)
-      zoo.zero_bias(m)
-    end },
+    { nn.Linear, zoo.small },
   })
 end
 

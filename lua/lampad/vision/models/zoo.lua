@@ -79,6 +79,18 @@ function zoo.unit(module)
   zoo.zero_bias(module)
 end
 
+--- Kaiming's normal numbers by the outputs, bias 0: what most convolutions start with.
+function zoo.fan_out(module)
+  nn.init.kaiming_normal_(module.weight, { mode = "fan_out", nonlinearity = "relu" })
+  zoo.zero_bias(module)
+end
+
+--- Normal numbers of deviation 0.01, bias 0.
+function zoo.small(module)
+  nn.init.normal_(module.weight, 0, 0.01)
+  zoo.zero_bias(module)
+end
+
 --- Results with names, such as GoogLeNet's: a list whose fields are also there by name; what: the title for print.
 function zoo.named_results(what, names)
   local meta = { __name = what }
