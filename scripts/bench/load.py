@@ -3,7 +3,7 @@
   LAMPAD_BENCH_PYTHON=/path/to/python scripts/bench/load.py [--megabytes N] [--rounds N]      (run by any python3)
 
 Writes checkpoints of N megabytes (tensors of 1 to 50 MB) and of 20,000 small tensors to a temporary folder, with PyTorch, and prints a
-table: milliseconds (medians) and by how much the peak of resident memory grew, with and without mmap. The files are in the page cache."""
+table: milliseconds (medians), the peak of resident memory and by how much the load raised it, with and without mmap. The files are in the page cache."""
 import argparse
 import os
 import statistics
@@ -34,7 +34,7 @@ def peak():
 torch.load(folder + "/small.pt", mmap=use_mmap)
 before, start = peak(), time.perf_counter()
 loaded = torch.load(folder + "/" + name, mmap=use_mmap)
-print((time.perf_counter() - start) * 1e3, (peak() - before) / 1024)
+print((time.perf_counter() - start) * 1e3, (peak() - before) / 1024, peak() / 1024)
 """
 READ_LAMPAD = """
 local core = require "lampad.core"
@@ -48,7 +48,7 @@ end
 torch.load(folder .. "/small.pt", { mmap = use_mmap })
 local before, start = peak(), core.now()
 local loaded = torch.load(folder .. "/" .. name, { mmap = use_mmap })
-print((core.now() - start) * 1e3, (peak() - before) / 1024)
+print((core.now() - start) * 1e3, (peak() - before) / 1024, peak() / 1024)
 """
 
 
@@ -63,7 +63,7 @@ def main():
         for path, text in (("/read.lua", READ_LAMPAD), ("/read.py", READ_PYTHON)):
             with open(folder + path, "w") as file:
                 file.write(text)
-        print("| | Lampad | PyTorch | ratio | peak memory, MiB |\n|---|---|---|---|---|")
+        print("| | Lampad | PyTorch | ratio | peak of the process, MiB | growth, MiB |\n|---|---|---|---|---|---|")
         for title, name, mode in ((f"{options.megabytes} MB", "large.pt", ""), (f"{options.megabytes} MB, mmap", "large.pt", "mmap"),
                                   ("20,000 tensors", "many.pt", ""), ("20,000 tensors, mmap", "many.pt", "mmap")):
             runs = {side: [] for side in scripts}
@@ -71,9 +71,10 @@ def main():
                 for side, command in scripts.items():
                     output = subprocess.run([*command, folder, name, mode], check=True, capture_output=True, text=True).stdout
                     runs[side].append([float(word) for word in output.split()])
-            (ours, our_peak), (theirs, their_peak) = ([statistics.median(column) for column in zip(*runs[side])]
+            (ours, our_growth, our_peak), (theirs, their_growth, their_peak) = ([statistics.median(column) for column in zip(*runs[side])]
                                                       for side in ("Lampad", "PyTorch"))
-            print(f"| {title} | {ours:.4g} | {theirs:.4g} | {ours / theirs:.2f} | {our_peak:.0f} against {their_peak:.0f} |")
+            print(f"| {title} | {ours:.4g} | {theirs:.4g} | {ours / theirs:.2f} | {our_peak:.0f} against {their_peak:.0f} "
+                  f"| {our_growth:.0f} against {their_growth:.0f} |")
 
 
 main()
