@@ -265,7 +265,8 @@ static int64_t inner_from(LpDtype dtype, int64_t from) {
   if (from == INT64_MAX) return from;
   double next = round_to(dtype, from + 1);
   if (!(next < (double)from)) return from;
-  return (int64_t)next + (INT64_C(1) << (log2_of(from + 1) - digits(dtype) + 1));
+  int64_t step = INT64_C(1) << (log2_of(from + 1) - digits(dtype) + 1), above;
+  return __builtin_add_overflow((int64_t)next, step, &above) ? INT64_MAX : above;
 }
 
 static int64_t inner_to(LpDtype dtype, int64_t to) {
@@ -273,7 +274,9 @@ static int64_t inner_to(LpDtype dtype, int64_t to) {
   double last = round_to(dtype, to - 1);
   if (!(last >= (double)to)) return to;
   int64_t step = INT64_C(1) << (log2_of(to - 1) - digits(dtype) + 1);
-  return last >= 0x1p63 ? INT64_MAX - step + 1 : (int64_t)last - step;
+  if (last >= 0x1p63) return INT64_MAX - step + 1;
+  int64_t below;
+  return __builtin_sub_overflow((int64_t)last, step, &below) ? INT64_MIN : below;
 }
 
 static bool check_bound(LpDtype dtype, const char *name, int64_t v) {
