@@ -181,6 +181,12 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
         "expected 'dropout_p' between 0 and 1, got %g", dropout_p);
   CHECK(!is_causal || !attn_mask, LP_ERR_ARGUMENT,
         "expected no 'attn_mask' when is_causal is true");
+  int64_t heads = ndim >= 3 ? lp_size(query, ndim - 3) : 1,
+          shared = lp_ndim(key) >= 3 ? lp_size(key, lp_ndim(key) - 3) : 1;
+  const bool grouped = enable_gqa && heads != shared;
+  CHECK(!grouped || (shared > 0 && heads % shared == 0), LP_ERR_ARGUMENT,
+        "expected a number of query heads divisible by the key heads, got %lld and %lld",
+        (long long)heads, (long long)shared);
   Expr e = {0};
   /* The 16-bit floats are as wide as float inside: the softmax needs the scores' digits.
    */
@@ -190,12 +196,6 @@ LpTensor *lp_composite_scaled_dot_product_attention(LpTensor *query, LpTensor *k
   for (int i = 0; wide != own && i < 3; i++)
     if (!(t[i] = keep(&e, lp_to_copy(t[i], wide, here, LP_FORMAT_NONE))))
       return expr_end(&e, NULL);
-  int64_t heads = ndim >= 3 ? lp_size(query, ndim - 3) : 1,
-          shared = lp_ndim(key) >= 3 ? lp_size(key, lp_ndim(key) - 3) : 1;
-  const bool grouped = enable_gqa && heads != shared;
-  CHECK(!grouped || (shared > 0 && heads % shared == 0), LP_ERR_ARGUMENT,
-        "expected a number of query heads divisible by the key heads, got %lld and %lld",
-        (long long)heads, (long long)shared);
   double s = scale.has ? scale.value : 1 / sqrt((double)lp_size(query, ndim - 1));
   LpTensor *result = NULL;
   if ((grouped ? ndim == 4 : heads == shared) && serves_blocks(t, attn_mask, dropout_p)) {

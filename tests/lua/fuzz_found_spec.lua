@@ -263,4 +263,10 @@ describe("found by fuzzing:", function()
     fails("randint_like|no number of float32 lies in the range", torch.randint_like, x, math.mininteger, math.mininteger + 1)
     fails("randint_like|no number of float32 lies in the range", torch.randint_like, x, math.maxinteger - (1 << 38), math.maxinteger)
   end)
+
+  it("heads that cannot be shared out after a conversion to wider floats", function()
+    local q, k = torch.zeros(1, 3, 4, 2, { dtype = torch.bfloat16 }), torch.zeros(1, 2, 4, 2, { dtype = torch.bfloat16 })
+    fails("scaled_dot_product_attention|divisible by the key heads, got 3 and 2", torch.nn.functional.scaled_dot_product_attention,
+      q, k, k, { enable_gqa = true })
+  end)
 end)
