@@ -12,17 +12,30 @@ static double flops_per_image(const LpConvGeometry *g) {
          (double)lp_conv_volume(g->out, g->ndim);
 }
 
-static bool run_piece(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                      void *w, const void *b, void *y, const LpTensor *weight) {
+/* Images of a piece. */
+static int64_t piece_of(const LpConvGeometry *g) {
+  const double total = flops_per_image(g) * (double)g->n;
+  if (total <= PIECE_FLOPS) return g->n;
+  const int64_t pieces = (int64_t)(total / PIECE_FLOPS) + 1;
+  return (g->n + pieces - 1) / pieces;
+}
+
+bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                                 bool has_bias, bool keeps_weights) {
   /* With a handful of input channels the library computes the input gradient on padded
    * ones. */
-  bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
-  if (dtype == LP_FLOAT32 && !few_channels) {
-    bool done = false;
-    TRY(lp_conv_dnnl(pass, g, x, w, b, y, weight, &done));
-    if (done) return true;
-  }
-  return lp_conv_gemm(pass, g, dtype, x, w, b, y);
+  const bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
+  if (dtype != LP_FLOAT32 || few_channels) return false;
+  LpConvGeometry piece = *g;
+  piece.n = piece_of(g);
+  if (!lp_conv_dnnl_serves(pass, &piece, has_bias, keeps_weights)) return false;
+  piece.n = g->n % piece.n;
+  return !piece.n || lp_conv_dnnl_serves(pass, &piece, has_bias, keeps_weights);
+}
+
+static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
+  return c->channels_last ? lp_conv_dnnl(c, g)
+                          : lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
 }
 
 static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
@@ -40,33 +53,30 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
   }
 }
 
-bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                 void *w, const void *b, void *y, const LpTensor *weight) {
-  int64_t piece = g->n;
-  double total = flops_per_image(g) * (double)g->n;
-  if (total > PIECE_FLOPS) {
-    int64_t pieces = (int64_t)(total / PIECE_FLOPS) + 1;
-    piece = (g->n + pieces - 1) / pieces;
-  }
-  if (piece >= g->n) return run_piece(pass, g, dtype, x, w, b, y, weight);
+bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
+  const int64_t piece = piece_of(g);
+  if (piece >= g->n) return run_piece(call, g);
 
-  size_t elem_bytes = lp_dtype_size(dtype);
-  size_t image_bytes = (size_t)(g->c * lp_conv_volume(g->in, g->ndim)) * elem_bytes;
-  size_t result_bytes = (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
-  int64_t n_weights = g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
+  const size_t elem_bytes = lp_dtype_size(call->dtype);
+  const size_t image_bytes = (size_t)(g->c * lp_conv_volume(g->in, g->ndim)) * elem_bytes;
+  const size_t result_bytes =
+      (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
+  const int64_t n_weights = g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
   LpTensor *part = NULL;
-  if (pass == LP_CONV_WEIGHT_GRAD) {
-    part = lp_tensor_new(lp_ints(&n_weights, 1), dtype, lp_cpu());
+  if (call->pass == LP_CONV_WEIGHT_GRAD) {
+    part = lp_tensor_new(lp_ints(&n_weights, 1), call->dtype, lp_cpu());
     TRY(part);
   }
   bool ok = true;
   for (int64_t at = 0; ok && at < g->n; at += piece) {
     LpConvGeometry some = *g;
     some.n = piece < g->n - at ? piece : g->n - at;
-    void *target = part && at > 0 ? lp_data(part) : w;
-    ok = run_piece(pass, &some, dtype, (char *)x + (size_t)at * image_bytes, target, b,
-                   (char *)y + (size_t)at * result_bytes, weight);
-    if (ok && target != w) add_into(dtype, w, target, n_weights);
+    LpConvCall c = *call;
+    if (part && at > 0) c.w = lp_data(part);
+    c.x = (char *)call->x + (size_t)at * image_bytes;
+    c.y = (char *)call->y + (size_t)at * result_bytes;
+    ok = run_piece(&c, &some);
+    if (ok && c.w != call->w) add_into(call->dtype, call->w, c.w, n_weights);
     if (ok && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }
   lp_tensor_release(part);

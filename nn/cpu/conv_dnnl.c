@@ -6,8 +6,9 @@
  * than the direct kernel and wins from 32 channels on; the transforms eat the gain below.
  * It is chosen by geometry alone, so that results do not depend on timing. oneDNN falls
  * back to `ref` kernels without a word, 1000 times slower; a plan whose kernel is one is
- * recorded as unusable, and the caller takes im2col. Layouts are the library's choice:
- * arguments are reordered into scratch of the caching allocator.
+ * recorded as unusable, and the caller takes im2col. Activations lie channels last;
+ * where the kernel wants another layout, as for weights, arguments are reordered into
+ * scratch of the caching allocator.
  *
  * Note [Kept weights]: without a gradient the same weights serve call after call. Packed
  * in the library's layout (for Winograd already transformed) they stay with the storage
@@ -177,17 +178,12 @@ static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
   return pd;
 }
 
-/* For inference the library would choose channels last, which its Winograd does not take.
- */
-static void pin_activations(const LpConvGeometry *g, const DnnlGeometry *t,
-                            dnnl_memory_desc_t any[N_BUFFERS]) {
-  const dnnl_format_tag_t blocked = t->ndim == 3 ? dnnl_aBcde16b : dnnl_aBcd16b;
-  if (g->c % 16 || g->k % 16) return;
-  dnnl_memory_desc_init_by_tag(&any[X], t->ndim + 2, t->shape[X], dnnl_f32, blocked);
-  dnnl_memory_desc_init_by_tag(&any[Y], t->ndim + 2, t->shape[Y], dnnl_f32, blocked);
+/* Activations lie channels last, weights as PyTorch's. */
+static dnnl_format_tag_t activation_tag(int spatial) {
+  return spatial == 3 ? dnnl_acdeb : dnnl_acdb;
 }
 
-static dnnl_format_tag_t plain_tag(int ndim) {
+static dnnl_format_tag_t weight_tag(int ndim) {
   return ndim == 4 ? dnnl_abcd : ndim == 5 ? dnnl_abcde : dnnl_abcdef;
 }
 
@@ -217,18 +213,21 @@ static void plan_prepare(Plan *plan) {
                                      dnnl_format_tag_any))
       return;
     if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], dnnl_f32,
-                                     plain_tag(ndim)))
+                                     i == W ? weight_tag(ndim) : activation_tag(t.ndim)))
       return;
   }
+  const dnnl_memory_desc_t as_it_lies[N_BUFFERS] = {plan->plain[X], any[W],
+                                                    plan->plain[Y]};
   dnnl_dims_t bias_shape = {plan->key.geometry.k};
   if (dnnl_memory_desc_init_by_tag(&plan->bias, 1, bias_shape, dnnl_f32, dnnl_a)) return;
   dnnl_primitive_attr_t attr;
   if (dnnl_primitive_attr_create(&attr)) return;
   dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
   dnnl_primitive_desc_t pd = NULL;
-  if (plan->key.keeps_weights) pin_activations(&plan->key.geometry, &t, any);
   if (winograd_pays(&plan->key.geometry))
     pd = describe(&plan->key, &t, dnnl_convolution_winograd, any, &plan->bias, attr);
+  if (!pd)
+    pd = describe(&plan->key, &t, dnnl_convolution_direct, as_it_lies, &plan->bias, attr);
   if (!pd) pd = describe(&plan->key, &t, dnnl_convolution_direct, any, &plan->bias, attr);
   dnnl_primitive_attr_destroy(attr);
   if (!pd) return;
@@ -450,16 +449,15 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
   return s;
 }
 
-bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
-                  const float *b, float *y, const LpTensor *weight, bool *done) {
-  *done = false;
+static Plan *plan_of(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
+                     bool keeps_weights) {
   if (omp_get_max_threads() != lp_num_threads()) omp_set_num_threads(lp_num_threads());
   PlanKey key;
   memset(&key, 0, sizeof key); /* the padding bytes are compared too */
   key.pass = pass;
-  key.has_bias = pass == LP_CONV_FORWARD && b;
+  key.has_bias = has_bias;
   key.threads = lp_num_threads();
-  key.keeps_weights = weight != NULL;
+  key.keeps_weights = keeps_weights;
   key.geometry.ndim = g->ndim;
   key.geometry.n = g->n;
   key.geometry.c = g->c;
@@ -473,22 +471,35 @@ bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
     key.geometry.padding[d] = g->padding[d];
     key.geometry.dilation[d] = g->dilation[d];
   }
-  Plan *plan = plan_enter(&key);
+  return plan_enter(&key);
+}
+
+bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
+                         bool keeps_weights) {
+  Plan *plan = plan_of(pass, g, has_bias, keeps_weights);
+  if (!plan) lp_error_clear(); /* the other kernels may have the memory */
+  const bool usable = plan && plan->usable;
+  if (plan) plan_leave(plan);
+  return usable;
+}
+
+bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g) {
+  Plan *plan = plan_of(call->pass, g, call->pass == LP_CONV_FORWARD && call->b,
+                       call->weight != NULL);
   TRY(plan);
-  bool ok = true;
-  if (plan->usable) {
-    Packed *packed = weight ? packed_enter(plan, weight, w) : NULL;
+  bool ok = plan->usable || lp_fail(LP_ERR_INTERNAL, "oneDNN has no kernel for a piece");
+  if (ok) {
+    Packed *packed = call->weight ? packed_enter(plan, call->weight, call->w) : NULL;
     size_t wanted_bytes = padded(plan->scratchpad_bytes), capacity_bytes = 0;
     for (int i = 0; i < N_BUFFERS; i++)
       if (i != W || !packed) wanted_bytes += padded(plan->scratch_bytes[i]);
     char *scratch = wanted_bytes ? lp_block_alloc(wanted_bytes, &capacity_bytes) : NULL;
     ok = scratch || !wanted_bytes;
     if (ok) {
-      float *plain[N_BUFFERS] = {x, w, y};
+      float *buffers[N_BUFFERS] = {call->x, call->w, call->y};
       dnnl_status_t status =
-          execute(plan, scratch, plain, b, packed ? packed->memory : NULL);
+          execute(plan, scratch, buffers, call->b, packed ? packed->memory : NULL);
       ok = status == dnnl_success || failed(status, "convolution");
-      *done = ok;
     }
     if (scratch) lp_block_free(scratch, capacity_bytes);
     packed_leave(packed);

@@ -2,25 +2,12 @@
 #include "dispatch/nn_util.h"
 
 #include "lampad/ops.h"
-#include "dispatch/iter.h"
-
-bool nn_copy(LpTensor *dst, LpTensor *src) {
-  LpIter it;
-  lp_iter_init(&it);
-  it.no_resize = true;
-  lp_iter_output(&it, dst);
-  lp_iter_input(&it, src);
-  bool ok = lp_iter_build(&it) &&
-            lp_iter_run(&it, lp_cast_loop(lp_dtype(dst), lp_dtype(src)), NULL);
-  lp_iter_done(&it);
-  return ok;
-}
 
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
   if (t->is_contiguous && lp_dtype(t) == dtype) return lp_tensor_retain(t);
   if (t->physical) return lp_to_copy(t, dtype, lp_device(t), LP_CONTIGUOUS);
   LpTensor *copy = lp_tensor_new(lp_sizes(t), dtype, lp_device(t));
-  if (copy && !nn_copy(copy, t)) lp_drop(&copy);
+  if (copy && !lp_copy_into(copy, t)) lp_drop(&copy);
   return copy;
 }
 

@@ -193,7 +193,7 @@ static bool update_running(LpTensor *running, const double *batch, double scale,
     double *to = lp_data(next);
     for (int64_t c = 0; c < lp_numel(running); c++)
       to[c] = (1 - momentum) * from[c] + momentum * scale * batch[c];
-    ok = nn_copy(running, next);
+    ok = lp_copy_into(running, next);
     if (ok) lp_bump_version(running);
   }
   lp_tensor_release(now);

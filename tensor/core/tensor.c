@@ -134,6 +134,7 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
   atomic_init(&s->refcount, 1);
   atomic_init(&s->version, 0);
   atomic_init(&s->other_writes, 0);
+  atomic_init(&s->channels, 0);
   s->derived = NULL;
   s->device = lp_cpu();
   s->size_bytes = size_bytes;
@@ -168,6 +169,7 @@ void lp_storage_release(LpStorage *s) {
 
 bool lp_storage_grow(LpStorage *s, size_t size_bytes) {
   if (size_bytes <= s->size_bytes) return true;
+  lp_storage_data(s);
   if (size_bytes <= s->capacity_bytes && !s->free_fn) {
     s->size_bytes = size_bytes;
     return true;
@@ -562,7 +564,7 @@ bool lp_is_same_storage(const LpTensor *a, const LpTensor *b) {
 }
 
 void *lp_data(const LpTensor *t) {
-  return (char *)t->storage->data +
+  return (char *)lp_storage_data(t->storage) +
          t->offset_elems * (int64_t)lp_dtype_size((LpDtype)t->dtype);
 }
 
@@ -675,7 +677,7 @@ void lp_scalar_store(LpScalar value, LpDtype dtype, void *p) {
 
 LpTensor *lp_tensor_from_scalar(LpScalar value, LpDtype dtype) {
   LpTensor *t = lp_tensor_new(lp_ints(NULL, 0), dtype, lp_cpu());
-  if (t) lp_scalar_store(value, dtype, t->storage->data);
+  if (t) lp_scalar_store(value, dtype, lp_storage_data(t->storage));
   return t;
 }
 

@@ -10,7 +10,7 @@
  * --------------------------------------------------------------------------------- */
 
 static char *data_of(const LpTensor *t) {
-  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+  return (char *)lp_storage_data(t->storage) + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
 }
 
 /* The last two dims of a tensor as memory a GEMM can walk. */
