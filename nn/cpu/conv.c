@@ -61,7 +61,8 @@ bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
   const size_t image_bytes = (size_t)(g->c * lp_conv_volume(g->in, g->ndim)) * elem_bytes;
   const size_t result_bytes =
       (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
-  const int64_t n_weights = g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
+  const int64_t n_weights =
+      g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
   LpTensor *part = NULL;
   if (call->pass == LP_CONV_WEIGHT_GRAD) {
     part = lp_tensor_new(lp_ints(&n_weights, 1), call->dtype, lp_cpu());

@@ -45,7 +45,8 @@ typedef struct LpConvCall {
 } LpConvCall;
 
 /* Each pass writes the buffer its name says and reads the other two; b only in the
- * forward pass. False with the error recorded when memory ran out or an interrupt came. */
+ * forward pass. False with the error recorded when memory ran out or an interrupt came.
+ */
 bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g);
 
 /* float32 on channels-last memory through oneDNN. */

@@ -127,12 +127,14 @@ typedef struct Run {
   LpTensor *a, *b, *bias, *result;
 } Run;
 
-/* Runs a pass in the compute dtype; the result has `sizes` and the dtype of a. Activations
- * lie channels last where there is a kernel for that, and so does the result then. */
+/* Runs a pass in the compute dtype; the result has `sizes` and the dtype of a.
+ * Activations lie channels last where there is a kernel for that, and so does the result
+ * then. */
 static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor *a,
                      LpTensor *b, LpTensor *bias, LpInts sizes, bool keeps) {
   const LpDtype dtype = nn_number_dtype(lp_dtype(a));
-  const bool empty = !lp_numel(a) || !lp_numel(b), to_weight = pass == LP_CONV_WEIGHT_GRAD;
+  const bool empty = !lp_numel(a) || !lp_numel(b),
+             to_weight = pass == LP_CONV_WEIGHT_GRAD;
   const bool last =
       !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
   TRY(r->a = last ? lp_channels_last_raw(a, dtype) : nn_dense(a, dtype));

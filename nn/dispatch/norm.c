@@ -334,8 +334,7 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
   ChannelJob j = channel_job(x);
   size_t block_bytes = 0;
   j.eps = eps;
-  bool ok = !failed && job_arrays(&j, &block_bytes) &&
-            (output = new_like(x));
+  bool ok = !failed && job_arrays(&j, &block_bytes) && (output = new_like(x));
   if (ok && training) {
     if (lp_numel(x)) {
       double m = (double)(j.n * j.plane);

@@ -10,7 +10,8 @@
 
 #define TILE 64 /* elements; a multiple of the tiles that the kernels walk */
 
-/* --- to row-major order --------------------------------------------------------------- */
+/* --- to row-major order ---------------------------------------------------------------
+ */
 
 typedef struct Job {
   char *to;
@@ -67,24 +68,34 @@ void lp_storage_to_plain(LpStorage *s) {
   size_t capacity_bytes;
   void *data = lp_block_alloc(s->size_bytes, &capacity_bytes);
   if (data) {
-    Job j = {data, s->data, lp_copy_kernels()->transpose[__builtin_ctz(s->elem_bytes)], channels, plane, 0, 0, s->elem_bytes};
+    Job j = {data,
+             s->data,
+             lp_copy_kernels()->transpose[__builtin_ctz(s->elem_bytes)],
+             channels,
+             plane,
+             0,
+             0,
+             s->elem_bytes};
     j.channel_tiles = (channels + TILE - 1) / TILE;
     j.plane_tiles = (plane + TILE - 1) / TILE;
     const int64_t tiles = images * j.channel_tiles * j.plane_tiles;
-    lp_parallel_for(tiles, LP_GRAIN / (images * channels * plane / tiles + 1) + 1, to_plain, &j);
+    lp_parallel_for(tiles, LP_GRAIN / (images * channels * plane / tiles + 1) + 1,
+                    to_plain, &j);
     lp_block_free(s->data, s->capacity_bytes);
     s->data = data;
     s->capacity_bytes = capacity_bytes;
   } else {
     lp_error_clear();
     for (int64_t i = 0; i < images; i++)
-      turn_in_place((char *)s->data + (size_t)i * image_bytes, channels, plane, s->elem_bytes);
+      turn_in_place((char *)s->data + (size_t)i * image_bytes, channels, plane,
+                    s->elem_bytes);
   }
   atomic_store_explicit(&s->channels, 0, memory_order_release);
   pthread_mutex_unlock(&lock);
 }
 
-/* --- tensors that lie channels last ----------------------------------------------------- */
+/* --- tensors that lie channels last
+ * ----------------------------------------------------- */
 
 static bool is_visibly(const LpTensor *t) {
   if (t->ndim < 3 || t->ndim > 5 || t->is_contiguous) return false;
@@ -100,7 +111,8 @@ static bool is_visibly(const LpTensor *t) {
 void *lp_channels_last_data(const LpTensor *t) {
   if (t->physical || t->ndim < 3) return NULL;
   if (lp_is_hidden(t)) return t->storage->data;
-  const bool same = t->is_contiguous && (t->sizes[1] == 1 || t->numel == t->sizes[0] * t->sizes[1]);
+  const bool same =
+      t->is_contiguous && (t->sizes[1] == 1 || t->numel == t->sizes[0] * t->sizes[1]);
   return same || is_visibly(t) ? lp_data(t) : NULL;
 }
 

@@ -1,9 +1,9 @@
 /* The hidden channels-last layout of activations.
  *
- * Note [Hidden layout]: convolutions are fastest on memory whose channels lie next to each
- * other, (batch, spatial, channels), and so are the normalisations and poolings between
- * them. A user sees an ordinary row-major tensor (batch, channels, spatial): its sizes and
- * strides say so. But its storage may note that the elements lie channels last
+ * Note [Hidden layout]: convolutions are fastest on memory whose channels lie next to
+ * each other, (batch, spatial, channels), and so are the normalisations and poolings
+ * between them. A user sees an ordinary row-major tensor (batch, channels, spatial): its
+ * sizes and strides say so. But its storage may note that the elements lie channels last
  * (LpStorage.channels and .plane). Ops that know the layout take the memory as it lies
  * and give results that lie likewise; between them nothing is moved. Whoever does not
  * know asks lp_data (or lp_storage_data) for the address, and with that the elements are
