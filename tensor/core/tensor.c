@@ -125,9 +125,9 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
   if (!s) return NULL;
   s->inline_bytes = inline_bytes;
   s->capacity_bytes = 0;
-  s->data =
+  s->memory =
       inline_bytes ? (void *)(s + 1) : lp_block_alloc(size_bytes, &s->capacity_bytes);
-  if (!s->data) {
+  if (!s->memory) {
     lp_free(s, sizeof *s);
     return NULL;
   }
@@ -145,9 +145,9 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
 
 static void free_storage_data(LpStorage *s) {
   if (s->free_fn)
-    s->free_fn(s->free_ctx, s->data);
+    s->free_fn(s->free_ctx, s->memory);
   else if (s->capacity_bytes)
-    lp_block_free(s->data, s->capacity_bytes);
+    lp_block_free(s->memory, s->capacity_bytes);
 }
 
 /* Gives one reference back; was it the last? The only owner need not tell anyone, which
@@ -177,9 +177,9 @@ bool lp_storage_grow(LpStorage *s, size_t size_bytes) {
   size_t capacity;
   void *data = lp_block_alloc(size_bytes, &capacity);
   if (!data) return false;
-  memcpy(data, s->data, s->size_bytes);
+  memcpy(data, s->memory, s->size_bytes);
   free_storage_data(s);
-  s->data = data;
+  s->memory = data;
   s->size_bytes = size_bytes;
   s->capacity_bytes = capacity;
   s->free_fn = NULL;
@@ -316,7 +316,7 @@ LpTensor *lp_tensor_from_blob(void *data, LpInts sizes, LpDtype dtype,
     return NULL;
   }
   LpStorage *s = t->storage;
-  if (data) s->data = data;
+  if (data) s->memory = data;
   s->size_bytes = bytes;
   s->capacity_bytes = 0;
   s->free_fn = free_fn;

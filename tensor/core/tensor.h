@@ -26,7 +26,7 @@ typedef struct LpStorage {
   uint16_t elem_bytes;   /* with channels */
   _Atomic int64_t channels; /* of elements that lie channels last: Note [Hidden layout] in layout.h; 0: they lie as the tensors say */
   int64_t plane;            /* with channels: elements of a channel */
-  void *data;               /* read it through lp_storage_data */
+  void *memory;             /* as it lies; the elements in order: lp_storage_data */
   size_t size_bytes;
   size_t capacity_bytes;                  /* what lp_block_free wants back */
   void (*free_fn)(void *ctx, void *data); /* NULL: memory of the caching allocator */
@@ -95,7 +95,7 @@ void lp_storage_to_plain(LpStorage *s);
 /* The memory, its elements where the tensors' strides say. */
 static inline void *lp_storage_data(LpStorage *s) {
   if (LP_UNLIKELY(atomic_load_explicit(&s->channels, memory_order_acquire) != 0)) lp_storage_to_plain(s);
-  return s->data;
+  return s->memory;
 }
 static inline LpStorage *lp_storage_retain(LpStorage *s) {
   atomic_fetch_add_explicit(&s->refcount, 1, memory_order_relaxed);

@@ -163,7 +163,7 @@ static bool copy_apart(LpTensor *dst, LpTensor *src) {
   const int64_t size_bytes = dst->numel * (int64_t)lp_dtype_size((LpDtype)dst->dtype);
   const bool one = lp_is_hidden(dst), other = lp_is_hidden(src);
   if (dst->dtype == src->dtype && one && other)
-    return copy_bytes(dst->storage->data, src->storage->data, size_bytes);
+    return copy_bytes(dst->storage->memory, src->storage->memory, size_bytes);
   if (dst->dtype == src->dtype && !one && !other &&
       ((dst->is_contiguous && src->is_contiguous) ||
        (same_strides(dst, src) && lp_is_dense(dst))))

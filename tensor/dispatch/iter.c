@@ -86,7 +86,7 @@ static bool same_shape(const LpTensor *a, const LpTensor *b) {
 
 /* The first element as the memory lies; after settle_layouts. */
 static char *first_byte(const LpTensor *t) {
-  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+  return (char *)t->storage->memory + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
 }
 
 /* --- overlap ------------------------------------------------------------------------ */

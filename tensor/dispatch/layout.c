@@ -69,7 +69,7 @@ void lp_storage_to_plain(LpStorage *s) {
   void *data = lp_block_alloc(s->size_bytes, &capacity_bytes);
   if (data) {
     Job j = {data,
-             s->data,
+             s->memory,
              lp_copy_kernels()->transpose[__builtin_ctz(s->elem_bytes)],
              channels,
              plane,
@@ -81,13 +81,13 @@ void lp_storage_to_plain(LpStorage *s) {
     const int64_t tiles = images * j.channel_tiles * j.plane_tiles;
     lp_parallel_for(tiles, LP_GRAIN / (images * channels * plane / tiles + 1) + 1,
                     to_plain, &j);
-    lp_block_free(s->data, s->capacity_bytes);
-    s->data = data;
+    lp_block_free(s->memory, s->capacity_bytes);
+    s->memory = data;
     s->capacity_bytes = capacity_bytes;
   } else {
     lp_error_clear();
     for (int64_t i = 0; i < images; i++)
-      turn_in_place((char *)s->data + (size_t)i * image_bytes, channels, plane,
+      turn_in_place((char *)s->memory + (size_t)i * image_bytes, channels, plane,
                     s->elem_bytes);
   }
   atomic_store_explicit(&s->channels, 0, memory_order_release);
@@ -110,7 +110,7 @@ static bool is_visibly(const LpTensor *t) {
 
 void *lp_channels_last_data(const LpTensor *t) {
   if (t->physical || t->ndim < 3) return NULL;
-  if (lp_is_hidden(t)) return t->storage->data;
+  if (lp_is_hidden(t)) return t->storage->memory;
   const bool same =
       t->is_contiguous && (t->sizes[1] == 1 || t->numel == t->sizes[0] * t->sizes[1]);
   return same || is_visibly(t) ? lp_data(t) : NULL;
