@@ -66,7 +66,7 @@ void lp_storage_to_plain(LpStorage *s) {
   const size_t image_bytes = (size_t)(channels * plane) * s->elem_bytes;
   const int64_t images = (int64_t)(s->size_bytes / image_bytes);
   size_t capacity_bytes;
-  void *data = lp_block_alloc(s->size_bytes, &capacity_bytes);
+  void *data = s->inline_bytes ? NULL : lp_block_alloc(s->size_bytes, &capacity_bytes);
   if (data) {
     Job j = {data,
              s->memory,
@@ -85,7 +85,7 @@ void lp_storage_to_plain(LpStorage *s) {
     s->memory = data;
     s->capacity_bytes = capacity_bytes;
   } else {
-    lp_error_clear();
+    if (!s->inline_bytes) lp_error_clear();
     for (int64_t i = 0; i < images; i++)
       turn_in_place((char *)s->memory + (size_t)i * image_bytes, channels, plane,
                     s->elem_bytes);
@@ -121,7 +121,7 @@ LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype) {
   if (!t || t->ndim < 3 || t->ndim > 5 || !t->numel) return t;
   LpStorage *s = t->storage;
   const int64_t channels = t->sizes[1], plane = t->numel / t->sizes[0] / channels;
-  if (channels == 1 || plane == 1 || s->inline_bytes) return t;
+  if (channels == 1 || plane == 1) return t;
   s->plane = plane;
   s->elem_bytes = (uint16_t)lp_dtype_size(dtype);
   atomic_store_explicit(&s->channels, channels, memory_order_relaxed);
