@@ -1,0 +1,682 @@
+/* Winograd convolution; see winograd.h. */
+#include "cpu/winograd.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include "core/alloc.h"
+#include "core/check.h"
+#include "core/parallel.h"
+#include "cpu/gemm_split.h"
+#include "cpu/winograd_kernels.h"
+#include "cpu/winograd_split.h"
+
+#ifdef WINO_TUNE
+int wino_m, wino_engine = -1, wino_rows, wino_mode = -1, wino_panel, wino_parts;
+#else
+enum { wino_m, wino_engine = -1, wino_rows = 0, wino_mode = -1, wino_panel = 0, wino_parts = 0 };
+#endif
+
+/* --- what is to be done */
+
+typedef struct Image {
+  float *data; /* (n, h, w, channels) */
+  int64_t h, w, channels;
+} Image;
+
+/* The forward pass and the input gradient are one: from `source` to `result`. The weight
+ * gradient reads both. */
+typedef struct Plan {
+  Image source, result;
+  int64_t pad[2], across, tiles_per_image, tiles;
+  int m, frequencies;
+  bool pieces;
+  const LpWinogradTiles *of;
+  LpWinogradWeights weights; /* of all channels; unless a weight gradient */
+  const float *bias;
+} Plan;
+
+static int64_t round_up(int64_t n, int64_t to) {
+  return (n + to - 1) / to * to;
+}
+
+bool lp_winograd_serves(const LpConvGeometry *g) {
+  if (g->ndim != 2 || g->groups != 1 || g->c < 1 || g->k < 1) return false;
+  for (int d = 0; d < 2; d++)
+    if (g->kernel[d] != 3 || g->stride[d] != 1 || g->dilation[d] != 1 ||
+        g->padding[d] < 0 || g->padding[d] > 2 ||
+        g->in[d] < 1 || g->out[d] < 1 || g->out[d] != g->in[d] + 2 * g->padding[d] - 2)
+      return false;
+  return true;
+}
+
+static int side_of_tiles(LpConvPass pass, const LpConvGeometry *g) {
+  if (wino_m) return wino_m;
+  return 4;
+}
+
+static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, float *x, const float *w,
+                    const float *bias, float *y, bool pieces) {
+  const Image of_x = {x, g->in[0], g->in[1], g->c}, of_y = {y, g->out[0], g->out[1], g->k};
+  const bool back = pass == LP_CONV_INPUT_GRAD;
+  Plan p = {.source = back ? of_y : of_x,
+            .result = back ? of_x : of_y,
+            .m = side_of_tiles(pass, g),
+            .pieces = pieces,
+            .bias = pass == LP_CONV_FORWARD ? bias : NULL};
+  for (int d = 0; d < 2; d++) p.pad[d] = back ? 2 - g->padding[d] : g->padding[d];
+  p.frequencies = LP_WINOGRAD_FREQUENCIES(p.m);
+  p.of = p.m == 4 ? &lp_winograd_table()->by_4 : &lp_winograd_table()->by_2;
+  p.across = (p.result.w + p.m - 1) / p.m;
+  p.tiles_per_image = (p.result.h + p.m - 1) / p.m * p.across;
+  p.tiles = g->n * p.tiles_per_image;
+  p.weights = (LpWinogradWeights){.w = w,
+                                  .out_step = back ? 9 : g->c * 9,
+                                  .in_step = back ? g->c * 9 : 9,
+                                  .outs = p.result.channels,
+                                  .ins = p.source.channels,
+                                  .flipped = back};
+  return p;
+}
+
+/* The upper left corner of a tile in the result. */
+typedef struct Corner {
+  int64_t image, row, column;
+} Corner;
+
+static Corner corner_of(const Plan *p, int64_t tile) {
+  const int64_t in_image = tile % p->tiles_per_image;
+  return (Corner){tile / p->tiles_per_image, in_image / p->across * p->m,
+                  in_image % p->across * p->m};
+}
+
+/* The pixels of a square; `missing` for those outside. */
+static void find_pixels(const Image *of, int64_t image, int64_t row, int64_t column,
+                        int side, float *missing, float **pixels) {
+  float *base = of->data + image * of->h * of->w * of->channels;
+  for (int i = 0; i < side; i++)
+    for (int j = 0; j < side; j++) {
+      const int64_t h = row + i, w = column + j;
+      const bool inside = h >= 0 && h < of->h && w >= 0 && w < of->w;
+      *pixels++ = inside ? base + (h * of->w + w) * of->channels : missing;
+    }
+}
+
+static void find_source(const Plan *p, int64_t tile, float *zeros, float **pixels) {
+  const Corner at = corner_of(p, tile);
+  find_pixels(&p->source, at.image, at.row - p->pad[0], at.column - p->pad[1],
+              LP_WINOGRAD_SIDE(p->m), zeros, pixels);
+}
+
+/* --- operands of the products
+ *
+ * A has a row for each tile, B a column for each output channel; they are contracted over
+ * `depth`. Frequencies lie a little more than a multiple of a page apart, so that those of
+ * a tile do not share a set of the cache. */
+
+#define APART 192
+
+static int64_t lanes(void) {
+  return lp_winograd_table()->lanes;
+}
+
+/* Columns of B are made so many at a time. */
+static int64_t columns_at_once(const Plan *p) {
+  return p->pieces ? LP_SPLIT_SIDE : lanes();
+}
+
+static int64_t a_step(const Plan *p, int64_t rows) {
+  const int64_t depth = p->source.channels;
+  return APART + (p->pieces ? round_up(rows, LP_SPLIT_SIDE) / LP_SPLIT_SIDE *
+                                  lp_split_block_bytes(depth)
+                            : rows * round_up(depth, lanes()) * (int64_t)sizeof(float));
+}
+
+static int64_t b_step(const Plan *p, int64_t columns) {
+  const int64_t depth = p->source.channels;
+  return APART + (p->pieces ? columns / LP_SPLIT_SIDE * lp_split_block_bytes(depth)
+                            : columns * depth * (int64_t)sizeof(float));
+}
+
+static int64_t c_step(const Plan *p, int64_t rows, int64_t columns) {
+  if (p->pieces) rows = round_up(rows, LP_SPLIT_SIDE);
+  return APART + rows * columns * (int64_t)sizeof(float);
+}
+
+/* Where columns from `column` on begin within a frequency of B. */
+static int64_t b_offset(const Plan *p, int64_t column) {
+  const int64_t depth = p->source.channels;
+  return p->pieces ? column / LP_SPLIT_SIDE * lp_split_block_bytes(depth)
+                   : column * depth * (int64_t)sizeof(float);
+}
+
+/* Row `row` of A: a tile of the source. */
+static void make_row(const Plan *p, int64_t tile, float *zeros, char *a, int64_t step,
+                     int64_t row) {
+  float *pixels[LP_WINOGRAD_MOST_PIXELS], *ahead[LP_WINOGRAD_MOST_PIXELS];
+  const int64_t depth = p->source.channels;
+  find_source(p, tile, zeros, pixels);
+  find_source(p, tile + 1 < p->tiles ? tile + 1 : tile, zeros, ahead);
+  LpWinogradPixels *from = (LpWinogradPixels *)pixels, *next = (LpWinogradPixels *)ahead;
+  if (p->pieces)
+    p->of->input_row(
+        from, next, depth,
+        a + row / LP_SPLIT_SIDE * lp_split_block_bytes(depth) + row % LP_SPLIT_SIDE * 64,
+        step);
+  else
+    p->of->input(from, next, depth, (float *)a + row * round_up(depth, lanes()),
+                 step / (int64_t)sizeof(float));
+}
+
+/* Columns [from, from + count) of B, at its beginning; both multiples of
+ * columns_at_once, `count` may pass the last channel. */
+static void make_columns(const Plan *p, int64_t from, int64_t count, char *b,
+                         int64_t step) {
+  const int64_t some = columns_at_once(p), panel = 2 * lanes();
+  for (int64_t at = 0; at < count; at += some) {
+    LpWinogradWeights w = p->weights;
+    w.w += (from + at) * w.out_step;
+    w.outs -= from + at;
+    if (p->pieces) {
+      p->of->weights_block(&w, b + b_offset(p, at), step);
+    } else {
+      const int64_t first = at / panel * panel, wide = count - first < panel ? some : panel;
+      p->of->weights(&w, (float *)(b + b_offset(p, first)) + (at - first),
+                     step / (int64_t)sizeof(float), wide);
+    }
+  }
+}
+
+/* C = A B for one frequency; ldc = columns. */
+static void multiply_pieces(float *c, const char *a, const char *b, const char *next_b, int64_t rows,
+                            int64_t columns, int64_t k, int64_t ldc, bool add) {
+  const int64_t bytes = lp_split_block_bytes(k), blocks = columns / LP_SPLIT_SIDE;
+  const int64_t row_blocks = (rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE;
+  const int64_t at_once = row_blocks > 1 ? 2 : 4;
+  if (row_blocks % 2 == 0) {
+    const LpWinogradProduct w = {.a = a, .b = b, .next_b = next_b, .c = c, .a_step = bytes, .b_step = bytes, .ldc = ldc,
+      .rows = row_blocks, .columns = blocks, .depth = bytes / LP_SPLIT_PIECES, .add = add};
+    lp_winograd_product(&w);
+    return;
+  }
+  for (int64_t j = 0; j < blocks; j += at_once)
+    for (int64_t i = 0; i < row_blocks; i += 2) {
+      const bool tall = i + 1 < row_blocks;
+      for (int64_t part = 0; part < at_once && j + part < blocks; part += tall ? 2 : 4) {
+        LpSplitTile t = {.a = {a + i * bytes, tall ? a + (i + 1) * bytes : NULL},
+                         .ldc = ldc,
+                         .rows = tall ? 32 : 16,
+                         .depth = bytes / LP_SPLIT_PIECES};
+        for (int64_t n = part; n < at_once && n < part + (tall ? 2 : 4) && j + n < blocks;
+             n++) {
+          t.at[t.count].b = b + (j + n) * bytes;
+          t.at[t.count].c = c + i * 16 * ldc + (j + n) * 16;
+          t.at[t.count].columns = 16;
+          t.at[t.count++].add = add;
+        }
+        lp_split_product(&t);
+      }
+    }
+}
+
+static void multiply(const Plan *p, float *c, const char *a, const char *b, const char *next_b, int64_t rows,
+                     int64_t columns) {
+  const int64_t depth = p->source.channels;
+  if (p->pieces)
+    multiply_pieces(c, a, b, next_b, rows, columns, depth, columns, false);
+  else
+    lp_winograd_table()->product(c, columns, (const float *)a, round_up(depth, lanes()),
+                                 (const float *)b, rows, columns, depth);
+}
+
+/* Channels [from, from + count) of a tile of the result; c: its row of C. */
+static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step_bytes,
+                       int64_t from, int64_t count) {
+  float *pixels[LP_WINOGRAD_MOST_PIXELS];
+  const Corner at = corner_of(p, tile);
+  find_pixels(&p->result, at.image, at.row, at.column, p->m, NULL, pixels);
+  for (int i = 0; i < p->m * p->m; i++)
+    if (pixels[i]) pixels[i] += from;
+  return p->of->output(c, step_bytes / (int64_t)sizeof(float), p->bias ? p->bias + from : NULL,
+                count, pixels);
+}
+
+/* --- running over all tiles */
+
+/* The number of the next piece of work, or one beyond all when an interrupt came. */
+#define NO_MORE ((int64_t)1 << 40)
+static int64_t take(_Atomic int64_t *next) {
+  if (lp_interrupt_pending()) atomic_store(next, NO_MORE);
+  return atomic_fetch_add(next, 1);
+}
+
+typedef struct Job {
+  const Plan *p;
+  char *a, *b, *scratch; /* b: kept or made before; scratch: of each slot */
+  float *zeros;
+  int64_t slot_bytes, first_tile, count, rows, columns, all_columns;
+  bool b_is_whole;
+  _Atomic int64_t next;
+  _Atomic bool refused;
+} Job;
+
+#ifdef PHASES
+#include <x86intrin.h>
+long wino_ticks[4];
+static _Thread_local long last_tick;
+#define TICK(n) { long t_ = (long)__rdtsc(); if (n) wino_ticks[n] += t_ - last_tick; last_tick = t_; }
+#else
+#define TICK(n)
+#endif
+
+/* Whole tiles, all of B being there. */
+static void run_tiles(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const Plan *p = j->p;
+  const int64_t step_a = a_step(p, j->rows), step_b = b_step(p, j->all_columns),
+                step_c = c_step(p, j->rows, j->all_columns);
+  char *a = j->scratch + begin * j->slot_bytes, *c = a + p->frequencies * step_a;
+  if (p->pieces) lp_split_begin();
+  for (;;) {
+    const int64_t at = take(&j->next) * j->rows;
+    if (at >= j->count) break;
+    const int64_t rows = j->count - at < j->rows ? j->count - at : j->rows,
+                  tile = j->first_tile + at;
+    TICK(0)
+    for (int64_t r = 0; r < rows; r++) make_row(p, tile + r, j->zeros, a, step_a, r);
+    TICK(1)
+    for (int f = 0; f < p->frequencies; f++)
+      multiply(p, (float *)(c + f * step_c), a + f * step_a, j->b + f * step_b, j->b + (f + 1 < p->frequencies ? f + 1 : 0) * step_b, rows,
+               j->all_columns);
+    TICK(2)
+    bool ok = true;
+    for (int64_t r = 0; r < rows; r++)
+      ok &= put_result(p, tile + r, (float *)c + r * j->all_columns, step_c, 0,
+                       p->result.channels);
+    if (!ok) atomic_store(&j->refused, true);
+    TICK(3)
+  }
+  if (p->pieces) lp_split_end();
+}
+
+static void make_rows(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  for (int64_t r = begin; r < end; r++)
+    make_row(j->p, j->first_tile + r, j->zeros, j->a, a_step(j->p, j->rows), r);
+}
+
+/* Columns of B for tiles that are there as rows of A. */
+static void run_columns(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const Plan *p = j->p;
+  const int64_t step_a = a_step(p, j->rows);
+  char *scratch = j->scratch + begin * j->slot_bytes;
+  if (p->pieces) lp_split_begin();
+  for (;;) {
+    const int64_t from = take(&j->next) * j->columns;
+    if (from >= j->all_columns) break;
+    const int64_t columns =
+        j->all_columns - from < j->columns ? j->all_columns - from : j->columns;
+    const int64_t step_b = b_step(p, j->b_is_whole ? j->all_columns : j->columns),
+                  step_c = c_step(p, j->rows, j->columns);
+    char *b = j->b + b_offset(p, from), *c = scratch;
+    if (!j->b_is_whole) {
+      b = scratch + p->frequencies * step_c;
+      make_columns(p, from, columns, b, step_b);
+    }
+    for (int f = 0; f < p->frequencies; f++)
+      multiply(p, (float *)(c + f * step_c), j->a + f * step_a, b + f * step_b, b + (f + 1 < p->frequencies ? f + 1 : 0) * step_b, j->count,
+               columns);
+    const int64_t rest = p->result.channels - from;
+    bool ok = true;
+    for (int64_t r = 0; r < j->count; r++)
+      ok &= put_result(p, j->first_tile + r, (float *)c + r * columns, step_c, from,
+                       rest < columns ? rest : columns);
+    if (!ok) atomic_store(&j->refused, true);
+  }
+  if (p->pieces) lp_split_end();
+}
+
+static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const Plan *p = j->p;
+  const int64_t some = 2 * lanes();
+  const int64_t to = end * some < j->all_columns ? end * some : j->all_columns;
+  for (int64_t at = begin * some; at < to; at += some)
+    make_columns(p, at, to - at < some ? to - at : some, j->b + b_offset(p, at),
+                 b_step(p, j->all_columns));
+}
+
+static bool run_layer(const Plan *p, const void *packed, bool *refused) {
+  const int64_t threads = lp_num_threads();
+  Job j = {.p = p, .all_columns = round_up(p->result.channels, columns_at_once(p))};
+  const int64_t most = p->source.channels > p->result.channels ? p->source.channels
+                                                               : p->result.channels;
+  const int64_t zero_bytes = round_up((most + 16) * 4, 64);
+  const int64_t whole_b = p->frequencies * b_step(p, j.all_columns);
+  bool by_tiles = p->tiles >= 64 && whole_b < (18 << 20);
+  if (wino_mode >= 0) by_tiles = wino_mode;
+  int64_t bytes_a = 0, bytes_b = 0;
+  j.b_is_whole = packed || by_tiles;
+  j.b = (char *)packed;
+  if (by_tiles) {
+    j.rows = wino_rows ? wino_rows : 32;
+    j.slot_bytes = p->frequencies * (a_step(p, j.rows) + c_step(p, j.rows, j.all_columns));
+    if (!packed) bytes_b = whole_b;
+  } else {
+    j.rows = wino_rows ? wino_rows : 256;
+    if (j.rows > p->tiles) j.rows = p->tiles;
+    j.columns = wino_panel ? wino_panel : 32;
+    bytes_a = p->frequencies * a_step(p, j.rows);
+    j.slot_bytes = p->frequencies * (c_step(p, j.rows, j.columns) +
+                                     (packed ? 0 : b_step(p, j.columns)));
+  }
+  size_t capacity;
+  char *scratch = lp_block_alloc(
+      (size_t)(zero_bytes + bytes_a + bytes_b + threads * j.slot_bytes), &capacity);
+  TRY(scratch);
+  j.zeros = (float *)scratch;
+  memset(j.zeros, 0, (size_t)zero_bytes);
+  j.a = scratch + zero_bytes;
+  if (bytes_b) j.b = j.a + bytes_a;
+  j.scratch = j.a + bytes_a + bytes_b;
+  if (bytes_b)
+    lp_parallel_for((j.all_columns + 2 * lanes() - 1) / (2 * lanes()), 1,
+                    make_all_columns, &j);
+  if (by_tiles) {
+    j.count = p->tiles;
+    lp_parallel_for(threads, 1, run_tiles, &j);
+  } else {
+    for (; j.first_tile < p->tiles && !atomic_load(&j.refused); j.first_tile += j.rows) {
+      j.count = p->tiles - j.first_tile < j.rows ? p->tiles - j.first_tile : j.rows;
+      lp_parallel_for(j.count, 1, make_rows, &j);
+      atomic_store(&j.next, 0);
+      lp_parallel_for(threads, 1, run_columns, &j);
+    }
+  }
+  *refused = p->pieces && atomic_load(&j.refused);
+  lp_block_free(scratch, capacity);
+  return true;
+}
+
+/* --- the weight gradient
+ *
+ * S (k, c) of each frequency is summed over tiles: A^T from y's gradient, B from x. */
+
+#define GROUP 32 /* tiles that are contracted over at once */
+
+typedef struct GradJob {
+  const Plan *p;
+  float *w, *zeros;
+  char *sums, *scratch, *a, *b;
+  int64_t slot_bytes, sum_bytes, groups, per_part, parts, first_group, groups_now;
+  int64_t row0, rows; /* of S: channels of y */
+  int64_t columns;    /* of S, padded */
+  _Atomic int64_t next;
+  _Atomic bool refused;
+} GradJob;
+
+static int64_t sum_step(const GradJob *j) {
+  return APART + round_up(j->rows, LP_SPLIT_SIDE) * j->columns * (int64_t)sizeof(float);
+}
+
+/* Bytes of a frequency of an operand for some groups of tiles. */
+static int64_t operand_step(const Plan *p, int64_t channels, int64_t groups) {
+  return APART + groups * (p->pieces ? round_up(channels, LP_SPLIT_SIDE) /
+                                           LP_SPLIT_SIDE * LP_SPLIT_PIECES
+                                     : GROUP * round_up(channels, lanes()) *
+                                           (int64_t)sizeof(float));
+}
+
+static void find_either(const GradJob *j, bool of_y, int64_t tile, float **pixels) {
+  const Plan *p = j->p;
+  if (tile >= p->tiles) {
+    for (int i = 0; i < LP_WINOGRAD_MOST_PIXELS; i++) pixels[i] = j->zeros;
+  } else if (of_y) {
+    const Corner at = corner_of(p, tile);
+    find_pixels(&p->result, at.image, at.row, at.column, p->m, j->zeros, pixels);
+    for (int i = 0; i < p->m * p->m; i++)
+      if (pixels[i] != j->zeros) pixels[i] += j->row0;
+  } else {
+    find_source(p, tile, j->zeros, pixels);
+  }
+}
+
+/* Group `group` as number `place` of `places` in an operand. */
+static void make_group(const GradJob *j, bool of_y, int64_t group, char *to, int64_t place,
+                       int64_t places) {
+  const Plan *p = j->p;
+  const int64_t channels = of_y ? j->rows : p->source.channels;
+  const int64_t step = operand_step(p, channels, places);
+  float *first[LP_WINOGRAD_MOST_PIXELS], *second[LP_WINOGRAD_MOST_PIXELS];
+  if (!p->pieces) {
+    const int64_t wide = round_up(channels, lanes());
+    float *row = (float *)to + place * GROUP * wide;
+    for (int64_t t = 0; t < GROUP; t++, row += wide) {
+      find_either(j, of_y, group * GROUP + t, first);
+      (of_y ? p->of->grad : p->of->input)((LpWinogradPixels *)first, (LpWinogradPixels *)first, channels, row,
+                                          step / (int64_t)sizeof(float));
+    }
+    return;
+  }
+  to += place * LP_SPLIT_PIECES;
+  const int64_t block_step = places * LP_SPLIT_PIECES;
+  for (int64_t t = 0; t < GROUP / 2; t++) {
+    find_either(j, of_y, group * GROUP + t, first);
+    find_either(j, of_y, group * GROUP + t + GROUP / 2, second);
+    (of_y ? p->of->grad_line : p->of->input_line)(
+        (LpWinogradPixels *)first, (LpWinogradPixels *)second, channels, to + t * 64, step,
+        block_step);
+  }
+  if (of_y)
+    for (int f = 0; f < p->frequencies; f++)
+      for (int64_t block = 0; block * LP_SPLIT_SIDE < channels; block++)
+        lp_winograd_table()->turn(to + f * step + block * block_step, 3);
+}
+
+/* Rows [from, from + rows) of S of a frequency. */
+static void add_products(const GradJob *j, float *s, const char *a, const char *b,
+                         int64_t from, int64_t rows, int64_t groups, bool add) {
+  const Plan *p = j->p;
+  if (p->pieces) {
+    multiply_pieces(s + from * j->columns,
+                    a + from / LP_SPLIT_SIDE * groups * LP_SPLIT_PIECES, b, NULL, rows, j->columns,
+                    groups * GROUP, j->columns, add);
+  } else {
+    lp_winograd_table()->product_grad(
+        s + from * j->columns, j->columns, (const float *)a + from,
+        round_up(j->rows, lanes()), (const float *)b, round_up(p->source.channels, lanes()),
+        rows, j->columns, groups * GROUP, add);
+  }
+}
+
+/* Parts of the tiles, each with sums of its own. */
+static void run_parts(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  const Plan *p = j->p;
+  const int64_t most = j->groups_now, step_s = sum_step(j);
+  char *a = j->scratch + begin * j->slot_bytes,
+       *b = a + p->frequencies * operand_step(p, j->rows, most);
+  if (p->pieces) lp_split_begin();
+  for (;;) {
+    const int64_t part = take(&j->next);
+    if (part >= j->parts) break;
+    char *s = j->sums + part * j->sum_bytes;
+    const int64_t from = part * j->per_part,
+                  to = from + j->per_part < j->groups ? from + j->per_part : j->groups;
+    for (int64_t group = from; group < to; group += most) {
+      const int64_t now = to - group < most ? to - group : most;
+      for (int64_t g = 0; g < now; g++) {
+        make_group(j, true, group + g, a, g, now);
+        make_group(j, false, group + g, b, g, now);
+      }
+      const int64_t step_a = operand_step(p, j->rows, now),
+                    step_b = operand_step(p, p->source.channels, now);
+      for (int f = 0; f < p->frequencies; f++)
+        add_products(j, (float *)(s + f * step_s), a + f * step_a, b + f * step_b, 0,
+                     j->rows, now, group > from);
+    }
+  }
+  if (p->pieces) lp_split_end();
+}
+
+static void add_parts(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  for (int64_t part = 1; part < j->parts; part++) {
+    float *s = (float *)j->sums;
+    const float *more = (const float *)(j->sums + part * j->sum_bytes);
+    for (int64_t i = begin; i < end; i++) s[i] += more[i];
+  }
+}
+
+static void make_groups(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  for (int64_t g = begin; g < end; g++) {
+    const int64_t place = g / 2;
+    const bool of_y = g & 1;
+    make_group(j, of_y, j->first_group + place, of_y ? j->a : j->b, place, j->groups_now);
+  }
+}
+
+#define ROWS_AT_ONCE 128
+static void run_frequencies(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  const Plan *p = j->p;
+  const int64_t strips = (j->rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+  const int64_t step_a = operand_step(p, j->rows, j->groups_now),
+                step_b = operand_step(p, p->source.channels, j->groups_now);
+  if (p->pieces) lp_split_begin();
+  for (;;) {
+    const int64_t at = take(&j->next), f = at / strips;
+    if (f >= p->frequencies) break;
+    const int64_t row = at % strips * ROWS_AT_ONCE, rest = j->rows - row;
+    add_products(j, (float *)(j->sums + f * sum_step(j)), j->a + f * step_a,
+                 j->b + f * step_b, row, rest < ROWS_AT_ONCE ? rest : ROWS_AT_ONCE,
+                 j->groups_now, j->first_group > 0);
+  }
+  if (p->pieces) lp_split_end();
+}
+
+static void put_weights(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  const Plan *p = j->p;
+  const int64_t channels = p->source.channels;
+  bool ok = true;
+  for (int64_t row = begin; row < end; row++)
+    ok &= p->of->weight_grad((const float *)j->sums + row * j->columns,
+                       sum_step(j) / (int64_t)sizeof(float), channels,
+                             j->w + (j->row0 + row) * channels * 9);
+  if (!ok) atomic_store(&j->refused, true);
+}
+
+static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
+  const int64_t threads = lp_num_threads();
+  GradJob j = {.p = p, .w = w, .columns = round_up(p->source.channels, columns_at_once(p))};
+  const int64_t most = p->source.channels > p->result.channels ? p->source.channels
+                                                               : p->result.channels;
+  const int64_t zero_bytes = round_up((most + 16) * 4, 64);
+  j.groups = (p->tiles + GROUP - 1) / GROUP;
+  j.rows = p->result.channels;
+  while (p->frequencies * sum_step(&j) > (48 << 20)) j.rows = round_up((j.rows + 1) / 2, 16);
+  j.sum_bytes = p->frequencies * sum_step(&j);
+  const int64_t group_bytes = p->frequencies * (operand_step(p, j.rows, 1) +
+                                                operand_step(p, p->source.channels, 1));
+  bool by_parts = j.sum_bytes <= (1 << 20) && j.groups >= 8;
+  if (wino_mode >= 0) by_parts = wino_mode;
+  int64_t bytes = zero_bytes;
+  j.parts = 1;
+  if (by_parts) {
+    j.parts = wino_parts ? wino_parts : 8;
+    if (j.parts > j.groups) j.parts = j.groups;
+    j.per_part = (j.groups + j.parts - 1) / j.parts;
+    j.parts = (j.groups + j.per_part - 1) / j.per_part;
+    j.groups_now = wino_rows ? wino_rows / GROUP : 1;
+    j.slot_bytes = p->frequencies * (operand_step(p, j.rows, j.groups_now) +
+                                     operand_step(p, p->source.channels, j.groups_now));
+    bytes += threads * j.slot_bytes;
+  } else {
+    j.groups_now = wino_rows ? wino_rows / GROUP : (16 << 20) / group_bytes;
+    if (j.groups_now < 1) j.groups_now = 1;
+    if (j.groups_now > j.groups) j.groups_now = j.groups;
+    bytes += p->frequencies * (operand_step(p, j.rows, j.groups_now) +
+                               operand_step(p, p->source.channels, j.groups_now));
+  }
+  size_t capacity;
+  char *scratch = lp_block_alloc((size_t)(bytes + j.parts * j.sum_bytes), &capacity);
+  TRY(scratch);
+  j.zeros = (float *)scratch;
+  memset(j.zeros, 0, (size_t)zero_bytes);
+  j.sums = scratch + zero_bytes;
+  j.scratch = j.a = j.sums + j.parts * j.sum_bytes;
+  const int64_t at_once = j.groups_now, rows = j.rows;
+  for (; j.row0 < p->result.channels && !atomic_load(&j.refused); j.row0 += rows) {
+    /* The last rows are computed as if there were more: what they write is not read. */
+    j.rows = rows < p->result.channels - j.row0 ? rows : p->result.channels - j.row0;
+    if (by_parts) {
+      atomic_store(&j.next, 0);
+      lp_parallel_for(threads < j.parts ? threads : j.parts, 1, run_parts, &j);
+      if (j.parts > 1)
+        lp_parallel_for(j.sum_bytes / (int64_t)sizeof(float), LP_GRAIN, add_parts, &j);
+    } else {
+      for (j.first_group = 0; j.first_group < j.groups; j.first_group += at_once) {
+        const int64_t rest = j.groups - j.first_group;
+        j.groups_now = rest < at_once ? rest : at_once;
+        j.b = j.a + p->frequencies * operand_step(p, j.rows, j.groups_now);
+        lp_parallel_for(2 * j.groups_now, 1, make_groups, &j);
+        atomic_store(&j.next, 0);
+        lp_parallel_for(threads, 1, run_frequencies, &j);
+      }
+    }
+    lp_parallel_for(j.rows, 8, put_weights, &j);
+  }
+  *refused = p->pieces && atomic_load(&j.refused);
+  lp_block_free(scratch, capacity);
+  return true;
+}
+
+/* --- public */
+
+static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
+  return lp_winograd_table()->turn && lp_split_supported() && wino_engine != 0;
+}
+
+bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
+                     const float *bias, float *y, const void *packed) {
+  if (g->n == 0) {
+    if (pass == LP_CONV_WEIGHT_GRAD)
+      memset(w, 0, (size_t)(g->k * g->c * 9) * sizeof(float));
+    return true;
+  }
+  bool pieces = wants_pieces(pass, g);
+  for (;;) {
+    const Plan p = plan_of(pass, g, x, w, bias, y, pieces);
+    bool refused;
+    TRY(pass == LP_CONV_WEIGHT_GRAD ? run_weight_grad(&p, w, &refused)
+                                    : run_layer(&p, packed, &refused));
+    if (lp_interrupt_take()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
+    if (!refused) return true;
+    pieces = false;
+    packed = NULL;
+  }
+}
+
+size_t lp_winograd_packed_bytes(const LpConvGeometry *g) {
+  const Plan p = plan_of(LP_CONV_FORWARD, g, NULL, NULL, NULL, NULL,
+                         wants_pieces(LP_CONV_FORWARD, g));
+  return (size_t)(p.frequencies * b_step(&p, round_up(g->k, columns_at_once(&p))));
+}
+
+void lp_winograd_pack(const LpConvGeometry *g, const float *w, void *packed) {
+  const Plan p = plan_of(LP_CONV_FORWARD, g, NULL, w, NULL, NULL,
+                         wants_pieces(LP_CONV_FORWARD, g));
+  Job j = {.p = &p, .b = packed, .all_columns = round_up(g->k, columns_at_once(&p))};
+  lp_parallel_for((j.all_columns + 2 * lanes() - 1) / (2 * lanes()), 1, make_all_columns,
+                  &j);
+}
+
+int lp_winograd_packing(const LpConvGeometry *g) {
+  return 2 * side_of_tiles(LP_CONV_FORWARD, g) + wants_pieces(LP_CONV_FORWARD, g);
+}
+
+bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g) {
+  return lp_winograd_serves(g) && g->c >= 16 && g->k >= 16;
+}
