@@ -1,7 +1,27 @@
-/* The choice of a convolution kernel; see conv.h. */
+/* The choice of a convolution kernel; see conv.h.
+ *
+ * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
+ * pays (cpu/winograd.h), else oneDNN's direct kernels; im2col and a product for the rest.
+ * The choice is by geometry alone, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
+#include "cpu/kept.h"
+#include "cpu/winograd.h"
+#include "lampad/storage.h"
+
+static _Atomic bool allow_winograd = true;
+
+bool lp_allow_winograd(void) {
+  return allow_winograd;
+}
+void lp_set_allow_winograd(bool allow) {
+  allow_winograd = allow;
+}
+
+static bool wants_winograd(LpConvPass pass, const LpConvGeometry *g) {
+  return allow_winograd && lp_winograd_pays(pass, g);
+}
 
 /* About 0.1 s of work on two cores: between pieces of it an interrupt is honoured. */
 #define PIECE_FLOPS 20e9
@@ -20,6 +40,12 @@ static int64_t piece_of(const LpConvGeometry *g) {
   return (g->n + pieces - 1) / pieces;
 }
 
+static bool serves_last(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
+                        bool keeps_weights) {
+  return wants_winograd(pass, g) ||
+         lp_conv_dnnl_serves(pass, g, has_bias, keeps_weights);
+}
+
 bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                                  bool has_bias, bool keeps_weights) {
   /* With a handful of input channels the library computes the input gradient on padded
@@ -28,12 +54,36 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
   if (dtype != LP_FLOAT32 || few_channels) return false;
   LpConvGeometry piece = *g;
   piece.n = piece_of(g);
-  if (!lp_conv_dnnl_serves(pass, &piece, has_bias, keeps_weights)) return false;
+  if (!serves_last(pass, &piece, has_bias, keeps_weights)) return false;
   piece.n = g->n % piece.n;
-  return !piece.n || lp_conv_dnnl_serves(pass, &piece, has_bias, keeps_weights);
+  return !piece.n || serves_last(pass, &piece, has_bias, keeps_weights);
+}
+
+typedef struct Packing {
+  const LpConvGeometry *g;
+  const float *w;
+} Packing;
+
+static bool pack_weights(void *ctx, void *memory) {
+  const Packing *p = ctx;
+  lp_winograd_pack(p->g, p->w, memory);
+  return true;
+}
+
+static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
+  const struct { int64_t packing, k, c; } key = {lp_winograd_packing(g), g->k, g->c};
+  Packing p = {g, c->w};
+  LpKept *kept = c->weight ? lp_kept_enter(c->weight, &key, sizeof key,
+                                           lp_winograd_packed_bytes(g), pack_weights, &p)
+                           : NULL;
+  const bool ok = lp_winograd_run(c->pass, g, c->x, c->w, c->b, c->y,
+                                  kept ? lp_kept_memory(kept) : NULL);
+  lp_kept_leave(kept);
+  return ok;
 }
 
 static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
+  if (c->channels_last && wants_winograd(c->pass, g)) return run_winograd(c, g);
   return c->channels_last ? lp_conv_dnnl(c, g)
                           : lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
 }

@@ -2,18 +2,10 @@
  * descriptors) by geometry. Owns the library's engine; nothing of oneDNN shows outside
  * this file.
  *
- * Note [Convolution algorithms]: Winograd F(4x4, 3x3) needs 2.25-4x fewer multiplications
- * than the direct kernel and wins from 32 channels on; the transforms eat the gain below.
- * It is chosen by geometry alone, so that results do not depend on timing. oneDNN falls
- * back to `ref` kernels without a word, 1000 times slower; a plan whose kernel is one is
- * recorded as unusable, and the caller takes im2col. Activations lie channels last;
- * where the kernel wants another layout, as for weights, arguments are reordered into
- * scratch of the caching allocator.
- *
- * Note [Kept weights]: without a gradient the same weights serve call after call. Packed
- * in the library's layout (for Winograd already transformed) they stay with the storage
- * of the weight, until its stamp says that it was written to. Plans of such calls are the
- * library's for inference; the algorithm is chosen as in training. */
+ * The library falls back to `ref` kernels without a word, 1000 times slower; a plan whose
+ * kernel is one is recorded as unusable, and the caller takes im2col. Activations lie
+ * channels last; where the kernel wants another layout, as for weights, arguments are
+ * reordered into scratch of the caching allocator. */
 #include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -22,6 +14,7 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/conv.h"
+#include "cpu/kept.h"
 
 enum { X, W, Y, N_BUFFERS };
 #define CACHE_BUCKETS 256
@@ -102,68 +95,43 @@ static DnnlGeometry translate(const LpConvGeometry *g) {
   return t;
 }
 
-/* Below this many tiles of 4 x 4 transforming the weights, or reading them transformed,
- * takes longer than it saves. */
-#define MIN_TILES 32
-
-static bool winograd_pays(const LpConvGeometry *g) {
-  if (g->ndim != 2 || g->groups != 1 || g->c < 32 || g->k < 32 || g->c % 16 || g->k % 16)
-    return false;
-  if (g->n * ((g->out[0] + 3) / 4) * ((g->out[1] + 3) / 4) < MIN_TILES) return false;
-  for (int d = 0; d < 2; d++)
-    if (g->kernel[d] != 3 || g->stride[d] != 1 || g->dilation[d] != 1 ||
-        g->padding[d] > 1)
-      return false;
-  return true;
-}
-
 static const char *name_of(const_dnnl_primitive_desc_t pd) {
   const char *name = NULL;
   dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
   return name ? name : "ref";
 }
 
-/* The kernel for a description: for Winograd that of 4 x 4 tiles, which the library does
- * not always put first; never a reference kernel. NULL when there is none. */
+/* The first kernel for a description that is no reference kernel; NULL: none. */
 static dnnl_primitive_desc_t kernel_for(const_dnnl_op_desc_t desc,
                                         const_dnnl_primitive_attr_t attr,
-                                        const_dnnl_primitive_desc_t hint,
-                                        bool is_winograd) {
+                                        const_dnnl_primitive_desc_t hint) {
   dnnl_primitive_desc_iterator_t it = NULL;
-  dnnl_primitive_desc_t first = NULL;
+  dnnl_primitive_desc_t found = NULL;
   if (dnnl_primitive_desc_iterator_create(&it, desc, attr, engine, hint)) return NULL;
   do {
-    dnnl_primitive_desc_t pd = dnnl_primitive_desc_iterator_fetch(it);
-    if (!pd) break;
-    const bool wanted = !is_winograd || strstr(name_of(pd), "wino_4x3");
-    if (strstr(name_of(pd), "ref") || (first && !wanted)) {
-      dnnl_primitive_desc_destroy(pd);
-      continue;
-    }
-    if (first) dnnl_primitive_desc_destroy(first);
-    first = pd;
-    if (wanted) break;
+    found = dnnl_primitive_desc_iterator_fetch(it);
+    if (!found || !strstr(name_of(found), "ref")) break;
+    dnnl_primitive_desc_destroy(found);
+    found = NULL;
   } while (!dnnl_primitive_desc_iterator_next(it));
   dnnl_primitive_desc_iterator_destroy(it);
-  return first;
+  return found;
 }
 
-/* A primitive descriptor of the pass, NULL when the algorithm is refused or only a
- * reference kernel. */
+/* A primitive descriptor of the pass, NULL when there is only a reference kernel. */
 static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
-                                      dnnl_alg_kind_t algorithm,
                                       const dnnl_memory_desc_t any[N_BUFFERS],
                                       const dnnl_memory_desc_t *bias,
                                       const_dnnl_primitive_attr_t attr) {
   dnnl_convolution_desc_t forward, desc;
-  const bool is_forward = key->pass == LP_CONV_FORWARD,
-             is_winograd = algorithm == dnnl_convolution_winograd;
+  const dnnl_alg_kind_t algorithm = dnnl_convolution_direct;
+  const bool is_forward = key->pass == LP_CONV_FORWARD;
   if (dnnl_dilated_convolution_forward_desc_init(
           &forward, key->keeps_weights ? dnnl_forward_inference : dnnl_forward_training,
           algorithm, &any[X], &any[W], is_forward && key->has_bias ? bias : NULL, &any[Y],
           t->stride, t->dilation, t->left, t->right))
     return NULL;
-  if (is_forward) return kernel_for(&forward, attr, NULL, is_winograd);
+  if (is_forward) return kernel_for(&forward, attr, NULL);
   dnnl_primitive_desc_t hint = NULL, pd = NULL;
   if (dnnl_primitive_desc_create(&hint, &forward, attr, engine, NULL)) return NULL;
   dnnl_status_t status = key->pass == LP_CONV_INPUT_GRAD
@@ -173,7 +141,7 @@ static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
                              : dnnl_dilated_convolution_backward_weights_desc_init(
                                    &desc, algorithm, &any[X], &any[W], NULL, &any[Y],
                                    t->stride, t->dilation, t->left, t->right);
-  if (!status) pd = kernel_for(&desc, attr, hint, is_winograd);
+  if (!status) pd = kernel_for(&desc, attr, hint);
   dnnl_primitive_desc_destroy(hint);
   return pd;
 }
@@ -224,11 +192,8 @@ static void plan_prepare(Plan *plan) {
   if (dnnl_primitive_attr_create(&attr)) return;
   dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
   dnnl_primitive_desc_t pd = NULL;
-  if (winograd_pays(&plan->key.geometry))
-    pd = describe(&plan->key, &t, dnnl_convolution_winograd, any, &plan->bias, attr);
-  if (!pd)
-    pd = describe(&plan->key, &t, dnnl_convolution_direct, as_it_lies, &plan->bias, attr);
-  if (!pd) pd = describe(&plan->key, &t, dnnl_convolution_direct, any, &plan->bias, attr);
+  pd = describe(&plan->key, &t, as_it_lies, &plan->bias, attr);
+  if (!pd) pd = describe(&plan->key, &t, any, &plan->bias, attr);
   dnnl_primitive_attr_destroy(attr);
   if (!pd) return;
   LpConvPass pass = (LpConvPass)plan->key.pass;
@@ -311,92 +276,31 @@ static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
   return dnnl_primitive_execute(primitive, stream, 2, args);
 }
 
-/* --- kept weights ----------------------------------------------------------------------
- */
+typedef struct Packing {
+  const Plan *plan;
+  float *w;
+} Packing;
 
-typedef struct Packed {
-  LpDerived base;
-  dnnl_memory_desc_t desc;
-  int64_t offset_elems;
-  uint32_t stamp;
-  int users; /* guarded by the lock */
-  void *memory;
-  size_t capacity_bytes;
-} Packed;
-
-static void packed_free(LpDerived *self) {
-  Packed *packed = (Packed *)self;
-  lp_block_free(packed->memory, packed->capacity_bytes);
-  free(packed);
-}
-
-/* The packed form that is there, or NULL; forms of former contents go. */
-static Packed *packed_find(const Plan *plan, const LpTensor *weight) {
-  LpStorage *storage = weight->storage;
-  const uint32_t stamp = lp_storage_stamp(storage);
-  Packed *found = NULL;
-  pthread_mutex_lock(&lock);
-  for (LpDerived **at = &storage->derived; *at;) {
-    Packed *packed = (Packed *)*at;
-    if (packed->stamp != stamp && !packed->users) {
-      *at = packed->base.next;
-      packed_free(&packed->base);
-      continue;
-    }
-    if (packed->stamp == stamp && packed->offset_elems == weight->offset_elems &&
-        dnnl_memory_desc_equal(&packed->desc, &plan->wanted[W]))
-      found = packed;
-    at = &(*at)->next;
-  }
-  if (found) found->users++;
-  pthread_mutex_unlock(&lock);
-  return found;
-}
-
-static void packed_leave(Packed *packed) {
-  if (!packed) return;
-  pthread_mutex_lock(&lock);
-  packed->users--;
-  pthread_mutex_unlock(&lock);
-}
-
-static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
-                             dnnl_memory_t from, dnnl_memory_t to);
-
-/* Packs the weights and leaves them with the storage; NULL when there is no memory, or
- * when its contents may change without the engine's knowledge. */
-static Packed *packed_enter(const Plan *plan, const LpTensor *weight, float *w) {
-  if (!plan->reorder[W] || weight->storage->free_fn) return NULL;
-  Packed *packed = packed_find(plan, weight);
-  if (packed) return packed;
-  packed = calloc(1, sizeof *packed);
-  if (!packed) return NULL;
-  packed->base.free_fn = packed_free;
-  packed->desc = plan->wanted[W];
-  packed->offset_elems = weight->offset_elems;
-  packed->stamp = lp_storage_stamp(weight->storage);
-  packed->users = 1;
-  packed->memory = lp_block_alloc(plan->scratch_bytes[W], &packed->capacity_bytes);
+static bool pack_weights(void *ctx, void *memory) {
+  const Packing *p = ctx;
   dnnl_stream_t stream = NULL;
   dnnl_memory_t from = NULL, to = NULL;
-  dnnl_status_t s = packed->memory ? dnnl_success : dnnl_out_of_memory;
-  if (!s) s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
-  if (!s) s = dnnl_memory_create(&from, &plan->plain[W], engine, w);
-  if (!s) s = dnnl_memory_create(&to, &plan->wanted[W], engine, packed->memory);
-  if (!s) s = reorder(plan->reorder[W], stream, from, to);
+  dnnl_status_t s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+  if (!s) s = dnnl_memory_create(&from, &p->plan->plain[W], engine, p->w);
+  if (!s) s = dnnl_memory_create(&to, &p->plan->wanted[W], engine, memory);
+  if (!s) s = reorder(p->plan->reorder[W], stream, from, to);
   if (from) dnnl_memory_destroy(from);
   if (to) dnnl_memory_destroy(to);
   if (stream) dnnl_stream_destroy(stream);
-  if (s) {
-    if (packed->memory) lp_block_free(packed->memory, packed->capacity_bytes);
-    free(packed);
-    return NULL;
-  }
-  pthread_mutex_lock(&lock);
-  packed->base.next = weight->storage->derived;
-  weight->storage->derived = &packed->base;
-  pthread_mutex_unlock(&lock);
-  return packed;
+  return s == dnnl_success;
+}
+
+/* The weights as the plan wants them, kept from call to call, or NULL. */
+static LpKept *packed_enter(const Plan *plan, const LpTensor *weight, float *w) {
+  Packing p = {plan, w};
+  if (!plan->reorder[W]) return NULL;
+  return lp_kept_enter(weight, &plan->wanted[W], sizeof plan->wanted[W],
+                       plan->scratch_bytes[W], pack_weights, &p);
 }
 
 static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUFFERS],
@@ -489,7 +393,7 @@ bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g) {
   TRY(plan);
   bool ok = plan->usable || lp_fail(LP_ERR_INTERNAL, "oneDNN has no kernel for a piece");
   if (ok) {
-    Packed *packed = call->weight ? packed_enter(plan, call->weight, call->w) : NULL;
+    LpKept *packed = call->weight ? packed_enter(plan, call->weight, call->w) : NULL;
     size_t wanted_bytes = padded(plan->scratchpad_bytes), capacity_bytes = 0;
     for (int i = 0; i < N_BUFFERS; i++)
       if (i != W || !packed) wanted_bytes += padded(plan->scratch_bytes[i]);
@@ -497,12 +401,12 @@ bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g) {
     ok = scratch || !wanted_bytes;
     if (ok) {
       float *buffers[N_BUFFERS] = {call->x, call->w, call->y};
-      dnnl_status_t status =
-          execute(plan, scratch, buffers, call->b, packed ? packed->memory : NULL);
+      dnnl_status_t status = execute(plan, scratch, buffers, call->b,
+                                     packed ? lp_kept_memory(packed) : NULL);
       ok = status == dnnl_success || failed(status, "convolution");
     }
     if (scratch) lp_block_free(scratch, capacity_bytes);
-    packed_leave(packed);
+    lp_kept_leave(packed);
   }
   plan_leave(plan);
   return ok;

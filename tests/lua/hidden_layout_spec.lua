@@ -242,4 +242,20 @@ describe("hidden layout", function()
     assert.is_true(nn.BatchNorm2d(8)(y):is_contiguous { memory_format = torch.channels_last })
     assert.is_true(c(x):is_contiguous())
   end)
+
+  it("Winograd's algorithm can be turned off; its errors are of the size of the direct one", function()
+    torch.manual_seed(3)
+    local cpu = torch.backends.cpu
+    local x, w = torch.randn(4, 64, 28, 28), torch.randn(64, 64, 3, 3)
+    local exact = F.conv2d(x:double(), w:double(), { padding = 1 })
+    local function rms(y) return ((y:double() - exact):pow(2):mean() / exact:pow(2):mean()):sqrt():item() end
+    assert.is_true(cpu.allow_winograd)
+    local fast = rms(F.conv2d(x, w, { padding = 1 }))
+    cpu.allow_winograd = false
+    local direct = rms(F.conv2d(x, w, { padding = 1 }))
+    cpu.allow_winograd = true
+    assert.is_true(direct < 1e-6 and direct ~= fast and fast < 2e-6, ("direct %g, Winograd %g"):format(direct, fast))
+    local ok, message = pcall(function() cpu.allow_winograd = 1 end)
+    assert.is_true(not ok and message:find("allow_winograd: expected true or false, got", 1, true) ~= nil, message)
+  end)
 end)
