@@ -186,46 +186,58 @@ static void make_columns(const Plan *p, int64_t from, int64_t count, char *b,
   }
 }
 
-/* C = A B for one frequency; ldc = columns. */
-static void multiply_pieces(float *c, const char *a, const char *b, const char *next_b, int64_t rows,
-                            int64_t columns, int64_t k, int64_t ldc, bool add) {
-  const int64_t bytes = lp_split_block_bytes(k), blocks = columns / LP_SPLIT_SIDE;
-  const int64_t row_blocks = (rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE;
-  const int64_t at_once = row_blocks > 1 ? 2 : 4;
-  if (row_blocks % 2 == 0) {
-    const LpWinogradProduct w = {.a = a, .b = b, .next_b = next_b, .c = c, .a_step = bytes, .b_step = bytes, .ldc = ldc,
-      .rows = row_blocks, .columns = blocks, .depth = bytes / LP_SPLIT_PIECES, .add = add};
-    lp_winograd_product(&w);
-    return;
-  }
-  for (int64_t j = 0; j < blocks; j += at_once)
-    for (int64_t i = 0; i < row_blocks; i += 2) {
-      const bool tall = i + 1 < row_blocks;
-      for (int64_t part = 0; part < at_once && j + part < blocks; part += tall ? 2 : 4) {
-        LpSplitTile t = {.a = {a + i * bytes, tall ? a + (i + 1) * bytes : NULL},
-                         .ldc = ldc,
-                         .rows = tall ? 32 : 16,
-                         .depth = bytes / LP_SPLIT_PIECES};
-        for (int64_t n = part; n < at_once && n < part + (tall ? 2 : 4) && j + n < blocks;
-             n++) {
-          t.at[t.count].b = b + (j + n) * bytes;
-          t.at[t.count].c = c + i * 16 * ldc + (j + n) * 16;
-          t.at[t.count].columns = 16;
-          t.at[t.count++].add = add;
-        }
-        lp_split_product(&t);
-      }
+/* Products of all frequencies: C (rows, columns) = [C +] A B. */
+typedef struct Products {
+  const char *a, *b;
+  char *c;
+  int64_t step_a, step_b, step_c, rows, columns, depth, ldc;
+  bool add;
+} Products;
+
+static void multiply_pieces(const Products *m, int f) {
+  const int64_t bytes = lp_split_block_bytes(m->depth);
+  const int64_t blocks = (m->rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE,
+                pairs = blocks / 2 * 2;
+  const char *a = m->a + f * m->step_a, *b = m->b + f * m->step_b;
+  float *c = (float *)(m->c + f * m->step_c);
+  LpWinogradProduct p = {.a = a,
+                         .b = b,
+                         .next_a = a + m->step_a,
+                         .next_b = b + m->step_b,
+                         .c = c,
+                         .a_step = bytes,
+                         .b_step = bytes,
+                         .ldc = m->ldc,
+                         .rows = pairs,
+                         .columns = m->columns / LP_SPLIT_SIDE,
+                         .depth = bytes / LP_SPLIT_PIECES,
+                         .add = m->add};
+  if (pairs) lp_winograd_product(&p);
+  for (int64_t j = 0; pairs < blocks && j < p.columns; j += 4) {
+    LpSplitTile t = {.a = {a + pairs * bytes, NULL},
+                     .ldc = m->ldc,
+                     .rows = LP_SPLIT_SIDE,
+                     .depth = p.depth};
+    for (; t.count < 4 && j + t.count < p.columns; t.count++) {
+      t.at[t.count].b = b + (j + t.count) * bytes;
+      t.at[t.count].c = c + pairs * LP_SPLIT_SIDE * m->ldc + (j + t.count) * LP_SPLIT_SIDE;
+      t.at[t.count].columns = LP_SPLIT_SIDE;
+      t.at[t.count].add = m->add;
     }
+    lp_split_product(&t);
+  }
 }
 
-static void multiply(const Plan *p, float *c, const char *a, const char *b, const char *next_b, int64_t rows,
-                     int64_t columns) {
-  const int64_t depth = p->source.channels;
-  if (p->pieces)
-    multiply_pieces(c, a, b, next_b, rows, columns, depth, columns, false);
-  else
-    lp_winograd_table()->product(c, columns, (const float *)a, round_up(depth, lanes()),
-                                 (const float *)b, rows, columns, depth);
+static void multiply(const Plan *p, const Products *m) {
+  for (int f = 0; f < p->frequencies; f++)
+    if (p->pieces)
+      multiply_pieces(m, f);
+    else
+      lp_winograd_table()->product((float *)(m->c + f * m->step_c), m->ldc,
+                                   (const float *)(m->a + f * m->step_a),
+                                   round_up(m->depth, lanes()),
+                                   (const float *)(m->b + f * m->step_b), m->rows,
+                                   m->columns, m->depth);
 }
 
 /* Channels [from, from + count) of a tile of the result; c: its row of C. */
@@ -284,9 +296,17 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end) {
     TICK(0)
     for (int64_t r = 0; r < rows; r++) make_row(p, tile + r, j->zeros, a, step_a, r);
     TICK(1)
-    for (int f = 0; f < p->frequencies; f++)
-      multiply(p, (float *)(c + f * step_c), a + f * step_a, j->b + f * step_b, j->b + (f + 1 < p->frequencies ? f + 1 : 0) * step_b, rows,
-               j->all_columns);
+    const Products m = {.a = a,
+                        .b = j->b,
+                        .c = c,
+                        .step_a = step_a,
+                        .step_b = step_b,
+                        .step_c = step_c,
+                        .rows = rows,
+                        .columns = j->all_columns,
+                        .depth = p->source.channels,
+                        .ldc = j->all_columns};
+    multiply(p, &m);
     TICK(2)
     bool ok = true;
     for (int64_t r = 0; r < rows; r++)
@@ -323,9 +343,17 @@ static void run_columns(void *ctx, int64_t begin, int64_t end) {
       b = scratch + p->frequencies * step_c;
       make_columns(p, from, columns, b, step_b);
     }
-    for (int f = 0; f < p->frequencies; f++)
-      multiply(p, (float *)(c + f * step_c), j->a + f * step_a, b + f * step_b, b + (f + 1 < p->frequencies ? f + 1 : 0) * step_b, j->count,
-               columns);
+    const Products m = {.a = j->a,
+                        .b = b,
+                        .c = c,
+                        .step_a = step_a,
+                        .step_b = step_b,
+                        .step_c = step_c,
+                        .rows = j->count,
+                        .columns = columns,
+                        .depth = p->source.channels,
+                        .ldc = columns};
+    multiply(p, &m);
     const int64_t rest = p->result.channels - from;
     bool ok = true;
     for (int64_t r = 0; r < j->count; r++)
@@ -346,6 +374,24 @@ static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
                  b_step(p, j->all_columns));
 }
 
+/* With fewer tiles, or more bytes of packed weights, threads share the tiles and each has
+ * output channels of its own, whose weights it packs if need be. */
+#define LEAST_BY_TILES 64
+#define MOST_WEIGHTS (18 << 20)
+/* Scratch beside packed weights and without many threads; measured sizes of blocks stay well
+ * below. */
+#define SCRATCH_BYTES (64 << 20)
+
+/* `total` in parts of about equal size, at most `most` (a multiple of 32). */
+static int64_t even_part(int64_t total, int64_t most) {
+  const int64_t parts = (total + most - 1) / most;
+  return parts <= 1 ? total : round_up((total + parts - 1) / parts, 32);
+}
+
+static int64_t slot_bytes_by_tiles(const Plan *p, const Job *j) {
+  return p->frequencies * (a_step(p, j->rows) + c_step(p, j->rows, j->all_columns));
+}
+
 static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   const int64_t threads = lp_num_threads();
   Job j = {.p = p, .all_columns = round_up(p->result.channels, columns_at_once(p))};
@@ -353,26 +399,40 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
                                                                : p->result.channels;
   const int64_t zero_bytes = round_up((most + 16) * 4, 64);
   const int64_t whole_b = p->frequencies * b_step(p, j.all_columns);
-  bool by_tiles = p->tiles >= 64 && whole_b < (18 << 20);
+  bool by_tiles = p->tiles >= LEAST_BY_TILES && whole_b <= MOST_WEIGHTS;
   if (wino_mode >= 0) by_tiles = wino_mode;
-  int64_t bytes_a = 0, bytes_b = 0;
+  int64_t bytes_a = 0, bytes_b = 0, pieces_of_work;
   j.b_is_whole = packed || by_tiles;
   j.b = (char *)packed;
   if (by_tiles) {
-    j.rows = wino_rows ? wino_rows : 32;
-    j.slot_bytes = p->frequencies * (a_step(p, j.rows) + c_step(p, j.rows, j.all_columns));
+    const int64_t near = p->pieces ? 1 << 20 : 3 << 20;
+    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 128 : 64);
+    if (wino_rows) j.rows = wino_rows;
+    while (j.rows > 32 && threads * slot_bytes_by_tiles(p, &j) > SCRATCH_BYTES)
+      j.rows = round_up(j.rows / 2, 32);
+    j.slot_bytes = slot_bytes_by_tiles(p, &j);
     if (!packed) bytes_b = whole_b;
+    pieces_of_work = (p->tiles + j.rows - 1) / j.rows;
   } else {
-    j.rows = wino_rows ? wino_rows : 256;
-    if (j.rows > p->tiles) j.rows = p->tiles;
-    j.columns = wino_panel ? wino_panel : 32;
+    j.rows = 256;
+    while (j.rows > 32 && p->frequencies * a_step(p, j.rows) > SCRATCH_BYTES / 2)
+      j.rows /= 2;
+    j.rows = even_part(p->tiles, j.rows);
+    if (wino_rows) j.rows = wino_rows;
+    j.columns = round_up(j.all_columns / (2 * threads), 32);
+    j.columns = j.columns < 32 ? 32 : j.columns > 128 ? 128 : j.columns;
+    if (wino_panel) j.columns = wino_panel;
     bytes_a = p->frequencies * a_step(p, j.rows);
-    j.slot_bytes = p->frequencies * (c_step(p, j.rows, j.columns) +
-                                     (packed ? 0 : b_step(p, j.columns)));
+    j.slot_bytes = p->frequencies *
+                   (c_step(p, j.rows, j.columns) + (packed ? 0 : b_step(p, j.columns)));
+    pieces_of_work = (j.all_columns + j.columns - 1) / j.columns;
   }
+  int64_t slots = threads < pieces_of_work ? threads : pieces_of_work;
+  if (slots * j.slot_bytes > SCRATCH_BYTES && slots > 4)
+    slots = SCRATCH_BYTES / j.slot_bytes > 4 ? SCRATCH_BYTES / j.slot_bytes : 4;
   size_t capacity;
   char *scratch = lp_block_alloc(
-      (size_t)(zero_bytes + bytes_a + bytes_b + threads * j.slot_bytes), &capacity);
+      (size_t)(zero_bytes + bytes_a + bytes_b + slots * j.slot_bytes), &capacity);
   TRY(scratch);
   j.zeros = (float *)scratch;
   memset(j.zeros, 0, (size_t)zero_bytes);
@@ -384,13 +444,13 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
                     make_all_columns, &j);
   if (by_tiles) {
     j.count = p->tiles;
-    lp_parallel_for(threads, 1, run_tiles, &j);
+    lp_parallel_for(slots, 1, run_tiles, &j);
   } else {
     for (; j.first_tile < p->tiles && !atomic_load(&j.refused); j.first_tile += j.rows) {
       j.count = p->tiles - j.first_tile < j.rows ? p->tiles - j.first_tile : j.rows;
       lp_parallel_for(j.count, 1, make_rows, &j);
       atomic_store(&j.next, 0);
-      lp_parallel_for(threads, 1, run_columns, &j);
+      lp_parallel_for(slots, 1, run_columns, &j);
     }
   }
   *refused = p->pieces && atomic_load(&j.refused);
@@ -474,26 +534,40 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to, int
 }
 
 /* Rows [from, from + rows) of S of a frequency. */
-static void add_products(const GradJob *j, float *s, const char *a, const char *b,
-                         int64_t from, int64_t rows, int64_t groups, bool add) {
+static void add_products(const GradJob *j, char *sums, const char *a, const char *b, int f,
+                         int64_t from, int64_t rows, bool add) {
   const Plan *p = j->p;
-  if (p->pieces) {
-    multiply_pieces(s + from * j->columns,
-                    a + from / LP_SPLIT_SIDE * groups * LP_SPLIT_PIECES, b, NULL, rows, j->columns,
-                    groups * GROUP, j->columns, add);
-  } else {
-    lp_winograd_table()->product_grad(
-        s + from * j->columns, j->columns, (const float *)a + from,
-        round_up(j->rows, lanes()), (const float *)b, round_up(p->source.channels, lanes()),
-        rows, j->columns, groups * GROUP, add);
-  }
+  const int64_t groups = j->groups_now, channels = p->source.channels;
+  const int64_t a_offset = p->pieces
+                               ? from / LP_SPLIT_SIDE * groups * LP_SPLIT_PIECES
+                               : from * (int64_t)sizeof(float);
+  const Products m = {.a = a + a_offset,
+                      .b = b,
+                      .c = sums + from * j->columns * (int64_t)sizeof(float),
+                      .step_a = operand_step(p, j->rows, groups),
+                      .step_b = operand_step(p, channels, groups),
+                      .step_c = sum_step(j),
+                      .rows = rows,
+                      .columns = j->columns,
+                      .depth = groups * GROUP,
+                      .ldc = j->columns,
+                      .add = add};
+  if (p->pieces)
+    multiply_pieces(&m, f);
+  else
+    lp_winograd_table()->product_grad((float *)(m.c + f * m.step_c), m.ldc,
+                                      (const float *)(m.a + f * m.step_a),
+                                      round_up(j->rows, lanes()),
+                                      (const float *)(m.b + f * m.step_b),
+                                      round_up(channels, lanes()), rows, j->columns,
+                                      m.depth, add);
 }
 
 /* Parts of the tiles, each with sums of its own. */
 static void run_parts(void *ctx, int64_t begin, int64_t end) {
   GradJob *j = ctx;
   const Plan *p = j->p;
-  const int64_t most = j->groups_now, step_s = sum_step(j);
+  const int64_t most = j->groups_now;
   char *a = j->scratch + begin * j->slot_bytes,
        *b = a + p->frequencies * operand_step(p, j->rows, most);
   if (p->pieces) lp_split_begin();
@@ -504,16 +578,18 @@ static void run_parts(void *ctx, int64_t begin, int64_t end) {
     const int64_t from = part * j->per_part,
                   to = from + j->per_part < j->groups ? from + j->per_part : j->groups;
     for (int64_t group = from; group < to; group += most) {
-      const int64_t now = to - group < most ? to - group : most;
-      for (int64_t g = 0; g < now; g++) {
-        make_group(j, true, group + g, a, g, now);
-        make_group(j, false, group + g, b, g, now);
+      GradJob now = {.p = p,
+                     .zeros = j->zeros,
+                     .groups_now = to - group < most ? to - group : most,
+                     .row0 = j->row0,
+                     .rows = j->rows,
+                     .columns = j->columns};
+      for (int64_t g = 0; g < now.groups_now; g++) {
+        make_group(&now, true, group + g, a, g, now.groups_now);
+        make_group(&now, false, group + g, b, g, now.groups_now);
       }
-      const int64_t step_a = operand_step(p, j->rows, now),
-                    step_b = operand_step(p, p->source.channels, now);
       for (int f = 0; f < p->frequencies; f++)
-        add_products(j, (float *)(s + f * step_s), a + f * step_a, b + f * step_b, 0,
-                     j->rows, now, group > from);
+        add_products(&now, s, a, b, f, 0, j->rows, group > from);
     }
   }
   if (p->pieces) lp_split_end();
@@ -542,16 +618,13 @@ static void run_frequencies(void *ctx, int64_t begin, int64_t end) {
   GradJob *j = ctx;
   const Plan *p = j->p;
   const int64_t strips = (j->rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
-  const int64_t step_a = operand_step(p, j->rows, j->groups_now),
-                step_b = operand_step(p, p->source.channels, j->groups_now);
   if (p->pieces) lp_split_begin();
   for (;;) {
     const int64_t at = take(&j->next), f = at / strips;
     if (f >= p->frequencies) break;
     const int64_t row = at % strips * ROWS_AT_ONCE, rest = j->rows - row;
-    add_products(j, (float *)(j->sums + f * sum_step(j)), j->a + f * step_a,
-                 j->b + f * step_b, row, rest < ROWS_AT_ONCE ? rest : ROWS_AT_ONCE,
-                 j->groups_now, j->first_group > 0);
+    add_products(j, j->sums, j->a, j->b, f, row, rest < ROWS_AT_ONCE ? rest : ROWS_AT_ONCE,
+                 j->first_group > 0);
   }
   if (p->pieces) lp_split_end();
 }
@@ -594,9 +667,10 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
                                      operand_step(p, p->source.channels, j.groups_now));
     bytes += threads * j.slot_bytes;
   } else {
-    j.groups_now = wino_rows ? wino_rows / GROUP : (16 << 20) / group_bytes;
+    j.groups_now = wino_rows ? wino_rows / GROUP : (24 << 20) / group_bytes;
     if (j.groups_now < 1) j.groups_now = 1;
-    if (j.groups_now > j.groups) j.groups_now = j.groups;
+    const int64_t times = (j.groups + j.groups_now - 1) / j.groups_now;
+    j.groups_now = (j.groups + times - 1) / times;
     bytes += p->frequencies * (operand_step(p, j.rows, j.groups_now) +
                                operand_step(p, p->source.channels, j.groups_now));
   }

@@ -28,37 +28,24 @@
   } while (0)
 #define IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
 
-#ifndef PF
-#define PF 3
-#endif
-AMX static inline void fetch(const char *p, int part) {
-#if PF & 1
-  p += part * 1024;
+/* Fetches a piece of what is multiplied next while the tile unit is busy. */
+AMX static inline void fetch(const char *p, int piece) {
+  p += piece * TILE_BYTES;
 #pragma GCC unroll 16
-  for (int i = 0; i < 1024; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
-#endif
-}
-AMX static inline void fetch_a(const char *p, int part) {
-#if PF & 2
-  p += part * 1024;
-#pragma GCC unroll 16
-  for (int i = 0; i < 1024; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
-#endif
-}
-AMX static inline void fetch_far(const char *p, int part) {
-#if PF & 4
-  p += part * 1024;
-#pragma GCC unroll 16
-  for (int i = 0; i < 1024; i += 64) _mm_prefetch(p + i, _MM_HINT_T1);
-#endif
+  for (int i = 0; i < TILE_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
 }
 
-/* Two blocks of rows by two of columns. */
-AMX static void block_2x2(const LpWinogradProduct *p, const char *a0, const char *a1,
-                          const char *b0, const char *b1, const char *next0, const char *next1, const char *next_a,
-                          float *c, bool second) {
+/* Two blocks of rows by two of columns, and those that come next. */
+typedef struct Block {
+  const char *a0, *a1, *b0, *b1;
+} Block;
+
+AMX static void multiply(const LpWinogradProduct *p, Block now, Block after, float *c,
+                         bool second) {
   const size_t stride = (size_t)p->ldc * sizeof(float);
   float *below = c + 16 * p->ldc;
+  const char *a0 = now.a0, *a1 = now.a1, *b0 = now.b0, *b1 = now.b1;
+  Block next;
   IN_MEMORY(c);
   if (p->add) {
     _tile_loadd(0, c, stride);
@@ -72,42 +59,39 @@ AMX static void block_2x2(const LpWinogradProduct *p, const char *a0, const char
     _tile_zero(3);
   }
   for (int64_t d = 1; d <= p->depth; d++) {
-    const bool last = d == p->depth;
-    const char *nb0 = last ? next0 : b0 + LP_SPLIT_PIECES,
-               *nb1 = last ? next1 : b1 + LP_SPLIT_PIECES;
-    const char *na0 = last ? next_a : a0 + LP_SPLIT_PIECES,
-               *na1 = last ? next_a + p->a_step : a1 + LP_SPLIT_PIECES;
+    if (d < p->depth) {
+      next.a0 = a0 + LP_SPLIT_PIECES;
+      next.a1 = a1 + LP_SPLIT_PIECES;
+      next.b0 = b0 + LP_SPLIT_PIECES;
+      next.b1 = b1 + LP_SPLIT_PIECES;
+    } else {
+      next = after;
+    }
     LOAD_A(0);
     LOAD_B(2);
     TERM_4();
-    fetch(nb0, 2);
-    fetch_a(na0, 0);
-    fetch_far(next0 + (d-1) * LP_SPLIT_PIECES, 0);
+    fetch(next.b0, 2);
+    fetch(next.a0, 0);
     LOAD_B(1);
     TERM_4();
-    fetch(nb1, 2);
-    fetch_a(na1, 0);
-    fetch_far(next1 + (d-1) * LP_SPLIT_PIECES, 0);
+    fetch(next.b1, 2);
+    fetch(next.a1, 0);
     LOAD_B(0);
     TERM_4();
-    fetch(nb0, 1);
-    fetch_a(na0, 2);
-    fetch_far(next0 + (d-1) * LP_SPLIT_PIECES, 1);
+    fetch(next.b0, 1);
+    fetch(next.a0, 2);
     LOAD_A(2);
     TERM_4();
-    fetch(nb1, 1);
-    fetch_a(na1, 2);
-    fetch_far(next1 + (d-1) * LP_SPLIT_PIECES, 1);
+    fetch(next.b1, 1);
+    fetch(next.a1, 2);
     LOAD_A(1);
     TERM_4();
-    fetch(nb0, 0);
-    fetch_a(na0, 1);
-    fetch_far(next0 + (d-1) * LP_SPLIT_PIECES, 2);
+    fetch(next.b0, 0);
+    fetch(next.a0, 1);
     LOAD_B(1);
     TERM_4();
-    fetch(nb1, 0);
-    fetch_a(na1, 1);
-    fetch_far(next1 + (d-1) * LP_SPLIT_PIECES, 2);
+    fetch(next.b1, 0);
+    fetch(next.a1, 1);
     a0 += LP_SPLIT_PIECES;
     a1 += LP_SPLIT_PIECES;
     b0 += LP_SPLIT_PIECES;
@@ -122,16 +106,18 @@ AMX static void block_2x2(const LpWinogradProduct *p, const char *a0, const char
 
 AMX void lp_winograd_product(const LpWinogradProduct *p) {
   for (int64_t j = 0; j < p->columns; j += 2) {
-    const char *b0 = p->b + j * p->b_step;
-    const bool second = j + 1 < p->columns;
-    const char *b1 = second ? b0 + p->b_step : b0;
+    const bool second = j + 1 < p->columns, last_j = j + 2 >= p->columns;
     for (int64_t i = 0; i < p->rows; i += 2) {
-      const char *a0 = p->a + i * p->a_step, *a1 = a0 + p->a_step;
-      const bool turn = i + 2 >= p->rows;
-      const char *next0 = !turn ? b0 : j + 2 < p->columns ? b0 + 2 * p->b_step : p->next_b ? p->next_b : b0;
-      const char *next1 = next0 + p->b_step;
-      block_2x2(p, a0, a1, b0, b1, next0, next1, turn ? p->a : a0 + 2 * p->a_step, p->c + i * 16 * p->ldc + j * 16, second);
+      const bool last_i = i + 2 >= p->rows;
+      const char *a = p->a + i * p->a_step, *b = p->b + j * p->b_step;
+      const char *a_after = !last_i ? a + 2 * p->a_step : last_j ? p->next_a : p->a,
+                 *b_after = !last_i ? b : last_j ? p->next_b : b + 2 * p->b_step;
+      const Block now = {a, a + p->a_step, b, second ? b + p->b_step : b},
+                  after = {a_after, a_after + p->a_step, b_after, b_after + p->b_step};
+      multiply(p, now, after, p->c + i * 16 * p->ldc + j * 16, second);
     }
   }
 }
+#else
+void lp_winograd_product(const LpWinogradProduct *p) {}
 #endif

@@ -6,10 +6,10 @@
 #include "lampad/base.h"
 
 /* C = [C +] A B for whole blocks: `rows` of A and `columns` of B, each of `depth` times 32
- * of k, their blocks a_step and b_step bytes apart. `next_b` is what is read after, or
- * NULL. */
+ * of k, their blocks a_step and b_step bytes apart. next_a and next_b are
+ * what the product after this one begins with. */
 typedef struct LpWinogradProduct {
-  const char *a, *b, *next_b;
+  const char *a, *b, *next_a, *next_b;
   float *c;
   int64_t a_step, b_step, ldc, rows, columns, depth;
   bool add;

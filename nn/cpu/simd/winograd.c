@@ -31,8 +31,8 @@ static inline bool no_nan(V sum) {
 }
 
 /* taps[i][tap] = a vector of w's output channels for input channel i0 + i. */
-static inline void gather(const LpWinogradWeights *w, int64_t i0, int64_t count,
-                          V taps[][9]) {
+static void gather_any(const LpWinogradWeights *w, int64_t i0, int64_t count,
+                       V taps[][9]) {
   float(*to)[9][LANES] = (float(*)[9][LANES])taps;
   const int64_t outs = w->outs < LANES ? w->outs : LANES;
   if (outs < LANES) memset(taps, 0, (size_t)count * sizeof taps[0]);
@@ -46,7 +46,7 @@ static inline void gather(const LpWinogradWeights *w, int64_t i0, int64_t count,
     }
 }
 
-/* --- pieces */
+/* --- AVX-512 */
 
 #if defined(LP_CAP_avx512) && defined(__x86_64__)
 #define WITH_PIECES
@@ -69,31 +69,86 @@ static inline void put_line(V low, V high, char *to) {
   }
 }
 
+/* Turns 16 x 16 words over. */
+static inline void turn_lines(__m512i *r) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 8; i++) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+  }
+}
+
 static void turn(char *tiles, int64_t count) {
   for (; count > 0; count--, tiles += TILE_BYTES) {
-    __m512i *lines = (__m512i *)tiles, r[16], t[16];
+    __m512i *lines = (__m512i *)tiles, r[16];
     for (int i = 0; i < 16; i++) r[i] = lines[i];
-    for (int i = 0; i < 16; i += 2) {
-      t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-      t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+    turn_lines(r);
+    for (int i = 0; i < 16; i++) lines[i] = r[i];
+  }
+}
+
+/* Rows of output channels, in each the taps of 16 input channels one after another. */
+static void gather_rows(const float *from, int64_t out_step, V (*taps)[9]) {
+  V *to = taps[0];
+  for (int block = 0; block < 9; block++, from += 16) {
+    __m512i r[16];
+    for (int o = 0; o < 16; o++) r[o] = _mm512_loadu_si512(from + o * out_step);
+    turn_lines(r);
+    for (int i = 0; i < 16; i++) to[16 * block + i] = (V)_mm512_castsi512_ps(r[i]);
+  }
+}
+
+/* Rows of input channels, in each the taps of 16 output channels one after another: 9
+ * vectors. 9 and 16 having no common factor, the 16 numbers of a tap have places of
+ * their own in a vector: they are brought together where they are, then put in order. */
+static void gather_columns(const float *from, int64_t in_step, int64_t count, bool flipped,
+                           V (*taps)[9]) {
+  for (int tap = 0; tap < 9; tap++) {
+    __mmask16 place[9] = {0};
+    int order[16];
+    for (int o = 0; o < 16; o++) {
+      place[(9 * o + tap) / 16] |= (__mmask16)(1u << (9 * o + tap) % 16);
+      order[o] = (9 * o + tap) % 16;
     }
-    for (int i = 0; i < 16; i += 4) {
-      r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-      r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-      r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-      r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-    }
-    for (int i = 0; i < 4; i++) {
-      t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-      t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-      t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-      t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-    }
-    for (int i = 0; i < 8; i++) {
-      lines[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-      lines[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+    const __m512i in_order = _mm512_loadu_si512(order);
+    const float *row = from;
+    for (int64_t i = 0; i < count; i++, row += in_step) {
+      __m512 all = _mm512_maskz_loadu_ps(place[0], row);
+      for (int v = 1; v < 9; v++) all = _mm512_mask_loadu_ps(all, place[v], row + 16 * v);
+      taps[i][flipped ? 8 - tap : tap] = (V)_mm512_permutexvar_ps(in_order, all);
     }
   }
+}
+
+static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps[][9]) {
+  const float *from = w->w + i0 * w->in_step;
+  if (w->outs >= 16 && w->out_step == 9)
+    gather_columns(from, w->in_step, count, w->flipped, taps);
+  else if (w->outs >= 16 && w->in_step == 9 && count % 16 == 0 && !w->flipped)
+    for (int64_t i = 0; i < count; i += 16)
+      gather_rows(from + i * 9, w->out_step, taps + i);
+  else
+    gather_any(w, i0, count, taps);
+}
+#else
+static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps[][9]) {
+  gather_any(w, i0, count, taps);
 }
 #endif
 
