@@ -6,8 +6,8 @@
 #include "lampad/memory.h"
 #include "test.h"
 
-/* Largest root mean square of the error, in units of that of the result. Measured here: up
- * to 1.0e-6 with tiles of 4 x 4, 3e-7 with 2 x 2. */
+/* Largest root mean square of the error, in units of that of the result. Measured here:
+ * up to 1.0e-6 with tiles of 4 x 4, 3e-7 with 2 x 2. */
 #define TOLERANCE 3e-6
 
 static uint64_t state = 88172645463325252u;
@@ -159,6 +159,42 @@ static void check_random_geometries(void) {
 
 TEST(winograd_matches_the_definition_on_random_geometries) {
   with_each_capability(check_random_geometries);
+}
+
+/* A batch of equal images, which is cut into several blocks in every way there is, beside
+ * one of them. */
+static void check_blocks(int64_t c, int64_t k, int64_t copies) {
+  const LpConvGeometry one = geometry(1, c, k, 14, 15, 1, 1);
+  LpConvGeometry many = one;
+  many.n = copies;
+  for (int pass = 0; pass < 3; pass++) {
+    Buffers a = buffers_of(&one), b = buffers_of(&many);
+    memcpy(b.w, a.w, (size_t)a.weights * sizeof(float));
+    for (int64_t i = 0; i < copies; i++) {
+      memcpy(b.x + i * a.in, a.x, (size_t)a.in * sizeof(float));
+      memcpy(b.y + i * a.out, a.y, (size_t)a.out * sizeof(float));
+    }
+    EXPECT(lp_winograd_run((LpConvPass)pass, &one, a.x, a.w, a.bias, a.y, NULL));
+    EXPECT(lp_winograd_run((LpConvPass)pass, &many, b.x, b.w, a.bias, b.y, NULL));
+    const float *from = pass == 0 ? a.y : pass == 1 ? a.x : a.w;
+    const float *to = pass == 0 ? b.y : pass == 1 ? b.x : b.w;
+    const int64_t count = pass == 0 ? a.out : pass == 1 ? a.in : a.weights;
+    double *wanted = calloc((size_t)count, sizeof *wanted);
+    for (int64_t i = 0; i < count; i++)
+      wanted[i] = (double)from[i] * (pass == 2 ? (double)copies : 1);
+    for (int64_t i = 0; i < (pass == 2 ? 1 : copies); i++)
+      EXPECT_NEAR(error_of(to + i * count, wanted, count), 0, TOLERANCE);
+    free(wanted);
+    release(&a);
+    release(&b);
+  }
+}
+
+TEST(winograd_in_blocks) {
+  check_blocks(320, 300, 18); /* output channels for each thread, twice over all tiles */
+  check_blocks(20, 70, 40);   /* tiles for each thread, and sums of their own */
+  check_blocks(100, 120, 40); /* sums of all threads */
+  check_blocks(1024, 310, 2); /* sums of some output channels after those of others */
 }
 
 TEST(winograd_serves_what_it_says) {
