@@ -22,15 +22,13 @@
 #define SMALL_PRODUCT (64 * 64 * 64)
 #define SMALL_PRODUCT_NT (24 * 24 * 24)
 
-/* From these on the tile unit wins (measured): both operands are packed first, so each
- * must be used often. */
-#define SPLIT_SIDE 256
-#define SPLIT_DEPTH 128
-#define SPLIT_PRODUCT (384 * 384 * 384)
-
 static bool is_zero(LpScalar s) {
   return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0
                                      : lp_scalar_to_double(s) == 0;
+}
+
+static bool is_one(LpScalar s) {
+  return s.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(s) == 1;
 }
 
 static double imaginary(LpScalar s) {
@@ -88,8 +86,20 @@ static enum CBLAS_TRANSPOSE flag(bool trans) {
 }
 
 bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t k) {
-  return dtype == LP_FLOAT32 && m >= SPLIT_SIDE && n >= SPLIT_SIDE && k >= SPLIT_DEPTH &&
-         m * n * k >= SPLIT_PRODUCT && lp_split_supported();
+  const LpGemm g = {.m = m, .n = n, .k = k};
+  return dtype == LP_FLOAT32 && lp_split_pays(&g);
+}
+
+static void row_range(void *ctx, int64_t begin, int64_t end) {
+  const LpGemm *g = ctx;
+  size_t item = lp_dtype_size(g->dtype);
+  for (int64_t i = begin; i < end; i++)
+    memcpy(row_of(g->c, i, g->ldc, item), g->row, (size_t)g->n * item);
+}
+
+/* Every row of C = g->row. */
+static void spread_row(const LpGemm *g) {
+  lp_parallel_for(g->m, LP_GRAIN / g->n + 1, row_range, (void *)g);
 }
 
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
@@ -109,11 +119,11 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
                 (int)g->ldc);
     return true;
   }
-  if (beta == 0 && alpha == 1 &&
-      lp_cpu_gemm_prefers_add_after(LP_FLOAT32, g->m, g->n, g->k)) {
+  if (beta == 0 && alpha == 1 && lp_split_pays(g)) {
     bool refused; /* an infinity: all is written anew below */
     if (lp_split_gemm(g, NULL, &refused)) return true;
     if (!refused) return false;
+    if (g->row) spread_row(g), beta = 1;
   }
   dnnl_status_t status =
       dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k, alpha,
@@ -252,6 +262,13 @@ static bool gemm_int(const LpGemm *g) {
 
 bool lp_cpu_gemm(const LpGemm *g) {
   if (g->m == 0 || g->n == 0) return true;
+  if (g->row && !(g->dtype == LP_FLOAT32 && is_one(g->alpha) && lp_split_pays(g))) {
+    LpGemm rest = *g;
+    spread_row(g);
+    rest.row = NULL;
+    rest.beta = lp_scalar_int(1);
+    return lp_cpu_gemm(&rest);
+  }
   if (g->k == 0 || is_zero(g->alpha)) {
     scale_result(g);
     return true;
