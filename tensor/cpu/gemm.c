@@ -14,11 +14,12 @@
 #include "cpu/caps.h"
 #include "cpu/gemm_bf16.h"
 #include "cpu/gemm_int.h"
+#include "cpu/gemm_small.h"
 #include "cpu/gemm_split.h"
 #include "dispatch/iter.h"
 
-/* Up to this many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when
- * B is transposed). */
+/* Up to this many multiply-adds, bfloat16 is converted, and products of a batch are made
+ * by a thread each. */
 #define SMALL_PRODUCT (64 * 64 * 64)
 #define SMALL_PRODUCT_NT (24 * 24 * 24)
 
@@ -102,6 +103,82 @@ static void spread_row(const LpGemm *g) {
   lp_parallel_for(g->m, LP_GRAIN / g->n + 1, row_range, (void *)g);
 }
 
+/* --- small products: cpu/gemm_small.h --- */
+
+/* Up to so many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when B
+ * is transposed), and B that fits on the stack is better turned over before. */
+#define BLAS_PRODUCT (64 * 64 * 64)
+#define BLAS_PRODUCT_NT (24 * 24 * 24)
+#define TURNED_ELEMS 4096
+#define DOT_ROWS 48 /* with more, packing B is worth while */
+#define DOT_DEPTH 64
+#define FEW_ROWS 2
+#define FEW_COLUMNS 64
+#define COLUMN_UNIT 64 /* columns are shared among threads by so many */
+#define THREAD_WORK (256 * 1024)
+
+typedef struct SmallJob {
+  const LpSmallGemm *g;
+  LpSmallGemmColumns kernel;
+} SmallJob;
+
+static void small_range(void *ctx, int64_t begin, int64_t end) {
+  const SmallJob *j = ctx;
+  const int64_t n = j->g->n, last = end * COLUMN_UNIT;
+  j->kernel(j->g, begin * COLUMN_UNIT, last < n ? last : n);
+}
+
+static bool run_small(const LpSmallGemm *g, LpSmallGemmColumns kernel) {
+  SmallJob job = {g, kernel};
+  const int64_t units = (g->n + COLUMN_UNIT - 1) / COLUMN_UNIT;
+  lp_parallel_for(units, THREAD_WORK / (g->m * g->k * COLUMN_UNIT + 1) + 1, small_range,
+                  &job);
+  return true;
+}
+
+static void gemm_blas(const LpGemm *g, float alpha, float beta, bool trans_b,
+                      const float *b, int64_t ldb) {
+  cblas_sgemm(CblasRowMajor, flag(g->trans_a), flag(trans_b), (int)g->m, (int)g->n,
+              (int)g->k, alpha, g->a, (int)g->lda, b, (int)ldb, beta, g->c, (int)g->ldc);
+}
+
+/* False when the product is for others. */
+static bool gemm_small(const LpGemm *g, float alpha, float beta) {
+  const LpSmallGemmKernels *kernels = lp_small_gemm_kernels();
+  const LpSmallGemm small = {.m = g->m,
+                             .n = g->n,
+                             .k = g->k,
+                             .step_a = g->trans_a ? 1 : g->lda,
+                             .step_k = g->trans_a ? g->lda : 1,
+                             .ldb = g->ldb,
+                             .ldc = g->ldc,
+                             .a = g->a,
+                             .b = g->b,
+                             .c = g->c,
+                             .alpha = alpha,
+                             .beta = beta};
+  const int64_t work = g->m * g->n * g->k;
+  if (!g->trans_b) {
+    if (g->m <= FEW_ROWS && g->n >= FEW_COLUMNS)
+      return run_small(&small, kernels->few_rows);
+    if (work > BLAS_PRODUCT) return false;
+    gemm_blas(g, alpha, beta, false, g->b, g->ldb);
+    return true;
+  }
+  const int64_t width = (g->n + 15) / 16 * 16;
+  if (g->m > FEW_ROWS && work <= BLAS_PRODUCT && g->k * width <= TURNED_ELEMS) {
+    _Alignas(64) float turned[TURNED_ELEMS];
+    kernels->turn(turned, width, &small);
+    gemm_blas(g, alpha, beta, false, turned, width);
+    return true;
+  }
+  if (g->m > FEW_ROWS && g->m <= DOT_ROWS && g->k >= DOT_DEPTH && !g->trans_a)
+    return run_small(&small, kernels->dots);
+  if (work > BLAS_PRODUCT_NT) return false;
+  gemm_blas(g, alpha, beta, true, g->b, g->ldb);
+  return true;
+}
+
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   const float *a = g->a, *b = g->b;
   if (g->n == 1) { /* B is a vector */
@@ -112,13 +189,7 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
     return true;
   }
-  int64_t work = g->m * g->n * g->k;
-  if (work <= (g->trans_b ? SMALL_PRODUCT_NT : SMALL_PRODUCT)) {
-    cblas_sgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n,
-                (int)g->k, alpha, a, (int)g->lda, b, (int)g->ldb, beta, g->c,
-                (int)g->ldc);
-    return true;
-  }
+  if (gemm_small(g, alpha, beta)) return true;
   if (beta == 0 && alpha == 1 && lp_split_pays(g)) {
     bool refused; /* an infinity: all is written anew below */
     if (lp_split_gemm(g, NULL, &refused)) return true;

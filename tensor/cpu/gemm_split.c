@@ -147,7 +147,7 @@ static inline int64_t blocks_of(const Source *s) {
 static inline void ask_for_next(const Source *s, int64_t k0, int64_t j) {
   const int64_t k = k0 + LP_SPLIT_DEPTH + j;
   for (int64_t i = 0; k < s->k && i < s->count; i += 16)
-    __builtin_prefetch(s->data + k * s->k_step + i);
+    __builtin_prefetch(s->data + k * s->k_step + i, 0, 2);
 }
 
 AMX static inline __m512 row_of_k(const Source *s, int64_t k, int64_t b) {
@@ -266,6 +266,9 @@ AMX static inline void feed_one(LpSplitFeed *f, int kind) {
   }
   default: {
     const int64_t blocks = blocks_of(&s), b = at % blocks, d = at / blocks;
+    const int64_t after = (d + 1) * LP_SPLIT_DEPTH;
+    for (int64_t k = after; k < s.k && k < after + LP_SPLIT_DEPTH; k++)
+      __builtin_prefetch(s.data + k * s.k_step + 16 * b, 0, 2);
     pack_rows_depth((char *)f->block + b * f->block_step + d * LP_SPLIT_PIECES, &s,
                     d * LP_SPLIT_DEPTH, b, sums);
   }

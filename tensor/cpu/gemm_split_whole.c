@@ -43,17 +43,20 @@ static int64_t even_part(int64_t n, int64_t most, int64_t unit) {
 /* --- how costly
  * ------------------------------------------------------------------------- */
 
-/* Cycles, measured: of a multiply-add, of packing an element, of the same when it has to
- * be turned over. */
-#define CYCLES_PRODUCT (1.0 / 75)
-#define CYCLES_PACK 0.45
-#define CYCLES_TURN 0.65
-#define CYCLES_START 3000
-/* How much of the shorter of product and packing is not hidden by the other one. */
-#define OVERLAP 0.3
+/* Cycles, measured: of a multiply-add; of what comes before; of packing an element,
+ * straight or turned over, from a core's own cache or from farther away. */
+#define CYCLES_PRODUCT (1.0 / 54)
+#define CYCLES_START 4000
+#define NEAR_BYTES (1536 * 1024)
+static double cycles_of_packing(int64_t side, int64_t k, bool turned) {
+  const bool near = side * k * (int64_t)sizeof(float) <= NEAR_BYTES;
+  return turned ? (near ? 1.5 : 2.5) : (near ? 1.2 : 1.9);
+}
+
 /* Multiply-adds of the vector instructions in a cycle; products too small to look at. */
-#define VECTOR_RATE 26.0
-#define LEAST_WORK (48 * 48 * 48)
+#define VECTOR_RATE 27.0
+#define VECTOR_RATE_NT 24.0
+#define LEAST_WORK (64 * 64 * 64)
 
 typedef struct Cut {
   int64_t row_parts, column_parts; /* of C, one for each thread */
@@ -63,8 +66,8 @@ typedef struct Cut {
 } Cut;
 
 static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
-  const double pack_a = g->trans_a ? CYCLES_TURN : CYCLES_PACK,
-               pack_b = g->trans_b ? CYCLES_TURN : CYCLES_PACK;
+  const double pack_a = cycles_of_packing(rows, g->k, g->trans_a),
+               pack_b = cycles_of_packing(columns, g->k, g->trans_b);
   const bool hold_rows = rows <= columns;
   const int64_t whole_rows = rows <= 16 ? 16 : ratio_up(rows, PAIR) * PAIR,
                 whole_columns = ratio_up(columns, PAIR) * PAIR;
@@ -74,8 +77,8 @@ static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
   const double hold = (double)held * (hold_rows ? pack_a : pack_b),
                feed = (double)(stream * ratio_up(held, most)) *
                       (hold_rows ? pack_b : pack_a);
-  return (double)g->k *
-         (hold + (product > feed ? product + OVERLAP * feed : feed + OVERLAP * product));
+  const int64_t depth = ratio_up(g->k, LP_SPLIT_DEPTH) * LP_SPLIT_DEPTH;
+  return (double)depth * (product + hold + feed);
 }
 
 static Cut best_cut(const LpGemm *g, const LpSplitMore *more) {
@@ -100,10 +103,10 @@ static Cut best_cut(const LpGemm *g, const LpSplitMore *more) {
 
 bool lp_split_pays(const LpGemm *g) {
   const double work = (double)g->m * (double)g->n * (double)g->k;
-  if (work < LEAST_WORK || g->k < LP_SPLIT_DEPTH / 2 || !lp_split_supported())
-    return false;
-  const int64_t threads = lp_parallel_threads((int64_t)work, THREAD_GRAIN);
-  return best_cut(g, NULL).cycles + CYCLES_START < work / VECTOR_RATE / (double)threads;
+  if (work < LEAST_WORK || !lp_split_supported()) return false;
+  const int64_t threads = lp_parallel_threads(g->m * g->n * g->k, THREAD_GRAIN);
+  const double rate = g->trans_b ? VECTOR_RATE_NT : VECTOR_RATE;
+  return best_cut(g, NULL).cycles + CYCLES_START < work / rate / (double)threads;
 }
 
 /* --- a thread's rectangle
