@@ -40,10 +40,10 @@ static int64_t piece_of(const LpConvGeometry *g) {
   return (g->n + pieces - 1) / pieces;
 }
 
-static bool serves_last(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
-                        bool keeps_weights) {
-  return wants_winograd(pass, g) ||
-         lp_conv_dnnl_serves(pass, g, has_bias, keeps_weights);
+static bool serves_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                        bool has_bias, bool keeps_weights) {
+  return (dtype == LP_FLOAT32 && wants_winograd(pass, g)) ||
+         lp_conv_dnnl_serves(pass, g, dtype, has_bias, keeps_weights);
 }
 
 bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
@@ -51,12 +51,14 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
   /* With a handful of input channels the library computes the input gradient on padded
    * ones. */
   const bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
-  if (dtype != LP_FLOAT32 || few_channels) return false;
+  /* bfloat16 kernels for few channels a group are slower than float32 ones. */
+  const bool thin = dtype == LP_BFLOAT16 && g->groups > 1 && g->c / g->groups < 16;
+  if ((dtype != LP_FLOAT32 && dtype != LP_BFLOAT16) || few_channels || thin) return false;
   LpConvGeometry piece = *g;
   piece.n = piece_of(g);
-  if (!serves_last(pass, &piece, has_bias, keeps_weights)) return false;
+  if (!serves_last(pass, &piece, dtype, has_bias, keeps_weights)) return false;
   piece.n = g->n % piece.n;
-  return !piece.n || serves_last(pass, &piece, has_bias, keeps_weights);
+  return !piece.n || serves_last(pass, &piece, dtype, has_bias, keeps_weights);
 }
 
 typedef struct Packing {
@@ -83,7 +85,8 @@ static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
 }
 
 static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
-  if (c->channels_last && wants_winograd(c->pass, g)) return run_winograd(c, g);
+  if (c->channels_last && c->dtype == LP_FLOAT32 && wants_winograd(c->pass, g))
+    return run_winograd(c, g);
   return c->channels_last ? lp_conv_dnnl(c, g)
                           : lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
 }
@@ -113,9 +116,10 @@ bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
       (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
   const int64_t n_weights =
       g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
+  const LpDtype weights = call->dtype == LP_BFLOAT16 ? LP_FLOAT32 : call->dtype;
   LpTensor *part = NULL;
   if (call->pass == LP_CONV_WEIGHT_GRAD) {
-    part = lp_tensor_new(lp_ints(&n_weights, 1), call->dtype, lp_cpu());
+    part = lp_tensor_new(lp_ints(&n_weights, 1), weights, lp_cpu());
     TRY(part);
   }
   bool ok = true;
@@ -127,7 +131,7 @@ bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
     c.x = (char *)call->x + (size_t)at * image_bytes;
     c.y = (char *)call->y + (size_t)at * result_bytes;
     ok = run_piece(&c, &some);
-    if (ok && c.w != call->w) add_into(call->dtype, call->w, c.w, n_weights);
+    if (ok && c.w != call->w) add_into(weights, call->w, c.w, n_weights);
     if (ok && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }
   lp_tensor_release(part);

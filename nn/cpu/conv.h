@@ -37,7 +37,8 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
  * change. */
 typedef struct LpConvCall {
   LpConvPass pass;
-  LpDtype dtype; /* float32, float64, complex64, complex128 */
+  LpDtype dtype; /* float32, float64, complex64, complex128; bfloat16 channels last, with
+                    weight gradients in float32 */
   bool channels_last;
   void *x, *w, *y;
   const void *b;
@@ -49,9 +50,9 @@ typedef struct LpConvCall {
  */
 bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g);
 
-/* float32 on channels-last memory through oneDNN. */
-bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
-                         bool keeps_weights);
+/* float32 and bfloat16 on channels-last memory through oneDNN. */
+bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                         bool has_bias, bool keeps_weights);
 bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g);
 /* The rest, on row-major memory. */
 bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,

@@ -1,6 +1,6 @@
-/* float32 convolutions through oneDNN: a cache of ready plans (primitive, reorders,
- * descriptors) by geometry. Owns the library's engine; nothing of oneDNN shows outside
- * this file.
+/* float32 and bfloat16 convolutions through oneDNN: a cache of ready plans (primitive,
+ * reorders, descriptors) by geometry. Owns the library's engine; nothing of oneDNN shows
+ * outside this file.
  *
  * The library falls back to `ref` kernels without a word, 1000 times slower; a plan whose
  * kernel is one is recorded as unusable, and the caller takes im2col. Activations lie
@@ -21,7 +21,7 @@ enum { X, W, Y, N_BUFFERS };
 #define CACHE_LIMIT 1024
 
 typedef struct PlanKey {
-  int64_t pass, has_bias, threads, keeps_weights;
+  int64_t pass, dtype, has_bias, threads, keeps_weights;
   LpConvGeometry geometry;
 } PlanKey;
 
@@ -101,6 +101,13 @@ static const char *name_of(const_dnnl_primitive_desc_t pd) {
   return name ? name : "ref";
 }
 
+/* Does the processor multiply bfloat16 by itself? The names end in what a kernel needs.
+ */
+static bool in_hardware(const_dnnl_primitive_desc_t pd) {
+  const char *needs = strchr(name_of(pd), ':');
+  return needs && strstr(needs, "bf16");
+}
+
 /* The first kernel for a description that is no reference kernel; NULL: none. */
 static dnnl_primitive_desc_t kernel_for(const_dnnl_op_desc_t desc,
                                         const_dnnl_primitive_attr_t attr,
@@ -126,10 +133,12 @@ static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
   dnnl_convolution_desc_t forward, desc;
   const dnnl_alg_kind_t algorithm = dnnl_convolution_direct;
   const bool is_forward = key->pass == LP_CONV_FORWARD;
+  dnnl_memory_desc_t weights = any[W]; /* for the hint of one type with the others */
+  weights.data_type = any[X].data_type;
   if (dnnl_dilated_convolution_forward_desc_init(
           &forward, key->keeps_weights ? dnnl_forward_inference : dnnl_forward_training,
-          algorithm, &any[X], &any[W], is_forward && key->has_bias ? bias : NULL, &any[Y],
-          t->stride, t->dilation, t->left, t->right))
+          algorithm, &any[X], &weights, is_forward && key->has_bias ? bias : NULL,
+          &any[Y], t->stride, t->dilation, t->left, t->right))
     return NULL;
   if (is_forward) return kernel_for(&forward, attr, NULL);
   dnnl_primitive_desc_t hint = NULL, pd = NULL;
@@ -175,25 +184,32 @@ static bool make_reorder(Plan *plan, int i) {
 static void plan_prepare(Plan *plan) {
   DnnlGeometry t = translate(&plan->key.geometry);
   dnnl_memory_desc_t any[N_BUFFERS];
+  const bool is_half = plan->key.dtype == LP_BFLOAT16;
+  const dnnl_data_type_t type = is_half ? dnnl_bf16 : dnnl_f32;
   for (int i = 0; i < N_BUFFERS; i++) {
     int ndim = i == W ? t.weight_dims : t.ndim + 2;
-    if (dnnl_memory_desc_init_by_tag(&any[i], ndim, t.shape[i], dnnl_f32,
-                                     dnnl_format_tag_any))
+    const dnnl_data_type_t its =
+        i == W && plan->key.pass == LP_CONV_WEIGHT_GRAD ? dnnl_f32 : type;
+    if (dnnl_memory_desc_init_by_tag(&any[i], ndim, t.shape[i], its, dnnl_format_tag_any))
       return;
-    if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], dnnl_f32,
+    if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], its,
                                      i == W ? weight_tag(ndim) : activation_tag(t.ndim)))
       return;
   }
   const dnnl_memory_desc_t as_it_lies[N_BUFFERS] = {plan->plain[X], any[W],
                                                     plan->plain[Y]};
   dnnl_dims_t bias_shape = {plan->key.geometry.k};
-  if (dnnl_memory_desc_init_by_tag(&plan->bias, 1, bias_shape, dnnl_f32, dnnl_a)) return;
+  if (dnnl_memory_desc_init_by_tag(&plan->bias, 1, bias_shape, type, dnnl_a)) return;
   dnnl_primitive_attr_t attr;
   if (dnnl_primitive_attr_create(&attr)) return;
   dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
   dnnl_primitive_desc_t pd = NULL;
   pd = describe(&plan->key, &t, as_it_lies, &plan->bias, attr);
-  if (!pd) pd = describe(&plan->key, &t, any, &plan->bias, attr);
+  if (!pd && !is_half) pd = describe(&plan->key, &t, any, &plan->bias, attr);
+  if (pd && is_half && !in_hardware(pd)) {
+    dnnl_primitive_desc_destroy(pd);
+    pd = NULL;
+  }
   dnnl_primitive_attr_destroy(attr);
   if (!pd) return;
   LpConvPass pass = (LpConvPass)plan->key.pass;
@@ -278,7 +294,7 @@ static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
 
 typedef struct Packing {
   const Plan *plan;
-  float *w;
+  void *w;
 } Packing;
 
 static bool pack_weights(void *ctx, void *memory) {
@@ -296,15 +312,15 @@ static bool pack_weights(void *ctx, void *memory) {
 }
 
 /* The weights as the plan wants them, kept from call to call, or NULL. */
-static LpKept *packed_enter(const Plan *plan, const LpTensor *weight, float *w) {
+static LpKept *packed_enter(const Plan *plan, const LpTensor *weight, void *w) {
   Packing p = {plan, w};
   if (!plan->reorder[W]) return NULL;
   return lp_kept_enter(weight, &plan->wanted[W], sizeof plan->wanted[W],
                        plan->scratch_bytes[W], pack_weights, &p);
 }
 
-static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUFFERS],
-                             const float *b, void *packed_weights) {
+static dnnl_status_t execute(Plan *plan, char *scratch, void *const plain[N_BUFFERS],
+                             const void *b, void *packed_weights) {
   LpConvPass pass = (LpConvPass)plan->key.pass;
   const int argument[N_BUFFERS] = {
       pass == LP_CONV_INPUT_GRAD ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC,
@@ -353,12 +369,13 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
   return s;
 }
 
-static Plan *plan_of(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
-                     bool keeps_weights) {
+static Plan *plan_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                     bool has_bias, bool keeps_weights) {
   if (omp_get_max_threads() != lp_num_threads()) omp_set_num_threads(lp_num_threads());
   PlanKey key;
   memset(&key, 0, sizeof key); /* the padding bytes are compared too */
   key.pass = pass;
+  key.dtype = dtype;
   key.has_bias = has_bias;
   key.threads = lp_num_threads();
   key.keeps_weights = keeps_weights;
@@ -378,9 +395,9 @@ static Plan *plan_of(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
   return plan_enter(&key);
 }
 
-bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, bool has_bias,
-                         bool keeps_weights) {
-  Plan *plan = plan_of(pass, g, has_bias, keeps_weights);
+bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                         bool has_bias, bool keeps_weights) {
+  Plan *plan = plan_of(pass, g, dtype, has_bias, keeps_weights);
   if (!plan) lp_error_clear(); /* the other kernels may have the memory */
   const bool usable = plan && plan->usable;
   if (plan) plan_leave(plan);
@@ -388,8 +405,8 @@ bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, bool has_bias
 }
 
 bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g) {
-  Plan *plan = plan_of(call->pass, g, call->pass == LP_CONV_FORWARD && call->b,
-                       call->weight != NULL);
+  Plan *plan = plan_of(call->pass, g, call->dtype,
+                       call->pass == LP_CONV_FORWARD && call->b, call->weight != NULL);
   TRY(plan);
   bool ok = plan->usable || lp_fail(LP_ERR_INTERNAL, "oneDNN has no kernel for a piece");
   if (ok) {
@@ -400,7 +417,7 @@ bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g) {
     char *scratch = wanted_bytes ? lp_block_alloc(wanted_bytes, &capacity_bytes) : NULL;
     ok = scratch || !wanted_bytes;
     if (ok) {
-      float *buffers[N_BUFFERS] = {call->x, call->w, call->y};
+      void *buffers[N_BUFFERS] = {call->x, call->w, call->y};
       dnnl_status_t status = execute(plan, scratch, buffers, call->b,
                                      packed ? lp_kept_memory(packed) : NULL);
       ok = status == dnnl_success || failed(status, "convolution");

@@ -127,24 +127,28 @@ typedef struct Run {
   LpTensor *a, *b, *bias, *result;
 } Run;
 
-/* Runs a pass in the compute dtype; the result has `sizes` and the dtype of a.
- * Activations lie channels last where there is a kernel for that, and so does the result
- * then. */
+/* Runs a pass in bfloat16 where there is a kernel for that, else in the compute dtype; the
+ * result has `sizes` and that dtype, but weight gradients of bfloat16 are float32.
+ * Activations lie channels last where there is a kernel for it, and so does the result. */
 static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor *a,
                      LpTensor *b, LpTensor *bias, LpInts sizes, bool keeps) {
-  const LpDtype dtype = nn_number_dtype(lp_dtype(a));
   const bool empty = !lp_numel(a) || !lp_numel(b),
              to_weight = pass == LP_CONV_WEIGHT_GRAD;
-  const bool last =
-      !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
+  LpDtype dtype = lp_dtype(a);
+  bool last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
+  if (!last) {
+    dtype = nn_number_dtype(dtype);
+    last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
+  }
+  const LpDtype to = to_weight && dtype == LP_BFLOAT16 ? LP_FLOAT32 : dtype;
   TRY(r->a = last ? lp_channels_last_raw(a, dtype) : nn_dense(a, dtype));
   TRY(r->b = last && to_weight ? lp_channels_last_raw(b, dtype) : nn_dense(b, dtype));
   if (bias) TRY(r->bias = nn_dense(bias, dtype));
-  TRY(r->result = last && !to_weight ? lp_tensor_new_laid_as(r->a, sizes, dtype)
-                                     : lp_tensor_new(sizes, dtype, lp_device(a)));
+  TRY(r->result = last && !to_weight ? lp_tensor_new_laid_as(r->a, sizes, to)
+                                     : lp_tensor_new(sizes, to, lp_device(a)));
   if (!lp_numel(r->result)) return true;
   if (empty) {
-    memset(lp_data(r->result), 0, (size_t)lp_numel(r->result) * lp_dtype_size(dtype));
+    memset(lp_data(r->result), 0, (size_t)lp_numel(r->result) * lp_dtype_size(to));
     return true;
   }
   LpConvCall c = {.pass = pass, .dtype = dtype, .channels_last = last};

@@ -258,4 +258,30 @@ describe("hidden layout", function()
     local ok, message = pcall(function() cpu.allow_winograd = 1 end)
     assert.is_true(not ok and message:find("allow_winograd: expected true or false, got", 1, true) ~= nil, message)
   end)
+
+  it("bfloat16 convolutions and their gradients", function()
+    torch.manual_seed(4)
+    for _, o in ipairs { { 32, 48, 3, { padding = 1 } }, { 16, 64, 1, {} }, { 48, 48, 3, { padding = 1, groups = 3, stride = 2 } },
+      { 24, 24, 5, { groups = 24, padding = 2 } }, { 3, 20, 7, { stride = 2, bias = false } } } do
+      local c = nn.Conv2d(o[1], o[2], o[3], o[4])
+      local x = torch.randn(2, o[1], 14, 13)
+      local half, wide = torch.deepcopy(c):to(torch.bfloat16), torch.deepcopy(c):to(torch.bfloat16):double()
+      local a = x:to(torch.bfloat16):requires_grad_()
+      local b = a:detach():double():requires_grad_()
+      local y, z = half(a), wide(b)
+      assert.equal(torch.bfloat16, y.dtype)
+      local g = torch.randn(y.shape):to(torch.bfloat16)
+      y:backward(g)
+      z:backward(g:double())
+      local function near(got, want, what)
+        local scale = want:abs():max():item()
+        assert.is_true((got:double() - want):abs():max():item() <= 2 ^ -7 * scale, what)
+      end
+      near(y, z, "result")
+      near(a.grad, b.grad, "input's gradient")
+      near(half.weight.grad, wide.weight.grad, "weight's gradient")
+      if c.bias then near(half.bias.grad, wide.bias.grad, "bias's gradient") end
+      torch.no_grad(function() near(half(a), z, "result without recording") end)
+    end
+  end)
 end)
