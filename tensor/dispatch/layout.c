@@ -140,14 +140,36 @@ LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtyp
   return lp_tensor_new_strided(sizes, lp_ints(strides, sizes.count), dtype, lp_cpu());
 }
 
-void lp_hidden_strides(const LpTensor *t, int64_t *strides) {
-  int64_t step = t->sizes[1];
-  strides[1] = 1;
-  for (int d = t->ndim - 1; d >= 2; d--) {
-    strides[d] = step;
-    step *= t->sizes[d];
+bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset) {
+  const LpStorage *s = t->storage;
+  const int64_t channels = atomic_load_explicit(&s->channels, memory_order_relaxed),
+                plane = s->plane;
+  if (!channels || t->physical || t->ndim < 3 || !t->numel ||
+      lp_dtype_size((LpDtype)t->dtype) != s->elem_bytes)
+    return false;
+  const int64_t image = channels * plane, c0 = t->offset_elems % image / plane,
+                p0 = t->offset_elems % plane;
+  int64_t last_channel = c0, last_pixel = p0;
+  strides[0] = strides[1] = 0;
+  if (t->sizes[0] > 1) {
+    if (t->strides[0] % image) return false;
+    strides[0] = t->strides[0];
   }
-  strides[0] = step;
+  if (t->sizes[1] > 1) {
+    if (t->strides[1] % plane || t->strides[1] / plane >= channels) return false;
+    strides[1] = t->strides[1] / plane;
+    last_channel += (t->sizes[1] - 1) * strides[1];
+  }
+  for (int d = 2; d < t->ndim; d++) {
+    strides[d] = 0;
+    if (t->sizes[d] == 1) continue;
+    if (t->strides[d] >= plane) return false;
+    strides[d] = t->strides[d] * channels;
+    last_pixel += (t->sizes[d] - 1) * t->strides[d];
+    if (last_pixel >= plane) return false;
+  }
+  *offset = t->offset_elems / image * image + p0 * channels + c0;
+  return last_channel < channels;
 }
 
 LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype) {
