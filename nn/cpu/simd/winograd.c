@@ -464,7 +464,7 @@ block(float *c, int64_t ldc, const float *a, int64_t row, int64_t along, const f
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
     for (int v = 0; v < vectors; v++)
-      sum[i][v] = add ? *(const V *)(c + i * ldc + v * LANES) : (V){0};
+      sum[i][v] = (V){0};
   for (int64_t t = 0; t < depth; t++, a += along, b += ldb) {
     V of_b[2];
 #pragma GCC unroll 2
@@ -477,7 +477,10 @@ block(float *c, int64_t ldc, const float *a, int64_t row, int64_t along, const f
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) *(V *)(c + i * ldc + v * LANES) = sum[i][v];
+    for (int v = 0; v < vectors; v++) {
+      V *at = (V *)(c + i * ldc + v * LANES);
+      *at = add ? *at + sum[i][v] : sum[i][v];
+    }
 }
 
 #define CASE(n)                                                                          \
@@ -516,13 +519,20 @@ some_rows(float *c, int64_t ldc, const float *a, int64_t row, int64_t along,
   }
 }
 
+/* So many products are summed on their own, which keeps rounding errors from growing with
+ * the depth, and a panel of B in the cache. */
+#define DEPTH 128
+
 static void product(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
                     int64_t rows, int64_t columns, int64_t depth) {
   for (int64_t j = 0; j < columns; j += 2 * LANES) {
     const int vectors = columns - j > LANES ? 2 : 1;
-    for (int64_t i = 0; i < rows; i += ROWS)
-      some_rows(c + i * ldc + j, ldc, a + i * lda, lda, 1, b + j * depth, vectors * LANES,
-                rows - i < ROWS ? rows - i : ROWS, vectors, depth, false);
+    const float *panel = b + j * depth;
+    for (int64_t t = 0; t < depth; t += DEPTH, panel += DEPTH * vectors * LANES)
+      for (int64_t i = 0; i < rows; i += ROWS)
+        some_rows(c + i * ldc + j, ldc, a + i * lda + t, lda, 1, panel, vectors * LANES,
+                  rows - i < ROWS ? rows - i : ROWS, vectors,
+                  depth - t < DEPTH ? depth - t : DEPTH, t > 0);
   }
 }
 
@@ -531,9 +541,11 @@ static void product_grad(float *c, int64_t ldc, const float *a, int64_t lda,
                          int64_t depth, bool add) {
   for (int64_t j = 0; j < columns; j += 2 * LANES) {
     const int vectors = columns - j > LANES ? 2 : 1;
-    for (int64_t i = 0; i < rows; i += ROWS)
-      some_rows(c + i * ldc + j, ldc, a + i, 1, lda, b + j, ldb,
-                rows - i < ROWS ? rows - i : ROWS, vectors, depth, add);
+    for (int64_t t = 0; t < depth; t += DEPTH)
+      for (int64_t i = 0; i < rows; i += ROWS)
+        some_rows(c + i * ldc + j, ldc, a + t * lda + i, 1, lda, b + t * ldb + j, ldb,
+                  rows - i < ROWS ? rows - i : ROWS, vectors,
+                  depth - t < DEPTH ? depth - t : DEPTH, add || t > 0);
   }
 }
 
