@@ -363,10 +363,12 @@ static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
  * well below. */
 #define SCRATCH_BYTES (64 << 20)
 
-/* `total` in parts of about equal size, at most `most` (a multiple of 32). */
-static int64_t even_part(int64_t total, int64_t most) {
-  const int64_t parts = (total + most - 1) / most;
-  return parts <= 1 ? total : round_up((total + parts - 1) / parts, 32);
+/* `total` in parts of about equal size, at most `most` (a multiple of 32), for all
+ * threads if there are enough. */
+static int64_t even_part(int64_t total, int64_t most, int64_t threads) {
+  int64_t parts = (total + most - 1) / most;
+  if (parts < threads) parts = threads;
+  return round_up((total + parts - 1) / parts, 32);
 }
 
 static int64_t slot_bytes_by_tiles(const Plan *p, const Job *j) {
@@ -394,7 +396,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   j.b = (char *)packed;
   if (by_tiles) {
     const int64_t near = p->pieces ? 1 << 20 : 3 << 20;
-    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 128 : 64);
+    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 128 : 64, threads);
     TUNE(wino_rows, j.rows)
     while (j.rows > 32 && threads * slot_bytes_by_tiles(p, &j) > SCRATCH_BYTES)
       j.rows = round_up(j.rows / 2, 32);
@@ -405,7 +407,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     j.rows = 256;
     while (j.rows > 32 && LP_WINOGRAD_FREQUENCIES * a_step(p, j.rows) > SCRATCH_BYTES / 2)
       j.rows /= 2;
-    j.rows = even_part(p->tiles, j.rows);
+    j.rows = even_part(p->tiles, j.rows, 1);
     TUNE(wino_rows, j.rows)
     j.columns = round_up(j.all_columns / (2 * threads), 32);
     j.columns = j.columns < 32 ? 32 : j.columns > 128 ? 128 : j.columns;
@@ -653,8 +655,7 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
   const int64_t zero_bytes = round_up((most + 16) * 4, 64);
   j.groups = (p->tiles + GROUP - 1) / GROUP;
   j.rows = p->result.channels;
-  while (j.rows > LP_WINOGRAD_BLOCK &&
-         LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
+  while (j.rows > LP_WINOGRAD_BLOCK && LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
     j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
   j.sum_bytes = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
   const int64_t group_bytes =
@@ -721,16 +722,18 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
 
 /* --- public */
 
-/* Fewer tiles leave too much of a block of pieces empty. */
+/* Fewer tiles leave too much of a block of pieces empty. In the weight gradient pieces
+ * are turned over and summed over short depths: that pays for many channels alone. */
 #define LEAST_TILES_OF_PIECES 24
+#define LEAST_PAIRS_OF_PIECES (192 * 192)
 
 static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
   if (!lp_winograd_table()->turn || !lp_split_supported()) return false;
 #ifdef WINO_TUNE
   if (wino_engine >= 0) return wino_engine;
 #endif
-  return pass == LP_CONV_WEIGHT_GRAD ||
-         plan_of(pass, g, NULL, NULL, NULL, NULL, false).tiles >= LEAST_TILES_OF_PIECES;
+  if (pass == LP_CONV_WEIGHT_GRAD) return g->c * g->k >= LEAST_PAIRS_OF_PIECES;
+  return plan_of(pass, g, NULL, NULL, NULL, NULL, false).tiles >= LEAST_TILES_OF_PIECES;
 }
 
 bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
@@ -772,6 +775,28 @@ int lp_winograd_packing(const LpConvGeometry *g) {
   return wants_pieces(LP_CONV_FORWARD, g) ? 2 : 1;
 }
 
-bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g) {
-  return lp_winograd_serves(g) && g->c >= 16 && g->k >= 16;
+/* Channels and outputs (over the batch) from which on the transforms cost less than they
+ * save, beside oneDNN's direct kernel; fewer outputs where transformed weights are kept.
+ * Small images may fill less of their tiles than half. */
+#define LEAST_CHANNELS 16
+#define LEAST_SOURCE_OF_AVX512 24
+#define MOST_CHANNELS 2048
+#define LEAST_PAIRS (16 * 32)
+#define LEAST_OUTPUTS 384
+#define LEAST_OUTPUTS_KEPT 96
+#define LEAST_OUTPUTS_PER_TILE 7
+
+bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept) {
+  if (!lp_winograd_serves(g)) return false;
+  const Plan p = plan_of(pass, g, NULL, NULL, NULL, NULL, false);
+  const int64_t outputs = g->n * p.result.h * p.result.w;
+  const int64_t source = p.source.channels, result = p.result.channels;
+  if (source < LEAST_CHANNELS || result < LEAST_CHANNELS || source > MOST_CHANNELS ||
+      result > MOST_CHANNELS || source * result < LEAST_PAIRS)
+    return false;
+  if (pass != LP_CONV_WEIGHT_GRAD && lanes() == 16 && source < LEAST_SOURCE_OF_AVX512)
+    return false;
+  kept = kept && pass == LP_CONV_FORWARD;
+  return outputs >= (kept ? LEAST_OUTPUTS_KEPT : LEAST_OUTPUTS) &&
+         outputs >= LEAST_OUTPUTS_PER_TILE * p.tiles;
 }
