@@ -10,17 +10,6 @@
 #include "cpu/winograd_kernels.h"
 #include "cpu/winograd_split.h"
 
-#ifdef WINO_TUNE
-int wino_m, wino_engine = -1, wino_rows, wino_mode = -1, wino_panel, wino_parts;
-#define TUNE(name, value)                                                                \
-  if (name) value = name;
-#define TUNE_MODE(value)                                                                 \
-  if (wino_mode >= 0) value = wino_mode;
-#else
-#define TUNE(name, value)
-#define TUNE_MODE(value)
-#endif
-
 /* --- what is to be done
  * -------------------------------------------------------------------------- */
 
@@ -390,14 +379,12 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   const int64_t whole_b = LP_WINOGRAD_FREQUENCIES * b_step(p, j.all_columns);
   bool by_tiles =
       whole_b <= MOST_WEIGHTS && whole_b <= p->tiles * BYTES_OF_WEIGHTS_PER_TILE;
-  TUNE_MODE(by_tiles)
   int64_t bytes_a = 0, bytes_b = 0, pieces_of_work;
   j.b_is_whole = packed || by_tiles;
   j.b = (char *)packed;
   if (by_tiles) {
     const int64_t near = p->pieces ? 1 << 20 : 3 << 20;
     j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 128 : 64, threads);
-    TUNE(wino_rows, j.rows)
     while (j.rows > 32 && threads * slot_bytes_by_tiles(p, &j) > SCRATCH_BYTES)
       j.rows = round_up(j.rows / 2, 32);
     j.slot_bytes = slot_bytes_by_tiles(p, &j);
@@ -408,10 +395,8 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     while (j.rows > 32 && LP_WINOGRAD_FREQUENCIES * a_step(p, j.rows) > SCRATCH_BYTES / 2)
       j.rows /= 2;
     j.rows = even_part(p->tiles, j.rows, 1);
-    TUNE(wino_rows, j.rows)
-    j.columns = round_up(j.all_columns / (2 * threads), 32);
+    j.columns = round_up(j.all_columns / threads, 32);
     j.columns = j.columns < 32 ? 32 : j.columns > 128 ? 128 : j.columns;
-    TUNE(wino_panel, j.columns)
     while (j.columns > 32 &&
            threads * slot_bytes_by_columns(p, &j, packed) > SCRATCH_BYTES)
       j.columns -= 32;
@@ -662,24 +647,20 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
       LP_WINOGRAD_FREQUENCIES *
       (operand_step(p, j.rows, 1) + operand_step(p, p->source.channels, 1));
   bool by_parts = j.sum_bytes <= MOST_OWN_SUMS && j.groups >= PARTS;
-  TUNE_MODE(by_parts)
   int64_t bytes = zero_bytes;
   j.parts = 1;
   if (by_parts) {
     j.parts = PARTS;
-    TUNE(wino_parts, j.parts)
     if (j.parts > j.groups) j.parts = j.groups;
     j.per_part = (j.groups + j.parts - 1) / j.parts;
     j.parts = (j.groups + j.per_part - 1) / j.per_part;
     j.groups_now = 1;
-    TUNE(wino_rows / GROUP, j.groups_now)
     j.slot_bytes =
         LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
                                    operand_step(p, p->source.channels, j.groups_now));
     bytes += threads * j.slot_bytes;
   } else {
     j.groups_now = BYTES_OF_OPERANDS / group_bytes;
-    TUNE(wino_rows / GROUP, j.groups_now)
     if (j.groups_now < 1) j.groups_now = 1;
     const int64_t times = (j.groups + j.groups_now - 1) / j.groups_now;
     j.groups_now = (j.groups + times - 1) / times;
@@ -729,9 +710,6 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
 
 static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
   if (!lp_winograd_table()->turn || !lp_split_supported()) return false;
-#ifdef WINO_TUNE
-  if (wino_engine >= 0) return wino_engine;
-#endif
   if (pass == LP_CONV_WEIGHT_GRAD) return g->c * g->k >= LEAST_PAIRS_OF_PIECES;
   return plan_of(pass, g, NULL, NULL, NULL, NULL, false).tiles >= LEAST_TILES_OF_PIECES;
 }
