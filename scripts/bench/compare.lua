@@ -4,37 +4,45 @@
 -- the limit (5 %), 2 when something could not be run.
 --
 -- Workloads: the small ops of small.lua, the ops of ops.tsv on 1e3 and 1e6 elements, the steps of steps.lua, networks of zoo.lua
--- at 64 x 64. How noise is handled: a round runs one process of each build for each set, one after the other, and swaps their
--- order from round to round; a process gives the median of its samples, a round the quotient new / old, and a workload's figure
--- is the median quotient of the rounds (5). A workload over four fifths of the limit is suspicious: it is measured again, in 11 new rounds,
--- and these alone decide, for among many workloads some are over the limit by chance, but not twice. It counts as slower when
--- their median is over the limit and the quotients lie above 1 so consistently that equally fast builds would show it once in
--- a hundred times (judge.lua). Over the limit but not consistent is printed as noisy and fails nothing: measure on a quieter machine.
+-- at 64 x 64. How noise is handled:
+-- - A round runs one process of each build for each set, one after the other, and swaps their order from round to round. A
+--   process gives the time under which a tenth of its samples stay, for what disturbs only adds; a round gives the quotient
+--   new / old, and what counts is the median quotient of the rounds (5).
+-- - Small ops and those on 1e3 elements have one thread, and the processor's time counts, which busy neighbours do not change.
+--   With --threads 1 that holds for everything.
+-- - A workload over four fifths of the limit is suspicious. It is measured again, alone, in up to 21 new rounds of short
+--   processes, so close to each other that the machine's changing speed meets both. These rounds alone decide, for among many
+--   workloads some are over the limit by chance, but not twice. It counts as slower when their median is over the limit and
+--   the quotients lie above 1 so consistently that equally fast builds would not: not one of the suspicious workloads of a
+--   set in 99 comparisons of a hundred (judge.lua). Over the limit but not consistent is printed as NOISY and fails nothing.
+-- - The spread of the quotients is printed: where it is over the limit, the machine is too busy for the comparison.
 local here = arg[0]:match "^(.*)/" or "."
 local builds = dofile(here .. "/builds.lua")
 local judge = dofile(here .. "/judge.lua")
 
 local SETS = {
-  { set = "small", script = "small.lua", arguments = {}, budget = "--seconds 0.1 --least 9" },
-  { set = "ops", title = "1e3: ", script = "ops.lua", arguments = { "1000" }, budget = "--least 5 --sample 0.004" },
+  { set = "small", script = "small.lua", arguments = {}, threads = 1, budget = "--steady 1 --seconds 0.1 --least 9 --sample 0.002" },
+  { set = "ops", title = "1e3: ", script = "ops.lua", arguments = { "1000" }, threads = 1, budget = "--least 5 --sample 0.004" },
   { set = "ops", title = "1e6: ", script = "ops.lua", arguments = { "1000000" }, budget = "--least 3 --sample 0.004" },
   { set = "steps", script = "steps.lua", arguments = {}, budget = "--seconds 0.3 --warm-ups 2" },
   { set = "zoo", script = "zoo.lua", arguments = {}, pattern = "64 x 64", budget = "--seconds 0.2 --warm-ups 2" },
 }
 
-local positional, options = builds.arguments(arg, { limit = 5, rounds = 5, repeats = 11, threads = "", sets = "small,ops,steps,zoo" })
+local positional, options = builds.arguments(arg, { limit = 5, rounds = 5, repeats = 21, threads = 0, sets = "small,ops,steps,zoo" })
 if #positional < 1 or #positional > 2 then builds.fail("give the old build and, if it is not in build/, the new one") end
 local executables = { builds.executable(positional[1]), builds.executable(positional[2] or "build") }
 local limit = options.limit / 100
-local threads = options.threads == "" and builds.output({ "nproc" }):match "%d+" or options.threads
+local threads = math.tointeger(options.threads > 0 and options.threads or tonumber(builds.output { "nproc" }))
 
 -- Microseconds by name, and the names in order, of one process.
 local function times_of(executable, set, pattern)
   local words = { executable, here .. "/" .. set.script, table.unpack(set.arguments) }
   words[#words + 1] = pattern
-  for word in set.budget:gmatch "%S+" do words[#words + 1] = word end
+  for word in (set.budget .. " --quantile 0.1"):gmatch "%S+" do words[#words + 1] = word end
+  local its_threads = set.threads or threads
+  if its_threads == 1 then table.move({ "--processor", "1" }, 1, 2, #words + 1, words) end
   local times, names = {}, {}
-  for name, time in builds.output(words, "OMP_NUM_THREADS=" .. threads):gmatch "([^\n\t]+)\t([^\n]+)" do
+  for name, time in builds.output(words, "OMP_NUM_THREADS=" .. its_threads):gmatch "([^\n\t]+)\t([^\n]+)" do
     times[name] = tonumber(time)
     names[#names + 1] = name
   end
@@ -65,8 +73,8 @@ local function line_of(title, list_of_pairs, note)
     judge.ratio(list_of_pairs), note)
 end
 
-local slower, noisy, repeated, all_ratios = {}, 0, 0, {}
-print(("old: %s\nnew: %s\n%s threads; microseconds\n"):format(executables[1], executables[2], threads))
+local slower, noisy, repeated, ratios, spreads = {}, 0, 0, {}, {}
+print(("old: %s\nnew: %s\n%d threads; microseconds\n"):format(executables[1], executables[2], threads))
 print(("%-58s %12s %12s %7s"):format("", "old", "new", "ratio"))
 for _, set in ipairs(SETS) do
   if ("," .. options.sets .. ","):find("," .. set.set .. ",", 1, true) then
@@ -76,8 +84,12 @@ for _, set in ipairs(SETS) do
       if pairs_of[name] and judge.is_suspicious(pairs_of[name], limit) then suspects[#suspects + 1] = name end
     end
     local again = {}
-    if #suspects > 0 then
-      for number = 1, options.repeats do play_round(set, "=" .. table.concat(suspects, "|"), number, again, { table.unpack(suspects) }) end
+    for _, name in ipairs(suspects) do
+      local number = 0
+      repeat
+        number = number + 1
+        play_round(set, "=" .. name, number, again, { name })
+      until number >= options.repeats or number == options.repeats // 2 and judge.ratio(again[name]) < 1 + limit / 2
     end
     repeated = repeated + #suspects
     for _, name in ipairs(names) do
@@ -87,22 +99,25 @@ for _, set in ipairs(SETS) do
         print(("%-58s  %s"):format(title, note))
       else
         if again[name] then
-          local verdict = judge.verdict(again[name], limit)
+          local verdict = judge.verdict(again[name], limit, #suspects)
           if verdict == "slower" then slower[#slower + 1] = title end
           if verdict == "noisy" then noisy = noisy + 1 end
           note = ("%s(%.3f at first, then %d rounds more)"):format(verdict == "" and "" or verdict:upper() .. " ",
             judge.ratio(list_of_pairs), #again[name])
           list_of_pairs = again[name]
         end
-        all_ratios[#all_ratios + 1] = judge.ratio(list_of_pairs)
+        ratios[#ratios + 1], spreads[#spreads + 1] = judge.ratio(list_of_pairs), judge.spread(pairs_of[name])
         print(line_of(title, list_of_pairs, note))
       end
     end
   end
 end
-if #all_ratios == 0 then builds.fail("there is no set '%s'", options.sets) end
+if #ratios == 0 then builds.fail("there is no set '%s'", options.sets) end
 
-print(("\n%d workloads, median ratio %.3f; %d measured again, %d too noisy to tell, %d slower by more than %g %%"):format(
-  #all_ratios, judge.median(all_ratios), repeated, noisy, #slower, options.limit))
+local noise = judge.median(spreads)
+print(("\nThe quotients of a workload's rounds lie within %.1f %% (median of the workloads)."):format(noise * 100))
+if noise > limit then print "That is more than the limit: a slower build may have gone unnoticed. Measure on a quieter machine." end
+print(("%d workloads, median ratio %.3f; %d measured again, %d too noisy to tell, %d slower by more than %g %%"):format(
+  #ratios, judge.median(ratios), repeated, noisy, #slower, options.limit))
 for _, title in ipairs(slower) do print("  slower: " .. title) end
 os.exit(#slower == 0)

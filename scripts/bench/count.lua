@@ -39,7 +39,7 @@ end
 -- The instructions of a process that makes so many calls of a row.
 local function total(executable, row, calls, state)
   local output = builds.output({ "sh", "-c", 'exec "$@" 2>&1', "sh", "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-    executable, here .. "/small.lua", "=" .. row, "--calls", calls },
+    executable, here .. "/small.lua", "=" .. row, "--steady", 1, "--calls", calls },
     -- With the variable set, lampad does not set it and start itself anew.
     ("OMP_NUM_THREADS=1 GOMP_SPINCOUNT=10000 FIXED_TIME=%d LD_PRELOAD=%s"):format(state, library))
   return tonumber(output:match "Collected : (%d+)") or builds.fail("valgrind counted nothing:\n%s", output)

@@ -24,15 +24,23 @@ end
 --- The median quotient of the pairs.
 function judge.ratio(list_of_pairs) return judge.median(sorted_quotients(list_of_pairs)) end
 
---- A bound that the quotient of equally fast builds passes with a probability of at most 1 %, or nil from fewer than 7 pairs.
-function judge.lower_bound(list_of_pairs)
+--- How far the quotients lie apart: half the distance between their quartiles.
+function judge.spread(list_of_pairs)
+  local quotients = sorted_quotients(list_of_pairs)
+  local quarter = (#quotients + 3) // 4
+  return (quotients[#quotients + 1 - quarter] - quotients[quarter]) / 2
+end
+
+--- A bound that the quotient of equally fast builds passes with a probability of at most `chance`, or nil where so few pairs
+--- have none.
+function judge.lower_bound(list_of_pairs, chance)
   local quotients = sorted_quotients(list_of_pairs)
   local n, k, ways, fewer = #quotients, 0, 1, 0
-  -- fewer: the ways in which at most k of n coins show tails.
-  while (fewer + ways) / 2 ^ n <= 0.01 do
+  -- fewer: the ways in which fewer than k of n coins show tails; ways: those in which k of them do.
+  while k < n and (fewer + ways) / 2 ^ n <= chance do
     fewer = fewer + ways
     k = k + 1
-    ways = ways * (n - k + 1) / k
+    ways = ways * (n - k + 1) // k
   end
   return quotients[k]
 end
@@ -41,9 +49,10 @@ end
 function judge.is_suspicious(list_of_pairs, limit) return judge.ratio(list_of_pairs) > 1 + 0.8 * limit end
 
 --- "slower" when the new build takes more than `limit` longer and this is no noise, "noisy" when it only may, "" otherwise.
-function judge.verdict(list_of_pairs, limit)
+--- among: how many workloads are judged together; with a probability of 1 % at most, one of them is called slower by chance.
+function judge.verdict(list_of_pairs, limit, among)
   if judge.ratio(list_of_pairs) <= 1 + limit then return "" end
-  local bound = judge.lower_bound(list_of_pairs)
+  local bound = judge.lower_bound(list_of_pairs, 0.01 / among)
   return bound and bound > 1 and "slower" or "noisy"
 end
 

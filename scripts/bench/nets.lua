@@ -29,6 +29,8 @@ end
 ---   --seconds S, --least N   samples are taken for S seconds, and at least N of them
 ---   --sample S               calls of one sample take S seconds together, or there is one
 ---   --warm-ups N             calls before it
+---   --quantile Q             which of the sorted samples counts: 0.5, the median, without it
+---   --processor 1            the processor's time counts, not the clock's: with one thread, busy neighbours do not change it
 ---   --calls N                no measuring: N calls and the name alone, to count their instructions (count.lua)
 function nets.arguments(arguments, budget)
   local positional, i = {}, 1
@@ -51,21 +53,22 @@ function nets.selects(pattern, name)
   return ("|" .. pattern:sub(2) .. "|"):find("|" .. name .. "|", 1, true) ~= nil
 end
 
---- The seconds of a call of run: the median of the samples that the budget asks for.
-function nets.median_seconds(run, budget)
+--- The seconds of a call of run: the median, or another quantile, of the samples that the budget asks for.
+function nets.seconds_of(run, budget)
+  local now = budget.processor == 1 and os.clock or core.now
   for _ = 1, budget.warm_ups do run() end
-  local from = core.now()
+  local from = now()
   run()
-  local once = core.now() - from
+  local once = now() - from
   local calls = math.max(1, math.ceil(budget.sample / math.max(once, 1e-7)))
-  local times, start = { calls == 1 and once or nil }, core.now()
-  while #times < budget.least or core.now() - start < budget.seconds do
-    from = core.now()
+  local times, start = { calls == 1 and once or nil }, now()
+  while #times < budget.least or now() - start < budget.seconds do
+    from = now()
     for _ = 1, calls do run() end
-    times[#times + 1] = (core.now() - from) / calls
+    times[#times + 1] = (now() - from) / calls
   end
   table.sort(times)
-  return times[(#times + 1) // 2]
+  return times[math.max(1, math.ceil((budget.quantile or 0.5) * #times))]
 end
 
 --- Prints "name<TAB>microseconds" of each row {name, make} that the pattern selects. make() gives the function to run.
@@ -78,7 +81,7 @@ function nets.measure(rows, pattern, budget)
         for _ = 1, budget.calls do run() end
         print(row[1])
       else
-        print(("%s\t%.5g"):format(row[1], nets.median_seconds(run, budget) * 1e6))
+        print(("%s\t%.5g"):format(row[1], nets.seconds_of(run, budget) * 1e6))
       end
       run = nil -- luacheck: ignore
       collectgarbage()

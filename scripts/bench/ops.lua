@@ -54,6 +54,6 @@ for line in io.lines(here .. "/ops.tsv") do
   local name, code, its_group = line:match "^([^#\t][^\t]*)\t([^\t]+)\t?(.*)$"
   if name and shared.selects(pattern, name) and (not group or group == its_group) then
     local fn = assert(load("return function() local _ = " .. code .. " end", name, "t", env))()
-    print(("%s\t%.4f"):format(name, shared.median_seconds(fn, budget) * 1e6))
+    print(("%s\t%.4f"):format(name, shared.seconds_of(fn, budget) * 1e6))
   end
 end

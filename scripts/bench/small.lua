@@ -1,7 +1,7 @@
 -- Times what is all overhead: ops of a few elements, and the small net's backward; one line each: "name<TAB>microseconds".
 --   build/lampad scripts/bench/small.lua [PATTERN] [BUDGET]
--- The twin of small.py; nets.lua tells the budget. count.lua counts the instructions of the same rows: with --calls N the
--- collector runs after every thousand calls rather than when time and memory say, so that two runs do the same.
+-- The twin of small.py; nets.lua tells the budget. With --steady 1 the collector runs after every thousand calls rather than when
+-- time and memory say, so that two runs do the same: compare.lua and count.lua, which counts instructions, ask for it.
 local torch = require "lampad"
 local shared = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua")
 local nn, F = torch.nn, torch.nn.functional
@@ -37,8 +37,8 @@ local rows = {
   end },
 }
 
-local positional, budget = shared.arguments(arg, { warm_ups = 100, seconds = 0.2, least = 15, sample = 0.002 })
-if budget.calls then
+local positional, budget = shared.arguments(arg, { warm_ups = 100, seconds = 0.5, least = 15, sample = 0.02 })
+if budget.steady == 1 then
   collectgarbage "stop"
   for _, row in ipairs(rows) do
     local make = row[2]

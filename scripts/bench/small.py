@@ -5,7 +5,7 @@ from torch import nn
 
 from nets import arguments, measure
 
-options = arguments([("pattern", str, "")], warm_ups=100, seconds=0.2, least=15, sample=0.002)
+options = arguments([("pattern", str, "")], warm_ups=100, seconds=0.5, least=15, sample=0.02)
 
 
 def sum_of_ones(requires_grad):
