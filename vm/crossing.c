@@ -487,6 +487,7 @@ static void write_tensor(Writer *w, int index, LpTensor *t, const Step *at) {
   if (m->n_tensors == m->tensor_capacity)
     m->tensors =
         grow(L, m->tensors, &m->tensor_capacity, m->n_tensors + 1, sizeof *m->tensors);
+  lp_data(t); /* what threads share lies as its strides say */
   LpTensor *copy = lp_tensor_shallow(t);
   if (!copy) lpvm_raise(L, w->how->what);
   m->tensors[m->n_tensors] = copy;

@@ -63,6 +63,12 @@ static int set_flush_denormal(lua_State *L) {
   return 1;
 }
 
+static int allow_winograd(lua_State *L) {
+  if (!lua_isnone(L, 1)) lp_set_allow_winograd(lua_toboolean(L, 1));
+  lua_pushboolean(L, lp_allow_winograd());
+  return 1;
+}
+
 /* Adds the functions to the core table (what `require "lampad.core"` returns). */
 void lpvm_open_memory(lua_State *L, int core_index) {
   static const luaL_Reg functions[] = {
@@ -73,6 +79,7 @@ void lpvm_open_memory(lua_State *L, int core_index) {
       {"is_shared", is_shared},
       {"build_info", build_info},
       {"set_flush_denormal", set_flush_denormal},
+      {"allow_winograd", allow_winograd},
       {NULL, NULL},
   };
   lua_pushvalue(L, core_index);

@@ -1,6 +1,8 @@
 -- torch.backends: which libraries the engine works with, and the switches that scripts set. Switches of libraries that are
 -- not there are kept and have no effect.
 local core = require "lampad.core"
+local args = require "lampad.args"
+local text = require "lampad.text"
 
 local function no() return false end
 local function yes() return true end
@@ -18,9 +20,26 @@ local mha = {}
 function mha.get_fastpath_enabled() return mha_fastpath end
 function mha.set_fastpath_enabled(value) mha_fastpath = value and true or false end
 
+--- torch.backends.cpu.allow_winograd: may float32 convolutions of 3 x 3 take Winograd's algorithm (up to three times
+--- faster, rounding errors a few times larger)? true unless a script sets it to false.
+local cpu = setmetatable({ get_cpu_capability = capability }, {
+  __index = function(_, key)
+    if key == "allow_winograd" then return core.allow_winograd() end
+  end,
+  __newindex = function(t, key, value)
+    if key ~= "allow_winograd" then
+      rawset(t, key, value)
+    elseif type(value) ~= "boolean" then
+      args.fail("torch.backends.cpu.allow_winograd", "expected true or false, got %s", text.describe(value))
+    else
+      core.allow_winograd(value)
+    end
+  end,
+})
+
 return {
   mha = mha,
-  cpu = { get_cpu_capability = capability },
+  cpu = cpu,
   cuda = { is_built = no, matmul = { allow_tf32 = false } },
   cudnn = { is_available = no, version = function() end, enabled = false, benchmark = false, deterministic = false,
     allow_tf32 = false },

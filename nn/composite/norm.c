@@ -199,7 +199,7 @@ static bool average_back(Expr *e, LpTensor *running, LpTensor *of_images, int64_
   LpTensor *mean =
       x_mean_dims(e, x_reshape(e, of_images, lp_ints(sizes, 2)), lp_ints(&dim, 1), false);
   TRY(mean);
-  TRY(nn_copy(running, mean));
+  TRY(lp_copy_into(running, mean));
   lp_bump_version(running);
   return true;
 }

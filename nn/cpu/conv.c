@@ -1,7 +1,27 @@
-/* The choice of a convolution kernel; see conv.h. */
+/* The choice of a convolution kernel; see conv.h.
+ *
+ * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
+ * pays (cpu/winograd.h), else oneDNN's direct kernels; im2col and a product for the rest.
+ * The choice is by geometry alone, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
+#include "cpu/kept.h"
+#include "cpu/winograd.h"
+#include "lampad/storage.h"
+
+static _Atomic bool allow_winograd = true;
+
+bool lp_allow_winograd(void) {
+  return allow_winograd;
+}
+void lp_set_allow_winograd(bool allow) {
+  allow_winograd = allow;
+}
+
+static bool wants_winograd(LpConvPass pass, const LpConvGeometry *g) {
+  return allow_winograd && lp_winograd_pays(pass, g);
+}
 
 /* About 0.1 s of work on two cores: between pieces of it an interrupt is honoured. */
 #define PIECE_FLOPS 20e9
@@ -12,17 +32,63 @@ static double flops_per_image(const LpConvGeometry *g) {
          (double)lp_conv_volume(g->out, g->ndim);
 }
 
-static bool run_piece(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                      void *w, const void *b, void *y, const LpTensor *weight) {
+/* Images of a piece. */
+static int64_t piece_of(const LpConvGeometry *g) {
+  const double total = flops_per_image(g) * (double)g->n;
+  if (total <= PIECE_FLOPS) return g->n;
+  const int64_t pieces = (int64_t)(total / PIECE_FLOPS) + 1;
+  return (g->n + pieces - 1) / pieces;
+}
+
+static bool serves_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                        bool has_bias, bool keeps_weights) {
+  return (dtype == LP_FLOAT32 && wants_winograd(pass, g)) ||
+         lp_conv_dnnl_serves(pass, g, dtype, has_bias, keeps_weights);
+}
+
+bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                                 bool has_bias, bool keeps_weights) {
   /* With a handful of input channels the library computes the input gradient on padded
    * ones. */
-  bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
-  if (dtype == LP_FLOAT32 && !few_channels) {
-    bool done = false;
-    TRY(lp_conv_dnnl(pass, g, x, w, b, y, weight, &done));
-    if (done) return true;
-  }
-  return lp_conv_gemm(pass, g, dtype, x, w, b, y);
+  const bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
+  /* bfloat16 kernels for few channels a group are slower than float32 ones. */
+  const bool thin = dtype == LP_BFLOAT16 && g->groups > 1 && g->c / g->groups < 16;
+  if ((dtype != LP_FLOAT32 && dtype != LP_BFLOAT16) || few_channels || thin) return false;
+  LpConvGeometry piece = *g;
+  piece.n = piece_of(g);
+  if (!serves_last(pass, &piece, dtype, has_bias, keeps_weights)) return false;
+  piece.n = g->n % piece.n;
+  return !piece.n || serves_last(pass, &piece, dtype, has_bias, keeps_weights);
+}
+
+typedef struct Packing {
+  const LpConvGeometry *g;
+  const float *w;
+} Packing;
+
+static bool pack_weights(void *ctx, void *memory) {
+  const Packing *p = ctx;
+  lp_winograd_pack(p->g, p->w, memory);
+  return true;
+}
+
+static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
+  const struct { int64_t packing, k, c; } key = {lp_winograd_packing(g), g->k, g->c};
+  Packing p = {g, c->w};
+  LpKept *kept = c->weight ? lp_kept_enter(c->weight, &key, sizeof key,
+                                           lp_winograd_packed_bytes(g), pack_weights, &p)
+                           : NULL;
+  const bool ok = lp_winograd_run(c->pass, g, c->x, c->w, c->b, c->y,
+                                  kept ? lp_kept_memory(kept) : NULL);
+  lp_kept_leave(kept);
+  return ok;
+}
+
+static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
+  if (c->channels_last && c->dtype == LP_FLOAT32 && wants_winograd(c->pass, g))
+    return run_winograd(c, g);
+  return c->channels_last ? lp_conv_dnnl(c, g)
+                          : lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
 }
 
 static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
@@ -40,33 +106,32 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
   }
 }
 
-bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                 void *w, const void *b, void *y, const LpTensor *weight) {
-  int64_t piece = g->n;
-  double total = flops_per_image(g) * (double)g->n;
-  if (total > PIECE_FLOPS) {
-    int64_t pieces = (int64_t)(total / PIECE_FLOPS) + 1;
-    piece = (g->n + pieces - 1) / pieces;
-  }
-  if (piece >= g->n) return run_piece(pass, g, dtype, x, w, b, y, weight);
+bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
+  const int64_t piece = piece_of(g);
+  if (piece >= g->n) return run_piece(call, g);
 
-  size_t elem_bytes = lp_dtype_size(dtype);
-  size_t image_bytes = (size_t)(g->c * lp_conv_volume(g->in, g->ndim)) * elem_bytes;
-  size_t result_bytes = (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
-  int64_t n_weights = g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
+  const size_t elem_bytes = lp_dtype_size(call->dtype);
+  const size_t image_bytes = (size_t)(g->c * lp_conv_volume(g->in, g->ndim)) * elem_bytes;
+  const size_t result_bytes =
+      (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
+  const int64_t n_weights =
+      g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
+  const LpDtype weights = call->dtype == LP_BFLOAT16 ? LP_FLOAT32 : call->dtype;
   LpTensor *part = NULL;
-  if (pass == LP_CONV_WEIGHT_GRAD) {
-    part = lp_tensor_new(lp_ints(&n_weights, 1), dtype, lp_cpu());
+  if (call->pass == LP_CONV_WEIGHT_GRAD) {
+    part = lp_tensor_new(lp_ints(&n_weights, 1), weights, lp_cpu());
     TRY(part);
   }
   bool ok = true;
   for (int64_t at = 0; ok && at < g->n; at += piece) {
     LpConvGeometry some = *g;
     some.n = piece < g->n - at ? piece : g->n - at;
-    void *target = part && at > 0 ? lp_data(part) : w;
-    ok = run_piece(pass, &some, dtype, (char *)x + (size_t)at * image_bytes, target, b,
-                   (char *)y + (size_t)at * result_bytes, weight);
-    if (ok && target != w) add_into(dtype, w, target, n_weights);
+    LpConvCall c = *call;
+    if (part && at > 0) c.w = lp_data(part);
+    c.x = (char *)call->x + (size_t)at * image_bytes;
+    c.y = (char *)call->y + (size_t)at * result_bytes;
+    ok = run_piece(&c, &some);
+    if (ok && c.w != call->w) add_into(weights, call->w, c.w, n_weights);
     if (ok && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }
   lp_tensor_release(part);

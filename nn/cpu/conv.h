@@ -25,19 +25,36 @@ typedef enum LpConvPass {
   LP_CONV_WEIGHT_GRAD
 } LpConvPass;
 
-/* `weight` is NULL, or the tensor whose memory w is, asked for the forward pass without a
- * gradient: float32 weights packed for the kernel are then kept with its storage until
- * they change. x (n, c, in), w (k, c / groups, kernel), y (n, k, out), b (k) or NULL, all
- * contiguous. Each pass writes the buffer its name says and reads the other two; b only
- * in the forward pass. dtype: float32, float64, complex64, complex128. False with the
- * error recorded when memory ran out or an interrupt came. */
-bool lp_conv_run(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
-                 void *w, const void *b, void *y, const LpTensor *weight);
+/* Have we kernels that work on channels-last memory, x (n, in, c) and y (n, out, k)? They
+ * are the faster ones: layout.h. */
+bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                                 bool has_bias, bool keeps_weights);
 
-/* float32 through oneDNN; *done is false when the library has no fast kernel for the
- * geometry. */
-bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
-                  const float *b, float *y, const LpTensor *weight, bool *done);
+/* Buffers of one call. x (n, c, in), w (k, c / groups, kernel), y (n, k, out), b (k) or
+ * NULL, all contiguous; channels_last: x and y are (n, in, c) and (n, out, k). `weight`
+ * is NULL, or the tensor whose memory w is, asked for the forward pass without a
+ * gradient: weights packed for the kernel are then kept with its storage until they
+ * change. */
+typedef struct LpConvCall {
+  LpConvPass pass;
+  LpDtype dtype; /* float32, float64, complex64, complex128; bfloat16 channels last, with
+                    weight gradients in float32 */
+  bool channels_last;
+  void *x, *w, *y;
+  const void *b;
+  const LpTensor *weight;
+} LpConvCall;
+
+/* Each pass writes the buffer its name says and reads the other two; b only in the
+ * forward pass. False with the error recorded when memory ran out or an interrupt came.
+ */
+bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g);
+
+/* float32 and bfloat16 on channels-last memory through oneDNN. */
+bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                         bool has_bias, bool keeps_weights);
+bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g);
+/* The rest, on row-major memory. */
 bool lp_conv_gemm(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
                   void *w, const void *b, void *y);
 

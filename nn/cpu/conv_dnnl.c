@@ -1,18 +1,11 @@
-/* float32 convolutions through oneDNN: a cache of ready plans (primitive, reorders,
- * descriptors) by geometry. Owns the library's engine; nothing of oneDNN shows outside
- * this file.
+/* float32 and bfloat16 convolutions through oneDNN: a cache of ready plans (primitive,
+ * reorders, descriptors) by geometry. Owns the library's engine; nothing of oneDNN shows
+ * outside this file.
  *
- * Note [Convolution algorithms]: Winograd F(4x4, 3x3) needs 2.25-4x fewer multiplications
- * than the direct kernel and wins from 32 channels on; the transforms eat the gain below.
- * It is chosen by geometry alone, so that results do not depend on timing. oneDNN falls
- * back to `ref` kernels without a word, 1000 times slower; a plan whose kernel is one is
- * recorded as unusable, and the caller takes im2col. Layouts are the library's choice:
- * arguments are reordered into scratch of the caching allocator.
- *
- * Note [Kept weights]: without a gradient the same weights serve call after call. Packed
- * in the library's layout (for Winograd already transformed) they stay with the storage
- * of the weight, until its stamp says that it was written to. Plans of such calls are the
- * library's for inference; the algorithm is chosen as in training. */
+ * The library falls back to `ref` kernels without a word, 1000 times slower; a plan whose
+ * kernel is one is recorded as unusable, and the caller takes im2col. Activations lie
+ * channels last; where the kernel wants another layout, as for weights, arguments are
+ * reordered into scratch of the caching allocator. */
 #include <omp.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -21,13 +14,14 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/conv.h"
+#include "cpu/kept.h"
 
 enum { X, W, Y, N_BUFFERS };
 #define CACHE_BUCKETS 256
 #define CACHE_LIMIT 1024
 
 typedef struct PlanKey {
-  int64_t pass, has_bias, threads, keeps_weights;
+  int64_t pass, dtype, has_bias, threads, keeps_weights;
   LpConvGeometry geometry;
 } PlanKey;
 
@@ -101,68 +95,52 @@ static DnnlGeometry translate(const LpConvGeometry *g) {
   return t;
 }
 
-/* Below this many tiles of 4 x 4 transforming the weights, or reading them transformed,
- * takes longer than it saves. */
-#define MIN_TILES 32
-
-static bool winograd_pays(const LpConvGeometry *g) {
-  if (g->ndim != 2 || g->groups != 1 || g->c < 32 || g->k < 32 || g->c % 16 || g->k % 16)
-    return false;
-  if (g->n * ((g->out[0] + 3) / 4) * ((g->out[1] + 3) / 4) < MIN_TILES) return false;
-  for (int d = 0; d < 2; d++)
-    if (g->kernel[d] != 3 || g->stride[d] != 1 || g->dilation[d] != 1 ||
-        g->padding[d] > 1)
-      return false;
-  return true;
-}
-
 static const char *name_of(const_dnnl_primitive_desc_t pd) {
   const char *name = NULL;
   dnnl_primitive_desc_query(pd, dnnl_query_impl_info_str, 0, &name);
   return name ? name : "ref";
 }
 
-/* The kernel for a description: for Winograd that of 4 x 4 tiles, which the library does
- * not always put first; never a reference kernel. NULL when there is none. */
-static dnnl_primitive_desc_t kernel_for(const_dnnl_op_desc_t desc,
-                                        const_dnnl_primitive_attr_t attr,
-                                        const_dnnl_primitive_desc_t hint,
-                                        bool is_winograd) {
-  dnnl_primitive_desc_iterator_t it = NULL;
-  dnnl_primitive_desc_t first = NULL;
-  if (dnnl_primitive_desc_iterator_create(&it, desc, attr, engine, hint)) return NULL;
-  do {
-    dnnl_primitive_desc_t pd = dnnl_primitive_desc_iterator_fetch(it);
-    if (!pd) break;
-    const bool wanted = !is_winograd || strstr(name_of(pd), "wino_4x3");
-    if (strstr(name_of(pd), "ref") || (first && !wanted)) {
-      dnnl_primitive_desc_destroy(pd);
-      continue;
-    }
-    if (first) dnnl_primitive_desc_destroy(first);
-    first = pd;
-    if (wanted) break;
-  } while (!dnnl_primitive_desc_iterator_next(it));
-  dnnl_primitive_desc_iterator_destroy(it);
-  return first;
+/* Does the processor multiply bfloat16 by itself? The names end in what a kernel needs.
+ */
+static bool in_hardware(const_dnnl_primitive_desc_t pd) {
+  const char *needs = strchr(name_of(pd), ':');
+  return needs && strstr(needs, "bf16");
 }
 
-/* A primitive descriptor of the pass, NULL when the algorithm is refused or only a
- * reference kernel. */
+/* The first kernel for a description that is no reference kernel; NULL: none. */
+static dnnl_primitive_desc_t kernel_for(const_dnnl_op_desc_t desc,
+                                        const_dnnl_primitive_attr_t attr,
+                                        const_dnnl_primitive_desc_t hint) {
+  dnnl_primitive_desc_iterator_t it = NULL;
+  dnnl_primitive_desc_t found = NULL;
+  if (dnnl_primitive_desc_iterator_create(&it, desc, attr, engine, hint)) return NULL;
+  do {
+    found = dnnl_primitive_desc_iterator_fetch(it);
+    if (!found || !strstr(name_of(found), "ref")) break;
+    dnnl_primitive_desc_destroy(found);
+    found = NULL;
+  } while (!dnnl_primitive_desc_iterator_next(it));
+  dnnl_primitive_desc_iterator_destroy(it);
+  return found;
+}
+
+/* A primitive descriptor of the pass, NULL when there is only a reference kernel. */
 static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
-                                      dnnl_alg_kind_t algorithm,
                                       const dnnl_memory_desc_t any[N_BUFFERS],
                                       const dnnl_memory_desc_t *bias,
                                       const_dnnl_primitive_attr_t attr) {
   dnnl_convolution_desc_t forward, desc;
-  const bool is_forward = key->pass == LP_CONV_FORWARD,
-             is_winograd = algorithm == dnnl_convolution_winograd;
+  const dnnl_alg_kind_t algorithm = dnnl_convolution_direct;
+  const bool is_forward = key->pass == LP_CONV_FORWARD;
+  dnnl_memory_desc_t weights = any[W]; /* for the hint of one type with the others */
+  weights.data_type = any[X].data_type;
   if (dnnl_dilated_convolution_forward_desc_init(
           &forward, key->keeps_weights ? dnnl_forward_inference : dnnl_forward_training,
-          algorithm, &any[X], &any[W], is_forward && key->has_bias ? bias : NULL, &any[Y],
-          t->stride, t->dilation, t->left, t->right))
+          algorithm, &any[X], &weights, is_forward && key->has_bias ? bias : NULL,
+          &any[Y], t->stride, t->dilation, t->left, t->right))
     return NULL;
-  if (is_forward) return kernel_for(&forward, attr, NULL, is_winograd);
+  if (is_forward) return kernel_for(&forward, attr, NULL);
   dnnl_primitive_desc_t hint = NULL, pd = NULL;
   if (dnnl_primitive_desc_create(&hint, &forward, attr, engine, NULL)) return NULL;
   dnnl_status_t status = key->pass == LP_CONV_INPUT_GRAD
@@ -172,22 +150,17 @@ static dnnl_primitive_desc_t describe(const PlanKey *key, const DnnlGeometry *t,
                              : dnnl_dilated_convolution_backward_weights_desc_init(
                                    &desc, algorithm, &any[X], &any[W], NULL, &any[Y],
                                    t->stride, t->dilation, t->left, t->right);
-  if (!status) pd = kernel_for(&desc, attr, hint, is_winograd);
+  if (!status) pd = kernel_for(&desc, attr, hint);
   dnnl_primitive_desc_destroy(hint);
   return pd;
 }
 
-/* For inference the library would choose channels last, which its Winograd does not take.
- */
-static void pin_activations(const LpConvGeometry *g, const DnnlGeometry *t,
-                            dnnl_memory_desc_t any[N_BUFFERS]) {
-  const dnnl_format_tag_t blocked = t->ndim == 3 ? dnnl_aBcde16b : dnnl_aBcd16b;
-  if (g->c % 16 || g->k % 16) return;
-  dnnl_memory_desc_init_by_tag(&any[X], t->ndim + 2, t->shape[X], dnnl_f32, blocked);
-  dnnl_memory_desc_init_by_tag(&any[Y], t->ndim + 2, t->shape[Y], dnnl_f32, blocked);
+/* Activations lie channels last, weights as PyTorch's. */
+static dnnl_format_tag_t activation_tag(int spatial) {
+  return spatial == 3 ? dnnl_acdeb : dnnl_acdb;
 }
 
-static dnnl_format_tag_t plain_tag(int ndim) {
+static dnnl_format_tag_t weight_tag(int ndim) {
   return ndim == 4 ? dnnl_abcd : ndim == 5 ? dnnl_abcde : dnnl_abcdef;
 }
 
@@ -211,25 +184,32 @@ static bool make_reorder(Plan *plan, int i) {
 static void plan_prepare(Plan *plan) {
   DnnlGeometry t = translate(&plan->key.geometry);
   dnnl_memory_desc_t any[N_BUFFERS];
+  const bool is_half = plan->key.dtype == LP_BFLOAT16;
+  const dnnl_data_type_t type = is_half ? dnnl_bf16 : dnnl_f32;
   for (int i = 0; i < N_BUFFERS; i++) {
     int ndim = i == W ? t.weight_dims : t.ndim + 2;
-    if (dnnl_memory_desc_init_by_tag(&any[i], ndim, t.shape[i], dnnl_f32,
-                                     dnnl_format_tag_any))
+    const dnnl_data_type_t its =
+        i == W && plan->key.pass == LP_CONV_WEIGHT_GRAD ? dnnl_f32 : type;
+    if (dnnl_memory_desc_init_by_tag(&any[i], ndim, t.shape[i], its, dnnl_format_tag_any))
       return;
-    if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], dnnl_f32,
-                                     plain_tag(ndim)))
+    if (dnnl_memory_desc_init_by_tag(&plan->plain[i], ndim, t.shape[i], its,
+                                     i == W ? weight_tag(ndim) : activation_tag(t.ndim)))
       return;
   }
+  const dnnl_memory_desc_t as_it_lies[N_BUFFERS] = {plan->plain[X], any[W],
+                                                    plan->plain[Y]};
   dnnl_dims_t bias_shape = {plan->key.geometry.k};
-  if (dnnl_memory_desc_init_by_tag(&plan->bias, 1, bias_shape, dnnl_f32, dnnl_a)) return;
+  if (dnnl_memory_desc_init_by_tag(&plan->bias, 1, bias_shape, type, dnnl_a)) return;
   dnnl_primitive_attr_t attr;
   if (dnnl_primitive_attr_create(&attr)) return;
   dnnl_primitive_attr_set_scratchpad_mode(attr, dnnl_scratchpad_mode_user);
   dnnl_primitive_desc_t pd = NULL;
-  if (plan->key.keeps_weights) pin_activations(&plan->key.geometry, &t, any);
-  if (winograd_pays(&plan->key.geometry))
-    pd = describe(&plan->key, &t, dnnl_convolution_winograd, any, &plan->bias, attr);
-  if (!pd) pd = describe(&plan->key, &t, dnnl_convolution_direct, any, &plan->bias, attr);
+  pd = describe(&plan->key, &t, as_it_lies, &plan->bias, attr);
+  if (!pd && !is_half) pd = describe(&plan->key, &t, any, &plan->bias, attr);
+  if (pd && is_half && !in_hardware(pd)) {
+    dnnl_primitive_desc_destroy(pd);
+    pd = NULL;
+  }
   dnnl_primitive_attr_destroy(attr);
   if (!pd) return;
   LpConvPass pass = (LpConvPass)plan->key.pass;
@@ -312,96 +292,35 @@ static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
   return dnnl_primitive_execute(primitive, stream, 2, args);
 }
 
-/* --- kept weights ----------------------------------------------------------------------
- */
+typedef struct Packing {
+  const Plan *plan;
+  void *w;
+} Packing;
 
-typedef struct Packed {
-  LpDerived base;
-  dnnl_memory_desc_t desc;
-  int64_t offset_elems;
-  uint32_t stamp;
-  int users; /* guarded by the lock */
-  void *memory;
-  size_t capacity_bytes;
-} Packed;
-
-static void packed_free(LpDerived *self) {
-  Packed *packed = (Packed *)self;
-  lp_block_free(packed->memory, packed->capacity_bytes);
-  free(packed);
-}
-
-/* The packed form that is there, or NULL; forms of former contents go. */
-static Packed *packed_find(const Plan *plan, const LpTensor *weight) {
-  LpStorage *storage = weight->storage;
-  const uint32_t stamp = lp_storage_stamp(storage);
-  Packed *found = NULL;
-  pthread_mutex_lock(&lock);
-  for (LpDerived **at = &storage->derived; *at;) {
-    Packed *packed = (Packed *)*at;
-    if (packed->stamp != stamp && !packed->users) {
-      *at = packed->base.next;
-      packed_free(&packed->base);
-      continue;
-    }
-    if (packed->stamp == stamp && packed->offset_elems == weight->offset_elems &&
-        dnnl_memory_desc_equal(&packed->desc, &plan->wanted[W]))
-      found = packed;
-    at = &(*at)->next;
-  }
-  if (found) found->users++;
-  pthread_mutex_unlock(&lock);
-  return found;
-}
-
-static void packed_leave(Packed *packed) {
-  if (!packed) return;
-  pthread_mutex_lock(&lock);
-  packed->users--;
-  pthread_mutex_unlock(&lock);
-}
-
-static dnnl_status_t reorder(dnnl_primitive_t primitive, dnnl_stream_t stream,
-                             dnnl_memory_t from, dnnl_memory_t to);
-
-/* Packs the weights and leaves them with the storage; NULL when there is no memory, or
- * when its contents may change without the engine's knowledge. */
-static Packed *packed_enter(const Plan *plan, const LpTensor *weight, float *w) {
-  if (!plan->reorder[W] || weight->storage->free_fn) return NULL;
-  Packed *packed = packed_find(plan, weight);
-  if (packed) return packed;
-  packed = calloc(1, sizeof *packed);
-  if (!packed) return NULL;
-  packed->base.free_fn = packed_free;
-  packed->desc = plan->wanted[W];
-  packed->offset_elems = weight->offset_elems;
-  packed->stamp = lp_storage_stamp(weight->storage);
-  packed->users = 1;
-  packed->memory = lp_block_alloc(plan->scratch_bytes[W], &packed->capacity_bytes);
+static bool pack_weights(void *ctx, void *memory) {
+  const Packing *p = ctx;
   dnnl_stream_t stream = NULL;
   dnnl_memory_t from = NULL, to = NULL;
-  dnnl_status_t s = packed->memory ? dnnl_success : dnnl_out_of_memory;
-  if (!s) s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
-  if (!s) s = dnnl_memory_create(&from, &plan->plain[W], engine, w);
-  if (!s) s = dnnl_memory_create(&to, &plan->wanted[W], engine, packed->memory);
-  if (!s) s = reorder(plan->reorder[W], stream, from, to);
+  dnnl_status_t s = dnnl_stream_create(&stream, engine, dnnl_stream_default_flags);
+  if (!s) s = dnnl_memory_create(&from, &p->plan->plain[W], engine, p->w);
+  if (!s) s = dnnl_memory_create(&to, &p->plan->wanted[W], engine, memory);
+  if (!s) s = reorder(p->plan->reorder[W], stream, from, to);
   if (from) dnnl_memory_destroy(from);
   if (to) dnnl_memory_destroy(to);
   if (stream) dnnl_stream_destroy(stream);
-  if (s) {
-    if (packed->memory) lp_block_free(packed->memory, packed->capacity_bytes);
-    free(packed);
-    return NULL;
-  }
-  pthread_mutex_lock(&lock);
-  packed->base.next = weight->storage->derived;
-  weight->storage->derived = &packed->base;
-  pthread_mutex_unlock(&lock);
-  return packed;
+  return s == dnnl_success;
 }
 
-static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUFFERS],
-                             const float *b, void *packed_weights) {
+/* The weights as the plan wants them, kept from call to call, or NULL. */
+static LpKept *packed_enter(const Plan *plan, const LpTensor *weight, void *w) {
+  Packing p = {plan, w};
+  if (!plan->reorder[W]) return NULL;
+  return lp_kept_enter(weight, &plan->wanted[W], sizeof plan->wanted[W],
+                       plan->scratch_bytes[W], pack_weights, &p);
+}
+
+static dnnl_status_t execute(Plan *plan, char *scratch, void *const plain[N_BUFFERS],
+                             const void *b, void *packed_weights) {
   LpConvPass pass = (LpConvPass)plan->key.pass;
   const int argument[N_BUFFERS] = {
       pass == LP_CONV_INPUT_GRAD ? DNNL_ARG_DIFF_SRC : DNNL_ARG_SRC,
@@ -450,16 +369,16 @@ static dnnl_status_t execute(Plan *plan, char *scratch, float *const plain[N_BUF
   return s;
 }
 
-bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
-                  const float *b, float *y, const LpTensor *weight, bool *done) {
-  *done = false;
+static Plan *plan_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                     bool has_bias, bool keeps_weights) {
   if (omp_get_max_threads() != lp_num_threads()) omp_set_num_threads(lp_num_threads());
   PlanKey key;
   memset(&key, 0, sizeof key); /* the padding bytes are compared too */
   key.pass = pass;
-  key.has_bias = pass == LP_CONV_FORWARD && b;
+  key.dtype = dtype;
+  key.has_bias = has_bias;
   key.threads = lp_num_threads();
-  key.keeps_weights = weight != NULL;
+  key.keeps_weights = keeps_weights;
   key.geometry.ndim = g->ndim;
   key.geometry.n = g->n;
   key.geometry.c = g->c;
@@ -473,25 +392,38 @@ bool lp_conv_dnnl(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
     key.geometry.padding[d] = g->padding[d];
     key.geometry.dilation[d] = g->dilation[d];
   }
-  Plan *plan = plan_enter(&key);
+  return plan_enter(&key);
+}
+
+bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                         bool has_bias, bool keeps_weights) {
+  Plan *plan = plan_of(pass, g, dtype, has_bias, keeps_weights);
+  if (!plan) lp_error_clear(); /* the other kernels may have the memory */
+  const bool usable = plan && plan->usable;
+  if (plan) plan_leave(plan);
+  return usable;
+}
+
+bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g) {
+  Plan *plan = plan_of(call->pass, g, call->dtype,
+                       call->pass == LP_CONV_FORWARD && call->b, call->weight != NULL);
   TRY(plan);
-  bool ok = true;
-  if (plan->usable) {
-    Packed *packed = weight ? packed_enter(plan, weight, w) : NULL;
+  bool ok = plan->usable || lp_fail(LP_ERR_INTERNAL, "oneDNN has no kernel for a piece");
+  if (ok) {
+    LpKept *packed = call->weight ? packed_enter(plan, call->weight, call->w) : NULL;
     size_t wanted_bytes = padded(plan->scratchpad_bytes), capacity_bytes = 0;
     for (int i = 0; i < N_BUFFERS; i++)
       if (i != W || !packed) wanted_bytes += padded(plan->scratch_bytes[i]);
     char *scratch = wanted_bytes ? lp_block_alloc(wanted_bytes, &capacity_bytes) : NULL;
     ok = scratch || !wanted_bytes;
     if (ok) {
-      float *plain[N_BUFFERS] = {x, w, y};
-      dnnl_status_t status =
-          execute(plan, scratch, plain, b, packed ? packed->memory : NULL);
+      void *buffers[N_BUFFERS] = {call->x, call->w, call->y};
+      dnnl_status_t status = execute(plan, scratch, buffers, call->b,
+                                     packed ? lp_kept_memory(packed) : NULL);
       ok = status == dnnl_success || failed(status, "convolution");
-      *done = ok;
     }
     if (scratch) lp_block_free(scratch, capacity_bytes);
-    packed_leave(packed);
+    lp_kept_leave(packed);
   }
   plan_leave(plan);
   return ok;

@@ -12,6 +12,7 @@ typedef struct LpPoolShape {
   int64_t in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
   bool count_include_pad; /* average: padding counts in the divisor */
   int64_t divisor;        /* average: the divisor, 0: the window's size */
+  bool adaptive; /* for the loops over channels-last images: windows as adaptive ones */
 } LpPoolShape;
 
 typedef struct LpPoolKernels {
@@ -28,6 +29,17 @@ typedef struct LpPoolKernels {
   void (*adaptive_average[4])(const LpPoolShape *s, const void *x, void *y);
   void (*adaptive_average_grad[4])(const LpPoolShape *s, const void *g, void *gx);
   void (*adaptive_max[4])(const LpPoolShape *s, const void *x, void *y, int64_t *index);
+
+  /* The same over one image that lies channels last; outputs [begin, end) of its pixels.
+   * Adaptive averages by shape.adaptive. */
+  void (*max_last[4])(const LpPoolShape *s, int64_t channels, const void *x, void *y,
+                      int32_t *index32, int64_t *index64, int64_t begin, int64_t end);
+  void (*scatter_last[4])(void *gx, int64_t plane, int64_t channels, const void *g,
+                          int64_t n, const int32_t *index32, const int64_t *index64);
+  void (*average_last[4])(const LpPoolShape *s, int64_t channels, const void *x, void *y,
+                          int64_t begin, int64_t end);
+  void (*average_grad_last[4])(const LpPoolShape *s, int64_t channels, const void *g,
+                               void *gx);
 } LpPoolKernels;
 
 LP_DISPATCH(LpPoolKernels, lp_pool_kernels)

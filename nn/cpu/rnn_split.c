@@ -80,7 +80,8 @@ static void join(const RnnSplit *s, LpSplitTile *t, int64_t q, float *c, unsigne
     t->at[t->count].b = block_of(s, p, v, half);
     t->at[t->count].c = c + v * s->apart + column;
     t->at[t->count].columns = here < LP_SPLIT_SIDE ? here : LP_SPLIT_SIDE;
-    t->at[t->count++].add = add >> v & 1;
+    t->at[t->count].from = add >> v & 1 ? t->at[t->count].c : NULL;
+    t->count++;
   }
 }
 
@@ -95,6 +96,7 @@ void lp_rnn_split_product(const RnnSplit *s, int64_t begin, int64_t end, int64_t
       const char *block = a + r / LP_SPLIT_SIDE * s->block_bytes;
       LpSplitTile t = {.a = {block, block + s->block_bytes},
                        .ldc = ldc,
+                       .from_step = ldc,
                        .rows = rows - r < 32 ? rows - r : 32,
                        .depth = depth};
       join(s, &t, q, c + r * ldc, add);
@@ -104,6 +106,7 @@ void lp_rnn_split_product(const RnnSplit *s, int64_t begin, int64_t end, int64_t
   for (int64_t q = begin * s->gates; tall < rows && q < end * s->gates; q += 2) {
     LpSplitTile t = {.a = {a + tall / LP_SPLIT_SIDE * s->block_bytes, NULL},
                      .ldc = ldc,
+                     .from_step = ldc,
                      .rows = rows - tall,
                      .depth = depth};
     join(s, &t, q, c + tall * ldc, add);

@@ -5,6 +5,7 @@
  * exchanged, to any order. For complex numbers the gradient ops are the adjoints (they
  * conjugate inside). */
 #include "cpu/conv.h"
+#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "autograd/node.h"
 #include "impl.h"
@@ -120,34 +121,56 @@ static bool add_bias(LpTensor *y, LpTensor *b) {
   return ok;
 }
 
-/* Runs a pass in the compute dtype over dense copies of a and b; the result has `sizes`
- * and the dtype of a. In the order of arguments: forward (x, w), input gradient (y, w),
- * weight gradient (y, x). */
+/* What a pass works on: two arguments in the order forward (x, w), input gradient (y, w),
+ * weight gradient (y, x), and the result. */
+typedef struct Run {
+  LpTensor *a, *b, *bias, *result;
+} Run;
+
+/* Runs a pass in bfloat16 where there is a kernel for that, else in the compute dtype; the
+ * result has `sizes` and that dtype, but weight gradients of bfloat16 are float32.
+ * Activations lie channels last where there is a kernel for it, and so does the result. */
+static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor *a,
+                     LpTensor *b, LpTensor *bias, LpInts sizes, bool keeps) {
+  const bool empty = !lp_numel(a) || !lp_numel(b),
+             to_weight = pass == LP_CONV_WEIGHT_GRAD;
+  LpDtype dtype = lp_dtype(a);
+  bool last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
+  if (!last) {
+    dtype = nn_number_dtype(dtype);
+    last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
+  }
+  const LpDtype to = to_weight && dtype == LP_BFLOAT16 ? LP_FLOAT32 : dtype;
+  TRY(r->a = last ? lp_channels_last_raw(a, dtype) : nn_dense(a, dtype));
+  TRY(r->b = last && to_weight ? lp_channels_last_raw(b, dtype) : nn_dense(b, dtype));
+  if (bias) TRY(r->bias = nn_dense(bias, dtype));
+  TRY(r->result = last && !to_weight ? lp_tensor_new_laid_as(r->a, sizes, to)
+                                     : lp_tensor_new(sizes, to, lp_device(a)));
+  if (!lp_numel(r->result)) return true;
+  if (empty) {
+    memset(lp_data(r->result), 0, (size_t)lp_numel(r->result) * lp_dtype_size(to));
+    return true;
+  }
+  LpConvCall c = {.pass = pass, .dtype = dtype, .channels_last = last};
+  if (keeps && r->b->storage == b->storage) c.weight = b;
+  if (r->bias) c.b = lp_data(r->bias);
+  void *pa = last ? lp_channels_last_data(r->a) : lp_data(r->a);
+  void *pb = last && to_weight ? lp_channels_last_data(r->b) : lp_data(r->b);
+  void *pr = last && !to_weight ? lp_channels_last_data(r->result) : lp_data(r->result);
+  c.x = pass == LP_CONV_FORWARD ? pa : to_weight ? pb : pr;
+  c.w = to_weight ? pr : pb;
+  c.y = pass == LP_CONV_FORWARD ? pr : pa;
+  return lp_conv_run(&c, g);
+}
+
 static LpTensor *run(LpConvPass pass, const LpConvGeometry *g, LpTensor *a, LpTensor *b,
                      LpTensor *bias, LpInts sizes, bool keeps) {
-  LpDtype dtype = nn_number_dtype(lp_dtype(a)), wanted = lp_dtype(a);
-  LpTensor *da = nn_dense(a, dtype), *db = nn_dense(b, dtype), *dbias = NULL,
-           *result = NULL;
-  bool ok = da && db && (!bias || (dbias = nn_dense(bias, dtype))) &&
-            (result = lp_tensor_new(sizes, dtype, lp_device(a)));
-  if (ok && lp_numel(result)) {
-    if (!lp_numel(da) || !lp_numel(db)) {
-      memset(lp_data(result), 0, (size_t)lp_numel(result) * lp_dtype_size(dtype));
-    } else {
-      void *r = lp_data(result), *pa = lp_data(da), *pb = lp_data(db);
-      const void *pbias = dbias ? lp_data(dbias) : NULL;
-      const LpTensor *kept = keeps && db->storage == b->storage ? b : NULL;
-      ok = pass == LP_CONV_FORWARD ? lp_conv_run(pass, g, dtype, pa, pb, pbias, r, kept)
-           : pass == LP_CONV_INPUT_GRAD
-               ? lp_conv_run(pass, g, dtype, r, pb, NULL, pa, NULL)
-               : lp_conv_run(pass, g, dtype, pb, r, NULL, pa, NULL);
-    }
-  }
-  lp_tensor_release(da);
-  lp_tensor_release(db);
-  lp_tensor_release(dbias);
-  if (!ok) lp_drop(&result);
-  return nn_cast_take(result, wanted);
+  Run r = {0};
+  if (!run_into(&r, pass, g, a, b, bias, sizes, keeps)) lp_drop(&r.result);
+  lp_tensor_release(r.a);
+  lp_tensor_release(r.b);
+  lp_tensor_release(r.bias);
+  return nn_cast_take(r.result, lp_dtype(a));
 }
 
 /* Complex transposed convolutions want w itself where the input gradient takes its

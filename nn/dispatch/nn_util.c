@@ -1,26 +1,14 @@
 /* See nn_util.h. */
 #include "dispatch/nn_util.h"
 
+#include "dispatch/layout.h"
 #include "lampad/ops.h"
-#include "dispatch/iter.h"
-
-bool nn_copy(LpTensor *dst, LpTensor *src) {
-  LpIter it;
-  lp_iter_init(&it);
-  it.no_resize = true;
-  lp_iter_output(&it, dst);
-  lp_iter_input(&it, src);
-  bool ok = lp_iter_build(&it) &&
-            lp_iter_run(&it, lp_cast_loop(lp_dtype(dst), lp_dtype(src)), NULL);
-  lp_iter_done(&it);
-  return ok;
-}
 
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
   if (t->is_contiguous && lp_dtype(t) == dtype) return lp_tensor_retain(t);
   if (t->physical) return lp_to_copy(t, dtype, lp_device(t), LP_CONTIGUOUS);
   LpTensor *copy = lp_tensor_new(lp_sizes(t), dtype, lp_device(t));
-  if (copy && !nn_copy(copy, t)) lp_drop(&copy);
+  if (copy && !lp_copy_into(copy, t)) lp_drop(&copy);
   return copy;
 }
 
@@ -31,7 +19,8 @@ LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
   bool narrow =
       lp_dtype_is_integral(dtype, false) && dtype != LP_INT64 && lp_dtype(t) != LP_INT64;
   if (narrow && !(t = nn_cast_take(t, LP_INT64))) return NULL;
-  LpTensor *result = nn_dense(t, dtype);
+  LpTensor *result =
+      lp_is_hidden(t) ? lp_channels_last_raw(t, dtype) : nn_dense(t, dtype);
   lp_tensor_release(t);
   return result;
 }
@@ -48,7 +37,8 @@ LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
 
 bool nn_expand(LpInts values, int n, const char *what, int64_t *out) {
   CHECK(values.count == 1 || values.count == n, LP_ERR_ARGUMENT,
-        "'%s' must be one number or a list of %d, got %lld numbers", what, n, (long long)values.count);
+        "'%s' must be one number or a list of %d, got %lld numbers", what, n,
+        (long long)values.count);
   for (int i = 0; i < n; i++) {
     out[i] = values.data[values.count == 1 ? 0 : i];
     CHECK(out[i] > INT32_MIN && out[i] < INT32_MAX, LP_ERR_ARGUMENT,

@@ -5,12 +5,11 @@
 
 #include <string.h>
 #include "core/tensor.h"
+#include "dispatch/shape.h"
 
 /* t itself (retained) when it is contiguous and of the dtype, else a converted copy;
  * without history. NULL on error. */
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype);
-/* A copy of src's elements into dst, which has the same shape. */
-bool nn_copy(LpTensor *dst, LpTensor *src);
 /* New contiguous CPU tensors. */
 LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype);

@@ -10,11 +10,13 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/rows.h"
+#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 #include "lampad/ops.h"
 
-/* (n, channels, plane) over the dense buffers of one call. */
+/* (n, channels, plane) over the dense buffers of one call; where they lie channels last,
+ * n counts the pixels of all images and plane is 1. */
 typedef struct ChannelJob {
   int type; /* nn_float_index */
   size_t elem_bytes;
@@ -123,12 +125,92 @@ static void combine_columns(void *ctx, int64_t begin, int64_t end) {
                                             j->b + begin, j->c + begin);
 }
 
+/* Rows [begin, end) of such a matrix, all channels. */
+static void affine_rows(void *ctx, int64_t begin, int64_t end) {
+  ChannelJob *j = ctx;
+  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
+  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, end - begin, j->channels,
+                                           j->channels, j->a, j->b);
+}
+
+static void combine_rows(void *ctx, int64_t begin, int64_t end) {
+  ChannelJob *j = ctx;
+  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
+  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, end - begin,
+                                            j->channels, j->channels, j->a, j->b, j->c);
+}
+
+/* Sums over pieces of the rows, each into arrays of its own. */
+typedef struct RowSums {
+  ChannelJob *job;
+  bool of_gradient;
+  int64_t piece;
+  double *s, *q; /* (pieces, channels) */
+} RowSums;
+
+static void sum_rows(void *ctx, int64_t begin, int64_t end) {
+  const RowSums *r = ctx;
+  const ChannelJob *j = r->job;
+  const LpRowKernels *k = lp_row_kernels();
+  for (int64_t p = begin; p < end; p++) {
+    const int64_t row = p * r->piece, left = j->n - row,
+                  rows = left < r->piece ? left : r->piece;
+    const size_t at = (size_t)(row * j->channels) * j->elem_bytes;
+    double *s = r->s + p * j->channels, *q = r->q + p * j->channels;
+    for (int64_t c = 0; c < j->channels; c++) s[c] = q[c] = 0;
+    if (r->of_gradient)
+      k->column_grad_moments[j->type](j->g + at, j->x + at, rows, j->channels,
+                                      j->channels, j->mean, s, q);
+    else
+      k->column_moments[j->type](j->x + at, rows, j->channels, j->channels, j->mean, s,
+                                 q);
+  }
+}
+
 typedef enum { STATS, AFFINE, GRAD_SUMS, COMBINE } Pass;
+
+/* The passes over a matrix of many more rows than channels; false: take the other way. */
+static bool run_rows(ChannelJob *j, Pass pass) {
+  const int64_t threads = lp_num_threads();
+  if (j->plane != 1 || j->n < 4 * threads || j->n < j->channels) return false;
+  if (pass == AFFINE || pass == COMBINE) {
+    lp_parallel_for(j->n, LP_GRAIN / (j->channels + 1) + 1,
+                    pass == AFFINE ? affine_rows : combine_rows, j);
+    return true;
+  }
+  RowSums r = {.job = j, .of_gradient = pass == GRAD_SUMS};
+  r.piece = (j->n + threads - 1) / threads;
+  const int64_t pieces = (j->n + r.piece - 1) / r.piece;
+  const size_t bytes = (size_t)(2 * pieces * j->channels) * sizeof(double);
+  r.s = lp_alloc(bytes);
+  if (!r.s) {
+    lp_error_clear();
+    return false;
+  }
+  r.q = r.s + pieces * j->channels;
+  for (int64_t c = 0; c < j->channels && pass == STATS; c++) {
+    j->mean[c] = lp_row_kernels()->first[j->type](j->x + (size_t)c * j->elem_bytes);
+    if (!isfinite(j->mean[c])) j->mean[c] = 0;
+  }
+  lp_parallel_for(pieces, LP_GRAIN / (r.piece * j->channels + 1) + 1, sum_rows, &r);
+  for (int64_t c = 0; c < j->channels; c++) {
+    j->s[c] = j->q[c] = 0;
+    for (int64_t p = 0; p < pieces; p++) {
+      j->s[c] += r.s[p * j->channels + c];
+      j->q[c] += r.q[p * j->channels + c];
+    }
+    if (pass == STATS) finish_moments(j, c, j->mean[c]);
+  }
+  lp_free(r.s, bytes);
+  return true;
+}
+
 static void run(ChannelJob *j, Pass pass) {
   static void (*const planes[])(void *, int64_t, int64_t) = {
       stats_planes, affine_planes, grad_sums_planes, combine_planes};
   static void (*const columns[])(void *, int64_t, int64_t) = {
       stats_columns, affine_columns, grad_sums_columns, combine_columns};
+  if (run_rows(j, pass)) return;
   int64_t work = j->n * j->plane;
   lp_parallel_for(j->channels, LP_GRAIN / (work + 1) + 1,
                   (j->plane == 1 ? columns : planes)[pass], j);
@@ -151,8 +233,31 @@ static ChannelJob channel_job(LpTensor *x) {
   j.channels = lp_size(x, 1);
   j.plane = 1;
   for (int d = 2; d < x->ndim; d++) j.plane *= x->sizes[d];
-  j.x = lp_data(x);
+  j.x = lp_channels_last_data(x);
+  if (j.x) {
+    j.n *= j.plane;
+    j.plane = 1;
+  } else {
+    j.x = lp_data(x);
+  }
   return j;
+}
+
+/* t as it lies when channels last, else dense. */
+static LpTensor *laid(LpTensor *t, LpDtype dtype) {
+  return lp_dtype(t) == dtype && lp_channels_last_data(t) ? lp_tensor_retain(t)
+                                                          : nn_dense(t, dtype);
+}
+
+/* A result of x's sizes that lies as x does. */
+static LpTensor *new_like(LpTensor *x) {
+  return lp_channels_last_data(x) ? lp_tensor_new_laid_as(x, lp_sizes(x), lp_dtype(x))
+                                  : lp_tensor_new(lp_sizes(x), lp_dtype(x), lp_device(x));
+}
+
+static void *memory_of(LpTensor *t) {
+  void *last = lp_channels_last_data(t);
+  return last ? last : lp_data(t);
 }
 
 /* A vector as doubles, NULL when absent; *failed on error. */
@@ -193,7 +298,7 @@ static bool update_running(LpTensor *running, const double *batch, double scale,
     double *to = lp_data(next);
     for (int64_t c = 0; c < lp_numel(running); c++)
       to[c] = (1 - momentum) * from[c] + momentum * scale * batch[c];
-    ok = nn_copy(running, next);
+    ok = lp_copy_into(running, next);
     if (ok) lp_bump_version(running);
   }
   lp_tensor_release(now);
@@ -221,7 +326,7 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
                    "expected more than 1 value per channel when training, got input %s",
                    SHAPE_TEXT(input));
   LpDtype dtype = lp_dtype(input), stat_dtype = nn_compute_dtype(dtype);
-  LpTensor *x = nn_dense(input, dtype), *output = NULL, *mean = NULL, *rstd = NULL;
+  LpTensor *x = laid(input, dtype), *output = NULL, *mean = NULL, *rstd = NULL;
   TRY(x);
   bool failed = false;
   LpTensor *w = doubles(weight, &failed), *b = doubles(bias, &failed), *rm = NULL,
@@ -229,8 +334,7 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
   ChannelJob j = channel_job(x);
   size_t block_bytes = 0;
   j.eps = eps;
-  bool ok = !failed && job_arrays(&j, &block_bytes) &&
-            (output = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)));
+  bool ok = !failed && job_arrays(&j, &block_bytes) && (output = new_like(x));
   if (ok && training) {
     if (lp_numel(x)) {
       double m = (double)(j.n * j.plane);
@@ -254,7 +358,7 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
       j.a[c] = j.rstd[c] * (w ? ((double *)lp_data(w))[c] : 1);
       j.b[c] = (b ? ((double *)lp_data(b))[c] : 0) - j.mean[c] * j.a[c];
     }
-    j.y = lp_data(output);
+    j.y = memory_of(output);
     run(&j, AFFINE);
     ok = (mean = from_doubles(j.mean, lp_ints(&channels, 1), stat_dtype)) &&
          (rstd = from_doubles(j.rstd, lp_ints(&channels, 1), stat_dtype));
@@ -283,8 +387,10 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   int64_t channels = lp_size(input, 1);
   bool failed = false;
-  LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype), *gx = NULL,
-           *gw = NULL, *gb = NULL;
+  LpTensor *x = laid(input, dtype), *g = NULL, *gx = NULL, *gw = NULL, *gb = NULL;
+  if (x)
+    g = lp_channels_last_data(x) ? lp_channels_last_raw(grad_output, dtype)
+                                 : nn_dense(grad_output, dtype);
   LpTensor *w = doubles(weight, &failed), *mean = doubles(save_mean, &failed),
            *rstd = doubles(save_rstd, &failed);
   bool ok = x && g && !failed;
@@ -292,9 +398,8 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   size_t block_bytes = 0;
   if (ok) {
     j = channel_job(x);
-    j.g = lp_data(g);
-    ok = job_arrays(&j, &block_bytes) &&
-         (gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)));
+    j.g = lp_channels_last_data(x) ? lp_channels_last_data(g) : lp_data(g);
+    ok = job_arrays(&j, &block_bytes) && (gx = new_like(x));
   }
   if (ok) {
     memcpy(j.mean, lp_data(mean), (size_t)channels * sizeof(double));
@@ -309,7 +414,7 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
       j.c[c] = training ? -scale * j.s[c] / m - j.mean[c] * slope : 0;
       j.q[c] *= r;
     }
-    j.y = lp_data(gx);
+    j.y = memory_of(gx);
     if (!training) j.x = j.g; /* its factor is 0, and an infinite x times 0 no number */
     run(&j, COMBINE);
     ok = (gw = from_doubles(j.q, lp_ints(&channels, 1), weight_dtype)) &&
@@ -342,7 +447,7 @@ LpTensor *lp_impl_channel_sum(LpTensor *self) {
       if (d != 1) dims[n++] = d;
     return lp_sum_dim(self, lp_ints(dims, n), false, LP_DTYPE_NONE);
   }
-  LpTensor *x = nn_dense(self, dtype), *result = NULL;
+  LpTensor *x = laid(self, dtype), *result = NULL;
   TRY(x);
   ChannelJob j = channel_job(x);
   size_t block_bytes = 0;

@@ -149,7 +149,7 @@ bool lp_optim_end(LpOptimStep *step, bool ok) {
       LpTensor *dense = step->items[i].dense[k];
       if (k == LP_OPTIM_GRAD || !dense) continue;
       LpTensor *t = step->lists[k].data[i];
-      if (dense != t) ok = nn_copy(t, dense);
+      if (dense != t) ok = lp_copy_into(t, dense);
       lp_bump_version(t);
     }
   release(step);

@@ -217,7 +217,7 @@ static bool run_param(LpTensor *const *tensors, LpTensor *step,
   if (ok) step_param(&j, o, lp_optim_set(step, lp_optim_get(step) + 1));
   for (int k = 0; ok && k < TENSORS; k++) {
     if (k == GRAD || !tensors[k]) continue;
-    if (j.dense[k] != tensors[k]) ok = nn_copy(tensors[k], j.dense[k]);
+    if (j.dense[k] != tensors[k]) ok = lp_copy_into(tensors[k], j.dense[k]);
     lp_bump_version(tensors[k]);
   }
   release(&j);

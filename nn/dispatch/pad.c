@@ -156,7 +156,7 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
           "expected an empty 'pad' for an input of 0 dims, got %lld numbers",
           (long long)pad.count);
     LpTensor *copy = nn_empty(NULL, 0, lp_dtype(self));
-    if (copy && !nn_copy(copy, self)) lp_drop(&copy);
+    if (copy && !lp_copy_into(copy, self)) lp_drop(&copy);
     return copy;
   }
   TRY(map_init(&m, lp_sizes(self), pad, mode));

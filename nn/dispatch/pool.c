@@ -4,6 +4,7 @@
  */
 #include "core/parallel.h"
 #include "cpu/pool.h"
+#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -18,6 +19,12 @@ typedef struct PoolJob {
   int32_t *index32;
   int64_t *index64;
   void (*kernel)(const LpPoolShape *s, const void *from, void *to);
+  /* Where the images lie channels last: how many channels, else 0. */
+  int64_t channels;
+  bool batched; /* the input has a batch dim */
+  void (*last)(const LpPoolShape *s, int64_t channels, const void *from, void *to,
+               int64_t begin, int64_t end);
+  void (*last_grad)(const LpPoolShape *s, int64_t channels, const void *from, void *to);
 } PoolJob;
 
 /* Spatial sizes and options aligned to the right of the three slots. */
@@ -25,6 +32,7 @@ static bool spatial(LpTensor *self, int ndim, PoolJob *j) {
   CHECK(lp_ndim(self) == ndim + 1 || lp_ndim(self) == ndim + 2, LP_ERR_ARGUMENT,
         "expected an input of %d dims (with batch) or %d dims (without), got %s",
         ndim + 2, ndim + 1, SHAPE_TEXT(self));
+  j->batched = lp_ndim(self) == ndim + 2;
   LpPoolShape *s = &j->shape;
   for (int d = 0; d < 3; d++) {
     s->in[d] = s->out[d] = s->kernel[d] = s->stride[d] = s->dilation[d] = 1;
@@ -123,6 +131,64 @@ static void plain_planes(void *ctx, int64_t begin, int64_t end) {
               j->to + (size_t)(p * j->out_plane) * j->elem_bytes);
 }
 
+/* --- images that lie channels last: from [begin, end) of all pixels of the result, or of
+ * images --- */
+
+static void max_last(void *ctx, int64_t begin, int64_t end) {
+  const PoolJob *j = ctx;
+  for (int64_t at = begin, upto; at < end; at = upto) {
+    const int64_t n = at / j->out_plane, first = n * j->out_plane;
+    upto = end < first + j->out_plane ? end : first + j->out_plane;
+    const int64_t out = first * j->channels;
+    lp_pool_kernels()->max_last[j->type](
+        &j->shape, j->channels,
+        j->from + (size_t)(n * j->in_plane * j->channels) * j->elem_bytes,
+        j->to + (size_t)out * j->elem_bytes, j->index32 ? j->index32 + out : NULL,
+        j->index64 ? j->index64 + out : NULL, at - first, upto - first);
+  }
+}
+
+static void average_last(void *ctx, int64_t begin, int64_t end) {
+  const PoolJob *j = ctx;
+  for (int64_t at = begin, upto; at < end; at = upto) {
+    const int64_t n = at / j->out_plane, first = n * j->out_plane;
+    upto = end < first + j->out_plane ? end : first + j->out_plane;
+    j->last(&j->shape, j->channels,
+            j->from + (size_t)(n * j->in_plane * j->channels) * j->elem_bytes,
+            j->to + (size_t)(first * j->channels) * j->elem_bytes, at - first,
+            upto - first);
+  }
+}
+
+static void average_grad_last(void *ctx, int64_t begin, int64_t end) {
+  const PoolJob *j = ctx;
+  for (int64_t n = begin; n < end; n++)
+    j->last_grad(&j->shape, j->channels,
+                 j->from + (size_t)(n * j->in_plane * j->channels) * j->elem_bytes,
+                 j->to + (size_t)(n * j->out_plane * j->channels) * j->elem_bytes);
+}
+
+static void scatter_last(void *ctx, int64_t begin, int64_t end) {
+  const PoolJob *j = ctx;
+  for (int64_t n = begin; n < end; n++) {
+    const int64_t in = n * j->in_plane * j->channels;
+    lp_pool_kernels()->scatter_last[j->type](
+        j->to + (size_t)(n * j->out_plane * j->channels) * j->elem_bytes, j->out_plane,
+        j->channels, j->from + (size_t)in * j->elem_bytes, j->in_plane,
+        j->index32 ? j->index32 + in : NULL, j->index64 ? j->index64 + in : NULL);
+  }
+}
+
+/* Does t, pooled over ndim dims, lie channels last, in the dtype? */
+static bool is_last(const LpTensor *t, int64_t ndim, LpDtype dtype) {
+  return t->ndim == ndim + 2 && lp_dtype(t) == dtype && t->sizes[1] > 1 &&
+         lp_channels_last_data(t);
+}
+
+static void *memory_of(LpTensor *t, const PoolJob *j) {
+  return j->channels ? lp_channels_last_data(t) : lp_data(t);
+}
+
 static int64_t plane_grain(const PoolJob *j) {
   return LP_GRAIN / 2 / (j->in_plane + j->out_plane) + 1;
 }
@@ -132,10 +198,15 @@ static void set_planes(PoolJob *j, LpTensor *from, int64_t from_plane, LpTensor 
                        int64_t to_plane) {
   j->type = nn_float_index(lp_dtype(from));
   j->elem_bytes = lp_dtype_size(lp_dtype(from));
-  j->from = lp_data(from);
-  j->to = lp_data(to);
+  j->from = memory_of(from, j);
+  j->to = memory_of(to, j);
   j->in_plane = from_plane;
   j->out_plane = to_plane;
+}
+
+static LpTensor *new_pooled(LpTensor *x, const PoolJob *j, LpInts sizes, LpDtype dtype) {
+  return j->channels ? lp_tensor_new_laid_as(x, sizes, dtype)
+                     : lp_tensor_new(sizes, dtype, lp_device(x));
 }
 
 static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
@@ -148,21 +219,25 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
         "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
   LpDtype dtype = pool_dtype(self);
-  LpTensor *x = nn_dense(self, dtype),
-           *y = lp_tensor_new(out_sizes, dtype, lp_device(self)), *index = NULL;
-  if (x && y) {
+  if (!adaptive && is_last(self, ndim, dtype)) j->channels = lp_size(self, 1);
+  LpTensor *x = j->channels ? lp_tensor_retain(self) : nn_dense(self, dtype),
+           *y = x ? new_pooled(x, j, out_sizes, dtype) : NULL, *index = NULL;
+  if (y) {
     int64_t none = 0;
-    index = index_dtype == LP_DTYPE_NONE
-                ? nn_empty(&none, 1, LP_INT32)
-                : lp_tensor_new(out_sizes, index_dtype, lp_cpu());
+    index = index_dtype == LP_DTYPE_NONE ? nn_empty(&none, 1, LP_INT32)
+                                         : new_pooled(x, j, out_sizes, index_dtype);
   }
   bool ok = index != NULL;
   if (ok && lp_numel(y)) {
     set_planes(j, x, in_plane, y, out_plane);
-    j->index32 = index_dtype == LP_INT32 ? lp_data(index) : NULL;
-    j->index64 = index_dtype == LP_INT64 ? lp_data(index) : NULL;
-    lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j),
-                    adaptive ? adaptive_max_planes : max_planes, j);
+    j->index32 = index_dtype == LP_INT32 ? memory_of(index, j) : NULL;
+    j->index64 = index_dtype == LP_INT64 ? memory_of(index, j) : NULL;
+    if (j->channels)
+      lp_parallel_for(lp_numel(y) / j->channels,
+                      LP_GRAIN / j->channels / volume(j->shape.kernel) + 1, max_last, j);
+    else
+      lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j),
+                      adaptive ? adaptive_max_planes : max_planes, j);
   }
   lp_tensor_release(x);
   if (ok) ok = (y = nn_cast_take(y, lp_dtype(self))) != NULL;
@@ -194,6 +269,7 @@ static bool adaptive_windows(LpTensor *self, int ndim, LpInts output_size, bool 
     CHECK(j->shape.out[d] >= 0, LP_ERR_ARGUMENT,
           "expected 'output_size' of at least 0, got %lld", (long long)j->shape.out[d]);
   }
+  j->shape.adaptive = true;
   return true;
 }
 
@@ -224,9 +300,9 @@ static int64_t last_dims(LpInts sizes, int64_t ndim) {
 
 /* Do the indices lie in planes of this size? They are a result that the user has had in
  * hand. */
-static bool indices_fit(const LpTensor *index, int64_t plane) {
-  const int32_t *at32 = lp_dtype(index) == LP_INT32 ? lp_data(index) : NULL;
-  const int64_t *at64 = at32 ? NULL : lp_data(index);
+static bool indices_fit(const void *data, const LpTensor *index, int64_t plane) {
+  const int32_t *at32 = lp_dtype(index) == LP_INT32 ? data : NULL;
+  const int64_t *at64 = at32 ? NULL : data;
   bool fit = true;
   for (int64_t i = 0; i < lp_numel(index); i++) {
     const int64_t at = at32 ? at32[i] : at64[i];
@@ -239,19 +315,27 @@ static bool indices_fit(const LpTensor *index, int64_t plane) {
 
 LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
                                    int64_t ndim) {
-  LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output));
-  LpTensor *g = nn_dense(grad_output, dtype),
-           *index = nn_dense(indices, lp_dtype(indices));
-  LpTensor *gx = lp_tensor_new(size, dtype, lp_device(grad_output));
-  bool ok =
-      g && index && gx && (!lp_numel(gx) || indices_fit(index, last_dims(size, ndim)));
+  const LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output)),
+                index_dtype = lp_dtype(indices);
+  PoolJob j = {0};
+  if (is_last(indices, ndim, index_dtype)) j.channels = lp_size(indices, 1);
+  LpTensor *g = j.channels ? lp_channels_last_raw(grad_output, dtype)
+                           : nn_dense(grad_output, dtype),
+           *index =
+               j.channels ? lp_tensor_retain(indices) : nn_dense(indices, index_dtype);
+  LpTensor *gx = g ? new_pooled(g, &j, size, dtype) : NULL;
+  const int64_t plane = last_dims(size, ndim);
+  bool ok = g && index && gx &&
+            (!lp_numel(gx) || indices_fit(memory_of(index, &j), index, plane));
   if (ok && lp_numel(gx)) {
-    PoolJob j = {0};
     ASSERT(lp_numel(g) == lp_numel(index));
-    set_planes(&j, g, last_dims(lp_sizes(g), ndim), gx, last_dims(size, ndim));
-    j.index32 = lp_dtype(index) == LP_INT32 ? lp_data(index) : NULL;
-    j.index64 = lp_dtype(index) == LP_INT64 ? lp_data(index) : NULL;
-    lp_parallel_for(lp_numel(gx) / j.out_plane, plane_grain(&j), scatter_planes, &j);
+    set_planes(&j, g, last_dims(lp_sizes(g), ndim), gx, plane);
+    j.index32 = index_dtype == LP_INT32 ? memory_of(index, &j) : NULL;
+    j.index64 = index_dtype == LP_INT64 ? memory_of(index, &j) : NULL;
+    if (j.channels)
+      lp_parallel_for(size.data[0], 1, scatter_last, &j);
+    else
+      lp_parallel_for(lp_numel(gx) / j.out_plane, plane_grain(&j), scatter_planes, &j);
   }
   lp_tensor_release(g);
   lp_tensor_release(index);
@@ -262,8 +346,9 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
 LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
   LpTensor *x = nn_dense(self, lp_dtype(self)), *index = nn_dense(indices, LP_INT64);
   LpTensor *y = lp_tensor_new(lp_sizes(indices), lp_dtype(self), lp_device(self));
-  bool ok = x && index && y &&
-            (!lp_numel(y) || indices_fit(index, last_dims(lp_sizes(x), ndim)));
+  bool ok =
+      x && index && y &&
+      (!lp_numel(y) || indices_fit(lp_data(index), index, last_dims(lp_sizes(x), ndim)));
   if (ok && lp_numel(y)) {
     size_t e = lp_dtype_size(lp_dtype(self));
     int64_t in_plane = last_dims(lp_sizes(x), ndim),
@@ -285,19 +370,31 @@ LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndi
  * ------------------------------------------------------------------------------------ */
 /* Runs a linear plane kernel over self, in the compute dtype; the result has the given
  * sizes. */
-static LpTensor *
-linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes, int64_t out_plane,
-       void (*const kernels[4])(const LpPoolShape *, const void *, void *)) {
+typedef void (*PlaneKernel)(const LpPoolShape *, const void *, void *);
+static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes,
+                        int64_t out_plane, const PlaneKernel kernels[4],
+                        bool of_gradient) {
   CHECK(!lp_dtype_is_complex(lp_dtype(self)) && lp_dtype(self) != LP_BOOL, LP_ERR_TYPE,
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
   LpDtype dtype = nn_number_dtype(lp_dtype(self));
-  LpTensor *x = nn_dense(self, dtype),
-           *y = lp_tensor_new(out_sizes, dtype, lp_device(self));
-  bool ok = x && y;
+  const int64_t ndim = out_sizes.count - 2;
+  if (j->batched && lp_numel(self) && is_last(self, ndim, dtype))
+    j->channels = lp_size(self, 1);
+  LpTensor *x = j->channels ? lp_tensor_retain(self) : nn_dense(self, dtype),
+           *y = x ? new_pooled(x, j, out_sizes, dtype) : NULL;
+  bool ok = y != NULL;
   if (ok && lp_numel(y)) {
     set_planes(j, x, in_plane, y, out_plane);
     j->kernel = kernels[j->type];
-    if (lp_numel(x))
+    j->last = lp_pool_kernels()->average_last[j->type];
+    j->last_grad = lp_pool_kernels()->average_grad_last[j->type];
+    if (j->channels && of_gradient)
+      lp_parallel_for(lp_size(y, 0), 1, average_grad_last, j);
+    else if (j->channels)
+      lp_parallel_for(lp_numel(y) / j->channels,
+                      LP_GRAIN * out_plane / (j->channels * in_plane) + 1, average_last,
+                      j);
+    else if (lp_numel(x))
       lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j), plain_planes, j);
     else
       memset(lp_data(y), 0, (size_t)lp_numel(y) * lp_dtype_size(dtype));
@@ -328,7 +425,7 @@ LpTensor *lp_impl_avg_pool(LpTensor *self, int64_t ndim, LpInts kernel_size,
                       count_include_pad, divisor_override, &j));
   return linear(self, &j, volume(j.shape.in),
                 sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
-                lp_pool_kernels()->average);
+                lp_pool_kernels()->average, false);
 }
 
 /* A header with the sizes of the pooled input, for the checks; its elements are never
@@ -350,7 +447,7 @@ LpTensor *lp_impl_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim
   lp_tensor_release(input);
   TRY(ok);
   return linear(grad_output, &j, volume(j.shape.out), size, volume(j.shape.in),
-                lp_pool_kernels()->average_grad);
+                lp_pool_kernels()->average_grad, true);
 }
 
 LpTensor *lp_impl_adaptive_avg_pool(LpTensor *self, int64_t ndim, LpInts output_size) {
@@ -359,7 +456,7 @@ LpTensor *lp_impl_adaptive_avg_pool(LpTensor *self, int64_t ndim, LpInts output_
   TRY(adaptive_windows(self, (int)ndim, output_size, true, &j));
   return linear(self, &j, volume(j.shape.in),
                 sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
-                lp_pool_kernels()->adaptive_average);
+                lp_pool_kernels()->adaptive_average, false);
 }
 
 LpTensor *lp_impl_adaptive_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim,
@@ -371,5 +468,5 @@ LpTensor *lp_impl_adaptive_avg_pool_grad(LpTensor *grad_output, LpInts size, int
   lp_tensor_release(input);
   TRY(ok);
   return linear(grad_output, &j, volume(j.shape.out), size, volume(j.shape.in),
-                lp_pool_kernels()->adaptive_average_grad);
+                lp_pool_kernels()->adaptive_average_grad, true);
 }

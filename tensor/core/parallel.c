@@ -75,13 +75,17 @@ void lp_set_num_threads(int n) {
   atomic_store_explicit(&thread_count, n, memory_order_relaxed);
 }
 
-void lp_parallel_for(int64_t n, int64_t grain,
-                     void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
-  if (n <= 0) return;
+int64_t lp_parallel_threads(int64_t n, int64_t grain) {
   if (grain < 1) grain = 1;
   int64_t threads = n <= grain || omp_in_parallel() ? 1 : lp_num_threads();
   int64_t useful = n / grain + (n % grain != 0);
-  if (threads > useful) threads = useful;
+  return threads > useful ? useful : threads;
+}
+
+void lp_parallel_for(int64_t n, int64_t grain,
+                     void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
+  if (n <= 0) return;
+  const int64_t threads = lp_parallel_threads(n, grain);
   if (threads <= 1) {
     body(ctx, 0, n);
     return;

@@ -7,6 +7,9 @@
 LP_API int lp_num_threads(void);
 LP_API void lp_set_num_threads(int n);
 
+/* How many threads a loop of n elements would have: one inside another parallel region. */
+int64_t lp_parallel_threads(int64_t n, int64_t grain);
+
 /* Runs body(ctx, begin, end) over [0, n), in one piece when n <= grain (elements of work) or inside
  * another parallel region. body must not touch thread-local error state: report through ctx. */
 void lp_parallel_for(int64_t n, int64_t grain, void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);

@@ -125,15 +125,16 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
   if (!s) return NULL;
   s->inline_bytes = inline_bytes;
   s->capacity_bytes = 0;
-  s->data =
+  s->memory =
       inline_bytes ? (void *)(s + 1) : lp_block_alloc(size_bytes, &s->capacity_bytes);
-  if (!s->data) {
+  if (!s->memory) {
     lp_free(s, sizeof *s);
     return NULL;
   }
   atomic_init(&s->refcount, 1);
   atomic_init(&s->version, 0);
   atomic_init(&s->other_writes, 0);
+  atomic_init(&s->channels, 0);
   s->derived = NULL;
   s->device = lp_cpu();
   s->size_bytes = size_bytes;
@@ -144,9 +145,9 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device) {
 
 static void free_storage_data(LpStorage *s) {
   if (s->free_fn)
-    s->free_fn(s->free_ctx, s->data);
+    s->free_fn(s->free_ctx, s->memory);
   else if (s->capacity_bytes)
-    lp_block_free(s->data, s->capacity_bytes);
+    lp_block_free(s->memory, s->capacity_bytes);
 }
 
 /* Gives one reference back; was it the last? The only owner need not tell anyone, which
@@ -168,6 +169,7 @@ void lp_storage_release(LpStorage *s) {
 
 bool lp_storage_grow(LpStorage *s, size_t size_bytes) {
   if (size_bytes <= s->size_bytes) return true;
+  lp_storage_data(s);
   if (size_bytes <= s->capacity_bytes && !s->free_fn) {
     s->size_bytes = size_bytes;
     return true;
@@ -175,9 +177,9 @@ bool lp_storage_grow(LpStorage *s, size_t size_bytes) {
   size_t capacity;
   void *data = lp_block_alloc(size_bytes, &capacity);
   if (!data) return false;
-  memcpy(data, s->data, s->size_bytes);
+  memcpy(data, s->memory, s->size_bytes);
   free_storage_data(s);
-  s->data = data;
+  s->memory = data;
   s->size_bytes = size_bytes;
   s->capacity_bytes = capacity;
   s->free_fn = NULL;
@@ -314,7 +316,7 @@ LpTensor *lp_tensor_from_blob(void *data, LpInts sizes, LpDtype dtype,
     return NULL;
   }
   LpStorage *s = t->storage;
-  if (data) s->data = data;
+  if (data) s->memory = data;
   s->size_bytes = bytes;
   s->capacity_bytes = 0;
   s->free_fn = free_fn;
@@ -562,7 +564,7 @@ bool lp_is_same_storage(const LpTensor *a, const LpTensor *b) {
 }
 
 void *lp_data(const LpTensor *t) {
-  return (char *)t->storage->data +
+  return (char *)lp_storage_data(t->storage) +
          t->offset_elems * (int64_t)lp_dtype_size((LpDtype)t->dtype);
 }
 
@@ -675,7 +677,7 @@ void lp_scalar_store(LpScalar value, LpDtype dtype, void *p) {
 
 LpTensor *lp_tensor_from_scalar(LpScalar value, LpDtype dtype) {
   LpTensor *t = lp_tensor_new(lp_ints(NULL, 0), dtype, lp_cpu());
-  if (t) lp_scalar_store(value, dtype, t->storage->data);
+  if (t) lp_scalar_store(value, dtype, lp_storage_data(t->storage));
   return t;
 }
 

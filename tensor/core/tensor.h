@@ -23,7 +23,10 @@ typedef struct LpStorage {
   _Atomic uint32_t other_writes; /* through tensors that count their own (LP_FLAG_OWN_VERSION) */
   LpDevice device;
   uint16_t inline_bytes; /* room for tiny data right behind this header; 0: none */
-  void *data;
+  uint16_t elem_bytes;   /* with channels */
+  _Atomic int64_t channels; /* of elements that lie channels last: Note [Hidden layout] in layout.h; 0: they lie as the tensors say */
+  int64_t plane;            /* with channels: elements of a channel */
+  void *memory;             /* as it lies; the elements in order: lp_storage_data */
   size_t size_bytes;
   size_t capacity_bytes;                  /* what lp_block_free wants back */
   void (*free_fn)(void *ctx, void *data); /* NULL: memory of the caching allocator */
@@ -86,6 +89,14 @@ LpStorage *lp_storage_new(size_t size_bytes, LpDevice device);
 void lp_storage_release(LpStorage *s);
 /* Grows the storage to at least size_bytes, keeping its contents; the address may change. */
 bool lp_storage_grow(LpStorage *s, size_t size_bytes);
+/* Puts elements that lie channels last (Note [Hidden layout]) in the order that tensors expect; defined in
+ * dispatch/layout.c. */
+void lp_storage_to_plain(LpStorage *s);
+/* The memory, its elements where the tensors' strides say. */
+static inline void *lp_storage_data(LpStorage *s) {
+  if (LP_UNLIKELY(atomic_load_explicit(&s->channels, memory_order_acquire) != 0)) lp_storage_to_plain(s);
+  return s->memory;
+}
 static inline LpStorage *lp_storage_retain(LpStorage *s) {
   atomic_fetch_add_explicit(&s->refcount, 1, memory_order_relaxed);
   return s;

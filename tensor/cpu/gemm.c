@@ -14,23 +14,22 @@
 #include "cpu/caps.h"
 #include "cpu/gemm_bf16.h"
 #include "cpu/gemm_int.h"
+#include "cpu/gemm_small.h"
 #include "cpu/gemm_split.h"
 #include "dispatch/iter.h"
 
-/* Up to this many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when
- * B is transposed). */
+/* Up to this many multiply-adds, bfloat16 is converted, and products of a batch are made
+ * by a thread each. */
 #define SMALL_PRODUCT (64 * 64 * 64)
 #define SMALL_PRODUCT_NT (24 * 24 * 24)
-
-/* From these on the tile unit wins (measured): both operands are packed first, so each
- * must be used often. */
-#define SPLIT_SIDE 256
-#define SPLIT_DEPTH 128
-#define SPLIT_PRODUCT (384 * 384 * 384)
 
 static bool is_zero(LpScalar s) {
   return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0
                                      : lp_scalar_to_double(s) == 0;
+}
+
+static bool is_one(LpScalar s) {
+  return s.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(s) == 1;
 }
 
 static double imaginary(LpScalar s) {
@@ -88,8 +87,96 @@ static enum CBLAS_TRANSPOSE flag(bool trans) {
 }
 
 bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t k) {
-  return dtype == LP_FLOAT32 && m >= SPLIT_SIDE && n >= SPLIT_SIDE && k >= SPLIT_DEPTH &&
-         m * n * k >= SPLIT_PRODUCT && lp_split_supported();
+  const LpGemm g = {.m = m, .n = n, .k = k};
+  return dtype == LP_FLOAT32 && lp_split_pays(&g);
+}
+
+static void row_range(void *ctx, int64_t begin, int64_t end) {
+  const LpGemm *g = ctx;
+  size_t item = lp_dtype_size(g->dtype);
+  for (int64_t i = begin; i < end; i++)
+    memcpy(row_of(g->c, i, g->ldc, item), g->row, (size_t)g->n * item);
+}
+
+/* Every row of C = g->row. */
+static void spread_row(const LpGemm *g) {
+  lp_parallel_for(g->m, LP_GRAIN / g->n + 1, row_range, (void *)g);
+}
+
+/* --- small products: cpu/gemm_small.h --- */
+
+/* Up to so many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when B
+ * is transposed), and B that fits on the stack is better turned over before. */
+#define BLAS_PRODUCT (64 * 64 * 64)
+#define BLAS_PRODUCT_NT (24 * 24 * 24)
+#define TURNED_ELEMS 4096
+#define DOT_ROWS 48 /* with more, packing B is worth while */
+#define DOT_DEPTH 64
+#define FEW_ROWS 2
+#define FEW_COLUMNS 64
+#define COLUMN_UNIT 64 /* columns are shared among threads by so many */
+#define THREAD_WORK (256 * 1024)
+
+typedef struct SmallJob {
+  const LpSmallGemm *g;
+  LpSmallGemmColumns kernel;
+} SmallJob;
+
+static void small_range(void *ctx, int64_t begin, int64_t end) {
+  const SmallJob *j = ctx;
+  const int64_t n = j->g->n, last = end * COLUMN_UNIT;
+  j->kernel(j->g, begin * COLUMN_UNIT, last < n ? last : n);
+}
+
+static bool run_small(const LpSmallGemm *g, LpSmallGemmColumns kernel) {
+  SmallJob job = {g, kernel};
+  const int64_t units = (g->n + COLUMN_UNIT - 1) / COLUMN_UNIT;
+  lp_parallel_for(units, THREAD_WORK / (g->m * g->k * COLUMN_UNIT + 1) + 1, small_range,
+                  &job);
+  return true;
+}
+
+static void gemm_blas(const LpGemm *g, float alpha, float beta, bool trans_b,
+                      const float *b, int64_t ldb) {
+  cblas_sgemm(CblasRowMajor, flag(g->trans_a), flag(trans_b), (int)g->m, (int)g->n,
+              (int)g->k, alpha, g->a, (int)g->lda, b, (int)ldb, beta, g->c, (int)g->ldc);
+}
+
+/* False when the product is for others. */
+static bool gemm_small(const LpGemm *g, float alpha, float beta) {
+  const LpSmallGemmKernels *kernels = lp_small_gemm_kernels();
+  const LpSmallGemm small = {.m = g->m,
+                             .n = g->n,
+                             .k = g->k,
+                             .step_a = g->trans_a ? 1 : g->lda,
+                             .step_k = g->trans_a ? g->lda : 1,
+                             .ldb = g->ldb,
+                             .ldc = g->ldc,
+                             .a = g->a,
+                             .b = g->b,
+                             .c = g->c,
+                             .alpha = alpha,
+                             .beta = beta};
+  const int64_t work = g->m * g->n * g->k;
+  if (!g->trans_b) {
+    if (g->m <= FEW_ROWS && g->n >= FEW_COLUMNS)
+      return run_small(&small, kernels->few_rows);
+    if (work > BLAS_PRODUCT) return false;
+    gemm_blas(g, alpha, beta, false, g->b, g->ldb);
+    return true;
+  }
+  const int64_t width = (g->n + 15) / 16 * 16;
+  if (g->m > FEW_ROWS && work <= BLAS_PRODUCT && g->k * width <= TURNED_ELEMS) {
+    _Alignas(64) float turned[TURNED_ELEMS];
+    kernels->turn(turned, width, &small);
+    gemm_blas(g, alpha, beta, false, turned, width);
+    return true;
+  }
+  if (g->m > FEW_ROWS && g->m <= DOT_ROWS && g->k >= DOT_DEPTH && !g->trans_a)
+    return run_small(&small, kernels->dots);
+  if (work > BLAS_PRODUCT_NT) return false;
+  gemm_blas(g, alpha, beta, true, g->b, g->ldb);
+  return true;
 }
 
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
@@ -102,18 +189,12 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
     return true;
   }
-  int64_t work = g->m * g->n * g->k;
-  if (work <= (g->trans_b ? SMALL_PRODUCT_NT : SMALL_PRODUCT)) {
-    cblas_sgemm(CblasRowMajor, flag(g->trans_a), flag(g->trans_b), (int)g->m, (int)g->n,
-                (int)g->k, alpha, a, (int)g->lda, b, (int)g->ldb, beta, g->c,
-                (int)g->ldc);
-    return true;
-  }
-  if (beta == 0 && alpha == 1 &&
-      lp_cpu_gemm_prefers_add_after(LP_FLOAT32, g->m, g->n, g->k)) {
+  if (gemm_small(g, alpha, beta)) return true;
+  if (beta == 0 && alpha == 1 && lp_split_pays(g)) {
     bool refused; /* an infinity: all is written anew below */
     if (lp_split_gemm(g, NULL, &refused)) return true;
     if (!refused) return false;
+    if (g->row) spread_row(g), beta = 1;
   }
   dnnl_status_t status =
       dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k, alpha,
@@ -252,6 +333,13 @@ static bool gemm_int(const LpGemm *g) {
 
 bool lp_cpu_gemm(const LpGemm *g) {
   if (g->m == 0 || g->n == 0) return true;
+  if (g->row && !(g->dtype == LP_FLOAT32 && is_one(g->alpha) && lp_split_pays(g))) {
+    LpGemm rest = *g;
+    spread_row(g);
+    rest.row = NULL;
+    rest.beta = lp_scalar_int(1);
+    return lp_cpu_gemm(&rest);
+  }
   if (g->k == 0 || is_zero(g->alpha)) {
     scale_result(g);
     return true;

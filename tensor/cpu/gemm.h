@@ -21,13 +21,14 @@ typedef struct LpGemm {
   void *c;
   int64_t lda, ldb, ldc; /* elements from one row of the memory to the next */
   LpScalar alpha, beta;  /* beta = 0: C is written without being read */
+  const void *row;       /* NULL, or n elements to add to each row of C; then beta = 0 */
 } LpGemm;
 
 /* False when memory for a conversion runs out or a size is beyond the BLAS's 32-bit
  * integers. */
 bool lp_cpu_gemm(const LpGemm *g);
-/* Is a product of these sizes best made alone, what it is added to (alpha = beta = 1) coming
- * after? */
+/* Is a product of these sizes best made alone, what it is added to (alpha = beta = 1)
+ * coming after? */
 bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t k);
 /* The same for `count` products whose operands lie stride_* elements apart. */
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,

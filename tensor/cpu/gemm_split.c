@@ -10,11 +10,8 @@
 #include <cpuid.h>
 #include <immintrin.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include "core/alloc.h"
-#include "core/parallel.h"
 #include "cpu/caps.h"
 
 #define AMX                                                                              \
@@ -46,26 +43,27 @@ bool lp_split_supported(void) {
 /* --- packing
  * ---------------------------------------------------------------------------- */
 
-typedef struct Pieces {
-  __m512i p[3]; /* as floats whose lower half is 0 */
-} Pieces;
-
-/* An infinity or a NaN leaves a NaN in the lowest piece, and so in its running sum. */
-AMX static inline Pieces split(__m512 x, __m512 *sum) {
+/* Writes a line of each of a depth's three tiles: 16 pairs of low[i], high[i]. An
+ * infinity or a NaN leaves a NaN in the lowest piece, and so in the sums. */
+AMX static inline void put(char *to, __m512 low, __m512 high, __m512 sums[2]) {
   const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
-  Pieces r;
-  r.p[0] = _mm512_and_si512(_mm512_castps_si512(x), upper);
-  const __m512 rest = _mm512_sub_ps(x, _mm512_castsi512_ps(r.p[0]));
-  r.p[1] = _mm512_and_si512(_mm512_castps_si512(rest), upper);
-  const __m512 last = _mm512_sub_ps(rest, _mm512_castsi512_ps(r.p[1]));
-  r.p[2] = _mm512_castps_si512(last);
-  *sum = _mm512_add_ps(*sum, last);
-  return r;
+  for (int p = 0;; p++, to += TILE_BYTES) {
+    const __m512i l = _mm512_castps_si512(low), h = _mm512_castps_si512(high);
+    /* The upper halves of both: (l >> 16) | (h & upper). */
+    _mm512_storeu_si512(
+        to, _mm512_ternarylogic_epi32(_mm512_srli_epi32(l, 16), h, upper, 0xf8));
+    if (p == 2) break;
+    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(l, upper)));
+    high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(h, upper)));
+  }
+  sums[0] = _mm512_add_ps(sums[0], low);
+  sums[1] = _mm512_add_ps(sums[1], high);
 }
 
 /* A 16 x 16 matrix of 32-bit numbers turned over. */
-AMX static void turn(__m512i *r) {
-  __m512i t[16];
+AMX static inline void turn(__m512 *of) {
+  __m512i t[16], r[16];
+  for (int i = 0; i < 16; i++) r[i] = _mm512_castps_si512(of[i]);
   for (int i = 0; i < 16; i += 2) {
     t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
     t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
@@ -86,6 +84,7 @@ AMX static void turn(__m512i *r) {
     r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
     r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
   }
+  for (int i = 0; i < 16; i++) of[i] = _mm512_castsi512_ps(r[i]);
 }
 
 static __mmask16 first(int64_t n) {
@@ -97,83 +96,106 @@ typedef struct Source {
   int64_t step, k_step, count, k;
 } Source;
 
-/* Writes the first lines of each piece to a depth's three tiles. */
-AMX static inline void put(char *to, __m512i lines[3][16], int64_t count) {
-  for (int p = 0; p < 3; p++)
-    for (int64_t i = 0; i < count; i++)
-      _mm512_storeu_si512(to + p * TILE_BYTES + i * 64, lines[p][i]);
+/* A block of A whose source is contiguous along k: a line holds the pairs of one row. */
+AMX static void pack_rows(char *to, const Source *s, __m512 sums[2]) {
+  const int64_t rows = s->count < 16 ? s->count : 16;
+  for (int64_t i = 0; i < rows; i++, to += 64) {
+    const float *row = s->data + i * s->step;
+    char *line = to;
+    int64_t k0 = 0;
+    for (; k0 + LP_SPLIT_DEPTH <= s->k; k0 += LP_SPLIT_DEPTH, line += LP_SPLIT_PIECES)
+      put(line, _mm512_loadu_ps(row + k0), _mm512_loadu_ps(row + k0 + 16), sums);
+    if (k0 < s->k)
+      put(line, _mm512_maskz_loadu_ps(first(s->k - k0), row + k0),
+          _mm512_maskz_loadu_ps(first(s->k - k0 - 16), row + k0 + 16), sums);
+  }
 }
 
-/* A block whose source is contiguous along k: a line holds the pairs of one row. */
-AMX static void pack_along(char *to, const Source *s, bool turned, __m512 *sum) {
-  /* Words 1, 3, ... of two registers: the upper halves of 32 floats in order. */
-  const __m512i upper =
-      _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31,
-                       29, 27, 25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
-  const int64_t rows = s->count < 16 ? s->count : 16;
-  __m512 total = *sum;
+/* 16 x 16 elements, turned over, lie in a line each. */
+AMX static inline void put_turned(char *to, __m512 low[16], __m512 high[16],
+                                  __m512 sums[2]) {
+  turn(low);
+  turn(high);
+  for (int i = 0; i < 16; i++) put(to + 64 * i, low[i], high[i], sums);
+}
+
+/* A block of B whose source is contiguous along k. */
+AMX static void pack_columns_turned(char *to, const Source *s, __m512 sums[2]) {
   for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
     const __mmask16 here = first(s->k - k0), beyond = first(s->k - k0 - 16);
-    const float *row = s->data + k0;
-    __m512i lines[3][16];
-    for (int64_t i = 0; i < rows; i++, row += s->step) {
-      Pieces low = split(_mm512_maskz_loadu_ps(here, row), &total);
-      Pieces high = split(_mm512_maskz_loadu_ps(beyond, row + 16), &total);
-      for (int p = 0; p < 3; p++)
-        lines[p][i] = _mm512_permutex2var_epi16(low.p[p], upper, high.p[p]);
+    const float *column = s->data + k0;
+    __m512 low[16], high[16];
+    for (int64_t i = 0; i < 16; i++, column += s->step) {
+      const bool there = i < s->count;
+      low[i] = _mm512_maskz_loadu_ps(there ? here : 0, column);
+      high[i] = _mm512_maskz_loadu_ps(there ? beyond : 0, column + 16);
     }
-    if (!turned) {
-      put(to, lines, rows);
-      continue;
-    }
-    for (int p = 0; p < 3; p++) {
-      for (int64_t i = rows; i < 16; i++) lines[p][i] = _mm512_setzero_si512();
-      turn(lines[p]);
-    }
-    put(to, lines, 16);
+    put_turned(to, low, high, sums);
   }
-  *sum = total;
 }
 
-/* Blocks whose rows are neighbours in the source, a few at a time: rows of k may lie a
- * page apart, and each is visited once for all of them. A line holds the pairs 2 j, 2 j +
- * 1 of k for all 16 rows. */
+/* Blocks whose rows or columns are neighbours in the source, a few at a time: rows of k
+ * may lie a page apart, and each is visited once for all of them. */
 #define STRIP 4
-AMX static void pack_across(char *to, int64_t block_step, const Source *s, bool turned,
-                            __m512 *sum) {
-  const int64_t blocks = (s->count + 15) / 16;
-  __mmask16 rows[STRIP];
-  for (int64_t b = 0; b < blocks; b++) rows[b] = first(s->count - 16 * b);
-  __m512 total = *sum;
-  for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
-    __m512i lines[STRIP][3][16];
-    const float *even = s->data + k0 * s->k_step;
-    for (int64_t j = 0; j < 16; j++, even += 2 * s->k_step) {
-      const int64_t left = s->k - k0 - 2 * j;
-      const __mmask16 first_there = left > 0 ? 0xffff : 0,
-                      second_there = left > 1 ? 0xffff : 0;
-      for (int64_t b = 0; b < blocks; b++) {
-        const float *at = even + 16 * b;
-        Pieces low = split(_mm512_maskz_loadu_ps(rows[b] & first_there, at), &total);
-        Pieces high =
-            split(_mm512_maskz_loadu_ps(rows[b] & second_there, at + s->k_step), &total);
-        for (int p = 0; p < 3; p++)
-          lines[b][p][j] = _mm512_or_si512(_mm512_srli_epi32(low.p[p], 16), high.p[p]);
-      }
-    }
-    for (int64_t b = 0; b < blocks; b++) {
-      for (int p = 0; turned && p < 3; p++) turn(lines[b][p]);
-      put(to + b * block_step, lines[b], 16);
-    }
+#define WIDE_STRIP 16 /* where a row of k has a line for each block */
+
+static inline int64_t blocks_of(const Source *s) {
+  return (s->count + 15) / 16;
+}
+
+/* Asks for a row of the depth after the one at k0. */
+static inline void ask_for_next(const Source *s, int64_t k0, int64_t j) {
+  const int64_t k = k0 + LP_SPLIT_DEPTH + j;
+  for (int64_t i = 0; k < s->k && i < s->count; i += 16)
+    __builtin_prefetch(s->data + k * s->k_step + i, 0, 2);
+}
+
+AMX static inline __m512 row_of_k(const Source *s, int64_t k, int64_t b) {
+  return _mm512_maskz_loadu_ps(k < s->k ? first(s->count - 16 * b) : 0,
+                               s->data + k * s->k_step + 16 * b);
+}
+
+/* Of B: a line holds a pair of each column. One line of each block. */
+AMX static inline void pack_columns_line(char *to, int64_t block_step, const Source *s,
+                                         int64_t k0, int64_t j, __m512 sums[2]) {
+  ask_for_next(s, k0, j);
+  ask_for_next(s, k0, j + 16);
+  for (int64_t b = 0; b < blocks_of(s); b++)
+    put(to + b * block_step + 64 * j, row_of_k(s, k0 + j, b), row_of_k(s, k0 + 16 + j, b),
+        sums);
+}
+
+AMX static void pack_columns(char *to, int64_t block_step, const Source *s,
+                             __m512 sums[2]) {
+  for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES)
+    for (int64_t j = 0; j < 16; j++) pack_columns_line(to, block_step, s, k0, j, sums);
+}
+
+/* Of A: a depth of one block. */
+AMX static inline void pack_rows_depth(char *to, const Source *s, int64_t k0, int64_t b,
+                                       __m512 sums[2]) {
+  __m512 low[16], high[16];
+  for (int64_t j = 0; j < 16; j++) {
+    low[j] = row_of_k(s, k0 + j, b);
+    high[j] = row_of_k(s, k0 + 16 + j, b);
   }
-  *sum = total;
+  put_turned(to, low, high, sums);
+}
+
+AMX static void pack_rows_turned(char *to, int64_t block_step, const Source *s,
+                                 __m512 sums[2]) {
+  for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
+    for (int64_t j = 0; j < LP_SPLIT_DEPTH; j++) ask_for_next(s, k0, j);
+    for (int64_t b = 0; b < blocks_of(s); b++)
+      pack_rows_depth(to + b * block_step, s, k0, b, sums);
+  }
 }
 
 AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
                        int64_t k_step, int64_t count, int64_t k, bool for_b) {
   const bool along = k_step == 1;
-  const int64_t strip = (along ? 1 : STRIP) * LP_SPLIT_SIDE;
-  __m512 sum = _mm512_setzero_ps();
+  const int64_t strip = (along ? 1 : for_b ? WIDE_STRIP : STRIP) * LP_SPLIT_SIDE;
+  __m512 sums[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
   for (int64_t i = 0; i < count; i += strip) {
     const Source s = {.data = source + i * step,
                       .step = step,
@@ -181,12 +203,90 @@ AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int
                       .count = count - i < strip ? count - i : strip,
                       .k = k};
     char *to = (char *)block + i / LP_SPLIT_SIDE * block_step;
-    if (along)
-      pack_along(to, &s, for_b, &sum);
+    if (along && for_b)
+      pack_columns_turned(to, &s, sums);
+    else if (along)
+      pack_rows(to, &s, sums);
+    else if (for_b)
+      pack_columns(to, block_step, &s, sums);
     else
-      pack_across(to, block_step, &s, !for_b, &sum);
+      pack_rows_turned(to, block_step, &s, sums);
   }
-  return _mm512_cmp_ps_mask(sum, sum, _CMP_UNORD_Q) == 0;
+  return _mm512_cmp_ps_mask(sums[0], sums[1], _CMP_UNORD_Q) == 0;
+}
+
+/* --- packing while tiles are multiplied
+ * ----------------------------------------------- */
+
+enum { ROWS, COLUMNS_TURNED, COLUMNS, ROWS_TURNED };
+
+void lp_split_feed_begin(LpSplitFeed *f, int64_t depths) {
+  const int64_t depth = (f->k + LP_SPLIT_DEPTH - 1) / LP_SPLIT_DEPTH,
+                blocks = (f->count + 15) / 16;
+  f->kind = f->k_step == 1 ? (f->for_b ? COLUMNS_TURNED : ROWS)
+                           : (f->for_b ? COLUMNS : ROWS_TURNED);
+  f->at = f->tick = 0;
+  f->total = depth * (f->kind == ROWS ? f->count : f->kind == COLUMNS ? 16 : blocks);
+  f->gap = depths / f->total;
+  if (f->gap < 1) f->gap = 1;
+  f->each = (f->total * f->gap + depths - 1) / depths;
+  memset(f->sums, 0, sizeof f->sums);
+}
+
+/* The next bit. */
+AMX static inline void feed_one(LpSplitFeed *f, int kind) {
+  const int64_t depth = (f->k + LP_SPLIT_DEPTH - 1) / LP_SPLIT_DEPTH;
+  Source s = {f->source, f->step, f->k_step, f->count, f->k};
+  const int64_t at = f->at++;
+  __m512 sums[2] = {_mm512_load_ps(f->sums[0]), _mm512_load_ps(f->sums[1])};
+  switch (kind) {
+  case ROWS: {
+    const int64_t i = at / depth, d = at % depth, k0 = d * LP_SPLIT_DEPTH;
+    const float *row = s.data + i * s.step + k0;
+    put((char *)f->block + i / 16 * f->block_step + d * LP_SPLIT_PIECES + i % 16 * 64,
+        _mm512_maskz_loadu_ps(first(s.k - k0), row),
+        _mm512_maskz_loadu_ps(first(s.k - k0 - 16), row + 16), sums);
+    break;
+  }
+  case COLUMNS: {
+    const int64_t d = at / 16;
+    pack_columns_line((char *)f->block + d * LP_SPLIT_PIECES, f->block_step, &s,
+                      d * LP_SPLIT_DEPTH, at % 16, sums);
+    break;
+  }
+  case COLUMNS_TURNED: {
+    const int64_t b = at / depth, d = at % depth;
+    s.data += 16 * b * s.step + d * LP_SPLIT_DEPTH;
+    s.count -= 16 * b;
+    s.k -= d * LP_SPLIT_DEPTH;
+    if (s.k > LP_SPLIT_DEPTH) s.k = LP_SPLIT_DEPTH;
+    pack_columns_turned((char *)f->block + b * f->block_step + d * LP_SPLIT_PIECES, &s,
+                        sums);
+    break;
+  }
+  default: {
+    const int64_t blocks = blocks_of(&s), b = at % blocks, d = at / blocks;
+    const int64_t after = (d + 1) * LP_SPLIT_DEPTH;
+    for (int64_t k = after; k < s.k && k < after + LP_SPLIT_DEPTH; k++)
+      __builtin_prefetch(s.data + k * s.k_step + 16 * b, 0, 2);
+    pack_rows_depth((char *)f->block + b * f->block_step + d * LP_SPLIT_PIECES, &s,
+                    d * LP_SPLIT_DEPTH, b, sums);
+  }
+  }
+  _mm512_store_ps(f->sums[0], sums[0]);
+  _mm512_store_ps(f->sums[1], sums[1]);
+}
+
+AMX static inline void feed(LpSplitFeed *f, int kind) {
+  if (kind < 0 || ++f->tick < f->gap) return;
+  f->tick = 0;
+  for (int64_t i = 0; i < f->each && f->at < f->total; i++) feed_one(f, kind);
+}
+
+AMX bool lp_split_feed_end(LpSplitFeed *f) {
+  while (f->at < f->total) feed_one(f, f->kind);
+  return _mm512_cmp_ps_mask(_mm512_load_ps(f->sums[0]), _mm512_load_ps(f->sums[1]),
+                            _CMP_UNORD_Q) == 0;
 }
 
 /* --- products
@@ -235,37 +335,46 @@ AMX void lp_split_end(void) {
     _tile_loadd(7, b1 + (piece)*TILE_BYTES, 64);                                         \
   } while (0)
 
-/* Fetches half of an operand's next depth while the tile unit is busy with this one. */
-AMX static inline void fetch(const char *operand, int half) {
-  const char *p = operand + LP_SPLIT_PIECES + half * (LP_SPLIT_PIECES / 2);
-#pragma GCC unroll 24
-  for (int i = 0; i < LP_SPLIT_PIECES / 2; i += 64) __builtin_prefetch(p + i);
+/* What the next product adds to: lines are asked for while this one runs. */
+typedef struct Next {
+  const float *c;          /* or NULL */
+  int64_t ldc, rows, each; /* rows asked for in each depth */
+} Next;
+static Next next_of(const LpSplitTile *t) {
+  return (Next){t->next, t->ldc, t->next ? t->next_rows : 0,
+                (32 + t->depth - 1) / t->depth};
+}
+static inline void ask_for_c(Next *n) {
+  for (int64_t i = 0; i < n->each && n->rows > 0; i++, n->rows--, n->c += n->ldc) {
+    __builtin_prefetch(n->c, 1);
+    __builtin_prefetch(n->c + 16, 1);
+  }
 }
 
-AMX static void sum_2x2(const char *a0, const char *a1, const char *b0, const char *b1,
-                        int64_t depth) {
-  for (int64_t d = 0; d < depth; d++) {
+/* What of the work beside the tiles belongs to a depth. */
+AMX static inline void meanwhile(Next *next, LpSplitFeed *f, int kind) {
+  ask_for_c(next);
+  feed(f, kind);
+}
+
+AMX static inline void sum_2x2(const LpSplitTile *t, const char *const b[4], Next next,
+                               int kind) {
+  const char *a0 = t->a[0], *a1 = t->a[1], *b0 = b[0], *b1 = b[1];
+  for (int64_t d = 0; d < t->depth; d++) {
     LOAD_A(0);
     LOAD_B(2);
     TERM_4();
-    fetch(a0, 0);
     LOAD_B(1);
     TERM_4();
-    fetch(a1, 0);
-    fetch(b0, 1);
     LOAD_B(0);
     TERM_4();
-    fetch(b1, 1);
+    meanwhile(&next, t->feed, kind);
     LOAD_A(2);
     TERM_4();
-    fetch(b0, 0);
-    fetch(b1, 0);
     LOAD_A(1);
     TERM_4();
-    fetch(a0, 1);
     LOAD_B(1);
     TERM_4();
-    fetch(a1, 1);
     a0 += LP_SPLIT_PIECES;
     a1 += LP_SPLIT_PIECES;
     b0 += LP_SPLIT_PIECES;
@@ -287,36 +396,53 @@ AMX static void sum_2x2(const char *a0, const char *a1, const char *b0, const ch
     TERM_1(3, piece);                                                                    \
   } while (0)
 
-AMX static void sum_1x4(const char *a, const char *const b[4], int64_t depth) {
-  for (int64_t at = 0; at < depth * LP_SPLIT_PIECES; at += LP_SPLIT_PIECES) {
+AMX static inline void sum_1x4(const LpSplitTile *t, const char *const b[4], Next next,
+                               int kind) {
+  const char *a = t->a[0];
+  for (int64_t at = 0; at < t->depth * LP_SPLIT_PIECES; at += LP_SPLIT_PIECES) {
     _tile_loadd(4, a + at, 64);
     TERM_1x4(2);
-    fetch(b[0] + at, 0);
-    fetch(b[1] + at, 0);
     TERM_1x4(1);
-    fetch(b[2] + at, 0);
-    fetch(b[3] + at, 0);
     TERM_1x4(0);
-    fetch(b[0] + at, 1);
-    fetch(b[1] + at, 1);
+    meanwhile(&next, t->feed, kind);
     _tile_loadd(4, a + at + 2 * TILE_BYTES, 64);
     TERM_1x4(0);
-    fetch(b[2] + at, 1);
-    fetch(b[3] + at, 1);
     _tile_loadd(4, a + at + TILE_BYTES, 64);
     TERM_1x4(0);
     TERM_1x4(1);
   }
 }
 
+/* One function for each kind of packing beside it, -1 for none. */
+#define SUMS(kind)                                                                       \
+  do {                                                                                   \
+    if (tall)                                                                            \
+      sum_2x2(t, b, next, kind);                                                         \
+    else                                                                                 \
+      sum_1x4(t, b, next, kind);                                                         \
+  } while (0)
+#define SUMS_OF(name, kind)                                                              \
+  AMX static __attribute__((noinline)) void name(const LpSplitTile *t,                   \
+                                                 const char *const b[4], bool tall) {    \
+    const Next next = next_of(t);                                                        \
+    SUMS(kind);                                                                          \
+  }
+SUMS_OF(sums_alone, -1)
+SUMS_OF(sums_rows, ROWS)
+SUMS_OF(sums_columns_turned, COLUMNS_TURNED)
+SUMS_OF(sums_columns, COLUMNS)
+SUMS_OF(sums_rows_turned, ROWS_TURNED)
+
 /* C in memory of its own, when a block lies at an edge of C. */
 #define EDGE_COLUMNS 64
 AMX static void load_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
   for (int64_t i = 0; i < (t->a[1] ? 32 : 16); i++)
     for (int j = 0; j < t->count; j++) {
-      const __mmask16 there = t->at[j].add && i < t->rows ? first(t->at[j].columns) : 0;
-      _mm512_store_ps(&edge[i][16 * j],
-                      _mm512_maskz_loadu_ps(there, t->at[j].c + i * t->ldc));
+      const float *from = t->at[j].from;
+      const __mmask16 there = from && i < t->rows ? first(t->at[j].columns) : 0;
+      _mm512_store_ps(
+          &edge[i][16 * j],
+          _mm512_maskz_loadu_ps(there, from ? from + i * t->from_step : NULL));
     }
 }
 AMX static void store_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
@@ -328,8 +454,8 @@ AMX static void store_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
 
 #define LOAD_C(tile, j, row)                                                             \
   do {                                                                                   \
-    if (add[j])                                                                          \
-      _tile_loadd(tile, c[j] + (row)*ldc, stride);                                       \
+    if (from[j])                                                                         \
+      _tile_loadd(tile, from[j] + (row)*from_step, from_stride);                         \
     else                                                                                 \
       _tile_zero(tile);                                                                  \
   } while (0)
@@ -345,15 +471,17 @@ AMX void lp_split_product(const LpSplitTile *t) {
   for (int j = 0; j < t->count; j++) whole &= t->at[j].columns == 16;
   if (!whole) load_edge(t, edge);
   const int64_t ldc = whole ? t->ldc : EDGE_COLUMNS;
-  const size_t stride = (size_t)ldc * sizeof(float);
+  const int64_t from_step = whole ? t->from_step : EDGE_COLUMNS;
+  const size_t stride = (size_t)ldc * sizeof(float),
+               from_stride = (size_t)from_step * sizeof(float);
   const char *b[4]; /* those that do not exist are computed like the first, and dropped */
+  const float *from[4];
   float *c[4];
-  bool add[4];
   for (int j = 0; j < 4; j++) {
     const bool exists = j < t->count;
     b[j] = t->at[exists ? j : 0].b;
     c[j] = whole ? t->at[exists ? j : 0].c : &edge[0][16 * j];
-    add[j] = exists && (t->at[j].add || !whole);
+    from[j] = !exists ? NULL : whole ? t->at[j].from : c[j];
   }
   IN_MEMORY(c[0]);
   LOAD_C(0, 0, 0);
@@ -361,12 +489,13 @@ AMX void lp_split_product(const LpSplitTile *t) {
   if (tall) {
     LOAD_C(2, 0, 16);
     LOAD_C(3, 1, 16);
-    sum_2x2(t->a[0], t->a[1], b[0], b[1], t->depth);
   } else {
     LOAD_C(2, 2, 0);
     LOAD_C(3, 3, 0);
-    sum_1x4(t->a[0], b, t->depth);
   }
+  static void (*const sums[])(const LpSplitTile *t, const char *const b[4], bool tall) = {
+      sums_rows, sums_columns_turned, sums_columns, sums_rows_turned};
+  (t->feed ? sums[t->feed->kind] : sums_alone)(t, b, tall);
   STORE_C(0, 0, 0);
   STORE_C(1, 1, 0);
   if (tall) {
@@ -378,130 +507,6 @@ AMX void lp_split_product(const LpSplitTile *t) {
   }
   IN_MEMORY(c[0]);
   if (!whole) store_edge(t, edge);
-}
-
-/* --- whole products
- * --------------------------------------------------------------------- */
-
-/* What of B is at work: at most so many bytes, so that they stay in a core's own cache.
- */
-#define MOST_DEPTH 512
-#define LEAST_DEPTH 256
-#define BYTES_AT_ONCE (768 * 1024)
-
-typedef struct Job {
-  const LpGemm *g;
-  const LpSplitMore *more;
-  char *b;              /* the packed part of B */
-  int64_t k0, k, n0, n; /* the part */
-  bool first_part;
-  _Atomic bool refused, failed;
-} Job;
-
-/* Strips of columns and of rows: blocks that are packed together. */
-#define STRIP_SIDE (STRIP * LP_SPLIT_SIDE)
-
-static void pack_columns(void *ctx, int64_t begin, int64_t end) {
-  Job *j = ctx;
-  const LpGemm *g = j->g;
-  const int64_t bytes = lp_split_block_bytes(j->k);
-  bool ok = true;
-  for (int64_t at = begin * STRIP_SIDE; at < end * STRIP_SIDE && at < j->n;
-       at += STRIP_SIDE) {
-    const int64_t column = j->n0 + at, rest = j->n - at;
-    const bool second = column >= g->n;
-    const int64_t ldb = second ? j->more->ldb : g->ldb;
-    const int64_t step = g->trans_b ? ldb : 1, k_step = g->trans_b ? 1 : ldb;
-    const float *b = second ? j->more->b + (column - g->n) * step
-                            : (const float *)g->b + column * step;
-    ok &= lp_split_pack(j->b + at / LP_SPLIT_SIDE * bytes, bytes, b + j->k0 * k_step,
-                        step, k_step, rest < STRIP_SIDE ? rest : STRIP_SIDE, j->k, true);
-  }
-  if (!ok) atomic_store(&j->refused, true);
-}
-
-/* Up to two blocks of rows (a; so many rows) by all columns of the part. */
-static void multiply_pair(const Job *j, const char *a, int64_t row, int64_t rows) {
-  const LpGemm *g = j->g;
-  const int64_t bytes = lp_split_block_bytes(j->k);
-  const bool add = !j->first_part || lp_scalar_to_double(g->beta) != 0;
-  const int64_t side = rows > 16 ? 32 : 64;
-  for (int64_t at = 0; at < j->n; at += side) {
-    const int64_t column = j->n0 + at;
-    const bool second = column >= g->n;
-    const int64_t ldc = second ? j->more->ldc : g->ldc;
-    float *c = second ? j->more->c + row * ldc + column - g->n
-                      : (float *)g->c + row * ldc + column;
-    LpSplitTile t = {.a = {a, rows > 16 ? a + bytes : NULL},
-                     .ldc = ldc,
-                     .rows = rows,
-                     .depth = bytes / LP_SPLIT_PIECES};
-    for (int64_t x = 0; x < side && at + x < j->n; x += 16) {
-      const int64_t here = j->n - at - x;
-      t.at[t.count].b = j->b + (at + x) / 16 * bytes;
-      t.at[t.count].c = c + x;
-      t.at[t.count].columns = here < 16 ? here : 16;
-      t.at[t.count++].add = add;
-    }
-    lp_split_product(&t);
-  }
-}
-
-static void multiply_rows(void *ctx, int64_t begin, int64_t end) {
-  Job *j = ctx;
-  const LpGemm *g = j->g;
-  const int64_t bytes = lp_split_block_bytes(j->k);
-  const int64_t step = g->trans_a ? 1 : g->lda, k_step = g->trans_a ? g->lda : 1;
-  size_t capacity;
-  char *a = lp_block_alloc((size_t)(STRIP * bytes), &capacity);
-  if (!a) {
-    atomic_store(&j->failed, true);
-    return;
-  }
-  lp_split_begin();
-  bool ok = true;
-  for (int64_t strip = begin; ok && strip < end; strip++) {
-    const int64_t row = strip * STRIP_SIDE, rest = g->m - row;
-    const int64_t rows = rest < STRIP_SIDE ? rest : STRIP_SIDE;
-    ok = lp_split_pack(a, bytes, (const float *)g->a + row * step + j->k0 * k_step, step,
-                       k_step, rows, j->k, false);
-    for (int64_t r = 0; ok && r < rows; r += 32)
-      multiply_pair(j, a + r / 16 * bytes, row + r, rows - r < 32 ? rows - r : 32);
-  }
-  lp_split_end();
-  lp_block_free(a, capacity);
-  if (!ok) atomic_store(&j->refused, true);
-}
-
-bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
-  const int64_t n = g->n + (more ? more->n : 0);
-  int64_t depth = BYTES_AT_ONCE / (6 * n) / LP_SPLIT_DEPTH * LP_SPLIT_DEPTH;
-  depth = depth < LEAST_DEPTH ? LEAST_DEPTH : depth > MOST_DEPTH ? MOST_DEPTH : depth;
-  if (depth > g->k) depth = g->k;
-  int64_t wide = BYTES_AT_ONCE / lp_split_block_bytes(depth) * LP_SPLIT_SIDE;
-  wide = wide / STRIP_SIDE * STRIP_SIDE;
-  if (wide > n) wide = (n + STRIP_SIDE - 1) / STRIP_SIDE * STRIP_SIDE;
-  *refused = false;
-  Job j = {.g = g, .more = more};
-  size_t capacity;
-  j.b = lp_block_alloc((size_t)(wide / LP_SPLIT_SIDE * lp_split_block_bytes(depth)),
-                       &capacity);
-  TRY(j.b);
-  bool ok = true;
-  for (j.n0 = 0; ok && j.n0 < n; j.n0 += wide) {
-    j.n = n - j.n0 < wide ? n - j.n0 : wide;
-    for (j.k0 = 0; ok && j.k0 < g->k; j.k0 += depth) {
-      j.k = g->k - j.k0 < depth ? g->k - j.k0 : depth;
-      j.first_part = j.k0 == 0;
-      lp_parallel_for((j.n + STRIP_SIDE - 1) / STRIP_SIDE, 1, pack_columns, &j);
-      ok = !atomic_load(&j.refused);
-      if (ok) lp_parallel_for((g->m + STRIP_SIDE - 1) / STRIP_SIDE, 1, multiply_rows, &j);
-      ok = !atomic_load(&j.refused) && !atomic_load(&j.failed);
-    }
-  }
-  lp_block_free(j.b, capacity);
-  *refused = atomic_load(&j.refused);
-  return ok;
 }
 
 #else
@@ -516,8 +521,8 @@ bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t
 void lp_split_begin(void) {}
 void lp_split_end(void) {}
 void lp_split_product(const LpSplitTile *t) {}
-bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
-  *refused = true;
+void lp_split_feed_begin(LpSplitFeed *f, int64_t depths) {}
+bool lp_split_feed_end(LpSplitFeed *f) {
   return false;
 }
 

@@ -8,7 +8,9 @@
  * infinity does not come apart: splitting tells of one, and the caller takes another way.
  *
  * Packed operands. A block holds 16 rows of A, or 16 columns of B; for each 32 of k it
- * has three tiles of 1 KiB, the pieces. Owned by gemm_split.c. */
+ * has three tiles of 1 KiB, the pieces. A tile's pairs are of k and k + 16: the order
+ * within a depth is free as long as A and B agree, and this one needs no shuffling.
+ * Owned by gemm_split.c; whole products by gemm_split_whole.c. */
 #ifndef LP_CPU_GEMM_SPLIT_H
 #define LP_CPU_GEMM_SPLIT_H
 
@@ -33,11 +35,29 @@ static inline int64_t lp_split_block_bytes(int64_t k) {
 bool lp_split_pack(void *block, int64_t block_step, const float *source, int64_t step,
                    int64_t k_step, int64_t count, int64_t k, bool for_b);
 
+/* The same packing done bit by bit while tiles are multiplied: the tile unit leaves the
+ * vector instructions nothing to wait for. At most 4 blocks when k_step is not 1. */
+typedef struct LpSplitFeed {
+  void *block;
+  int64_t block_step;
+  const float *source;
+  int64_t step, k_step, count, k;
+  bool for_b;
+  /* what has been done: gemm_split.c */
+  int kind;
+  int64_t at, total, gap, each, tick;
+  _Alignas(64) float sums[2][16];
+} LpSplitFeed;
+/* depths: how many the products it is given to have together. */
+void lp_split_feed_begin(LpSplitFeed *f, int64_t depths);
+/* Does what is left; false when there is an infinity or a NaN. */
+bool lp_split_feed_end(LpSplitFeed *f);
+
 /* Products between these two, on one thread. */
 void lp_split_begin(void);
 void lp_split_end(void);
 
-/* C = [C +] A B for one or two blocks of A (up to 16 or 32 rows) and a few of B, each
+/* C = [from +] A B for one or two blocks of A (up to 16 or 32 rows) and a few of B, each
  * with a place in C: up to 2 with two blocks of A, up to 4 with one. Every element of C
  * is summed in the same order whatever the shape. */
 typedef struct LpSplitTile {
@@ -46,10 +66,14 @@ typedef struct LpSplitTile {
   struct {
     const void *b;
     float *c;
-    int64_t columns; /* those that exist, 1 to 16 */
-    bool add;
+    const float *from; /* C itself, a row that all begin with, or NULL for zeros */
+    int64_t columns;   /* those that exist, 1 to 16 */
   } at[4];
   int64_t ldc, rows, depth; /* depth: k / 32, rounded up */
+  int64_t from_step;        /* ldc, or 0 for a row */
+  const float *next;        /* C of the product after this one, or NULL: fetched */
+  int64_t next_rows;
+  LpSplitFeed *feed; /* or NULL */
 } LpSplitTile;
 void lp_split_product(const LpSplitTile *t);
 
@@ -60,9 +84,13 @@ typedef struct LpSplitMore {
   int64_t ldb, ldc, n;
 } LpSplitMore;
 
-/* A whole product; alpha 1, beta 0 or 1, float32. `more` may be NULL; with it g->n is a
- * multiple of 64. False with *refused when an operand has an infinity or a NaN (C is then
- * as good as unwritten), without it when memory is out. */
+/* A whole product; alpha 1, beta 0 or 1, float32; g->row is added. `more` may be NULL;
+ * with it g->n is a multiple of 64, and there is no row. False with *refused when an
+ * operand has an infinity or a NaN (C is then as good as unwritten), without it when
+ * memory is out. */
 bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused);
+
+/* Is it quicker than the vector instructions? */
+bool lp_split_pays(const LpGemm *g);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "core/parallel.h"
 #include "cpu/copy.h"
+#include "dispatch/layout.h"
 #include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
@@ -159,13 +160,18 @@ static bool try_transpose(LpIter *it, int log_size, bool *done) {
 
 /* Same shape, no overlap. */
 static bool copy_apart(LpTensor *dst, LpTensor *src) {
-  int64_t size = (int64_t)lp_dtype_size((LpDtype)dst->dtype);
-  if (dst->dtype == src->dtype && ((dst->is_contiguous && src->is_contiguous) ||
-                                   (same_strides(dst, src) && lp_is_dense(dst))))
-    return copy_bytes(lp_data(dst), lp_data(src), dst->numel * size);
+  const int64_t size_bytes = dst->numel * (int64_t)lp_dtype_size((LpDtype)dst->dtype);
+  const bool one = lp_is_hidden(dst), other = lp_is_hidden(src);
+  if (dst->dtype == src->dtype && one && other)
+    return copy_bytes(dst->storage->memory, src->storage->memory, size_bytes);
+  if (dst->dtype == src->dtype && !one && !other &&
+      ((dst->is_contiguous && src->is_contiguous) ||
+       (same_strides(dst, src) && lp_is_dense(dst))))
+    return copy_bytes(lp_data(dst), lp_data(src), size_bytes);
   LpIter it;
   lp_iter_init(&it);
   it.no_resize = true;
+  it.mixes_layouts = one || other;
   lp_iter_output(&it, dst);
   lp_iter_input(&it, src);
   bool done = false, ok = lp_iter_build(&it);
@@ -311,11 +317,17 @@ static LpMemoryFormat or_preserve(LpMemoryFormat format) {
   return format == LP_FORMAT_NONE ? LP_PRESERVE : format;
 }
 
+/* A copy for the memory format; of a hidden tensor one that is hidden, too. */
+static LpTensor *new_copy(LpTensor *self, LpDtype dtype, LpDevice device,
+                          LpMemoryFormat format) {
+  if (lp_is_hidden(self) && format != LP_CHANNELS_LAST && format != LP_CHANNELS_LAST_3D)
+    return lp_tensor_new_hidden(lp_sizes(self), dtype);
+  return lp_tensor_new_format(lp_sizes(self), dtype, device, or_preserve(format), self);
+}
+
 LpTensor *lp_impl_clone(LpTensor *self, LpMemoryFormat memory_format) {
-  return filled_from(lp_tensor_new_format(lp_sizes(self), (LpDtype)self->dtype,
-                                          self->storage->device,
-                                          or_preserve(memory_format), self),
-                     self);
+  return filled_from(
+      new_copy(self, (LpDtype)self->dtype, self->storage->device, memory_format), self);
 }
 
 LpTensor *lp_composite_contiguous(LpTensor *self, LpMemoryFormat memory_format) {
@@ -331,9 +343,7 @@ LpTensor *lp_impl_to_copy(LpTensor *self, LpDtype dtype, LpDevice device,
   if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
   if (device.type == LP_DEVICE_NONE) device = self->storage->device;
   TRY(lp_check_device(device));
-  return filled_from(lp_tensor_new_format(lp_sizes(self), dtype, device,
-                                          or_preserve(memory_format), self),
-                     self);
+  return filled_from(new_copy(self, dtype, device, memory_format), self);
 }
 
 /* self where nothing changes, else a converted copy. */

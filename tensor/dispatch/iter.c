@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include "core/parallel.h"
+#include "dispatch/layout.h"
 
 /* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap
  * work. */
@@ -16,7 +17,7 @@ void lp_iter_init(LpIter *it) {
   it->n_operands = it->n_outputs = 0;
   it->output_dtype = it->common_dtype = it->loop_dtype = it->round_dtype = LP_DTYPE_NONE;
   it->exact_scalars = false;
-  it->cast_inputs = it->allow_overlap = it->no_resize = false;
+  it->cast_inputs = it->allow_overlap = it->no_resize = it->mixes_layouts = false;
   it->keep_dtype = it->cast_mask = it->made = 0;
   it->ndim = 0;
   it->numel = 0;
@@ -83,8 +84,9 @@ static bool same_shape(const LpTensor *a, const LpTensor *b) {
   return true;
 }
 
+/* The first element as the memory lies; after settle_layouts. */
 static char *first_byte(const LpTensor *t) {
-  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+  return (char *)t->storage->memory + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
 }
 
 /* --- overlap ------------------------------------------------------------------------ */
@@ -124,7 +126,7 @@ static bool check_overlap(const LpIter *it, const LpTensor *out) {
   for (int k = it->n_outputs; k < it->n_operands; k++) {
     const LpTensor *in = it->operands[k];
     if (in == out || in->storage != out->storage || !in->numel || !out->numel) continue;
-    char *out_at = first_byte(out), *in_at = first_byte(in);
+    char *out_at = lp_data(out), *in_at = lp_data(in);
     char *out_end = out_at + out->numel * (int64_t)lp_dtype_size(out->dtype);
     char *in_end = in_at + in->numel * (int64_t)lp_dtype_size(in->dtype);
     if (out_end <= in_at || in_end <= out_at) continue;
@@ -213,11 +215,12 @@ static bool add_output(LpIter *it, int k, LpTensor *made) {
 }
 
 static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
+  const LpInts sizes = lp_ints(model->sizes, model->ndim);
   for (int k = 0; k < it->n_outputs; k++)
     if (!it->operands[k])
-      TRY(add_output(
-          it, k,
-          lp_tensor_new(lp_ints(model->sizes, model->ndim), it->output_dtype, device)));
+      TRY(add_output(it, k,
+                     lp_is_hidden(model) ? lp_tensor_new_hidden(sizes, it->output_dtype)
+                                         : lp_tensor_new(sizes, it->output_dtype, device)));
   it->ndim = 1;
   it->shape[0] = it->numel = model->numel;
   for (int k = 0; k < it->n_operands; k++) {
@@ -231,9 +234,15 @@ static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
 /* Byte strides of operand k over the broadcast shape, outermost first. */
 static void broadcast_strides(const LpTensor *t, int64_t ndim, int64_t *strides) {
   int64_t lead = ndim - t->ndim, size = (int64_t)lp_dtype_size(t->dtype);
+  int64_t hidden[LP_MAX_DIMS];
+  const int64_t *own = t->strides;
+  if (LP_UNLIKELY(lp_is_hidden(t))) {
+    lp_hidden_strides(t, hidden);
+    own = hidden;
+  }
   for (int64_t d = 0; d < lead; d++) strides[d] = 0;
   for (int64_t d = lead; d < ndim; d++)
-    strides[d] = t->sizes[d - lead] == 1 ? 0 : t->strides[d - lead] * size;
+    strides[d] = t->sizes[d - lead] == 1 ? 0 : own[d - lead] * size;
 }
 
 /* > 0 when dim a should be outside dim b, judged by the first operand that tells them
@@ -271,7 +280,8 @@ static void sort_dims(const LpIter *it, unsigned known, const int64_t *shape, in
 /* The result takes the inputs' order of dims, so a transposed input gives a transposed
  * result. */
 static LpTensor *new_output(const LpIter *it, const int64_t *shape, int ndim,
-                            const int *perm, LpDevice device) {
+                            const int *perm, bool is_hidden, LpDevice device) {
+  if (is_hidden) return lp_tensor_new_hidden(lp_ints(shape, ndim), it->output_dtype);
   bool row_major = true;
   for (int d = 0; d < ndim; d++) row_major = row_major && perm[d] == ndim - 1 - d;
   if (row_major) return lp_tensor_new(lp_ints(shape, ndim), it->output_dtype, device);
@@ -316,7 +326,7 @@ static void reorder_and_coalesce(LpIter *it, const int64_t *shape, int ndim,
   it->ndim = n;
 }
 
-static bool build_general(LpIter *it, LpDevice device) {
+static bool build_general(LpIter *it, bool is_hidden, LpDevice device) {
   int n_in = it->n_operands - it->n_outputs;
   LpInts shapes[LP_ITER_MAX_OPERANDS];
   int64_t shape[LP_MAX_DIMS], ndim = 0;
@@ -337,6 +347,7 @@ static bool build_general(LpIter *it, LpDevice device) {
         CHECK(!it->no_resize, LP_ERR_ARGUMENT,
               "output with shape %s doesn't match the broadcast shape %s", SHAPE_TEXT(t),
               lp_format_ints(lp_ints(shape, ndim), (char[256]){0}, 256));
+        lp_storage_data(t->storage);
         TRY(lp_tensor_resize_out(t, lp_ints(shape, ndim)));
         continue;
       }
@@ -348,7 +359,7 @@ static bool build_general(LpIter *it, LpDevice device) {
   sort_dims(it, known, shape, (int)ndim, perm);
   for (int k = 0; k < it->n_operands; k++) {
     if (!it->operands[k])
-      TRY(add_output(it, k, new_output(it, shape, (int)ndim, perm, device)));
+      TRY(add_output(it, k, new_output(it, shape, (int)ndim, perm, is_hidden, device)));
     if (!(known >> k & 1)) broadcast_strides(it->operands[k], ndim, it->strides[k]);
     it->data[k] = first_byte(it->operands[k]);
   }
@@ -379,6 +390,37 @@ static bool common_device(const LpIter *it, LpDevice *device) {
   return true;
 }
 
+/* Does t, whose dims are the last ones of the hidden model's, go with its layout: as one
+ * that lies alike, or with memory that need not be walked row by row? */
+static bool goes_with(const LpTensor *t, const LpTensor *model) {
+  if (t->ndim > model->ndim) return false;
+  for (int d = 1; d <= t->ndim; d++) {
+    const int64_t size = t->sizes[t->ndim - d];
+    if (size != 1 && size != model->sizes[model->ndim - d]) return false;
+  }
+  if (lp_is_hidden(t)) return t->numel == model->numel;
+  if (t->numel < model->numel) return true;
+  for (int d = model->ndim - 1; d >= 2; d--)
+    if (t->sizes[d] != 1) return t->strides[d] != 1;
+  return true;
+}
+
+/* Hidden operands stay so when all others go with them; else they are put in row-major
+ * order. Tells whether new results are to lie likewise. */
+static bool settle_layouts(const LpIter *it) {
+  const LpTensor *model = NULL;
+  for (int k = 0; k < it->n_operands && !model; k++)
+    if (it->operands[k] && lp_is_hidden(it->operands[k])) model = it->operands[k];
+  bool keeps = model && !it->mixes_layouts;
+  for (int k = 0; k < it->n_operands && keeps; k++)
+    keeps = !it->operands[k] || goes_with(it->operands[k], model);
+  for (int k = 0; k < it->n_operands; k++) {
+    const LpTensor *t = it->operands[k];
+    if (t && !(lp_is_hidden(t) && (keeps || it->mixes_layouts))) lp_storage_data(t->storage);
+  }
+  return keeps;
+}
+
 bool lp_iter_build(LpIter *it) {
   LpDevice device;
   TRY(common_device(it, &device));
@@ -390,10 +432,11 @@ bool lp_iter_build(LpIter *it) {
   if (!it->allow_overlap)
     for (int k = 0; k < it->n_outputs; k++)
       if (it->operands[k]) TRY(check_overlap(it, it->operands[k]));
+  const bool is_hidden = settle_layouts(it);
   const LpTensor *model;
-  if (it->n_operands > it->n_outputs && is_plain(it, &model))
+  if (it->n_operands > it->n_outputs && !it->mixes_layouts && is_plain(it, &model))
     return build_plain(it, model, device);
-  return build_general(it, device);
+  return build_general(it, is_hidden, device);
 }
 
 void lp_iter_lengthen(LpIter *it) {

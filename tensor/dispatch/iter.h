@@ -29,6 +29,7 @@ typedef struct LpIter {
   bool cast_inputs;
   unsigned keep_dtype; /* bit k: operand k is not cast (a condition, an index) */
   bool allow_overlap; /* skip the partial-overlap check */
+  bool mixes_layouts; /* hidden operands (layout.h) stay as they lie beside row-major ones of their shape */
   bool no_resize;     /* in place: given outputs must already have the broadcast shape */
   int ndim;           /* after coalescing */
   int64_t shape[LP_MAX_DIMS];

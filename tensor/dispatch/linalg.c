@@ -58,7 +58,7 @@ LpBatch lp_batch_of(const LpTensor *t) {
 }
 
 char *lp_linalg_data(const LpTensor *t) {
-  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+  return (char *)lp_storage_data(t->storage) + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
 }
 
 LpTensor *lp_linalg_copy(LpTensor *t) {

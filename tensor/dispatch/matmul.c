@@ -10,7 +10,7 @@
  * --------------------------------------------------------------------------------- */
 
 static char *data_of(const LpTensor *t) {
-  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+  return (char *)lp_storage_data(t->storage) + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
 }
 
 /* The last two dims of a tensor as memory a GEMM can walk. */
@@ -47,9 +47,10 @@ static LpTensor *walkable(LpTensor *t, Matrix *m) {
 }
 
 /* c = alpha * a b + beta * c for tensors of 2 dims, or of 3 with the batch first; c has a
- * walkable layout and shares no memory with a and b. */
+ * walkable layout and shares no memory with a and b. row: LpGemm's, for a c whose rows
+ * are not turned; or NULL. */
 static bool multiply_into(LpTensor *c, LpTensor *a, LpTensor *b, LpScalar alpha,
-                          LpScalar beta) {
+                          LpScalar beta, const void *row) {
   Matrix ma, mb, mc;
   LpTensor *left = walkable(a, &ma), *right = left ? walkable(b, &mb) : NULL;
   bool ok = false;
@@ -61,7 +62,8 @@ static bool multiply_into(LpTensor *c, LpTensor *a, LpTensor *b, LpScalar alpha,
                 .beta = beta,
                 .k = a->sizes[last],
                 .ldc = mc.ld,
-                .c = data_of(c)};
+                .c = data_of(c),
+                .row = row};
     bool batched = c->ndim == 3;
     int64_t step_a = batched ? left->strides[0] : 0,
             step_b = batched ? right->strides[0] : 0;
@@ -178,17 +180,27 @@ static LpScalar scalar_for(LpDtype dtype, LpScalar s) {
   return lp_dtype_is_integral(dtype, true) ? lp_scalar_int(lp_scalar_to_int(s)) : s;
 }
 
+/* Is self a vector that is added as it stands to every row of c? */
+static bool is_row_for(const LpTensor *self, const LpTensor *c) {
+  Matrix m;
+  return self->ndim == 1 && self->sizes[0] == c->sizes[c->ndim - 1] &&
+         (self->strides[0] == 1 || self->numel == 1) && !shares_memory(self, c) &&
+         as_matrix(c, &m) && !m.trans;
+}
+
 /* c = beta * self + alpha * a b; self: NULL, c itself, or what broadcasts to it. */
 static bool multiply_add(LpTensor *c, LpTensor *self, LpTensor *a, LpTensor *b,
                          LpScalar alpha, LpScalar beta) {
   if (!self) beta = lp_scalar_int(0);
-  if (is_zero(beta) || self == c) return multiply_into(c, a, b, alpha, beta);
+  if (is_zero(beta) || self == c) return multiply_into(c, a, b, alpha, beta, NULL);
+  if (is_one(beta) && is_row_for(self, c))
+    return multiply_into(c, a, b, alpha, lp_scalar_int(0), data_of(self));
   const bool after = a->ndim == 2 && is_one(alpha) && is_one(beta) &&
                      !shares_memory(self, c) &&
                      lp_cpu_gemm_prefers_add_after((LpDtype)a->dtype, a->sizes[0],
                                                    b->sizes[1], a->sizes[1]);
-  if (!after) return lp_copy_into(c, self) && multiply_into(c, a, b, alpha, beta);
-  TRY(multiply_into(c, a, b, alpha, lp_scalar_int(0)));
+  if (!after) return lp_copy_into(c, self) && multiply_into(c, a, b, alpha, beta, NULL);
+  TRY(multiply_into(c, a, b, alpha, lp_scalar_int(0), NULL));
   LpTensor *sum =
       lp_binary(LP_BINARY_add, c, c, self, (const LpScalar[]){lp_scalar_int(1)}, 1);
   lp_tensor_release(sum);
@@ -210,7 +222,7 @@ static LpTensor *affine(LpTensor *out, LpTensor *self, LpTensor *a, LpTensor *b,
     LpTensor *matrix = column(target);
     ok = matrix &&
          (!self || is_zero(beta) || self == target || lp_copy_into(target, self)) &&
-         multiply_into(matrix, a, b, alpha, self ? beta : lp_scalar_int(0));
+         multiply_into(matrix, a, b, alpha, self ? beta : lp_scalar_int(0), NULL);
     lp_tensor_release(matrix);
   } else {
     ok = multiply_add(target, self, a, b, alpha, beta);
@@ -393,7 +405,8 @@ LpTensor *lp_impl_addbmm(LpTensor *out, LpTensor *self, LpTensor *batch1,
     LpTensor *b = lp_tensor_alias(batch2, lp_ints(batch2->sizes + 1, 2),
                                   lp_ints(batch2->strides + 1, 2),
                                   batch2->offset_elems + i * batch2->strides[0]);
-    ok = a && b && multiply_into(target, a, b, alpha, i == 0 ? beta : lp_scalar_int(1));
+    ok = a && b &&
+         multiply_into(target, a, b, alpha, i == 0 ? beta : lp_scalar_int(1), NULL);
     lp_tensor_release(a);
     lp_tensor_release(b);
   }

@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "cpu/double.h"
 #include "cpu/pointwise.h"
+#include "dispatch/layout.h"
 
 typedef enum Promote { NONE, INT_TO_FLOAT, BOOL_RESULT } Promote;
 
@@ -74,10 +75,11 @@ static LpTensor *run_plain(const OpInfo *info, LpBlock block, LpTensor *const *i
   const LpTensor *self = inputs[0];
   *handled = false;
   if (!self->is_contiguous || self->numel > LP_GRAIN ||
-      self->storage->device.type != LP_CPU)
+      self->storage->device.type != LP_CPU || lp_is_hidden(self))
     return NULL;
   for (int k = 1; k < info->arity; k++)
-    if (inputs[k]->dtype != self->dtype || !same_plain_shape(self, inputs[k]))
+    if (inputs[k]->dtype != self->dtype || !same_plain_shape(self, inputs[k]) ||
+        lp_is_hidden(inputs[k]))
       return NULL;
   *handled = true;
   LpDtype dtype = info->promote == BOOL_RESULT ? LP_BOOL : (LpDtype)self->dtype;
@@ -90,7 +92,7 @@ static LpTensor *run_plain(const OpInfo *info, LpBlock block, LpTensor *const *i
   for (int k = 0; k <= info->arity; k++) {
     const LpTensor *t = k == 0 ? out : inputs[k - 1];
     strides[k] = d.sizes[k] = k == 0 ? (int8_t)lp_dtype_size(dtype) : size;
-    ptrs[k] = (char *)t->storage->data + t->offset_elems * strides[k];
+    ptrs[k] = (char *)lp_storage_data(t->storage) + t->offset_elems * strides[k];
   }
   lp_pointwise_table()->drive(ptrs, strides, out->numel, &d);
   return out;

@@ -39,7 +39,7 @@ static void order_dims(const LpTensor *t, int *order) {
 }
 
 static char *data_of(const LpTensor *t) {
-  return (char *)t->storage->data + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+  return (char *)lp_storage_data(t->storage) + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
 }
 
 /* Fills t's elements in the order of their addresses. */
@@ -420,6 +420,7 @@ static void poisson_loop(char *const *ptrs, const int64_t *strides, int64_t n,
 static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g,
                            LpLoop loop, const char *fault) {
   bool invalid = false;
+  lp_data(out); /* draws go in row-major order: Note [Hidden layout] */
   LpTensor *wide = lp_expand_alias(parameter, lp_sizes(out));
   if (!wide) return false;
   TensorDraw draw = {.to_out = lp_cast_loop(out->dtype, LP_FLOAT64),

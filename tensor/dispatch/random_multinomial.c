@@ -38,7 +38,7 @@ typedef struct Rows {
 static void load_row(const LpTensor *t, Rows rows, int64_t row, double *out) {
   int64_t item = (int64_t)lp_dtype_size(t->dtype);
   int64_t at = t->offset_elems + (t->ndim > 1 ? row * t->strides[0] : 0);
-  char *ptrs[2] = {(char *)out, (char *)t->storage->data + at * item};
+  char *ptrs[2] = {(char *)out, (char *)lp_storage_data(t->storage) + at * item};
   int64_t strides[2] = {sizeof *out, t->strides[t->ndim - 1] * item};
   lp_cast_loop(LP_FLOAT64, t->dtype)(ptrs, strides, rows.n_columns, NULL);
 }
@@ -151,7 +151,7 @@ LpTensor *lp_impl_multinomial(LpTensor *out, LpTensor *self, int64_t num_samples
   if (!result) return NULL;
   bool ok =
       rows.n_rows == 0 || draw(self, rows, generator, num_samples, replacement,
-                               (int64_t *)result->storage->data + result->offset_elems);
+                               (int64_t *)lp_storage_data(result->storage) + result->offset_elems);
   if (ok && !direct) {
     ok = lp_copy_into(out, result);
     lp_tensor_release(result);

@@ -51,12 +51,12 @@ bool lp_storage_share(LpTensor *t) {
                    strerror(errno));
   }
   *m = (Mapping){size};
-  memcpy(data, s->data, s->size_bytes);
+  memcpy(data, lp_storage_data(s), s->size_bytes);
   if (s->free_fn)
-    s->free_fn(s->free_ctx, s->data);
+    s->free_fn(s->free_ctx, s->memory);
   else if (s->capacity_bytes)
-    lp_block_free(s->data, s->capacity_bytes);
-  s->data = data;
+    lp_block_free(s->memory, s->capacity_bytes);
+  s->memory = data;
   s->capacity_bytes = 0;
   s->free_fn = unmap_shared;
   s->free_ctx = m;

@@ -424,7 +424,7 @@ static bool put_storages(Archive *a, const Saver *s) {
   for (size_t i = 0; i < s->storage_count; i++) {
     const size_t unit = lp_dtype_size(s->dtypes[i]);
     snprintf(name, sizeof name, "data/%zu", i);
-    TRY(put_member(a, name, s->storages[i]->data,
+    TRY(put_member(a, name, lp_storage_data(s->storages[i]),
                    s->storages[i]->size_bytes / unit * unit));
   }
   return true;

@@ -15,7 +15,7 @@ local sizes = {
 
 -- So deep that in training float32 alone leaves about the tolerance.
 local double = { resnet101 = true, resnet152 = true, wide_resnet101_2 = true, resnext101_32x8d = true, resnext101_64x4d = true,
-  inception_v3 = true }
+  inception_v3 = true, regnet_y_128gf = true }
 
 local function stem()
   local list = {}

@@ -58,7 +58,37 @@ static inline AdaptiveWindow adaptive_window(const LpPoolShape *s, int64_t od, i
   return w;
 }
 
+/* What output pixel o averages: the part of its window inside the image, and the divisor.
+ */
+typedef struct Window {
+  int64_t from[3], to[3], divisor;
+} Window;
+static inline Window window_of(const LpPoolShape *s, int64_t o) {
+  const int64_t at[3] = {o / s->out[2] / s->out[1], o / s->out[2] % s->out[1],
+                         o % s->out[2]};
+  Window w;
+  if (s->adaptive) {
+    const AdaptiveWindow a = adaptive_window(s, at[0], at[1], at[2]);
+    memcpy(w.from, a.from, sizeof w.from);
+    memcpy(w.to, a.to, sizeof w.to);
+    w.divisor = a.size;
+    return w;
+  }
+  for (int d = 0; d < 3; d++) {
+    w.from[d] = at[d] * s->stride[d] - s->padding[d];
+    w.to[d] = w.from[d] + s->kernel[d];
+    if (w.from[d] < 0) w.from[d] = 0;
+    if (w.to[d] > s->in[d]) w.to[d] = s->in[d];
+  }
+  w.divisor = divisor(s, divisor_rows(s, at[0], at[1]), at[2]);
+  return w;
+}
+
 #define BODY "cpu/simd/pool_body.h"
+#include "cpu/simd/nn_each.h"
+#undef BODY
+#undef EACH_TYPE
+#define BODY "cpu/simd/pool_last_body.h"
 #include "cpu/simd/nn_each.h"
 
 const LpPoolKernels LP_SIMD(lp_pool_kernels) = {
@@ -69,4 +99,8 @@ const LpPoolKernels LP_SIMD(lp_pool_kernels) = {
     .adaptive_average = EACH_TYPE(adaptive_average),
     .adaptive_average_grad = EACH_TYPE(adaptive_average_grad),
     .adaptive_max = EACH_TYPE(adaptive_max),
+    .max_last = EACH_TYPE(max_last),
+    .scatter_last = EACH_TYPE(scatter_last),
+    .average_last = EACH_TYPE(average_last),
+    .average_grad_last = EACH_TYPE(average_grad_last),
 };

@@ -3,7 +3,7 @@
 #include "cpu/rows.h"
 
 #define PIECE 4096      /* elements whose sum stays in the lanes */
-#define PIECE_ROWS 1024 /* likewise for columns */
+#define PIECE_ROWS 128 /* likewise for columns, where a sum has one lane */
 #define COLUMNS 64 /* columns at a time, so that their sums stay in registers and L1 */
 
 #define BODY "cpu/simd/rows_body.h"

@@ -26,6 +26,10 @@ LP_API LpTensor *lp_tensor_from_file(const char *path, bool shared, int64_t coun
 /* Compiler, BLAS, oneDNN and the chosen instruction set, one a line. */
 LP_API const char *lp_build_info(void);
 
+/* May float32 convolutions of 3 x 3 take Winograd's algorithm? It is up to three times faster than the direct one, with
+ * rounding errors a few times larger (nn/cpu/winograd.h). On unless it was turned off; for the whole process. */
+LP_API bool lp_allow_winograd(void);
+LP_API void lp_set_allow_winograd(bool allow);
 /* Whether tiny (subnormal) floats become zero in the calling thread; false where the
  * processor cannot. */
 LP_API bool lp_set_flush_denormal(bool on);

@@ -87,4 +87,121 @@ function fusion.fuse_linear_bn_eval(...)
     bn.running_var, bn.eps, bn.weight, bn.bias))
 end
 
+-- --- a whole network --------------------------------------------------------------------------------------
+
+local norms = { BatchNorm1d = true, BatchNorm2d = true, BatchNorm3d = true }
+local layers = { Conv1d = "conv", Conv2d = "conv", Conv3d = "conv", ConvTranspose1d = "transposed",
+  ConvTranspose2d = "transposed", ConvTranspose3d = "transposed", Linear = "linear" }
+
+local function tensors_of(value, list)
+  if torch.is_tensor(value) then
+    list[#list + 1] = value
+  elseif type(value) == "table" then
+    for _, v in pairs(value) do tensors_of(v, list) end
+  end
+  return list
+end
+
+-- How many operations take the result of each node of the graph behind the tensors, by the node's number.
+local function count_uses(outputs)
+  local uses, seen, stack = {}, {}, {}
+  local function visit(node)
+    local id = node:_sequence_nr()
+    uses[id] = (uses[id] or 0) + 1
+    if not seen[id] then
+      seen[id] = true
+      stack[#stack + 1] = node
+    end
+  end
+  for _, t in ipairs(outputs) do
+    if t.grad_fn then visit(t.grad_fn) end
+  end
+  while #stack > 0 do
+    local node = table.remove(stack)
+    for _, edge in ipairs(node.next_functions) do
+      if edge[1] and edge[1]:name() ~= "torch::autograd::AccumulateGrad" then visit(edge[1]) end
+    end
+  end
+  return uses
+end
+
+-- Runs the model, recording; returns for each layer and norm by its path {module, calls, input, output}, and the uses.
+local function trace(model, inputs)
+  local records, hooks = {}, {}
+  for path, module in model:named_modules() do
+    local name = module:_get_name()
+    if norms[name] or layers[name] then
+      local record = { module = module, kind = layers[name], calls = 0 }
+      records[path] = record
+      hooks[#hooks + 1] = module:register_forward_hook(function(_, input, output)
+        record.calls = record.calls + 1
+        record.input, record.output = input[1], output
+      end)
+    end
+  end
+  local asked = {}
+  for p in model:parameters() do
+    asked[p] = p.requires_grad
+    p:requires_grad_(true)
+  end
+  local ok, result = pcall(function()
+    return torch.enable_grad(function() return table.pack(model(table.unpack(inputs, 1, inputs.n or #inputs))) end)
+  end)
+  for _, hook in ipairs(hooks) do hook:remove() end
+  local uses = ok and count_uses(tensors_of(result, {}))
+  for p, value in pairs(asked) do
+    p.grad = nil
+    p:requires_grad_(value)
+  end
+  if not ok then error(result, 0) end
+  return records, uses
+end
+
+local function fits(layer, bn)
+  if bn.running_mean == nil or bn.running_var == nil then return false end
+  if next(layer._parameters) == nil or rawget(layer, "parametrizations") ~= nil then return false end
+  if layers[layer:_get_name()] == "transposed" then return layer.groups == 1 end
+  return true
+end
+
+local fuse_spec = args "fuse_conv_bn(Module model, any example_inputs)"
+
+--- A copy of the model in evaluation mode whose batch norms are folded into the convolutions and linear layers before
+--- them, with nn.Identity in their places: the same outputs in fewer passes over memory. example_inputs: a tensor, or
+--- a list of the model's arguments; the model runs once on them, and the recorded graph tells which norms follow a
+--- layer whose result nobody else takes. Others stay as they are.
+function fusion.fuse_conv_bn(...)
+  local model, inputs = fuse_spec(...)
+  if torch.is_tensor(inputs) then inputs = { inputs } end
+  if type(inputs) ~= "table" then
+    args.fail("fuse_conv_bn", "argument 'example_inputs' must be a tensor or a list of the model's arguments, got %s",
+      type(inputs))
+  end
+  local copy = model:deepcopy():eval()
+  local records, uses = trace(copy, inputs)
+  local by_node = {}
+  for path, r in pairs(records) do
+    if r.kind and r.calls == 1 and r.output.grad_fn then by_node[r.output.grad_fn:_sequence_nr()] = path end
+  end
+  local pairs_found = {}
+  for path, r in pairs(records) do
+    if not r.kind and r.calls == 1 and torch.is_tensor(r.input) and r.input.grad_fn then
+      local id = r.input.grad_fn:_sequence_nr()
+      local from = by_node[id]
+      local layer = from and records[from].module
+      if layer and uses[id] == 1 and fits(layer, r.module) and (records[from].kind ~= "linear" or r.input.ndim == 2) then
+        pairs_found[#pairs_found + 1] = { from, path }
+      end
+    end
+  end
+  for _, pair in ipairs(pairs_found) do
+    local record, bn = records[pair[1]], records[pair[2]].module
+    local fused_layer = record.kind == "linear" and fusion.fuse_linear_bn_eval(record.module, bn)
+      or fusion.fuse_conv_bn_eval(record.module, bn, record.kind == "transposed")
+    copy:set_submodule(pair[1], fused_layer)
+    copy:set_submodule(pair[2], torch.nn.Identity())
+  end
+  return copy
+end
+
 return fusion

@@ -1,0 +1,26 @@
+/* Weights in the form that a kernel wants, kept with the storage of the weights.
+ *
+ * Note [Kept weights]: without a gradient the same weights serve call after call. Packed
+ * for the kernel (for Winograd already transformed) they stay with their storage until
+ * its stamp says that it was written to. Where a gradient is recorded the weights change
+ * with every step, and packing anew is cheaper than holding both forms. */
+#ifndef LP_NN_CPU_KEPT_H
+#define LP_NN_CPU_KEPT_H
+
+#include "core/tensor.h"
+
+typedef struct LpKept LpKept;
+
+/* Writes the packed form; false when it cannot. */
+typedef bool (*LpPack)(void *ctx, void *memory);
+
+/* The packed form of `bytes` bytes, made by pack(ctx, memory) unless it is there; the key
+ * tells one form from others. Hand back with lp_kept_leave. NULL, and no error, when
+ * there is no memory for it, or when the contents of the weights may change without the
+ * engine's knowledge: then go without. */
+LpKept *lp_kept_enter(const LpTensor *weight, const void *key, size_t key_bytes,
+                      size_t bytes, LpPack pack, void *ctx);
+void *lp_kept_memory(const LpKept *kept);
+void lp_kept_leave(LpKept *kept);
+
+#endif

@@ -1,0 +1,554 @@
+/* The loops of Winograd's convolution: transforms of tiles, vectors along channels, and
+ * the products of frequencies. See winograd_kernels.h. */
+#include "cpu/simd/simd.h"
+
+#include <string.h>
+#include "cpu/winograd_kernels.h"
+#include "cpu/winograd_split.h"
+
+typedef float V __attribute__((vector_size(LP_VECTOR_BYTES)));
+typedef float Unaligned __attribute__((vector_size(LP_VECTOR_BYTES), aligned(4)));
+#define LANES LP_LANES(float)
+#define TILE LP_WINOGRAD_TILE
+#define SIDE LP_WINOGRAD_SIDE
+#define UNROLL _Pragma("GCC unroll 6")
+
+/* --- vectors
+ * -------------------------------------------------------------------------- */
+
+static inline V load(const float *p, int64_t count) {
+  if (count >= LANES) return *(const Unaligned *)p;
+  V v = {0};
+  memcpy(&v, p, (size_t)count * sizeof *p);
+  return v;
+}
+
+static inline void store(float *p, V v, int64_t count) {
+  if (count >= LANES)
+    *(Unaligned *)p = v;
+  else
+    memcpy(p, &v, (size_t)count * sizeof *p);
+}
+
+static inline bool no_nan(V sum) {
+  bool ok = true;
+  for (int i = 0; i < LANES; i++) ok &= sum[i] == sum[i];
+  return ok;
+}
+
+/* --- transforms along one dimension
+ *
+ * Each reads d[0], d[1], ... and writes r[0], r[step], ... Points 0, A, -A, B, -B and
+ * infinity. */
+
+#define A 0.625f
+#define B 1.5f
+#define A2 (A * A)
+#define B2 (B * B)
+/* The leading coefficients of the weights' interpolation. */
+#define KA (1 / (2 * A2 * (A2 - B2)))
+#define KB (1 / (2 * B2 * (B2 - A2)))
+
+static inline void line_of_input(const V *d, V *r, int step) { /* 6 to 6 */
+  const V even_a = d[4] - B2 * d[2], odd_a = d[3] - B2 * d[1];
+  const V even_b = d[4] - A2 * d[2], odd_b = d[3] - A2 * d[1];
+  r[0] = (A2 * B2) * d[0] + (d[4] - (A2 + B2) * d[2]);
+  r[step] = even_a + A * odd_a;
+  r[2 * step] = even_a - A * odd_a;
+  r[3 * step] = even_b + B * odd_b;
+  r[4 * step] = even_b - B * odd_b;
+  r[5 * step] = (A2 * B2) * d[1] + (d[5] - (A2 + B2) * d[3]);
+}
+
+static inline void line_of_output(const V *d, V *r, int step) { /* 6 to 4 */
+  const V even_a = d[1] + d[2], odd_a = d[1] - d[2];
+  const V even_b = d[3] + d[4], odd_b = d[3] - d[4];
+  r[0] = d[0] + (even_a + even_b);
+  r[step] = A * odd_a + B * odd_b;
+  r[2 * step] = A2 * even_a + B2 * even_b;
+  r[3 * step] = (A * A2) * odd_a + ((B * B2) * odd_b + d[5]);
+}
+
+static inline void line_of_grad(const V *d, V *r, int step) { /* 4 to 6 */
+  const V even_a = d[0] + A2 * d[2], odd_a = d[1] + A2 * d[3];
+  const V even_b = d[0] + B2 * d[2], odd_b = d[1] + B2 * d[3];
+  r[0] = d[0];
+  r[step] = even_a + A * odd_a;
+  r[2 * step] = even_a - A * odd_a;
+  r[3 * step] = even_b + B * odd_b;
+  r[4 * step] = even_b - B * odd_b;
+  r[5 * step] = d[3];
+}
+
+static inline void line_of_weights(const V *d, V *r, int step) { /* 3 to 6 */
+  const V even_a = KA * d[0] + (KA * A2) * d[2], even_b = KB * d[0] + (KB * B2) * d[2];
+  r[0] = (1 / (A2 * B2)) * d[0];
+  r[step] = even_a + (KA * A) * d[1];
+  r[2 * step] = even_a - (KA * A) * d[1];
+  r[3 * step] = even_b + (KB * B) * d[1];
+  r[4 * step] = even_b - (KB * B) * d[1];
+  r[5 * step] = d[2];
+}
+
+static inline void line_of_weight_grad(const V *d, V *r, int step) { /* 6 to 3 */
+  const V even_a = d[1] + d[2], odd_a = d[1] - d[2];
+  const V even_b = d[3] + d[4], odd_b = d[3] - d[4];
+  r[0] = (1 / (A2 * B2)) * d[0] + (KA * even_a + KB * even_b);
+  r[step] = (KA * A) * odd_a + (KB * B) * odd_b;
+  r[2 * step] = (KA * A2) * even_a + ((KB * B2) * even_b + d[5]);
+}
+
+#undef A
+#undef B
+#undef A2
+#undef B2
+#undef KA
+#undef KB
+
+/* The columns of a square transform; its rows are left to who uses them. Element (i, j)
+ * of the source is GET(i, j), `from` of them along a side; t has `from` columns. */
+#define COLUMNS(line, from, t, GET)                                                      \
+  do {                                                                                   \
+    UNROLL for (int j = 0; j < (from); j++) {                                            \
+      V d[from];                                                                         \
+      UNROLL for (int i = 0; i < (from); i++) d[i] = GET(i, j);                          \
+      line(d, (t) + j, from);                                                            \
+    }                                                                                    \
+  } while (0)
+
+/* Channels from c on of x, or of y's gradient: of a whole vector the compiler knows. */
+static inline void columns_of_source(LpWinogradPixels *pixels, int64_t c, int64_t rest,
+                                     bool is_grad, V *t) {
+#define PIXEL(i, j) load(pixels[(i)*SIDE + (j)] + c, count)
+#define PIXEL_OF_Y(i, j) load(pixels[(i)*TILE + (j)] + c, count)
+#define BOTH()                                                                           \
+  if (is_grad)                                                                           \
+    COLUMNS(line_of_grad, TILE, t, PIXEL_OF_Y);                                          \
+  else                                                                                   \
+    COLUMNS(line_of_input, SIDE, t, PIXEL)
+  if (rest >= LANES) {
+    const int64_t count = LANES;
+    BOTH();
+  } else {
+    const int64_t count = rest;
+    BOTH();
+  }
+}
+
+/* Row i of what is left. */
+static inline void row_of_source(const V *t, int i, bool is_grad, V *r) {
+  if (is_grad)
+    line_of_grad(t + i * TILE, r, 1);
+  else
+    line_of_input(t + i * SIDE, r, 1);
+}
+
+static inline void columns_of_weights(const V *taps, V *t) {
+#define TAP(i, j) taps[(i)*3 + (j)]
+  COLUMNS(line_of_weights, 3, t, TAP);
+}
+
+/* Neighbours share two columns. */
+static inline void fetch(LpWinogradPixels *ahead, int64_t c) {
+  for (int i = 0; i < SIDE; i++)
+    for (int j = 2; j < SIDE; j++) __builtin_prefetch(ahead[i * SIDE + j] + c);
+}
+
+/* --- weights
+ * -------------------------------------------------------------------------- */
+
+/* Input channels whose weights are turned over at once. */
+#define STRIP 32
+
+/* taps[i][tap] = a vector of w's output channels for input channel i0 + i. */
+static void gather_any(const LpWinogradWeights *w, int64_t i0, int64_t count,
+                       V taps[][9]) {
+  float(*to)[9][LANES] = (float(*)[9][LANES])taps;
+  const int64_t outs = w->outs < LANES ? w->outs : LANES;
+  if (outs < LANES) memset(taps, 0, (size_t)count * sizeof taps[0]);
+  for (int64_t o = 0; o < outs; o++)
+    for (int64_t i = 0; i < count; i++) {
+      const float *from = w->w + o * w->out_step + (i0 + i) * w->in_step;
+      if (w->flipped)
+        for (int tap = 0; tap < 9; tap++) to[i][tap][o] = from[8 - tap];
+      else
+        for (int tap = 0; tap < 9; tap++) to[i][tap][o] = from[tap];
+    }
+}
+
+/* --- AVX-512 */
+
+#if defined(LP_CAP_avx512) && defined(__x86_64__)
+#define WITH_PIECES
+#include <immintrin.h>
+
+#define TILE_BYTES 1024
+
+/* A line of pairs (low, high) in the tiles of each piece. */
+static inline void put_line(V low, V high, char *to, const int places[3]) {
+  const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
+  __m512 a = (__m512)low, b = (__m512)high;
+  for (int p = 0; p < 3; p++) {
+    __m512i bits_a = _mm512_castps_si512(a), bits_b = _mm512_castps_si512(b);
+    if (p < 2) bits_b = _mm512_and_si512(bits_b, upper);
+    _mm512_store_si512(to + places[p],
+                       _mm512_or_si512(_mm512_srli_epi32(bits_a, 16), bits_b));
+    if (p == 2) break;
+    a = _mm512_sub_ps(a, _mm512_castsi512_ps(_mm512_and_si512(bits_a, upper)));
+    b = _mm512_sub_ps(b, _mm512_castsi512_ps(bits_b));
+  }
+}
+static const int places_a[3] = LP_WINOGRAD_A_PIECES, places_b[3] = LP_WINOGRAD_B_PIECES;
+
+/* Turns 16 x 16 words over. */
+static inline void turn_lines(__m512i *r) {
+  __m512i t[16];
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
+    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 16; i += 4) {
+    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
+    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
+    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
+    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
+  }
+  for (int i = 0; i < 4; i++) {
+    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
+  }
+  for (int i = 0; i < 8; i++) {
+    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
+    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
+  }
+}
+
+static void turn(char *tiles, int64_t count) {
+  for (; count > 0; count--, tiles += TILE_BYTES) {
+    __m512i *lines = (__m512i *)tiles, r[16];
+    for (int i = 0; i < 16; i++) r[i] = lines[i];
+    turn_lines(r);
+    for (int i = 0; i < 16; i++) lines[i] = r[i];
+  }
+}
+
+/* Rows of output channels, in each the taps of 16 input channels one after another. */
+static void gather_rows(const float *from, int64_t out_step, V (*taps)[9]) {
+  V *to = taps[0];
+  for (int block = 0; block < 9; block++, from += 16) {
+    __m512i r[16];
+    for (int o = 0; o < 16; o++) r[o] = _mm512_loadu_si512(from + o * out_step);
+    turn_lines(r);
+    for (int i = 0; i < 16; i++) to[16 * block + i] = (V)_mm512_castsi512_ps(r[i]);
+  }
+}
+
+/* Rows of input channels, in each the taps of 16 output channels one after another: 9
+ * vectors. 9 and 16 having no common factor, the 16 numbers of a tap have places of
+ * their own in a vector: they are brought together where they are, then put in order. */
+static void gather_columns(const float *from, int64_t in_step, int64_t count,
+                           bool flipped, V (*taps)[9]) {
+  for (int tap = 0; tap < 9; tap++) {
+    __mmask16 place[9] = {0};
+    int order[16];
+    for (int o = 0; o < 16; o++) {
+      place[(9 * o + tap) / 16] |= (__mmask16)(1u << (9 * o + tap) % 16);
+      order[o] = (9 * o + tap) % 16;
+    }
+    const __m512i in_order = _mm512_loadu_si512(order);
+    const float *row = from;
+    for (int64_t i = 0; i < count; i++, row += in_step) {
+      __m512 all = _mm512_maskz_loadu_ps(place[0], row);
+      for (int v = 1; v < 9; v++) all = _mm512_mask_loadu_ps(all, place[v], row + 16 * v);
+      taps[i][flipped ? 8 - tap : tap] = (V)_mm512_permutexvar_ps(in_order, all);
+    }
+  }
+}
+
+static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps[][9]) {
+  const float *from = w->w + i0 * w->in_step;
+  if (w->outs >= 16 && w->out_step == 9)
+    gather_columns(from, w->in_step, count, w->flipped, taps);
+  else if (w->outs >= 16 && w->in_step == 9 && count % 16 == 0 && !w->flipped)
+    for (int64_t i = 0; i < count; i += 16)
+      gather_rows(from + i * 9, w->out_step, taps + i);
+  else
+    gather_any(w, i0, count, taps);
+}
+#else
+static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps[][9]) {
+  gather_any(w, i0, count, taps);
+}
+#endif
+
+/* --- tiles of floats
+ * -------------------------------------------------------------------------- */
+
+static void input(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
+                  float *to, int64_t step) {
+  for (int64_t c = 0; c < channels; c += LANES) {
+    V t[SIDE * SIDE], r[SIDE];
+    float *at = to + c;
+    fetch(ahead, c);
+    columns_of_source(pixels, c, channels - c, false, t);
+    for (int i = 0; i < SIDE; i++) {
+      row_of_source(t, i, false, r);
+      UNROLL for (int j = 0; j < SIDE; j++, at += step) * (V *)at = r[j];
+    }
+  }
+}
+
+static void grad(LpWinogradPixels *pixels, int64_t channels, float *to, int64_t step) {
+  for (int64_t c = 0; c < channels; c += LANES) {
+    V t[SIDE * TILE], r[SIDE];
+    float *at = to + c;
+    columns_of_source(pixels, c, channels - c, true, t);
+    for (int i = 0; i < SIDE; i++) {
+      row_of_source(t, i, true, r);
+      UNROLL for (int j = 0; j < SIDE; j++, at += step) * (V *)at = r[j];
+    }
+  }
+}
+
+static void weights(const LpWinogradWeights *w, float *to, int64_t step, int64_t row) {
+  V taps[STRIP][9];
+  for (int64_t i0 = 0; i0 < w->ins; i0 += STRIP) {
+    const int64_t count = w->ins - i0 < STRIP ? w->ins - i0 : STRIP;
+    gather(w, i0, count, taps);
+    for (int64_t i = 0; i < count; i++) {
+      V t[SIDE * 3], r[SIDE];
+      float *at = to + (i0 + i) * row;
+      columns_of_weights(taps[i], t);
+      for (int f = 0; f < SIDE; f++) {
+        line_of_weights(t + f * 3, r, 1);
+        UNROLL for (int j = 0; j < SIDE; j++, at += step) * (V *)at = r[j];
+      }
+    }
+  }
+}
+
+/* Floats that are fetched this far ahead of those in use. */
+#define AHEAD 32
+#define FREQUENCY(i, j) *(const V *)(from + ((i)*SIDE + (j)) * step + c)
+
+/* A NaN of x, of w or of y's gradient, and so an infinity, reaches one of the corners. */
+static bool output(const float *from, int64_t step, const float *bias, int64_t channels,
+                   float *const *to) {
+  V sum = {0};
+  for (int64_t c = 0; c < channels; c += LANES) {
+    const int64_t count = channels - c;
+    V t[TILE * SIDE], r[TILE];
+    for (int f = 0; f < SIDE * SIDE; f++) __builtin_prefetch(from + f * step + c + AHEAD);
+    COLUMNS(line_of_output, SIDE, t, FREQUENCY);
+    const V b = bias ? load(bias + c, count) : (V){0};
+    for (int i = 0; i < TILE; i++) {
+      line_of_output(t + i * SIDE, r, 1);
+      if (i == 0 || i == TILE - 1) sum += r[0] + r[TILE - 1];
+      UNROLL for (int j = 0; j < TILE; j++) {
+        float *pixel = to[i * TILE + j];
+        if (pixel) store(pixel + c, r[j] + b, count);
+      }
+    }
+  }
+  return no_nan(sum);
+}
+
+static bool weight_grad(const float *from, int64_t step, int64_t channels, float *w) {
+  V sum = {0};
+  for (int64_t c = 0; c < channels; c += LANES) {
+    const int64_t count = channels - c < LANES ? channels - c : LANES;
+    V t[3 * SIDE], r[9];
+    COLUMNS(line_of_weight_grad, SIDE, t, FREQUENCY);
+    for (int i = 0; i < 3; i++) line_of_weight_grad(t + i * SIDE, r + i * 3, 1);
+    sum += (r[0] + r[2]) + (r[6] + r[8]);
+    for (int64_t i = 0; i < count; i++)
+      for (int tap = 0; tap < 9; tap++) w[(c + i) * 9 + tap] = r[tap][i];
+  }
+  return no_nan(sum);
+}
+
+/* --- tiles of pieces
+ * -------------------------------------------------------------------------- */
+
+#ifdef WITH_PIECES
+static void input_row(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
+                      char *to, int64_t step) {
+  for (int64_t c = 0; c < channels; c += 2 * LANES, to += LP_WINOGRAD_BLOCK_BYTES) {
+    V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
+    char *at = to;
+    fetch(ahead, c);
+    fetch(ahead, c + LANES);
+    columns_of_source(pixels, c, channels - c, false, low);
+    if (c + LANES < channels)
+      columns_of_source(pixels, c + LANES, channels - c - LANES, false, high);
+    else
+      memset(high, 0, sizeof high);
+    for (int i = 0; i < SIDE; i++) {
+      row_of_source(low, i, false, a);
+      row_of_source(high, i, false, b);
+      UNROLL for (int j = 0; j < SIDE; j++, at += step)
+          put_line(a[j], b[j], at, places_a);
+    }
+  }
+}
+
+static inline void two_tiles(LpWinogradPixels *first, LpWinogradPixels *second,
+                             int64_t channels, char *to, int64_t step, int64_t block_step,
+                             bool is_grad) {
+  for (int64_t c = 0; c < channels; c += LANES) {
+    V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
+    char *at = to + c / (2 * LANES) * block_step + c / LANES % 2 * TILE_BYTES;
+    columns_of_source(first, c, channels - c, is_grad, low);
+    columns_of_source(second, c, channels - c, is_grad, high);
+    for (int i = 0; i < SIDE; i++) {
+      row_of_source(low, i, is_grad, a);
+      row_of_source(high, i, is_grad, b);
+      UNROLL for (int j = 0; j < SIDE; j++, at += step)
+          put_line(a[j], b[j], at, is_grad ? places_a : places_b);
+    }
+  }
+}
+static void input_line(LpWinogradPixels *first, LpWinogradPixels *second,
+                       int64_t channels, char *to, int64_t step, int64_t block_step) {
+  two_tiles(first, second, channels, to, step, block_step, false);
+}
+static void grad_line(LpWinogradPixels *first, LpWinogradPixels *second, int64_t channels,
+                      char *to, int64_t step, int64_t block_step) {
+  two_tiles(first, second, channels, to, step, block_step, true);
+}
+
+static void weights_block(const LpWinogradWeights *w, char *to, int64_t step) {
+  V taps[STRIP][9];
+  for (int64_t i0 = 0; i0 < w->ins; i0 += STRIP, to += LP_WINOGRAD_BLOCK_BYTES) {
+    const int64_t count = w->ins - i0 < STRIP ? w->ins - i0 : STRIP;
+    gather(w, i0, count, taps);
+    memset(taps + count, 0, (size_t)(STRIP - count) * sizeof taps[0]);
+    for (int64_t i = 0; i < STRIP / 2; i++) {
+      V low[SIDE * 3], high[SIDE * 3], a[SIDE], b[SIDE];
+      char *at = to + i * 64;
+      columns_of_weights(taps[i], low);
+      columns_of_weights(taps[i + STRIP / 2], high);
+      for (int f = 0; f < SIDE; f++) {
+        line_of_weights(low + f * 3, a, 1);
+        line_of_weights(high + f * 3, b, 1);
+        UNROLL for (int j = 0; j < SIDE; j++, at += step)
+            put_line(a[j], b[j], at, places_b);
+      }
+    }
+  }
+}
+#endif
+
+/* --- products of floats
+ *
+ * A block of C stays in registers: ROWS rows by two vectors, with a vector register for
+ * each and two for B. */
+
+#if defined(LP_CAP_avx512)
+#define ROWS 12
+#elif defined(LP_CAP_avx2)
+#define ROWS 6
+#else
+#define ROWS 4
+#endif
+
+/* rows (a constant at each call) by `vectors`: element (i, t) of A is a[i * row + t *
+ * along]; row t of B begins at b[t * ldb]. */
+static inline __attribute__((always_inline)) void
+block(float *c, int64_t ldc, const float *a, int64_t row, int64_t along, const float *b,
+      int64_t ldb, int rows, int vectors, int64_t depth, bool add) {
+  V sum[ROWS][2];
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++)
+      sum[i][v] = add ? *(const V *)(c + i * ldc + v * LANES) : (V){0};
+  for (int64_t t = 0; t < depth; t++, a += along, b += ldb) {
+    V of_b[2];
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) of_b[v] = *(const V *)(b + v * LANES);
+#pragma GCC unroll 12
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+      for (int v = 0; v < vectors; v++) sum[i][v] += a[i * row] * of_b[v];
+  }
+#pragma GCC unroll 12
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int v = 0; v < vectors; v++) *(V *)(c + i * ldc + v * LANES) = sum[i][v];
+}
+
+#define CASE(n)                                                                          \
+  case n:                                                                                \
+    if (vectors == 2)                                                                    \
+      block(c, ldc, a, row, along, b, ldb, n, 2, depth, add);                            \
+    else                                                                                 \
+      block(c, ldc, a, row, along, b, ldb, n, 1, depth, add);                            \
+    break
+
+static inline __attribute__((always_inline)) void
+some_rows(float *c, int64_t ldc, const float *a, int64_t row, int64_t along,
+          const float *b, int64_t ldb, int64_t rows, int vectors, int64_t depth,
+          bool add) {
+  switch (rows) {
+    CASE(1);
+    CASE(2);
+    CASE(3);
+#if ROWS > 4
+    CASE(4);
+    CASE(5);
+#endif
+#if ROWS > 6
+    CASE(6);
+    CASE(7);
+    CASE(8);
+    CASE(9);
+    CASE(10);
+    CASE(11);
+#endif
+  default:
+    if (vectors == 2)
+      block(c, ldc, a, row, along, b, ldb, ROWS, 2, depth, add);
+    else
+      block(c, ldc, a, row, along, b, ldb, ROWS, 1, depth, add);
+  }
+}
+
+static void product(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
+                    int64_t rows, int64_t columns, int64_t depth) {
+  for (int64_t j = 0; j < columns; j += 2 * LANES) {
+    const int vectors = columns - j > LANES ? 2 : 1;
+    for (int64_t i = 0; i < rows; i += ROWS)
+      some_rows(c + i * ldc + j, ldc, a + i * lda, lda, 1, b + j * depth, vectors * LANES,
+                rows - i < ROWS ? rows - i : ROWS, vectors, depth, false);
+  }
+}
+
+static void product_grad(float *c, int64_t ldc, const float *a, int64_t lda,
+                         const float *b, int64_t ldb, int64_t rows, int64_t columns,
+                         int64_t depth, bool add) {
+  for (int64_t j = 0; j < columns; j += 2 * LANES) {
+    const int vectors = columns - j > LANES ? 2 : 1;
+    for (int64_t i = 0; i < rows; i += ROWS)
+      some_rows(c + i * ldc + j, ldc, a + i, 1, lda, b + j, ldb,
+                rows - i < ROWS ? rows - i : ROWS, vectors, depth, add);
+  }
+}
+
+const LpWinogradTable LP_SIMD(lp_winograd_table) = {.lanes = LANES,
+                                                    .input = input,
+                                                    .grad = grad,
+#ifdef WITH_PIECES
+                                                    .input_row = input_row,
+                                                    .input_line = input_line,
+                                                    .grad_line = grad_line,
+                                                    .turn = turn,
+                                                    .weights_block = weights_block,
+#endif
+                                                    .weights = weights,
+                                                    .output = output,
+                                                    .weight_grad = weight_grad,
+                                                    .product = product,
+                                                    .product_grad = product_grad};

@@ -1,0 +1,76 @@
+/* The loops of Winograd's convolution: simd/winograd.c, for winograd.c. See Note
+ * [Winograd] in winograd.h.
+ *
+ * A tile of 4 x 4 outputs has 36 frequencies. `step` is always the distance between two
+ * of them, in elements of what `to` or `from` points to. Operands of the products hold
+ * floats or, for the tile unit, pieces (Note [Streams of pieces] in winograd_split.h);
+ * what makes pieces is NULL for instruction sets that never have the unit. */
+#ifndef LP_NN_CPU_WINOGRAD_KERNELS_H
+#define LP_NN_CPU_WINOGRAD_KERNELS_H
+
+#include "cpu/caps.h"
+#include "lampad/base.h"
+
+#define LP_WINOGRAD_TILE 4 /* outputs along a side */
+#define LP_WINOGRAD_SIDE 6 /* inputs, and frequencies */
+#define LP_WINOGRAD_FREQUENCIES 36
+
+/* Where the pixels of a tile lie, row by row: 36 of x, 16 of y. Each points to `channels`
+ * floats. */
+typedef const float *const LpWinogradPixels;
+
+/* Weights as (outs, ins, 3, 3): element (o, i, tap) is w[o * out_step + i * in_step +
+ * tap], with the taps in reverse when `flipped`. One of the steps is 9. */
+typedef struct LpWinogradWeights {
+  const float *w;
+  int64_t out_step, in_step, outs, ins;
+  bool flipped;
+} LpWinogradWeights;
+
+typedef struct LpWinogradTable {
+  int lanes;
+
+  /* One tile of x (fetching what `ahead`, the next to the right, adds to it) or of y's
+   * gradient: to[f * step + c], written up to the next whole vector. */
+  void (*input)(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
+                float *to, int64_t step);
+  void (*grad)(LpWinogradPixels *pixels, int64_t channels, float *to, int64_t step);
+  /* The same as a row of A in pieces, to be contracted over channels. */
+  void (*input_row)(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
+                    char *to, int64_t step);
+  /* Tiles j and j + 16 of 32 that are contracted over, of x as line j of B, of y's
+   * gradient as line j of what `turn` makes A; blocks of channels lie block_step bytes
+   * apart. */
+  void (*input_line)(LpWinogradPixels *first, LpWinogradPixels *second, int64_t channels,
+                     char *to, int64_t step, int64_t block_step);
+  void (*grad_line)(LpWinogradPixels *first, LpWinogradPixels *second, int64_t channels,
+                    char *to, int64_t step, int64_t block_step);
+  /* Turns tiles of 16 x 16 words over. */
+  void (*turn)(char *tiles, int64_t count);
+
+  /* A vector of output channels (w->outs of them exist) by all input channels: rows of B,
+   * `row` floats apart; or, for 16 output channels, half a block of B in pieces. */
+  void (*weights)(const LpWinogradWeights *w, float *to, int64_t step, int64_t row);
+  void (*weights_block)(const LpWinogradWeights *w, char *to, int64_t step);
+
+  /* A tile of y, plus the bias unless NULL, where to[pixel] is not NULL; 3 x 3 weights of
+   * `channels` input channels, w[c * 9 + tap]. False when there is a NaN, or an infinity
+   * where sums would make it one. */
+  bool (*output)(const float *from, int64_t step, const float *bias, int64_t channels,
+                 float *const *to);
+  bool (*weight_grad)(const float *from, int64_t step, int64_t channels, float *w);
+
+  /* C (rows, columns) = A B: A's rows are `lda` apart, B lies in panels of 2 * lanes
+   * columns (the last may have one vector), each row after row. `columns` is a multiple
+   * of lanes. */
+  void (*product)(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
+                  int64_t rows, int64_t columns, int64_t depth);
+  /* C (rows, columns) = [C +] A^T B: row t of A and of B are what is contracted over. */
+  void (*product_grad)(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
+                       int64_t ldb, int64_t rows, int64_t columns, int64_t depth,
+                       bool add);
+} LpWinogradTable;
+
+LP_DISPATCH(LpWinogradTable, lp_winograd_table)
+
+#endif

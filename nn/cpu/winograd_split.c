@@ -1,0 +1,116 @@
+/* See winograd_split.h. The functions that touch tiles are compiled for AMX one by one.
+ */
+#include "cpu/winograd_split.h"
+
+#if defined(__x86_64__) && defined(__linux__) && defined(LP_HAVE_X86_CAPS)
+#include <immintrin.h>
+
+#define AMX                                                                              \
+  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,amx-tile,amx-bf16")))
+#define TILE_BYTES 1024
+
+/* The compiler does not know that tiles are loaded from memory and stored there. */
+#define IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
+
+/* Tiles 0 to 3 are C (0 1 over 2 3), 4 5 of A, 6 7 of B. */
+#define TERM_4()                                                                         \
+  do {                                                                                   \
+    _tile_dpbf16ps(0, 4, 6);                                                             \
+    _tile_dpbf16ps(1, 4, 7);                                                             \
+    _tile_dpbf16ps(2, 5, 6);                                                             \
+    _tile_dpbf16ps(3, 5, 7);                                                             \
+  } while (0)
+#define LOAD_A(place)                                                                    \
+  do {                                                                                   \
+    _tile_loadd(4, a + 2 * (place)*TILE_BYTES, 64);                                      \
+    _tile_loadd(5, a + (2 * (place) + 1) * TILE_BYTES, 64);                              \
+  } while (0)
+#define LOAD_B(place)                                                                    \
+  do {                                                                                   \
+    _tile_loadd(6, b + 2 * (place)*TILE_BYTES, 64);                                      \
+    _tile_loadd(7, b + (2 * (place) + 1) * TILE_BYTES, 64);                              \
+  } while (0)
+
+/* Fetches a part of what is multiplied next while the tile unit is busy. */
+AMX static inline void fetch(const char *p, int part) {
+  p += part * TILE_BYTES;
+#pragma GCC unroll 16
+  for (int i = 0; i < TILE_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
+}
+
+/* One block of A by one of B: the six terms of each depth, small ones first as far as few
+ * tiles are loaded twice. */
+AMX static void multiply(const LpWinogradProduct *p, const char *a, const char *b,
+                         const char *after_a, const char *after_b, float *c) {
+  const size_t stride = (size_t)p->ldc * sizeof(float);
+  float *below = c + 16 * p->ldc;
+  IN_MEMORY(c);
+  if (p->add) {
+    _tile_loadd(0, c, stride);
+    _tile_loadd(1, c + 16, stride);
+    _tile_loadd(2, below, stride);
+    _tile_loadd(3, below + 16, stride);
+  } else {
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+  }
+  for (int64_t d = 1; d <= p->depth; d++) {
+    const char *next_a = d < p->depth ? a + LP_WINOGRAD_BLOCK_BYTES : after_a,
+               *next_b = d < p->depth ? b + LP_WINOGRAD_BLOCK_BYTES : after_b;
+    LOAD_A(0);
+    LOAD_B(0);
+    TERM_4(); /* upper by lower */
+    fetch(next_b, 0);
+    fetch(next_a, 0);
+    LOAD_B(1);
+    TERM_4();
+    fetch(next_b, 1);
+    fetch(next_a, 1);
+    LOAD_B(2);
+    TERM_4();
+    fetch(next_b, 2);
+    fetch(next_a, 2);
+    LOAD_A(1);
+    TERM_4(); /* lower by upper */
+    fetch(next_b, 3);
+    fetch(next_a, 3);
+    LOAD_A(2);
+    TERM_4();
+    fetch(next_b, 4);
+    fetch(next_a, 4);
+    LOAD_B(1);
+    TERM_4(); /* middle by middle */
+    fetch(next_b, 5);
+    fetch(next_a, 5);
+    a += LP_WINOGRAD_BLOCK_BYTES;
+    b += LP_WINOGRAD_BLOCK_BYTES;
+  }
+  _tile_stored(0, c, stride);
+  _tile_stored(1, c + 16, stride);
+  _tile_stored(2, below, stride);
+  _tile_stored(3, below + 16, stride);
+  IN_MEMORY(c);
+}
+
+AMX void lp_winograd_product(const LpWinogradProduct *p) {
+  const int64_t bytes = p->depth * LP_WINOGRAD_BLOCK_BYTES;
+  for (int64_t j = 0; j < p->columns; j++)
+    for (int64_t i = 0; i < p->rows; i++) {
+      const char *a = p->a + i * bytes, *b = p->b + j * bytes;
+      const bool last = i + 1 == p->rows, very_last = last && j + 1 == p->columns;
+      multiply(p, a, b,
+               very_last ? p->next_a
+               : last    ? p->a
+                         : a + bytes,
+               very_last ? p->next_b
+               : last    ? b + bytes
+                         : b,
+               p->c + i * LP_WINOGRAD_BLOCK * p->ldc + j * LP_WINOGRAD_BLOCK);
+    }
+}
+
+#else
+void lp_winograd_product(const LpWinogradProduct *p) {}
+#endif

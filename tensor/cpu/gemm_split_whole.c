@@ -1,0 +1,298 @@
+/* Whole products by tiles: how a product is shared among threads and cut to fit their
+ * caches; see gemm_split.h.
+ *
+ * Note [Parts of a split product]: each thread makes a rectangle of C by itself, packing
+ * what it needs of A and B: no thread waits for another or reads what another has just
+ * written. In its rectangle a thread holds a part of one operand (of some rows or columns
+ * and so much of k) packed in its own cache; the other one streams past it in panels,
+ * each packed while the tile unit is busy with the one before. It holds the operand of
+ * which the rectangle has less. The other way is cut too, into parts of some thousand, so
+ * that what C has so far comes from a near cache for each part of k. */
+#include <stdatomic.h>
+#include "core/alloc.h"
+#include "core/check.h"
+#include "core/parallel.h"
+#include "cpu/gemm_split.h"
+
+/* At most so many bytes of the operand that is held. */
+#define BYTES_AT_ONCE (1344 * 1024)
+#define MOST_DEPTH 384
+/* Rows or columns that stream past it. */
+#define MOST_STREAM 2048
+
+/* Two blocks: of A, or of B. Up to 16 rows of A take four of B. */
+#define PAIR 32
+
+/* Multiply-adds that make another thread worth its start. */
+#define THREAD_GRAIN (1024 * 1024)
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+static int64_t ratio_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/* The size of the parts, at most `most` each, that [0, n) is cut into evenly: a multiple
+ * of `unit`. */
+static int64_t even_part(int64_t n, int64_t most, int64_t unit) {
+  const int64_t parts = ratio_up(n, most);
+  return ratio_up(ratio_up(n, parts), unit) * unit;
+}
+
+/* --- how costly
+ * ------------------------------------------------------------------------- */
+
+/* Cycles, measured: of a multiply-add; of what comes before; of packing an element,
+ * straight or turned over, from a core's own cache or from farther away. */
+#define CYCLES_PRODUCT (1.0 / 54)
+#define CYCLES_START 4000
+#define NEAR_BYTES (1536 * 1024)
+static double cycles_of_packing(int64_t side, int64_t k, bool turned) {
+  const bool near = side * k * (int64_t)sizeof(float) <= NEAR_BYTES;
+  return turned ? (near ? 1.5 : 2.5) : (near ? 1.2 : 1.9);
+}
+
+/* Multiply-adds of the vector instructions in a cycle; products too small to look at. */
+#define VECTOR_RATE 27.0
+#define VECTOR_RATE_NT 24.0
+#define LEAST_WORK (64 * 64 * 64)
+
+typedef struct Cut {
+  int64_t row_parts, column_parts; /* of C, one for each thread */
+  int64_t row_units, column_units; /* of PAIR rows; of unit_columns */
+  int64_t unit_columns, n;         /* n: of both matrices */
+  double cycles;
+} Cut;
+
+static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
+  const double pack_a = cycles_of_packing(rows, g->k, g->trans_a),
+               pack_b = cycles_of_packing(columns, g->k, g->trans_b);
+  const bool hold_rows = rows <= columns;
+  const int64_t whole_rows = rows <= 16 ? 16 : ratio_up(rows, PAIR) * PAIR,
+                whole_columns = ratio_up(columns, PAIR) * PAIR;
+  const int64_t held = hold_rows ? rows : columns, stream = hold_rows ? columns : rows;
+  const int64_t most = BYTES_AT_ONCE / lp_split_block_bytes(MOST_DEPTH) * LP_SPLIT_SIDE;
+  const double product = (double)(whole_rows * whole_columns) * CYCLES_PRODUCT;
+  const double hold = (double)held * (hold_rows ? pack_a : pack_b),
+               feed = (double)(stream * ratio_up(held, most)) *
+                      (hold_rows ? pack_b : pack_a);
+  const int64_t depth = ratio_up(g->k, LP_SPLIT_DEPTH) * LP_SPLIT_DEPTH;
+  return (double)depth * (product + hold + feed);
+}
+
+static Cut best_cut(const LpGemm *g, const LpSplitMore *more) {
+  Cut c = {.unit_columns = more ? 2 * PAIR : PAIR, .n = g->n + (more ? more->n : 0)};
+  c.row_units = ratio_up(g->m, PAIR);
+  c.column_units = ratio_up(c.n, c.unit_columns);
+  const int64_t threads = lp_parallel_threads(g->m * c.n * g->k, THREAD_GRAIN);
+  for (int64_t across = 1; across <= threads; across++) {
+    const int64_t down = threads / across;
+    if (across > c.column_units) continue;
+    const int64_t row_parts = least(down, c.row_units);
+    const int64_t rows = least(ratio_up(c.row_units, row_parts) * PAIR, g->m),
+                  columns = least(ratio_up(c.column_units, across) * c.unit_columns, c.n);
+    const double cycles = cycles_of(g, rows, columns);
+    if (c.row_parts && cycles >= c.cycles) continue;
+    c.row_parts = row_parts;
+    c.column_parts = across;
+    c.cycles = cycles;
+  }
+  return c;
+}
+
+bool lp_split_pays(const LpGemm *g) {
+  const double work = (double)g->m * (double)g->n * (double)g->k;
+  if (work < LEAST_WORK || !lp_split_supported()) return false;
+  const int64_t threads = lp_parallel_threads(g->m * g->n * g->k, THREAD_GRAIN);
+  const double rate = g->trans_b ? VECTOR_RATE_NT : VECTOR_RATE;
+  return best_cut(g, NULL).cycles + CYCLES_START < work / rate / (double)threads;
+}
+
+/* --- a thread's rectangle
+ * --------------------------------------------------------------- */
+
+typedef struct Job {
+  const LpGemm *g;
+  const LpSplitMore *more;
+  Cut cut;
+  _Atomic bool refused, failed;
+} Job;
+
+/* Rows and columns [m0, m1) x [n0, n1) of C, [k0, k0 + k) of the sum. */
+typedef struct Part {
+  const Job *j;
+  int64_t m0, m1, n0, n1, k0, k;
+  bool hold_rows;      /* A is held, B streams; else the other way round */
+  int64_t panel;       /* rows or columns that stream at once */
+  char *held, *two[2]; /* packed: what is held, a panel and the next one */
+} Part;
+
+static int64_t block_bytes(const Part *p) {
+  return lp_split_block_bytes(p->k);
+}
+
+/* What is to be packed for rows or columns [from, to); columns of one matrix. */
+static LpSplitFeed source_of(const Part *p, bool columns, int64_t from, int64_t to,
+                             char *block) {
+  const LpGemm *g = p->j->g;
+  const LpSplitMore *more = p->j->more;
+  LpSplitFeed f = {.block = block,
+                   .block_step = block_bytes(p),
+                   .count = to - from,
+                   .k = p->k,
+                   .for_b = columns};
+  if (columns) {
+    const bool second = from >= g->n;
+    const int64_t ldb = second ? more->ldb : g->ldb;
+    f.step = g->trans_b ? ldb : 1;
+    f.k_step = g->trans_b ? 1 : ldb;
+    f.source =
+        second ? more->b + (from - g->n) * f.step : (const float *)g->b + from * f.step;
+  } else {
+    f.step = g->trans_a ? 1 : g->lda;
+    f.k_step = g->trans_a ? g->lda : 1;
+    f.source = (const float *)g->a + from * f.step;
+  }
+  f.source += p->k0 * f.k_step;
+  return f;
+}
+
+static bool pack(const Part *p, bool columns, int64_t from, int64_t to, char *block) {
+  while (from < to) {
+    const int64_t n = p->j->g->n, end = columns && from < n && n < to ? n : to;
+    const LpSplitFeed f = source_of(p, columns, from, end, block);
+    TRY(lp_split_pack(f.block, f.block_step, f.source, f.step, f.k_step, f.count, f.k,
+                      f.for_b));
+    block += (end - from) / LP_SPLIT_SIDE * f.block_step;
+    from = end;
+  }
+  return true;
+}
+
+static float *place_in_c(const Part *p, int64_t row, int64_t column, int64_t *ldc) {
+  const LpGemm *g = p->j->g;
+  const LpSplitMore *more = p->j->more;
+  if (column < g->n) return (float *)g->c + row * (*ldc = g->ldc) + column;
+  return more->c + row * (*ldc = more->ldc) + column - g->n;
+}
+
+/* One product: the panel that begins at `at` by what is held from `held_at` on. */
+static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_at,
+                     LpSplitFeed *feed) {
+  const LpGemm *g = p->j->g;
+  const int64_t bytes = block_bytes(p);
+  const bool add = p->k0 > 0 || lp_scalar_to_double(g->beta) != 0;
+  const int64_t row = p->hold_rows ? held_at : at, column = p->hold_rows ? at : held_at;
+  const char *held =
+      p->held + (held_at - (p->hold_rows ? p->m0 : p->n0)) / LP_SPLIT_SIDE * bytes;
+  const char *a = p->hold_rows ? held : panel, *b = p->hold_rows ? panel : held;
+  const int64_t side = p->hold_rows ? p->panel : PAIR;
+  LpSplitTile t = {
+      .rows = least(p->m1 - row, PAIR), .depth = bytes / LP_SPLIT_PIECES, .feed = feed};
+  float *c = place_in_c(p, row, column, &t.ldc);
+  t.a[0] = a;
+  t.a[1] = t.rows > 16 || side == PAIR ? a + bytes : NULL;
+  t.from_step = add ? t.ldc : 0;
+  const float *begin = g->row ? (const float *)g->row + column : NULL;
+  for (int64_t x = 0; x < side && column + x < p->n1; x += 16) {
+    t.at[t.count].b = b + x / 16 * bytes;
+    t.at[t.count].c = c + x;
+    t.at[t.count].from = add ? c + x : begin ? begin + x : NULL;
+    t.at[t.count++].columns = least(p->n1 - column - x, 16);
+  }
+  if (p->hold_rows && row + PAIR < p->m1) {
+    t.next = c + PAIR * t.ldc;
+    t.next_rows = least(p->m1 - row - PAIR, PAIR);
+  } else if (!p->hold_rows && column + PAIR < p->n1) {
+    t.next = c + PAIR;
+    t.next_rows = t.rows;
+  }
+  lp_split_product(&t);
+}
+
+/* Streams one operand past the other. */
+static bool multiply_part(Part *p) {
+  const bool columns = p->hold_rows; /* these stream */
+  const int64_t from = columns ? p->n0 : p->m0, to = columns ? p->n1 : p->m1;
+  const int64_t held_from = columns ? p->m0 : p->n0, held_to = columns ? p->m1 : p->n1;
+  const int64_t products = ratio_up(held_to - held_from, PAIR);
+  TRY(pack(p, !columns, held_from, held_to, p->held));
+  TRY(pack(p, columns, from, least(from + p->panel, to), p->two[0]));
+  for (int64_t at = from; at < to; at += p->panel) {
+    const int64_t next = at + p->panel;
+    const bool last = next >= to;
+    LpSplitFeed f;
+    if (!last) {
+      f = source_of(p, columns, next, least(next + p->panel, to), p->two[1]);
+      lp_split_feed_begin(&f, products * (block_bytes(p) / LP_SPLIT_PIECES));
+    }
+    for (int64_t h = held_from; h < held_to; h += PAIR)
+      multiply(p, at, p->two[0], h, last ? NULL : &f);
+    TRY(last || lp_split_feed_end(&f));
+    char *done = p->two[0];
+    p->two[0] = p->two[1];
+    p->two[1] = done;
+  }
+  return true;
+}
+
+static void make_rectangle(Job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
+  const int64_t rows = m1 - m0, columns = n1 - n0, k = j->g->k;
+  Part p = {.j = j, .hold_rows = rows <= columns, .panel = PAIR};
+  if (p.hold_rows && rows <= LP_SPLIT_SIDE) p.panel = 2 * PAIR;
+  const int64_t depth = even_part(k, MOST_DEPTH, LP_SPLIT_DEPTH),
+                bytes = lp_split_block_bytes(depth);
+  const int64_t most = BYTES_AT_ONCE / bytes * LP_SPLIT_SIDE / PAIR * PAIR;
+  const int64_t held = even_part(p.hold_rows ? rows : columns, most, PAIR),
+                stream = even_part(p.hold_rows ? columns : rows, MOST_STREAM, 2 * PAIR);
+  const int64_t tall = p.hold_rows ? held : stream, wide = p.hold_rows ? stream : held;
+  const int64_t panel_bytes = p.panel / LP_SPLIT_SIDE * bytes,
+                held_bytes = held / LP_SPLIT_SIDE * bytes;
+  size_t capacity;
+  p.held = lp_block_alloc((size_t)(held_bytes + 2 * panel_bytes), &capacity);
+  if (!p.held) {
+    atomic_store(&j->failed, true);
+    return;
+  }
+  p.two[0] = p.held + held_bytes;
+  p.two[1] = p.two[0] + panel_bytes;
+  char *const packed = p.held;
+  bool ok = true;
+  lp_split_begin();
+  for (p.m0 = m0; ok && p.m0 < m1; p.m0 = p.m1) {
+    p.m1 = least(p.m0 + tall, m1);
+    for (p.n0 = n0; ok && p.n0 < n1; p.n0 = p.n1) {
+      p.n1 = least(p.n0 + wide, n1);
+      for (p.k0 = 0; ok && p.k0 < k; p.k0 += depth) {
+        p.k = least(k - p.k0, depth);
+        ok =
+            !atomic_load_explicit(&j->refused, memory_order_relaxed) && multiply_part(&p);
+      }
+    }
+  }
+  lp_split_end();
+  lp_block_free(packed, capacity);
+  if (!ok) atomic_store(&j->refused, true);
+}
+
+static void make_parts(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const Cut *c = &j->cut;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t r = i % c->row_parts, q = i / c->row_parts;
+    const int64_t m0 = c->row_units * r / c->row_parts * PAIR,
+                  m1 = c->row_units * (r + 1) / c->row_parts * PAIR;
+    const int64_t n0 = c->column_units * q / c->column_parts * c->unit_columns,
+                  n1 = c->column_units * (q + 1) / c->column_parts * c->unit_columns;
+    make_rectangle(j, m0, least(m1, j->g->m), n0, least(n1, c->n));
+  }
+}
+
+bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
+  Job j = {.g = g, .more = more, .cut = best_cut(g, more)};
+  lp_parallel_for(j.cut.row_parts * j.cut.column_parts, 1, make_parts, &j);
+  *refused = atomic_load(&j.refused);
+  CHECK(!atomic_load(&j.failed), LP_ERR_MEMORY, "out of memory in a matrix product");
+  return !*refused;
+}

@@ -1,0 +1,158 @@
+/* See layout.h. */
+#include "dispatch/layout.h"
+
+#include <pthread.h>
+#include <string.h>
+#include "core/alloc.h"
+#include "core/parallel.h"
+#include "cpu/copy.h"
+#include "dispatch/shape.h"
+
+#define TILE 64 /* elements; a multiple of the tiles that the kernels walk */
+
+/* --- to row-major order ---------------------------------------------------------------
+ */
+
+typedef struct Job {
+  char *to;
+  const char *from;
+  LpTransposeTile tile;
+  int64_t channels, plane, channel_tiles, plane_tiles;
+  int64_t elem_bytes;
+} Job;
+
+static void to_plain(void *ctx, int64_t begin, int64_t end) {
+  const Job *j = ctx;
+  for (int64_t k = begin; k < end; k++) {
+    const int64_t p = k % j->plane_tiles * TILE, rest = k / j->plane_tiles,
+                  c = rest % j->channel_tiles * TILE, n = rest / j->channel_tiles;
+    const int64_t at = n * j->channels * j->plane;
+    j->tile(j->to + (at + c * j->plane + p) * j->elem_bytes, j->plane,
+            j->from + (at + p * j->channels + c) * j->elem_bytes, j->channels,
+            j->plane - p < TILE ? j->plane - p : TILE,
+            j->channels - c < TILE ? j->channels - c : TILE);
+  }
+}
+
+/* One image in place, without memory: each cycle of the permutation begins at its
+ * smallest place. Slow, and only for want of memory. */
+static void turn_in_place(char *image, int64_t channels, int64_t plane, size_t size) {
+  const int64_t n = channels * plane;
+  char kept[16], next[16];
+  for (int64_t start = 1; start + 1 < n; start++) {
+    int64_t at = start;
+    do at = at % channels * plane + at / channels; /* where the element belongs */
+    while (at > start);
+    if (at < start) continue;
+    memcpy(kept, image + (size_t)start * size, size);
+    do {
+      at = at % channels * plane + at / channels;
+      memcpy(next, image + (size_t)at * size, size);
+      memcpy(image + (size_t)at * size, kept, size);
+      memcpy(kept, next, size);
+    } while (at != start);
+  }
+}
+
+void lp_storage_to_plain(LpStorage *s) {
+  static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  pthread_mutex_lock(&lock);
+  const int64_t channels = atomic_load_explicit(&s->channels, memory_order_relaxed),
+                plane = s->plane;
+  if (!channels) { /* another thread was first */
+    pthread_mutex_unlock(&lock);
+    return;
+  }
+  const size_t image_bytes = (size_t)(channels * plane) * s->elem_bytes;
+  const int64_t images = (int64_t)(s->size_bytes / image_bytes);
+  size_t capacity_bytes;
+  void *data = s->inline_bytes ? NULL : lp_block_alloc(s->size_bytes, &capacity_bytes);
+  if (data) {
+    Job j = {data,
+             s->memory,
+             lp_copy_kernels()->transpose[__builtin_ctz(s->elem_bytes)],
+             channels,
+             plane,
+             0,
+             0,
+             s->elem_bytes};
+    j.channel_tiles = (channels + TILE - 1) / TILE;
+    j.plane_tiles = (plane + TILE - 1) / TILE;
+    const int64_t tiles = images * j.channel_tiles * j.plane_tiles;
+    lp_parallel_for(tiles, LP_GRAIN / (images * channels * plane / tiles + 1) + 1,
+                    to_plain, &j);
+    lp_block_free(s->memory, s->capacity_bytes);
+    s->memory = data;
+    s->capacity_bytes = capacity_bytes;
+  } else {
+    if (!s->inline_bytes) lp_error_clear();
+    for (int64_t i = 0; i < images; i++)
+      turn_in_place((char *)s->memory + (size_t)i * image_bytes, channels, plane,
+                    s->elem_bytes);
+  }
+  atomic_store_explicit(&s->channels, 0, memory_order_release);
+  pthread_mutex_unlock(&lock);
+}
+
+/* --- tensors that lie channels last
+ * ----------------------------------------------------- */
+
+static bool is_visibly(const LpTensor *t) {
+  if (t->ndim < 3 || t->ndim > 5 || t->is_contiguous) return false;
+  int64_t step = t->sizes[1];
+  if (t->sizes[1] != 1 && t->strides[1] != 1) return false;
+  for (int d = t->ndim - 1; d >= 2; d--) {
+    if (t->sizes[d] != 1 && t->strides[d] != step) return false;
+    step *= t->sizes[d];
+  }
+  return t->sizes[0] == 1 || t->strides[0] == step;
+}
+
+void *lp_channels_last_data(const LpTensor *t) {
+  if (t->physical || t->ndim < 3) return NULL;
+  if (lp_is_hidden(t)) return t->storage->memory;
+  const bool same =
+      t->is_contiguous && (t->sizes[1] == 1 || t->numel == t->sizes[0] * t->sizes[1]);
+  return same || is_visibly(t) ? lp_data(t) : NULL;
+}
+
+LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype) {
+  LpTensor *t = lp_tensor_new(sizes, dtype, lp_cpu());
+  if (!t || t->ndim < 3 || t->ndim > 5 || !t->numel) return t;
+  LpStorage *s = t->storage;
+  const int64_t channels = t->sizes[1], plane = t->numel / t->sizes[0] / channels;
+  if (channels == 1 || plane == 1) return t;
+  s->plane = plane;
+  s->elem_bytes = (uint16_t)lp_dtype_size(dtype);
+  atomic_store_explicit(&s->channels, channels, memory_order_relaxed);
+  return t;
+}
+
+LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtype) {
+  if (!is_visibly(like)) return lp_tensor_new_hidden(sizes, dtype);
+  int64_t strides[LP_MAX_DIMS], step = sizes.data[1];
+  strides[1] = 1;
+  for (int64_t d = sizes.count - 1; d >= 2; d--) {
+    strides[d] = step;
+    step *= sizes.data[d];
+  }
+  strides[0] = step;
+  return lp_tensor_new_strided(sizes, lp_ints(strides, sizes.count), dtype, lp_cpu());
+}
+
+void lp_hidden_strides(const LpTensor *t, int64_t *strides) {
+  int64_t step = t->sizes[1];
+  strides[1] = 1;
+  for (int d = t->ndim - 1; d >= 2; d--) {
+    strides[d] = step;
+    step *= t->sizes[d];
+  }
+  strides[0] = step;
+}
+
+LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype) {
+  if (lp_dtype(t) == dtype && lp_channels_last_data(t)) return lp_tensor_retain(t);
+  LpTensor *copy = lp_tensor_new_hidden(lp_sizes(t), dtype);
+  if (copy && !lp_copy_into(copy, t)) lp_drop(&copy);
+  return copy;
+}

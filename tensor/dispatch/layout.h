@@ -1,0 +1,53 @@
+/* The hidden channels-last layout of activations.
+ *
+ * Note [Hidden layout]: convolutions are fastest on memory whose channels lie next to
+ * each other, (batch, spatial, channels), and so are the normalisations and poolings
+ * between them. A user sees an ordinary row-major tensor (batch, channels, spatial): its
+ * sizes and strides say so. But its storage may note that the elements lie channels last
+ * (LpStorage.channels and .plane). Ops that know the layout take the memory as it lies
+ * and give results that lie likewise; between them nothing is moved. Whoever does not
+ * know asks lp_data (or lp_storage_data) for the address, and with that the elements are
+ * put in row-major order, once and for good: no op, view or host can see a difference.
+ * A storage is laid out so when it is made, never later.
+ *
+ * A hidden tensor is used by one thread at a time: what is handed to another thread or
+ * Lua state is put in order first (vm/crossing.c). Inside an op, the addresses got here
+ * are valid until somebody calls lp_data on a tensor of the same storage.
+ *
+ * Tensors of PyTorch's memory format channels_last have the same order of memory, told by
+ * their strides; kernels serve both. */
+#ifndef LP_DISPATCH_LAYOUT_H
+#define LP_DISPATCH_LAYOUT_H
+
+#include "core/tensor.h"
+
+/* Is t (batch, channels, spatial...) the whole of a storage that lies channels last? */
+static inline bool lp_is_hidden(const LpTensor *t) {
+  const LpStorage *s = t->storage;
+  const int64_t channels = atomic_load_explicit(&s->channels, memory_order_relaxed);
+  if (LP_LIKELY(channels == 0)) return false;
+  return t->ndim >= 3 && t->is_contiguous && t->offset_elems == 0 &&
+         t->sizes[1] == channels && t->numel == t->sizes[0] * channels * s->plane &&
+         lp_dtype_size((LpDtype)t->dtype) == s->elem_bytes &&
+         (size_t)t->numel * s->elem_bytes == s->size_bytes;
+}
+
+/* The elements of a hidden tensor or of a dense channels_last one, as they lie: (batch,
+ * spatial, channels); NULL for others. */
+void *lp_channels_last_data(const LpTensor *t);
+
+/* A row-major tensor of 3 to 5 dims with uninitialised elements that lie channels last;
+ * an ordinary one where that makes no difference. */
+LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype);
+
+/* Where result of the sizes should lie for an op that knows the layout: as `like`, which
+ * lies channels last: hidden, or visibly when that is so. */
+LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtype);
+
+/* The strides that a hidden tensor's memory has, in elements. */
+void lp_hidden_strides(const LpTensor *t, int64_t *strides);
+
+/* t itself where it lies channels last already, else a copy that does; of the dtype. */
+LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype);
+
+#endif
