@@ -171,7 +171,7 @@ def measure(workload, threads, with_pytorch):
 
 
 def row_of(title, ours, theirs, variant, ratio, aim, peaks):
-    verdict = "" if aim is None else f"{aim:.2f}" if ratio is None or ratio <= aim else f"{aim:.2f} **missed**"
+    verdict = "" if aim is None else f"{aim:.2f}" if ratio is None or round(ratio, 2) <= aim else f"{aim:.2f} **missed**"
     return [title, ours, f"{theirs}, {variant}" if variant else theirs, "" if ratio is None else f"{ratio:.2f}", verdict, peaks]
 
 

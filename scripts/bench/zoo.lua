@@ -16,24 +16,10 @@ local function training(name, batch, side, dtype)
   end
 end
 
--- Each convolution takes the batch norm that follows it among the children into its weights.
-local function fold(net)
-  for _, module in net:named_modules() do
-    local last_name, last
-    for name, child in module:named_children() do
-      if torch.isinstance(child, nn.BatchNorm2d) and torch.isinstance(last, nn.Conv2d) then
-        module[last_name], module[name] = nn.utils.fusion.fuse_conv_bn_eval(last, child), nn.Identity()
-      end
-      last_name, last = name, child
-    end
-  end
-  return net
-end
-
 local function inference(name, folded, side)
   local net = models[name]():eval()
-  if folded then net = fold(net) end
   local x = torch.randn(1, 3, side, side)
+  if folded then net = nn.utils.fuse_conv_bn(net, x) end
   return function() torch.no_grad(function() net(x) end) end
 end
 

@@ -3,7 +3,7 @@ import contextlib
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch.fx.experimental.optimization import fuse
 from torchvision import models
 
 from nets import arguments, measure, placed
@@ -27,21 +27,9 @@ def training(name, batch, side, dtype):
     return step
 
 
-def fold(net):
-    """Each convolution takes the batch norm that follows it among the children into its weights."""
-    for module in net.modules():
-        last_name = last = None
-        for name, child in list(module.named_children()):
-            if isinstance(child, nn.BatchNorm2d) and isinstance(last, nn.Conv2d):
-                setattr(module, last_name, nn.utils.fusion.fuse_conv_bn_eval(last, child))
-                setattr(module, name, nn.Identity())
-            last_name, last = name, child
-    return net
-
-
 def inference(name, folded, side):
     net = getattr(models, name)().eval()
-    net = placed(fold(net) if folded else net, options)
+    net = placed(fuse(net) if folded else net, options)
     x = placed(torch.randn(1, 3, side, side), options)
 
     def run():
