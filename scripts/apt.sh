@@ -1,5 +1,5 @@
 # Installs the Debian packages that building and testing need. Sourced by quickstart.sh, test.sh and
-# sanitize.sh:   source scripts/apt.sh; install_packages build|test
+# sanitize.sh:   source scripts/apt.sh; install_packages build|test|bench
 # Does nothing, and needs no rights, when everything is there. Each package and its licence is
 # explained in docs/design/dependencies.md.
 
@@ -21,6 +21,9 @@ test_packages=(
   liblmdb0 libhdf5-103-1                       # optional data sets
   lua-filesystem lua-luassert lua-say lua-system lua-term
 )
+bench_packages=(
+  valgrind                                     # counts instructions
+)
 
 package_installed() {
   [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -35,10 +38,11 @@ apt_get() {
   fi
 }
 
-# install_packages build|test: "test" includes what "build" needs.
+# install_packages build|test|bench: "test" and "bench" include what "build" needs.
 install_packages() {
   local wanted=("${build_packages[@]}") missing=() package log
   [ "$1" = test ] && wanted+=("${test_packages[@]}")
+  [ "$1" = bench ] && wanted+=("${bench_packages[@]}")
   if ! command -v dpkg-query >/dev/null; then
     echo "These commands install their needs with apt, and this is no Debian system."
     echo "Provide these packages yourself: ${wanted[*]}"

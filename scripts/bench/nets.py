@@ -1,4 +1,7 @@
 """Parts of nets that several measurements share; the twin of nets.lua."""
+import argparse
+import math
+import os
 import time
 
 import torch
@@ -24,20 +27,49 @@ class Residual(nn.Module):
         return F.relu(y + self.shortcut(x))
 
 
-def measure(rows, pattern, warm_ups, seconds):
-    """Prints "name<TAB>milliseconds" of each row (name, make) whose name contains the pattern, as nets.lua does."""
+def arguments(positional, **budget):
+    """The script's arguments as nets.lua reads them, and the variants that PyTorch has; sets the threads."""
+    parser = argparse.ArgumentParser()
+    for name, kind, default in positional:
+        parser.add_argument(name, nargs="?", type=kind, default=default)
+    for name, value in budget.items():
+        parser.add_argument("--" + name.replace("_", "-"), type=type(value), default=value)
+    parser.add_argument("--channels-last", action="store_true", help="nets and images in channels_last")
+    parser.add_argument("--autocast", action="store_true", help="bfloat16 by autocast, not by model.bfloat16()")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count())))
+    return parser.parse_args()
+
+
+def placed(thing, options):
+    """The net or the batch of images in the memory format that is asked for."""
+    return thing.to(memory_format=torch.channels_last) if options.channels_last else thing
+
+
+def selects(pattern, name):
+    return name in pattern[1:].split("|") if pattern.startswith("=") else pattern in name
+
+
+def median_seconds(run, budget):
+    for _ in range(budget.warm_ups):
+        run()
+    begin = time.perf_counter()
+    run()
+    once = time.perf_counter() - begin
+    calls = max(1, math.ceil(budget.sample / max(once, 1e-7)))
+    times, start = [once] if calls == 1 else [], time.perf_counter()
+    while len(times) < budget.least or time.perf_counter() - start < budget.seconds:
+        begin = time.perf_counter()
+        for _ in range(calls):
+            run()
+        times.append((time.perf_counter() - begin) / calls)
+    return sorted(times)[(len(times) - 1) // 2]
+
+
+def measure(rows, options):
+    """Prints "name<TAB>microseconds" of each row (name, make) that options.pattern selects, as nets.lua does."""
     for name, make in rows:
-        if pattern not in name:
-            continue
-        torch.manual_seed(0)
-        run, times = make(), []
-        for _ in range(warm_ups):
-            run()
-        start = time.perf_counter()
-        while len(times) < 5 or time.perf_counter() - start <= seconds:
-            begin = time.perf_counter()
-            run()
-            times.append(time.perf_counter() - begin)
-        times.sort()
-        print(f"{name}\t{times[(len(times) - 1) // 2] * 1e3:.5g}", flush=True)
-        del run
+        if selects(options.pattern, name):
+            torch.manual_seed(0)
+            run = make()
+            print(f"{name}\t{median_seconds(run, options) * 1e6:.5g}", flush=True)
+            del run

@@ -1,10 +1,19 @@
-"""Measures Lampad and PyTorch side by side, alternately, on the same machine with the same threads.
+"""Measures Lampad and PyTorch side by side, the processes taking turns, on the same machine with the same threads.
 
-  scripts/bench/run.sh [--quick] [--threads N] [--no-write] [--ops [PATTERN] | --steps [PATTERN] | --zoo [PATTERN]]
+  LAMPAD_BENCH_PYTHON=/path/to/python scripts/dev bench [--all [PATTERN] | --ops [PATTERN]] [--quick] [--threads N] [--no-write]
 
-Start-up time, cost of one small op, a whole epoch of training, peak memory; medians of several runs. With --ops
-instead: the time of single ops on tensors of three sizes; with --steps: of training steps of small nets; with --zoo: of networks of vision.models (the Python needs torchvision). The tables go between the marks in docs/performance.md. LAMPAD_BENCH_PYTHON names the Python that has PyTorch (default
-python3); without PyTorch only Lampad is measured and nothing is written.
+--all, which is also what happens without it, runs the workloads of the list below (those whose name contains PATTERN) and
+prints a table: medians, their spread, the ratio, the ratio aimed at, the peak memory of both processes. It takes 15 to 20
+minutes on a quiet machine, --quick less than 5: one round, short samples, a tenth of the training data. --ops: the time of
+single ops (ops.tsv) on tensors of three sizes. A whole table goes between its marks in docs/performance.md.
+
+A round is one process of each side, the order changing from round to round; a process gives the median of its samples. The
+figure of a side is the median over the rounds, its spread their least and greatest; the ratio is the median of the rounds'
+quotients, for the two processes of a round ran one after the other, on a machine in the same mood. The first round tries the
+variants of PyTorch (channels_last; for bfloat16 autocast and model.bfloat16()); the fastest one stays and is named.
+
+LAMPAD_BENCH_PYTHON names the Python that has PyTorch and torchvision (default python3); without PyTorch only Lampad is
+measured and nothing is written. LAMPAD_BUILD names another build folder.
 """
 import argparse
 import datetime
@@ -13,17 +22,20 @@ import re
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LAMPAD = os.path.join(ROOT, os.environ.get("LAMPAD_BUILD", "build"), "lampad")
 PYTHON = os.environ.get("LAMPAD_BENCH_PYTHON", "python3")
 PAGE = os.path.join(ROOT, "docs", "performance.md")
-MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
+ALL_MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
 OPS_MARKS = "<!-- ops: begin -->", "<!-- ops: end -->"
-STEPS_MARKS = "<!-- steps: begin -->", "<!-- steps: end -->"
-ZOO_MARKS = "<!-- zoo: begin -->", "<!-- zoo: end -->"
 SIZES = {"1e3 elements": 1000, "1e6 elements": 1000000, "1e8 bytes": 25000000}
+
+
+class Failed(Exception):
+    """A process that ended with an error."""
 
 
 class Run:
@@ -31,41 +43,205 @@ class Run:
 
     def __init__(self, command, threads):
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-        start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                   stdin=subprocess.DEVNULL, text=True, cwd=ROOT, env=environment)
-        self.output = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        self.seconds = time.perf_counter() - start
-        self.peak_bytes = usage.ru_maxrss * 1024
-        process.returncode = status
-        if status != 0:
-            sys.exit(f"error: {' '.join(command)} ended with status {status}\n{self.output}")
+        with tempfile.TemporaryFile(mode="w+") as errors:
+            start = time.perf_counter()
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, stdin=subprocess.DEVNULL, text=True,
+                                       cwd=ROOT, env=environment)
+            self.output = process.stdout.read()
+            _, status, usage = os.wait4(process.pid, 0)
+            self.seconds = time.perf_counter() - start
+            self.peak_bytes = usage.ru_maxrss * 1024
+            process.returncode = status
+            if status != 0:
+                errors.seek(0)
+                raise Failed(f"{' '.join(command)} ended with status {status}\n{self.output}{errors.read()[-2000:]}")
 
     def number(self, pattern):
         found = re.search(pattern, self.output)
         if not found:
-            sys.exit(f"error: no '{pattern}' in the output:\n{self.output}")
+            raise Failed(f"no '{pattern}' in the output:\n{self.output}")
         return float(found.group(1))
 
-
-def alternate(commands, rounds, threads):
-    """Runs the commands in turn, `rounds` times; a list of Runs for each."""
-    results = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            results[name].append(Run(command, threads))
-    return results
+    def named_seconds(self):
+        """Seconds by name, of a script that prints "name<TAB>microseconds" lines."""
+        return {name: float(us) / 1e6 for name, us in (line.split("\t") for line in self.output.strip().split("\n"))}
 
 
-def median(runs, value):
-    return statistics.median(value(run) for run in runs)
+class Workload:
+    """What is measured of both sides, and how often.
+
+    lampad: arguments of the executable; pytorch: of the Python, by variant; seconds(run): times by name, of which the median
+    of their ratios counts; aim: the ratio hoped for, or None; peak_aim: a row for the peak memory, with that aim."""
+
+    def __init__(self, title, aim, lampad, pytorch, seconds, rounds, peak_aim=None):
+        self.title, self.aim, self.rounds, self.peak_aim = title, aim, rounds, peak_aim
+        self.lampad, self.pytorch, self.seconds = lampad, pytorch, seconds
+
+
+def script(name, aim, row, variants=None, rounds=3, arguments=(), **budget):
+    """A workload that is one row of the scripts NAME.lua and NAME.py."""
+    options = [word for key, value in budget.items() for word in ("--" + key.replace("_", "-"), str(value))]
+    command = [*arguments, "=" + row, *options]
+    return Workload(row, aim, [f"scripts/bench/{name}.lua", *command],
+                    {variant: [f"scripts/bench/{name}.py", *command, *flags] for variant, flags in (variants or {"": []}).items()},
+                    Run.named_seconds, rounds)
+
+
+def op_group(title, aim, group, size, rounds):
+    """The ops of a group of ops.tsv on tensors of `size` float32 elements."""
+    command = [str(size), "", group]
+    return Workload(title, aim, ["scripts/bench/ops.lua", *command], {"": ["scripts/bench/ops.py", *command]},
+                    Run.named_seconds, rounds)
+
+
+def workloads(quick, threads):
+    layouts = {"": [], "channels_last": ["--channels-last"]}
+    bfloat16 = {"autocast": ["--autocast"], "autocast, channels_last": ["--autocast", "--channels-last"],
+                "model": [], "model, channels_last": ["--channels-last"]}
+    rounds, more, many = (1, 1, 3) if quick else (3, 5, 9)
+    slow = dict(warm_ups=1, seconds=0, least=1 if quick else 2)
+    net = dict(warm_ups=1, seconds=0, least=2) if quick else dict(warm_ups=2, seconds=0, least=5)
+    quickly = dict(warm_ups=2, seconds=0.2, least=2) if quick else {}
+    epoch = ["--epochs", "1", "--batch-size", "64", "--threads", str(threads), *(["--limit-train", "6000"] if quick else [])]
+
+    def zoo(row, aim, variants=layouts, **budget):
+        return script("zoo", aim, row, variants, rounds, **budget)
+
+    resnet18 = zoo("resnet18, training step, batch 16, 224 x 224", 0.58, **net)
+    resnet18.peak_aim = 0.90
+    return [
+        zoo("vgg16, training step, batch 16, 224 x 224", 0.45, **slow),
+        resnet18,
+        zoo("alexnet, training step, batch 32, 224 x 224", 0.80, **net),
+        zoo("mobilenet_v2, training step, batch 16, 224 x 224", 0.70, **net),
+        zoo("efficientnet_b0, training step, batch 16, 224 x 224", 0.70, **net),
+        zoo("resnet18 in bfloat16, training step, batch 16, 224 x 224", 0.70, bfloat16, **(slow if quick else net)),
+        *(zoo(f"{name}, inference, batch 1, 224 x 224", 0.60, **quickly)
+          for name in ("resnet50", "resnet50 folded", "vgg16", "vgg16_bn", "vgg16_bn folded")),
+        Workload("Fashion-MNIST CNN, epoch, batch 64, with its data", 0.50,
+                 ["scripts/train_fashion_mnist.lua", "--no-pictures", *epoch],
+                 {variant: ["scripts/bench/train_fashion_mnist.py", *epoch, *flags] for variant, flags in layouts.items()},
+                 lambda run: {"epoch": run.number(r"epoch 1: ([\d.]+) s")}, rounds),
+        script("steps", 0.70, "MLP 784-512-512-10, batch 128", None, more, **quickly),
+        script("steps", 0.30, "MLP 64-64-10, batch 1", None, more, **quickly),
+        script("steps", 0.85, "GPT block, 8 x 256 x 384, 6 heads", None, rounds, **quickly),
+        script("steps", 0.70, "LSTM, batch 32, 64 steps, 256 wide", None, more, **quickly),
+        script("steps", None, "LeNet-like CNN, batch 64, 28 x 28", layouts, rounds, **quickly),
+        script("steps", None, "ResNet-20, batch 32, 32 x 32", layouts, rounds, **quickly),
+        script("steps", None, "depthwise separable net, batch 16, 112 x 112", layouts, rounds, **quickly),
+        script("small", 0.50, "one element, a + b", None, more),
+        script("small", 0.50, "one element with gradient, a + b", None, more),
+        op_group("20 pointwise ops, softmax, layer norm: 4 MB", 0.70, "pointwise", 1000000, rounds),
+        op_group("20 pointwise ops, softmax, layer norm: 64 MB", 0.30, "pointwise", 16000000, rounds),
+        op_group("9 reductions: 4 MB", 1.10, "reduction", 1000000, rounds),
+        op_group("9 reductions: 64 MB", 1.10, "reduction", 16000000, rounds),
+        Workload("start and first tensor; `import torch`", 0.05, ["-e", "torch.ones(1)"], {"": ["-c", "import torch"]},
+                 lambda run: {"start": run.seconds}, many),
+    ]
+
+
+def text_of(seconds):
+    for unit, size in (("µs", 1e-6), ("ms", 1e-3)):
+        if seconds < 1000 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def cell_of(values, text=text_of):
+    """The median of the rounds, with the least and the greatest one."""
+    if len(values) == 1:
+        return text(values[0])
+    return f"{text(statistics.median(values))} ({text(min(values))} .. {text(max(values))})"
+
+
+def measure(workload, threads, with_pytorch):
+    """The runs of Lampad and, by variant, of PyTorch; the first round has every variant, the others the fastest one."""
+    def middle(run):
+        return statistics.median(workload.seconds(run).values())
+
+    lampad, pytorch = [], {}
+    for number in range(workload.rounds):
+        sides = [(None, [LAMPAD, *workload.lampad])]
+        if with_pytorch:
+            best = min(pytorch, key=lambda variant: middle(pytorch[variant][0])) if number else None
+            sides += [(variant, [PYTHON, *command]) for variant, command in workload.pytorch.items() if best in (None, variant)]
+        for variant, command in sides if number % 2 == 0 else reversed(sides):
+            (lampad if variant is None else pytorch.setdefault(variant, [])).append(Run(command, threads))
+    return lampad, pytorch
+
+
+def row_of(title, ours, theirs, variant, ratio, aim, peaks):
+    verdict = "" if aim is None else f"{aim:.2f}" if ratio is None or round(ratio, 2) <= aim else f"{aim:.2f} **missed**"
+    return [title, ours, f"{theirs}, {variant}" if variant else theirs, "" if ratio is None else f"{ratio:.2f}", verdict, peaks]
+
+
+def rows_of(workload, threads, with_pytorch):
+    """The rows of a workload's figures, and a line on its extremes where it stands for several ops."""
+    lampad, pytorch = measure(workload, threads, with_pytorch)
+    ours = [workload.seconds(run) for run in lampad]
+
+    def mebibytes(runs):
+        return statistics.median(run.peak_bytes for run in runs) / 2**20
+
+    def middles(list_of):
+        return [statistics.median(by_name.values()) for by_name in list_of]
+
+    if not with_pytorch:
+        return [row_of(workload.title, cell_of(middles(ours)), "", "", None, workload.aim, f"{mebibytes(lampad):.0f}")], []
+    variant = min(pytorch, key=lambda name: statistics.median(middles(map(workload.seconds, pytorch[name]))))
+    theirs = [workload.seconds(run) for run in pytorch[variant]]
+    ratios = {name: statistics.median(a[name] / b[name] for a, b in zip(ours, theirs)) for name in ours[0]}
+    rows = [row_of(workload.title, cell_of(middles(ours)), cell_of(middles(theirs)), variant,
+                   statistics.median(ratios.values()), workload.aim,
+                   f"{mebibytes(lampad):.0f} / {mebibytes(pytorch[variant]):.0f}")]
+    if workload.peak_aim:
+        least = min(pytorch, key=lambda name: mebibytes(pytorch[name]))
+        rows.append(row_of(f"peak memory of {workload.title}", f"{mebibytes(lampad):.0f} MiB",
+                           f"{mebibytes(pytorch[least]):.0f} MiB", least, mebibytes(lampad) / mebibytes(pytorch[least]),
+                           workload.peak_aim, ""))
+    if len(ratios) == 1:
+        return rows, []
+    ranked = sorted(ratios, key=ratios.get)
+    return rows, [f"{workload.title}: " + ", ".join(f"{name} {ratios[name]:.2f}" for name in ranked) + "."]
+
+
+def measure_all(options, version):
+    """The lines of the table of workloads; each row is printed as soon as it is there."""
+    rows, notes, failures = [], [], []
+    start = time.perf_counter()
+    for workload in workloads(options.quick, options.threads):
+        if options.all and options.all not in workload.title:
+            continue
+        try:
+            more, extremes = rows_of(workload, options.threads, bool(version))
+        except Failed as failure:
+            print(f"error: {failure}", file=sys.stderr)
+            failures.append(workload.title)
+            more, extremes = [[workload.title, "failed", "", "", "" if workload.aim is None else f"{workload.aim:.2f} **missed**", ""]], []
+        rows += more
+        notes += extremes
+        for row in more:
+            print("  ".join(row), flush=True)
+    minutes = (time.perf_counter() - start) / 60
+    aims = [row for row in rows if row[4]]
+    missed = sum("missed" in row[4] for row in aims)
+    lines = [f"{conditions(options.threads, version)} Median (least .. greatest) of the rounds; {minutes:.0f} minutes together.", "",
+             "| | Lampad | PyTorch | ratio | aim | peak memory, MiB |", "|---|---|---|---|---|---|",
+             *("| " + " | ".join(row) + " |" for row in rows), "", f"{len(aims) - missed} of {len(aims)} aims are met."]
+    if notes:
+        lines += ["", "The ratios of the single ops:", "", *("- " + note for note in notes)]
+    return lines, failures
 
 
 def processor():
     with open("/proc/cpuinfo") as file:
         found = re.search(r"model name\s*:\s*(.*)", file.read())
     return found.group(1) if found else "unknown processor"
+
+
+def conditions(threads, version):
+    today = datetime.date.today().isoformat()
+    return f"{today}, {processor()}, {threads} threads, PyTorch {version}."
 
 
 def write_table(marks, lines):
@@ -78,39 +254,20 @@ def write_table(marks, lines):
     print(f"written to {os.path.relpath(PAGE, ROOT)}")
 
 
-def conditions(threads, version):
-    today = datetime.date.today().isoformat()
-    return f"{today}, {processor()}, {threads} threads, PyTorch {version}."
-
-
-def measure_named(script, arguments, rounds, threads):
-    """Times by name of both sides of a script that prints "name<TAB>time" lines: medians over alternating processes."""
-    runs = alternate({"Lampad": [LAMPAD, f"scripts/bench/{script}.lua", *arguments],
-                      "PyTorch": [PYTHON, f"scripts/bench/{script}.py", *arguments]}, rounds, threads)
-    times = {side: [dict(line.split("\t") for line in run.output.strip().split("\n")) for run in list_of]
-             for side, list_of in runs.items()}
-    return {name: [statistics.median(float(run[name]) for run in times[side]) for side in ("Lampad", "PyTorch")]
-            for name in times["Lampad"][0]}
-
-
-def measure_nets(script):
-    """A function that gives the lines of a table of the script's nets."""
-    def measure(threads, version, rounds, pattern):
-        lines = [conditions(threads, version) + " Milliseconds.", "", "| | Lampad | PyTorch | ratio |", "|---|---|---|---|"]
-        for name, (ours, theirs) in measure_named(script, [pattern], rounds, threads).items():
-            lines.append(f"| {name} | {ours:.4g} | {theirs:.4g} | {ours / theirs:.2f} |")
-        return lines
-    return measure
-
-
-def measure_ops(threads, version, rounds, pattern):
-    """The lines of a table: each op's times and ratio for each size; medians over alternating processes."""
+def measure_ops(options, version):
+    """The lines of a table: each op's times and ratio for each size; medians over processes that take turns."""
     cells, ratios = {}, {}
     for size, n in SIZES.items():
-        for op, (ours, theirs) in measure_named("ops", [str(n), pattern], rounds, threads).items():
+        command = [str(n), options.ops]
+        workload = Workload(size, None, ["scripts/bench/ops.lua", *command], {"": ["scripts/bench/ops.py", *command]},
+                            Run.named_seconds, 1 if options.quick else 3)
+        lampad, pytorch = measure(workload, options.threads, True)
+        sides = [[run.named_seconds() for run in runs] for runs in (lampad, pytorch[""])]
+        for op in sides[0][0]:
+            ours, theirs = (statistics.median(run[op] for run in side) * 1e6 for side in sides)
             ratios.setdefault(op, []).append(ours / theirs)
             cells.setdefault(op, []).append(f"{ours:.4g} / {theirs:.4g} = {ours / theirs:.2f}")
-    lines = [conditions(threads, version) + " Microseconds of Lampad / of PyTorch = ratio.", "",
+    lines = [conditions(options.threads, version) + " Microseconds of Lampad / of PyTorch = ratio.", "",
              "| | " + " | ".join(SIZES) + " |", "|---|" + "---|" * len(SIZES)]
     lines += [f"| {op} | " + " | ".join(list_of) + " |" for op, list_of in cells.items()]
     every = [r for list_of in ratios.values() for r in list_of]
@@ -120,76 +277,30 @@ def measure_ops(threads, version, rounds, pattern):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions and a tenth of the training data")
+    parser.add_argument("--all", nargs="?", const="", default="", metavar="PATTERN", help="the workloads whose name contains PATTERN")
+    parser.add_argument("--ops", nargs="?", const="", metavar="PATTERN", help="single ops whose name contains PATTERN")
+    parser.add_argument("--quick", action="store_true", help="one round, short samples, a tenth of the training data")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-write", action="store_true", help="print the table only")
-    parser.add_argument("--ops", nargs="?", const="", metavar="PATTERN", help="single ops whose name contains PATTERN")
-    parser.add_argument("--steps", nargs="?", const="", metavar="PATTERN", help="training steps of nets whose name contains PATTERN")
-    parser.add_argument("--zoo", nargs="?", const="", metavar="PATTERN", help="networks of vision.models whose name contains PATTERN")
     options = parser.parse_args()
-    threads = options.threads
 
     probe = subprocess.run([PYTHON, "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
     version = probe.stdout.strip() if probe.returncode == 0 else None
     if not version:
         print(f"{PYTHON} has no PyTorch: measuring Lampad alone (set LAMPAD_BENCH_PYTHON)")
 
-    for measure_table, pattern, marks in ((measure_ops, options.ops, OPS_MARKS),
-                                          (measure_nets("steps"), options.steps, STEPS_MARKS),
-                                          (measure_nets("zoo"), options.zoo, ZOO_MARKS)):
-        if pattern is None:
-            continue
+    failures = []
+    if options.ops is not None:
         if not version:
-            sys.exit("error: --ops, --steps and --zoo compare with PyTorch")
-        lines = measure_table(threads, version, 1 if options.quick else 3, pattern)
-        print("\n".join(lines))
-        if not (options.no_write or options.quick or pattern):
-            write_table(marks, lines)
-        return
-
-    def pair(lampad_arguments, python_arguments):
-        commands = {"Lampad": [LAMPAD, *lampad_arguments]}
-        if version:
-            commands["PyTorch"] = [PYTHON, *python_arguments]
-        return commands
-
-    rows = []
-
-    def row(what, unit, digits, values):
-        line = [what] + [f"{values[name]:.{digits}f} {unit}" if name in values else "" for name in ("Lampad", "PyTorch")]
-        line.append(f"{values['Lampad'] / values['PyTorch']:.2f}" if "PyTorch" in values else "")
-        rows.append(line)
-        print("  ".join(line), flush=True)
-
-    def measure(what, unit, digits, runs, value):
-        row(what, unit, digits, {name: median(list_of, value) for name, list_of in runs.items()})
-
-    rounds = 3 if options.quick else 9
-    runs = alternate(pair(["-e", ""], ["-c", "import torch"]), rounds, threads)
-    measure("start (`-e ''`; `import torch`)", "ms", 1, runs, lambda run: run.seconds * 1e3)
-    runs = alternate(pair(["-e", "torch.ones(1)"], ["-c", "import torch; torch.ones(1)"]), rounds, threads)
-    measure("start and first tensor", "ms", 1, runs, lambda run: run.seconds * 1e3)
-    measure("peak memory of that", "MiB", 0, runs, lambda run: run.peak_bytes / 2**20)
-
-    runs = alternate(pair(["scripts/bench/overhead.lua"], ["scripts/bench/overhead.py"]), 3, 1)
-    measure("`a + b`, one element", "µs", 3, runs, lambda run: run.number(r"plain ([\d.]+)"))
-    measure("`a + b`, one element, recording gradients", "µs", 3, runs, lambda run: run.number(r"grad ([\d.]+)"))
-
-    training = ["--epochs", "1", "--threads", str(threads)]
-    if options.quick:
-        training += ["--limit-train", "6000"]
-    runs = alternate(pair(["scripts/train_fashion_mnist.lua", "--no-pictures", *training],
-                          ["scripts/bench/train_fashion_mnist.py", *training]), 1 if options.quick else 3, threads)
-    measure("training epoch, Fashion-MNIST CNN", "s", 2, runs, lambda run: run.number(r"epoch 1: ([\d.]+) s"))
-    measure("the whole script, test included", "s", 2, runs, lambda run: run.seconds)
-    measure("peak memory of the script", "MiB", 0, runs, lambda run: run.peak_bytes / 2**20)
-    measure("test accuracy after it", "", 4, runs, lambda run: run.number(r"test accuracy: ([\d.]+)"))
-
-    if not version or options.no_write or options.quick:
-        return
-    write_table(MARKS, [conditions(threads, version), "", "| | Lampad | PyTorch | ratio |", "|---|---|---|---|",
-                        *["| " + " | ".join(cell.strip() for cell in line) + " |" for line in rows]])
-
+            sys.exit("error: --ops compares with PyTorch")
+        lines = measure_ops(options, version)
+    else:
+        lines, failures = measure_all(options, version)
+    print("\n".join(["", *lines]))
+    if version and not (options.no_write or options.quick or options.ops or options.all):
+        write_table(ALL_MARKS if options.ops is None else OPS_MARKS, lines)
+    if failures:
+        sys.exit("error: these did not run: " + "; ".join(failures))
 
 
 main()

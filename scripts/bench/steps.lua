@@ -1,10 +1,10 @@
 -- Times whole training steps (forward, backward, optimizer) of small nets on random data; one line a net:
--- "name<TAB>milliseconds", the median of the steps of about two seconds.
---   build/lampad scripts/bench/steps.lua [PATTERN]      the twin of steps.py; run.py --steps runs both
+-- "name<TAB>microseconds", the median of the steps of about two seconds.
+--   build/lampad scripts/bench/steps.lua [PATTERN] [BUDGET]      the twin of steps.py; nets.lua tells the budget
 local torch = require "lampad"
+local shared = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua")
 local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
-
-local pattern = arg[1] or ""
+local Residual = shared.Residual
 
 -- A step of a classifier.
 local function classifier(net, x, y, optimizer)
@@ -55,9 +55,6 @@ function Block:forward(x)
   x = x + self.proj(y:transpose(1, 2):reshape(n, t, width))
   return x + self.mlp(self.ln_2(x))
 end
-
-local shared = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua")
-local Residual, measure = shared.Residual, shared.measure
 
 local function resnet20()
   local layers = { nn.Conv2d(3, 16, 3, { padding = 1, bias = false }), nn.BatchNorm2d(16), nn.ReLU() }
@@ -112,4 +109,5 @@ local nets = {
   { "depthwise separable net, batch 16, 112 x 112", function() return convnet(depthwise_net(), 16, 3, 112, 100) end },
 }
 
-measure(nets, pattern, 3, 2)
+local positional, budget = shared.arguments(arg, { warm_ups = 3, seconds = 2, least = 5, sample = 0.001 })
+shared.measure(nets, positional[1] or "", budget)

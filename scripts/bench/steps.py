@@ -1,15 +1,11 @@
 """PyTorch's times for the nets of steps.lua, which tells what is measured.   python3 scripts/bench/steps.py [PATTERN]"""
-import os
-import sys
-
 import torch
 import torch.nn.functional as F
 from torch import nn, optim
 
-from nets import Residual, measure
+from nets import Residual, arguments, measure, placed
 
-pattern = sys.argv[1] if len(sys.argv) > 1 else ""
-torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
+options = arguments([("pattern", str, "")], warm_ups=3, seconds=2.0, least=5, sample=0.001)
 
 
 def classifier(net, x, y, optimizer):
@@ -32,7 +28,8 @@ def mlp(batch, *sizes):
 
 
 def convnet(net, batch, channels, side, classes):
-    return classifier(net, torch.randn(batch, channels, side, side), torch.randint(0, classes, (batch,)),
+    net, x = placed(net, options), placed(torch.randn(batch, channels, side, side), options)
+    return classifier(net, x, torch.randint(0, classes, (batch,)),
                       optim.SGD(net.parameters(), lr=0.01, momentum=0.9, weight_decay=5e-4))
 
 
@@ -114,4 +111,4 @@ NETS = {
     "depthwise separable net, batch 16, 112 x 112": lambda: convnet(depthwise_net(), 16, 3, 112, 100),
 }
 
-measure(NETS.items(), pattern, 3, 2)
+measure(NETS.items(), options)

@@ -1,7 +1,7 @@
 """scripts/train_fashion_mnist.lua in PyTorch: same net, seed, batches and hyperparameters, for comparison.
 
   python3 scripts/bench/train_fashion_mnist.py [--epochs 5] [--batch-size 128] [--lr 0.1] [--seed 0]
-                                               [--data FOLDER] [--threads N] [--limit-train N]
+                                               [--data FOLDER] [--threads N] [--limit-train N] [--channels-last]
 Prints the time of each epoch, the test accuracy and the peak resident memory.
 """
 import argparse
@@ -50,6 +50,7 @@ def main():
     parser.add_argument("--data", default="/usr/share/datasets/fashion-mnist")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--limit-train", type=int)
+    parser.add_argument("--channels-last", action="store_true")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -63,9 +64,10 @@ def main():
     test_labels = read_idx(os.path.join(options.data, "t10k-labels-idx1-ubyte.gz")).long()
 
     def prepare(batch):
-        return batch.unsqueeze(1).to(torch.float32).div_(255).sub_(0.2860).div_(0.3530)
+        return batch.unsqueeze(1).to(torch.float32, memory_format=layout).div_(255).sub_(0.2860).div_(0.3530)
 
-    net = Net()
+    layout = torch.channels_last if options.channels_last else torch.contiguous_format
+    net = Net().to(memory_format=layout)
     optimizer = torch.optim.SGD(net.parameters(), lr=options.lr, momentum=0.9, weight_decay=5e-4)
     # One cosine over all batches: the rate reaches 0 with the last one.
     steps = (len(images) + options.batch_size - 1) // options.batch_size
