@@ -87,8 +87,7 @@ static bool same_shape(const LpTensor *a, const LpTensor *b) {
 /* The first element as the memory lies; after settle_layouts. */
 static char *first_byte(const LpTensor *t) {
   int64_t strides[LP_MAX_DIMS], offset = t->offset_elems;
-  if (LP_UNLIKELY(atomic_load_explicit(&t->storage->channels, memory_order_relaxed) != 0))
-    lp_hidden_geometry(t, strides, &offset);
+  if (lp_lies_channels_last(t->storage)) lp_hidden_geometry(t, strides, &offset);
   return (char *)t->storage->memory + offset * (int64_t)lp_dtype_size(t->dtype);
 }
 
@@ -190,9 +189,7 @@ static bool plan_casts(LpIter *it) {
 
 /* A view of a part of hidden memory, where neighbours may lie apart. */
 static bool is_hidden_part(const LpTensor *t) {
-  return LP_UNLIKELY(
-             atomic_load_explicit(&t->storage->channels, memory_order_relaxed) != 0) &&
-         !lp_is_hidden(t);
+  return lp_lies_channels_last(t->storage) && !lp_is_hidden(t);
 }
 
 /* Common case: every operand is contiguous with one shape, or 0-d. False: take the
@@ -229,8 +226,9 @@ static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
   for (int k = 0; k < it->n_outputs; k++)
     if (!it->operands[k])
       TRY(add_output(it, k,
-                     lp_is_hidden(model) ? lp_tensor_new_hidden(sizes, it->output_dtype)
-                                         : lp_tensor_new(sizes, it->output_dtype, device)));
+                     lp_is_hidden(model)
+                         ? lp_tensor_new_hidden(sizes, it->output_dtype)
+                         : lp_tensor_new(sizes, it->output_dtype, device)));
   it->ndim = 1;
   it->shape[0] = it->numel = model->numel;
   for (int k = 0; k < it->n_operands; k++) {
@@ -246,8 +244,7 @@ static void broadcast_strides(const LpTensor *t, int64_t ndim, int64_t *strides)
   int64_t lead = ndim - t->ndim, size = (int64_t)lp_dtype_size(t->dtype);
   int64_t hidden[LP_MAX_DIMS], offset;
   const int64_t *own = t->strides;
-  if (LP_UNLIKELY(atomic_load_explicit(&t->storage->channels, memory_order_relaxed) != 0) &&
-      lp_hidden_geometry(t, hidden, &offset))
+  if (lp_lies_channels_last(t->storage) && lp_hidden_geometry(t, hidden, &offset))
     own = hidden;
   for (int64_t d = 0; d < lead; d++) strides[d] = 0;
   for (int64_t d = lead; d < ndim; d++)
@@ -425,8 +422,11 @@ static bool settle_layouts(const LpIter *it) {
     keeps = !it->operands[k] || goes_with(it->operands[k], model);
   for (int k = 0; k < it->n_operands; k++) {
     const LpTensor *t = it->operands[k];
-    if (t && !(lp_is_hidden_view(t) && (keeps || it->mixes_layouts)))
-      lp_storage_data(t->storage);
+    int64_t strides[LP_MAX_DIMS], offset;
+    if (!t || !lp_lies_channels_last(t->storage)) continue;
+    const bool stays = it->mixes_layouts ? lp_hidden_geometry(t, strides, &offset)
+                                         : keeps && lp_is_hidden_view(t);
+    if (!stays) lp_storage_data(t->storage);
   }
   return keeps;
 }

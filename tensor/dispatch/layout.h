@@ -32,17 +32,17 @@ static inline bool lp_is_hidden(const LpTensor *t) {
          (size_t)t->numel * s->elem_bytes == s->size_bytes;
 }
 
-/* Where the elements of t lie when it is a hidden tensor or a view of one whose dims are
- * still (batch, channels, spatial...), such as a slice of channels: strides and the first
- * element, in elements of the memory. False for others. */
+/* Where the elements of t lie when its storage lies channels last and each of its dims goes
+ * along images, channels or pixels: strides and the first element, in elements of the
+ * memory. Serves hidden tensors, slices, permuted views. False for others. */
 bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset);
 
-/* Is t such a tensor or view? */
-static inline bool lp_is_hidden_view(const LpTensor *t) {
-  int64_t strides[LP_MAX_DIMS], offset;
-  return LP_UNLIKELY(atomic_load_explicit(&t->storage->channels, memory_order_relaxed)) &&
-         lp_hidden_geometry(t, strides, &offset);
+static inline bool lp_lies_channels_last(const LpStorage *s) {
+  return LP_UNLIKELY(atomic_load_explicit(&s->channels, memory_order_relaxed) != 0);
 }
+
+/* Is t such a view whose dims are still (batch, channels, spatial...)? */
+bool lp_is_hidden_view(const LpTensor *t);
 
 /* The elements of a hidden tensor or of a dense channels_last one, as they lie: (batch,
  * spatial, channels); NULL for others. */
