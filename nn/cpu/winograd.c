@@ -94,8 +94,9 @@ static void find_source(const Plan *p, int64_t tile, float *zeros, float **pixel
 }
 
 /* --- operands of the products
- *
- * A has a row for each tile, B a column for each output channel; they are contracted over
+ * -------------------------------------------------------------------------- */
+
+/* A has a row for each tile, B a column for each output channel; they are contracted over
  * `depth`. Frequencies lie a little more than a multiple of a page apart, so that those
  * of a tile do not share a set of the cache. */
 
@@ -234,7 +235,8 @@ static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step
                                      p->bias ? p->bias + from : NULL, count, pixels);
 }
 
-/* --- running over all tiles */
+/* --- running over all tiles
+ * -------------------------------------------------------------------------- */
 
 /* The number of the next piece of work, or one beyond all when an interrupt came. */
 #define NO_MORE ((int64_t)1 << 40)
