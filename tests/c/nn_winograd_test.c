@@ -87,13 +87,16 @@ static double *expected(LpConvPass pass, const LpConvGeometry *g, const Buffers 
   return r;
 }
 
-static double error_of(const float *got, const double *wanted, int64_t count) {
-  double errors = 0, sizes = 1e-60;
+/* The result's size is at least what it is on average over results of so many products:
+ * one number alone may be near 0. */
+static double error_of(const float *got, const double *wanted, int64_t count,
+                       int64_t products) {
+  double errors = 0, sizes = 0;
   for (int64_t i = 0; i < count; i++) {
     errors += (got[i] - wanted[i]) * (got[i] - wanted[i]);
     sizes += wanted[i] * wanted[i];
   }
-  return sqrt(errors / sizes);
+  return sqrt(errors / fmax(sizes, (double)(count * products) / 144));
 }
 
 static void check(const LpConvGeometry *g, bool has_bias) {
@@ -105,7 +108,8 @@ static void check(const LpConvGeometry *g, bool has_bias) {
     const int64_t counts[] = {b.out, b.in, b.weights};
     EXPECT(lp_winograd_run((LpConvPass)pass, g, b.x, b.w, has_bias ? b.bias : NULL, b.y,
                            NULL));
-    const double error = error_of(written[pass], wanted, counts[pass]);
+    const int64_t products[] = {g->c, g->k, g->n};
+    const double error = error_of(written[pass], wanted, counts[pass], products[pass]);
     if (!(error < TOLERANCE))
       test_failure(__FILE__, __LINE__, "%s, pass %d, %d %d %d %dx%d pad %d %d: error %g",
                    lp_cpu_capability_name(), pass, (int)g->n, (int)g->c, (int)g->k,
@@ -147,7 +151,7 @@ static void check_geometries(void) {
                                      /* the tile unit's, in two passes and in all */
                                      {3, 61, 63, 13, 18, 1, 1},
                                      {2, 90, 59, 17, 14, 2, 0},
-                                     {2, 190, 200, 13, 15, 1, 1}};
+                                     {1, 190, 200, 9, 11, 1, 1}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     const int64_t *s = cases[i];
     const LpConvGeometry g = geometry(s[0], s[1], s[2], s[3], s[4], s[5], s[6]);
@@ -196,7 +200,7 @@ static void check_blocks(int64_t c, int64_t k, int64_t copies) {
     for (int64_t i = 0; i < count; i++)
       wanted[i] = (double)from[i] * (pass == 2 ? (double)copies : 1);
     for (int64_t i = 0; i < (pass == 2 ? 1 : copies); i++)
-      EXPECT_NEAR(error_of(to + i * count, wanted, count), 0, 2 * TOLERANCE);
+      EXPECT_NEAR(error_of(to + i * count, wanted, count, 1), 0, 2 * TOLERANCE);
     free(wanted);
     release(&a);
     release(&b);
@@ -259,7 +263,7 @@ static void check_not_finite(void) {
             wanted[i] = 0;
           }
         }
-        EXPECT_NEAR(error_of(b.w, wanted, b.weights), 0, TOLERANCE);
+        EXPECT_NEAR(error_of(b.w, wanted, b.weights, 1), 0, TOLERANCE);
       } else {
         float *to = pass ? b.x : b.y;
         for (int64_t i = 0; i < 2 * 13 * 14 * c; i++) {
@@ -269,7 +273,7 @@ static void check_not_finite(void) {
           if (touched) EXPECT(!isfinite(to[i]));
           if (near) to[i] = (float)(wanted[i] = 0);
         }
-        EXPECT_NEAR(error_of(to, wanted, 2 * 13 * 14 * c), 0, TOLERANCE);
+        EXPECT_NEAR(error_of(to, wanted, 2 * 13 * 14 * c, 1), 0, TOLERANCE);
       }
       free(wanted);
       release(&b);
@@ -292,7 +296,7 @@ static void check_kept(void) {
     for (int call = 0; call < 2; call++) {
       memset(b.y, 0, (size_t)b.out * sizeof(float));
       EXPECT(lp_winograd_run(LP_CONV_FORWARD, g, b.x, b.w, b.bias, b.y, packed));
-      EXPECT_NEAR(error_of(b.y, wanted, b.out), 0, TOLERANCE);
+      EXPECT_NEAR(error_of(b.y, wanted, b.out, 1), 0, TOLERANCE);
     }
     /* An infinity in x: the packed form of this machine may not do. */
     b.x[5] = INFINITY;
