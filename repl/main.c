@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "embed.h"
 #include "interrupt.h"
+#include "memory.h"
 #include "repl.h"
 #include "report.h"
 #include "threads.h"
@@ -303,7 +304,7 @@ int main(int argc, char **argv) {
     printf("Lampad %s (%s)\n", LAMPAD_VERSION, LUA_RELEASE);
     return EXIT_SUCCESS;
   }
-  lua_State *L = luaL_newstate();
+  lua_State *L = repl_new_state();
   if (!L) {
     fputs("lampad: out of memory for a Lua state\n", stderr);
     return EXIT_FAILURE;
@@ -314,7 +315,7 @@ int main(int argc, char **argv) {
     report_error(L, false);
     call.status = EXIT_FAILURE;
   }
-  lua_close(L);
+  repl_close_state(L);
   if ((fflush(stdout) != 0 || ferror(stdout)) && call.status == EXIT_SUCCESS) {
     fputs("lampad: the output could not be written (disk full?)\n", stderr);
     call.status = EXIT_FAILURE;

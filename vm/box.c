@@ -53,10 +53,13 @@ static void note_metatable(lua_State *L) {
   atomic_compare_exchange_strong(&only_metatable, &none, lua_topointer(L, -1));
 }
 
+/* What hangs on a box beside elements: the box, the tensor, its storage and node. Counted so that garbage of
+ * small tensors does not leave the processor's cache before it is collected. */
+#define OBJECT_BYTES 384
+
 LpBox *lpvm_new_box(lua_State *L) {
   LpBox *box = lua_newuserdatauv(L, sizeof *box, 0);
   box->tensor = NULL;
-  box->charged_bytes = 0;
   if (LP_LIKELY(get_only_metatable() != NULL)) lua_rawgeti(L, LUA_REGISTRYINDEX, get_only_metatable_ref());
   else lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
   lua_setmetatable(L, -2);
@@ -66,7 +69,7 @@ LpBox *lpvm_new_box(lua_State *L) {
 void lpvm_fill_box(lua_State *L, LpBox *box, LpTensor *tensor) {
   (void)L;
   box->tensor = tensor;
-  box->charged_bytes = lp_storage_bytes(tensor);
+  lp_memory_thread_charge(OBJECT_BYTES);
 }
 
 static int push_box_protected(lua_State *L) {
@@ -219,6 +222,7 @@ static int box_gc(lua_State *L) {
   LpTensor *t = box->tensor;
   box->tensor = NULL;
   finalized_count++;
+  if (t) lp_memory_thread_charge(-OBJECT_BYTES);
   lp_tensor_release(t);
   return 0;
 }

@@ -16,7 +16,6 @@
 /* --- box.c: tensors as Lua values ---------------------------------------------------------- */
 typedef struct LpBox {
   LpTensor *tensor; /* owned; NULL once freed by x:free() or while empty */
-  size_t charged_bytes;
 } LpBox;
 
 /* Pushes an empty box (phase two). */

@@ -2,7 +2,8 @@
  *
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), else oneDNN's direct kernels; im2col and a product for the rest.
- * The choice is by geometry alone, so that results do not depend on timing. */
+ * The choice is by geometry, and by whether weights are kept from call to call, so that
+ * results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -19,8 +20,10 @@ void lp_set_allow_winograd(bool allow) {
   allow_winograd = allow;
 }
 
-static bool wants_winograd(LpConvPass pass, const LpConvGeometry *g) {
-  return allow_winograd && lp_winograd_pays(pass, g);
+static bool wants_winograd(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                           bool keeps_weights) {
+  return allow_winograd && dtype == LP_FLOAT32 &&
+         lp_winograd_pays(pass, g, keeps_weights);
 }
 
 /* About 0.1 s of work on two cores: between pieces of it an interrupt is honoured. */
@@ -42,7 +45,7 @@ static int64_t piece_of(const LpConvGeometry *g) {
 
 static bool serves_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                         bool has_bias, bool keeps_weights) {
-  return (dtype == LP_FLOAT32 && wants_winograd(pass, g)) ||
+  return wants_winograd(pass, g, dtype, keeps_weights) ||
          lp_conv_dnnl_serves(pass, g, dtype, has_bias, keeps_weights);
 }
 
@@ -85,7 +88,7 @@ static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
 }
 
 static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
-  if (c->channels_last && c->dtype == LP_FLOAT32 && wants_winograd(c->pass, g))
+  if (c->channels_last && wants_winograd(c->pass, g, c->dtype, c->keeps_weights))
     return run_winograd(c, g);
   return c->channels_last ? lp_conv_dnnl(c, g)
                           : lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);

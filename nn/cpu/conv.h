@@ -39,7 +39,7 @@ typedef struct LpConvCall {
   LpConvPass pass;
   LpDtype dtype; /* float32, float64, complex64, complex128; bfloat16 channels last, with
                     weight gradients in float32 */
-  bool channels_last;
+  bool channels_last, keeps_weights; /* as lp_conv_wants_channels_last was asked */
   void *x, *w, *y;
   const void *b;
   const LpTensor *weight;

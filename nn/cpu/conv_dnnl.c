@@ -406,7 +406,7 @@ bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype
 
 bool lp_conv_dnnl(const LpConvCall *call, const LpConvGeometry *g) {
   Plan *plan = plan_of(call->pass, g, call->dtype,
-                       call->pass == LP_CONV_FORWARD && call->b, call->weight != NULL);
+                       call->pass == LP_CONV_FORWARD && call->b, call->keeps_weights);
   TRY(plan);
   bool ok = plan->usable || lp_fail(LP_ERR_INTERNAL, "oneDNN has no kernel for a piece");
   if (ok) {

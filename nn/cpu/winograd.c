@@ -10,17 +10,6 @@
 #include "cpu/winograd_kernels.h"
 #include "cpu/winograd_split.h"
 
-#ifdef WINO_TUNE
-int wino_m, wino_engine = -1, wino_rows, wino_mode = -1, wino_panel, wino_parts;
-#define TUNE(name, value)                                                                \
-  if (name) value = name;
-#define TUNE_MODE(value)                                                                 \
-  if (wino_mode >= 0) value = wino_mode;
-#else
-#define TUNE(name, value)
-#define TUNE_MODE(value)
-#endif
-
 /* --- what is to be done
  * -------------------------------------------------------------------------- */
 
@@ -363,10 +352,12 @@ static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
  * well below. */
 #define SCRATCH_BYTES (64 << 20)
 
-/* `total` in parts of about equal size, at most `most` (a multiple of 32). */
-static int64_t even_part(int64_t total, int64_t most) {
-  const int64_t parts = (total + most - 1) / most;
-  return parts <= 1 ? total : round_up((total + parts - 1) / parts, 32);
+/* `total` in parts of about equal size, at most `most` (a multiple of 32), for all
+ * threads if there are enough. */
+static int64_t even_part(int64_t total, int64_t most, int64_t threads) {
+  int64_t parts = (total + most - 1) / most;
+  if (parts < threads) parts = threads;
+  return round_up((total + parts - 1) / parts, 32);
 }
 
 static int64_t slot_bytes_by_tiles(const Plan *p, const Job *j) {
@@ -388,14 +379,12 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   const int64_t whole_b = LP_WINOGRAD_FREQUENCIES * b_step(p, j.all_columns);
   bool by_tiles =
       whole_b <= MOST_WEIGHTS && whole_b <= p->tiles * BYTES_OF_WEIGHTS_PER_TILE;
-  TUNE_MODE(by_tiles)
   int64_t bytes_a = 0, bytes_b = 0, pieces_of_work;
   j.b_is_whole = packed || by_tiles;
   j.b = (char *)packed;
   if (by_tiles) {
     const int64_t near = p->pieces ? 1 << 20 : 3 << 20;
-    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 128 : 64);
-    TUNE(wino_rows, j.rows)
+    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 128 : 64, threads);
     while (j.rows > 32 && threads * slot_bytes_by_tiles(p, &j) > SCRATCH_BYTES)
       j.rows = round_up(j.rows / 2, 32);
     j.slot_bytes = slot_bytes_by_tiles(p, &j);
@@ -405,11 +394,9 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     j.rows = 256;
     while (j.rows > 32 && LP_WINOGRAD_FREQUENCIES * a_step(p, j.rows) > SCRATCH_BYTES / 2)
       j.rows /= 2;
-    j.rows = even_part(p->tiles, j.rows);
-    TUNE(wino_rows, j.rows)
-    j.columns = round_up(j.all_columns / (2 * threads), 32);
+    j.rows = even_part(p->tiles, j.rows, 1);
+    j.columns = round_up(j.all_columns / threads, 32);
     j.columns = j.columns < 32 ? 32 : j.columns > 128 ? 128 : j.columns;
-    TUNE(wino_panel, j.columns)
     while (j.columns > 32 &&
            threads * slot_bytes_by_columns(p, &j, packed) > SCRATCH_BYTES)
       j.columns -= 32;
@@ -653,32 +640,27 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
   const int64_t zero_bytes = round_up((most + 16) * 4, 64);
   j.groups = (p->tiles + GROUP - 1) / GROUP;
   j.rows = p->result.channels;
-  while (j.rows > LP_WINOGRAD_BLOCK &&
-         LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
+  while (j.rows > LP_WINOGRAD_BLOCK && LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
     j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
   j.sum_bytes = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
   const int64_t group_bytes =
       LP_WINOGRAD_FREQUENCIES *
       (operand_step(p, j.rows, 1) + operand_step(p, p->source.channels, 1));
   bool by_parts = j.sum_bytes <= MOST_OWN_SUMS && j.groups >= PARTS;
-  TUNE_MODE(by_parts)
   int64_t bytes = zero_bytes;
   j.parts = 1;
   if (by_parts) {
     j.parts = PARTS;
-    TUNE(wino_parts, j.parts)
     if (j.parts > j.groups) j.parts = j.groups;
     j.per_part = (j.groups + j.parts - 1) / j.parts;
     j.parts = (j.groups + j.per_part - 1) / j.per_part;
     j.groups_now = 1;
-    TUNE(wino_rows / GROUP, j.groups_now)
     j.slot_bytes =
         LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
                                    operand_step(p, p->source.channels, j.groups_now));
     bytes += threads * j.slot_bytes;
   } else {
     j.groups_now = BYTES_OF_OPERANDS / group_bytes;
-    TUNE(wino_rows / GROUP, j.groups_now)
     if (j.groups_now < 1) j.groups_now = 1;
     const int64_t times = (j.groups + j.groups_now - 1) / j.groups_now;
     j.groups_now = (j.groups + times - 1) / times;
@@ -721,16 +703,15 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
 
 /* --- public */
 
-/* Fewer tiles leave too much of a block of pieces empty. */
+/* Fewer tiles leave too much of a block of pieces empty. In the weight gradient pieces
+ * are turned over and summed over short depths: that pays for many channels alone. */
 #define LEAST_TILES_OF_PIECES 24
+#define LEAST_PAIRS_OF_PIECES (192 * 192)
 
 static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
   if (!lp_winograd_table()->turn || !lp_split_supported()) return false;
-#ifdef WINO_TUNE
-  if (wino_engine >= 0) return wino_engine;
-#endif
-  return pass == LP_CONV_WEIGHT_GRAD ||
-         plan_of(pass, g, NULL, NULL, NULL, NULL, false).tiles >= LEAST_TILES_OF_PIECES;
+  if (pass == LP_CONV_WEIGHT_GRAD) return g->c * g->k >= LEAST_PAIRS_OF_PIECES;
+  return plan_of(pass, g, NULL, NULL, NULL, NULL, false).tiles >= LEAST_TILES_OF_PIECES;
 }
 
 bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
@@ -772,6 +753,28 @@ int lp_winograd_packing(const LpConvGeometry *g) {
   return wants_pieces(LP_CONV_FORWARD, g) ? 2 : 1;
 }
 
-bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g) {
-  return lp_winograd_serves(g) && g->c >= 16 && g->k >= 16;
+/* Channels and outputs (over the batch) from which on the transforms cost less than they
+ * save, beside oneDNN's direct kernel; fewer outputs where transformed weights are kept.
+ * Small images may fill less of their tiles than half. */
+#define LEAST_CHANNELS 16
+#define LEAST_SOURCE_OF_AVX512 24
+#define MOST_CHANNELS 2048
+#define LEAST_PAIRS (16 * 32)
+#define LEAST_OUTPUTS 384
+#define LEAST_OUTPUTS_KEPT 96
+#define LEAST_OUTPUTS_PER_TILE 7
+
+bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept) {
+  if (!lp_winograd_serves(g)) return false;
+  const Plan p = plan_of(pass, g, NULL, NULL, NULL, NULL, false);
+  const int64_t outputs = g->n * p.result.h * p.result.w;
+  const int64_t source = p.source.channels, result = p.result.channels;
+  if (source < LEAST_CHANNELS || result < LEAST_CHANNELS || source > MOST_CHANNELS ||
+      result > MOST_CHANNELS || source * result < LEAST_PAIRS)
+    return false;
+  if (pass != LP_CONV_WEIGHT_GRAD && lanes() == 16 && source < LEAST_SOURCE_OF_AVX512)
+    return false;
+  kept = kept && pass == LP_CONV_FORWARD;
+  return outputs >= (kept ? LEAST_OUTPUTS_KEPT : LEAST_OUTPUTS) &&
+         outputs >= LEAST_OUTPUTS_PER_TILE * p.tiles;
 }

@@ -30,8 +30,9 @@
 /* 2-d, 3 x 3, stride and dilation 1, no groups, padding 0 to 2, an output as large as
  * these make it. The other functions want such a geometry. */
 bool lp_winograd_serves(const LpConvGeometry *g);
-/* Is it served, and faster than the direct kernel over the same buffers? */
-bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g);
+/* Is it served, and faster than the direct kernel over the same buffers? `kept`: for the
+ * forward pass, will the weights come packed? */
+bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept);
 
 /* x (n, h, w, c) and y (n, oh, ow, k) with the channels last, w (k, c, 3, 3) as PyTorch
  * has it, all dense; bias (k) or NULL, for the forward pass alone. The pass writes the

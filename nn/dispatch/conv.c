@@ -127,9 +127,10 @@ typedef struct Run {
   LpTensor *a, *b, *bias, *result;
 } Run;
 
-/* Runs a pass in bfloat16 where there is a kernel for that, else in the compute dtype; the
- * result has `sizes` and that dtype, but weight gradients of bfloat16 are float32.
- * Activations lie channels last where there is a kernel for it, and so does the result. */
+/* Runs a pass in bfloat16 where there is a kernel for that, else in the compute dtype;
+ * the result has `sizes` and that dtype, but weight gradients of bfloat16 are float32.
+ * Activations lie channels last where there is a kernel for it, and so does the result.
+ */
 static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor *a,
                      LpTensor *b, LpTensor *bias, LpInts sizes, bool keeps) {
   const bool empty = !lp_numel(a) || !lp_numel(b),
@@ -151,7 +152,8 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
     memset(lp_data(r->result), 0, (size_t)lp_numel(r->result) * lp_dtype_size(to));
     return true;
   }
-  LpConvCall c = {.pass = pass, .dtype = dtype, .channels_last = last};
+  LpConvCall c = {
+      .pass = pass, .dtype = dtype, .channels_last = last, .keeps_weights = keeps};
   if (keeps && r->b->storage == b->storage) c.weight = b;
   if (r->bias) c.b = lp_data(r->bias);
   void *pa = last ? lp_channels_last_data(r->a) : lp_data(r->a);

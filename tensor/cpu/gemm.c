@@ -106,10 +106,12 @@ static void spread_row(const LpGemm *g) {
 /* --- small products: cpu/gemm_small.h --- */
 
 /* Up to so many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when B
- * is transposed), and B that fits on the stack is better turned over before. */
+ * is transposed); a small B is better turned over before, where it is used often enough.
+ */
 #define BLAS_PRODUCT (64 * 64 * 64)
 #define BLAS_PRODUCT_NT (24 * 24 * 24)
-#define TURNED_ELEMS 4096
+#define TURNED_ELEMS 512
+#define TURNED_ROWS 16
 #define DOT_ROWS 48 /* with more, packing B is worth while */
 #define DOT_DEPTH 64
 #define FEW_ROWS 2
@@ -166,7 +168,7 @@ static bool gemm_small(const LpGemm *g, float alpha, float beta) {
     return true;
   }
   const int64_t width = (g->n + 15) / 16 * 16;
-  if (g->m > FEW_ROWS && work <= BLAS_PRODUCT && g->k * width <= TURNED_ELEMS) {
+  if (g->m >= TURNED_ROWS && work <= BLAS_PRODUCT_NT && g->k * width <= TURNED_ELEMS) {
     _Alignas(64) float turned[TURNED_ELEMS];
     kernels->turn(turned, width, &small);
     gemm_blas(g, alpha, beta, false, turned, width);

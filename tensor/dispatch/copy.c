@@ -161,8 +161,9 @@ static bool try_transpose(LpIter *it, int log_size, bool *done) {
 /* Same shape, no overlap. */
 static bool copy_apart(LpTensor *dst, LpTensor *src) {
   const int64_t size_bytes = dst->numel * (int64_t)lp_dtype_size((LpDtype)dst->dtype);
-  const bool one = lp_is_hidden(dst), other = lp_is_hidden(src);
-  if (dst->dtype == src->dtype && one && other)
+  const bool one = lp_lies_channels_last(dst->storage),
+             other = lp_lies_channels_last(src->storage);
+  if (dst->dtype == src->dtype && lp_is_hidden(dst) && lp_is_hidden(src))
     return copy_bytes(dst->storage->memory, src->storage->memory, size_bytes);
   if (dst->dtype == src->dtype && !one && !other &&
       ((dst->is_contiguous && src->is_contiguous) ||

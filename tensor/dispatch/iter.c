@@ -86,7 +86,9 @@ static bool same_shape(const LpTensor *a, const LpTensor *b) {
 
 /* The first element as the memory lies; after settle_layouts. */
 static char *first_byte(const LpTensor *t) {
-  return (char *)t->storage->memory + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
+  int64_t strides[LP_MAX_DIMS], offset = t->offset_elems;
+  if (lp_lies_channels_last(t->storage)) lp_hidden_geometry(t, strides, &offset);
+  return (char *)t->storage->memory + offset * (int64_t)lp_dtype_size(t->dtype);
 }
 
 /* --- overlap ------------------------------------------------------------------------ */
@@ -185,13 +187,18 @@ static bool plan_casts(LpIter *it) {
 
 /* --- building ----------------------------------------------------------------------- */
 
+/* A view of a part of hidden memory, where neighbours may lie apart. */
+static bool is_hidden_part(const LpTensor *t) {
+  return lp_lies_channels_last(t->storage) && !lp_is_hidden(t);
+}
+
 /* Common case: every operand is contiguous with one shape, or 0-d. False: take the
  * general way. */
 static bool is_plain(const LpIter *it, const LpTensor **model) {
   const LpTensor *m = NULL;
   for (int k = it->n_outputs; k < it->n_operands; k++) {
     const LpTensor *t = it->operands[k];
-    if (!t->is_contiguous) return false;
+    if (!t->is_contiguous || is_hidden_part(t)) return false;
     if (t->ndim == 0) continue;
     if (!m)
       m = t;
@@ -201,7 +208,7 @@ static bool is_plain(const LpIter *it, const LpTensor **model) {
   if (!m) m = it->operands[it->n_outputs];
   for (int k = 0; k < it->n_outputs; k++) {
     const LpTensor *t = it->operands[k];
-    if (t && (!t->is_contiguous || !same_shape(m, t))) return false;
+    if (t && (!t->is_contiguous || is_hidden_part(t) || !same_shape(m, t))) return false;
   }
   *model = m;
   return true;
@@ -219,8 +226,9 @@ static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
   for (int k = 0; k < it->n_outputs; k++)
     if (!it->operands[k])
       TRY(add_output(it, k,
-                     lp_is_hidden(model) ? lp_tensor_new_hidden(sizes, it->output_dtype)
-                                         : lp_tensor_new(sizes, it->output_dtype, device)));
+                     lp_is_hidden(model)
+                         ? lp_tensor_new_hidden(sizes, it->output_dtype)
+                         : lp_tensor_new(sizes, it->output_dtype, device)));
   it->ndim = 1;
   it->shape[0] = it->numel = model->numel;
   for (int k = 0; k < it->n_operands; k++) {
@@ -234,12 +242,10 @@ static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
 /* Byte strides of operand k over the broadcast shape, outermost first. */
 static void broadcast_strides(const LpTensor *t, int64_t ndim, int64_t *strides) {
   int64_t lead = ndim - t->ndim, size = (int64_t)lp_dtype_size(t->dtype);
-  int64_t hidden[LP_MAX_DIMS];
+  int64_t hidden[LP_MAX_DIMS], offset;
   const int64_t *own = t->strides;
-  if (LP_UNLIKELY(lp_is_hidden(t))) {
-    lp_hidden_strides(t, hidden);
+  if (lp_lies_channels_last(t->storage) && lp_hidden_geometry(t, hidden, &offset))
     own = hidden;
-  }
   for (int64_t d = 0; d < lead; d++) strides[d] = 0;
   for (int64_t d = lead; d < ndim; d++)
     strides[d] = t->sizes[d - lead] == 1 ? 0 : own[d - lead] * size;
@@ -398,7 +404,7 @@ static bool goes_with(const LpTensor *t, const LpTensor *model) {
     const int64_t size = t->sizes[t->ndim - d];
     if (size != 1 && size != model->sizes[model->ndim - d]) return false;
   }
-  if (lp_is_hidden(t)) return t->numel == model->numel;
+  if (lp_is_hidden_view(t)) return t->numel == model->numel;
   if (t->numel < model->numel) return true;
   for (int d = model->ndim - 1; d >= 2; d--)
     if (t->sizes[d] != 1) return t->strides[d] != 1;
@@ -410,13 +416,17 @@ static bool goes_with(const LpTensor *t, const LpTensor *model) {
 static bool settle_layouts(const LpIter *it) {
   const LpTensor *model = NULL;
   for (int k = 0; k < it->n_operands && !model; k++)
-    if (it->operands[k] && lp_is_hidden(it->operands[k])) model = it->operands[k];
+    if (it->operands[k] && lp_is_hidden_view(it->operands[k])) model = it->operands[k];
   bool keeps = model && !it->mixes_layouts;
   for (int k = 0; k < it->n_operands && keeps; k++)
     keeps = !it->operands[k] || goes_with(it->operands[k], model);
   for (int k = 0; k < it->n_operands; k++) {
     const LpTensor *t = it->operands[k];
-    if (t && !(lp_is_hidden(t) && (keeps || it->mixes_layouts))) lp_storage_data(t->storage);
+    int64_t strides[LP_MAX_DIMS], offset;
+    if (!t || !lp_lies_channels_last(t->storage)) continue;
+    const bool stays = it->mixes_layouts ? lp_hidden_geometry(t, strides, &offset)
+                                         : keeps && lp_is_hidden_view(t);
+    if (!stays) lp_storage_data(t->storage);
   }
   return keeps;
 }

@@ -3,6 +3,7 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "dispatch/iter.h"
+#include "dispatch/layout.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "vmap/vmap.h"
@@ -117,12 +118,19 @@ static LpMemoryFormat joined_format(LpTensors tensors) {
   return LP_CONTIGUOUS;
 }
 
+/* All inputs hidden (layout.h): the result too. */
+static bool all_hidden(LpTensors tensors) {
+  for (int64_t i = 0; i < tensors.count; i++)
+    if (!lp_is_hidden_view(tensors.data[i])) return false;
+  return true;
+}
+
 /* Contiguous tensors that are small together are blocks of memory, one behind the other
  * for each index before dim. False: take the general way. */
 #define FEW_ROWS 32
 #define MIN_BLOCK_BYTES 64
 static bool join_blocks(LpTensor *out, LpTensors tensors, int64_t dim) {
-  if (!out->is_contiguous || out->numel > LP_GRAIN) return false;
+  if (!out->is_contiguous || out->numel > LP_GRAIN || lp_is_hidden(out)) return false;
   for (int64_t i = 0; i < tensors.count; i++)
     if (!tensors.data[i]->is_contiguous) return false;
   if (out->numel == 0) return true;
@@ -182,9 +190,12 @@ LpTensor *lp_impl_cat_same(LpTensors tensors, int64_t dim) {
     CHECK(!__builtin_add_overflow(sizes[dim], t->sizes[dim], &sizes[dim]), LP_ERR_MEMORY,
           "dim %lld gets too large", L(dim));
   }
-  LpTensor *out =
-      lp_tensor_new_format(lp_ints(sizes, first->ndim), (LpDtype)first->dtype,
-                           first->storage->device, joined_format(tensors), NULL);
+  const LpInts shape = lp_ints(sizes, first->ndim);
+  const LpDtype dtype = (LpDtype)first->dtype;
+  LpTensor *out = all_hidden(tensors)
+                      ? lp_tensor_new_hidden(shape, dtype)
+                      : lp_tensor_new_format(shape, dtype, first->storage->device,
+                                             joined_format(tensors), NULL);
   if (out && !fill_joined(out, tensors, dim)) {
     lp_tensor_release(out);
     return NULL;

@@ -140,14 +140,43 @@ LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtyp
   return lp_tensor_new_strided(sizes, lp_ints(strides, sizes.count), dtype, lp_cpu());
 }
 
-void lp_hidden_strides(const LpTensor *t, int64_t *strides) {
-  int64_t step = t->sizes[1];
-  strides[1] = 1;
-  for (int d = t->ndim - 1; d >= 2; d--) {
-    strides[d] = step;
-    step *= t->sizes[d];
+bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset) {
+  const LpStorage *s = t->storage;
+  const int64_t channels = atomic_load_explicit(&s->channels, memory_order_relaxed),
+                plane = s->plane, image = channels * plane;
+  if (!channels || t->physical || !t->numel ||
+      lp_dtype_size((LpDtype)t->dtype) != s->elem_bytes)
+    return false;
+  const int64_t c0 = t->offset_elems % image / plane, p0 = t->offset_elems % plane;
+  int64_t last_channel = c0, last_pixel = p0;
+  for (int d = 0; d < t->ndim; d++) {
+    const int64_t stride = t->strides[d], steps = t->sizes[d] - 1;
+    strides[d] = 0;
+    if (steps == 0 || stride % image == 0) {
+      strides[d] = steps ? stride : 0;
+    } else if (stride % plane == 0) {
+      strides[d] = stride / plane;
+      last_channel += steps * strides[d];
+    } else {
+      strides[d] = stride * channels;
+      last_pixel += steps * stride;
+    }
+    if (last_channel >= channels || last_pixel >= plane) return false;
   }
-  strides[0] = step;
+  *offset = t->offset_elems / image * image + p0 * channels + c0;
+  return true;
+}
+
+bool lp_is_hidden_view(const LpTensor *t) {
+  const LpStorage *s = t->storage;
+  if (!lp_lies_channels_last(s) || t->ndim < 3) return false;
+  int64_t strides[LP_MAX_DIMS], offset;
+  const int64_t plane = s->plane, image = s->channels * plane;
+  if (t->sizes[0] > 1 && t->strides[0] % image) return false;
+  if (t->sizes[1] > 1 && (t->strides[1] % plane || t->strides[1] >= image)) return false;
+  for (int d = 2; d < t->ndim; d++)
+    if (t->sizes[d] > 1 && t->strides[d] >= plane) return false;
+  return lp_hidden_geometry(t, strides, &offset);
 }
 
 LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype) {

@@ -32,6 +32,18 @@ static inline bool lp_is_hidden(const LpTensor *t) {
          (size_t)t->numel * s->elem_bytes == s->size_bytes;
 }
 
+/* Where the elements of t lie when its storage lies channels last and each of its dims goes
+ * along images, channels or pixels: strides and the first element, in elements of the
+ * memory. Serves hidden tensors, slices, permuted views. False for others. */
+bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset);
+
+static inline bool lp_lies_channels_last(const LpStorage *s) {
+  return LP_UNLIKELY(atomic_load_explicit(&s->channels, memory_order_relaxed) != 0);
+}
+
+/* Is t such a view whose dims are still (batch, channels, spatial...)? */
+bool lp_is_hidden_view(const LpTensor *t);
+
 /* The elements of a hidden tensor or of a dense channels_last one, as they lie: (batch,
  * spatial, channels); NULL for others. */
 void *lp_channels_last_data(const LpTensor *t);
@@ -43,9 +55,6 @@ LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype);
 /* Where result of the sizes should lie for an op that knows the layout: as `like`, which
  * lies channels last: hidden, or visibly when that is so. */
 LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtype);
-
-/* The strides that a hidden tensor's memory has, in elements. */
-void lp_hidden_strides(const LpTensor *t, int64_t *strides);
 
 /* t itself where it lies channels last already, else a copy that does; of the dtype. */
 LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype);

@@ -54,8 +54,44 @@ describe("hidden layout", function()
     view_dtype = function(x) return x:view(torch.int32) end,
     flatten = function(x) return x:flatten() end,
     permute = function(x) return x:permute(0, 2, 3, 1):contiguous() end,
+    permuted_norm = function(x) return F.layer_norm(x:permute(0, 2, 3, 1), { 20 }):permute(0, 3, 1, 2):contiguous() end,
+    permuted_sum = function(x) return (x + x:permute(0, 1, 2, 3) + x:transpose(0, 0)) end,
+    with_turned = function(x) return x:narrow(3, 0, 9) + x:narrow(3, 0, 9):transpose(2, 3) end,
+    tokens = function(x) return x:flatten(2):transpose(1, 2):contiguous() end,
+    windows = function(x) return x:narrow(2, 0, 8):narrow(3, 0, 10):reshape(2, 20, 4, 2, 5, 2):permute(0, 2, 4, 3, 5, 1):contiguous() end,
+    diagonal = function(x) return x:diagonal(0, 2, 3):contiguous() end,
+    unfolded = function(x) return x:unfold(3, 4, 2):contiguous() end,
+    strided_crossing = function(x) return x:as_strided({ 3, 50 }, { 60, 2 }, 5):contiguous() end,
     transpose = function(x) return x:transpose(1, 2) + 0 end,
     narrow = function(x) return x:narrow(1, 3, 5) + 0 end,
+    narrow_sum = function(x) return x:narrow(1, 2, 8) + x:narrow(1, 10, 8) * 2 end,
+    narrow_relu = function(x) return F.relu(x:narrow(1, 2, 8)) end,
+    narrow_one = function(x) return x:narrow(0, 1, 1):narrow(1, 5, 6) * 2 end,
+    narrow_plain = function(x) return x:narrow(1, 2, 8) + torch.arange(1584.):view(2, 8, 9, 11) end,
+    narrow_batch = function(x) return x:narrow(0, 1, 1) + 1 end,
+    narrow_space = function(x) return x:narrow(2, 1, 5):narrow(3, 2, 7) * x:narrow(2, 0, 5):narrow(3, 1, 7) end,
+    stepped = function(x) return x[{ ":", "1:20:3", "0:9:2" }] * 2 end,
+    select_channel = function(x) return x:narrow(1, 4, 1) * 3 end,
+    view_of_view = function(x) return x:narrow(1, 2, 8):transpose(1, 2) * 2 end,
+    copied_into = function(x)
+      local y = x + 0
+      y:narrow(1, 3, 4):copy_(x:narrow(1, 0, 4))
+      return y * 1
+    end,
+    filled_part = function(x)
+      local y = x + 0
+      y:narrow(1, 3, 4):fill_(3)
+      y:narrow(2, 0, 2):add_(1)
+      return y * 1
+    end,
+    unflattened = function(x) return x:view(2, 4, 5, 9, 11):sum(2) end,
+    shuffled = function(x) return x:view(2, 4, 5, 9, 11):transpose(1, 2):reshape(2, 20, 9, 11) + x end,
+    cat_parts = function(x) return torch.cat({ x:narrow(1, 0, 3), x, F.relu(x) }, 1) end,
+    cat_rows = function(x) return torch.cat({ x, x:narrow(2, 0, 3) }, 2) end,
+    split = function(x)
+      local parts = x:split({ 5, 7, 8 }, 1)
+      return parts[1] * parts[1] + parts[1]
+    end,
     chunk = function(x) return x:chunk(2, 1)[2] * 1 end,
     index = function(x) return x[1] end,
     element = function(x) return x[{ 1, 3, 4, 5 }]:item() end,

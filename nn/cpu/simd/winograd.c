@@ -454,6 +454,9 @@ static void weights_block(const LpWinogradWeights *w, char *to, int64_t step) {
 #define ROWS 4
 #endif
 
+/* Floats of B: weights may come from afar. */
+#define FAR_AHEAD 512
+
 /* rows (a constant at each call) by `vectors`: element (i, t) of A is a[i * row + t *
  * along]; row t of B begins at b[t * ldb]. */
 static inline __attribute__((always_inline)) void
@@ -463,12 +466,14 @@ block(float *c, int64_t ldc, const float *a, int64_t row, int64_t along, const f
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++)
-      sum[i][v] = add ? *(const V *)(c + i * ldc + v * LANES) : (V){0};
+    for (int v = 0; v < vectors; v++) sum[i][v] = (V){0};
   for (int64_t t = 0; t < depth; t++, a += along, b += ldb) {
     V of_b[2];
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) of_b[v] = *(const V *)(b + v * LANES);
+    for (int v = 0; v < vectors; v++) {
+      of_b[v] = *(const V *)(b + v * LANES);
+      __builtin_prefetch(b + v * LANES + FAR_AHEAD);
+    }
 #pragma GCC unroll 12
     for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
@@ -477,7 +482,10 @@ block(float *c, int64_t ldc, const float *a, int64_t row, int64_t along, const f
 #pragma GCC unroll 12
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-    for (int v = 0; v < vectors; v++) *(V *)(c + i * ldc + v * LANES) = sum[i][v];
+    for (int v = 0; v < vectors; v++) {
+      V *at = (V *)(c + i * ldc + v * LANES);
+      *at = add ? *at + sum[i][v] : sum[i][v];
+    }
 }
 
 #define CASE(n)                                                                          \
@@ -516,24 +524,41 @@ some_rows(float *c, int64_t ldc, const float *a, int64_t row, int64_t along,
   }
 }
 
+/* So many products are summed on their own, which keeps rounding errors from growing with
+ * the depth, and a panel of B in the cache. */
+#define DEPTH 128
+
+/* Rows in parts of about equal size: a few alone would wait for each other's sums. */
+static int64_t rows_at_once(int64_t rows) {
+  const int64_t parts = (rows + ROWS - 1) / ROWS;
+  return (rows + parts - 1) / parts;
+}
+
 static void product(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
                     int64_t rows, int64_t columns, int64_t depth) {
+  const int64_t some = rows_at_once(rows);
   for (int64_t j = 0; j < columns; j += 2 * LANES) {
     const int vectors = columns - j > LANES ? 2 : 1;
-    for (int64_t i = 0; i < rows; i += ROWS)
-      some_rows(c + i * ldc + j, ldc, a + i * lda, lda, 1, b + j * depth, vectors * LANES,
-                rows - i < ROWS ? rows - i : ROWS, vectors, depth, false);
+    const float *panel = b + j * depth;
+    for (int64_t t = 0; t < depth; t += DEPTH, panel += DEPTH * vectors * LANES)
+      for (int64_t i = 0; i < rows; i += some)
+        some_rows(c + i * ldc + j, ldc, a + i * lda + t, lda, 1, panel, vectors * LANES,
+                  rows - i < some ? rows - i : some, vectors,
+                  depth - t < DEPTH ? depth - t : DEPTH, t > 0);
   }
 }
 
 static void product_grad(float *c, int64_t ldc, const float *a, int64_t lda,
                          const float *b, int64_t ldb, int64_t rows, int64_t columns,
                          int64_t depth, bool add) {
+  const int64_t some = rows_at_once(rows);
   for (int64_t j = 0; j < columns; j += 2 * LANES) {
     const int vectors = columns - j > LANES ? 2 : 1;
-    for (int64_t i = 0; i < rows; i += ROWS)
-      some_rows(c + i * ldc + j, ldc, a + i, 1, lda, b + j, ldb,
-                rows - i < ROWS ? rows - i : ROWS, vectors, depth, add);
+    for (int64_t t = 0; t < depth; t += DEPTH)
+      for (int64_t i = 0; i < rows; i += some)
+        some_rows(c + i * ldc + j, ldc, a + t * lda + i, 1, lda, b + t * ldb + j, ldb,
+                  rows - i < some ? rows - i : some, vectors,
+                  depth - t < DEPTH ? depth - t : DEPTH, add || t > 0);
   }
 }
 
