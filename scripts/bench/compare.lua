@@ -16,6 +16,8 @@
 --   the quotients lie above 1 so consistently that equally fast builds would not: not one of the suspicious workloads of a
 --   set in 99 comparisons of a hundred (judge.lua). Over the limit but not consistent is printed as NOISY and fails nothing.
 -- - The spread of the quotients is printed: where it is over the limit, the machine is too busy for the comparison.
+-- Checked by hand with a copy of the build, which passes, and with one whose pointwise ops spin 50 ns and whose tenth softmax is
+-- made twice: they are found, on a machine busy with other things. tests/lua/bench_spec.lua tests the judgement.
 local here = arg[0]:match "^(.*)/" or "."
 local builds = dofile(here .. "/builds.lua")
 local judge = dofile(here .. "/judge.lua")

@@ -22,7 +22,7 @@ time_t time(time_t *result) {
 }
 ]]
 
-local positional, options = builds.arguments(arg, { calls = 10000, states = 3, only = "" })
+local positional, options = builds.arguments(arg, { calls = 5000, states = 3, only = "" })
 if #positional > 2 then builds.fail("at most two builds can be compared") end
 local executables = { builds.executable(positional[1] or "build") }
 if #positional > 0 then executables[2] = builds.executable(positional[2] or "build") end
@@ -46,7 +46,7 @@ local function total(executable, row, calls, state)
 end
 
 local function per_call(executable, row)
-  local sum, fewer = 0, 2000
+  local sum, fewer = 0, 1000
   for state = 1, options.states do
     sum = sum + (total(executable, row, fewer + options.calls, state) - total(executable, row, fewer, state)) / options.calls
   end
