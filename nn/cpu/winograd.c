@@ -273,12 +273,16 @@ static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
  * well below. */
 #define SCRATCH_BYTES (64 << 20)
 
-/* `total` in parts of about equal size, at most `most` (a multiple of 32), for all
- * threads if there are enough. */
+/* Fewer tiles at once do not fill a product. */
+#define LEAST_ROWS 16
+
+/* `total` tiles in parts of about equal size, at most `most` (a multiple of 32), enough
+ * for all threads if they are not too small then. */
 static int64_t even_part(int64_t total, int64_t most, int64_t threads) {
-  int64_t parts = (total + most - 1) / most;
-  if (parts < threads) parts = threads;
-  return round_up((total + parts - 1) / parts, 32);
+  const int64_t parts = (total + most - 1) / most;
+  if (parts > threads) return round_up((total + parts - 1) / parts, 32);
+  const int64_t rows = (total + threads - 1) / threads;
+  return rows < LEAST_ROWS ? LEAST_ROWS : rows;
 }
 
 static int64_t slot_bytes_by_tiles(const Plan *p, const Job *j) {
