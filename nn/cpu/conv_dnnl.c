@@ -395,8 +395,24 @@ static Plan *plan_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   return plan_enter(&key);
 }
 
+/* The library divides by numbers that are 0 where a window lies in the padding alone, and
+ * counts in 32 bits. */
+#define MOST (1 << 24)
+static bool is_ordinary(const LpConvGeometry *g) {
+  for (int d = 0; d < g->ndim; d++) {
+    const int64_t reach = (g->kernel[d] - 1) * g->dilation[d] + 1,
+                  right =
+                      (g->out[d] - 1) * g->stride[d] + reach - g->in[d] - g->padding[d];
+    if (g->padding[d] >= reach || right >= reach || reach > MOST || g->stride[d] > MOST ||
+        g->in[d] > MOST || g->out[d] > MOST)
+      return false;
+  }
+  return g->n <= MOST && g->c <= MOST && g->k <= MOST;
+}
+
 bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                          bool has_bias, bool keeps_weights) {
+  if (!is_ordinary(g)) return false;
   Plan *plan = plan_of(pass, g, dtype, has_bias, keeps_weights);
   if (!plan) lp_error_clear(); /* the other kernels may have the memory */
   const bool usable = plan && plan->usable;

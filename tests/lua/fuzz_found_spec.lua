@@ -269,4 +269,16 @@ describe("found by fuzzing:", function()
     fails("scaled_dot_product_attention|divisible by the key heads, got 3 and 2", torch.nn.functional.scaled_dot_product_attention,
       q, k, k, { enable_gqa = true })
   end)
+
+  it("more padding than a kernel reaches", function()
+    local x, w = torch.randn(2, 3, 5), torch.randn(4, 3, 3)
+    for _, padding in ipairs { 3, 4, 50 } do
+      local y = torch.nn.functional.conv1d(x, w, { padding = padding })
+      local wide = torch.nn.functional.conv1d(x:double(), w:double(), { padding = padding })
+      assert.is_true(torch.allclose(y:double(), wide, 1e-4, 1e-5))
+    end
+    local y = torch.nn.functional.conv2d(torch.randn(1, 8, 6, 6), torch.randn(8, 8, 1, 1), { padding = 2 })
+    assert.equal(0, y[0][0][0]:abs():sum():item())
+    fails("memory", torch.conv_tbc, torch.randn(5, 2, 3), torch.randn(3, 3, 4), torch.randn(4), 1000000007)
+  end)
 end)
