@@ -14,6 +14,15 @@
 #define UNIT 16
 #define MOST_BYTES 512 /* of a small object */
 #define CHUNK_BYTES ((size_t)64 << 10)
+#ifdef __SANITIZE_ADDRESS__
+#define USE_LISTS 0 /* the sanitizer is to see each object */
+#else
+#define USE_LISTS 1
+#endif
+
+static bool is_small(size_t size) {
+  return USE_LISTS && size <= MOST_BYTES;
+}
 
 typedef struct Block {
   struct Block *next;
@@ -50,11 +59,11 @@ static void *get_small(Pool *pool, size_t size) {
 }
 
 static void *get(Pool *pool, size_t size) {
-  return size <= MOST_BYTES ? get_small(pool, size) : malloc(size);
+  return is_small(size) ? get_small(pool, size) : malloc(size);
 }
 
 static void put(Pool *pool, void *p, size_t size) {
-  if (size > MOST_BYTES) {
+  if (!is_small(size)) {
     free(p);
     return;
   }
@@ -64,9 +73,8 @@ static void put(Pool *pool, void *p, size_t size) {
 }
 
 static void *move(Pool *pool, void *p, size_t old_size, size_t size) {
-  if (old_size > MOST_BYTES && size > MOST_BYTES) return realloc(p, size);
-  if (old_size <= MOST_BYTES && size <= MOST_BYTES &&
-      class_of(old_size) == class_of(size))
+  if (!is_small(old_size) && !is_small(size)) return realloc(p, size);
+  if (is_small(old_size) && is_small(size) && class_of(old_size) == class_of(size))
     return p;
   void *moved = get(pool, size);
   /* Lua relies on a block that can shrink; a larger one serves as well in the list of the
@@ -115,9 +123,6 @@ static void warn(void *ud, const char *message, int to_continue) {
 }
 
 lua_State *repl_new_state(void) {
-#ifdef __SANITIZE_ADDRESS__
-  return luaL_newstate(); /* it is to see each object */
-#else
   Pool *pool = calloc(1, sizeof *pool);
   lua_State *L = pool ? lua_newstate(allocate, pool) : NULL;
   if (!L) {
@@ -127,14 +132,12 @@ lua_State *repl_new_state(void) {
   lua_atpanic(L, panic);
   lua_setwarnf(L, warn, &warnings);
   return L;
-#endif
 }
 
 void repl_close_state(lua_State *L) {
   void *ud;
-  const bool own = lua_getallocf(L, &ud) == allocate;
+  lua_getallocf(L, &ud);
   lua_close(L);
-  if (!own) return;
   Pool *pool = ud;
   while (pool->chunks) {
     Block *next = pool->chunks->next;

@@ -112,8 +112,12 @@ static void spread_row(const LpGemm *g) {
 #define BLAS_PRODUCT_NT (24 * 24 * 24)
 #define TURNED_ELEMS 512
 #define TURNED_ROWS 16
-#define DOT_ROWS 48 /* with more, packing B is worth while */
-#define DOT_DEPTH 64
+/* Dot products: so long that their last steps do not count, and so few rows that packing
+ * B is not worth while; more rows where B is large. */
+#define DOT_DEPTH 512
+#define DOT_ROWS 48
+#define DOT_ROWS_LARGE 96
+#define LARGE_B (1024 * 1024)
 #define FEW_ROWS 2
 #define FEW_COLUMNS 64
 #define COLUMN_UNIT 64 /* columns are shared among threads by so many */
@@ -174,7 +178,8 @@ static bool gemm_small(const LpGemm *g, float alpha, float beta) {
     gemm_blas(g, alpha, beta, false, turned, width);
     return true;
   }
-  if (g->m > FEW_ROWS && g->m <= DOT_ROWS && g->k >= DOT_DEPTH && !g->trans_a)
+  const int64_t most = g->n * g->k >= LARGE_B ? DOT_ROWS_LARGE : DOT_ROWS;
+  if (g->m > FEW_ROWS && g->m <= most && g->k >= DOT_DEPTH && !g->trans_a)
     return run_small(&small, kernels->dots);
   if (work > BLAS_PRODUCT_NT) return false;
   gemm_blas(g, alpha, beta, true, g->b, g->ldb);

@@ -126,6 +126,13 @@ typedef struct Job {
   const LpGemm *g;
   const LpSplitMore *more;
   Cut cut;
+  bool hold_rows;       /* A is held, B streams; else the other way round */
+  int64_t panel;        /* rows or columns that are packed at once */
+  int64_t side;         /* and multiplied at once */
+  int64_t depth;        /* of k, at once */
+  int64_t tall, wide;   /* a block of C: what is held by what streams */
+  int64_t down, across; /* blocks of a rectangle */
+  _Atomic int64_t next; /* the first block that nobody has taken */
   _Atomic bool refused, failed;
 } Job;
 
@@ -133,9 +140,6 @@ typedef struct Job {
 typedef struct Part {
   const Job *j;
   int64_t m0, m1, n0, n1, k0, k;
-  bool hold_rows;      /* A is held, B streams; else the other way round */
-  int64_t panel;       /* rows or columns that are packed at once */
-  int64_t side;        /* and multiplied at once */
   char *held, *two[2]; /* packed: what is held, a panel and the next one */
 } Part;
 
@@ -194,11 +198,12 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
   const LpGemm *g = p->j->g;
   const int64_t bytes = block_bytes(p);
   const bool add = p->k0 > 0 || lp_scalar_to_double(g->beta) != 0;
-  const int64_t row = p->hold_rows ? held_at : at, column = p->hold_rows ? at : held_at;
+  const int64_t row = p->j->hold_rows ? held_at : at,
+                column = p->j->hold_rows ? at : held_at;
   const char *held =
-      p->held + (held_at - (p->hold_rows ? p->m0 : p->n0)) / LP_SPLIT_SIDE * bytes;
-  const char *a = p->hold_rows ? held : panel, *b = p->hold_rows ? panel : held;
-  const int64_t side = p->hold_rows ? p->side : PAIR;
+      p->held + (held_at - (p->j->hold_rows ? p->m0 : p->n0)) / LP_SPLIT_SIDE * bytes;
+  const char *a = p->j->hold_rows ? held : panel, *b = p->j->hold_rows ? panel : held;
+  const int64_t side = p->j->hold_rows ? p->j->side : PAIR;
   LpSplitTile t = {
       .rows = least(p->m1 - row, PAIR), .depth = bytes / LP_SPLIT_PIECES, .feed = feed};
   float *c = place_in_c(p, row, column, &t.ldc);
@@ -212,10 +217,10 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
     t.at[t.count].from = add ? c + x : begin ? begin + x : NULL;
     t.at[t.count++].columns = least(p->n1 - column - x, 16);
   }
-  if (p->hold_rows && row + PAIR < p->m1) {
+  if (p->j->hold_rows && row + PAIR < p->m1) {
     t.next = c + PAIR * t.ldc;
     t.next_rows = least(p->m1 - row - PAIR, PAIR);
-  } else if (!p->hold_rows && column + PAIR < p->n1) {
+  } else if (!p->j->hold_rows && column + PAIR < p->n1) {
     t.next = c + PAIR;
     t.next_rows = t.rows;
   }
@@ -224,21 +229,22 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
 
 /* Streams one operand past the other. */
 static bool multiply_part(Part *p) {
-  const bool columns = p->hold_rows; /* these stream */
+  const bool columns = p->j->hold_rows; /* these stream */
   const int64_t from = columns ? p->n0 : p->m0, to = columns ? p->n1 : p->m1;
   const int64_t held_from = columns ? p->m0 : p->n0, held_to = columns ? p->m1 : p->n1;
-  const int64_t products = ratio_up(held_to - held_from, PAIR) * (p->panel / p->side);
+  const int64_t products =
+      ratio_up(held_to - held_from, PAIR) * (p->j->panel / p->j->side);
   TRY(pack(p, !columns, held_from, held_to, p->held));
-  TRY(pack(p, columns, from, least(from + p->panel, to), p->two[0]));
-  for (int64_t at = from; at < to; at += p->panel) {
-    const int64_t next = at + p->panel;
+  TRY(pack(p, columns, from, least(from + p->j->panel, to), p->two[0]));
+  for (int64_t at = from; at < to; at += p->j->panel) {
+    const int64_t next = at + p->j->panel;
     const bool last = next >= to;
     LpSplitFeed f;
     if (!last) {
-      f = source_of(p, columns, next, least(next + p->panel, to), p->two[1]);
+      f = source_of(p, columns, next, least(next + p->j->panel, to), p->two[1]);
       lp_split_feed_begin(&f, products * (block_bytes(p) / LP_SPLIT_PIECES));
     }
-    for (int64_t side = at; side < next && side < to; side += p->side) {
+    for (int64_t side = at; side < next && side < to; side += p->j->side) {
       const char *panel = p->two[0] + (side - at) / LP_SPLIT_SIDE * block_bytes(p);
       for (int64_t h = held_from; h < held_to; h += PAIR)
         multiply(p, side, panel, h, last ? NULL : &f);
@@ -251,20 +257,51 @@ static bool multiply_part(Part *p) {
   return true;
 }
 
-static void make_rectangle(Job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
-  const int64_t rows = m1 - m0, columns = n1 - n0, k = j->g->k;
-  const bool a_across = j->g->trans_a, b_across = !j->g->trans_b;
-  Part p = {.j = j, .hold_rows = holds_rows(j->g, rows, columns)};
-  p.side = p.hold_rows && rows <= LP_SPLIT_SIDE ? 2 * PAIR : PAIR;
-  p.panel = (p.hold_rows ? b_across : a_across) ? 2 * PAIR : p.side;
-  const int64_t depth = even_part(k, MOST_DEPTH, LP_SPLIT_DEPTH),
-                bytes = lp_split_block_bytes(depth);
-  const int64_t most = BYTES_AT_ONCE / bytes * LP_SPLIT_SIDE / PAIR * PAIR;
-  const int64_t held = even_part(p.hold_rows ? rows : columns, most, PAIR),
-                stream = even_part(p.hold_rows ? columns : rows, MOST_STREAM, 2 * PAIR);
-  const int64_t tall = p.hold_rows ? held : stream, wide = p.hold_rows ? stream : held;
-  const int64_t panel_bytes = p.panel / LP_SPLIT_SIDE * bytes,
-                held_bytes = held / LP_SPLIT_SIDE * bytes;
+/* Cuts the rectangles into blocks, which threads take one after the other: one that is
+ * held up takes fewer. All are cut alike, by the largest of them. */
+static void cut_blocks(Job *j) {
+  const Cut *c = &j->cut;
+  const int64_t rows = least(ratio_up(c->row_units, c->row_parts) * PAIR, j->g->m),
+                columns = least(
+                    ratio_up(c->column_units, c->column_parts) * c->unit_columns, c->n);
+  j->hold_rows = holds_rows(j->g, rows, columns);
+  j->side = j->hold_rows && rows <= LP_SPLIT_SIDE ? 2 * PAIR : PAIR;
+  j->panel = (j->hold_rows ? !j->g->trans_b : j->g->trans_a) ? 2 * PAIR : j->side;
+  j->depth = even_part(j->g->k, MOST_DEPTH, LP_SPLIT_DEPTH);
+  const int64_t most =
+      BYTES_AT_ONCE / lp_split_block_bytes(j->depth) * LP_SPLIT_SIDE / PAIR * PAIR;
+  const int64_t held = even_part(j->hold_rows ? rows : columns, most, PAIR),
+                stream = even_part(j->hold_rows ? columns : rows, MOST_STREAM, 2 * PAIR);
+  j->tall = j->hold_rows ? held : stream;
+  j->wide = j->hold_rows ? stream : held;
+  j->down = ratio_up(rows, j->tall);
+  j->across = ratio_up(columns, j->wide);
+}
+
+/* Block i: neighbours are of different rectangles. False when it does not exist. */
+static bool place_block(Part *p, int64_t i) {
+  const Cut *c = &p->j->cut;
+  const int64_t rectangles = c->row_parts * c->column_parts;
+  const int64_t at = i % rectangles, inside = i / rectangles;
+  const int64_t r = at % c->row_parts, q = at / c->row_parts;
+  const int64_t last_row = c->row_units * (r + 1) / c->row_parts * PAIR,
+                last_column =
+                    c->column_units * (q + 1) / c->column_parts * c->unit_columns;
+  p->m0 = c->row_units * r / c->row_parts * PAIR + inside % p->j->down * p->j->tall;
+  p->n0 = c->column_units * q / c->column_parts * c->unit_columns +
+          inside / p->j->down * p->j->wide;
+  p->m1 = least(least(p->m0 + p->j->tall, last_row), p->j->g->m);
+  p->n1 = least(least(p->n0 + p->j->wide, last_column), c->n);
+  return p->m0 < p->m1 && p->n0 < p->n1;
+}
+
+static void make_blocks(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const int64_t k = j->g->k, bytes = lp_split_block_bytes(j->depth);
+  const int64_t count = j->cut.row_parts * j->cut.column_parts * j->down * j->across;
+  const int64_t panel_bytes = j->panel / LP_SPLIT_SIDE * bytes,
+                held_bytes = (j->hold_rows ? j->tall : j->wide) / LP_SPLIT_SIDE * bytes;
+  Part p = {.j = j};
   size_t capacity;
   p.held = lp_block_alloc((size_t)(held_bytes + 2 * panel_bytes), &capacity);
   if (!p.held) {
@@ -274,40 +311,22 @@ static void make_rectangle(Job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n
   p.two[0] = p.held + held_bytes;
   p.two[1] = p.two[0] + panel_bytes;
   char *const packed = p.held;
-  bool ok = true;
   lp_split_begin();
-  for (p.m0 = m0; ok && p.m0 < m1; p.m0 = p.m1) {
-    p.m1 = least(p.m0 + tall, m1);
-    for (p.n0 = n0; ok && p.n0 < n1; p.n0 = p.n1) {
-      p.n1 = least(p.n0 + wide, n1);
-      for (p.k0 = 0; ok && p.k0 < k; p.k0 += depth) {
-        p.k = least(k - p.k0, depth);
-        ok =
-            !atomic_load_explicit(&j->refused, memory_order_relaxed) && multiply_part(&p);
-      }
+  for (int64_t i; (i = atomic_fetch_add(&j->next, 1)) < count;) {
+    if (!place_block(&p, i)) continue;
+    for (p.k0 = 0; p.k0 < k && !atomic_load(&j->refused); p.k0 += j->depth) {
+      p.k = least(k - p.k0, j->depth);
+      if (!multiply_part(&p)) atomic_store(&j->refused, true);
     }
   }
   lp_split_end();
   lp_block_free(packed, capacity);
-  if (!ok) atomic_store(&j->refused, true);
-}
-
-static void make_parts(void *ctx, int64_t begin, int64_t end) {
-  Job *j = ctx;
-  const Cut *c = &j->cut;
-  for (int64_t i = begin; i < end; i++) {
-    const int64_t r = i % c->row_parts, q = i / c->row_parts;
-    const int64_t m0 = c->row_units * r / c->row_parts * PAIR,
-                  m1 = c->row_units * (r + 1) / c->row_parts * PAIR;
-    const int64_t n0 = c->column_units * q / c->column_parts * c->unit_columns,
-                  n1 = c->column_units * (q + 1) / c->column_parts * c->unit_columns;
-    make_rectangle(j, m0, least(m1, j->g->m), n0, least(n1, c->n));
-  }
 }
 
 bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
   Job j = {.g = g, .more = more, .cut = best_cut(g, more)};
-  lp_parallel_for(j.cut.row_parts * j.cut.column_parts, 1, make_parts, &j);
+  cut_blocks(&j);
+  lp_parallel_for(j.cut.row_parts * j.cut.column_parts, 1, make_blocks, &j);
   *refused = atomic_load(&j.refused);
   CHECK(!atomic_load(&j.failed), LP_ERR_MEMORY, "out of memory in a matrix product");
   return !*refused;
