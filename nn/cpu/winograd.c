@@ -94,8 +94,9 @@ static void find_source(const Plan *p, int64_t tile, float *zeros, float **pixel
 }
 
 /* --- operands of the products
- *
- * A has a row for each tile, B a column for each output channel; they are contracted over
+ * -------------------------------------------------------------------------- */
+
+/* A has a row for each tile, B a column for each output channel; they are contracted over
  * `depth`. Frequencies lie a little more than a multiple of a page apart, so that those
  * of a tile do not share a set of the cache. */
 
@@ -234,7 +235,8 @@ static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step
                                      p->bias ? p->bias + from : NULL, count, pixels);
 }
 
-/* --- running over all tiles */
+/* --- running over all tiles
+ * -------------------------------------------------------------------------- */
 
 /* The number of the next piece of work, or one beyond all when an interrupt came. */
 #define NO_MORE ((int64_t)1 << 40)
@@ -703,15 +705,22 @@ static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
 
 /* --- public */
 
-/* Fewer tiles leave too much of a block of pieces empty. In the weight gradient pieces
- * are turned over and summed over short depths: that pays for many channels alone. */
+/* Few tiles, or channels that fill no whole blocks, leave much of the tile unit's work
+ * unused. In the weight gradient pieces are turned over and summed over short depths:
+ * that pays for many channels alone. */
 #define LEAST_TILES_OF_PIECES 24
-#define LEAST_PAIRS_OF_PIECES (192 * 192)
+#define LEAST_PAIRS_OF_PIECES (64 * 48)
+#define LEAST_PAIRS_OF_SUMMED_PIECES (192 * 192)
 
 static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
   if (!lp_winograd_table()->turn || !lp_split_supported()) return false;
-  if (pass == LP_CONV_WEIGHT_GRAD) return g->c * g->k >= LEAST_PAIRS_OF_PIECES;
-  return plan_of(pass, g, NULL, NULL, NULL, NULL, false).tiles >= LEAST_TILES_OF_PIECES;
+  const int64_t pairs = g->c * g->k;
+  const int64_t padded =
+      round_up(g->c, LP_WINOGRAD_BLOCK) * round_up(g->k, LP_WINOGRAD_BLOCK);
+  if ((double)padded > 1.3 * (double)pairs) return false;
+  if (pass == LP_CONV_WEIGHT_GRAD) return pairs >= LEAST_PAIRS_OF_SUMMED_PIECES;
+  const Plan p = plan_of(pass, g, NULL, NULL, NULL, NULL, false);
+  return pairs >= LEAST_PAIRS_OF_PIECES && p.tiles >= LEAST_TILES_OF_PIECES;
 }
 
 bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,

@@ -2,26 +2,37 @@
  * all three passes, any channel counts. Owned by winograd.c; loops in simd/winograd.c and
  * winograd_split.c.
  *
- * Note [Winograd]: a tile of m x m outputs needs (m + 2)^2 multiplications for each pair
- * of channels instead of 9 m^2: 4 times fewer for m = 4, 2.25 times for m = 2. Seen as
- * polynomials, x and w are evaluated at m + 1 points and at infinity along each dimension
- * (x by B^T, w by G), multiplied there and interpolated (A^T): y = A^T [G w G^T * B^T x
- * B] A. The products of one frequency over all tiles are a matrix product, of (tiles, c)
- * by (c, k). The transposed matrices make the gradients: that of x is a convolution with
- * the weights turned round; that of w is G^T [sum over tiles of A y' A^T * B^T x B] G.
- * The points are 0, 1, -1 for m = 2 and 0, +-5/8, +-3/2 for m = 4, where rounding errors
- * are half those of 0, +-1, +-2 (found by search; A. Lavin and S. Gray, "Fast algorithms
- * for convolutional neural networks", 2015, have the algorithm).
+ * Note [Winograd]: a tile of 4 x 4 outputs needs 36 multiplications for each pair of
+ * channels, where the direct algorithm needs 144. Seen as polynomials along each
+ * dimension, x and w are evaluated at five points and at infinity (x by B^T, w by G),
+ * multiplied there, and interpolated (by A^T): y = A^T [G w G^T * B^T x B] A. The
+ * products of one of the 36 frequencies over all tiles are a matrix product, (tiles, c)
+ * by (c, k). The transposes make the gradients: that of x is a convolution with the
+ * weights turned round, that of w is G^T [sum over tiles of A y' A^T * B^T x B] G. A.
+ * Lavin and S. Gray, "Fast algorithms for convolutional neural networks", 2015.
  *
- * Memory: work is cut so that a block of tiles and what it makes stay in a core's cache
- * where possible; scratch is bounded whatever the sizes of the images. Products use the
- * tile unit where there is one (Note [Split products] in cpu/gemm_split.h), else vectors;
- * the weights are packed for one of them. The choices depend on the geometry and the
- * machine alone, never on timing or on the number of threads, and so do the results.
+ * Points: 0, +-5/8, +-3/2, found by search: rounding errors are half those of 0, +-1,
+ * +-2.
  *
- * A NaN or an infinity spreads over the tile it is in, at most 4 outputs (m - 1 more than
- * the direct algorithm). Finite values above about 1e37 may overflow in the transforms.
- */
+ * Note [Errors of Winograd]: root mean square of the error over that of the result,
+ * normal numbers, all 3 x 3 layers of stride 1 of ResNet and VGG (64 to 512 channels, 7 x
+ * 7 to 112 x 112): forward and input gradient 5.2e-7 to 9.7e-7 by the tile unit
+ * and 7.7e-7 to 8.3e-7 by AVX-512, weight gradient 4.3e-7 to 8.0e-7; the largest error of
+ * a number 1.2e-5 of that mean. The direct algorithm's is about 2e-7 to 4e-7. Sums are
+ * cut into short ones, so that more channels hardly add to it.
+ *
+ * A NaN or an infinity spreads over the tile it is in, at most 2 outputs farther than by
+ * the direct algorithm (in the weight gradient, over the taps of its channel). Finite
+ * values above about 1e37 may overflow in the transforms.
+ *
+ * Note [Work of Winograd]: blocks of tiles are transformed, multiplied and transformed
+ * back by one thread, while the weights, packed once, fit in its cache beside them; else
+ * threads share the transformed tiles and have output channels of their own, whose
+ * weights each packs for itself. Scratch is bounded whatever the sizes of the images,
+ * some tens of MB. The products are made by the tile unit where it pays (Note [Split
+ * products] in cpu/gemm_split.h), of vectors otherwise and where there is a NaN or an
+ * infinity. What a number is summed from, and in which order, depends on the geometry and
+ * the machine alone, never on timing or on the number of threads. */
 #ifndef LP_NN_CPU_WINOGRAD_H
 #define LP_NN_CPU_WINOGRAD_H
 

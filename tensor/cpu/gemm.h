@@ -2,8 +2,9 @@
  * but bool.
  *
  * Note [Choice of GEMM]: float32 goes to oneDNN, except for small products, where
- * OpenBLAS has less to set up, and large ones with beta = 0 where the processor has AMX
- * (gemm_split.h); float64 and complex go to OpenBLAS. float16 and bfloat16
+ * OpenBLAS has less to set up, few rows by long transposed ones (gemm_small.h), and those
+ * with beta = 0 that the tiles of AMX are estimated to make sooner (gemm_split.h);
+ * float64 and complex go to OpenBLAS. float16 and bfloat16
  * are converted and accumulated in float32, rounded once; bfloat16 stays as it is where
  * the processor multiplies it (gemm_bf16.h). Integers (which wrap) have a plain kernel.
  * All of them take their threads from OpenMP, so a product inside a parallel region runs

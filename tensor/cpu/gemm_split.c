@@ -243,6 +243,10 @@ AMX static inline void feed_one(LpSplitFeed *f, int kind) {
   case ROWS: {
     const int64_t i = at / depth, d = at % depth, k0 = d * LP_SPLIT_DEPTH;
     const float *row = s.data + i * s.step + k0;
+    if (i + 1 < s.count) { /* the next row lies in another page */
+      __builtin_prefetch(row + s.step, 0, 2);
+      __builtin_prefetch(row + s.step + 16, 0, 2);
+    }
     put((char *)f->block + i / 16 * f->block_step + d * LP_SPLIT_PIECES + i % 16 * 64,
         _mm512_maskz_loadu_ps(first(s.k - k0), row),
         _mm512_maskz_loadu_ps(first(s.k - k0 - 16), row + 16), sums);
@@ -257,6 +261,10 @@ AMX static inline void feed_one(LpSplitFeed *f, int kind) {
   case COLUMNS_TURNED: {
     const int64_t b = at / depth, d = at % depth;
     s.data += 16 * b * s.step + d * LP_SPLIT_DEPTH;
+    for (int64_t i = 0; d + 1 < depth && 16 * b + i < f->count && i < 16; i++) {
+      __builtin_prefetch(s.data + i * s.step + LP_SPLIT_DEPTH, 0, 2);
+      __builtin_prefetch(s.data + i * s.step + LP_SPLIT_DEPTH + 16, 0, 2);
+    }
     s.count -= 16 * b;
     s.k -= d * LP_SPLIT_DEPTH;
     if (s.k > LP_SPLIT_DEPTH) s.k = LP_SPLIT_DEPTH;

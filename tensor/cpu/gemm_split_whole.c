@@ -20,6 +20,9 @@
 /* Rows or columns that stream past it. */
 #define MOST_STREAM 2048
 
+/* Rows and columns of a rectangle with large operands. */
+#define LARGE 512
+
 /* Two blocks: of A, or of B. Up to 16 rows of A take four of B. */
 #define PAIR 32
 
@@ -64,10 +67,19 @@ typedef struct Cut {
   double cycles;
 } Cut;
 
+/* Does a rectangle hold rows of A, not columns of B? Rather less than more; but of large
+ * operands one that does not lie along k, for a panel of it is a few words from each of
+ * many pages. */
+static bool holds_rows(const LpGemm *g, int64_t rows, int64_t columns) {
+  const bool a_across = g->trans_a, b_across = !g->trans_b;
+  if (a_across != b_across && rows >= LARGE && columns >= LARGE) return a_across;
+  return rows <= columns;
+}
+
 static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
   const double pack_a = cycles_of_packing(rows, g->k, g->trans_a),
                pack_b = cycles_of_packing(columns, g->k, g->trans_b);
-  const bool hold_rows = rows <= columns;
+  const bool hold_rows = holds_rows(g, rows, columns);
   const int64_t whole_rows = rows <= 16 ? 16 : ratio_up(rows, PAIR) * PAIR,
                 whole_columns = ratio_up(columns, PAIR) * PAIR;
   const int64_t held = hold_rows ? rows : columns, stream = hold_rows ? columns : rows;
@@ -122,7 +134,8 @@ typedef struct Part {
   const Job *j;
   int64_t m0, m1, n0, n1, k0, k;
   bool hold_rows;      /* A is held, B streams; else the other way round */
-  int64_t panel;       /* rows or columns that stream at once */
+  int64_t panel;       /* rows or columns that are packed at once */
+  int64_t side;        /* and multiplied at once */
   char *held, *two[2]; /* packed: what is held, a panel and the next one */
 } Part;
 
@@ -185,7 +198,7 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
   const char *held =
       p->held + (held_at - (p->hold_rows ? p->m0 : p->n0)) / LP_SPLIT_SIDE * bytes;
   const char *a = p->hold_rows ? held : panel, *b = p->hold_rows ? panel : held;
-  const int64_t side = p->hold_rows ? p->panel : PAIR;
+  const int64_t side = p->hold_rows ? p->side : PAIR;
   LpSplitTile t = {
       .rows = least(p->m1 - row, PAIR), .depth = bytes / LP_SPLIT_PIECES, .feed = feed};
   float *c = place_in_c(p, row, column, &t.ldc);
@@ -214,7 +227,7 @@ static bool multiply_part(Part *p) {
   const bool columns = p->hold_rows; /* these stream */
   const int64_t from = columns ? p->n0 : p->m0, to = columns ? p->n1 : p->m1;
   const int64_t held_from = columns ? p->m0 : p->n0, held_to = columns ? p->m1 : p->n1;
-  const int64_t products = ratio_up(held_to - held_from, PAIR);
+  const int64_t products = ratio_up(held_to - held_from, PAIR) * (p->panel / p->side);
   TRY(pack(p, !columns, held_from, held_to, p->held));
   TRY(pack(p, columns, from, least(from + p->panel, to), p->two[0]));
   for (int64_t at = from; at < to; at += p->panel) {
@@ -225,8 +238,11 @@ static bool multiply_part(Part *p) {
       f = source_of(p, columns, next, least(next + p->panel, to), p->two[1]);
       lp_split_feed_begin(&f, products * (block_bytes(p) / LP_SPLIT_PIECES));
     }
-    for (int64_t h = held_from; h < held_to; h += PAIR)
-      multiply(p, at, p->two[0], h, last ? NULL : &f);
+    for (int64_t side = at; side < next && side < to; side += p->side) {
+      const char *panel = p->two[0] + (side - at) / LP_SPLIT_SIDE * block_bytes(p);
+      for (int64_t h = held_from; h < held_to; h += PAIR)
+        multiply(p, side, panel, h, last ? NULL : &f);
+    }
     TRY(last || lp_split_feed_end(&f));
     char *done = p->two[0];
     p->two[0] = p->two[1];
@@ -237,8 +253,10 @@ static bool multiply_part(Part *p) {
 
 static void make_rectangle(Job *j, int64_t m0, int64_t m1, int64_t n0, int64_t n1) {
   const int64_t rows = m1 - m0, columns = n1 - n0, k = j->g->k;
-  Part p = {.j = j, .hold_rows = rows <= columns, .panel = PAIR};
-  if (p.hold_rows && rows <= LP_SPLIT_SIDE) p.panel = 2 * PAIR;
+  const bool a_across = j->g->trans_a, b_across = !j->g->trans_b;
+  Part p = {.j = j, .hold_rows = holds_rows(j->g, rows, columns)};
+  p.side = p.hold_rows && rows <= LP_SPLIT_SIDE ? 2 * PAIR : PAIR;
+  p.panel = (p.hold_rows ? b_across : a_across) ? 2 * PAIR : p.side;
   const int64_t depth = even_part(k, MOST_DEPTH, LP_SPLIT_DEPTH),
                 bytes = lp_split_block_bytes(depth);
   const int64_t most = BYTES_AT_ONCE / bytes * LP_SPLIT_SIDE / PAIR * PAIR;

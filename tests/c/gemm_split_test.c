@@ -38,8 +38,10 @@ static double worst_error(const LpGemm *g, const float *before) {
 
 TEST(split_products_are_float32_products) {
   if (!lp_split_supported()) return;
-  const int64_t sizes[][3] = {{1, 1, 1},   {16, 16, 32}, {32, 32, 64},   {33, 17, 31},
-                              {5, 40, 70}, {64, 48, 33}, {100, 90, 600}, {31, 530, 1030}};
+  const int64_t sizes[][3] = {{1, 1, 1},      {16, 16, 32},    {32, 32, 64},
+                              {33, 17, 31},   {5, 40, 70},     {64, 48, 33},
+                              {100, 90, 600}, {31, 530, 1030}, {530, 520, 40},
+                              {2100, 20, 40}, {9, 2200, 33},   {1100, 36, 800}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int form = 0; form < 8; form++) {
       const int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2], extra = 3;

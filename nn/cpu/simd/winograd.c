@@ -526,7 +526,7 @@ some_rows(float *c, int64_t ldc, const float *a, int64_t row, int64_t along,
 
 /* So many products are summed on their own, which keeps rounding errors from growing with
  * the depth, and a panel of B in the cache. */
-#define DEPTH 128
+#define DEPTH 64
 
 /* Rows in parts of about equal size: a few alone would wait for each other's sums. */
 static int64_t rows_at_once(int64_t rows) {
