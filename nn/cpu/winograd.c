@@ -1,36 +1,15 @@
 /* Winograd convolution; see winograd.h. */
 #include "cpu/winograd.h"
 
-#include <stdatomic.h>
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
 #include "cpu/gemm_split.h"
-#include "cpu/winograd_kernels.h"
-#include "cpu/winograd_split.h"
+#include "cpu/winograd_parts.h"
 
 /* --- what is to be done
  * -------------------------------------------------------------------------- */
-
-typedef struct Image {
-  float *data; /* (n, h, w, channels) */
-  int64_t h, w, channels;
-} Image;
-
-/* The forward pass and the input gradient are one: from `source` to `result`. The weight
- * gradient reads both. */
-typedef struct Plan {
-  Image source, result;
-  int64_t pad[2], across, tiles_per_image, tiles;
-  bool pieces;               /* the form of the products' operands */
-  LpWinogradWeights weights; /* of all channels; unless a weight gradient */
-  const float *bias;
-} Plan;
-
-static int64_t round_up(int64_t n, int64_t to) {
-  return (n + to - 1) / to * to;
-}
 
 bool lp_winograd_serves(const LpConvGeometry *g) {
   if (g->ndim != 2 || g->groups != 1 || g->c < 1 || g->k < 1) return false;
@@ -64,60 +43,15 @@ static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, float *x, const fl
   return p;
 }
 
-/* The upper left corner of a tile in the result. */
-typedef struct Corner {
-  int64_t image, row, column;
-} Corner;
-
-static Corner corner_of(const Plan *p, int64_t tile) {
-  const int64_t in_image = tile % p->tiles_per_image;
-  return (Corner){tile / p->tiles_per_image, in_image / p->across * LP_WINOGRAD_TILE,
-                  in_image % p->across * LP_WINOGRAD_TILE};
-}
-
-/* The pixels of a square; `missing` for those outside. */
-static void find_pixels(const Image *of, int64_t image, int64_t row, int64_t column,
-                        int side, float *missing, float **pixels) {
-  float *base = of->data + image * of->h * of->w * of->channels;
-  for (int i = 0; i < side; i++)
-    for (int j = 0; j < side; j++) {
-      const int64_t h = row + i, w = column + j;
-      const bool inside = h >= 0 && h < of->h && w >= 0 && w < of->w;
-      *pixels++ = inside ? base + (h * of->w + w) * of->channels : missing;
-    }
-}
-
-static void find_source(const Plan *p, int64_t tile, float *zeros, float **pixels) {
-  const Corner at = corner_of(p, tile);
-  find_pixels(&p->source, at.image, at.row - p->pad[0], at.column - p->pad[1],
-              LP_WINOGRAD_SIDE, zeros, pixels);
-}
-
 /* --- operands of the products
  * -------------------------------------------------------------------------- */
 
 /* A has a row for each tile, B a column for each output channel; they are contracted over
- * `depth`. Frequencies lie a little more than a multiple of a page apart, so that those
- * of a tile do not share a set of the cache. */
-
-#define APART 192
-
-static int64_t lanes(void) {
-  return lp_winograd_table()->lanes;
-}
-
-/* Columns of B are made so many at a time. */
-static int64_t columns_at_once(const Plan *p) {
-  return p->pieces ? LP_WINOGRAD_BLOCK : lanes();
-}
+ * `depth`. */
 
 /* A multiple of what both kinds of operands lay out together. */
 static int64_t panel_columns(void) {
   return round_up(2 * lanes(), LP_WINOGRAD_BLOCK);
-}
-
-static int64_t blocks_of(int64_t n) {
-  return (n + LP_WINOGRAD_BLOCK - 1) / LP_WINOGRAD_BLOCK;
 }
 
 static int64_t a_step(const Plan *p, int64_t rows) {
@@ -189,15 +123,7 @@ static void make_columns(const Plan *p, int64_t from, int64_t count, char *b,
   }
 }
 
-/* Products of all frequencies: C (rows, columns) = [C +] A B. */
-typedef struct Products {
-  const char *a, *b;
-  char *c;
-  int64_t step_a, step_b, step_c, rows, columns, depth, ldc;
-  bool add;
-} Products;
-
-static void multiply_pieces(const Products *m, int f) {
+void lp_winograd_multiply_pieces(const Products *m, int f) {
   const char *a = m->a + f * m->step_a, *b = m->b + f * m->step_b;
   const LpWinogradProduct p = {.a = a,
                                .b = b,
@@ -215,7 +141,7 @@ static void multiply_pieces(const Products *m, int f) {
 static void multiply(const Plan *p, const Products *m) {
   for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
     if (p->pieces)
-      multiply_pieces(m, f);
+      lp_winograd_multiply_pieces(m, f);
     else
       lp_winograd_table()->product(
           (float *)(m->c + f * m->step_c), m->ldc, (const float *)(m->a + f * m->step_a),
@@ -237,13 +163,6 @@ static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step
 
 /* --- running over all tiles
  * -------------------------------------------------------------------------- */
-
-/* The number of the next piece of work, or one beyond all when an interrupt came. */
-#define NO_MORE ((int64_t)1 << 40)
-static int64_t take(_Atomic int64_t *next) {
-  if (lp_interrupt_pending()) atomic_store(next, NO_MORE);
-  return atomic_fetch_add(next, 1);
-}
 
 typedef struct Job {
   const Plan *p;
@@ -354,12 +273,16 @@ static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
  * well below. */
 #define SCRATCH_BYTES (64 << 20)
 
-/* `total` in parts of about equal size, at most `most` (a multiple of 32), for all
- * threads if there are enough. */
+/* Fewer tiles at once do not fill a product. */
+#define LEAST_ROWS 16
+
+/* `total` tiles in parts of about equal size, at most `most` (a multiple of 32), enough
+ * for all threads if they are not too small then. */
 static int64_t even_part(int64_t total, int64_t most, int64_t threads) {
-  int64_t parts = (total + most - 1) / most;
-  if (parts < threads) parts = threads;
-  return round_up((total + parts - 1) / parts, 32);
+  const int64_t parts = (total + most - 1) / most;
+  if (parts > threads) return round_up((total + parts - 1) / parts, 32);
+  const int64_t rows = (total + threads - 1) / threads;
+  return rows < LEAST_ROWS ? LEAST_ROWS : rows;
 }
 
 static int64_t slot_bytes_by_tiles(const Plan *p, const Job *j) {
@@ -425,278 +348,12 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     j.count = p->tiles;
     lp_parallel_for(slots, 1, run_tiles, &j);
   } else {
-    for (; j.first_tile < p->tiles && !atomic_load(&j.refused); j.first_tile += j.rows) {
+    for (; j.first_tile < p->tiles && !stopped(&j.refused); j.first_tile += j.rows) {
       j.count = p->tiles - j.first_tile < j.rows ? p->tiles - j.first_tile : j.rows;
       lp_parallel_for(j.count, 1, make_rows, &j);
       atomic_store(&j.next, 0);
       lp_parallel_for(slots, 1, run_columns, &j);
     }
-  }
-  *refused = p->pieces && atomic_load(&j.refused);
-  lp_block_free(scratch, capacity);
-  return true;
-}
-
-/* --- the weight gradient
- *
- * S (k, c) of each frequency is summed over tiles: A^T from y's gradient, B from x. */
-
-#define GROUP LP_WINOGRAD_BLOCK /* tiles that are contracted over at once */
-
-/* Bytes of S at once: more output channels come after. */
-#define MOST_SUMS (40 << 20)
-/* Up to so many bytes, parts of the tiles have sums of their own, which stay in a core's
- * cache; so few parts that adding them up costs little, the same on every machine. */
-#define MOST_OWN_SUMS (1 << 20)
-#define PARTS 8
-/* Else threads share tiles whose operands take so many bytes, and have frequencies of
- * their own. */
-#define BYTES_OF_OPERANDS (24 << 20)
-
-typedef struct GradJob {
-  const Plan *p;
-  float *w, *zeros;
-  char *sums, *scratch, *a, *b;
-  int64_t slot_bytes, sum_bytes, groups, per_part, parts, first_group, groups_now;
-  int64_t row0, rows; /* of S: channels of y */
-  int64_t columns;    /* of S, padded */
-  _Atomic int64_t next;
-  _Atomic bool refused;
-} GradJob;
-
-static int64_t sum_step(const GradJob *j) {
-  return APART +
-         round_up(j->rows, LP_WINOGRAD_BLOCK) * j->columns * (int64_t)sizeof(float);
-}
-
-/* Bytes of a frequency of an operand for some groups of tiles. */
-static int64_t operand_step(const Plan *p, int64_t channels, int64_t groups) {
-  return APART + groups * (p->pieces ? blocks_of(channels) * LP_WINOGRAD_BLOCK_BYTES
-                                     : GROUP * round_up(channels, lanes()) *
-                                           (int64_t)sizeof(float));
-}
-
-static void find_either(const GradJob *j, bool of_y, int64_t tile, float **pixels) {
-  const Plan *p = j->p;
-  if (tile >= p->tiles) {
-    for (int i = 0; i < LP_WINOGRAD_FREQUENCIES; i++) pixels[i] = j->zeros;
-  } else if (of_y) {
-    const Corner at = corner_of(p, tile);
-    find_pixels(&p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, j->zeros,
-                pixels);
-    for (int i = 0; i < LP_WINOGRAD_TILE * LP_WINOGRAD_TILE; i++)
-      if (pixels[i] != j->zeros) pixels[i] += j->row0;
-  } else {
-    find_source(p, tile, j->zeros, pixels);
-  }
-}
-
-/* Group `group` as number `place` of `places` in an operand. */
-static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
-                       int64_t place, int64_t places) {
-  const Plan *p = j->p;
-  const int64_t channels = of_y ? j->rows : p->source.channels;
-  const int64_t step = operand_step(p, channels, places);
-  float *first[LP_WINOGRAD_FREQUENCIES], *second[LP_WINOGRAD_FREQUENCIES];
-  if (!p->pieces) {
-    const int64_t wide = round_up(channels, lanes());
-    float *row = (float *)to + place * GROUP * wide;
-    LpWinogradPixels *pixels = (LpWinogradPixels *)first;
-    for (int64_t t = 0; t < GROUP; t++, row += wide) {
-      find_either(j, of_y, group * GROUP + t, first);
-      if (of_y)
-        lp_winograd_table()->grad(pixels, channels, row, step / (int64_t)sizeof(float));
-      else
-        lp_winograd_table()->input(pixels, pixels, channels, row,
-                                   step / (int64_t)sizeof(float));
-    }
-    return;
-  }
-  to += place * LP_WINOGRAD_BLOCK_BYTES;
-  const int64_t block_step = places * LP_WINOGRAD_BLOCK_BYTES;
-  for (int64_t t = 0; t < GROUP / 2; t++) {
-    find_either(j, of_y, group * GROUP + t, first);
-    find_either(j, of_y, group * GROUP + t + GROUP / 2, second);
-    (of_y ? lp_winograd_table()->grad_line : lp_winograd_table()->input_line)(
-        (LpWinogradPixels *)first, (LpWinogradPixels *)second, channels, to + t * 64,
-        step, block_step);
-  }
-  if (of_y)
-    for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
-      for (int64_t block = 0; block < blocks_of(channels); block++)
-        lp_winograd_table()->turn(to + f * step + block * block_step, 6);
-}
-
-/* Rows [from, from + rows) of S of a frequency. */
-static void add_products(const GradJob *j, char *sums, const char *a, const char *b,
-                         int f, int64_t from, int64_t rows, bool add) {
-  const Plan *p = j->p;
-  const int64_t groups = j->groups_now, channels = p->source.channels;
-  const int64_t a_offset =
-      p->pieces ? from / LP_WINOGRAD_BLOCK * groups * LP_WINOGRAD_BLOCK_BYTES
-                : from * (int64_t)sizeof(float);
-  const Products m = {.a = a + a_offset,
-                      .b = b,
-                      .c = sums + from * j->columns * (int64_t)sizeof(float),
-                      .step_a = operand_step(p, j->rows, groups),
-                      .step_b = operand_step(p, channels, groups),
-                      .step_c = sum_step(j),
-                      .rows = rows,
-                      .columns = j->columns,
-                      .depth = groups * GROUP,
-                      .ldc = j->columns,
-                      .add = add};
-  if (p->pieces)
-    multiply_pieces(&m, f);
-  else
-    lp_winograd_table()->product_grad(
-        (float *)(m.c + f * m.step_c), m.ldc, (const float *)(m.a + f * m.step_a),
-        round_up(j->rows, lanes()), (const float *)(m.b + f * m.step_b),
-        round_up(channels, lanes()), rows, j->columns, m.depth, add);
-}
-
-/* Parts of the tiles, each with sums of its own. */
-static void run_parts(void *ctx, int64_t begin, int64_t end) {
-  GradJob *j = ctx;
-  const Plan *p = j->p;
-  const int64_t most = j->groups_now;
-  char *a = j->scratch + begin * j->slot_bytes,
-       *b = a + LP_WINOGRAD_FREQUENCIES * operand_step(p, j->rows, most);
-  if (p->pieces) lp_split_begin();
-  for (;;) {
-    const int64_t part = take(&j->next);
-    if (part >= j->parts) break;
-    char *s = j->sums + part * j->sum_bytes;
-    const int64_t from = part * j->per_part,
-                  to = from + j->per_part < j->groups ? from + j->per_part : j->groups;
-    for (int64_t group = from; group < to; group += most) {
-      GradJob now = {.p = p,
-                     .zeros = j->zeros,
-                     .groups_now = to - group < most ? to - group : most,
-                     .row0 = j->row0,
-                     .rows = j->rows,
-                     .columns = j->columns};
-      for (int64_t g = 0; g < now.groups_now; g++) {
-        make_group(&now, true, group + g, a, g, now.groups_now);
-        make_group(&now, false, group + g, b, g, now.groups_now);
-      }
-      for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
-        add_products(&now, s, a, b, f, 0, j->rows, group > from);
-    }
-  }
-  if (p->pieces) lp_split_end();
-}
-
-static void add_parts(void *ctx, int64_t begin, int64_t end) {
-  GradJob *j = ctx;
-  for (int64_t part = 1; part < j->parts; part++) {
-    float *s = (float *)j->sums;
-    const float *more = (const float *)(j->sums + part * j->sum_bytes);
-    for (int64_t i = begin; i < end; i++) s[i] += more[i];
-  }
-}
-
-static void make_groups(void *ctx, int64_t begin, int64_t end) {
-  GradJob *j = ctx;
-  for (int64_t g = begin; g < end; g++) {
-    const int64_t place = g / 2;
-    const bool of_y = g & 1;
-    make_group(j, of_y, j->first_group + place, of_y ? j->a : j->b, place, j->groups_now);
-  }
-}
-
-#define ROWS_AT_ONCE 128
-static void run_frequencies(void *ctx, int64_t begin, int64_t end) {
-  GradJob *j = ctx;
-  const Plan *p = j->p;
-  const int64_t strips = (j->rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
-  if (p->pieces) lp_split_begin();
-  for (;;) {
-    const int64_t at = take(&j->next), f = at / strips;
-    if (f >= LP_WINOGRAD_FREQUENCIES) break;
-    const int64_t row = at % strips * ROWS_AT_ONCE, rest = j->rows - row;
-    add_products(j, j->sums, j->a, j->b, f, row,
-                 rest < ROWS_AT_ONCE ? rest : ROWS_AT_ONCE, j->first_group > 0);
-  }
-  if (p->pieces) lp_split_end();
-}
-
-static void put_weights(void *ctx, int64_t begin, int64_t end) {
-  GradJob *j = ctx;
-  const Plan *p = j->p;
-  const int64_t channels = p->source.channels;
-  bool ok = true;
-  for (int64_t row = begin; row < end; row++)
-    ok &= lp_winograd_table()->weight_grad((const float *)j->sums + row * j->columns,
-                                           sum_step(j) / (int64_t)sizeof(float), channels,
-                                           j->w + (j->row0 + row) * channels * 9);
-  if (!ok) atomic_store(&j->refused, true);
-}
-
-static bool run_weight_grad(const Plan *p, float *w, bool *refused) {
-  const int64_t threads = lp_num_threads();
-  GradJob j = {
-      .p = p, .w = w, .columns = round_up(p->source.channels, columns_at_once(p))};
-  const int64_t most =
-      p->source.channels > p->result.channels ? p->source.channels : p->result.channels;
-  const int64_t zero_bytes = round_up((most + 16) * 4, 64);
-  j.groups = (p->tiles + GROUP - 1) / GROUP;
-  j.rows = p->result.channels;
-  while (j.rows > LP_WINOGRAD_BLOCK && LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
-    j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
-  j.sum_bytes = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
-  const int64_t group_bytes =
-      LP_WINOGRAD_FREQUENCIES *
-      (operand_step(p, j.rows, 1) + operand_step(p, p->source.channels, 1));
-  bool by_parts = j.sum_bytes <= MOST_OWN_SUMS && j.groups >= PARTS;
-  int64_t bytes = zero_bytes;
-  j.parts = 1;
-  if (by_parts) {
-    j.parts = PARTS;
-    if (j.parts > j.groups) j.parts = j.groups;
-    j.per_part = (j.groups + j.parts - 1) / j.parts;
-    j.parts = (j.groups + j.per_part - 1) / j.per_part;
-    j.groups_now = 1;
-    j.slot_bytes =
-        LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
-                                   operand_step(p, p->source.channels, j.groups_now));
-    bytes += threads * j.slot_bytes;
-  } else {
-    j.groups_now = BYTES_OF_OPERANDS / group_bytes;
-    if (j.groups_now < 1) j.groups_now = 1;
-    const int64_t times = (j.groups + j.groups_now - 1) / j.groups_now;
-    j.groups_now = (j.groups + times - 1) / times;
-    bytes +=
-        LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
-                                   operand_step(p, p->source.channels, j.groups_now));
-  }
-  size_t capacity;
-  char *scratch = lp_block_alloc((size_t)(bytes + j.parts * j.sum_bytes), &capacity);
-  TRY(scratch);
-  j.zeros = (float *)scratch;
-  memset(j.zeros, 0, (size_t)zero_bytes);
-  j.sums = scratch + zero_bytes;
-  j.scratch = j.a = j.sums + j.parts * j.sum_bytes;
-  const int64_t at_once = j.groups_now, rows = j.rows;
-  for (; j.row0 < p->result.channels && !atomic_load(&j.refused); j.row0 += rows) {
-    /* The last rows are computed as if there were more: what they write is not read. */
-    j.rows = rows < p->result.channels - j.row0 ? rows : p->result.channels - j.row0;
-    if (by_parts) {
-      atomic_store(&j.next, 0);
-      lp_parallel_for(threads < j.parts ? threads : j.parts, 1, run_parts, &j);
-      if (j.parts > 1)
-        lp_parallel_for(j.sum_bytes / (int64_t)sizeof(float), LP_GRAIN, add_parts, &j);
-    } else {
-      for (j.first_group = 0; j.first_group < j.groups; j.first_group += at_once) {
-        const int64_t rest = j.groups - j.first_group;
-        j.groups_now = rest < at_once ? rest : at_once;
-        j.b = j.a + LP_WINOGRAD_FREQUENCIES * operand_step(p, j.rows, j.groups_now);
-        lp_parallel_for(2 * j.groups_now, 1, make_groups, &j);
-        atomic_store(&j.next, 0);
-        lp_parallel_for(threads, 1, run_frequencies, &j);
-      }
-    }
-    lp_parallel_for(j.rows, 8, put_weights, &j);
   }
   *refused = p->pieces && atomic_load(&j.refused);
   lp_block_free(scratch, capacity);
@@ -734,7 +391,7 @@ bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *
   for (;;) {
     const Plan p = plan_of(pass, g, x, w, bias, y, pieces);
     bool refused;
-    TRY(pass == LP_CONV_WEIGHT_GRAD ? run_weight_grad(&p, w, &refused)
+    TRY(pass == LP_CONV_WEIGHT_GRAD ? lp_winograd_weight_grad(&p, w, &refused)
                                     : run_layer(&p, packed, &refused));
     if (lp_interrupt_take()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
     if (!refused) return true;

@@ -1,6 +1,7 @@
 /* Winograd convolution against the definition in double precision: every pass, odd
  * geometries, every instruction set; NaN and infinity; kept weights; failures. */
 #include <stdlib.h>
+#include "core/parallel.h"
 #include "cpu/caps.h"
 #include "cpu/winograd.h"
 #include "lampad/memory.h"
@@ -212,6 +213,30 @@ TEST(winograd_in_blocks) {
   check_blocks(20, 70, 40);   /* tiles for each thread, and sums of their own */
   check_blocks(100, 120, 40); /* sums of all threads */
   check_blocks(1024, 310, 2); /* sums of some output channels after those of others */
+}
+
+TEST(winograd_does_not_depend_on_threads) {
+  const LpConvGeometry cases[] = {geometry(3, 64, 64, 29, 31, 1, 1),
+                                  geometry(3, 200, 192, 14, 13, 1, 1),
+                                  geometry(1, 48, 50, 9, 9, 0, 1)};
+  const int before = lp_num_threads();
+  for (int i = 0; i < 3; i++)
+    for (int pass = 0; pass < 3; pass++) {
+      Buffers b = buffers_of(&cases[i]);
+      float *const to[] = {b.y, b.x, b.w};
+      const int64_t counts[] = {b.out, b.in, b.weights};
+      const size_t bytes = (size_t)counts[pass] * sizeof(float);
+      float *first = malloc(bytes);
+      for (int threads = 1; threads <= 5; threads += 2) {
+        lp_set_num_threads(threads);
+        EXPECT(lp_winograd_run((LpConvPass)pass, &cases[i], b.x, b.w, b.bias, b.y, NULL));
+        if (threads == 1) memcpy(first, to[pass], bytes);
+        EXPECT(!memcmp(first, to[pass], bytes));
+      }
+      free(first);
+      release(&b);
+    }
+  lp_set_num_threads(before);
 }
 
 TEST(winograd_serves_what_it_says) {

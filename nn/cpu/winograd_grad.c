@@ -1,0 +1,271 @@
+/* The weight gradient of Winograd's convolution; see winograd.h. S (k, c) of each
+ * frequency is summed over tiles: A^T from y's gradient, B from x. */
+#include <string.h>
+#include "core/alloc.h"
+#include "core/check.h"
+#include "core/parallel.h"
+#include "cpu/gemm_split.h"
+#include "cpu/winograd_parts.h"
+
+#define GROUP LP_WINOGRAD_BLOCK /* tiles that are contracted over at once */
+
+/* Bytes of S at once: more output channels come after. */
+#define MOST_SUMS (40 << 20)
+/* Up to so many bytes, parts of the tiles have sums of their own, which stay in a core's
+ * cache; so few parts that adding them up costs little, the same on every machine. */
+#define MOST_OWN_SUMS (1 << 20)
+#define PARTS 8
+/* Else threads share tiles whose operands take so many bytes, and have frequencies of
+ * their own. */
+#define BYTES_OF_OPERANDS (24 << 20)
+
+typedef struct GradJob {
+  const Plan *p;
+  float *w, *zeros;
+  char *sums, *scratch, *a, *b;
+  int64_t slot_bytes, sum_bytes, groups, per_part, parts, first_group, groups_now;
+  int64_t row0, rows; /* of S: channels of y */
+  int64_t columns;    /* of S, padded */
+  _Atomic int64_t next;
+  _Atomic bool refused;
+} GradJob;
+
+static int64_t sum_step(const GradJob *j) {
+  return APART +
+         round_up(j->rows, LP_WINOGRAD_BLOCK) * j->columns * (int64_t)sizeof(float);
+}
+
+/* Bytes of a frequency of an operand for some groups of tiles. */
+static int64_t operand_step(const Plan *p, int64_t channels, int64_t groups) {
+  return APART + groups * (p->pieces ? blocks_of(channels) * LP_WINOGRAD_BLOCK_BYTES
+                                     : GROUP * round_up(channels, lanes()) *
+                                           (int64_t)sizeof(float));
+}
+
+static void find_either(const GradJob *j, bool of_y, int64_t tile, float **pixels) {
+  const Plan *p = j->p;
+  if (tile >= p->tiles) {
+    for (int i = 0; i < LP_WINOGRAD_FREQUENCIES; i++) pixels[i] = j->zeros;
+  } else if (of_y) {
+    const Corner at = corner_of(p, tile);
+    find_pixels(&p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, j->zeros,
+                pixels);
+    for (int i = 0; i < LP_WINOGRAD_TILE * LP_WINOGRAD_TILE; i++)
+      if (pixels[i] != j->zeros) pixels[i] += j->row0;
+  } else {
+    find_source(p, tile, j->zeros, pixels);
+  }
+}
+
+/* Group `group` as number `place` of `places` in an operand. */
+static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
+                       int64_t place, int64_t places) {
+  const Plan *p = j->p;
+  const int64_t channels = of_y ? j->rows : p->source.channels;
+  const int64_t step = operand_step(p, channels, places);
+  float *first[LP_WINOGRAD_FREQUENCIES], *second[LP_WINOGRAD_FREQUENCIES];
+  if (!p->pieces) {
+    const int64_t wide = round_up(channels, lanes());
+    float *row = (float *)to + place * GROUP * wide;
+    LpWinogradPixels *pixels = (LpWinogradPixels *)first;
+    for (int64_t t = 0; t < GROUP; t++, row += wide) {
+      find_either(j, of_y, group * GROUP + t, first);
+      if (of_y)
+        lp_winograd_table()->grad(pixels, channels, row, step / (int64_t)sizeof(float));
+      else
+        lp_winograd_table()->input(pixels, pixels, channels, row,
+                                   step / (int64_t)sizeof(float));
+    }
+    return;
+  }
+  to += place * LP_WINOGRAD_BLOCK_BYTES;
+  const int64_t block_step = places * LP_WINOGRAD_BLOCK_BYTES;
+  for (int64_t t = 0; t < GROUP / 2; t++) {
+    find_either(j, of_y, group * GROUP + t, first);
+    find_either(j, of_y, group * GROUP + t + GROUP / 2, second);
+    (of_y ? lp_winograd_table()->grad_line : lp_winograd_table()->input_line)(
+        (LpWinogradPixels *)first, (LpWinogradPixels *)second, channels, to + t * 64,
+        step, block_step);
+  }
+  if (of_y)
+    for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
+      for (int64_t block = 0; block < blocks_of(channels); block++)
+        lp_winograd_table()->turn(to + f * step + block * block_step, 6);
+}
+
+/* Rows [from, from + rows) of S of a frequency. */
+static void add_products(const GradJob *j, char *sums, const char *a, const char *b,
+                         int f, int64_t from, int64_t rows, bool add) {
+  const Plan *p = j->p;
+  const int64_t groups = j->groups_now, channels = p->source.channels;
+  const int64_t a_offset =
+      p->pieces ? from / LP_WINOGRAD_BLOCK * groups * LP_WINOGRAD_BLOCK_BYTES
+                : from * (int64_t)sizeof(float);
+  const Products m = {.a = a + a_offset,
+                      .b = b,
+                      .c = sums + from * j->columns * (int64_t)sizeof(float),
+                      .step_a = operand_step(p, j->rows, groups),
+                      .step_b = operand_step(p, channels, groups),
+                      .step_c = sum_step(j),
+                      .rows = rows,
+                      .columns = j->columns,
+                      .depth = groups * GROUP,
+                      .ldc = j->columns,
+                      .add = add};
+  if (p->pieces)
+    lp_winograd_multiply_pieces(&m, f);
+  else
+    lp_winograd_table()->product_grad(
+        (float *)(m.c + f * m.step_c), m.ldc, (const float *)(m.a + f * m.step_a),
+        round_up(j->rows, lanes()), (const float *)(m.b + f * m.step_b),
+        round_up(channels, lanes()), rows, j->columns, m.depth, add);
+}
+
+/* Parts of the tiles, each with sums of its own. */
+static void run_parts(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  const Plan *p = j->p;
+  const int64_t most = j->groups_now;
+  char *a = j->scratch + begin * j->slot_bytes,
+       *b = a + LP_WINOGRAD_FREQUENCIES * operand_step(p, j->rows, most);
+  if (p->pieces) lp_split_begin();
+  for (;;) {
+    const int64_t part = take(&j->next);
+    if (part >= j->parts) break;
+    char *s = j->sums + part * j->sum_bytes;
+    const int64_t from = part * j->per_part,
+                  to = from + j->per_part < j->groups ? from + j->per_part : j->groups;
+    for (int64_t group = from; group < to && !lp_interrupt_pending(); group += most) {
+      GradJob now = {.p = p,
+                     .zeros = j->zeros,
+                     .groups_now = to - group < most ? to - group : most,
+                     .row0 = j->row0,
+                     .rows = j->rows,
+                     .columns = j->columns};
+      for (int64_t g = 0; g < now.groups_now; g++) {
+        make_group(&now, true, group + g, a, g, now.groups_now);
+        make_group(&now, false, group + g, b, g, now.groups_now);
+      }
+      for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
+        add_products(&now, s, a, b, f, 0, j->rows, group > from);
+    }
+  }
+  if (p->pieces) lp_split_end();
+}
+
+static void add_parts(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  for (int64_t part = 1; part < j->parts; part++) {
+    float *s = (float *)j->sums;
+    const float *more = (const float *)(j->sums + part * j->sum_bytes);
+    for (int64_t i = begin; i < end; i++) s[i] += more[i];
+  }
+}
+
+static void make_groups(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  for (int64_t g = begin; g < end; g++) {
+    const int64_t place = g / 2;
+    const bool of_y = g & 1;
+    make_group(j, of_y, j->first_group + place, of_y ? j->a : j->b, place, j->groups_now);
+  }
+}
+
+#define ROWS_AT_ONCE 128
+static void run_frequencies(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  const Plan *p = j->p;
+  const int64_t strips = (j->rows + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE;
+  if (p->pieces) lp_split_begin();
+  for (;;) {
+    const int64_t at = take(&j->next), f = at / strips;
+    if (f >= LP_WINOGRAD_FREQUENCIES) break;
+    const int64_t row = at % strips * ROWS_AT_ONCE, rest = j->rows - row;
+    add_products(j, j->sums, j->a, j->b, f, row,
+                 rest < ROWS_AT_ONCE ? rest : ROWS_AT_ONCE, j->first_group > 0);
+  }
+  if (p->pieces) lp_split_end();
+}
+
+static void put_weights(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  const Plan *p = j->p;
+  const int64_t channels = p->source.channels;
+  bool ok = true;
+  for (int64_t row = begin; row < end; row++)
+    ok &= lp_winograd_table()->weight_grad((const float *)j->sums + row * j->columns,
+                                           sum_step(j) / (int64_t)sizeof(float), channels,
+                                           j->w + (j->row0 + row) * channels * 9);
+  if (!ok) atomic_store(&j->refused, true);
+}
+
+bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused) {
+  const int64_t threads = lp_num_threads();
+  GradJob j = {
+      .p = p, .w = w, .columns = round_up(p->source.channels, columns_at_once(p))};
+  const int64_t most =
+      p->source.channels > p->result.channels ? p->source.channels : p->result.channels;
+  const int64_t zero_bytes = round_up((most + 16) * 4, 64);
+  j.groups = (p->tiles + GROUP - 1) / GROUP;
+  j.rows = p->result.channels;
+  while (j.rows > LP_WINOGRAD_BLOCK && LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
+    j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
+  j.sum_bytes = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
+  const int64_t group_bytes =
+      LP_WINOGRAD_FREQUENCIES *
+      (operand_step(p, j.rows, 1) + operand_step(p, p->source.channels, 1));
+  bool by_parts = j.sum_bytes <= MOST_OWN_SUMS && j.groups >= PARTS;
+  int64_t bytes = zero_bytes, slots = threads;
+  j.parts = 1;
+  if (by_parts) {
+    j.parts = PARTS;
+    if (j.parts > j.groups) j.parts = j.groups;
+    j.per_part = (j.groups + j.parts - 1) / j.parts;
+    j.parts = (j.groups + j.per_part - 1) / j.per_part;
+    j.groups_now = 1;
+    j.slot_bytes =
+        LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
+                                   operand_step(p, p->source.channels, j.groups_now));
+    slots = threads < j.parts ? threads : j.parts;
+    bytes += slots * j.slot_bytes;
+  } else {
+    j.groups_now = BYTES_OF_OPERANDS / group_bytes;
+    if (j.groups_now < 1) j.groups_now = 1;
+    const int64_t times = (j.groups + j.groups_now - 1) / j.groups_now;
+    j.groups_now = (j.groups + times - 1) / times;
+    bytes +=
+        LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
+                                   operand_step(p, p->source.channels, j.groups_now));
+  }
+  size_t capacity;
+  char *scratch = lp_block_alloc((size_t)(bytes + j.parts * j.sum_bytes), &capacity);
+  TRY(scratch);
+  j.zeros = (float *)scratch;
+  memset(j.zeros, 0, (size_t)zero_bytes);
+  j.sums = scratch + zero_bytes;
+  j.scratch = j.a = j.sums + j.parts * j.sum_bytes;
+  const int64_t at_once = j.groups_now, rows = j.rows;
+  for (; j.row0 < p->result.channels && !stopped(&j.refused); j.row0 += rows) {
+    j.rows = rows < p->result.channels - j.row0 ? rows : p->result.channels - j.row0;
+    if (by_parts) {
+      atomic_store(&j.next, 0);
+      lp_parallel_for(slots, 1, run_parts, &j);
+      if (j.parts > 1)
+        lp_parallel_for(j.sum_bytes / (int64_t)sizeof(float), LP_GRAIN, add_parts, &j);
+    } else {
+      for (j.first_group = 0; j.first_group < j.groups && !stopped(&j.refused);
+           j.first_group += at_once) {
+        const int64_t rest = j.groups - j.first_group;
+        j.groups_now = rest < at_once ? rest : at_once;
+        j.b = j.a + LP_WINOGRAD_FREQUENCIES * operand_step(p, j.rows, j.groups_now);
+        lp_parallel_for(2 * j.groups_now, 1, make_groups, &j);
+        atomic_store(&j.next, 0);
+        lp_parallel_for(slots, 1, run_frequencies, &j);
+      }
+    }
+    lp_parallel_for(j.rows, 8, put_weights, &j);
+  }
+  *refused = p->pieces && atomic_load(&j.refused);
+  lp_block_free(scratch, capacity);
+  return true;
+}
