@@ -122,27 +122,22 @@ static void warn(void *ud, const char *message, int to_continue) {
   w->inside = to_continue;
 }
 
+/* Of the program's one state; os.exit may close that behind our back. */
+static Pool pool_of_program;
+
 lua_State *repl_new_state(void) {
-  Pool *pool = calloc(1, sizeof *pool);
-  lua_State *L = pool ? lua_newstate(allocate, pool) : NULL;
-  if (!L) {
-    free(pool);
-    return NULL;
-  }
+  lua_State *L = lua_newstate(allocate, &pool_of_program);
+  if (!L) return NULL;
   lua_atpanic(L, panic);
   lua_setwarnf(L, warn, &warnings);
   return L;
 }
 
 void repl_close_state(lua_State *L) {
-  void *ud;
-  lua_getallocf(L, &ud);
   lua_close(L);
-  Pool *pool = ud;
-  while (pool->chunks) {
-    Block *next = pool->chunks->next;
-    free(pool->chunks);
-    pool->chunks = next;
+  while (pool_of_program.chunks) {
+    Block *next = pool_of_program.chunks->next;
+    free(pool_of_program.chunks);
+    pool_of_program.chunks = next;
   }
-  free(pool);
 }
