@@ -415,6 +415,10 @@ static bool goes_with(const LpTensor *t, const LpTensor *model) {
  * order. Tells whether new results are to lie likewise. */
 static bool settle_layouts(const LpIter *it) {
   const LpTensor *model = NULL;
+  bool any = false;
+  for (int k = 0; k < it->n_operands; k++)
+    any |= it->operands[k] && lp_lies_channels_last(it->operands[k]->storage);
+  if (LP_LIKELY(!any)) return false;
   for (int k = 0; k < it->n_operands && !model; k++)
     if (it->operands[k] && lp_is_hidden_view(it->operands[k])) model = it->operands[k];
   bool keeps = model && !it->mixes_layouts;
