@@ -77,13 +77,15 @@ describe("memory", function()
   end)
 
   it("frees large garbage without a call by the user", function()
-    collectgarbage() -- what is live, garbage of other tests too, decides how much more there may be
+    -- A quarter of what is live may be garbage. Other tests had more, and the allowance learns at its collections.
     collectgarbage()
+    collectgarbage()
+    local x = torch.zeros(1024, 1024)
+    for _ = 1, 300 do x = x + 1 end
     core.memory_reset_peak()
     local before = core.memory_stats().live_bytes
-    local x = torch.ones(1024, 1024)
     for _ = 1, 200 do x = x + 1 end -- 800 MiB of garbage
-    assert.equal(201, x["0, 0"]:item())
+    assert.equal(500, x["0, 0"]:item())
     local peak = core.memory_stats().peak_bytes - before
     assert.is_true(peak < 80 * 2 ^ 20, ("peak %.0f MiB"):format(peak / 2 ^ 20))
   end)
