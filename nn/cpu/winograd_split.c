@@ -3,23 +3,8 @@
 #include "cpu/winograd_split.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(LP_HAVE_X86_CAPS)
-#include <immintrin.h>
+#include "cpu/tiles.h"
 
-#define AMX                                                                              \
-  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,amx-tile,amx-bf16")))
-#define TILE_BYTES 1024
-
-/* The compiler does not know that tiles are loaded from memory and stored there. */
-#define IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
-
-/* Tiles 0 to 3 are C (0 1 over 2 3), 4 5 of A, 6 7 of B. */
-#define TERM_4()                                                                         \
-  do {                                                                                   \
-    _tile_dpbf16ps(0, 4, 6);                                                             \
-    _tile_dpbf16ps(1, 4, 7);                                                             \
-    _tile_dpbf16ps(2, 5, 6);                                                             \
-    _tile_dpbf16ps(3, 5, 7);                                                             \
-  } while (0)
 #define LOAD_A(place)                                                                    \
   do {                                                                                   \
     _tile_loadd(4, a + 2 * (place)*TILE_BYTES, 64);                                      \

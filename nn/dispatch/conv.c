@@ -137,16 +137,16 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
              to_weight = pass == LP_CONV_WEIGHT_GRAD;
   LpDtype dtype = lp_dtype(a);
   bool last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
-  if (!last) {
+  if (!last && dtype != nn_number_dtype(dtype)) {
     dtype = nn_number_dtype(dtype);
     last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
   }
   const LpDtype to = to_weight && dtype == LP_BFLOAT16 ? LP_FLOAT32 : dtype;
-  TRY(r->a = last ? lp_channels_last_raw(a, dtype) : nn_dense(a, dtype));
-  TRY(r->b = last && to_weight ? lp_channels_last_raw(b, dtype) : nn_dense(b, dtype));
+  const bool b_last = last && to_weight, result_last = last && !to_weight;
+  TRY(r->a = nn_laid(a, dtype, last));
+  TRY(r->b = nn_laid(b, dtype, b_last));
   if (bias) TRY(r->bias = nn_dense(bias, dtype));
-  TRY(r->result = last && !to_weight ? lp_tensor_new_laid_as(r->a, sizes, to)
-                                     : lp_tensor_new(sizes, to, lp_device(a)));
+  TRY(r->result = nn_new_laid(r->a, sizes, to, result_last));
   if (!lp_numel(r->result)) return true;
   if (empty) {
     memset(lp_data(r->result), 0, (size_t)lp_numel(r->result) * lp_dtype_size(to));
@@ -156,9 +156,8 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
       .pass = pass, .dtype = dtype, .channels_last = last, .keeps_weights = keeps};
   if (keeps && r->b->storage == b->storage) c.weight = b;
   if (r->bias) c.b = lp_data(r->bias);
-  void *pa = last ? lp_channels_last_data(r->a) : lp_data(r->a);
-  void *pb = last && to_weight ? lp_channels_last_data(r->b) : lp_data(r->b);
-  void *pr = last && !to_weight ? lp_channels_last_data(r->result) : lp_data(r->result);
+  void *pa = nn_laid_data(r->a, last), *pb = nn_laid_data(r->b, b_last),
+       *pr = nn_laid_data(r->result, result_last);
   c.x = pass == LP_CONV_FORWARD ? pa : to_weight ? pb : pr;
   c.w = to_weight ? pr : pb;
   c.y = pass == LP_CONV_FORWARD ? pr : pa;

@@ -12,6 +12,19 @@ LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
   return copy;
 }
 
+LpTensor *nn_laid(LpTensor *t, LpDtype dtype, bool last) {
+  return last ? lp_channels_last_raw(t, dtype) : nn_dense(t, dtype);
+}
+
+LpTensor *nn_new_laid(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last) {
+  return last ? lp_tensor_new_laid_as(like, sizes, dtype)
+              : lp_tensor_new(sizes, dtype, lp_device(like));
+}
+
+void *nn_laid_data(const LpTensor *t, bool last) {
+  return last ? lp_channels_last_data(t) : lp_data(t);
+}
+
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
   if (!t || lp_dtype(t) == dtype) return t;
   /* A float beyond a narrow integer's range has no defined conversion: pass through
@@ -19,8 +32,7 @@ LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
   bool narrow =
       lp_dtype_is_integral(dtype, false) && dtype != LP_INT64 && lp_dtype(t) != LP_INT64;
   if (narrow && !(t = nn_cast_take(t, LP_INT64))) return NULL;
-  LpTensor *result =
-      lp_is_hidden(t) ? lp_channels_last_raw(t, dtype) : nn_dense(t, dtype);
+  LpTensor *result = nn_laid(t, dtype, lp_is_hidden(t));
   lp_tensor_release(t);
   return result;
 }

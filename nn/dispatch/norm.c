@@ -243,23 +243,6 @@ static ChannelJob channel_job(LpTensor *x) {
   return j;
 }
 
-/* t as it lies when channels last, else dense. */
-static LpTensor *laid(LpTensor *t, LpDtype dtype) {
-  return lp_dtype(t) == dtype && lp_channels_last_data(t) ? lp_tensor_retain(t)
-                                                          : nn_dense(t, dtype);
-}
-
-/* A result of x's sizes that lies as x does. */
-static LpTensor *new_like(LpTensor *x) {
-  return lp_channels_last_data(x) ? lp_tensor_new_laid_as(x, lp_sizes(x), lp_dtype(x))
-                                  : lp_tensor_new(lp_sizes(x), lp_dtype(x), lp_device(x));
-}
-
-static void *memory_of(LpTensor *t) {
-  void *last = lp_channels_last_data(t);
-  return last ? last : lp_data(t);
-}
-
 /* A vector as doubles, NULL when absent; *failed on error. */
 static LpTensor *doubles(LpTensor *t, bool *failed) {
   if (!t) return NULL;
@@ -326,7 +309,8 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
                    "expected more than 1 value per channel when training, got input %s",
                    SHAPE_TEXT(input));
   LpDtype dtype = lp_dtype(input), stat_dtype = nn_compute_dtype(dtype);
-  LpTensor *x = laid(input, dtype), *output = NULL, *mean = NULL, *rstd = NULL;
+  const bool last = lp_channels_last_data(input) != NULL;
+  LpTensor *x = nn_laid(input, dtype, last), *output = NULL, *mean = NULL, *rstd = NULL;
   TRY(x);
   bool failed = false;
   LpTensor *w = doubles(weight, &failed), *b = doubles(bias, &failed), *rm = NULL,
@@ -334,7 +318,8 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
   ChannelJob j = channel_job(x);
   size_t block_bytes = 0;
   j.eps = eps;
-  bool ok = !failed && job_arrays(&j, &block_bytes) && (output = new_like(x));
+  bool ok = !failed && job_arrays(&j, &block_bytes) &&
+            (output = nn_new_laid(x, lp_sizes(x), dtype, last));
   if (ok && training) {
     if (lp_numel(x)) {
       double m = (double)(j.n * j.plane);
@@ -358,7 +343,7 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
       j.a[c] = j.rstd[c] * (w ? ((double *)lp_data(w))[c] : 1);
       j.b[c] = (b ? ((double *)lp_data(b))[c] : 0) - j.mean[c] * j.a[c];
     }
-    j.y = memory_of(output);
+    j.y = nn_laid_data(output, last);
     run(&j, AFFINE);
     ok = (mean = from_doubles(j.mean, lp_ints(&channels, 1), stat_dtype)) &&
          (rstd = from_doubles(j.rstd, lp_ints(&channels, 1), stat_dtype));
@@ -387,10 +372,9 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   int64_t channels = lp_size(input, 1);
   bool failed = false;
-  LpTensor *x = laid(input, dtype), *g = NULL, *gx = NULL, *gw = NULL, *gb = NULL;
-  if (x)
-    g = lp_channels_last_data(x) ? lp_channels_last_raw(grad_output, dtype)
-                                 : nn_dense(grad_output, dtype);
+  const bool last = lp_channels_last_data(input) != NULL;
+  LpTensor *x = nn_laid(input, dtype, last), *g = nn_laid(grad_output, dtype, last),
+           *gx = NULL, *gw = NULL, *gb = NULL;
   LpTensor *w = doubles(weight, &failed), *mean = doubles(save_mean, &failed),
            *rstd = doubles(save_rstd, &failed);
   bool ok = x && g && !failed;
@@ -398,8 +382,8 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   size_t block_bytes = 0;
   if (ok) {
     j = channel_job(x);
-    j.g = lp_channels_last_data(x) ? lp_channels_last_data(g) : lp_data(g);
-    ok = job_arrays(&j, &block_bytes) && (gx = new_like(x));
+    j.g = nn_laid_data(g, last);
+    ok = job_arrays(&j, &block_bytes) && (gx = nn_new_laid(x, lp_sizes(x), dtype, last));
   }
   if (ok) {
     memcpy(j.mean, lp_data(mean), (size_t)channels * sizeof(double));
@@ -414,7 +398,7 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
       j.c[c] = training ? -scale * j.s[c] / m - j.mean[c] * slope : 0;
       j.q[c] *= r;
     }
-    j.y = memory_of(gx);
+    j.y = nn_laid_data(gx, last);
     if (!training) j.x = j.g; /* its factor is 0, and an infinite x times 0 no number */
     run(&j, COMBINE);
     ok = (gw = from_doubles(j.q, lp_ints(&channels, 1), weight_dtype)) &&
@@ -447,7 +431,7 @@ LpTensor *lp_impl_channel_sum(LpTensor *self) {
       if (d != 1) dims[n++] = d;
     return lp_sum_dim(self, lp_ints(dims, n), false, LP_DTYPE_NONE);
   }
-  LpTensor *x = laid(self, dtype), *result = NULL;
+  LpTensor *x = nn_laid(self, dtype, lp_channels_last_data(self) != NULL), *result = NULL;
   TRY(x);
   ChannelJob j = channel_job(x);
   size_t block_bytes = 0;

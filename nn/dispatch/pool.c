@@ -185,10 +185,6 @@ static bool is_last(const LpTensor *t, int64_t ndim, LpDtype dtype) {
          lp_channels_last_data(t);
 }
 
-static void *memory_of(LpTensor *t, const PoolJob *j) {
-  return j->channels ? lp_channels_last_data(t) : lp_data(t);
-}
-
 static int64_t plane_grain(const PoolJob *j) {
   return LP_GRAIN / 2 / (j->in_plane + j->out_plane) + 1;
 }
@@ -198,15 +194,10 @@ static void set_planes(PoolJob *j, LpTensor *from, int64_t from_plane, LpTensor 
                        int64_t to_plane) {
   j->type = nn_float_index(lp_dtype(from));
   j->elem_bytes = lp_dtype_size(lp_dtype(from));
-  j->from = memory_of(from, j);
-  j->to = memory_of(to, j);
+  j->from = nn_laid_data(from, j->channels);
+  j->to = nn_laid_data(to, j->channels);
   j->in_plane = from_plane;
   j->out_plane = to_plane;
-}
-
-static LpTensor *new_pooled(LpTensor *x, const PoolJob *j, LpInts sizes, LpDtype dtype) {
-  return j->channels ? lp_tensor_new_laid_as(x, sizes, dtype)
-                     : lp_tensor_new(sizes, dtype, lp_device(x));
 }
 
 static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
@@ -220,18 +211,19 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
   LpDtype dtype = pool_dtype(self);
   if (!adaptive && is_last(self, ndim, dtype)) j->channels = lp_size(self, 1);
-  LpTensor *x = j->channels ? lp_tensor_retain(self) : nn_dense(self, dtype),
-           *y = x ? new_pooled(x, j, out_sizes, dtype) : NULL, *index = NULL;
+  LpTensor *x = nn_laid(self, dtype, j->channels),
+           *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL, *index = NULL;
   if (y) {
     int64_t none = 0;
-    index = index_dtype == LP_DTYPE_NONE ? nn_empty(&none, 1, LP_INT32)
-                                         : new_pooled(x, j, out_sizes, index_dtype);
+    index = index_dtype == LP_DTYPE_NONE
+                ? nn_empty(&none, 1, LP_INT32)
+                : nn_new_laid(x, out_sizes, index_dtype, j->channels);
   }
   bool ok = index != NULL;
   if (ok && lp_numel(y)) {
     set_planes(j, x, in_plane, y, out_plane);
-    j->index32 = index_dtype == LP_INT32 ? memory_of(index, j) : NULL;
-    j->index64 = index_dtype == LP_INT64 ? memory_of(index, j) : NULL;
+    j->index32 = index_dtype == LP_INT32 ? nn_laid_data(index, j->channels) : NULL;
+    j->index64 = index_dtype == LP_INT64 ? nn_laid_data(index, j->channels) : NULL;
     if (j->channels)
       lp_parallel_for(lp_numel(y) / j->channels,
                       LP_GRAIN / j->channels / volume(j->shape.kernel) + 1, max_last, j);
@@ -323,15 +315,15 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
                            : nn_dense(grad_output, dtype),
            *index =
                j.channels ? lp_tensor_retain(indices) : nn_dense(indices, index_dtype);
-  LpTensor *gx = g ? new_pooled(g, &j, size, dtype) : NULL;
+  LpTensor *gx = g ? nn_new_laid(g, size, dtype, j.channels) : NULL;
   const int64_t plane = last_dims(size, ndim);
   bool ok = g && index && gx &&
-            (!lp_numel(gx) || indices_fit(memory_of(index, &j), index, plane));
+            (!lp_numel(gx) || indices_fit(nn_laid_data(index, j.channels), index, plane));
   if (ok && lp_numel(gx)) {
     ASSERT(lp_numel(g) == lp_numel(index));
     set_planes(&j, g, last_dims(lp_sizes(g), ndim), gx, plane);
-    j.index32 = index_dtype == LP_INT32 ? memory_of(index, &j) : NULL;
-    j.index64 = index_dtype == LP_INT64 ? memory_of(index, &j) : NULL;
+    j.index32 = index_dtype == LP_INT32 ? nn_laid_data(index, j.channels) : NULL;
+    j.index64 = index_dtype == LP_INT64 ? nn_laid_data(index, j.channels) : NULL;
     if (j.channels)
       lp_parallel_for(size.data[0], 1, scatter_last, &j);
     else
@@ -380,8 +372,8 @@ static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out
   const int64_t ndim = out_sizes.count - 2;
   if (j->batched && lp_numel(self) && is_last(self, ndim, dtype))
     j->channels = lp_size(self, 1);
-  LpTensor *x = j->channels ? lp_tensor_retain(self) : nn_dense(self, dtype),
-           *y = x ? new_pooled(x, j, out_sizes, dtype) : NULL;
+  LpTensor *x = nn_laid(self, dtype, j->channels),
+           *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL;
   bool ok = y != NULL;
   if (ok && lp_numel(y)) {
     set_planes(j, x, in_plane, y, out_plane);

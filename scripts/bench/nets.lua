@@ -25,6 +25,15 @@ function Residual:forward(x)
   return F.relu(y + self.shortcut(x))
 end
 
+--- A step of a classifier: forward, backward, optimizer.
+function nets.classifier(net, x, y, optimizer)
+  return function()
+    optimizer:zero_grad()
+    F.cross_entropy(net(x), y):backward()
+    optimizer:step()
+  end
+end
+
 --- Reads a measuring script's arguments: the positional ones, then the budget, by name.
 ---   --seconds S, --least N   samples are taken for S seconds, and at least N of them
 ---   --sample S               calls of one sample take S seconds together, or there is one

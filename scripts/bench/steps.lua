@@ -4,16 +4,7 @@
 local torch = require "lampad"
 local shared = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua")
 local nn, F, optim = torch.nn, torch.nn.functional, torch.optim
-local Residual = shared.Residual
-
--- A step of a classifier.
-local function classifier(net, x, y, optimizer)
-  return function()
-    optimizer:zero_grad()
-    F.cross_entropy(net(x), y):backward()
-    optimizer:step()
-  end
-end
+local Residual, classifier = shared.Residual, shared.classifier
 
 local function mlp(batch, ...)
   local sizes, layers = { ... }, {}

@@ -3,17 +3,13 @@
 --   build/lampad scripts/bench/zoo.lua [PATTERN] [BUDGET]      the twin of zoo.py; nets.lua tells the budget
 local torch = require "lampad"
 local shared = dofile((arg[0]:match "^(.*)/" or ".") .. "/nets.lua")
-local nn, F, optim, models = torch.nn, torch.nn.functional, torch.optim, torch.vision.models
+local nn, optim, models = torch.nn, torch.optim, torch.vision.models
 
 local function training(name, batch, side, dtype)
   local net = models[name]():train():to(dtype)
   local x, y = torch.randn(batch, 3, side, side):to(dtype), torch.randint(0, 1000, { batch })
   local optimizer = optim.SGD(net:parameters(), { lr = 0.01, momentum = 0.9 })
-  return function()
-    optimizer:zero_grad()
-    F.cross_entropy(net(x), y):backward()
-    optimizer:step()
-  end
+  return shared.classifier(net, x, y, optimizer)
 end
 
 local function inference(name, folded, side)

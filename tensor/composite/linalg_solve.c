@@ -324,7 +324,7 @@ static LpTensor *residuals_of(LpTensor *A, LpTensor *b, LpTensor *x) {
 /* Whether every matrix has the rank n. */
 static bool full_rank(const LpTensor *rank, int64_t n) {
   for (int64_t i = 0; i < rank->numel; i++)
-    if (((const int64_t *)lp_linalg_data(rank))[i] != n) return false;
+    if (((const int64_t *)lp_data(rank))[i] != n) return false;
   return true;
 }
 

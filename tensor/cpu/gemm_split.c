@@ -8,15 +8,11 @@
 
 #if defined(__x86_64__) && defined(__linux__) && defined(LP_HAVE_X86_CAPS)
 #include <cpuid.h>
-#include <immintrin.h>
 #include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "cpu/caps.h"
-
-#define AMX                                                                              \
-  __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,amx-tile,amx-bf16")))
-#define TILE_BYTES 1024
+#include "cpu/tiles.h"
 
 /* --- support
  * ---------------------------------------------------------------------------- */
@@ -60,30 +56,10 @@ AMX static inline void put(char *to, __m512 low, __m512 high, __m512 sums[2]) {
   sums[1] = _mm512_add_ps(sums[1], high);
 }
 
-/* A 16 x 16 matrix of 32-bit numbers turned over. */
 AMX static inline void turn(__m512 *of) {
-  __m512i t[16], r[16];
+  __m512i r[16];
   for (int i = 0; i < 16; i++) r[i] = _mm512_castps_si512(of[i]);
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-  }
-  for (int i = 0; i < 8; i++) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-  }
+  lp_turn_lines(r);
   for (int i = 0; i < 16; i++) of[i] = _mm512_castsi512_ps(r[i]);
 }
 
@@ -300,9 +276,6 @@ AMX bool lp_split_feed_end(LpSplitFeed *f) {
 /* --- products
  * --------------------------------------------------------------------------- */
 
-/* The compiler does not know that tiles are loaded from memory and stored there. */
-#define IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
-
 typedef struct TileConfig {
   uint8_t palette, start_row, reserved[14];
   uint16_t bytes[16];
@@ -323,15 +296,7 @@ AMX void lp_split_end(void) {
   _tile_release();
 }
 
-/* The six terms of a depth, ordered so that few tiles are loaded twice. Tiles 0 to 3 are
- * C (0 1 over 2 3), 4 5 of A, 6 7 of B. */
-#define TERM_4()                                                                         \
-  do {                                                                                   \
-    _tile_dpbf16ps(0, 4, 6);                                                             \
-    _tile_dpbf16ps(1, 4, 7);                                                             \
-    _tile_dpbf16ps(2, 5, 6);                                                             \
-    _tile_dpbf16ps(3, 5, 7);                                                             \
-  } while (0)
+/* The six terms of a depth, ordered so that few tiles are loaded twice. */
 #define LOAD_A(piece)                                                                    \
   do {                                                                                   \
     _tile_loadd(4, a0 + (piece)*TILE_BYTES, 64);                                         \

@@ -99,13 +99,11 @@ void lp_storage_to_plain(LpStorage *s) {
 
 static bool is_visibly(const LpTensor *t) {
   if (t->ndim < 3 || t->ndim > 5 || t->is_contiguous) return false;
-  int64_t step = t->sizes[1];
-  if (t->sizes[1] != 1 && t->strides[1] != 1) return false;
-  for (int d = t->ndim - 1; d >= 2; d--) {
-    if (t->sizes[d] != 1 && t->strides[d] != step) return false;
-    step *= t->sizes[d];
-  }
-  return t->sizes[0] == 1 || t->strides[0] == step;
+  int64_t strides[5];
+  lp_channels_last_strides(lp_sizes(t), strides);
+  for (int d = 0; d < t->ndim; d++)
+    if (t->sizes[d] != 1 && t->strides[d] != strides[d]) return false;
+  return true;
 }
 
 void *lp_channels_last_data(const LpTensor *t) {
@@ -130,13 +128,8 @@ LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype) {
 
 LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtype) {
   if (!is_visibly(like)) return lp_tensor_new_hidden(sizes, dtype);
-  int64_t strides[LP_MAX_DIMS], step = sizes.data[1];
-  strides[1] = 1;
-  for (int64_t d = sizes.count - 1; d >= 2; d--) {
-    strides[d] = step;
-    step *= sizes.data[d];
-  }
-  strides[0] = step;
+  int64_t strides[LP_MAX_DIMS];
+  lp_channels_last_strides(sizes, strides);
   return lp_tensor_new_strided(sizes, lp_ints(strides, sizes.count), dtype, lp_cpu());
 }
 

@@ -57,10 +57,6 @@ LpBatch lp_batch_of(const LpTensor *t) {
   return b;
 }
 
-char *lp_linalg_data(const LpTensor *t) {
-  return (char *)lp_storage_data(t->storage) + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
-}
-
 LpTensor *lp_linalg_copy(LpTensor *t) {
   LpTensor *copy = lp_tensor_new(lp_sizes(t), t->dtype, t->storage->device);
   if (!copy || lp_copy_into(copy, t)) return copy;
@@ -131,7 +127,7 @@ static bool invert_all(LpTensor *a, int *info) {
   char text[64];
   bool ok = true;
   for (int64_t i = 0; ok && i < b.count; i++) {
-    char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes;
     int code = lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
     if (code == 0 || info) {
       int second = lp_lapack_lu_invert(a->dtype, b.n, matrix, pivots.data);
@@ -181,7 +177,7 @@ bool lp_impl_linalg_inv_ex(LpTensor **outs, LpTensor *A, bool check_errors,
   results[1] = results[0] ? lp_linalg_new_info(A) : NULL;
   bool ok =
       results[1] &&
-      invert_all(results[0], check_errors ? NULL : (int *)lp_linalg_data(results[1]));
+      invert_all(results[0], check_errors ? NULL : (int *)lp_data(results[1]));
   return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
 }
 
@@ -218,7 +214,7 @@ static bool determinants(LpTensor *A, LpTensor *det, LpTensor *sign, LpTensor *l
     return false;
   }
   for (int64_t i = 0; i < b.count; i++) {
-    char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes;
     if (b.n > 0) lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
     double complex product = 1, unit = 1;
     double log_sum = 0;
@@ -231,9 +227,9 @@ static bool determinants(LpTensor *A, LpTensor *det, LpTensor *sign, LpTensor *l
       unit *= size > 0 ? pivot / size : 0 * pivot;
       log_sum += log(size);
     }
-    if (det) put(det->dtype, lp_linalg_data(det), (size_t)i, product);
-    if (sign) put(sign->dtype, lp_linalg_data(sign), (size_t)i, unit);
-    if (logabs) put(logabs->dtype, lp_linalg_data(logabs), (size_t)i, log_sum);
+    if (det) put(det->dtype, lp_data(det), (size_t)i, product);
+    if (sign) put(sign->dtype, lp_data(sign), (size_t)i, unit);
+    if (logabs) put(logabs->dtype, lp_data(logabs), (size_t)i, log_sum);
   }
   lp_free(pivots.data, pivots.bytes);
   lp_tensor_release(a);
@@ -287,8 +283,8 @@ static bool solve_all(LpTensor *a, LpTensor *x, bool left, int *info_of) {
   char text[64], *turned = turn ? lp_block_alloc(bx.matrix_bytes, &capacity) : NULL;
   if (turn && !turned) ok = false;
   for (int64_t i = 0; ok && i < ba.count; i++) {
-    char *matrix = lp_linalg_data(a) + (size_t)i * ba.matrix_bytes;
-    char *rhs = lp_linalg_data(x) + (size_t)i * bx.matrix_bytes;
+    char *matrix = lp_data(a) + (size_t)i * ba.matrix_bytes;
+    char *rhs = lp_data(x) + (size_t)i * bx.matrix_bytes;
     int info = lp_lapack_lu(a->dtype, ba.n, ba.n, matrix, pivots.data);
     if (info_of)
       info_of[i] = info;
@@ -356,7 +352,7 @@ static LpTensor *solve(LpTensor *A, LpTensor *B, bool left, LpTensor **info) {
   LpTensor *x = a ? expanded_copy(b, batch, batch_ndim) : NULL;
   if (x && info) *info = lp_linalg_new_info(a);
   ok = x && (!info || *info) &&
-       solve_all(a, x, left, info ? (int *)lp_linalg_data(*info) : NULL);
+       solve_all(a, x, left, info ? (int *)lp_data(*info) : NULL);
   if (ok && vectors)
     ok = lp_tensor_set_geometry(x, lp_ints(x->sizes, x->ndim - 1),
                                 lp_ints(x->strides, x->ndim - 1), 0);
@@ -404,10 +400,10 @@ static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   }
   size_t item = lp_dtype_size(A->dtype);
   for (int64_t i = 0; k > 0 && i < b.count; i++) {
-    char *matrix = lp_linalg_data(lu) + (size_t)i * b.matrix_bytes;
+    char *matrix = lp_data(lu) + (size_t)i * b.matrix_bytes;
     lp_linalg_turn(item, matrix, b.m, b.n, columns);
     int code =
-        lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_linalg_data(pivots) + i * k);
+        lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_data(pivots) + i * k);
     if (info) info[i] = code;
     lp_linalg_turn(item, columns, b.n, b.m, matrix);
   }
@@ -426,14 +422,14 @@ bool lp_impl_linalg_lu_factor_ex(LpTensor **outs, LpTensor *A, bool pivot,
                                  bool check_errors, LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   LpTensor *info = lp_linalg_new_info(A);
-  if (!info || !factor(A, pivot, (int *)lp_linalg_data(info), results)) {
+  if (!info || !factor(A, pivot, (int *)lp_data(info), results)) {
     lp_tensor_release(info);
     return false;
   }
   results[2] = info;
   char text[64];
   for (int64_t i = 0; check_errors && i < info->numel; i++) {
-    int code = ((const int *)lp_linalg_data(info))[i];
+    int code = ((const int *)lp_data(info))[i];
     if (code <= 0) continue;
     lp_fail(LP_ERR_LINALG,
             "%sU[%d, %d] is zero and using it on lu_solve would result in a division by "
@@ -464,7 +460,7 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
     const size_t item = lp_dtype_size(dtype);
     bool ok = true;
     for (int64_t i = 0; ok && i < count; i++) {
-      const int *swap = (const int *)lp_linalg_data(contiguous) + i * k;
+      const int *swap = (const int *)lp_data(contiguous) + i * k;
       for (int r = 0; r < m; r++) rows.data[r] = r;
       for (int r = 0; ok && r < k; r++) {
         int other = swap[r] - 1, saved = rows.data[r];
@@ -479,7 +475,7 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
       }
       for (int r = 0; ok && r < m; r++)
         lp_scalar_store(lp_scalar_int(1), dtype,
-                        lp_linalg_data(p) +
+                        lp_data(p) +
                             (size_t)(i * m * m + rows.data[r] * m + r) * item);
     }
     lp_free(rows.data, rows.bytes);
@@ -514,8 +510,8 @@ LpTensor *lp_impl_linalg_solve_triangular(LpTensor *out, LpTensor *A, LpTensor *
     LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
     for (int64_t i = 0; i < bx.count; i++)
       lp_blas_triangular_solve(a->dtype, left, upper, 'N', unitriangular, bx.m, bx.n,
-                               lp_linalg_data(a) + (size_t)i * ba.matrix_bytes, ba.n,
-                               lp_linalg_data(x) + (size_t)i * bx.matrix_bytes, bx.n);
+                               lp_data(a) + (size_t)i * ba.matrix_bytes, ba.n,
+                               lp_data(x) + (size_t)i * bx.matrix_bytes, bx.n);
   }
   lp_tensor_release(a);
   return lp_linalg_deliver(out, x);

@@ -33,7 +33,6 @@ LpTensor *lp_linalg_copy(LpTensor *t);
 /* New tensor: t's batch dims followed by `tail`. */
 LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim,
                         LpDtype dtype);
-char *lp_linalg_data(const LpTensor *t);
 /* dst (n x m) = the transpose of src (m x n), both dense row-major. */
 void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst);
 /* Where a computed tensor (taken over, may be NULL) goes: to out (resized, retained) when

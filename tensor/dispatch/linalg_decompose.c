@@ -20,7 +20,7 @@ static bool all_made(LpTensor **t, int n) {
 }
 
 static char *at(const LpTensor *t, int64_t i, int64_t elems) {
-  return t ? lp_linalg_data(t) + (size_t)(i * elems) * lp_dtype_size(t->dtype) : NULL;
+  return t ? lp_data(t) + (size_t)(i * elems) * lp_dtype_size(t->dtype) : NULL;
 }
 
 static bool not_converged(const LpTensor *t, int64_t i, int info) {
@@ -64,7 +64,7 @@ static bool cholesky_all(LpTensor *a, bool upper, int *info_of) {
   LpBatch b = lp_batch_of(a);
   size_t item = lp_dtype_size(a->dtype), n = (size_t)b.n;
   for (int64_t i = 0; n > 0 && i < b.count; i++) {
-    char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes, text[64];
+    char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes, text[64];
     int info = lp_lapack_cholesky(a->dtype, upper ? 'L' : 'U', b.n, matrix);
     if (info_of) info_of[i] = info;
     CHECK(info == 0 || info_of, LP_ERR_LINALG,
@@ -101,7 +101,7 @@ bool lp_impl_linalg_cholesky_ex(LpTensor **outs, LpTensor *self, bool upper,
   results[1] = results[0] ? lp_linalg_new_info(self) : NULL;
   bool ok =
       results[1] && cholesky_all(results[0], upper,
-                                 check_errors ? NULL : (int *)lp_linalg_data(results[1]));
+                                 check_errors ? NULL : (int *)lp_data(results[1]));
   return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
 }
 
@@ -126,7 +126,7 @@ LpTensor *lp_impl_reflectors_product(LpTensor *self, LpTensor *tau) {
   char *columns = factors ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
   bool ok = columns != NULL;
   for (int64_t i = 0; ok && b.matrix_bytes && i < b.count; i++) {
-    char *matrix = lp_linalg_data(q) + (size_t)i * b.matrix_bytes;
+    char *matrix = lp_data(q) + (size_t)i * b.matrix_bytes;
     lp_linalg_turn(item, matrix, b.m, b.n, columns);
     ok = lp_lapack_qr_form(self->dtype, b.m, b.n, (int)k, columns, at(factors, i, k)) !=
          LP_LAPACK_NO_MEMORY;
@@ -154,7 +154,7 @@ static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
   char *tau = columns + m * (size_t)wide * item;
   bool ok = true;
   for (int64_t i = 0; ok && i < b.count; i++) {
-    lp_linalg_turn(item, lp_linalg_data(a) + (size_t)i * b.matrix_bytes, b.m, b.n,
+    lp_linalg_turn(item, lp_data(a) + (size_t)i * b.matrix_bytes, b.m, b.n,
                    columns);
     if (k > 0) ok = lp_lapack_qr(a->dtype, b.m, b.n, columns, tau) != LP_LAPACK_NO_MEMORY;
     char *out = at(r, i, (int64_t)r_rows * b.n);
@@ -211,7 +211,7 @@ static bool svd_all(LpTensor *A, bool full, LpTensor *u, LpTensor *s, LpTensor *
           vh_elems = vh ? b.n * (full ? b.n : k) : 0;
   bool ok = true;
   for (int64_t i = 0; ok && i < b.count; i++) {
-    char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes;
     if (!(ok = check_finite(A, i, matrix, b.matrix_bytes))) break;
     int info = lp_lapack_svd(a->dtype, job, b.n, b.m, matrix, at(s, i, k),
                              at(vh, i, vh_elems), at(u, i, u_elems));
@@ -278,7 +278,7 @@ static bool eigh_all(LpTensor *A, char uplo, LpTensor *w, LpTensor *v) {
   char *columns = lp_block_alloc(b.matrix_bytes + 1, &capacity);
   bool ok = columns != NULL;
   for (int64_t i = 0; ok && b.n > 0 && i < b.count; i++) {
-    const char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    const char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes;
     for (size_t r = 0, n = (size_t)b.n; ok && r < n; r++) /* the triangle that is read */
       ok = uplo == 'L' ? check_finite(A, i, matrix + r * n * item, (r + 1) * item)
                        : check_finite(A, i, matrix + (r * n + r) * item, (n - r) * item);
@@ -333,7 +333,7 @@ static bool eig_all(LpTensor *A, LpTensor *w, LpTensor *v) {
   bool ok = columns != NULL;
   char *vectors = columns ? columns + (b.matrix_bytes + 15) / 16 * 16 : NULL;
   for (int64_t i = 0; ok && b.n > 0 && i < b.count; i++) {
-    const char *matrix = lp_linalg_data(a) + (size_t)i * b.matrix_bytes;
+    const char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes;
     if (!(ok = check_finite(A, i, matrix, b.matrix_bytes))) break;
     lp_linalg_turn(lp_dtype_size(A->dtype), matrix, b.n, b.n, columns);
     int info = lp_lapack_eig(A->dtype, b.n, columns, at(w, i, b.n), v ? vectors : NULL);
@@ -389,14 +389,14 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
   char *rhs = columns + a_bytes;
   bool ok = true;
   for (int64_t i = 0; ok && i < ba.count; i++) {
-    ok = check_finite(a, i, lp_linalg_data(a) + (size_t)i * ba.matrix_bytes,
+    ok = check_finite(a, i, lp_data(a) + (size_t)i * ba.matrix_bytes,
                       ba.matrix_bytes) &&
-         check_finite(b, i, lp_linalg_data(b) + (size_t)i * bb.matrix_bytes,
+         check_finite(b, i, lp_data(b) + (size_t)i * bb.matrix_bytes,
                       bb.matrix_bytes);
     if (!ok) break;
-    lp_linalg_turn(item, lp_linalg_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n,
+    lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n,
                    columns);
-    const char *src = lp_linalg_data(b) + (size_t)i * bb.matrix_bytes;
+    const char *src = lp_data(b) + (size_t)i * bb.matrix_bytes;
     memset(rhs, 0, (size_t)tall * (size_t)k * item);
     for (size_t r = 0; r < (size_t)bb.m; r++)
       for (size_t c = 0; c < (size_t)k; c++)
@@ -408,7 +408,7 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
                                  by_svd ? at(results[3], i, small) : NULL);
       if (info) ok = not_converged(a, i, info);
     }
-    ((int64_t *)lp_linalg_data(results[2]))[i] = rank;
+    ((int64_t *)lp_data(results[2]))[i] = rank;
     char *x = at(results[0], i, (int64_t)ba.n * k);
     for (size_t r = 0; r < (size_t)ba.n; r++)
       for (size_t c = 0; c < (size_t)k; c++)

@@ -11,7 +11,7 @@
 #define L(x) ((long long)(x))
 
 static char *at(const LpTensor *t, int64_t i, int64_t elems) {
-  return lp_linalg_data(t) + (size_t)(i * elems) * lp_dtype_size((LpDtype)t->dtype);
+  return lp_data(t) + (size_t)(i * elems) * lp_dtype_size((LpDtype)t->dtype);
 }
 
 /* --- LDL
@@ -29,13 +29,13 @@ static bool ldl(LpTensor *self, bool hermitian, LpTensor **results) {
   char *columns = results[2] ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
   bool ok = columns != NULL;
   for (int64_t i = 0; ok && n > 0 && i < b.count; i++) {
-    char *matrix = lp_linalg_data(results[0]) + (size_t)i * b.matrix_bytes;
+    char *matrix = lp_data(results[0]) + (size_t)i * b.matrix_bytes;
     lp_linalg_turn(item, matrix, b.n, b.n, columns);
     int info = lp_lapack_ldl((LpDtype)self->dtype, hermitian, b.n, columns,
-                             (int *)lp_linalg_data(results[1]) + i * n);
+                             (int *)lp_data(results[1]) + i * n);
     ok = info != LP_LAPACK_NO_MEMORY;
     if (!ok) break;
-    ((int *)lp_linalg_data(results[2]))[i] = info;
+    ((int *)lp_data(results[2]))[i] = info;
     lp_linalg_turn(item, columns, b.n, b.n, matrix);
     for (size_t row = 0; row < (size_t)n; row++) /* the other triangle still holds A */
       memset(matrix + (row * (size_t)n + row + 1) * item, 0,
@@ -47,7 +47,7 @@ static bool ldl(LpTensor *self, bool hermitian, LpTensor **results) {
 
 static bool check_nonsingular(LpTensor *self, LpTensor **results) {
   char text[64];
-  const int *info = (const int *)lp_linalg_data(results[2]);
+  const int *info = (const int *)lp_data(results[2]);
   for (int64_t i = 0; i < results[2]->numel; i++) {
     if (info[i] == 0) continue;
     lp_fail(
@@ -143,11 +143,11 @@ LpTensor *lp_impl_linalg_ldl_solve(LpTensor *out, LpTensor *LD, LpTensor *pivots
     columns = lp_block_alloc(ba.matrix_bytes + bx.matrix_bytes, &capacity);
     ok = columns != NULL;
     for (int64_t i = 0; ok && i < bx.count; i++) {
-      const int *rows = (const int *)lp_linalg_data(p) + i * ba.n;
-      char *matrix = lp_linalg_data(x) + (size_t)i * bx.matrix_bytes;
+      const int *rows = (const int *)lp_data(p) + i * ba.n;
+      char *matrix = lp_data(x) + (size_t)i * bx.matrix_bytes;
       char *rhs = columns + ba.matrix_bytes;
       if (!(ok = check_pivots(rows, ba.n))) break;
-      lp_linalg_turn(item, lp_linalg_data(a) + (size_t)i * ba.matrix_bytes, ba.n, ba.n,
+      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.n, ba.n,
                      columns);
       lp_linalg_turn(item, matrix, bx.m, bx.n, rhs);
       lp_lapack_ldl_solve((LpDtype)LD->dtype, hermitian, ba.n, bx.n, columns, rows, rhs);
@@ -174,7 +174,7 @@ bool lp_impl_geqrf(LpTensor **outs, LpTensor *self, LpTensor **results) {
   char *columns = results[1] ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
   bool ok = columns != NULL;
   for (int64_t i = 0; ok && k > 0 && i < b.count; i++) {
-    char *matrix = lp_linalg_data(results[0]) + (size_t)i * b.matrix_bytes;
+    char *matrix = lp_data(results[0]) + (size_t)i * b.matrix_bytes;
     lp_linalg_turn(item, matrix, b.m, b.n, columns);
     ok = lp_lapack_qr((LpDtype)self->dtype, b.m, b.n, columns, at(results[1], i, k)) !=
          LP_LAPACK_NO_MEMORY;
@@ -226,9 +226,9 @@ LpTensor *lp_impl_ormqr_apply(LpTensor *self, LpTensor *input2, LpTensor *input3
     char *columns = lp_block_alloc(ba.matrix_bytes + bc.matrix_bytes, &capacity);
     ok = columns != NULL;
     for (int64_t i = 0; ok && i < bc.count; i++) {
-      char *matrix = lp_linalg_data(c) + (size_t)i * bc.matrix_bytes;
+      char *matrix = lp_data(c) + (size_t)i * bc.matrix_bytes;
       char *turned = columns + ba.matrix_bytes;
-      lp_linalg_turn(item, lp_linalg_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n,
+      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n,
                      columns);
       lp_linalg_turn(item, matrix, bc.m, bc.n, turned);
       ok = lp_lapack_qr_apply((LpDtype)a->dtype, left, transpose, bc.m, bc.n, k, columns,

@@ -9,10 +9,6 @@
 /* --- operands
  * --------------------------------------------------------------------------------- */
 
-static char *data_of(const LpTensor *t) {
-  return (char *)lp_storage_data(t->storage) + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
-}
-
 /* The last two dims of a tensor as memory a GEMM can walk. */
 typedef struct Matrix {
   int64_t ld;
@@ -62,19 +58,19 @@ static bool multiply_into(LpTensor *c, LpTensor *a, LpTensor *b, LpScalar alpha,
                 .beta = beta,
                 .k = a->sizes[last],
                 .ldc = mc.ld,
-                .c = data_of(c),
+                .c = lp_data(c),
                 .row = row};
     bool batched = c->ndim == 3;
     int64_t step_a = batched ? left->strides[0] : 0,
             step_b = batched ? right->strides[0] : 0;
     if (!mc.trans) {
       g.m = c->sizes[last - 1], g.n = c->sizes[last];
-      g.a = data_of(left), g.lda = ma.ld, g.trans_a = ma.trans;
-      g.b = data_of(right), g.ldb = mb.ld, g.trans_b = mb.trans;
+      g.a = lp_data(left), g.lda = ma.ld, g.trans_a = ma.trans;
+      g.b = lp_data(right), g.ldb = mb.ld, g.trans_b = mb.trans;
     } else { /* the memory of c is c^T = b^T a^T */
       g.m = c->sizes[last], g.n = c->sizes[last - 1];
-      g.a = data_of(right), g.lda = mb.ld, g.trans_a = !mb.trans;
-      g.b = data_of(left), g.ldb = ma.ld, g.trans_b = !ma.trans;
+      g.a = lp_data(right), g.lda = mb.ld, g.trans_a = !mb.trans;
+      g.b = lp_data(left), g.ldb = ma.ld, g.trans_b = !ma.trans;
       int64_t step = step_a;
       step_a = step_b;
       step_b = step;
@@ -194,7 +190,7 @@ static bool multiply_add(LpTensor *c, LpTensor *self, LpTensor *a, LpTensor *b,
   if (!self) beta = lp_scalar_int(0);
   if (is_zero(beta) || self == c) return multiply_into(c, a, b, alpha, beta, NULL);
   if (is_one(beta) && is_row_for(self, c))
-    return multiply_into(c, a, b, alpha, lp_scalar_int(0), data_of(self));
+    return multiply_into(c, a, b, alpha, lp_scalar_int(0), lp_data(self));
   const bool after = a->ndim == 2 && is_one(alpha) && is_one(beta) &&
                      !shares_memory(self, c) &&
                      lp_cpu_gemm_prefers_add_after((LpDtype)a->dtype, a->sizes[0],
@@ -332,8 +328,8 @@ static LpTensor *addr_bool(LpTensor *out, LpTensor *self, LpTensor *vec1, LpTens
   LpTensor *result = lp_tensor_new(lp_ints(sizes, 2), LP_BOOL, lp_cpu());
   bool ok = result && (is_zero(beta) ? lp_fill_into(result, lp_scalar_bool(false))
                                      : lp_copy_into(result, self));
-  bool *truth = ok ? (bool *)data_of(result) : NULL;
-  const bool *x = (const bool *)data_of(vec1), *y = (const bool *)data_of(vec2);
+  bool *truth = ok ? (bool *)lp_data(result) : NULL;
+  const bool *x = (const bool *)lp_data(vec1), *y = (const bool *)lp_data(vec2);
   for (int64_t i = 0; ok && !is_zero(alpha) && i < sizes[0]; i++)
     for (int64_t j = 0; j < sizes[1]; j++)
       truth[i * sizes[1] + j] |= x[i * vec1->strides[0]] && y[j * vec2->strides[0]];
@@ -390,7 +386,7 @@ LpTensor *lp_impl_addbmm(LpTensor *out, LpTensor *self, LpTensor *batch1,
     LpGemm g = {.dtype = target->dtype,
                 .m = sizes[0],
                 .n = sizes[1],
-                .c = data_of(target),
+                .c = lp_data(target),
                 .beta = beta};
     Matrix m;
     as_matrix(target, &m);
@@ -435,8 +431,8 @@ static LpTensor *dot(LpTensor *out, LpTensor *self, LpTensor *other, bool conj) 
     result = lp_tensor_new(lp_ints(NULL, 0), self->dtype, self->storage->device);
   }
   if (result)
-    lp_cpu_dot(self->dtype, self->sizes[0], data_of(self), self->strides[0],
-               data_of(other), other->strides[0], conj, data_of(result));
+    lp_cpu_dot(self->dtype, self->sizes[0], lp_data(self), self->strides[0],
+               lp_data(other), other->strides[0], conj, lp_data(result));
   return result;
 }
 

@@ -38,10 +38,6 @@ static void order_dims(const LpTensor *t, int *order) {
   }
 }
 
-static char *data_of(const LpTensor *t) {
-  return (char *)lp_storage_data(t->storage) + t->offset_elems * (int64_t)lp_dtype_size(t->dtype);
-}
-
 /* Fills t's elements in the order of their addresses. */
 static bool fill_walk(const LpRandomFill *fill, const LpTensor *t) {
   int64_t item = (int64_t)lp_dtype_size(t->dtype);
@@ -58,7 +54,7 @@ static bool fill_walk(const LpRandomFill *fill, const LpTensor *t) {
   }
   if (ndim == 0) sizes[0] = 1, strides[0] = item, ndim = 1;
   const int64_t piece = 1 << 18; /* elements between two looks at the interrupt flag */
-  char *data = data_of(t);
+  char *data = lp_data(t);
   for (;;) {
     for (int64_t at = 0; at < sizes[0]; at += piece) {
       lp_cpu_random_fill(fill, data + at * strides[0], strides[0],
@@ -158,7 +154,7 @@ static bool fill_normal(LpTensor *t, double mean, double std, LpGenerator *g) {
   if (real != t) std /= sqrt(2); /* the two parts share the variance */
   if (real->numel >= 16 && real->is_contiguous) {
     LpGenerator *locked = lp_generator_lock(g);
-    lp_cpu_random_normal(locked, data_of(real), real->dtype, real->numel, mean, std);
+    lp_cpu_random_normal(locked, lp_data(real), real->dtype, real->numel, mean, std);
     lp_generator_unlock(locked);
   } else {
     ok = fill_tensor(real, g,
@@ -782,11 +778,11 @@ LpTensor *lp_impl_randperm(LpTensor *out, int64_t n, LpGenerator *generator,
     ok = target != NULL;
     if (ok) {
       LpGenerator *locked = lp_generator_lock(generator);
-      lp_cpu_random_permutation(locked, data_of(target), dtype, n);
+      lp_cpu_random_permutation(locked, lp_data(target), dtype, n);
       lp_generator_unlock(locked);
       int64_t item = (int64_t)lp_dtype_size(dtype);
       if (target != result)
-        lp_cast_loop(dtype, dtype)((char *[]){data_of(result), data_of(target)},
+        lp_cast_loop(dtype, dtype)((char *[]){lp_data(result), lp_data(target)},
                                    (int64_t[]){result->strides[0] * item, item}, n, NULL);
     }
     lp_tensor_release(target);

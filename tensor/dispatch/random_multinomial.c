@@ -151,7 +151,7 @@ LpTensor *lp_impl_multinomial(LpTensor *out, LpTensor *self, int64_t num_samples
   if (!result) return NULL;
   bool ok =
       rows.n_rows == 0 || draw(self, rows, generator, num_samples, replacement,
-                               (int64_t *)lp_storage_data(result->storage) + result->offset_elems);
+                               lp_data(result));
   if (ok && !direct) {
     ok = lp_copy_into(out, result);
     lp_tensor_release(result);

@@ -17,9 +17,9 @@ LpTensor *lp_bytes_new(LpInts sizes, LpDtype dtype) {
   LpTensor *t = lp_tensor_new(sizes, dtype, lp_cpu());
   const size_t size = t ? t->storage->size_bytes : 0;
   if (size < HUGE_PAGE || size % HUGE_PAGE == 0) return t;
-  char *end = (char *)lp_storage_data(t->storage) + size, *tail = end - (uintptr_t)end % HUGE_PAGE;
+  char *begin = lp_data(t), *end = begin + size, *tail = end - (uintptr_t)end % HUGE_PAGE;
   /* Only a hint: what it returns does not matter. */
-  if (tail > (char *)lp_storage_data(t->storage))
+  if (tail > begin)
     (void)madvise(tail, (size_t)(end - tail), MADV_NOHUGEPAGE);
   return t;
 }

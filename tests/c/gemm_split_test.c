@@ -4,37 +4,8 @@
 #include "cpu/gemm.h"
 #include "cpu/gemm_split.h"
 #include "core/parallel.h"
+#include "gemm_values.h"
 #include "test.h"
-
-static float random_float(uint32_t *state) {
-  *state = *state * 1664525u + 1013904223u;
-  return (float)(*state >> 8) / (1 << 23) - 1;
-}
-
-static float *random_floats(int64_t n, uint32_t seed) {
-  float *x = malloc((size_t)n * sizeof *x);
-  for (int64_t i = 0; i < n; i++) x[i] = random_float(&seed);
-  return x;
-}
-
-/* The largest difference from the product in double, by the sum of absolute terms. */
-static double worst_error(const LpGemm *g, const float *before) {
-  const float *a = g->a, *b = g->b, *c = g->c;
-  double worst = 0;
-  for (int64_t i = 0; i < g->m; i++)
-    for (int64_t j = 0; j < g->n; j++) {
-      double sum = before ? before[i * g->ldc + j] : 0, size = fabs(sum);
-      for (int64_t p = 0; p < g->k; p++) {
-        const double x = (double)a[g->trans_a ? p * g->lda + i : i * g->lda + p] *
-                         b[g->trans_b ? j * g->ldb + p : p * g->ldb + j];
-        sum += x;
-        size += fabs(x);
-      }
-      const double error = fabs(c[i * g->ldc + j] - sum) / (size + 1e-30);
-      if (!(error <= worst)) worst = error;
-    }
-  return worst;
-}
 
 TEST(split_products_are_float32_products) {
   if (!lp_split_supported()) return;

@@ -180,9 +180,7 @@ static void gather_any(const LpWinogradWeights *w, int64_t i0, int64_t count,
 
 #if defined(LP_CAP_avx512) && defined(__x86_64__)
 #define WITH_PIECES
-#include <immintrin.h>
-
-#define TILE_BYTES 1024
+#include "cpu/tiles.h"
 
 /* A line of pairs (low, high) in the tiles of each piece. */
 static inline void put_line(V low, V high, char *to, const int places[3]) {
@@ -200,36 +198,11 @@ static inline void put_line(V low, V high, char *to, const int places[3]) {
 }
 static const int places_a[3] = LP_WINOGRAD_A_PIECES, places_b[3] = LP_WINOGRAD_B_PIECES;
 
-/* Turns 16 x 16 words over. */
-static inline void turn_lines(__m512i *r) {
-  __m512i t[16];
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_epi32(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_epi32(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    r[i] = _mm512_unpacklo_epi64(t[i], t[i + 2]);
-    r[i + 1] = _mm512_unpackhi_epi64(t[i], t[i + 2]);
-    r[i + 2] = _mm512_unpacklo_epi64(t[i + 1], t[i + 3]);
-    r[i + 3] = _mm512_unpackhi_epi64(t[i + 1], t[i + 3]);
-  }
-  for (int i = 0; i < 4; i++) {
-    t[i] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_i32x4(r[i], r[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_i32x4(r[i + 8], r[i + 12], 0xdd);
-  }
-  for (int i = 0; i < 8; i++) {
-    r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
-    r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
-  }
-}
-
 static void turn(char *tiles, int64_t count) {
   for (; count > 0; count--, tiles += TILE_BYTES) {
     __m512i *lines = (__m512i *)tiles, r[16];
     for (int i = 0; i < 16; i++) r[i] = lines[i];
-    turn_lines(r);
+    lp_turn_lines(r);
     for (int i = 0; i < 16; i++) lines[i] = r[i];
   }
 }
@@ -240,7 +213,7 @@ static void gather_rows(const float *from, int64_t out_step, V (*taps)[9]) {
   for (int block = 0; block < 9; block++, from += 16) {
     __m512i r[16];
     for (int o = 0; o < 16; o++) r[o] = _mm512_loadu_si512(from + o * out_step);
-    turn_lines(r);
+    lp_turn_lines(r);
     for (int i = 0; i < 16; i++) to[16 * block + i] = (V)_mm512_castsi512_ps(r[i]);
   }
 }
