@@ -1,12 +1,15 @@
 /* The choice of a convolution kernel; see conv.h.
  *
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
- * pays (cpu/winograd.h), else oneDNN's direct kernels; im2col and a product for the rest.
+ * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
+ * and tiles make it soonest (cpu/gemm_split.h), else oneDNN's direct kernels; im2col and
+ * a product for the rest.
  * The choice is by geometry, and by whether weights are kept from call to call, so that
  * results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
+#include "cpu/gemm_split.h"
 #include "cpu/kept.h"
 #include "cpu/winograd.h"
 #include "lampad/storage.h"
@@ -25,6 +28,78 @@ static bool wants_winograd(LpConvPass pass, const LpConvGeometry *g, LpDtype dty
   return allow_winograd && dtype == LP_FLOAT32 &&
          lp_winograd_pays(pass, g, keeps_weights);
 }
+
+/* --- pixels by themselves
+ * --------------------------------------------------------------------- */
+
+static bool is_product(const LpConvGeometry *g) {
+  for (int d = 0; d < g->ndim; d++)
+    if (g->kernel[d] != 1 || g->stride[d] != 1 || g->padding[d] != 0) return false;
+  return g->groups == 1;
+}
+
+/* Rows are pixels; of the weight gradient, channels of y. */
+static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, void *x, void *w,
+                         const void *b, void *y) {
+  const int64_t pixels = g->n * lp_conv_volume(g->out, g->ndim);
+  LpGemm p = {.dtype = LP_FLOAT32,
+              .m = pixels,
+              .n = g->c,
+              .k = g->k,
+              .a = y,
+              .b = w,
+              .c = x,
+              .alpha = lp_scalar_float(1),
+              .beta = lp_scalar_float(0)};
+  if (pass == LP_CONV_FORWARD) {
+    p.n = g->k;
+    p.k = g->c;
+    p.a = x;
+    p.c = y;
+    p.trans_b = true;
+    p.row = b;
+  } else if (pass == LP_CONV_WEIGHT_GRAD) {
+    p.m = g->k;
+    p.k = pixels;
+    p.trans_a = true;
+    p.b = x;
+    p.c = w;
+  }
+  p.lda = p.trans_a ? p.m : p.k;
+  p.ldb = p.trans_b ? p.k : p.n;
+  p.ldc = p.n;
+  return p;
+}
+
+/* Over oneDNN's kernels, which copy nothing. */
+#define LEAST_GAIN 1.4
+
+static bool wants_product(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                          bool keeps_weights) {
+  if (dtype != LP_FLOAT32 || !is_product(g)) return false;
+  const LpGemm p = product_of(pass, g, NULL, NULL, NULL, NULL);
+  return lp_split_gain(&p, keeps_weights && pass == LP_CONV_FORWARD) > LEAST_GAIN;
+}
+
+static bool pack_product(void *ctx, void *memory) {
+  return lp_split_pack_b(ctx, memory);
+}
+
+static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
+  LpGemm p = product_of(c->pass, g, c->x, c->w, c->b, c->y);
+  const struct { int64_t is_product, n, k; } key = {1, p.n, p.k};
+  LpKept *kept = c->weight
+                     ? lp_kept_enter(c->weight, &key, sizeof key,
+                                     lp_split_packed_bytes(p.n, p.k), pack_product, &p)
+                     : NULL;
+  if (kept) p.packed_b = lp_kept_memory(kept);
+  const bool ok = lp_cpu_gemm(&p);
+  lp_kept_leave(kept);
+  return ok;
+}
+
+/* --- the choice
+ * ------------------------------------------------------------------------------- */
 
 /* About 0.1 s of work on two cores: between pieces of it an interrupt is honoured. */
 #define PIECE_FLOPS 20e9
@@ -46,6 +121,7 @@ static int64_t piece_of(const LpConvGeometry *g) {
 static bool serves_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                         bool has_bias, bool keeps_weights) {
   return wants_winograd(pass, g, dtype, keeps_weights) ||
+         wants_product(pass, g, dtype, keeps_weights) ||
          lp_conv_dnnl_serves(pass, g, dtype, has_bias, keeps_weights);
 }
 
@@ -90,6 +166,8 @@ static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
 static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   if (c->channels_last && wants_winograd(c->pass, g, c->dtype, c->keeps_weights))
     return run_winograd(c, g);
+  if (c->channels_last && wants_product(c->pass, g, c->dtype, c->keeps_weights))
+    return run_product(c, g);
   return c->channels_last ? lp_conv_dnnl(c, g)
                           : lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
 }

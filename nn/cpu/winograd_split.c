@@ -5,16 +5,8 @@
 #if defined(__x86_64__) && defined(__linux__) && defined(LP_HAVE_X86_CAPS)
 #include "cpu/tiles.h"
 
-#define LOAD_A(place)                                                                    \
-  do {                                                                                   \
-    _tile_loadd(4, a + 2 * (place)*TILE_BYTES, 64);                                      \
-    _tile_loadd(5, a + (2 * (place) + 1) * TILE_BYTES, 64);                              \
-  } while (0)
-#define LOAD_B(place)                                                                    \
-  do {                                                                                   \
-    _tile_loadd(6, b + 2 * (place)*TILE_BYTES, 64);                                      \
-    _tile_loadd(7, b + (2 * (place) + 1) * TILE_BYTES, 64);                              \
-  } while (0)
+/* The tiles of a piece: of the first 16 rows or columns, of the others. */
+#define OF(block, place, half) (block + (2 * (place) + (half)) * TILE_BYTES)
 
 /* Fetches a part of what is multiplied next while the tile unit is busy. */
 AMX static inline void fetch(const char *p, int part) {
@@ -44,29 +36,29 @@ AMX static void multiply(const LpWinogradProduct *p, const char *a, const char *
   for (int64_t d = 1; d <= p->depth; d++) {
     const char *next_a = d < p->depth ? a + LP_WINOGRAD_BLOCK_BYTES : after_a,
                *next_b = d < p->depth ? b + LP_WINOGRAD_BLOCK_BYTES : after_b;
-    LOAD_A(0);
-    LOAD_B(0);
-    TERM_4(); /* upper by lower */
+    LOAD_A(OF(a, 0, 0));
+    LOAD_B(OF(b, 0, 0));
+    lp_term_down(OF(a, 0, 1), OF(b, 0, 0), OF(b, 0, 1)); /* upper by lower */
     fetch(next_b, 0);
     fetch(next_a, 0);
-    LOAD_B(1);
-    TERM_4();
+    LOAD_B(OF(b, 1, 0));
+    lp_term_up(OF(a, 0, 0), OF(b, 1, 0), OF(b, 1, 1));
     fetch(next_b, 1);
     fetch(next_a, 1);
-    LOAD_B(2);
-    TERM_4();
+    LOAD_B(OF(b, 2, 0));
+    lp_term_down(OF(a, 0, 1), OF(b, 2, 0), OF(b, 2, 1));
     fetch(next_b, 2);
     fetch(next_a, 2);
-    LOAD_A(1);
-    TERM_4(); /* lower by upper */
+    LOAD_A(OF(a, 1, 1));
+    lp_term_up(OF(a, 1, 0), OF(b, 2, 0), OF(b, 2, 1)); /* lower by upper */
     fetch(next_b, 3);
     fetch(next_a, 3);
-    LOAD_A(2);
-    TERM_4();
+    LOAD_A(OF(a, 2, 0));
+    lp_term_down(OF(a, 2, 1), OF(b, 2, 0), OF(b, 2, 1));
     fetch(next_b, 4);
     fetch(next_a, 4);
-    LOAD_B(1);
-    TERM_4(); /* middle by middle */
+    LOAD_B(OF(b, 1, 0));
+    lp_term_up(OF(a, 2, 0), OF(b, 1, 0), OF(b, 1, 1)); /* middle by middle */
     fetch(next_b, 5);
     fetch(next_a, 5);
     a += LP_WINOGRAD_BLOCK_BYTES;

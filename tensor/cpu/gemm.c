@@ -196,7 +196,7 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
     return true;
   }
-  if (gemm_small(g, alpha, beta)) return true;
+  if (!g->packed_b && gemm_small(g, alpha, beta)) return true;
   if (beta == 0 && alpha == 1 && lp_split_pays(g)) {
     bool refused; /* an infinity: all is written anew below */
     if (lp_split_gemm(g, NULL, &refused)) return true;

@@ -23,6 +23,7 @@ typedef struct LpGemm {
   int64_t lda, ldb, ldc; /* elements from one row of the memory to the next */
   LpScalar alpha, beta;  /* beta = 0: C is written without being read */
   const void *row;       /* NULL, or n elements to add to each row of C; then beta = 0 */
+  const void *packed_b;  /* NULL, or B once more as lp_split_pack_b packed it */
 } LpGemm;
 
 /* False when memory for a conversion runs out or a size is beyond the BLAS's 32-bit

@@ -296,18 +296,6 @@ AMX void lp_split_end(void) {
   _tile_release();
 }
 
-/* The six terms of a depth, ordered so that few tiles are loaded twice. */
-#define LOAD_A(piece)                                                                    \
-  do {                                                                                   \
-    _tile_loadd(4, a0 + (piece)*TILE_BYTES, 64);                                         \
-    _tile_loadd(5, a1 + (piece)*TILE_BYTES, 64);                                         \
-  } while (0)
-#define LOAD_B(piece)                                                                    \
-  do {                                                                                   \
-    _tile_loadd(6, b0 + (piece)*TILE_BYTES, 64);                                         \
-    _tile_loadd(7, b1 + (piece)*TILE_BYTES, 64);                                         \
-  } while (0)
-
 /* What the next product adds to: lines are asked for while this one runs. */
 typedef struct Next {
   const float *c;          /* or NULL */
@@ -339,31 +327,33 @@ static inline void fetch(const char *operand, int half, int kind) {
   for (int i = 0; i < LP_SPLIT_PIECES / 2; i += 64) __builtin_prefetch(p + i);
 }
 
+/* The six terms of a depth, small ones first as far as few tiles are loaded twice. */
+#define OF(block, piece) (block + (piece)*TILE_BYTES)
 AMX static inline void sum_2x2(const LpSplitTile *t, const char *const b[4], Next next,
                                int kind) {
   const char *a0 = t->a[0], *a1 = t->a[1], *b0 = b[0], *b1 = b[1];
   for (int64_t d = 0; d < t->depth; d++) {
-    LOAD_A(0);
-    LOAD_B(2);
-    TERM_4();
+    LOAD_A(OF(a0, 0));
+    LOAD_B(OF(b0, 2));
+    lp_term_down(OF(a1, 0), OF(b0, 2), OF(b1, 2));
     fetch(a0, 0, kind);
-    LOAD_B(1);
-    TERM_4();
+    LOAD_B(OF(b0, 1));
+    lp_term_up(OF(a0, 0), OF(b0, 1), OF(b1, 1));
     fetch(a1, 0, kind);
     fetch(b0, 1, kind);
-    LOAD_B(0);
-    TERM_4();
+    LOAD_B(OF(b0, 0));
+    lp_term_down(OF(a1, 0), OF(b0, 0), OF(b1, 0));
     fetch(b1, 1, kind);
     meanwhile(&next, t->feed, kind);
-    LOAD_A(2);
-    TERM_4();
+    LOAD_A(OF(a1, 2));
+    lp_term_up(OF(a0, 2), OF(b0, 0), OF(b1, 0));
     fetch(b0, 0, kind);
     fetch(b1, 0, kind);
-    LOAD_A(1);
-    TERM_4();
+    LOAD_A(OF(a0, 1));
+    lp_term_down(OF(a1, 1), OF(b0, 0), OF(b1, 0));
     fetch(a0, 1, kind);
-    LOAD_B(1);
-    TERM_4();
+    LOAD_B(OF(b0, 1));
+    lp_term_up(OF(a0, 1), OF(b0, 1), OF(b1, 1));
     fetch(a1, 1, kind);
     a0 += LP_SPLIT_PIECES;
     a1 += LP_SPLIT_PIECES;
@@ -376,7 +366,7 @@ AMX static inline void sum_2x2(const LpSplitTile *t, const char *const b[4], Nex
 #define TERM_1(j, piece)                                                                 \
   do {                                                                                   \
     _tile_loadd(5, b[j] + at + (piece)*TILE_BYTES, 64);                                  \
-    _tile_dpbf16ps(j, 4, 5);                                                             \
+    TILE_PRODUCT(j, 4, 5);                                                               \
   } while (0)
 #define TERM_1x4(piece)                                                                  \
   do {                                                                                   \

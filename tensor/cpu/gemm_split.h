@@ -90,7 +90,19 @@ typedef struct LpSplitMore {
  * memory is out. */
 bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused);
 
-/* Is it quicker than the vector instructions? */
-bool lp_split_pays(const LpGemm *g);
+/* B packed once for many products (g->packed_b): the memory it takes, and packing it.
+ * False when B has an infinity or a NaN. */
+size_t lp_split_packed_bytes(int64_t n, int64_t k);
+bool lp_split_pack_b(const LpGemm *g, void *memory);
+
+/* How many times as quick as by the vector instructions, where nobody else uses the tile
+ * unit; 0 without one. is_packed: B is, or would be. */
+double lp_split_gain(const LpGemm *g, bool is_packed);
+
+/* So much makes it worth while: a neighbour on the core costs tiles more than vectors
+ * (Note [Few tiles] in cpu/tiles.h). */
+static inline bool lp_split_pays(const LpGemm *g) {
+  return lp_split_gain(g, g->packed_b != NULL) > 1.15;
+}
 
 #endif

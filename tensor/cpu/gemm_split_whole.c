@@ -43,6 +43,11 @@ static int64_t even_part(int64_t n, int64_t most, int64_t unit) {
   return ratio_up(ratio_up(n, parts), unit) * unit;
 }
 
+/* Of k, at once. */
+static int64_t depth_of(int64_t k) {
+  return even_part(k, MOST_DEPTH, LP_SPLIT_DEPTH);
+}
+
 /* --- how costly
  * ------------------------------------------------------------------------- */
 
@@ -51,6 +56,7 @@ static int64_t even_part(int64_t n, int64_t most, int64_t unit) {
 #define CYCLES_PRODUCT (1.0 / 54)
 #define CYCLES_START 4000
 #define NEAR_BYTES (1536 * 1024)
+#define CYCLES_FETCHING 0.3 /* an element that is packed already */
 static double cycles_of_packing(int64_t side, int64_t k, bool turned) {
   const bool near = side * k * (int64_t)sizeof(float) <= NEAR_BYTES;
   return turned ? (near ? 1.3 : 2.5) : (near ? 1.0 : 1.9);
@@ -70,16 +76,17 @@ typedef struct Cut {
 /* Does a rectangle hold rows of A, not columns of B? Rather less than more; but of large
  * operands one that does not lie along k, for a panel of it is a few words from each of
  * many pages. */
-static bool holds_rows(const LpGemm *g, int64_t rows, int64_t columns) {
-  const bool a_across = g->trans_a, b_across = !g->trans_b;
+static bool holds_rows(const LpGemm *g, bool is_packed, int64_t rows, int64_t columns) {
+  const bool a_across = g->trans_a, b_across = !g->trans_b && !is_packed;
   if (a_across != b_across && rows >= LARGE && columns >= LARGE) return a_across;
   return rows <= columns;
 }
 
-static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
+static double cycles_of(const LpGemm *g, bool is_packed, int64_t rows, int64_t columns) {
   const double pack_a = cycles_of_packing(rows, g->k, g->trans_a),
-               pack_b = cycles_of_packing(columns, g->k, g->trans_b);
-  const bool hold_rows = holds_rows(g, rows, columns);
+               pack_b = is_packed ? CYCLES_FETCHING
+                                  : cycles_of_packing(columns, g->k, g->trans_b);
+  const bool hold_rows = holds_rows(g, is_packed, rows, columns);
   const int64_t whole_rows = rows <= 16 ? 16 : ratio_up(rows, PAIR) * PAIR,
                 whole_columns = ratio_up(columns, PAIR) * PAIR;
   const int64_t held = hold_rows ? rows : columns, stream = hold_rows ? columns : rows;
@@ -92,7 +99,7 @@ static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
   return (double)depth * (product + hold + feed);
 }
 
-static Cut best_cut(const LpGemm *g, const LpSplitMore *more) {
+static Cut best_cut(const LpGemm *g, const LpSplitMore *more, bool is_packed) {
   Cut c = {.unit_columns = more ? 2 * PAIR : PAIR, .n = g->n + (more ? more->n : 0)};
   c.row_units = ratio_up(g->m, PAIR);
   c.column_units = ratio_up(c.n, c.unit_columns);
@@ -103,7 +110,7 @@ static Cut best_cut(const LpGemm *g, const LpSplitMore *more) {
     const int64_t row_parts = least(down, c.row_units);
     const int64_t rows = least(ratio_up(c.row_units, row_parts) * PAIR, g->m),
                   columns = least(ratio_up(c.column_units, across) * c.unit_columns, c.n);
-    const double cycles = cycles_of(g, rows, columns);
+    const double cycles = cycles_of(g, is_packed, rows, columns);
     if (c.row_parts && cycles >= c.cycles) continue;
     c.row_parts = row_parts;
     c.column_parts = across;
@@ -112,11 +119,55 @@ static Cut best_cut(const LpGemm *g, const LpSplitMore *more) {
   return c;
 }
 
-bool lp_split_pays(const LpGemm *g) {
+double lp_split_gain(const LpGemm *g, bool is_packed) {
   const double work = (double)g->m * (double)g->n * (double)g->k;
-  if (work < LEAST_WORK || !lp_split_supported()) return false;
+  if (work < LEAST_WORK || !lp_split_supported()) return 0;
   const int64_t threads = lp_parallel_threads(g->m * g->n * g->k, THREAD_GRAIN);
-  return best_cut(g, NULL).cycles + CYCLES_START < work / VECTOR_RATE / (double)threads;
+  return work / VECTOR_RATE / (double)threads /
+         (best_cut(g, NULL, is_packed).cycles + CYCLES_START);
+}
+
+/* --- B packed before
+ * --------------------------------------------------------------------- */
+
+/* Part by part of k, and in a part block by block of columns. */
+static char *packed_block(const void *packed, const LpGemm *g, int64_t column, int64_t k0,
+                          int64_t k) {
+  return (char *)packed + ratio_up(g->n, LP_SPLIT_SIDE) * lp_split_block_bytes(k0) +
+         column / LP_SPLIT_SIDE * lp_split_block_bytes(k);
+}
+
+size_t lp_split_packed_bytes(int64_t n, int64_t k) {
+  return (size_t)(ratio_up(n, LP_SPLIT_SIDE) * lp_split_block_bytes(k));
+}
+
+typedef struct PackB {
+  const LpGemm *g;
+  void *memory;
+  int64_t depth;
+  _Atomic bool refused;
+} PackB;
+
+static void pack_b(void *ctx, int64_t begin, int64_t end) {
+  PackB *j = ctx;
+  const LpGemm *g = j->g;
+  const int64_t step = g->trans_b ? g->ldb : 1, k_step = g->trans_b ? 1 : g->ldb;
+  const int64_t column = begin * LP_SPLIT_SIDE,
+                columns = least(end * LP_SPLIT_SIDE, g->n) - column;
+  for (int64_t k0 = 0; k0 < g->k; k0 += j->depth) {
+    const int64_t k = least(g->k - k0, j->depth);
+    if (!lp_split_pack(packed_block(j->memory, g, column, k0, k), lp_split_block_bytes(k),
+                       (const float *)g->b + column * step + k0 * k_step, step, k_step,
+                       columns, k, true))
+      atomic_store(&j->refused, true);
+  }
+}
+
+bool lp_split_pack_b(const LpGemm *g, void *memory) {
+  PackB j = {.g = g, .memory = memory, .depth = depth_of(g->k)};
+  lp_parallel_for(ratio_up(g->n, LP_SPLIT_SIDE), LP_GRAIN / (16 * g->k + 1) + 1, pack_b,
+                  &j);
+  return !atomic_load(&j.refused);
 }
 
 /* --- a thread's rectangle
@@ -141,6 +192,7 @@ typedef struct Part {
   const Job *j;
   int64_t m0, m1, n0, n1, k0, k;
   char *held, *two[2]; /* packed: what is held, a panel and the next one */
+  char *block;         /* for what is held, where that has not been packed before */
 } Part;
 
 static int64_t block_bytes(const Part *p) {
@@ -171,6 +223,12 @@ static LpSplitFeed source_of(const Part *p, bool columns, int64_t from, int64_t 
   }
   f.source += p->k0 * f.k_step;
   return f;
+}
+
+/* Columns [from, to) of B where they have been packed, or NULL. */
+static char *packed_before(const Part *p, bool columns, int64_t from) {
+  const LpGemm *g = p->j->g;
+  return columns && g->packed_b ? packed_block(g->packed_b, g, from, p->k0, p->k) : NULL;
 }
 
 static bool pack(const Part *p, bool columns, int64_t from, int64_t to, char *block) {
@@ -234,18 +292,22 @@ static bool multiply_part(Part *p) {
   const int64_t held_from = columns ? p->m0 : p->n0, held_to = columns ? p->m1 : p->n1;
   const int64_t products =
       ratio_up(held_to - held_from, PAIR) * (p->j->panel / p->j->side);
-  TRY(pack(p, !columns, held_from, held_to, p->held));
-  TRY(pack(p, columns, from, least(from + p->j->panel, to), p->two[0]));
+  const char *there = packed_before(p, columns, from);
+  p->held = packed_before(p, !columns, held_from);
+  if (!p->held) TRY(pack(p, !columns, held_from, held_to, p->held = p->block));
+  if (!there) TRY(pack(p, columns, from, least(from + p->j->panel, to), p->two[0]));
   for (int64_t at = from; at < to; at += p->j->panel) {
     const int64_t next = at + p->j->panel;
-    const bool last = next >= to;
+    const bool last = next >= to || there;
     LpSplitFeed f;
     if (!last) {
       f = source_of(p, columns, next, least(next + p->j->panel, to), p->two[1]);
       lp_split_feed_begin(&f, products * (block_bytes(p) / LP_SPLIT_PIECES));
     }
     for (int64_t side = at; side < next && side < to; side += p->j->side) {
-      const char *panel = p->two[0] + (side - at) / LP_SPLIT_SIDE * block_bytes(p);
+      const char *panel = there
+                              ? there + (side - from) / LP_SPLIT_SIDE * block_bytes(p)
+                              : p->two[0] + (side - at) / LP_SPLIT_SIDE * block_bytes(p);
       for (int64_t h = held_from; h < held_to; h += PAIR)
         multiply(p, side, panel, h, last ? NULL : &f);
     }
@@ -264,10 +326,10 @@ static void cut_blocks(Job *j) {
   const int64_t rows = least(ratio_up(c->row_units, c->row_parts) * PAIR, j->g->m),
                 columns = least(
                     ratio_up(c->column_units, c->column_parts) * c->unit_columns, c->n);
-  j->hold_rows = holds_rows(j->g, rows, columns);
+  j->hold_rows = holds_rows(j->g, j->g->packed_b != NULL, rows, columns);
   j->side = j->hold_rows && rows <= LP_SPLIT_SIDE ? 2 * PAIR : PAIR;
   j->panel = (j->hold_rows ? !j->g->trans_b : j->g->trans_a) ? 2 * PAIR : j->side;
-  j->depth = even_part(j->g->k, MOST_DEPTH, LP_SPLIT_DEPTH);
+  j->depth = depth_of(j->g->k);
   const int64_t most =
       BYTES_AT_ONCE / lp_split_block_bytes(j->depth) * LP_SPLIT_SIDE / PAIR * PAIR;
   const int64_t held = even_part(j->hold_rows ? rows : columns, most, PAIR),
@@ -303,14 +365,13 @@ static void make_blocks(void *ctx, int64_t begin, int64_t end) {
                 held_bytes = (j->hold_rows ? j->tall : j->wide) / LP_SPLIT_SIDE * bytes;
   Part p = {.j = j};
   size_t capacity;
-  p.held = lp_block_alloc((size_t)(held_bytes + 2 * panel_bytes), &capacity);
-  if (!p.held) {
+  p.block = lp_block_alloc((size_t)(held_bytes + 2 * panel_bytes), &capacity);
+  if (!p.block) {
     atomic_store(&j->failed, true);
     return;
   }
-  p.two[0] = p.held + held_bytes;
+  p.two[0] = p.block + held_bytes;
   p.two[1] = p.two[0] + panel_bytes;
-  char *const packed = p.held;
   lp_split_begin();
   for (int64_t i; (i = atomic_fetch_add(&j->next, 1)) < count;) {
     if (!place_block(&p, i)) continue;
@@ -320,11 +381,11 @@ static void make_blocks(void *ctx, int64_t begin, int64_t end) {
     }
   }
   lp_split_end();
-  lp_block_free(packed, capacity);
+  lp_block_free(p.block, capacity);
 }
 
 bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
-  Job j = {.g = g, .more = more, .cut = best_cut(g, more)};
+  Job j = {.g = g, .more = more, .cut = best_cut(g, more, g->packed_b != NULL)};
   cut_blocks(&j);
   lp_parallel_for(j.cut.row_parts * j.cut.column_parts, 1, make_blocks, &j);
   *refused = atomic_load(&j.refused);

@@ -1,6 +1,6 @@
 /* What the kernels that multiply by the tile unit (AMX) share: gemm_split.c and
- * nn/cpu/winograd_split.c, whose functions are compiled for it one by one, and the AVX-512
- * loops that pack for it. To be included where there is x86-64 only. */
+ * nn/cpu/winograd_split.c, whose functions are compiled for it one by one, and the
+ * AVX-512 loops that pack for it. To be included where there is x86-64 only. */
 #ifndef LP_CPU_TILES_H
 #define LP_CPU_TILES_H
 
@@ -13,14 +13,44 @@
 /* The compiler does not know that tiles are loaded from memory and stored there. */
 #define IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
 
-/* Tiles 0 to 3 are C (0 1 over 2 3), 4 5 of A, 6 7 of B. */
-#define TERM_4()                                                                         \
+/* C += A B.
+ *
+ * Note [Few tiles]: a core has some more tiles than the eight that have names; where a
+ * neighbour on the same core holds tiles too (another guest of a virtual machine's host),
+ * next to none are left to rename to, and products that follow one another closely take
+ * up to four times as long. So no more tiles than six are used, and some instructions
+ * that do nothing stand between products: then it is two to three times. Elsewhere all
+ * this costs nothing, for a product takes the unit 16 cycles. */
+#define TILE_PRODUCT(c, a, b)                                                            \
   do {                                                                                   \
-    _tile_dpbf16ps(0, 4, 6);                                                             \
-    _tile_dpbf16ps(1, 4, 7);                                                             \
-    _tile_dpbf16ps(2, 5, 6);                                                             \
-    _tile_dpbf16ps(3, 5, 7);                                                             \
+    _tile_dpbf16ps(c, a, b);                                                             \
+    __asm__ volatile(".rept 8\n\tnop\n\t.endr");                                         \
   } while (0)
+
+/* Two blocks of A by two of B: tiles 0 to 3 are C (0 1 over 2 3), 4 is of A, 5 of B. Each
+ * begins with what the other left in 4 and 5: a0 and b0, or a1 and b0. */
+#define LOAD_A(place) _tile_loadd(4, place, 64)
+#define LOAD_B(place) _tile_loadd(5, place, 64)
+AMX __attribute__((always_inline)) static inline void
+lp_term_down(const char *a1, const char *b0, const char *b1) {
+  TILE_PRODUCT(0, 4, 5);
+  LOAD_B(b1);
+  TILE_PRODUCT(1, 4, 5);
+  LOAD_A(a1);
+  TILE_PRODUCT(3, 4, 5);
+  LOAD_B(b0);
+  TILE_PRODUCT(2, 4, 5);
+}
+AMX __attribute__((always_inline)) static inline void
+lp_term_up(const char *a0, const char *b0, const char *b1) {
+  TILE_PRODUCT(2, 4, 5);
+  LOAD_B(b1);
+  TILE_PRODUCT(3, 4, 5);
+  LOAD_A(a0);
+  TILE_PRODUCT(1, 4, 5);
+  LOAD_B(b0);
+  TILE_PRODUCT(0, 4, 5);
+}
 
 /* A 16 x 16 matrix of 32-bit numbers turned over. */
 __attribute__((target("avx512f"), always_inline)) static inline void

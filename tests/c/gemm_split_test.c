@@ -14,7 +14,7 @@ TEST(split_products_are_float32_products) {
                               {100, 90, 600}, {31, 530, 1030}, {530, 520, 40},
                               {2100, 20, 40}, {9, 2200, 33},   {1100, 36, 800}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
-    for (int form = 0; form < 8; form++) {
+    for (int form = 0; form < 16; form++) {
       const int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2], extra = 3;
       const bool ta = form & 1, tb = form & 2, add = form & 4;
       LpGemm g = {.dtype = LP_FLOAT32,
@@ -34,9 +34,16 @@ TEST(split_products_are_float32_products) {
       g.a = a;
       g.b = b;
       g.c = c;
+      void *packed = NULL;
+      if (form & 8) {
+        packed = aligned_alloc(64, lp_split_packed_bytes(n, k));
+        EXPECT(lp_split_pack_b(&g, packed));
+        g.packed_b = packed;
+      }
       bool refused;
       EXPECT(lp_split_gemm(&g, NULL, &refused) && !refused);
       EXPECT_NEAR(worst_error(&g, add ? before : NULL), 0, 3e-7);
+      free(packed);
       /* What lies beside C stays. */
       for (int64_t i = 0; i < m; i++)
         for (int64_t j = n; j < g.ldc; j++)
@@ -67,6 +74,9 @@ TEST(split_products_refuse_infinities) {
                 .beta = lp_scalar_float(0)};
     bool refused;
     EXPECT(!lp_split_gemm(&g, NULL, &refused) && refused);
+    void *packed = aligned_alloc(64, lp_split_packed_bytes(40, 50));
+    EXPECT(lp_split_pack_b(&g, packed) == (which == 1));
+    free(packed);
     free(a);
     free(b);
   }
