@@ -2,6 +2,7 @@
  * their adjoints. The adjoints of max pooling are a scatter and a gather by the recorded
  * indices; average pooling is linear: so all gradients are closed under differentiation.
  */
+#include <stdatomic.h>
 #include "core/parallel.h"
 #include "cpu/pool.h"
 #include "dispatch/layout.h"
@@ -290,17 +291,34 @@ static int64_t last_dims(LpInts sizes, int64_t ndim) {
   return n;
 }
 
+typedef struct Indices {
+  const int32_t *at32;
+  const int64_t *at64;
+  uint64_t plane;
+  _Atomic bool beyond;
+} Indices;
+
+static void look_at_indices(void *ctx, int64_t begin, int64_t end) {
+  Indices *j = ctx;
+  const uint64_t plane = j->plane;
+  bool beyond = false;
+  if (j->at32)
+    for (int64_t i = begin; i < end; i++) beyond |= (uint64_t)j->at32[i] >= plane;
+  else
+    for (int64_t i = begin; i < end; i++) beyond |= (uint64_t)j->at64[i] >= plane;
+  if (beyond) atomic_store(&j->beyond, true);
+}
+
 /* Do the indices lie in planes of this size? They are a result that the user has had in
  * hand. */
 static bool indices_fit(const void *data, const LpTensor *index, int64_t plane) {
-  const int32_t *at32 = lp_dtype(index) == LP_INT32 ? data : NULL;
-  const int64_t *at64 = at32 ? NULL : data;
-  bool fit = true;
-  for (int64_t i = 0; i < lp_numel(index); i++) {
-    const int64_t at = at32 ? at32[i] : at64[i];
-    fit &= at >= 0 && at < plane;
-  }
-  CHECK(fit, LP_ERR_INDEX, "an index lies outside of its plane of %lld elements",
+  Indices j = {.plane = (uint64_t)plane};
+  if (lp_dtype(index) == LP_INT32)
+    j.at32 = data;
+  else
+    j.at64 = data;
+  lp_parallel_for(lp_numel(index), LP_GRAIN, look_at_indices, &j);
+  CHECK(!j.beyond, LP_ERR_INDEX, "an index lies outside of its plane of %lld elements",
         (long long)plane);
   return true;
 }

@@ -84,6 +84,24 @@ static inline Window window_of(const LpPoolShape *s, int64_t o) {
   return w;
 }
 
+/* The taps inside the image along dim d of output pixels at o. */
+static inline void set_taps(Window *w, const LpPoolShape *s, int d, int64_t o) {
+  const int64_t step = s->dilation[d];
+  w->from[d] = o * s->stride[d] - s->padding[d];
+  w->to[d] = w->from[d] + (s->kernel[d] - 1) * step + 1;
+  if (w->from[d] < 0) w->from[d] += (step - 1 - w->from[d]) / step * step;
+  if (w->to[d] > s->in[d]) w->to[d] = s->in[d];
+}
+static inline int64_t pixel_at(const LpPoolShape *s, const int64_t *at) {
+  return (at[0] * s->in[1] + at[1]) * s->in[2] + at[2];
+}
+
+#define LANES 16
+typedef int32_t Indices __attribute__((vector_size(LANES * sizeof(int32_t))));
+/* The integer type of a number's size. */
+#define int_of(A)                                                                        \
+  __typeof__(__builtin_choose_expr(sizeof(A) == 8, (int64_t)0, (int32_t)0))
+
 #define BODY "cpu/simd/pool_body.h"
 #include "cpu/simd/nn_each.h"
 #undef BODY
