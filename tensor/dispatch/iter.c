@@ -471,12 +471,20 @@ void lp_iter_lengthen(LpIter *it) {
 
 /* --- running ------------------------------------------------------------------------ */
 
+/* Note [There and back]: operands of some MiB pass through a core's own cache, and at the
+ * end of an op what it holds is their ends. So every other large op walks from the end to
+ * the front, block by block: it finds there what the op before has read or written. */
+#define BLOCK_ELEMS 16384
+
 typedef struct Run {
   const LpIter *it;
   LpLoop loop;
   const void *params;
+  bool backwards;
   atomic_bool stopped;
 } Run;
+
+static _Thread_local bool last_backwards;
 
 /* One row of n elements, with the operands of cast_mask going through buffers. */
 static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides,
@@ -516,8 +524,7 @@ static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *str
 }
 
 /* Elements [begin, end) of the walk. */
-static void run_range(void *ctx, int64_t begin, int64_t end) {
-  Run *run = ctx;
+static void run_forwards(Run *run, int64_t begin, int64_t end) {
   const LpIter *it = run->it;
   int64_t index[LP_MAX_DIMS], steps[LP_ITER_MAX_OPERANDS];
   char *ptrs[LP_ITER_MAX_OPERANDS];
@@ -558,6 +565,21 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
+static void run_range(void *ctx, int64_t begin, int64_t end) {
+  Run *run = ctx;
+  const int64_t blocks = (end - begin) / BLOCK_ELEMS;
+  if (!run->backwards || blocks <= 1) {
+    run_forwards(run, begin, end);
+    return;
+  }
+  for (int64_t b = blocks; b-- > 0; end = begin + b * BLOCK_ELEMS) {
+    if (lp_interrupt_pending())
+      atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
+    if (atomic_load_explicit(&run->stopped, memory_order_relaxed)) return;
+    run_forwards(run, begin + b * BLOCK_ELEMS, end);
+  }
+}
+
 static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel) {
   if (it->numel == 0) return true;
   if (it->ndim == 1 && !it->cast_mask && it->numel <= LP_GRAIN) {
@@ -566,11 +588,13 @@ static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel)
     loop(it->data, steps, it->numel, params);
     return true;
   }
-  Run run = {it, loop, params, false};
-  if (parallel)
+  Run run = {.it = it, .loop = loop, .params = params};
+  if (parallel) {
+    run.backwards = last_backwards = !last_backwards;
     lp_parallel_for(it->numel, LP_GRAIN, run_range, &run);
-  else
-    run_range(&run, 0, it->numel);
+  } else {
+    run_forwards(&run, 0, it->numel);
+  }
   if (!atomic_load(&run.stopped)) return true;
   lp_interrupt_take();
   return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
@@ -710,7 +734,7 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
 }
 
 bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params) {
-  Packed p = {.run = {it, loop, params, false}};
+  Packed p = {.run = {.it = it, .loop = loop, .params = params}};
   if (!plan_packing(it, &p)) {
     lp_iter_lengthen(it);
     return lp_iter_run(it, loop, params);
