@@ -160,6 +160,14 @@ bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset) {
   return true;
 }
 
+void *lp_strided_data(const LpTensor *t, int64_t *strides) {
+  int64_t offset;
+  if (lp_lies_channels_last(t->storage) && lp_hidden_geometry(t, strides, &offset))
+    return (char *)t->storage->memory + offset * (int64_t)lp_dtype_size((LpDtype)t->dtype);
+  memcpy(strides, t->strides, (size_t)t->ndim * sizeof *strides);
+  return lp_data(t);
+}
+
 bool lp_is_hidden_view(const LpTensor *t) {
   const LpStorage *s = t->storage;
   if (!lp_lies_channels_last(s) || t->ndim < 3) return false;

@@ -37,6 +37,10 @@ static inline bool lp_is_hidden(const LpTensor *t) {
  * memory. Serves hidden tensors, slices, permuted views. False for others. */
 bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset);
 
+/* The first element of t as it lies, for loops that walk by strides: t's own ones, or
+ * those of lp_hidden_geometry. */
+void *lp_strided_data(const LpTensor *t, int64_t *strides);
+
 static inline bool lp_lies_channels_last(const LpStorage *s) {
   return LP_UNLIKELY(atomic_load_explicit(&s->channels, memory_order_relaxed) != 0);
 }

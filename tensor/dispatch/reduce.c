@@ -14,6 +14,7 @@
 #include "core/half.h"
 #include "core/parallel.h"
 #include "dispatch/iter.h"
+#include "dispatch/layout.h"
 
 #define MAX_CHUNKS 16
 #define CHUNK_ELEMS 65536
@@ -179,13 +180,14 @@ static int64_t counted(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
-static void collect_dims(Plan *p, const LpTensor *self, const LpReduceDims *dims, const LpTensor *out) {
+static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides, const LpReduceDims *dims,
+                         const LpTensor *out) {
   p->n_keep = p->n_red = 0;
   p->n_out = p->n_in = 1;
   int64_t o = 0;
   for (int64_t d = 0; d < lp_ndim(self); d++) {
     bool reduced = dims->reduced[d];
-    Dim dim = {lp_size(self, d), lp_stride(self, d), reduced ? 0 : lp_stride(out, o)};
+    Dim dim = {lp_size(self, d), strides[d], reduced ? 0 : lp_stride(out, o)};
     if (!reduced || dims->keepdim) o++;
     if (reduced) p->n_in = counted(p->n_in, dim.size);
     else p->n_out = counted(p->n_out, dim.size);
@@ -485,11 +487,12 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
   p->elem_bytes = (int)lp_dtype_size(dtype);
   p->out_bytes = (int)lp_dtype_size(p->out_dtype);
   p->compute_bytes = lp_compute_bytes(r->compute);
-  p->src = lp_data(self);
+  int64_t strides[LP_MAX_DIMS];
+  p->src = lp_strided_data(self, strides);
   p->dst = lp_data(out);
   p->count = (double)dims->count;
   p->partial = NULL;
-  collect_dims(p, self, dims, out);
+  collect_dims(p, self, strides, dims, out);
   if (p->n_out == 0) return true;
   choose_walk(p);
   size_t partial_bytes = 0;
@@ -592,18 +595,20 @@ bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *o
   const LpReduceTable *table = lp_reduce_table();
   ArgPlan p = {.kernel = &table->arg[smallest][compute], .load = table->load[compute][dtype],
                .native = is_native(compute, dtype), .elem_bytes = (int)lp_dtype_size(dtype),
-               .compute_bytes = lp_compute_bytes(compute), .src = lp_data(self), .dst = lp_data(out)};
+               .compute_bytes = lp_compute_bytes(compute), .dst = lp_data(out)};
+  int64_t strides[LP_MAX_DIMS];
+  p.src = lp_strided_data(self, strides);
   int64_t ndim = lp_ndim(self), results = 1;
   bool keepdim = lp_ndim(out) == ndim;
   p.n = ndim ? lp_size(self, dim) : 1;
-  p.stride = ndim ? lp_stride(self, dim) : 1;
+  p.stride = ndim ? strides[dim] : 1;
   for (int64_t d = 0, o = 0; d < ndim; d++) {
     if (d == dim) {
       o += keepdim;
       continue;
     }
     results *= lp_size(self, d);
-    if (lp_size(self, d) > 1) p.keep[p.n_keep++] = (Dim){lp_size(self, d), lp_stride(self, d), lp_stride(out, o)};
+    if (lp_size(self, d) > 1) p.keep[p.n_keep++] = (Dim){lp_size(self, d), strides[d], lp_stride(out, o)};
     o++;
   }
   if (results == 0) return true;
