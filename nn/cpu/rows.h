@@ -48,6 +48,9 @@ typedef struct LpRowKernels {
   void (*column_combine[4])(void *y, const void *g, const void *x, int64_t rows,
                             int64_t stride, int64_t n, const double *a, const double *b,
                             const double *c);
+
+  /* rstd[i] = 1 / sqrt(variance[i] + eps) */
+  void (*inverse_deviations)(const double *variance, double eps, double *rstd, int64_t n);
 } LpRowKernels;
 
 LP_DISPATCH(LpRowKernels, lp_row_kernels)

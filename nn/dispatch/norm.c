@@ -251,6 +251,10 @@ static LpTensor *doubles(LpTensor *t, bool *failed) {
   return d;
 }
 
+static const double *values_of(LpTensor *doubles) {
+  return doubles ? lp_data(doubles) : NULL;
+}
+
 /* t is a vector of one value per channel of the input, or NULL. */
 static bool check_vector(LpTensor *t, const char *name, LpTensor *input) {
   if (!t) return true;
@@ -333,15 +337,16 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
     rm = doubles(running_mean, &failed);
     rv = doubles(running_var, &failed);
     ok = !failed;
-    for (int64_t c = 0; ok && c < channels; c++) {
-      j.mean[c] = ((double *)lp_data(rm))[c];
-      j.rstd[c] = 1 / sqrt(((double *)lp_data(rv))[c] + eps);
+    if (ok) {
+      memcpy(j.mean, lp_data(rm), (size_t)channels * sizeof(double));
+      lp_row_kernels()->inverse_deviations(lp_data(rv), eps, j.rstd, channels);
     }
   }
   if (ok) {
+    const double *scale = values_of(w), *shift = values_of(b);
     for (int64_t c = 0; c < channels; c++) {
-      j.a[c] = j.rstd[c] * (w ? ((double *)lp_data(w))[c] : 1);
-      j.b[c] = (b ? ((double *)lp_data(b))[c] : 0) - j.mean[c] * j.a[c];
+      j.a[c] = j.rstd[c] * (scale ? scale[c] : 1);
+      j.b[c] = (shift ? shift[c] : 0) - j.mean[c] * j.a[c];
     }
     j.y = nn_laid_data(output, last);
     run(&j, AFFINE);
@@ -389,9 +394,9 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
     memcpy(j.mean, lp_data(mean), (size_t)channels * sizeof(double));
     run(&j, GRAD_SUMS);
     double m = (double)(j.n * j.plane);
+    const double *rs = values_of(rstd), *ws = values_of(w);
     for (int64_t c = 0; c < channels; c++) {
-      double r = ((double *)lp_data(rstd))[c],
-             scale = r * (w ? ((double *)lp_data(w))[c] : 1);
+      double r = rs[c], scale = r * (ws ? ws[c] : 1);
       double slope = training ? -scale * r * r * j.q[c] / m : 0;
       j.a[c] = scale;
       j.b[c] = slope;

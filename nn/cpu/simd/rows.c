@@ -1,13 +1,20 @@
 /* Row loops of the normalisations; see cpu/rows.h. */
+#include <math.h>
 #include "cpu/simd/simd.h"
 #include "cpu/rows.h"
 
-#define PIECE 4096      /* elements whose sum stays in the lanes */
+#define PIECE 4096     /* elements whose sum stays in the lanes */
 #define PIECE_ROWS 128 /* likewise for columns, where a sum has one lane */
 #define COLUMNS 64 /* columns at a time, so that their sums stay in registers and L1 */
 
 #define BODY "cpu/simd/rows_body.h"
 #include "cpu/simd/nn_each.h"
+
+static void inverse_deviations(const double *variance, double eps, double *rstd,
+                               int64_t n) {
+  LP_IVDEP
+  for (int64_t i = 0; i < n; i++) rstd[i] = 1 / sqrt(variance[i] + eps);
+}
 
 const LpRowKernels LP_SIMD(lp_row_kernels) = {
     .sum = EACH_TYPE(sum),
@@ -24,4 +31,5 @@ const LpRowKernels LP_SIMD(lp_row_kernels) = {
     .column_affine = EACH_TYPE(column_affine),
     .column_grad_moments = EACH_TYPE(column_grad_moments),
     .column_combine = EACH_TYPE(column_combine),
+    .inverse_deviations = inverse_deviations,
 };
