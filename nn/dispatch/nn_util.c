@@ -32,7 +32,7 @@ LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
   bool narrow =
       lp_dtype_is_integral(dtype, false) && dtype != LP_INT64 && lp_dtype(t) != LP_INT64;
   if (narrow && !(t = nn_cast_take(t, LP_INT64))) return NULL;
-  LpTensor *result = nn_laid(t, dtype, lp_is_hidden(t));
+  LpTensor *result = nn_laid(t, dtype, lp_channels_last_data(t) != NULL);
   lp_tensor_release(t);
   return result;
 }
@@ -45,6 +45,12 @@ LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
   LpTensor *t = nn_empty(sizes, ndim, dtype);
   if (t) memset(lp_data(t), 0, (size_t)lp_numel(t) * lp_dtype_size(dtype));
   return t;
+}
+
+LpTensor *nn_from_doubles(const double *values, LpInts sizes, LpDtype dtype) {
+  LpTensor *t = lp_tensor_new(sizes, LP_FLOAT64, lp_cpu());
+  if (t && lp_numel(t)) memcpy(lp_data(t), values, (size_t)lp_numel(t) * sizeof(double));
+  return nn_cast_take(t, dtype);
 }
 
 bool nn_expand(LpInts values, int n, const char *what, int64_t *out) {

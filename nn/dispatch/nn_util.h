@@ -19,6 +19,8 @@ void *nn_laid_data(const LpTensor *t, bool last);
 /* New contiguous CPU tensors. */
 LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype);
+/* A tensor of the sizes and the dtype that holds the doubles. */
+LpTensor *nn_from_doubles(const double *values, LpInts sizes, LpDtype dtype);
 /* t (released) converted to dtype, floats to integers as C does, wrapping; NULL in, NULL
  * out. */
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype);

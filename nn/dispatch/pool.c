@@ -179,10 +179,9 @@ static void scatter_last(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-/* Does t, pooled over ndim dims, lie channels last, in the dtype? */
-static bool is_last(const LpTensor *t, int64_t ndim, LpDtype dtype) {
-  return t->ndim == ndim + 2 && lp_dtype(t) == dtype && t->sizes[1] > 1 &&
-         lp_channels_last_data(t);
+/* Does t, pooled over ndim dims, lie channels last? */
+static bool is_last(const LpTensor *t, int64_t ndim) {
+  return t->ndim == ndim + 2 && t->sizes[1] > 1 && lp_channels_last_data(t);
 }
 
 static int64_t plane_grain(const PoolJob *j) {
@@ -210,7 +209,8 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
         "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
   LpDtype dtype = pool_dtype(self);
-  if (!adaptive && is_last(self, ndim, dtype)) j->channels = lp_size(self, 1);
+  j->shape.adaptive = adaptive;
+  if (is_last(self, ndim)) j->channels = lp_size(self, 1);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL, *index = NULL;
   if (y) {
@@ -310,7 +310,7 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
   const LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output)),
                 index_dtype = lp_dtype(indices);
   PoolJob j = {0};
-  if (is_last(indices, ndim, index_dtype)) j.channels = lp_size(indices, 1);
+  if (is_last(indices, ndim)) j.channels = lp_size(indices, 1);
   LpTensor *g = j.channels ? lp_channels_last_raw(grad_output, dtype)
                            : nn_dense(grad_output, dtype),
            *index =
@@ -335,22 +335,39 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
   return nn_cast_take(gx, lp_dtype(grad_output));
 }
 
+typedef struct GatherJob {
+  size_t elem_bytes;
+  int64_t channels, in_plane, out_plane; /* channels: as PoolJob's, or 1 */
+  const int64_t *index;
+  const char *from;
+  char *to;
+} GatherJob;
+
+static void gather_elements(void *ctx, int64_t begin, int64_t end) {
+  const GatherJob *j = ctx;
+  const size_t e = j->elem_bytes;
+  for (int64_t i = begin; i < end; i++) {
+    const int64_t plane = i / j->channels / j->out_plane, c = i % j->channels;
+    memcpy(j->to + (size_t)i * e,
+           j->from + (size_t)((plane * j->in_plane + j->index[i]) * j->channels + c) * e,
+           e);
+  }
+}
+
 LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
-  LpTensor *x = nn_dense(self, lp_dtype(self)), *index = nn_dense(indices, LP_INT64);
-  LpTensor *y = lp_tensor_new(lp_sizes(indices), lp_dtype(self), lp_device(self));
-  bool ok =
-      x && index && y &&
-      (!lp_numel(y) || indices_fit(lp_data(index), index, last_dims(lp_sizes(x), ndim)));
+  const LpDtype dtype = lp_dtype(self);
+  const bool last = is_last(indices, ndim);
+  LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last);
+  LpTensor *y = index ? nn_new_laid(index, lp_sizes(indices), dtype, last) : NULL;
+  bool ok = x && y &&
+            (!lp_numel(y) ||
+             indices_fit(nn_laid_data(index, last), index, last_dims(lp_sizes(x), ndim)));
   if (ok && lp_numel(y)) {
-    size_t e = lp_dtype_size(lp_dtype(self));
-    int64_t in_plane = last_dims(lp_sizes(x), ndim),
-            out_plane = last_dims(lp_sizes(y), ndim);
-    const int64_t *at = lp_data(index);
-    const char *from = lp_data(x);
-    char *to = lp_data(y);
-    for (int64_t i = 0; i < lp_numel(y); i++)
-      memcpy(to + (size_t)i * e, from + (size_t)(i / out_plane * in_plane + at[i]) * e,
-             e);
+    GatherJob j = {lp_dtype_size(dtype),         last ? lp_size(y, 1) : 1,
+                   last_dims(lp_sizes(x), ndim), last_dims(lp_sizes(y), ndim),
+                   nn_laid_data(index, last),    nn_laid_data(x, last),
+                   nn_laid_data(y, last)};
+    lp_parallel_for(lp_numel(y), LP_GRAIN / 4, gather_elements, &j);
   }
   lp_tensor_release(x);
   lp_tensor_release(index);
@@ -370,8 +387,7 @@ static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
   LpDtype dtype = nn_number_dtype(lp_dtype(self));
   const int64_t ndim = out_sizes.count - 2;
-  if (j->batched && lp_numel(self) && is_last(self, ndim, dtype))
-    j->channels = lp_size(self, 1);
+  if (j->batched && lp_numel(self) && is_last(self, ndim)) j->channels = lp_size(self, 1);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL;
   bool ok = y != NULL;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include "core/parallel.h"
 #include "cpu/softmax.h"
+#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -40,15 +41,19 @@ static void backward(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, int64_t *outer) {
+/* The job over t along dim; last: its memory has dim 1 behind the others. */
+static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, bool last,
+                            int64_t *outer) {
   SoftmaxJob j = {
       .type = nn_float_index(lp_dtype(t)), .is_log = is_log, .n = 1, .inner = 1};
   j.elem_bytes = lp_dtype_size(lp_dtype(t));
   *outer = 1;
-  for (int d = 0; d < t->ndim; d++) {
-    if (d < dim)
+  const int64_t end = t->ndim, place = last && dim == 1 ? end : dim;
+  for (int64_t d = 0; d < t->ndim; d++) {
+    const int64_t own = last && d == 1 ? end : d;
+    if (own < place)
       *outer *= t->sizes[d];
-    else if (d == dim)
+    else if (own == place)
       j.n = t->sizes[d];
     else
       j.inner *= t->sizes[d];
@@ -68,13 +73,14 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
   CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
         "expected an input of a floating dtype, got %s: give dtype to convert it",
         lp_dtype_name(dtype));
-  LpTensor *x = nn_dense(self, dtype);
+  const bool last = lp_channels_last_data(self) != NULL;
+  LpTensor *x = nn_laid(self, dtype, last);
   TRY(x);
-  LpTensor *y = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
+  LpTensor *y = nn_new_laid(x, lp_sizes(x), dtype, last);
   if (y && lp_numel(y)) {
-    SoftmaxJob j = job_along(x, dim, is_log, &outer);
-    j.x = lp_data(x);
-    j.y = lp_data(y);
+    SoftmaxJob j = job_along(x, dim, is_log, last, &outer);
+    j.x = nn_laid_data(x, last);
+    j.y = nn_laid_data(y, last);
     lp_parallel_for(outer, grain_of(&j), forward, &j);
   }
   lp_tensor_release(x);
@@ -83,15 +89,17 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
 
 static LpTensor *softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim, int is_log) {
   TRY(lp_wrap_dim(dim, lp_ndim(result), &dim));
-  LpTensor *g = nn_dense(grad, lp_dtype(result)), *y = nn_dense(result, lp_dtype(result));
-  LpTensor *gx = lp_tensor_new(lp_sizes(result), lp_dtype(result), lp_device(result));
-  bool ok = g && y && gx;
+  const LpDtype dtype = lp_dtype(result);
+  const bool last = lp_channels_last_data(result) != NULL;
+  LpTensor *g = nn_laid(grad, dtype, last), *y = nn_laid(result, dtype, last);
+  LpTensor *gx = y ? nn_new_laid(y, lp_sizes(y), dtype, last) : NULL;
+  bool ok = g && gx;
   if (ok && lp_numel(gx)) {
     int64_t outer;
-    SoftmaxJob j = job_along(y, dim, is_log, &outer);
-    j.g = lp_data(g);
-    j.x = lp_data(y);
-    j.y = lp_data(gx);
+    SoftmaxJob j = job_along(y, dim, is_log, last, &outer);
+    j.g = nn_laid_data(g, last);
+    j.x = nn_laid_data(y, last);
+    j.y = nn_laid_data(gx, last);
     lp_parallel_for(outer, grain_of(&j), backward, &j);
   }
   lp_tensor_release(g);

@@ -3,6 +3,7 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/unpool.h"
+#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -106,22 +107,31 @@ bool lp_impl_fractional_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_siz
   return ok;
 }
 
+/* Planes of `inner` neighbouring channels: 1 in row-major memory. */
 typedef struct UnpoolJob {
   const char *x;
   const int64_t *index;
   char *y;
   size_t elem_bytes;
-  int64_t in_plane, out_plane;
+  int64_t in_plane, out_plane, inner, blocks;
 } UnpoolJob;
+
+#define BLOCK 16 /* channels whose scatters go together */
 
 static void scatter_planes(void *ctx, int64_t begin, int64_t end) {
   UnpoolJob *j = ctx;
-  size_t e = j->elem_bytes;
+  const size_t e = j->elem_bytes;
   for (int64_t p = begin; p < end; p++) {
-    const char *x = j->x + (size_t)(p * j->in_plane) * e;
-    char *y = j->y + (size_t)(p * j->out_plane) * e;
+    const int64_t image = p / j->blocks, c0 = p % j->blocks * BLOCK, left = j->inner - c0,
+                  m = left < BLOCK ? left : BLOCK,
+                  in = image * j->in_plane * j->inner + c0;
+    char *y = j->y + (size_t)(image * j->out_plane * j->inner + c0) * e;
     for (int64_t i = 0; i < j->in_plane; i++)
-      memcpy(y + (size_t)j->index[p * j->in_plane + i] * e, x + (size_t)i * e, e);
+      for (int64_t c = 0; c < m; c++) {
+        const int64_t from = in + i * j->inner + c;
+        memcpy(y + (size_t)(j->index[from] * j->inner + c) * e, j->x + (size_t)from * e,
+               e);
+      }
   }
 }
 
@@ -136,7 +146,7 @@ LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
   CHECK(same, LP_ERR_ARGUMENT, "expected 'indices' of the shape of the input, %s, got %s",
         SHAPE_TEXT(self), SHAPE_TEXT(indices));
   int64_t lead = lp_ndim(self) - ndim, sizes[LP_MAX_DIMS];
-  UnpoolJob j = {.in_plane = 1, .out_plane = 1};
+  UnpoolJob j = {.in_plane = 1, .out_plane = 1, .inner = 1};
   for (int64_t d = 0; d < lp_ndim(self); d++) {
     sizes[d] = d < lead ? lp_size(self, d) : output_size.data[d - lead];
     if (d < lead) continue;
@@ -148,23 +158,31 @@ LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
     CHECK(sizes[d] >= 0, LP_ERR_ARGUMENT,
           "expected 'output_size' of at least 0, got %lld", (long long)sizes[d]);
   }
-  LpTensor *x = nn_dense(self, lp_dtype(self)), *index = nn_dense(indices, LP_INT64),
-           *y = nn_zeros(sizes, lp_ndim(self), lp_dtype(self));
-  bool ok = x && index && y;
+  const LpDtype dtype = lp_dtype(self);
+  const bool last = lead == 2 && lp_channels_last_data(self);
+  LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last),
+           *y = x ? nn_new_laid(x, lp_ints(sizes, lp_ndim(self)), dtype, last) : NULL;
+  bool ok = y && index;
+  j.index = ok ? nn_laid_data(index, last) : NULL;
   for (int64_t i = 0; ok && i < lp_numel(index); i++) {
-    int64_t at = ((int64_t *)lp_data(index))[i];
+    const int64_t at = j.index[i];
     if (at < 0 || at >= j.out_plane)
       ok = lp_fail(LP_ERR_INDEX,
                    "index %lld is out of range: a plane of the result has %lld elements",
                    (long long)at, (long long)j.out_plane);
   }
+  if (ok) {
+    j.x = nn_laid_data(x, last);
+    j.y = nn_laid_data(y, last);
+    j.elem_bytes = lp_dtype_size(dtype);
+    if (last) j.inner = lp_size(x, 1);
+    memset(j.y, 0, (size_t)lp_numel(y) * j.elem_bytes);
+  }
   if (ok && lp_numel(x)) {
-    j.x = lp_data(x);
-    j.index = lp_data(index);
-    j.y = lp_data(y);
-    j.elem_bytes = lp_dtype_size(lp_dtype(self));
-    lp_parallel_for(lp_numel(x) / j.in_plane, LP_GRAIN / (j.in_plane + j.out_plane) + 1,
-                    scatter_planes, &j);
+    j.blocks = (j.inner + BLOCK - 1) / BLOCK;
+    const int64_t planes = lp_numel(x) / j.in_plane / j.inner * j.blocks,
+                  work = (j.in_plane + j.out_plane) * j.inner / j.blocks;
+    lp_parallel_for(planes, LP_GRAIN / (work + 1) + 1, scatter_planes, &j);
   }
   lp_tensor_release(x);
   lp_tensor_release(index);

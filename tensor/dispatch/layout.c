@@ -174,7 +174,7 @@ bool lp_is_hidden_view(const LpTensor *t) {
 
 LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype) {
   if (lp_dtype(t) == dtype && lp_channels_last_data(t)) return lp_tensor_retain(t);
-  LpTensor *copy = lp_tensor_new_hidden(lp_sizes(t), dtype);
+  LpTensor *copy = lp_tensor_new_laid_as(t, lp_sizes(t), dtype);
   if (copy && !lp_copy_into(copy, t)) lp_drop(&copy);
   return copy;
 }

@@ -84,6 +84,32 @@ static inline Window window_of(const LpPoolShape *s, int64_t o) {
   return w;
 }
 
+/* Which elements output pixel o is the largest of: along each dim from + k * step, for k
+ * in [first, end), the ones inside the image. */
+typedef struct Taps {
+  int64_t from[3], step[3], first[3], end[3];
+} Taps;
+static inline Taps taps_of(const LpPoolShape *s, int64_t o) {
+  const int64_t at[3] = {o / s->out[2] / s->out[1], o / s->out[2] % s->out[1],
+                         o % s->out[2]};
+  Taps t = {{0}};
+  if (s->adaptive) {
+    const AdaptiveWindow a = adaptive_window(s, at[0], at[1], at[2]);
+    for (int d = 0; d < 3; d++) {
+      t.from[d] = a.from[d];
+      t.step[d] = 1;
+      t.end[d] = a.to[d] - a.from[d];
+    }
+    return t;
+  }
+  for (int d = 0; d < 3; d++) {
+    t.step[d] = s->dilation[d];
+    t.from[d] = at[d] * s->stride[d] - s->padding[d];
+    inside(s->in[d], t.from[d], t.step[d], 0, s->kernel[d], &t.first[d], &t.end[d]);
+  }
+  return t;
+}
+
 #define BODY "cpu/simd/pool_body.h"
 #include "cpu/simd/nn_each.h"
 #undef BODY

@@ -7,8 +7,7 @@ static void TYPED(max_last)(const LpPoolShape *s, int64_t channels, const void *
   const T *x = px;
   TYPED(Best) best;
   for (int64_t o = begin; o < end; o++) {
-    const int64_t od = o / s->out[2] / s->out[1], oh = o / s->out[2] % s->out[1],
-                  ow = o % s->out[2];
+    const Taps w = taps_of(s, o);
     for (int64_t c0 = 0; c0 < channels; c0 += COLUMNS) {
       const int64_t m = channels - c0 < COLUMNS ? channels - c0 : COLUMNS;
       A *value = best.value;
@@ -17,15 +16,12 @@ static void TYPED(max_last)(const LpPoolShape *s, int64_t channels, const void *
         value[j] = -(A)INFINITY;
         index[j] = -1;
       }
-      for (int64_t kd = 0; kd < s->kernel[0]; kd++) {
-        const int64_t id = od * s->stride[0] - s->padding[0] + kd * s->dilation[0];
-        if (id < 0 || id >= s->in[0]) continue;
-        for (int64_t kh = 0; kh < s->kernel[1]; kh++) {
-          const int64_t ih = oh * s->stride[1] - s->padding[1] + kh * s->dilation[1];
-          if (ih < 0 || ih >= s->in[1]) continue;
-          for (int64_t kw = 0; kw < s->kernel[2]; kw++) {
-            const int64_t iw = ow * s->stride[2] - s->padding[2] + kw * s->dilation[2];
-            if (iw < 0 || iw >= s->in[2]) continue;
+      for (int64_t kd = w.first[0]; kd < w.end[0]; kd++)
+        for (int64_t kh = w.first[1]; kh < w.end[1]; kh++)
+          for (int64_t kw = w.first[2]; kw < w.end[2]; kw++) {
+            const int64_t id = w.from[0] + kd * w.step[0],
+                          ih = w.from[1] + kh * w.step[1],
+                          iw = w.from[2] + kw * w.step[2];
             const int32_t at = (int32_t)((id * s->in[1] + ih) * s->in[2] + iw);
             const T *from = x + (int64_t)at * channels + c0;
             LP_IVDEP
@@ -36,8 +32,6 @@ static void TYPED(max_last)(const LpPoolShape *s, int64_t channels, const void *
               index[j] = better ? at : index[j];
             }
           }
-        }
-      }
       const int64_t to = o * channels + c0;
       T *y = (T *)py + to;
       for (int64_t j = 0; j < m; j++) y[j] = STORE(value[j]);

@@ -16,6 +16,7 @@ const LpRowKernels LP_SIMD(lp_row_kernels) = {
     .grad_moments = EACH_TYPE(grad_moments),
     .combine = EACH_TYPE(combine),
     .first = EACH_TYPE(first),
+    .add = EACH_TYPE(add),
     .weighted_center = EACH_TYPE(weighted_center),
     .weighted_grad_moments = EACH_TYPE(weighted_grad_moments),
     .weighted_combine = EACH_TYPE(weighted_combine),
