@@ -290,21 +290,6 @@ static int64_t last_dims(LpInts sizes, int64_t ndim) {
   return n;
 }
 
-/* Do the indices lie in planes of this size? They are a result that the user has had in
- * hand. */
-static bool indices_fit(const void *data, const LpTensor *index, int64_t plane) {
-  const int32_t *at32 = lp_dtype(index) == LP_INT32 ? data : NULL;
-  const int64_t *at64 = at32 ? NULL : data;
-  bool fit = true;
-  for (int64_t i = 0; i < lp_numel(index); i++) {
-    const int64_t at = at32 ? at32[i] : at64[i];
-    fit &= at >= 0 && at < plane;
-  }
-  CHECK(fit, LP_ERR_INDEX, "an index lies outside of its plane of %lld elements",
-        (long long)plane);
-  return true;
-}
-
 LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
                                    int64_t ndim) {
   const LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output)),
@@ -317,8 +302,8 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
                j.channels ? lp_tensor_retain(indices) : nn_dense(indices, index_dtype);
   LpTensor *gx = g ? nn_new_laid(g, size, dtype, j.channels) : NULL;
   const int64_t plane = last_dims(size, ndim);
-  bool ok = g && index && gx &&
-            (!lp_numel(gx) || indices_fit(nn_laid_data(index, j.channels), index, plane));
+  bool ok =
+      g && index && gx && (!lp_numel(gx) || nn_check_indices(index, j.channels, plane));
   if (ok && lp_numel(gx)) {
     ASSERT(lp_numel(g) == lp_numel(index));
     set_planes(&j, g, last_dims(lp_sizes(g), ndim), gx, plane);
@@ -333,46 +318,6 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
   lp_tensor_release(index);
   if (!ok) lp_drop(&gx);
   return nn_cast_take(gx, lp_dtype(grad_output));
-}
-
-typedef struct GatherJob {
-  size_t elem_bytes;
-  int64_t channels, in_plane, out_plane; /* channels: as PoolJob's, or 1 */
-  const int64_t *index;
-  const char *from;
-  char *to;
-} GatherJob;
-
-static void gather_elements(void *ctx, int64_t begin, int64_t end) {
-  const GatherJob *j = ctx;
-  const size_t e = j->elem_bytes;
-  for (int64_t i = begin; i < end; i++) {
-    const int64_t plane = i / j->channels / j->out_plane, c = i % j->channels;
-    memcpy(j->to + (size_t)i * e,
-           j->from + (size_t)((plane * j->in_plane + j->index[i]) * j->channels + c) * e,
-           e);
-  }
-}
-
-LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
-  const LpDtype dtype = lp_dtype(self);
-  const bool last = is_last(indices, ndim);
-  LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last);
-  LpTensor *y = index ? nn_new_laid(index, lp_sizes(indices), dtype, last) : NULL;
-  bool ok = x && y &&
-            (!lp_numel(y) ||
-             indices_fit(nn_laid_data(index, last), index, last_dims(lp_sizes(x), ndim)));
-  if (ok && lp_numel(y)) {
-    GatherJob j = {lp_dtype_size(dtype),         last ? lp_size(y, 1) : 1,
-                   last_dims(lp_sizes(x), ndim), last_dims(lp_sizes(y), ndim),
-                   nn_laid_data(index, last),    nn_laid_data(x, last),
-                   nn_laid_data(y, last)};
-    lp_parallel_for(lp_numel(y), LP_GRAIN / 4, gather_elements, &j);
-  }
-  lp_tensor_release(x);
-  lp_tensor_release(index);
-  if (!ok) lp_drop(&y);
-  return y;
 }
 
 /* --- average

@@ -1,4 +1,6 @@
-/* Fractional max pooling and max unpooling: checks and the split over planes. */
+/* Fractional max pooling, max unpooling and its adjoint: checks and the split over
+ * planes.
+ */
 #include <stdatomic.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -107,32 +109,102 @@ bool lp_impl_fractional_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_siz
   return ok;
 }
 
-/* Planes of `inner` neighbouring channels: 1 in row-major memory. */
-typedef struct UnpoolJob {
-  const char *x;
+typedef struct IndexJob {
+  const int32_t *at32;
+  const int64_t *at64;
+  int64_t plane;
+  _Atomic int64_t wrong; /* the place of one outside, or -1 */
+} IndexJob;
+
+static int64_t index_at(const IndexJob *j, int64_t i) {
+  return j->at32 ? j->at32[i] : j->at64[i];
+}
+
+static void check_range(void *ctx, int64_t begin, int64_t end) {
+  IndexJob *j = ctx;
+  bool fits = true;
+  for (int64_t i = begin; i < end; i++)
+    fits &= (uint64_t)index_at(j, i) < (uint64_t)j->plane;
+  for (int64_t i = begin; !fits && i < end; i++)
+    if ((uint64_t)index_at(j, i) >= (uint64_t)j->plane) atomic_store(&j->wrong, i);
+}
+
+/* They are a result that the user has had in hand. */
+bool nn_check_indices(LpTensor *indices, bool last, int64_t plane) {
+  const void *data = nn_laid_data(indices, last);
+  IndexJob j = {.plane = plane, .wrong = -1};
+  if (lp_dtype(indices) == LP_INT32)
+    j.at32 = data;
+  else
+    j.at64 = data;
+  lp_parallel_for(lp_numel(indices), LP_GRAIN, check_range, &j);
+  const int64_t wrong = atomic_load(&j.wrong);
+  CHECK(wrong < 0, LP_ERR_INDEX,
+        "index %lld is out of range: a plane of the result has %lld elements",
+        (long long)index_at(&j, wrong), (long long)plane);
+  return true;
+}
+
+/* Between the planes of a smaller tensor, which has the indices, and those of a larger
+ * one. `inner` planes are interleaved: 1 in row-major memory, else the channels. */
+typedef struct PlaneJob {
+  LpPlaneMove move;
+  char *large, *small;
   const int64_t *index;
-  char *y;
   size_t elem_bytes;
-  int64_t in_plane, out_plane, inner, blocks;
-} UnpoolJob;
+  int64_t large_plane, small_plane, inner, block, blocks;
+} PlaneJob;
 
-#define BLOCK 16 /* channels whose scatters go together */
+#define BLOCK 16 /* interleaved planes that go together where there are few images */
 
-static void scatter_planes(void *ctx, int64_t begin, int64_t end) {
-  UnpoolJob *j = ctx;
+static void move_planes(void *ctx, int64_t begin, int64_t end) {
+  const PlaneJob *j = ctx;
   const size_t e = j->elem_bytes;
   for (int64_t p = begin; p < end; p++) {
-    const int64_t image = p / j->blocks, c0 = p % j->blocks * BLOCK, left = j->inner - c0,
-                  m = left < BLOCK ? left : BLOCK,
-                  in = image * j->in_plane * j->inner + c0;
-    char *y = j->y + (size_t)(image * j->out_plane * j->inner + c0) * e;
-    for (int64_t i = 0; i < j->in_plane; i++)
-      for (int64_t c = 0; c < m; c++) {
-        const int64_t from = in + i * j->inner + c;
-        memcpy(y + (size_t)(j->index[from] * j->inner + c) * e, j->x + (size_t)from * e,
-               e);
-      }
+    const int64_t image = p / j->blocks, c = p % j->blocks * j->block,
+                  left = j->inner - c, small = image * j->small_plane * j->inner + c,
+                  large = image * j->large_plane * j->inner + c;
+    j->move(j->large + (size_t)large * e, j->small + (size_t)small * e, j->index + small,
+            j->small_plane, j->inner, left < j->block ? left : j->block);
   }
+}
+
+static void zero(void *ctx, int64_t begin, int64_t end) {
+  memset((char *)ctx + begin, 0, (size_t)(end - begin));
+}
+
+static void run_planes(PlaneJob *j, const LpPlaneMove moves[4], LpTensor *small,
+                       LpTensor *large, LpTensor *index, bool last) {
+  j->large = nn_laid_data(large, last);
+  j->small = nn_laid_data(small, last);
+  j->index = nn_laid_data(index, last);
+  j->elem_bytes = lp_dtype_size(lp_dtype(small));
+  j->inner = last ? lp_size(small, 1) : 1;
+  j->move = moves[__builtin_ctzll(j->elem_bytes)];
+  const int64_t images = lp_numel(small) / j->small_plane / j->inner;
+  j->block = images < 4 * lp_num_threads() ? BLOCK : j->inner;
+  j->blocks = (j->inner + j->block - 1) / j->block;
+  lp_parallel_for(images * j->blocks,
+                  LP_GRAIN / 4 / (j->small_plane * j->inner / j->blocks + 1) + 1,
+                  move_planes, j);
+}
+
+LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
+  const LpDtype dtype = lp_dtype(self);
+  const bool last = indices->ndim == ndim + 2 && lp_channels_last_data(indices);
+  PlaneJob j = {.large_plane = 1, .small_plane = 1};
+  for (int64_t d = self->ndim - ndim; d < self->ndim; d++) {
+    j.large_plane *= self->sizes[d];
+    j.small_plane *= indices->sizes[d];
+  }
+  LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last);
+  LpTensor *y = index ? nn_new_laid(index, lp_sizes(indices), dtype, last) : NULL;
+  const bool ok = x && y && nn_check_indices(index, last, j.large_plane);
+  if (ok && lp_numel(y)) run_planes(&j, lp_plane_gather, y, x, index, last);
+  lp_tensor_release(x);
+  lp_tensor_release(index);
+  if (!ok) lp_drop(&y);
+  return y;
 }
 
 LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
@@ -146,12 +218,12 @@ LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
   CHECK(same, LP_ERR_ARGUMENT, "expected 'indices' of the shape of the input, %s, got %s",
         SHAPE_TEXT(self), SHAPE_TEXT(indices));
   int64_t lead = lp_ndim(self) - ndim, sizes[LP_MAX_DIMS];
-  UnpoolJob j = {.in_plane = 1, .out_plane = 1, .inner = 1};
+  PlaneJob j = {.large_plane = 1, .small_plane = 1};
   for (int64_t d = 0; d < lp_ndim(self); d++) {
     sizes[d] = d < lead ? lp_size(self, d) : output_size.data[d - lead];
     if (d < lead) continue;
-    j.in_plane *= lp_size(self, d);
-    j.out_plane *= sizes[d];
+    j.small_plane *= lp_size(self, d);
+    j.large_plane *= sizes[d];
     CHECK(lp_size(self, d) > 0, LP_ERR_ARGUMENT,
           "expected an input with elements in every dim but the batch, got %s",
           SHAPE_TEXT(self));
@@ -162,27 +234,11 @@ LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
   const bool last = lead == 2 && lp_channels_last_data(self);
   LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last),
            *y = x ? nn_new_laid(x, lp_ints(sizes, lp_ndim(self)), dtype, last) : NULL;
-  bool ok = y && index;
-  j.index = ok ? nn_laid_data(index, last) : NULL;
-  for (int64_t i = 0; ok && i < lp_numel(index); i++) {
-    const int64_t at = j.index[i];
-    if (at < 0 || at >= j.out_plane)
-      ok = lp_fail(LP_ERR_INDEX,
-                   "index %lld is out of range: a plane of the result has %lld elements",
-                   (long long)at, (long long)j.out_plane);
-  }
+  const bool ok = y && index && nn_check_indices(index, last, j.large_plane);
   if (ok) {
-    j.x = nn_laid_data(x, last);
-    j.y = nn_laid_data(y, last);
-    j.elem_bytes = lp_dtype_size(dtype);
-    if (last) j.inner = lp_size(x, 1);
-    memset(j.y, 0, (size_t)lp_numel(y) * j.elem_bytes);
-  }
-  if (ok && lp_numel(x)) {
-    j.blocks = (j.inner + BLOCK - 1) / BLOCK;
-    const int64_t planes = lp_numel(x) / j.in_plane / j.inner * j.blocks,
-                  work = (j.in_plane + j.out_plane) * j.inner / j.blocks;
-    lp_parallel_for(planes, LP_GRAIN / (work + 1) + 1, scatter_planes, &j);
+    lp_parallel_for(lp_numel(y) * (int64_t)lp_dtype_size(dtype), LP_GRAIN * 8, zero,
+                    nn_laid_data(y, last));
+    if (lp_numel(x)) run_planes(&j, lp_plane_scatter, x, y, index, last);
   }
   lp_tensor_release(x);
   lp_tensor_release(index);
