@@ -278,6 +278,28 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
   return expr_end(&e, y);
 }
 
+/* Sums of `size` neighbouring channels, of a tensor with size - 1 more: sums of twice as
+ * many come from those of so many, a step apart, and the ones that size is made of are
+ * added. Slices of channels are taken as they lie, in every layout. */
+static LpTensor *sum_neighbours(Expr *e, LpTensor *t, int64_t size) {
+  int64_t channels = lp_size(t, 1) - (size - 1), done = 0;
+  LpTensor *total = NULL;
+  for (int64_t step = 1; t && step <= size; step *= 2) {
+    if (size & step) {
+      LpTensor *part = keep(e, lp_narrow(t, 1, done, channels));
+      total = total ? x_add(e, total, part) : part;
+      if (!total) return NULL;
+      done += step;
+    }
+    const int64_t left = lp_size(t, 1) - step;
+    if (2 * step > size) break;
+    LpTensor *low = keep(e, lp_narrow(t, 1, 0, left)),
+             *high = keep(e, lp_narrow(t, 1, step, left));
+    t = x_add(e, low, high);
+  }
+  return t ? total : NULL;
+}
+
 /* x / (k + alpha * mean of x^2 over `size` neighbouring channels)^beta */
 LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double alpha,
                                            double beta, double k) {
@@ -287,20 +309,16 @@ LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double
         (long long)size);
   if (!lp_numel(input)) return lp_mul(input, input);
   Expr e = {0};
-  int64_t n = lp_size(input, 0), channels = lp_size(input, 1);
-  int64_t volume[4] = {n, 1, channels, lp_numel(input) / (n * channels)};
-  int64_t pads[6] = {0, 0, size / 2, (size - 1) / 2, 0, 0}, kernel[2] = {size, 1},
-          one = 1, zero = 0;
-  LpTensor *square = x_reshape(&e, x_mul(&e, input, input), lp_ints(volume, 4));
+  const int64_t pads = 2 * lp_ndim(input) - 2;
+  int64_t pad[2 * LP_MAX_DIMS] = {0};
+  pad[pads - 2] = size / 2;
+  pad[pads - 1] = (size - 1) / 2;
+  LpTensor *square = x_mul(&e, input, input);
   LpTensor *padded =
-      square ? keep(&e, lp_constant_pad_nd(square, lp_ints(pads, 4), lp_scalar_int(0)))
+      square ? keep(&e, lp_constant_pad_nd(square, lp_ints(pad, pads), lp_scalar_int(0)))
              : NULL;
-  LpTensor *mean =
-      padded ? keep(&e, lp_avg_pool(padded, 2, lp_ints(kernel, 2), lp_ints(&one, 1),
-                                    lp_ints(&zero, 1), false, true, (LpOptInt){0}))
-             : NULL;
-  LpTensor *base =
-      x_offset(&e, x_scale(&e, x_reshape(&e, mean, lp_sizes(input)), alpha), k);
+  LpTensor *sum = padded ? sum_neighbours(&e, padded, size) : NULL;
+  LpTensor *base = x_offset(&e, x_scale(&e, sum, alpha / (double)size), k);
   LpTensor *exponent = x_number(&e, beta);
   LpTensor *divisor = base && exponent ? keep(&e, lp_pow(base, exponent)) : NULL;
   return expr_end(&e, x_div(&e, input, divisor));

@@ -3,6 +3,7 @@
 #ifndef LP_NN_CPU_INTERPOLATE_H
 #define LP_NN_CPU_INTERPOLATE_H
 
+#include <stdbool.h>
 #include "cpu/caps.h"
 #include "core/tensor.h"
 
@@ -10,6 +11,7 @@
  * [start[o], start[o + 1]). */
 typedef struct LpBand {
   int64_t in, out, widest; /* widest: the most elements of one result */
+  bool picks;              /* each result is one element as it is */
   int64_t *first, *start;
   double *weight;
   float *weight32; /* the same */

@@ -185,7 +185,11 @@ static bool band_init(LpBand *b, const ResampleMap *m, bool adjoint) {
                   column = adjoint ? o : m->index[i];
     b->weight[b->start[row] + column - b->first[row]] += m->weight[i];
   }
-  for (size_t i = 0; i < n; i++) b->weight32[i] = (float)b->weight[i];
+  b->picks = b->widest == 1 && n == (size_t)b->out;
+  for (size_t i = 0; i < n; i++) {
+    b->weight32[i] = (float)b->weight[i];
+    b->picks &= b->weight[i] == 1;
+  }
   return true;
 }
 
@@ -232,8 +236,8 @@ static void run(void *ctx, int64_t begin, int64_t end) {
   for (int64_t p = begin; p < end; p++) {
     const int64_t first = p * j->piece, left = j->rows - first;
     lp_interpolate_kernels()->rows[j->type](&j->shape, j->x, j->y, first,
-                                         first + (left < j->piece ? left : j->piece),
-                                         j->scratch + (size_t)p * j->scratch_bytes);
+                                            first + (left < j->piece ? left : j->piece),
+                                            j->scratch + (size_t)p * j->scratch_bytes);
   }
 }
 
@@ -282,19 +286,16 @@ static LpTensor *pass(const Resampling *r, LpTensor *x, int64_t begin, int64_t e
   return y;
 }
 
-/* Pixels are rounded after each dim, and so are PyTorch's antialiased 16-bit floats: they
- * go dim by dim, the last one first. */
+/* Pixels are rounded after each dim: they go dim by dim, the last one first. */
 static LpTensor *resample(LpTensor *self, Resampling *r) {
   const LpDtype wanted = lp_dtype(self),
                 dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : wanted;
   const int64_t space = r->factors.count;
   r->of_pixels = wanted == LP_UINT8;
   r->last = self->ndim == space + 2 && lp_channels_last_data(self);
-  const bool by_dim = r->of_pixels || (nn_compute_dtype(dtype) != dtype &&
-                                       strstr(r->mode, "-aa") != NULL);
   LpTensor *x = nn_laid(self, dtype, r->last);
-  for (int64_t d = space; x && d > 0; d = by_dim ? d - 1 : 0) {
-    LpTensor *y = pass(r, x, by_dim ? d - 1 : 0, d);
+  for (int64_t d = space; x && d > 0; d = r->of_pixels ? d - 1 : 0) {
+    LpTensor *y = pass(r, x, r->of_pixels ? d - 1 : 0, d);
     lp_tensor_release(x);
     x = y;
     double *v = y && r->of_pixels ? nn_laid_data(y, r->last) : NULL;

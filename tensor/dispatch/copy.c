@@ -231,7 +231,8 @@ bool lp_fill_into(LpTensor *dst, LpScalar value) {
     return true;
   }
   if (is_zero_bytes(element, size) && lp_is_dense(dst))
-    return copy_bytes(lp_data(dst), NULL, dst->numel * (int64_t)size);
+    return copy_bytes(lp_is_hidden(dst) ? lp_channels_last_data(dst) : lp_data(dst), NULL,
+                      dst->numel * (int64_t)size);
   LpIter it;
   lp_iter_init(&it);
   it.allow_overlap = it.no_resize = true; /* writing one value twice does no harm */

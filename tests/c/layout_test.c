@@ -98,6 +98,13 @@ static LpTensor *prelu(LpTensor *x) {
   lp_tensor_release(slopes);
   return y;
 }
+static LpTensor *slices(LpTensor *x) {
+  LpTensor *a = lp_narrow(x, 1, 3, 8), *b = lp_narrow(x, 1, 9, 8), *y = NULL;
+  if (a && b) y = lp_mul(a, b);
+  lp_tensor_release(a);
+  lp_tensor_release(b);
+  return y;
+}
 static LpTensor *response_norm(LpTensor *x) {
   return lp_local_response_norm(x, 5, 0.5, 0.75, 1);
 }
@@ -127,7 +134,8 @@ static const struct {
            {"softmax", softmax},
            {"log_softmax_rows", log_softmax_rows},
            {"prelu", prelu},
-           {"response_norm", response_norm}};
+           {"response_norm", response_norm},
+           {"slices", slices}};
 
 static bool close_to(LpTensor *a, LpTensor *b, LpDtype dtype) {
   const double tolerance = dtype == LP_BFLOAT16 ? 0.02 : 1e-5;

@@ -1,6 +1,6 @@
-/* The loops of cpu/interpolate.h for one dtype; included by interpolate.c through nn_each.h.
- * A row of the result: the input's rows are mixed into one, then that is resampled along
- * the width. In between stand numbers of the compute type. */
+/* The loops of cpu/interpolate.h for one dtype; included by interpolate.c through
+ * nn_each.h. A row of the result: the input's rows are mixed into one, then that is
+ * resampled along the width. In between stand numbers of the compute type. */
 
 /* to[j] = the weighted sum of x[tap.at + j], j < n */
 static void TYPED(mix)(A *to, const T *x, const LpTap *tap, int64_t taps, int64_t n) {
@@ -81,8 +81,17 @@ static void TYPED(along)(T *to, const A *from, const LpBand *b, int64_t inner) {
   }
 }
 
-static void TYPED(rows)(const LpInterpolateShape *s, const void *px, void *py, int64_t begin,
-                        int64_t end, void *scratch) {
+static void TYPED(pick)(T *to, const T *from, const LpBand *b, int64_t inner) {
+  if (inner == 1) {
+    for (int64_t o = 0; o < b->out; o++) to[o] = from[b->first[o]];
+    return;
+  }
+  for (int64_t o = 0; o < b->out; o++)
+    memcpy(to + o * inner, from + b->first[o] * inner, (size_t)inner * sizeof(T));
+}
+
+static void TYPED(rows)(const LpInterpolateShape *s, const void *px, void *py,
+                        int64_t begin, int64_t end, void *scratch) {
   const LpBand *depth = &s->band[0], *height = &s->band[1], *along = &s->band[2];
   const int64_t in_row = along->in * s->inner, out_row = along->out * s->inner;
   LpTap *tap = scratch;
@@ -103,9 +112,12 @@ static void TYPED(rows)(const LpInterpolateShape *s, const void *px, void *py, i
                                   in_row,
                               depth->weight[depth->start[d] + i] *
                                   height->weight[height->start[h] + k]};
-    if (sizeof(T) == sizeof(A) && taps == 1 && tap[0].weight == 1) {
-      const void *whole = (const T *)px + tap[0].at;
-      TYPED(along)(to, whole, along, s->inner);
+    const bool whole = taps == 1 && tap[0].weight == 1; /* one row as it is */
+    const T *from = whole ? (const T *)px + tap[0].at : NULL;
+    if (whole && along->picks) {
+      TYPED(pick)(to, from, along, s->inner);
+    } else if (whole && sizeof(T) == sizeof(A)) {
+      TYPED(along)(to, (const void *)from, along, s->inner);
     } else {
       TYPED(mix)(mixed, px, tap, taps, in_row);
       TYPED(along)(to, mixed, along, s->inner);
