@@ -222,6 +222,8 @@ LpTensor *lp_composite_instance_norm(LpTensor *input, LpTensor *running_mean,
         SHAPE_TEXT(input));
   TRY(nn_check_channel_vector(running_mean, "running_mean", input));
   TRY(nn_check_channel_vector(running_var, "running_var", input));
+  if (!lp_numel(input)) /* nothing to take a mean of */
+    return batch_norm(input, NULL, NULL, weight, bias, true, momentum, eps);
   LpTensor *results[3];
   TRY(lp_native_group_norm(input, channels, weight, bias, eps, results));
   Expr e = {0};
