@@ -10,7 +10,6 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "dispatch/channels.h"
-#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -150,7 +149,7 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
   TRY(nn_check_channel_vector(bias, "bias", input));
   const LpDtype dtype = lp_dtype(input);
   const int64_t sizes[2] = {lp_size(input, 0), num_groups};
-  const bool last = lp_channels_last_data(input) != NULL;
+  const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last),
            *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
   LpTensor *b = bias ? nn_dense(bias, LP_FLOAT64) : NULL;
@@ -192,7 +191,7 @@ bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input,
                                         LpTensor **results) {
   const LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   const int64_t channels = lp_size(input, 1);
-  const bool last = lp_channels_last_data(input) != NULL;
+  const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last), *g = nn_laid(grad_output, dtype, last);
   LpTensor *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
   LpTensor *means = nn_dense(mean, LP_FLOAT64), *rstds = nn_dense(rstd, LP_FLOAT64);

@@ -12,6 +12,10 @@ LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
   return copy;
 }
 
+bool nn_lies_last(const LpTensor *t) {
+  return lp_channels_last_data(t) || lp_is_hidden_view(t);
+}
+
 LpTensor *nn_laid(LpTensor *t, LpDtype dtype, bool last) {
   return last ? lp_channels_last_raw(t, dtype) : nn_dense(t, dtype);
 }

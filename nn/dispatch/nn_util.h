@@ -10,9 +10,12 @@
 /* t itself (retained) when it is contiguous and of the dtype, else a converted copy;
  * without history. NULL on error. */
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype);
-/* For an op that knows channels-last memory (dispatch/layout.h); `last`: the call works
- * on it, else on row-major memory. t in that order, as nn_dense; a new tensor in it, laid
- * out as `like`, which is in it; and the address of one that is in it. */
+/* For an op that knows channels-last memory (dispatch/layout.h): should the call work on
+ * it, because t lies so or is a part of what does? */
+bool nn_lies_last(const LpTensor *t);
+/* `last`: the call works on it, else on row-major memory. t in that order, as nn_dense; a
+ * new tensor in it, laid out as `like`, which is in it; and the address of one that is in
+ * it. */
 LpTensor *nn_laid(LpTensor *t, LpDtype dtype, bool last);
 LpTensor *nn_new_laid(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last);
 void *nn_laid_data(const LpTensor *t, bool last);

@@ -7,7 +7,6 @@
 #include <math.h>
 #include "core/alloc.h"
 #include "dispatch/channels.h"
-#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 #include "lampad/ops.h"
@@ -61,7 +60,7 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
                    "expected more than 1 value per channel when training, got input %s",
                    SHAPE_TEXT(input));
   LpDtype dtype = lp_dtype(input), stat_dtype = nn_compute_dtype(dtype);
-  const bool last = lp_channels_last_data(input) != NULL;
+  const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last), *output = NULL, *mean = NULL, *rstd = NULL;
   TRY(x);
   bool failed = false;
@@ -124,7 +123,7 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   int64_t channels = lp_size(input, 1);
   bool failed = false;
-  const bool last = lp_channels_last_data(input) != NULL;
+  const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last), *g = nn_laid(grad_output, dtype, last),
            *gx = NULL, *gw = NULL, *gb = NULL;
   LpTensor *w = doubles(weight, &failed), *mean = doubles(save_mean, &failed),
@@ -184,7 +183,7 @@ LpTensor *lp_impl_channel_sum(LpTensor *self) {
       if (d != 1) dims[n++] = d;
     return lp_sum_dim(self, lp_ints(dims, n), false, LP_DTYPE_NONE);
   }
-  LpTensor *x = nn_laid(self, dtype, lp_channels_last_data(self) != NULL), *result = NULL;
+  LpTensor *x = nn_laid(self, dtype, nn_lies_last(self)), *result = NULL;
   TRY(x);
   ChannelJob j = nn_channel_job(x);
   size_t block_bytes = 0;

@@ -4,7 +4,6 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/rows.h"
-#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -263,7 +262,7 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
     return copy;
   }
   const LpDtype dtype = lp_dtype(self);
-  const bool last = lp_channels_last_data(self) != NULL;
+  const bool last = nn_lies_last(self);
   TRY(map_init(&m, lp_sizes(self), pad, mode));
   LpTensor *x = nn_laid(self, dtype, last), *fill = lp_tensor_from_scalar(value, dtype);
   LpTensor *y = x ? nn_new_laid(x, lp_ints(m.out, m.ndim), dtype, last) : NULL;
@@ -336,7 +335,7 @@ LpTensor *lp_impl_pad_nd_adjoint(LpTensor *grad_output, LpInts size, LpInts pad,
   const LpDtype dtype = lp_dtype(grad_output), sum_dtype = nn_compute_dtype(dtype);
   PadMap m;
   if (size.count == 0) return nn_dense(grad_output, dtype);
-  const bool last = lp_channels_last_data(grad_output) != NULL;
+  const bool last = nn_lies_last(grad_output);
   TRY(map_init(&m, size, pad, mode));
   map_order(&m, last);
   LpTensor *g = nn_laid(grad_output, dtype, last),

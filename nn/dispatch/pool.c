@@ -181,7 +181,7 @@ static void scatter_last(void *ctx, int64_t begin, int64_t end) {
 
 /* Does t, pooled over ndim dims, lie channels last? */
 static bool is_last(const LpTensor *t, int64_t ndim) {
-  return t->ndim == ndim + 2 && t->sizes[1] > 1 && lp_channels_last_data(t);
+  return t->ndim == ndim + 2 && t->sizes[1] > 1 && nn_lies_last(t);
 }
 
 static int64_t plane_grain(const PoolJob *j) {

@@ -1,7 +1,6 @@
 /* The copy behind pixel_shuffle, pixel_unshuffle and channel_shuffle: dims are split into
  * parts, the parts put into another order and joined again. The result lies in memory as
  * the input does, so it is copied from a view to a view. */
-#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -19,7 +18,7 @@ static LpTensor *view_parts(LpTensor *t, LpInts parts, const int64_t *order) {
 
 static LpTensor *regroup(LpTensor *self, LpInts parts, LpInts order, LpInts size,
                          bool back) {
-  const bool last = lp_channels_last_data(self) != NULL;
+  const bool last = nn_lies_last(self);
   int64_t turned[LP_MAX_DIMS];
   for (int64_t d = 0; d < parts.count; d++) turned[d] = parts.data[order.data[d]];
   const LpInts other = lp_ints(turned, parts.count);

@@ -4,7 +4,6 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/interpolate.h"
-#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -292,7 +291,7 @@ static LpTensor *resample(LpTensor *self, Resampling *r) {
                 dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : wanted;
   const int64_t space = r->factors.count;
   r->of_pixels = wanted == LP_UINT8;
-  r->last = self->ndim == space + 2 && lp_channels_last_data(self);
+  r->last = self->ndim == space + 2 && nn_lies_last(self);
   LpTensor *x = nn_laid(self, dtype, r->last);
   for (int64_t d = space; x && d > 0; d = r->of_pixels ? d - 1 : 0) {
     LpTensor *y = pass(r, x, r->of_pixels ? d - 1 : 0, d);

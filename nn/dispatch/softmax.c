@@ -4,7 +4,6 @@
 #include <math.h>
 #include "core/parallel.h"
 #include "cpu/softmax.h"
-#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -73,7 +72,7 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
   CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
         "expected an input of a floating dtype, got %s: give dtype to convert it",
         lp_dtype_name(dtype));
-  const bool last = lp_channels_last_data(self) != NULL;
+  const bool last = nn_lies_last(self);
   LpTensor *x = nn_laid(self, dtype, last);
   TRY(x);
   LpTensor *y = nn_new_laid(x, lp_sizes(x), dtype, last);
@@ -90,7 +89,7 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
 static LpTensor *softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim, int is_log) {
   TRY(lp_wrap_dim(dim, lp_ndim(result), &dim));
   const LpDtype dtype = lp_dtype(result);
-  const bool last = lp_channels_last_data(result) != NULL;
+  const bool last = nn_lies_last(result);
   LpTensor *g = nn_laid(grad, dtype, last), *y = nn_laid(result, dtype, last);
   LpTensor *gx = y ? nn_new_laid(y, lp_sizes(y), dtype, last) : NULL;
   bool ok = g && gx;

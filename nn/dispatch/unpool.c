@@ -5,7 +5,6 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/unpool.h"
-#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -191,7 +190,7 @@ static void run_planes(PlaneJob *j, const LpPlaneMove moves[4], LpTensor *small,
 
 LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
   const LpDtype dtype = lp_dtype(self);
-  const bool last = indices->ndim == ndim + 2 && lp_channels_last_data(indices);
+  const bool last = indices->ndim == ndim + 2 && nn_lies_last(indices);
   PlaneJob j = {.large_plane = 1, .small_plane = 1};
   for (int64_t d = self->ndim - ndim; d < self->ndim; d++) {
     j.large_plane *= self->sizes[d];
@@ -231,7 +230,7 @@ LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
           "expected 'output_size' of at least 0, got %lld", (long long)sizes[d]);
   }
   const LpDtype dtype = lp_dtype(self);
-  const bool last = lead == 2 && lp_channels_last_data(self);
+  const bool last = lead == 2 && nn_lies_last(self);
   LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last),
            *y = x ? nn_new_laid(x, lp_ints(sizes, lp_ndim(self)), dtype, last) : NULL;
   const bool ok = y && index && nn_check_indices(index, last, j.large_plane);

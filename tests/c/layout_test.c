@@ -105,6 +105,16 @@ static LpTensor *slices(LpTensor *x) {
   lp_tensor_release(b);
   return y;
 }
+static LpTensor *part(LpTensor *x) {
+  LpTensor *some = lp_narrow(x, 1, 3, 8), *y = some ? nearest(some) : NULL;
+  lp_tensor_release(some);
+  return y;
+}
+static LpTensor *part_norm(LpTensor *x) {
+  LpTensor *some = lp_narrow(x, 2, 3, 4), *y = some ? group_norm(some) : NULL;
+  lp_tensor_release(some);
+  return y;
+}
 static LpTensor *response_norm(LpTensor *x) {
   return lp_local_response_norm(x, 5, 0.5, 0.75, 1);
 }
@@ -112,6 +122,7 @@ static LpTensor *response_norm(LpTensor *x) {
 static const struct {
   const char *name;
   LpTensor *(*run)(LpTensor *);
+  bool of_part; /* what lies visibly channels last is left so as a whole only */
 } ops[] = {{"nearest", nearest},
            {"nearest_exact", nearest_exact},
            {"bilinear", bilinear},
@@ -135,7 +146,9 @@ static const struct {
            {"log_softmax_rows", log_softmax_rows},
            {"prelu", prelu},
            {"response_norm", response_norm},
-           {"slices", slices}};
+           {"slices", slices},
+           {"part", part, true},
+           {"part_norm", part_norm, true}};
 
 static bool close_to(LpTensor *a, LpTensor *b, LpDtype dtype) {
   const double tolerance = dtype == LP_BFLOAT16 ? 0.02 : 1e-5;
