@@ -10,8 +10,9 @@
 /* Along one dim: result o has the input elements from first[o] on, with the weights
  * [start[o], start[o + 1]). */
 typedef struct LpBand {
-  int64_t in, out, widest; /* widest: the most elements of one result */
-  bool picks;              /* each result is one element as it is */
+  int64_t in, out, widest;    /* widest: the most elements of one result */
+  int64_t even_from, even_to; /* results of as many elements as most have */
+  bool picks;                 /* each result is one element as it is */
   int64_t *first, *start;
   double *weight;
   float *weight32; /* the same */

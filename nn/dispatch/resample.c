@@ -184,6 +184,12 @@ static bool band_init(LpBand *b, const ResampleMap *m, bool adjoint) {
                   column = adjoint ? o : m->index[i];
     b->weight[b->start[row] + column - b->first[row]] += m->weight[i];
   }
+  for (int64_t o = 0, from = 0; o < b->out; o++) {
+    if (width[o] - b->start[o] != width[from] - b->start[from]) from = o;
+    if (o + 1 - from <= b->even_to - b->even_from) continue;
+    b->even_from = from;
+    b->even_to = o + 1;
+  }
   b->picks = b->widest == 1 && n == (size_t)b->out;
   for (size_t i = 0; i < n; i++) {
     b->weight32[i] = (float)b->weight[i];

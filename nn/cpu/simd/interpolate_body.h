@@ -56,28 +56,52 @@ static inline void TYPED(pixel)(T *to, const A *from, const A *w, int64_t n,
   }
 }
 
+/* [begin, end) of a row whose pixels have a few elements; n, unless it is 0, is the width
+ * of all. */
+static inline __attribute__((always_inline)) void
+TYPED(few)(T *to, const A *from, const LpBand *b, const A *weight, int64_t begin,
+           int64_t end, const int64_t n, const int64_t inner) {
+  const A *w = weight + b->start[begin];
+  for (int64_t o = begin; o < end; o++) {
+    const int64_t m = n ? n : width(b, o);
+    const A *a = from + b->first[o] * inner;
+    for (int64_t j = 0; j < inner; j++) {
+      A sum = 0;
+      for (int64_t k = 0; k < m; k++) sum += w[k] * a[k * inner + j];
+      to[o * inner + j] = STORE(sum);
+    }
+    w += m;
+  }
+}
+
+static inline __attribute__((always_inline)) void TYPED(few_along)(T *to, const A *from,
+                                                                   const LpBand *b,
+                                                                   const A *weight,
+                                                                   const int64_t inner) {
+  const int64_t begin = b->even_from, end = b->even_to;
+  TYPED(few)(to, from, b, weight, 0, begin, 0, inner);
+  switch (begin < end ? width(b, begin) : 0) {
+  case 1: TYPED(few)(to, from, b, weight, begin, end, 1, inner); break;
+  case 2: TYPED(few)(to, from, b, weight, begin, end, 2, inner); break;
+  case 4: TYPED(few)(to, from, b, weight, begin, end, 4, inner); break;
+  default: TYPED(few)(to, from, b, weight, begin, end, 0, inner);
+  }
+  TYPED(few)(to, from, b, weight, end, b->out, 0, inner);
+}
+
 static void TYPED(along)(T *to, const A *from, const LpBand *b, int64_t inner) {
   const A *weight =
       sizeof(A) == sizeof(float) ? (const void *)b->weight32 : (const void *)b->weight;
-  if (inner > 1) {
-    for (int64_t o = 0; o < b->out; o++) TYPED(pixel)
-    (to + o * inner, from + b->first[o] * inner, weight + b->start[o], width(b, o),
-     inner);
-    return;
-  }
-  for (int64_t o = 0; o < b->out; o++) {
-    const int64_t n = width(b, o);
-    const A *a = from + b->first[o], *w = weight + b->start[o];
-    A sum;
-    switch (n) {
-    case 1: sum = w[0] * a[0]; break;
-    case 2: sum = w[0] * a[0] + w[1] * a[1]; break;
-    case 4: sum = (w[0] * a[0] + w[1] * a[1]) + (w[2] * a[2] + w[3] * a[3]); break;
-    default:
-      sum = 0;
-      for (int64_t k = 0; k < n; k++) sum += w[k] * a[k];
+  switch (inner) {
+  case 1: TYPED(few_along)(to, from, b, weight, 1); break;
+  case 2: TYPED(few_along)(to, from, b, weight, 2); break;
+  case 3: TYPED(few_along)(to, from, b, weight, 3); break;
+  case 4: TYPED(few_along)(to, from, b, weight, 4); break;
+  default:
+    for (int64_t o = 0; o < b->out; o++) {
+      const A *w = weight + b->start[o];
+      TYPED(pixel)(to + o * inner, from + b->first[o] * inner, w, width(b, o), inner);
     }
-    to[o] = STORE(sum);
   }
 }
 
@@ -96,31 +120,36 @@ static void TYPED(rows)(const LpInterpolateShape *s, const void *px, void *py,
   const int64_t in_row = along->in * s->inner, out_row = along->out * s->inner;
   LpTap *tap = scratch;
   A *mixed = (A *)(tap + depth->widest * height->widest);
+  int64_t h = begin % height->out, d = begin / height->out % depth->out,
+          image = begin / height->out / depth->out;
   for (int64_t row = begin; row < end; row++) {
-    const int64_t h = row % height->out, d = row / height->out % depth->out,
-                  image = row / height->out / depth->out;
     T *to = (T *)py + row * out_row;
     if (row > begin && repeats(height, h)) {
       memcpy(to, to - out_row, (size_t)out_row * sizeof(T));
-      continue;
-    }
-    int64_t taps = 0;
-    for (int64_t i = 0; i < width(depth, d); i++)
-      for (int64_t k = 0; k < width(height, h); k++)
-        tap[taps++] = (LpTap){((image * depth->in + depth->first[d] + i) * height->in +
-                               height->first[h] + k) *
-                                  in_row,
-                              depth->weight[depth->start[d] + i] *
-                                  height->weight[height->start[h] + k]};
-    const bool whole = taps == 1 && tap[0].weight == 1; /* one row as it is */
-    const T *from = whole ? (const T *)px + tap[0].at : NULL;
-    if (whole && along->picks) {
-      TYPED(pick)(to, from, along, s->inner);
-    } else if (whole && sizeof(T) == sizeof(A)) {
-      TYPED(along)(to, (const void *)from, along, s->inner);
     } else {
-      TYPED(mix)(mixed, px, tap, taps, in_row);
-      TYPED(along)(to, mixed, along, s->inner);
+      int64_t taps = 0;
+      for (int64_t i = 0; i < width(depth, d); i++)
+        for (int64_t k = 0; k < width(height, h); k++) {
+          const int64_t plane = image * depth->in + depth->first[d] + i;
+          tap[taps++] = (LpTap){(plane * height->in + height->first[h] + k) * in_row,
+                                depth->weight[depth->start[d] + i] *
+                                    height->weight[height->start[h] + k]};
+        }
+      const bool whole = taps == 1 && tap[0].weight == 1; /* one row as it is */
+      const T *from = whole ? (const T *)px + tap[0].at : NULL;
+      if (whole && along->picks) {
+        TYPED(pick)(to, from, along, s->inner);
+      } else if (whole && sizeof(T) == sizeof(A)) {
+        TYPED(along)(to, (const void *)from, along, s->inner);
+      } else {
+        TYPED(mix)(mixed, px, tap, taps, in_row);
+        TYPED(along)(to, mixed, along, s->inner);
+      }
     }
+    if (++h < height->out) continue;
+    h = 0;
+    if (++d < depth->out) continue;
+    d = 0;
+    image++;
   }
 }
