@@ -2,45 +2,53 @@
  * nn_each.h. A row of the result: the input's rows are mixed into one, then that is
  * resampled along the width. In between stand numbers of the compute type. */
 
-/* to[j] = the weighted sum of x[tap.at + j], j < n */
+/* to[j], 0 unless more, += the weighted sum of m rows of n elements. */
+static inline __attribute__((always_inline)) void
+TYPED(add_rows)(A *to, const T *x, const LpTap *tap, const int m, bool more, int64_t n) {
+  const T *row[4];
+  A w[4];
+  for (int k = 0; k < m; k++) {
+    row[k] = x + tap[k].at;
+    w[k] = (A)tap[k].weight;
+  }
+  LP_IVDEP
+  for (int64_t j = 0; j < n; j++) {
+    A sum = more ? to[j] : 0;
+    for (int k = 0; k < m; k++) sum += w[k] * LOAD(row[k][j]);
+    to[j] = sum;
+  }
+}
+
 static void TYPED(mix)(A *to, const T *x, const LpTap *tap, int64_t taps, int64_t n) {
   if (!taps) memset(to, 0, (size_t)n * sizeof(A));
-  for (int64_t k = 0; k < taps; k += 2) {
-    const T *a = x + tap[k].at;
-    const A wa = (A)tap[k].weight;
-    if (k + 1 == taps && k == 0) {
-      LP_IVDEP
-      for (int64_t j = 0; j < n; j++) to[j] = wa * LOAD(a[j]);
-    } else if (k + 1 == taps) {
-      LP_IVDEP
-      for (int64_t j = 0; j < n; j++) to[j] += wa * LOAD(a[j]);
-    } else {
-      const T *b = x + tap[k + 1].at;
-      const A wb = (A)tap[k + 1].weight;
-      if (k == 0) {
-        LP_IVDEP
-        for (int64_t j = 0; j < n; j++) to[j] = wa * LOAD(a[j]) + wb * LOAD(b[j]);
-      } else {
-        LP_IVDEP
-        for (int64_t j = 0; j < n; j++) to[j] += wa * LOAD(a[j]) + wb * LOAD(b[j]);
-      }
+  for (int64_t k = 0; k < taps; k += 4) {
+    switch (taps - k) {
+    case 1: TYPED(add_rows)(to, x, tap + k, 1, k > 0, n); break;
+    case 2: TYPED(add_rows)(to, x, tap + k, 2, k > 0, n); break;
+    case 3: TYPED(add_rows)(to, x, tap + k, 3, k > 0, n); break;
+    default: TYPED(add_rows)(to, x, tap + k, 4, k > 0, n);
     }
   }
 }
 
 /* One pixel of `inner` elements: to = the weighted sum of n neighbours. */
+static inline __attribute__((always_inline)) void
+TYPED(neighbours)(T *to, const A *from, const A *w, const int n, int64_t inner) {
+  LP_IVDEP
+  for (int64_t j = 0; j < inner; j++) {
+    A sum = 0;
+    for (int k = 0; k < n; k++) sum += w[k] * from[k * inner + j];
+    to[j] = STORE(sum);
+  }
+}
+
 static inline void TYPED(pixel)(T *to, const A *from, const A *w, int64_t n,
                                 int64_t inner) {
-  if (n == 1) {
-    LP_IVDEP
-    for (int64_t j = 0; j < inner; j++) to[j] = STORE(w[0] * from[j]);
-    return;
-  }
-  if (n == 2) {
-    LP_IVDEP
-    for (int64_t j = 0; j < inner; j++)
-      to[j] = STORE(w[0] * from[j] + w[1] * from[inner + j]);
-    return;
+  switch (n) {
+  case 1: TYPED(neighbours)(to, from, w, 1, inner); return;
+  case 2: TYPED(neighbours)(to, from, w, 2, inner); return;
+  case 3: TYPED(neighbours)(to, from, w, 3, inner); return;
+  case 4: TYPED(neighbours)(to, from, w, 4, inner); return;
   }
   for (int64_t c0 = 0; c0 < inner; c0 += COLUMNS) {
     const int64_t m = inner - c0 < COLUMNS ? inner - c0 : COLUMNS;
