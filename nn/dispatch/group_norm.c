@@ -2,10 +2,10 @@
  * elements of a group of neighbouring channels of one image. Instance normalisation is
  * that of groups of one channel.
  *
- * Made of the passes over channels (channels.h), image by image, or in row-major memory
- * by as many groups as stay in a processor's own cache between two passes. A group's mean
- * and variance come from its channels': the variance is the mean of theirs plus the
- * variance of their means. */
+ * Made of the passes over channels (channels.h), by units of whole groups of an image
+ * that stay in a processor's own cache between two passes where that is possible. A
+ * group's mean and variance come from its channels': the variance is the mean of theirs
+ * plus the variance of their means. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -13,7 +13,9 @@
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
-#define UNIT 16384 /* elements of row-major memory that are treated together */
+#define UNIT 16384       /* elements of row-major memory that are treated together */
+#define UNIT_CHANNELS 64 /* and of pixels that lie channels last: whole lines of memory  \
+                          */
 
 typedef struct GroupJob {
   ChannelJob all; /* over all images: their buffers, arrays of (images, channels) */
@@ -35,10 +37,13 @@ static Unit unit_of(const GroupJob *j, int64_t i) {
   Unit u = {.job = j->all, .image = i / of_image, .first = group * j->per_group};
   ChannelJob *c = &u.job;
   c->channels = (left < j->unit_groups ? left : j->unit_groups) * j->per_group;
+  c->stride = j->channels;
   c->n = j->last ? j->plane : 1;
   c->plane = j->last ? 1 : j->plane;
-  const int64_t at = u.image * j->channels + u.first;
-  const size_t bytes = (size_t)(at * j->plane) * c->elem_bytes;
+  const int64_t at = u.image * j->channels + u.first,
+                image = u.image * j->channels * j->plane;
+  const size_t bytes =
+      (size_t)(image + u.first * (j->last ? 1 : j->plane)) * c->elem_bytes;
   c->x += bytes;
   c->y += bytes;
   if (c->g) c->g += bytes;
@@ -102,12 +107,12 @@ static void backward(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-/* Few units: one after the other, each on all threads. */
+/* Units that would leave threads without work go one after the other, each on all. */
 static void run(GroupJob *j, void (*body)(void *, int64_t, int64_t)) {
-  const int64_t work = j->unit_groups * j->per_group * j->plane;
-  lp_parallel_for(j->units,
-                  j->units < 4 * lp_num_threads() ? j->units : LP_GRAIN / (work + 1) + 1,
-                  body, j);
+  const int64_t work = j->unit_groups * j->per_group * j->plane,
+                threads = lp_num_threads();
+  const bool each = j->units < 4 * threads && j->units % threads != 0;
+  lp_parallel_for(j->units, each ? j->units : LP_GRAIN / (work + 1) + 1, body, j);
 }
 
 /* The job over x, which lies as `last` says, with its arrays. */
@@ -118,13 +123,11 @@ static bool job_init(GroupJob *j, LpTensor *x, int64_t groups, bool last,
                   .plane = 1,
                   .groups = groups,
                   .per_group = lp_size(x, 1) / groups,
-                  .unit_groups = groups,
                   .last = last};
   for (int d = 2; d < x->ndim; d++) j->plane *= x->sizes[d];
-  if (!last) {
-    const int64_t most = UNIT / (j->per_group * j->plane + 1);
-    j->unit_groups = most < 1 ? 1 : most < groups ? most : groups;
-  }
+  const int64_t wanted = last ? (UNIT_CHANNELS - 1) / j->per_group + 1
+                              : UNIT / (j->per_group * j->plane + 1);
+  j->unit_groups = wanted < 1 ? 1 : wanted < groups ? wanted : groups;
   j->units = j->images * ((groups + j->unit_groups - 1) / j->unit_groups);
   j->all = (ChannelJob){.type = nn_float_index(lp_dtype(x)),
                         .elem_bytes = lp_dtype_size(lp_dtype(x)),
