@@ -76,7 +76,7 @@ static void stats_columns(void *ctx, int64_t begin, int64_t end) {
     if (!isfinite(pivot[c])) pivot[c] = 0;
     j->s[c] = j->q[c] = 0;
   }
-  k->column_moments[j->type](j->x + (size_t)begin * j->elem_bytes, j->n, j->stride,
+  k->column_moments[j->type](j->x + (size_t)begin * j->elem_bytes, j->n, j->channels,
                              end - begin, pivot + begin, j->s + begin, j->q + begin);
   for (int64_t c = begin; c < end; c++) finish_moments(j, c, pivot[c]);
 }
@@ -84,7 +84,7 @@ static void stats_columns(void *ctx, int64_t begin, int64_t end) {
 static void affine_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, j->n, j->stride,
+  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, j->n, j->channels,
                                            end - begin, j->a + begin, j->b + begin);
 }
 
@@ -92,7 +92,7 @@ static void grad_sums_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
   for (int64_t c = begin; c < end; c++) j->s[c] = j->q[c] = 0;
-  lp_row_kernels()->column_grad_moments[j->type](j->g + at, j->x + at, j->n, j->stride,
+  lp_row_kernels()->column_grad_moments[j->type](j->g + at, j->x + at, j->n, j->channels,
                                                  end - begin, j->mean + begin,
                                                  j->s + begin, j->q + begin);
 }
@@ -101,23 +101,23 @@ static void combine_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
   lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, j->n,
-                                            j->stride, end - begin, j->a + begin,
+                                            j->channels, end - begin, j->a + begin,
                                             j->b + begin, j->c + begin);
 }
 
 /* Rows [begin, end) of such a matrix, all channels. */
 static void affine_rows(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
-  const size_t at = (size_t)(begin * j->stride) * j->elem_bytes;
-  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, end - begin, j->stride,
+  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
+  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, end - begin, j->channels,
                                            j->channels, j->a, j->b);
 }
 
 static void combine_rows(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
-  const size_t at = (size_t)(begin * j->stride) * j->elem_bytes;
+  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
   lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, end - begin,
-                                            j->stride, j->channels, j->a, j->b, j->c);
+                                            j->channels, j->channels, j->a, j->b, j->c);
 }
 
 /* Sums over pieces of the rows, each into arrays of its own. */
@@ -135,14 +135,15 @@ static void sum_rows(void *ctx, int64_t begin, int64_t end) {
   for (int64_t p = begin; p < end; p++) {
     const int64_t row = p * r->piece, left = j->n - row,
                   rows = left < r->piece ? left : r->piece;
-    const size_t at = (size_t)(row * j->stride) * j->elem_bytes;
+    const size_t at = (size_t)(row * j->channels) * j->elem_bytes;
     double *s = r->s + p * j->channels, *q = r->q + p * j->channels;
     for (int64_t c = 0; c < j->channels; c++) s[c] = q[c] = 0;
     if (r->of_gradient)
-      k->column_grad_moments[j->type](j->g + at, j->x + at, rows, j->stride, j->channels,
-                                      j->mean, s, q);
+      k->column_grad_moments[j->type](j->g + at, j->x + at, rows, j->channels,
+                                      j->channels, j->mean, s, q);
     else
-      k->column_moments[j->type](j->x + at, rows, j->stride, j->channels, j->mean, s, q);
+      k->column_moments[j->type](j->x + at, rows, j->channels, j->channels, j->mean, s,
+                                 q);
   }
 }
 
@@ -207,7 +208,7 @@ ChannelJob nn_channel_job(const LpTensor *x) {
   ChannelJob j = {.type = nn_float_index(lp_dtype(x)),
                   .elem_bytes = lp_dtype_size(lp_dtype(x))};
   j.n = lp_size(x, 0);
-  j.channels = j.stride = lp_size(x, 1);
+  j.channels = lp_size(x, 1);
   j.plane = 1;
   for (int d = 2; d < x->ndim; d++) j.plane *= x->sizes[d];
   j.x = lp_channels_last_data(x);

@@ -11,7 +11,6 @@ typedef struct ChannelJob {
   int type; /* nn_float_index */
   size_t elem_bytes;
   int64_t n, channels, plane;
-  int64_t stride; /* where plane is 1: elements from row to row, channels or more */
   const char *x, *g;
   char *y;
   double *mean, *rstd; /* of each channel: in or out */

@@ -2,10 +2,10 @@
  * elements of a group of neighbouring channels of one image. Instance normalisation is
  * that of groups of one channel.
  *
- * Made of the passes over channels (channels.h), by units of whole groups of an image
- * that stay in a processor's own cache between two passes where that is possible. A
- * group's mean and variance come from its channels': the variance is the mean of theirs
- * plus the variance of their means. */
+ * Made of the passes over channels (channels.h), image by image, or in row-major memory
+ * by as many groups as stay in a processor's own cache between two passes. A group's mean
+ * and variance come from its channels': the variance is the mean of theirs plus the
+ * variance of their means. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -13,9 +13,7 @@
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
-#define UNIT 16384       /* elements of row-major memory that are treated together */
-#define UNIT_CHANNELS 64 /* and of pixels that lie channels last: whole lines of memory  \
-                          */
+#define UNIT 16384 /* elements of row-major memory that are treated together */
 
 typedef struct GroupJob {
   ChannelJob all; /* over all images: their buffers, arrays of (images, channels) */
@@ -37,13 +35,10 @@ static Unit unit_of(const GroupJob *j, int64_t i) {
   Unit u = {.job = j->all, .image = i / of_image, .first = group * j->per_group};
   ChannelJob *c = &u.job;
   c->channels = (left < j->unit_groups ? left : j->unit_groups) * j->per_group;
-  c->stride = j->channels;
   c->n = j->last ? j->plane : 1;
   c->plane = j->last ? 1 : j->plane;
-  const int64_t at = u.image * j->channels + u.first,
-                image = u.image * j->channels * j->plane;
-  const size_t bytes =
-      (size_t)(image + u.first * (j->last ? 1 : j->plane)) * c->elem_bytes;
+  const int64_t at = u.image * j->channels + u.first;
+  const size_t bytes = (size_t)(at * j->plane) * c->elem_bytes;
   c->x += bytes;
   c->y += bytes;
   if (c->g) c->g += bytes;
@@ -123,11 +118,13 @@ static bool job_init(GroupJob *j, LpTensor *x, int64_t groups, bool last,
                   .plane = 1,
                   .groups = groups,
                   .per_group = lp_size(x, 1) / groups,
+                  .unit_groups = groups,
                   .last = last};
   for (int d = 2; d < x->ndim; d++) j->plane *= x->sizes[d];
-  const int64_t wanted = last ? (UNIT_CHANNELS - 1) / j->per_group + 1
-                              : UNIT / (j->per_group * j->plane + 1);
-  j->unit_groups = wanted < 1 ? 1 : wanted < groups ? wanted : groups;
+  if (!last) {
+    const int64_t most = UNIT / (j->per_group * j->plane + 1);
+    j->unit_groups = most < 1 ? 1 : most < groups ? most : groups;
+  }
   j->units = j->images * ((groups + j->unit_groups - 1) / j->unit_groups);
   j->all = (ChannelJob){.type = nn_float_index(lp_dtype(x)),
                         .elem_bytes = lp_dtype_size(lp_dtype(x)),

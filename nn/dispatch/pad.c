@@ -225,6 +225,16 @@ static void fill(char *to, const char *value, size_t elem_bytes, int64_t n) {
     memcpy(to + done, to, done < bytes - done ? done : bytes - done);
 }
 
+/* memcpy; elements one by one without a call. */
+static inline void move(char *to, const char *from, size_t bytes) {
+  switch (bytes) {
+  case 2: memcpy(to, from, 2); break;
+  case 4: memcpy(to, from, 4); break;
+  case 8: memcpy(to, from, 8); break;
+  default: memcpy(to, from, bytes);
+  }
+}
+
 /* Rows [begin, end) of the result. */
 static void copy_rows(void *ctx, int64_t begin, int64_t end) {
   const PadCopy *c = ctx;
@@ -245,8 +255,8 @@ static void copy_rows(void *ctx, int64_t begin, int64_t end) {
       if (in_row < 0 || r->from < 0)
         fill(to + (size_t)r->to * entry, c->value, c->elem_bytes, r->n * m->unit);
       else
-        memcpy(to + (size_t)r->to * entry, x + (size_t)r->from * entry,
-               (size_t)r->n * entry);
+        move(to + (size_t)r->to * entry, x + (size_t)r->from * entry,
+             (size_t)r->n * entry);
     }
   }
 }

@@ -3,21 +3,60 @@
  * onehot(target), in one pass each. */
 #include <math.h>
 #include "core/parallel.h"
+#include "cpu/copy.h"
 #include "cpu/softmax.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
+
+/* Short rows are turned into columns, some at a time, for the loops over columns. */
+#define SHORT 64
+#define ROWS 32
 
 typedef struct SoftmaxJob {
   int type, is_log;
   size_t elem_bytes;
   int64_t n, inner; /* a tensor is (outer, n, inner) */
+  bool by_columns;  /* short rows, and many of them */
   const char *x, *g;
   char *y;
 } SoftmaxJob;
 
+static void turn(const SoftmaxJob *j, char *to, int64_t to_step, const char *from,
+                 int64_t from_step, int64_t rows, int64_t columns) {
+  lp_copy_kernels()->transpose[__builtin_ctzll(j->elem_bytes)](to, to_step, from,
+                                                               from_step, rows, columns);
+}
+
+static void forward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
+  _Alignas(64) char columns[SHORT * ROWS * sizeof(double)];
+  for (int64_t o = begin; o < end; o += ROWS) {
+    const int64_t m = end - o < ROWS ? end - o : ROWS;
+    const size_t at = (size_t)(o * j->n) * j->elem_bytes;
+    turn(j, columns, m, j->x + at, j->n, m, j->n);
+    lp_softmax_kernels()->inner[j->type][j->is_log](columns, columns, j->n, m, m);
+    turn(j, j->y + at, j->n, columns, m, j->n, m);
+  }
+}
+
+static void backward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
+  _Alignas(64) char g[SHORT * ROWS * sizeof(double)], y[SHORT * ROWS * sizeof(double)];
+  for (int64_t o = begin; o < end; o += ROWS) {
+    const int64_t m = end - o < ROWS ? end - o : ROWS;
+    const size_t at = (size_t)(o * j->n) * j->elem_bytes;
+    turn(j, g, m, j->g + at, j->n, m, j->n);
+    turn(j, y, m, j->x + at, j->n, m, j->n);
+    lp_softmax_kernels()->inner_grad[j->type][j->is_log](g, g, y, j->n, m, m);
+    turn(j, j->y + at, j->n, g, m, j->n, m);
+  }
+}
+
 static void forward(void *ctx, int64_t begin, int64_t end) {
   SoftmaxJob *j = ctx;
   const LpSoftmaxKernels *k = lp_softmax_kernels();
+  if (j->by_columns) {
+    forward_short(j, begin, end);
+    return;
+  }
   for (int64_t o = begin; o < end; o++) {
     size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
     if (j->inner == 1)
@@ -30,6 +69,10 @@ static void forward(void *ctx, int64_t begin, int64_t end) {
 static void backward(void *ctx, int64_t begin, int64_t end) {
   SoftmaxJob *j = ctx;
   const LpSoftmaxKernels *k = lp_softmax_kernels();
+  if (j->by_columns) {
+    backward_short(j, begin, end);
+    return;
+  }
   for (int64_t o = begin; o < end; o++) {
     size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
     if (j->inner == 1)
@@ -57,6 +100,7 @@ static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, bool last,
     else
       j.inner *= t->sizes[d];
   }
+  j.by_columns = j.inner == 1 && j.n <= SHORT && *outer >= ROWS;
   return j;
 }
 

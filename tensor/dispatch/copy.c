@@ -11,7 +11,7 @@
 #include "lampad/ops.h"
 
 #define TILE 64    /* rows and columns of a tile */
-#define MIN_TILE 8 /* elements of the smallest tile, and columns of one of TILE rows */
+#define MIN_TILE 8 /* elements of the smallest tile */
 #define COPY_GRAIN                                                                       \
   (1 << 18) /* bytes of memcpy below which a second thread does not pay */
 #define CHECK_BYTES (1 << 24) /* bytes between two looks at the interrupt flag */
@@ -139,9 +139,7 @@ static bool try_transpose(LpIter *it, int log_size, bool *done) {
   if (it->ndim < 2 || it->strides[0][0] != size || it->strides[1][0] == size) return true;
   int along = 0;
   for (int d = 1; d < it->ndim; d++)
-    if (it->strides[1][d] == size && it->shape[0] * it->shape[d] >= MIN_TILE &&
-        (it->shape[0] < TILE || it->shape[d] >= MIN_TILE))
-      along = d;
+    if (it->strides[1][d] == size && it->shape[0] * it->shape[d] >= MIN_TILE) along = d;
   if (along == 0) return true;
   Transpose t = {.it = it,
                  .tile = lp_copy_kernels()->transpose[log_size],

@@ -4,7 +4,7 @@
 
 #define PIECE 4096      /* elements whose sum stays in the lanes */
 #define PIECE_ROWS 128 /* likewise for columns, where a sum has one lane */
-#define COLUMNS 64 /* columns at a time, so that their sums stay in registers and L1 */
+#define COLUMNS 512 /* columns at a time: their sums stay in the first-level cache */
 
 #define BODY "cpu/simd/rows_body.h"
 #include "cpu/simd/nn_each.h"
