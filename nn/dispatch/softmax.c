@@ -16,7 +16,7 @@ typedef struct SoftmaxJob {
   int type, is_log;
   size_t elem_bytes;
   int64_t n, inner; /* a tensor is (outer, n, inner) */
-  bool by_columns;  /* short rows, and many of them */
+  bool by_columns;  /* short rows, many, and not of whole vectors */
   const char *x, *g;
   char *y;
 } SoftmaxJob;
@@ -100,7 +100,8 @@ static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, bool last,
     else
       j.inner *= t->sizes[d];
   }
-  j.by_columns = j.inner == 1 && j.n <= SHORT && *outer >= ROWS;
+  j.by_columns =
+      j.inner == 1 && j.n <= SHORT && (size_t)j.n * j.elem_bytes % 64 && *outer >= ROWS;
   return j;
 }
 
