@@ -7,7 +7,7 @@ op{ "prelu(Tensor self, Tensor weight) -> Tensor", variants = "function method",
 op{ "prelu_elements(Tensor self, Tensor weight) -> Tensor", variants = "internal", node = "PreluKernelBackward0",
     kind = "binary", dtypes = "float",
     grad = { self = "where(self > 0, grad, weight * grad)",
-             weight = "sum_to_size(where(self > 0, zeros_like(grad), self * grad), weight.shape)" } }
+             weight = "sum_to_size(where(self > 0, 0, self * grad), weight.shape)" } }
 op{ "rrelu(Tensor input, float lower=0.125, float upper=0.3333333333333333, bool training=false, "
       .. "Generator? generator=nil) -> Tensor", variants = "function inplace", module = "torch nn.functional",
     kind = "composite", cases = { "(3,4)", "(3,4),0.1,0.3,true", "()" },

@@ -317,21 +317,10 @@ LpTensor *lp_cast_raw(LpTensor *t, LpDtype dtype) {
 /* --- clone, contiguous, conversions
  * ------------------------------------------------------------- */
 
-static LpMemoryFormat or_preserve(LpMemoryFormat format) {
-  return format == LP_FORMAT_NONE ? LP_PRESERVE : format;
-}
-
-/* A copy for the memory format; of a hidden tensor one that is hidden, too. */
-static LpTensor *new_copy(LpTensor *self, LpDtype dtype, LpDevice device,
-                          LpMemoryFormat format) {
-  if (lp_is_hidden(self) && format != LP_CHANNELS_LAST && format != LP_CHANNELS_LAST_3D)
-    return lp_tensor_new_hidden(lp_sizes(self), dtype);
-  return lp_tensor_new_format(lp_sizes(self), dtype, device, or_preserve(format), self);
-}
-
 LpTensor *lp_impl_clone(LpTensor *self, LpMemoryFormat memory_format) {
-  return filled_from(
-      new_copy(self, (LpDtype)self->dtype, self->storage->device, memory_format), self);
+  return filled_from(lp_tensor_new_formed(self, (LpDtype)self->dtype,
+                                          self->storage->device, memory_format),
+                     self);
 }
 
 LpTensor *lp_composite_contiguous(LpTensor *self, LpMemoryFormat memory_format) {
@@ -347,7 +336,7 @@ LpTensor *lp_impl_to_copy(LpTensor *self, LpDtype dtype, LpDevice device,
   if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
   if (device.type == LP_DEVICE_NONE) device = self->storage->device;
   TRY(lp_check_device(device));
-  return filled_from(new_copy(self, dtype, device, memory_format), self);
+  return filled_from(lp_tensor_new_formed(self, dtype, device, memory_format), self);
 }
 
 /* self where nothing changes, else a converted copy. */

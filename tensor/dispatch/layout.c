@@ -133,6 +133,15 @@ LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtyp
   return lp_tensor_new_strided(sizes, lp_ints(strides, sizes.count), dtype, lp_cpu());
 }
 
+LpTensor *lp_tensor_new_formed(const LpTensor *like, LpDtype dtype, LpDevice device,
+                               LpMemoryFormat format) {
+  if (lp_is_hidden(like) && device.type == LP_CPU && format != LP_CHANNELS_LAST &&
+      format != LP_CHANNELS_LAST_3D)
+    return lp_tensor_new_hidden(lp_sizes(like), dtype);
+  return lp_tensor_new_format(lp_sizes(like), dtype, device,
+                              format == LP_FORMAT_NONE ? LP_PRESERVE : format, like);
+}
+
 bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset) {
   const LpStorage *s = t->storage;
   const int64_t channels = atomic_load_explicit(&s->channels, memory_order_relaxed),

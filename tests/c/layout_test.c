@@ -94,8 +94,15 @@ static LpTensor *log_softmax_rows(LpTensor *x) {
 }
 static LpTensor *prelu(LpTensor *x) {
   LpTensor *slopes = lp_arange(lp_scalar_int(20), lp_dtype(x), lp_cpu(), false);
+  if (slopes) lp_set_requires_grad(slopes, true);
   LpTensor *y = slopes ? lp_prelu(x, slopes) : NULL;
   lp_tensor_release(slopes);
+  return y;
+}
+static LpTensor *alike(LpTensor *x) {
+  LpTensor *one = lp_ones_like(x, LP_DTYPE_NONE, lp_cpu(), LP_FORMAT_NONE, false);
+  LpTensor *y = one ? lp_sub(one, x, lp_scalar_int(1)) : NULL;
+  lp_tensor_release(one);
   return y;
 }
 static LpTensor *slices(LpTensor *x) {
@@ -147,6 +154,7 @@ static const struct {
            {"prelu", prelu},
            {"response_norm", response_norm},
            {"slices", slices},
+           {"alike", alike},
            {"part", part, true},
            {"part_norm", part_norm, true}};
 
