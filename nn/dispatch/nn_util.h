@@ -69,7 +69,7 @@ typedef enum NnReduction { NN_NONE, NN_MEAN, NN_SUM, NN_BATCHMEAN } NnReduction;
 bool nn_reduction(const char *text, bool allow_batchmean, NnReduction *result);
 
 /* Indices, dense int32 or int64 in the order `last`, lie in [0, plane). */
-bool nn_check_indices(LpTensor *indices, bool last, int64_t plane);
+bool nn_check_indices(const LpTensor *indices, bool last, int64_t plane);
 
 /* Class indices (dense int64) lie in [0, classes) or are ignore_index. */
 bool nn_check_targets(LpTensor *dense_target, int64_t classes, int64_t ignore_index);

@@ -2,6 +2,7 @@
  * their adjoints. The adjoints of max pooling are a scatter and a gather by the recorded
  * indices; average pooling is linear: so all gradients are closed under differentiation.
  */
+#include <stdatomic.h>
 #include "core/parallel.h"
 #include "cpu/pool.h"
 #include "dispatch/layout.h"
@@ -290,16 +291,46 @@ static int64_t last_dims(LpInts sizes, int64_t ndim) {
   return n;
 }
 
+typedef struct Indices {
+  const int32_t *at32;
+  const int64_t *at64;
+  uint64_t plane;
+  _Atomic bool beyond;
+} Indices;
+
+static void look_at_indices(void *ctx, int64_t begin, int64_t end) {
+  Indices *j = ctx;
+  const uint64_t plane = j->plane;
+  bool beyond = false;
+  if (j->at32)
+    for (int64_t i = begin; i < end; i++) beyond |= (uint64_t)j->at32[i] >= plane;
+  else
+    for (int64_t i = begin; i < end; i++) beyond |= (uint64_t)j->at64[i] >= plane;
+  if (beyond) atomic_store(&j->beyond, true);
+}
+
+/* They are a result that the user has had in hand. */
+bool nn_check_indices(const LpTensor *indices, bool last, int64_t plane) {
+  const void *data = nn_laid_data(indices, last);
+  Indices j = {.plane = (uint64_t)plane};
+  if (lp_dtype(indices) == LP_INT32)
+    j.at32 = data;
+  else
+    j.at64 = data;
+  lp_parallel_for(lp_numel(indices), LP_GRAIN, look_at_indices, &j);
+  CHECK(!j.beyond, LP_ERR_INDEX, "an index lies outside of its plane of %lld elements",
+        (long long)plane);
+  return true;
+}
+
 LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
                                    int64_t ndim) {
   const LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output)),
                 index_dtype = lp_dtype(indices);
   PoolJob j = {0};
   if (is_last(indices, ndim)) j.channels = lp_size(indices, 1);
-  LpTensor *g = j.channels ? lp_channels_last_raw(grad_output, dtype)
-                           : nn_dense(grad_output, dtype),
-           *index =
-               j.channels ? lp_tensor_retain(indices) : nn_dense(indices, index_dtype);
+  LpTensor *g = nn_laid(grad_output, dtype, j.channels),
+           *index = nn_laid(indices, index_dtype, j.channels);
   LpTensor *gx = g ? nn_new_laid(g, size, dtype, j.channels) : NULL;
   const int64_t plane = last_dims(size, ndim);
   bool ok =

@@ -108,42 +108,6 @@ bool lp_impl_fractional_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_siz
   return ok;
 }
 
-typedef struct IndexJob {
-  const int32_t *at32;
-  const int64_t *at64;
-  int64_t plane;
-  _Atomic int64_t wrong; /* the place of one outside, or -1 */
-} IndexJob;
-
-static int64_t index_at(const IndexJob *j, int64_t i) {
-  return j->at32 ? j->at32[i] : j->at64[i];
-}
-
-static void check_range(void *ctx, int64_t begin, int64_t end) {
-  IndexJob *j = ctx;
-  bool fits = true;
-  for (int64_t i = begin; i < end; i++)
-    fits &= (uint64_t)index_at(j, i) < (uint64_t)j->plane;
-  for (int64_t i = begin; !fits && i < end; i++)
-    if ((uint64_t)index_at(j, i) >= (uint64_t)j->plane) atomic_store(&j->wrong, i);
-}
-
-/* They are a result that the user has had in hand. */
-bool nn_check_indices(LpTensor *indices, bool last, int64_t plane) {
-  const void *data = nn_laid_data(indices, last);
-  IndexJob j = {.plane = plane, .wrong = -1};
-  if (lp_dtype(indices) == LP_INT32)
-    j.at32 = data;
-  else
-    j.at64 = data;
-  lp_parallel_for(lp_numel(indices), LP_GRAIN, check_range, &j);
-  const int64_t wrong = atomic_load(&j.wrong);
-  CHECK(wrong < 0, LP_ERR_INDEX,
-        "index %lld is out of range: a plane of the result has %lld elements",
-        (long long)index_at(&j, wrong), (long long)plane);
-  return true;
-}
-
 /* Between the planes of a smaller tensor, which has the indices, and those of a larger
  * one. `inner` planes are interleaved: 1 in row-major memory, else the channels. */
 typedef struct PlaneJob {

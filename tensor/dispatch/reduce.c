@@ -6,6 +6,7 @@
  * down the reduced dims ("outer"). Few results over many elements are cut into chunks that depend on
  * the sizes only, so that the number of threads never changes a result's bits. */
 #include "dispatch/reduce.h"
+#include "dispatch/layout.h"
 #include "dispatch/shape.h"
 
 #include <math.h>
@@ -179,13 +180,15 @@ static int64_t counted(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
-static void collect_dims(Plan *p, const LpTensor *self, const LpReduceDims *dims, const LpTensor *out) {
+/* strides: of self's memory, as it lies. */
+static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides, const LpReduceDims *dims,
+                         const LpTensor *out) {
   p->n_keep = p->n_red = 0;
   p->n_out = p->n_in = 1;
   int64_t o = 0;
   for (int64_t d = 0; d < lp_ndim(self); d++) {
     bool reduced = dims->reduced[d];
-    Dim dim = {lp_size(self, d), lp_stride(self, d), reduced ? 0 : lp_stride(out, o)};
+    Dim dim = {lp_size(self, d), strides[d], reduced ? 0 : lp_stride(out, o)};
     if (!reduced || dims->keepdim) o++;
     if (reduced) p->n_in = counted(p->n_in, dim.size);
     else p->n_out = counted(p->n_out, dim.size);
@@ -485,11 +488,13 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
   p->elem_bytes = (int)lp_dtype_size(dtype);
   p->out_bytes = (int)lp_dtype_size(p->out_dtype);
   p->compute_bytes = lp_compute_bytes(r->compute);
-  p->src = lp_data(self);
+  int64_t hidden[LP_MAX_DIMS], offset;
+  const bool as_it_lies = lp_hidden_geometry(self, hidden, &offset);
+  p->src = as_it_lies ? (const char *)self->storage->memory + offset * p->elem_bytes : lp_data(self);
   p->dst = lp_data(out);
   p->count = (double)dims->count;
   p->partial = NULL;
-  collect_dims(p, self, dims, out);
+  collect_dims(p, self, as_it_lies ? hidden : self->strides, dims, out);
   if (p->n_out == 0) return true;
   choose_walk(p);
   size_t partial_bytes = 0;

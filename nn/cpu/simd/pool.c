@@ -84,31 +84,28 @@ static inline Window window_of(const LpPoolShape *s, int64_t o) {
   return w;
 }
 
-/* Which elements output pixel o is the largest of: along each dim from + k * step, for k
- * in [first, end), the ones inside the image. */
-typedef struct Taps {
-  int64_t from[3], step[3], first[3], end[3];
-} Taps;
-static inline Taps taps_of(const LpPoolShape *s, int64_t o) {
-  const int64_t at[3] = {o / s->out[2] / s->out[1], o / s->out[2] % s->out[1],
-                         o % s->out[2]};
-  Taps t = {{0}};
+/* The taps inside the image along dim d of output pixels at o. */
+static inline void set_taps(Window *w, const LpPoolShape *s, int d, int64_t o) {
+  const int64_t step = s->dilation[d];
   if (s->adaptive) {
-    const AdaptiveWindow a = adaptive_window(s, at[0], at[1], at[2]);
-    for (int d = 0; d < 3; d++) {
-      t.from[d] = a.from[d];
-      t.step[d] = 1;
-      t.end[d] = a.to[d] - a.from[d];
-    }
-    return t;
+    w->from[d] = o * s->in[d] / s->out[d];
+    w->to[d] = ((o + 1) * s->in[d] + s->out[d] - 1) / s->out[d];
+    return;
   }
-  for (int d = 0; d < 3; d++) {
-    t.step[d] = s->dilation[d];
-    t.from[d] = at[d] * s->stride[d] - s->padding[d];
-    inside(s->in[d], t.from[d], t.step[d], 0, s->kernel[d], &t.first[d], &t.end[d]);
-  }
-  return t;
+  w->from[d] = o * s->stride[d] - s->padding[d];
+  w->to[d] = w->from[d] + (s->kernel[d] - 1) * step + 1;
+  if (w->from[d] < 0) w->from[d] += (step - 1 - w->from[d]) / step * step;
+  if (w->to[d] > s->in[d]) w->to[d] = s->in[d];
 }
+static inline int64_t pixel_at(const LpPoolShape *s, const int64_t *at) {
+  return (at[0] * s->in[1] + at[1]) * s->in[2] + at[2];
+}
+
+#define LANES 16
+typedef int32_t Indices __attribute__((vector_size(LANES * sizeof(int32_t))));
+/* The integer type of a number's size. */
+#define int_of(A)                                                                        \
+  __typeof__(__builtin_choose_expr(sizeof(A) == 8, (int64_t)0, (int32_t)0))
 
 #define BODY "cpu/simd/pool_body.h"
 #include "cpu/simd/nn_each.h"

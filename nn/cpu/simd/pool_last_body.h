@@ -1,45 +1,77 @@
 /* The loops of cpu/pool.h over images that lie channels last, for one dtype; included by
  * pool.c through nn_each.h. The channels of a pixel are the inner loop. */
 
+/* LANES channels of a pixel. Comparing them gives a Mask. */
+typedef A TYPED(Lanes) __attribute__((vector_size(LANES * sizeof(A))));
+typedef int_of(A) TYPED(Mask) __attribute__((vector_size(LANES * sizeof(A))));
+
+static inline void TYPED(get_lanes)(TYPED(Lanes) * v, const T *from, int64_t m) {
+  A values[LANES] = {0};
+  for (int64_t j = 0; j < m; j++) values[j] = LOAD(from[j]);
+  memcpy(v, values, sizeof *v);
+}
+
+static inline void TYPED(put_lanes)(T *to, const TYPED(Lanes) * v, int64_t m) {
+  A values[LANES];
+  memcpy(values, v, sizeof *v);
+  for (int64_t j = 0; j < m; j++) to[j] = STORE(values[j]);
+}
+
+/* Channels [c0, c0 + m) of output pixel o, whose window is w. */
+static inline void TYPED(max_of_window)(const LpPoolShape *s, const Window *w,
+                                        int64_t channels, const T *x, T *y,
+                                        int32_t *index32, int64_t *index64, int64_t m) {
+  TYPED(Lanes) value = -(A)INFINITY - (TYPED(Lanes)){0};
+  Indices index = (int32_t)pixel_at(s, w->from) - (Indices){0};
+  for (int64_t d = w->from[0]; d < w->to[0]; d += s->dilation[0])
+    for (int64_t h = w->from[1]; h < w->to[1]; h += s->dilation[1])
+      for (int64_t i = w->from[2]; i < w->to[2]; i += s->dilation[2]) {
+        const int64_t at = pixel_at(s, (int64_t[3]){d, h, i});
+        TYPED(Lanes) v;
+        TYPED(get_lanes)(&v, x + at * channels, m);
+        const TYPED(Mask) better = (v > value) | (v != v);
+        const Indices here = __builtin_convertvector(better, Indices);
+        value =
+            (TYPED(Lanes))(((TYPED(Mask))v & better) | ((TYPED(Mask))value & ~better));
+        index = (((int32_t)at - (Indices){0}) & here) | (index & ~here);
+      }
+  TYPED(put_lanes)(y, &value, m);
+  int32_t indices[LANES];
+  memcpy(indices, &index, sizeof indices);
+  if (index32)
+    for (int64_t j = 0; j < m; j++) index32[j] = indices[j];
+  if (index64)
+    for (int64_t j = 0; j < m; j++) index64[j] = indices[j];
+}
+
 static void TYPED(max_last)(const LpPoolShape *s, int64_t channels, const void *px,
                             void *py, int32_t *index32, int64_t *index64, int64_t begin,
                             int64_t end) {
   const T *x = px;
-  TYPED(Best) best;
+  int64_t ow = begin % s->out[2], oh = begin / s->out[2] % s->out[1],
+          od = begin / s->out[2] / s->out[1];
+  Window w;
+  set_taps(&w, s, 0, od);
+  set_taps(&w, s, 1, oh);
   for (int64_t o = begin; o < end; o++) {
-    const Taps w = taps_of(s, o);
-    for (int64_t c0 = 0; c0 < channels; c0 += COLUMNS) {
-      const int64_t m = channels - c0 < COLUMNS ? channels - c0 : COLUMNS;
-      A *value = best.value;
-      int32_t *index = best.index;
-      for (int64_t j = 0; j < m; j++) {
-        value[j] = -(A)INFINITY;
-        index[j] = -1;
-      }
-      for (int64_t kd = w.first[0]; kd < w.end[0]; kd++)
-        for (int64_t kh = w.first[1]; kh < w.end[1]; kh++)
-          for (int64_t kw = w.first[2]; kw < w.end[2]; kw++) {
-            const int64_t id = w.from[0] + kd * w.step[0],
-                          ih = w.from[1] + kh * w.step[1],
-                          iw = w.from[2] + kw * w.step[2];
-            const int32_t at = (int32_t)((id * s->in[1] + ih) * s->in[2] + iw);
-            const T *from = x + (int64_t)at * channels + c0;
-            LP_IVDEP
-            for (int64_t j = 0; j < m; j++) {
-              const A v = LOAD(from[j]);
-              const bool better = (v > value[j]) | (v != v) | (index[j] < 0);
-              value[j] = better ? v : value[j];
-              index[j] = better ? at : index[j];
-            }
-          }
-      const int64_t to = o * channels + c0;
+    set_taps(&w, s, 2, ow);
+    for (int64_t c = 0; c < channels; c += LANES) {
+      const int64_t to = o * channels + c;
       T *y = (T *)py + to;
-      for (int64_t j = 0; j < m; j++) y[j] = STORE(value[j]);
-      if (index32)
-        for (int64_t j = 0; j < m; j++) index32[to + j] = index[j];
-      if (index64)
-        for (int64_t j = 0; j < m; j++) index64[to + j] = index[j];
+      int32_t *i32 = index32 ? index32 + to : NULL;
+      int64_t *i64 = index64 ? index64 + to : NULL;
+      if (c + LANES <= channels)
+        TYPED(max_of_window)(s, &w, channels, x + c, y, i32, i64, LANES);
+      else
+        TYPED(max_of_window)(s, &w, channels, x + c, y, i32, i64, channels - c);
     }
+    if (++ow < s->out[2]) continue;
+    ow = 0;
+    if (++oh == s->out[1]) {
+      oh = 0;
+      set_taps(&w, s, 0, ++od);
+    }
+    set_taps(&w, s, 1, oh);
   }
 }
 
@@ -49,12 +81,18 @@ static void TYPED(scatter_last)(void *pgx, int64_t plane, int64_t channels,
   T *gx = pgx;
   const T *g = pg;
   memset(gx, 0, (size_t)(plane * channels) * sizeof(T));
-  for (int64_t o = 0; o < n; o++)
+  for (int64_t o = 0; o < n; o++) {
+    const int64_t at = o * channels;
+    if (index32) LP_IVDEP
     for (int64_t c = 0; c < channels; c++) {
-      const int64_t at = o * channels + c;
-      T *to = gx + (index32 ? index32[at] : index64[at]) * channels + c;
-      *to = STORE(LOAD(*to) + LOAD(g[at]));
+      T *to = gx + index32[at + c] * channels + c;
+      *to = STORE(LOAD(*to) + LOAD(g[at + c]));
     }
+    else LP_IVDEP for (int64_t c = 0; c < channels; c++) {
+      T *to = gx + index64[at + c] * channels + c;
+      *to = STORE(LOAD(*to) + LOAD(g[at + c]));
+    }
+  }
 }
 
 static void TYPED(average_last)(const LpPoolShape *s, int64_t channels, const void *px,
