@@ -6,6 +6,7 @@
 #include "dispatch/shape.h"
 #include "lampad/autograd.h"
 #include "lampad/ops.h"
+#include "lampad/random.h"
 #include "test.h"
 #include "values.h"
 
@@ -86,6 +87,19 @@ static LpTensor *unshuffle(LpTensor *x) {
 static LpTensor *channel_shuffle(LpTensor *x) {
   return lp_channel_shuffle(x, 5);
 }
+static LpTensor *shuffle_by_views(LpTensor *x) {
+  LpTensor *parts = lp_view(x, INTS(2, 4, 5, 9, 11));
+  LpTensor *turned = parts ? lp_transpose(parts, 1, 2) : NULL;
+  LpTensor *copy = turned ? lp_contiguous(turned, LP_FORMAT_NONE) : NULL;
+  LpTensor *y = copy ? lp_view(copy, INTS(2, 20, 9, 11)) : NULL;
+  LpTensor *all[] = {parts, turned, copy};
+  for (int i = 0; i < 3; i++) lp_tensor_release(all[i]);
+  return y;
+}
+static LpTensor *drop(LpTensor *x) {
+  lp_generator_seed(lp_default_generator(), 3);
+  return lp_dropout(x, 0.4, true, false);
+}
 static LpTensor *softmax(LpTensor *x) {
   return lp_softmax(x, 1, LP_DTYPE_NONE);
 }
@@ -155,6 +169,8 @@ static const struct {
            {"response_norm", response_norm},
            {"slices", slices},
            {"alike", alike},
+           {"shuffle_by_views", shuffle_by_views, true},
+           {"drop", drop, true},
            {"part", part, true},
            {"part_norm", part_norm, true}};
 
