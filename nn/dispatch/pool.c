@@ -318,8 +318,12 @@ bool nn_check_indices(const LpTensor *indices, bool last, int64_t plane) {
   else
     j.at64 = data;
   lp_parallel_for(lp_numel(indices), LP_GRAIN, look_at_indices, &j);
-  CHECK(!j.beyond, LP_ERR_INDEX, "an index lies outside of its plane of %lld elements",
-        (long long)plane);
+  for (int64_t i = 0; j.beyond && i < lp_numel(indices); i++) {
+    const int64_t at = j.at32 ? j.at32[i] : j.at64[i];
+    CHECK(at >= 0 && at < plane, LP_ERR_INDEX,
+          "index %lld is out of range: a plane has %lld elements", (long long)at,
+          (long long)plane);
+  }
   return true;
 }
 
