@@ -154,8 +154,11 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
            *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
   LpTensor *b = bias ? nn_dense(bias, LP_FLOAT64) : NULL;
   LpTensor *stats = nn_zeros((int64_t[]){2, sizes[0] * num_groups}, 2, LP_FLOAT64);
-  LpTensor *y = x ? nn_new_laid(x, lp_sizes(x), dtype, last) : NULL, *mean = NULL,
-           *rstd = NULL;
+  /* Instance norm is this with a group for each channel, and row-major in PyTorch. */
+  LpTensor *y = !x                       ? NULL
+                : num_groups == channels ? nn_new_hidden(x, lp_sizes(x), dtype, last)
+                                         : nn_new_laid(x, lp_sizes(x), dtype, last),
+           *mean = NULL, *rstd = NULL;
   GroupJob j;
   size_t block_bytes = 0;
   bool ok = y && (w || !weight) && (b || !bias) && stats &&

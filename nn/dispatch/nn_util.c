@@ -25,6 +25,11 @@ LpTensor *nn_new_laid(const LpTensor *like, LpInts sizes, LpDtype dtype, bool la
               : lp_tensor_new(sizes, dtype, lp_device(like));
 }
 
+LpTensor *nn_new_hidden(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last) {
+  return last ? lp_tensor_new_hidden(sizes, dtype)
+              : lp_tensor_new(sizes, dtype, lp_device(like));
+}
+
 void *nn_laid_data(const LpTensor *t, bool last) {
   return last ? lp_channels_last_data(t) : lp_data(t);
 }

@@ -19,6 +19,8 @@ bool nn_lies_last(const LpTensor *t);
 LpTensor *nn_laid(LpTensor *t, LpDtype dtype, bool last);
 LpTensor *nn_new_laid(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last);
 void *nn_laid_data(const LpTensor *t, bool last);
+/* For an op whose result has row-major strides whatever its input's are. */
+LpTensor *nn_new_hidden(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last);
 /* New contiguous CPU tensors. */
 LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype);

@@ -80,7 +80,8 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
     m->in[d] = n;
     CHECK(!__builtin_add_overflow(before, after, &m->out[d]) &&
               !__builtin_add_overflow(m->out[d], n, &m->out[d]) &&
-              !__builtin_add_overflow(total, m->out[d] < 0 ? 0 : m->out[d], &total) &&
+              !__builtin_add_overflow(
+                  total, m->out[d] < 0 || (!before && !after) ? 0 : m->out[d], &total) &&
               total < PTRDIFF_MAX / (int64_t)sizeof(int64_t),
           LP_ERR_MEMORY,
           "padding (%lld, %lld) makes dim %lld of %s larger than any memory",
@@ -217,7 +218,7 @@ typedef struct PadCopy {
   size_t elem_bytes;
 } PadCopy;
 
-static void fill(char *to, const char *value, size_t elem_bytes, int64_t n) {
+static void fill_with(char *to, const char *value, size_t elem_bytes, int64_t n) {
   const size_t bytes = (size_t)n * elem_bytes;
   size_t done = elem_bytes < bytes ? elem_bytes : bytes;
   memcpy(to, value, done);
@@ -253,7 +254,7 @@ static void copy_rows(void *ctx, int64_t begin, int64_t end) {
     const char *x = c->x + (size_t)(in_row < 0 ? 0 : in_row * m->in[last]) * entry;
     for (const PadRun *r = m->runs; r < m->runs + m->n_runs; r++) {
       if (in_row < 0 || r->from < 0)
-        fill(to + (size_t)r->to * entry, c->value, c->elem_bytes, r->n * m->unit);
+        fill_with(to + (size_t)r->to * entry, c->value, c->elem_bytes, r->n * m->unit);
       else
         move(to + (size_t)r->to * entry, x + (size_t)r->from * entry,
              (size_t)r->n * entry);
@@ -275,7 +276,10 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
   const bool last = nn_lies_last(self);
   TRY(map_init(&m, lp_sizes(self), pad, mode));
   LpTensor *x = nn_laid(self, dtype, last), *fill = lp_tensor_from_scalar(value, dtype);
-  LpTensor *y = x ? nn_new_laid(x, lp_ints(m.out, m.ndim), dtype, last) : NULL;
+  const LpInts sizes = lp_ints(m.out, m.ndim);
+  LpTensor *y = !x                         ? NULL
+                : strcmp(mode, "circular") ? nn_new_laid(x, sizes, dtype, last)
+                                           : nn_new_hidden(x, sizes, dtype, last);
   map_order(&m, last);
   bool ok = y && fill && map_runs(&m);
   if (ok && lp_numel(y)) {

@@ -120,7 +120,7 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
   const bool last = nn_lies_last(self);
   LpTensor *x = nn_laid(self, dtype, last);
   TRY(x);
-  LpTensor *y = nn_new_laid(x, lp_sizes(x), dtype, last);
+  LpTensor *y = nn_new_hidden(x, lp_sizes(x), dtype, last);
   if (y && lp_numel(y)) {
     SoftmaxJob j = job_along(x, dim, is_log, last, &outer);
     j.x = nn_laid_data(x, last);

@@ -143,7 +143,7 @@ static LpTensor *response_norm(LpTensor *x) {
 static const struct {
   const char *name;
   LpTensor *(*run)(LpTensor *);
-  bool of_part; /* what lies visibly channels last is left so as a whole only */
+  bool hidden_only; /* from channels_last strides come others, as PyTorch's or of parts */
 } ops[] = {{"nearest", nearest},
            {"nearest_exact", nearest_exact},
            {"bilinear", bilinear},
@@ -153,18 +153,18 @@ static const struct {
            {"constant", constant},
            {"reflect", reflect},
            {"replicate", replicate},
-           {"circular", circular},
+           {"circular", circular, true},
            {"channels_too", channels_too},
            {"group_norm", group_norm},
-           {"instance_norm", instance_norm},
+           {"instance_norm", instance_norm, true},
            {"adaptive_max", adaptive_max},
            {"adaptive_average", adaptive_average},
            {"unpool", unpool},
            {"shuffle", shuffle},
            {"unshuffle", unshuffle},
            {"channel_shuffle", channel_shuffle},
-           {"softmax", softmax},
-           {"log_softmax_rows", log_softmax_rows},
+           {"softmax", softmax, true},
+           {"log_softmax_rows", log_softmax_rows, true},
            {"prelu", prelu},
            {"response_norm", response_norm},
            {"slices", slices},
@@ -234,6 +234,6 @@ static void check(size_t op, LpDtype dtype, char how) {
 
 TEST(image_ops_keep_the_layout_of_memory) {
   for (size_t op = 0; op < sizeof ops / sizeof *ops; op++)
-    for (int k = 0; k < (ops[op].of_part ? 2 : 4); k++)
+    for (int k = 0; k < (ops[op].hidden_only ? 2 : 4); k++)
       check(op, k % 2 ? LP_BFLOAT16 : LP_FLOAT32, k < 2 ? 'h' : 'l');
 }

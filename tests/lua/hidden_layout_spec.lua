@@ -295,8 +295,9 @@ describe("hidden layout", function()
             local what = ("%s of {%s} as %s, twin %d"):format(name, table.concat(size, ", "), dtype, k)
             assert.is_true(torch.allclose(values[1], values[k], tolerance, tolerance), what)
             assert.is_true(torch.allclose(grads[1], grads[k], tolerance * 10, tolerance * 10), "gradient of " .. what)
-            if size[2] > 1 then
-              assert.same((k == 3 and values[k]:contiguous { memory_format = torch.channels_last } or values[1]):stride(), values[k]:stride(), what)
+            if size[2] > 1 then -- of these PyTorch gives row-major strides
+              local keeps = k == 3 and not name:find "softmax" and name ~= "circular" and name ~= "instance_norm"
+              assert.same((keeps and values[k]:contiguous { memory_format = torch.channels_last } or values[1]):stride(), values[k]:stride(), what)
             end
           end
         end
