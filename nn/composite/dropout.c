@@ -3,6 +3,7 @@
 #include <math.h>
 #include "autograd/node.h"
 #include "composite/expr.h"
+#include "dispatch/layout.h"
 #include "impl.h"
 
 static LpTensor *same(LpTensor *input) {
@@ -21,7 +22,9 @@ static LpTensor *draw(Expr *e, LpTensor *input, double p, bool by_feature) {
       keep(e, by_feature ? lp_new_empty(input, lp_ints(sizes, lp_ndim(input)), dtype,
                                         device, false)
                          : lp_empty_like(input, dtype, device, LP_FORMAT_NONE, false));
-  return noise && lp_bernoulli_float_(noise, 1 - p, NULL) ? noise : NULL;
+  if (!noise || !lp_bernoulli_float_(noise, 1 - p, NULL)) return NULL;
+  return lp_is_hidden(input) && !by_feature ? keep(e, nn_laid(noise, dtype, true))
+                                            : noise;
 }
 
 static LpTensor *apply(Expr *e, LpTensor *input, LpTensor *noise, bool inplace) {

@@ -1,5 +1,4 @@
-/* interpolate and its old names: the modes, the sizes, and one resampling for each dim.
- */
+/* interpolate and its old names: the modes and the sizes. */
 #include <math.h>
 #include "composite/expr.h"
 #include "impl.h"
@@ -33,22 +32,20 @@ static LpTensor *cast(Expr *e, LpTensor *t, LpDtype dtype) {
            : NULL;
 }
 
-/* Every dim in turn, the last one first. The 16-bit floats, and integers where they are
- * not pixels rounded after each dim, pass through a wider dtype. */
-static LpTensor *resample_dims(LpTensor *input, const int64_t *sizes, const char *along,
-                               bool corners, const double *factors, bool separable) {
-  LpDtype own = lp_dtype(input), wide = own;
-  bool half = own == LP_FLOAT16 || own == LP_BFLOAT16;
-  if (half) wide = LP_FLOAT32;
-  if (lp_dtype_is_integral(own, true) && !separable) wide = LP_FLOAT64;
+/* Integers that are not rounded pixels after each dim pass through a wider dtype. */
+static LpTensor *resample(LpTensor *input, const int64_t *space, const char *along,
+                          bool corners, LpFloats factors, bool separable) {
+  int64_t sizes[5] = {lp_size(input, 0), lp_size(input, 1)};
+  for (int64_t d = 0; d < factors.count; d++) sizes[d + 2] = space[d];
+  const LpInts whole = lp_ints(sizes, factors.count + 2);
+  const LpDtype own = lp_dtype(input);
+  if (separable || !lp_dtype_is_integral(own, true))
+    return lp_resample(input, whole, along, corners, factors);
   Expr e = {0};
-  LpTensor *result = wide == own ? input : cast(&e, input, wide);
-  for (int64_t d = lp_ndim(input) - 3; result && d >= 0; d--) {
-    result = keep(&e, lp_resample(result, d + 2, sizes[d], along, corners, factors[d]));
-    /* PyTorch's antialiased passes leave the input's dtype in between. */
-    if (half && separable && d > 0) result = cast(&e, cast(&e, result, own), wide);
-  }
-  return expr_end(&e, wide == own ? result : cast(&e, result, own));
+  LpTensor *wide = cast(&e, input, LP_FLOAT64);
+  LpTensor *result =
+      wide ? keep(&e, lp_resample(wide, whole, along, corners, factors)) : NULL;
+  return expr_end(&e, cast(&e, result, own));
 }
 
 LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_factor,
@@ -91,8 +88,8 @@ LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_
     TRY(nn_expand(size, (int)space, "size", sizes));
   } else {
     CHECK(scale_factor.count == 1 || scale_factor.count == space, LP_ERR_ARGUMENT,
-          "'scale_factor' must be one number or a list of %lld, got %lld numbers", (long long)space,
-          (long long)scale_factor.count);
+          "'scale_factor' must be one number or a list of %lld, got %lld numbers",
+          (long long)space, (long long)scale_factor.count);
     for (int64_t d = 0; d < space; d++) {
       double f = scale_factor.data[scale_factor.count == 1 ? 0 : d];
       double wanted = floor((double)lp_size(input, d + 2) * f);
@@ -111,8 +108,8 @@ LpTensor *lp_composite_interpolate(LpTensor *input, LpInts size, LpFloats scale_
       if (sizes[d] == lp_size(input, d + 2) || sizes[d] == 2 * lp_size(input, d + 2))
         factors[d] = 0;
   if (area) return lp_adaptive_avg_pool(input, space, lp_ints(sizes, space));
-  return resample_dims(input, sizes, antialias ? m->smooth : m->along, corners, factors,
-                       antialias || m->dims == 2);
+  return resample(input, sizes, antialias ? m->smooth : m->along, corners,
+                  (LpFloats){factors, space}, antialias || m->dims == 2);
 }
 
 LpTensor *lp_composite_upsample(LpTensor *input, LpInts size, LpFloats scale_factor,

@@ -9,6 +9,7 @@
  * g. */
 #include <float.h>
 #include "composite/expr.h"
+#include "dispatch/channels.h"
 #include "impl.h"
 
 static LpTensor *project(Expr *e, LpTensor *a, LpTensor *xhat, LpInts dims) {
@@ -188,23 +189,19 @@ LpTensor *lp_composite_group_norm(LpTensor *input, int64_t num_groups, LpTensor 
   return results[0];
 }
 
-/* v (channels) repeated n times. */
-static LpTensor *repeated(Expr *e, LpTensor *v, int64_t n) {
-  return v ? keep(e, lp_rep(v, lp_ints(&n, 1))) : NULL;
-}
-
-/* The mean over the images of a statistic computed for each. */
-static bool average_back(Expr *e, LpTensor *running, LpTensor *of_images, int64_t n) {
-  int64_t sizes[2] = {n, lp_size(running, 0)}, dim = 0;
-  LpTensor *mean =
-      x_mean_dims(e, x_reshape(e, of_images, lp_ints(sizes, 2)), lp_ints(&dim, 1), false);
-  TRY(mean);
-  TRY(lp_copy_into(running, mean));
+/* running = (1 - momentum) * running + momentum * the mean over the images of `batch`. */
+static bool update_running(Expr *e, LpTensor *running, LpTensor *batch, double momentum) {
+  const int64_t dim = 0;
+  LpTensor *next =
+      x_add(e, x_scale(e, running, 1 - momentum),
+            x_scale(e, x_mean_dims(e, batch, lp_ints(&dim, 1), false), momentum));
+  TRY(next);
+  TRY(lp_copy_into(running, next));
   lp_bump_version(running);
   return true;
 }
 
-/* Batch norm over one long batch of images times channels. */
+/* The running statistics are those of the channel over all images: as in batch norm. */
 LpTensor *lp_composite_instance_norm(LpTensor *input, LpTensor *running_mean,
                                      LpTensor *running_var, LpTensor *weight,
                                      LpTensor *bias, bool use_input_stats,
@@ -215,27 +212,32 @@ LpTensor *lp_composite_instance_norm(LpTensor *input, LpTensor *running_mean,
   CHECK(
       use_input_stats || (running_mean && running_var), LP_ERR_ARGUMENT,
       "expected 'running_mean' and 'running_var' when use_input_stats is false, got nil");
-  int64_t n = lp_size(input, 0), channels = lp_size(input, 1), sizes[LP_MAX_DIMS],
-          space = 1;
-  for (int64_t d = 2; d < lp_ndim(input); d++) space *= sizes[d] = lp_size(input, d);
-  CHECK(!use_input_stats || space != 1, LP_ERR_ARGUMENT,
+  if (!use_input_stats)
+    return batch_norm(input, running_mean, running_var, weight, bias, false, momentum,
+                      eps);
+  int64_t channels = lp_size(input, 1), space = 1;
+  for (int64_t d = 2; d < lp_ndim(input); d++) space *= lp_size(input, d);
+  CHECK(space != 1, LP_ERR_ARGUMENT,
         "expected more than 1 spatial element per channel when training, got input %s",
         SHAPE_TEXT(input));
-  sizes[0] = 1;
-  sizes[1] = n * channels;
+  TRY(nn_check_channel_vector(running_mean, "running_mean", input));
+  TRY(nn_check_channel_vector(running_var, "running_var", input));
+  if (!lp_numel(input)) /* nothing to take a mean of */
+    return batch_norm(input, NULL, NULL, weight, bias, true, momentum, eps);
+  LpTensor *results[3];
+  TRY(lp_native_group_norm(input, channels, weight, bias, eps, results));
   Expr e = {0};
-  LpTensor *wide = x_reshape(&e, input, lp_ints(sizes, lp_ndim(input)));
-  LpTensor *w = repeated(&e, weight, n), *b = repeated(&e, bias, n);
-  LpTensor *mean = repeated(&e, running_mean, n), *var = repeated(&e, running_var, n);
-  bool ok = wide && !weight == !w && !bias == !b && !running_mean == !mean &&
-            !running_var == !var;
-  LpTensor *y =
-      ok ? keep(&e, batch_norm(wide, mean, var, w, b, use_input_stats, momentum, eps))
-         : NULL;
-  ok = y != NULL;
-  if (ok && use_input_stats && running_mean) ok = average_back(&e, running_mean, mean, n);
-  if (ok && use_input_stats && running_var) ok = average_back(&e, running_var, var, n);
-  return expr_end(&e, ok ? x_reshape(&e, y, lp_sizes(input)) : NULL);
+  for (int i = 0; i < 3; i++) keep(&e, results[i]);
+  bool ok = !running_mean || update_running(&e, running_mean, results[1], momentum);
+  if (ok && running_var) {
+    LpTensor *deviation = keep(&e, lp_reciprocal(results[2])), *zero = x_number(&e, 0),
+             *rounded = x_offset(&e, x_mul(&e, deviation, deviation), -eps),
+             *variance = rounded && zero ? keep(&e, lp_clamp_min(rounded, zero)) : NULL;
+    ok = update_running(&e, running_var,
+                        x_scale(&e, variance, (double)space / (double)(space - 1)),
+                        momentum);
+  }
+  return expr_end(&e, ok ? results[0] : NULL);
 }
 
 LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
@@ -278,6 +280,28 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
   return expr_end(&e, y);
 }
 
+/* Sums of `size` neighbouring channels, of a tensor with size - 1 more: sums of twice as
+ * many come from those of so many, a step apart, and the ones that size is made of are
+ * added. Slices of channels are taken as they lie, in every layout. */
+static LpTensor *sum_neighbours(Expr *e, LpTensor *t, int64_t size) {
+  int64_t channels = lp_size(t, 1) - (size - 1), done = 0;
+  LpTensor *total = NULL;
+  for (int64_t step = 1; t && step <= size; step *= 2) {
+    if (size & step) {
+      LpTensor *part = keep(e, lp_narrow(t, 1, done, channels));
+      total = total ? x_add(e, total, part) : part;
+      if (!total) return NULL;
+      done += step;
+    }
+    const int64_t left = lp_size(t, 1) - step;
+    if (2 * step > size) break;
+    LpTensor *low = keep(e, lp_narrow(t, 1, 0, left)),
+             *high = keep(e, lp_narrow(t, 1, step, left));
+    t = x_add(e, low, high);
+  }
+  return t ? total : NULL;
+}
+
 /* x / (k + alpha * mean of x^2 over `size` neighbouring channels)^beta */
 LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double alpha,
                                            double beta, double k) {
@@ -287,20 +311,16 @@ LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double
         (long long)size);
   if (!lp_numel(input)) return lp_mul(input, input);
   Expr e = {0};
-  int64_t n = lp_size(input, 0), channels = lp_size(input, 1);
-  int64_t volume[4] = {n, 1, channels, lp_numel(input) / (n * channels)};
-  int64_t pads[6] = {0, 0, size / 2, (size - 1) / 2, 0, 0}, kernel[2] = {size, 1},
-          one = 1, zero = 0;
-  LpTensor *square = x_reshape(&e, x_mul(&e, input, input), lp_ints(volume, 4));
+  const int64_t pads = 2 * lp_ndim(input) - 2;
+  int64_t pad[2 * LP_MAX_DIMS] = {0};
+  pad[pads - 2] = size / 2;
+  pad[pads - 1] = (size - 1) / 2;
+  LpTensor *square = x_mul(&e, input, input);
   LpTensor *padded =
-      square ? keep(&e, lp_constant_pad_nd(square, lp_ints(pads, 4), lp_scalar_int(0)))
+      square ? keep(&e, lp_constant_pad_nd(square, lp_ints(pad, pads), lp_scalar_int(0)))
              : NULL;
-  LpTensor *mean =
-      padded ? keep(&e, lp_avg_pool(padded, 2, lp_ints(kernel, 2), lp_ints(&one, 1),
-                                    lp_ints(&zero, 1), false, true, (LpOptInt){0}))
-             : NULL;
-  LpTensor *base =
-      x_offset(&e, x_scale(&e, x_reshape(&e, mean, lp_sizes(input)), alpha), k);
+  LpTensor *sum = padded ? sum_neighbours(&e, padded, size) : NULL;
+  LpTensor *base = x_offset(&e, x_scale(&e, sum, alpha / (double)size), k);
   LpTensor *exponent = x_number(&e, beta);
   LpTensor *divisor = base && exponent ? keep(&e, lp_pow(base, exponent)) : NULL;
   return expr_end(&e, x_div(&e, input, divisor));

@@ -21,14 +21,6 @@ LpTensor *lp_composite_prelu(LpTensor *self, LpTensor *weight) {
   return expr_end(&e, slope ? keep(&e, lp_prelu_elements(self, slope)) : NULL);
 }
 
-/* Below autograd: the slope's gradient looks at the elements that are not positive only.
- */
-LpTensor *lp_impl_prelu_elements(LpTensor *self, LpTensor *weight) {
-  Expr e = {0};
-  LpTensor *zero = x_number(&e, 0), *positive = zero ? keep(&e, lp_gt(self, zero)) : NULL;
-  return expr_end(&e, x_where(&e, positive, self, x_mul(&e, weight, self)));
-}
-
 LpTensor *lp_composite_rrelu(LpTensor *input, double lower, double upper, bool training,
                              LpGenerator *generator) {
   CHECK(lower <= upper, LP_ERR_ARGUMENT,

@@ -89,10 +89,8 @@ static LpTensor *shuffle(LpTensor *self, int64_t r, bool back) {
   last[lead] = back ? c * r * r : c / (r * r);
   last[lead + 1] = back ? h / r : h * r;
   last[lead + 2] = back ? w / r : w * r;
-  Expr e = {0};
-  LpTensor *parts = x_reshape(&e, self, lp_ints(wide, lead + 5));
-  LpTensor *turned = parts ? keep(&e, lp_permute(parts, lp_ints(order, lead + 5))) : NULL;
-  return expr_end(&e, x_reshape(&e, turned, lp_ints(last, ndim)));
+  return lp_regroup(self, lp_ints(wide, lead + 5), lp_ints(order, lead + 5),
+                    lp_ints(last, ndim));
 }
 LpTensor *lp_composite_pixel_shuffle(LpTensor *self, int64_t upscale_factor) {
   return shuffle(self, upscale_factor, false);
@@ -111,9 +109,6 @@ LpTensor *lp_composite_channel_shuffle(LpTensor *self, int64_t groups) {
         "expected a number of channels divisible by groups %lld, got %s",
         (long long)groups, SHAPE_TEXT(self));
   int64_t space = n * c > 0 ? lp_numel(self) / (n * c) : 0,
-          wide[4] = {n, groups, c / groups, space};
-  Expr e = {0};
-  LpTensor *parts = x_reshape(&e, self, lp_ints(wide, 4));
-  LpTensor *turned = parts ? keep(&e, lp_transpose(parts, 1, 2)) : NULL;
-  return expr_end(&e, x_reshape(&e, turned, lp_sizes(self)));
+          wide[4] = {n, groups, c / groups, space}, order[4] = {0, 2, 1, 3};
+  return lp_regroup(self, lp_ints(wide, 4), lp_ints(order, 4), lp_sizes(self));
 }

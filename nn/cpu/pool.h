@@ -31,7 +31,7 @@ typedef struct LpPoolKernels {
   void (*adaptive_max[4])(const LpPoolShape *s, const void *x, void *y, int64_t *index);
 
   /* The same over one image that lies channels last; outputs [begin, end) of its pixels.
-   * Adaptive averages by shape.adaptive. */
+   * Adaptive ones by shape.adaptive. */
   void (*max_last[4])(const LpPoolShape *s, int64_t channels, const void *x, void *y,
                       int32_t *index32, int64_t *index64, int64_t begin, int64_t end);
   void (*scatter_last[4])(void *gx, int64_t plane, int64_t channels, const void *g,

@@ -21,6 +21,8 @@ typedef struct LpRowKernels {
   void (*combine[4])(void *y, const void *g, const void *x, int64_t n, double a, double b,
                      double c);
   double (*first[4])(const void *x);
+  /* sum += x; sum of the compute dtype */
+  void (*add[4])(void *sum, const void *x, int64_t n);
 
   /* The same with a weight and a shift for each column; either may be NULL (1 and 0):
    * y = (x - mean) * a * w + shift */

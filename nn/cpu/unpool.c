@@ -33,3 +33,28 @@ void lp_fractional_starts(int type, int64_t in, int64_t out, int64_t kernel,
 void (*const lp_fractional_max[4])(const LpFractionalShape *s,
                                    const int64_t *const starts[3], const void *x, void *y,
                                    int64_t *index) = EACH_TYPE(fractional);
+
+#define MOVES(type)                                                                      \
+  static void scatter_##type(void *large, void *small, const int64_t *index, int64_t n,  \
+                             int64_t inner, int64_t m) {                                 \
+    type *to = large;                                                                    \
+    const type *from = small;                                                            \
+    for (int64_t i = 0; i < n * inner; i += inner)                                       \
+      for (int64_t c = 0; c < m; c++) to[index[i + c] * inner + c] = from[i + c];        \
+  }                                                                                      \
+  static void gather_##type(void *large, void *small, const int64_t *index, int64_t n,   \
+                            int64_t inner, int64_t m) {                                  \
+    type *to = small;                                                                    \
+    const type *from = large;                                                            \
+    for (int64_t i = 0; i < n * inner; i += inner)                                       \
+      for (int64_t c = 0; c < m; c++) to[i + c] = from[index[i + c] * inner + c];        \
+  }
+MOVES(uint8_t)
+MOVES(uint16_t)
+MOVES(uint32_t)
+MOVES(uint64_t)
+
+const LpPlaneMove lp_plane_scatter[4] = {scatter_uint8_t, scatter_uint16_t,
+                                         scatter_uint32_t, scatter_uint64_t};
+const LpPlaneMove lp_plane_gather[4] = {gather_uint8_t, gather_uint16_t, gather_uint32_t,
+                                        gather_uint64_t};

@@ -1,5 +1,4 @@
-/* Fractional windows and the scatter of unpooling over one plane; tables are indexed by
- * nn_float_index. */
+/* Fractional windows over one plane, by nn_float_index; the moves of unpooling. */
 #ifndef LP_NN_CPU_UNPOOL_H
 #define LP_NN_CPU_UNPOOL_H
 
@@ -20,5 +19,11 @@ void lp_fractional_starts(int type, int64_t in, int64_t out, int64_t kernel,
 extern void (*const lp_fractional_max[4])(const LpFractionalShape *s,
                                           const int64_t *const starts[3], const void *x,
                                           void *y, int64_t *index);
+
+/* n pixels of m planes that are interleaved with others, `inner` in all; by the logarithm
+ * of the element size: large[index[i]] = small[i], and back. */
+typedef void (*LpPlaneMove)(void *large, void *small, const int64_t *index, int64_t n,
+                            int64_t inner, int64_t m);
+extern const LpPlaneMove lp_plane_scatter[4], lp_plane_gather[4];
 
 #endif

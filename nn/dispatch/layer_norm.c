@@ -1,6 +1,5 @@
-/* Layer and group normalisation and their gradients over dense rows; the mathematics is
- * that of norm.c. Layer norm has a weight for each column of a row, group norm one for
- * each channel. */
+/* Layer normalisation and its gradient over dense rows, with a weight for each column;
+ * the mathematics is that of norm.c. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -12,12 +11,8 @@ typedef struct RowJob {
   int type;
   size_t elem_bytes;
   int64_t rows, n;           /* a row has n elements */
-  int64_t groups, channels;  /* group norm: row r holds channels / groups channels from (r
-                                % groups) on */
-  const char *x, *g, *w, *b; /* layer norm: w and b in the dtype of x */
-  const double *wd, *bd;     /* group norm: weight and bias, or NULL */
+  const char *x, *g, *w, *b; /* w and b in the dtype of x */
   double *mean, *rstd;       /* of each row */
-  double *s, *q;             /* group norm backward: sums of each (row, channel) */
   char *y;
   char *gw, *gb; /* sums over rows, compute dtype */
   size_t sum_bytes;
@@ -71,49 +66,6 @@ static void layer_weight_grads(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-static void group_forward(void *ctx, int64_t begin, int64_t end) {
-  RowJob *j = ctx;
-  const LpRowKernels *k = lp_row_kernels();
-  int64_t per_group = j->channels / j->groups, plane = j->n / per_group;
-  for (int64_t row = begin; row < end; row++) {
-    row_stats(j, row);
-    for (int64_t i = 0; i < per_group; i++) {
-      int64_t channel = row % j->groups * per_group + i;
-      size_t at = (size_t)(row * j->n + i * plane) * j->elem_bytes;
-      double a = j->rstd[row] * (j->wd ? j->wd[channel] : 1);
-      k->affine[j->type](j->y + at, j->x + at, plane, a,
-                         (j->bd ? j->bd[channel] : 0) - j->mean[row] * a);
-    }
-  }
-}
-
-static void group_backward(void *ctx, int64_t begin, int64_t end) {
-  RowJob *j = ctx;
-  const LpRowKernels *k = lp_row_kernels();
-  int64_t per_group = j->channels / j->groups, plane = j->n / per_group;
-  for (int64_t row = begin; row < end; row++) {
-    double s = 0, q = 0, r = j->rstd[row], mean = j->mean[row], m = (double)j->n;
-    double *cs = j->s + row * per_group, *cq = j->q + row * per_group;
-    for (int64_t i = 0; i < per_group; i++) {
-      int64_t channel = row % j->groups * per_group + i;
-      size_t at = (size_t)(row * j->n + i * plane) * j->elem_bytes;
-      cs[i] = cq[i] = 0;
-      k->grad_moments[j->type](j->g + at, j->x + at, plane, mean, &cs[i], &cq[i]);
-      double w = j->wd ? j->wd[channel] : 1;
-      s += w * cs[i];
-      q += w * cq[i];
-      cq[i] *= r;
-    }
-    double slope = -r * r * r * q / m, shift = -r * s / m - mean * slope;
-    for (int64_t i = 0; i < per_group; i++) {
-      int64_t channel = row % j->groups * per_group + i;
-      size_t at = (size_t)(row * j->n + i * plane) * j->elem_bytes;
-      k->combine[j->type](j->y + at, j->g + at, j->x + at, plane,
-                          r * (j->wd ? j->wd[channel] : 1), slope, shift);
-    }
-  }
-}
-
 static RowJob row_job(LpTensor *x, int64_t rows) {
   RowJob j = {.type = nn_float_index(lp_dtype(x)),
               .elem_bytes = lp_dtype_size(lp_dtype(x)),
@@ -125,14 +77,6 @@ static RowJob row_job(LpTensor *x, int64_t rows) {
 
 static int64_t row_grain(const RowJob *j) {
   return LP_GRAIN / (j->n + 1) + 1;
-}
-
-/* The doubles as a tensor of the given sizes and dtype. */
-static LpTensor *stats_tensor(const double *values, const int64_t *sizes, int64_t ndim,
-                              LpDtype dtype) {
-  LpTensor *t = nn_empty(sizes, ndim, LP_FLOAT64);
-  if (t && lp_numel(t)) memcpy(lp_data(t), values, (size_t)lp_numel(t) * sizeof(double));
-  return nn_cast_take(t, dtype);
 }
 
 static bool check_normalized(LpTensor *input, LpInts shape, LpTensor *weight,
@@ -188,8 +132,9 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
       lp_parallel_for(rows, row_grain(&j), layer_forward, &j);
     else
       memset(j.mean, 0, (size_t)rows * 2 * sizeof(double));
-    ok = (mean = stats_tensor(j.mean, sizes, ndim, nn_compute_dtype(dtype))) &&
-         (rstd = stats_tensor(j.rstd, sizes, ndim, nn_compute_dtype(dtype)));
+    ok =
+        (mean = nn_from_doubles(j.mean, lp_ints(sizes, ndim), nn_compute_dtype(dtype))) &&
+        (rstd = nn_from_doubles(j.rstd, lp_ints(sizes, ndim), nn_compute_dtype(dtype)));
   }
   lp_tensor_release(x);
   lp_tensor_release(w);
@@ -241,110 +186,6 @@ bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
   gw = nn_cast_take(gw, weight_dtype);
   gb = nn_cast_take(gb, weight_dtype);
   ok = ok && gw && gb;
-  if (!ok) {
-    lp_drop(&gx);
-    lp_drop(&gw);
-    lp_drop(&gb);
-  }
-  results[0] = gx;
-  results[1] = gw;
-  results[2] = gb;
-  return ok;
-}
-
-bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *weight,
-                               LpTensor *bias, double eps, LpTensor **results) {
-  CHECK(lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
-        "expected 'input' of at least 2 dims (batch, channels), got %s",
-        SHAPE_TEXT(input));
-  CHECK_FLOATING(input, "input");
-  int64_t channels = lp_size(input, 1), rows = lp_size(input, 0) * num_groups;
-  CHECK(channels > 0 && (lp_size(input, 0) == 0 || lp_numel(input) > 0), LP_ERR_ARGUMENT,
-        "expected 'input' with elements in every dim but the batch, got %s",
-        SHAPE_TEXT(input));
-  CHECK(num_groups > 0 && channels % num_groups == 0, LP_ERR_ARGUMENT,
-        "expected a number of channels divisible by num_groups %lld, got input %s",
-        (long long)num_groups, SHAPE_TEXT(input));
-  LpTensor *vectors[2] = {weight, bias};
-  for (int i = 0; i < 2; i++)
-    CHECK(!vectors[i] || (lp_ndim(vectors[i]) == 1 && lp_size(vectors[i], 0) == channels),
-          LP_ERR_ARGUMENT, "expected '%s' of shape [%lld] (one per channel), got %s",
-          i ? "bias" : "weight", (long long)channels, SHAPE_TEXT(vectors[i]));
-  for (int i = 0; i < 2; i++)
-    TRY(nn_check_norm_dtype(vectors[i], i ? "bias" : "weight", lp_dtype(input)));
-  LpDtype dtype = lp_dtype(input);
-  LpTensor *x = nn_dense(input, dtype), *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
-  LpTensor *b = bias ? nn_dense(bias, LP_FLOAT64) : NULL;
-  LpTensor *stats = nn_zeros((int64_t[]){2, rows}, 2, LP_FLOAT64);
-  LpTensor *y = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *mean = NULL,
-           *rstd = NULL;
-  bool ok = x && (w || !weight) && (b || !bias) && stats && y;
-  if (ok) {
-    RowJob j = row_job(x, rows);
-    j.groups = num_groups;
-    j.channels = channels;
-    j.wd = w ? lp_data(w) : NULL;
-    j.bd = b ? lp_data(b) : NULL;
-    j.mean = lp_data(stats);
-    j.rstd = j.mean + rows;
-    j.y = lp_data(y);
-    j.eps = eps;
-    if (j.n) lp_parallel_for(rows, row_grain(&j), group_forward, &j);
-    int64_t sizes[2] = {lp_size(input, 0), num_groups};
-    ok = (mean = stats_tensor(j.mean, sizes, 2, nn_compute_dtype(dtype))) &&
-         (rstd = stats_tensor(j.rstd, sizes, 2, nn_compute_dtype(dtype)));
-  }
-  lp_tensor_release(x);
-  lp_tensor_release(w);
-  lp_tensor_release(b);
-  lp_tensor_release(stats);
-  if (!ok) {
-    lp_drop(&y);
-    lp_drop(&mean);
-    lp_drop(&rstd);
-  }
-  results[0] = y;
-  results[1] = mean;
-  results[2] = rstd;
-  return ok;
-}
-
-bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input,
-                                        int64_t num_groups, LpTensor *weight,
-                                        LpTensor *mean, LpTensor *rstd,
-                                        LpTensor **results) {
-  LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
-  int64_t n = lp_size(input, 0), channels = lp_size(input, 1);
-  LpTensor *x = nn_dense(input, dtype), *g = nn_dense(grad_output, dtype);
-  LpTensor *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
-  LpTensor *means = nn_dense(mean, LP_FLOAT64), *rstds = nn_dense(rstd, LP_FLOAT64);
-  LpTensor *sums = nn_zeros((int64_t[]){2, n, channels}, 3, LP_FLOAT64);
-  LpTensor *totals = nn_zeros((int64_t[]){2, channels}, 2, LP_FLOAT64);
-  LpTensor *gx = lp_tensor_new(lp_sizes(input), dtype, lp_device(input)), *gw = NULL,
-           *gb = NULL;
-  bool ok = x && g && (w || !weight) && means && rstds && sums && totals && gx;
-  if (ok) {
-    RowJob j = row_job(x, n * num_groups);
-    j.g = lp_data(g);
-    j.groups = num_groups;
-    j.channels = channels;
-    j.wd = w ? lp_data(w) : NULL;
-    j.mean = lp_data(means);
-    j.rstd = lp_data(rstds);
-    j.s = lp_data(sums);
-    j.q = j.s + n * channels;
-    j.y = lp_data(gx);
-    if (j.n) lp_parallel_for(j.rows, row_grain(&j), group_backward, &j);
-    double *total = lp_data(totals);
-    for (int64_t i = 0; i < n * channels; i++) {
-      total[i % channels] += j.q[i];
-      total[channels + i % channels] += j.s[i];
-    }
-    ok = (gw = stats_tensor(total, &channels, 1, weight_dtype)) &&
-         (gb = stats_tensor(total + channels, &channels, 1, weight_dtype));
-  }
-  LpTensor *all[] = {x, g, w, means, rstds, sums, totals};
-  for (size_t i = 0; i < sizeof all / sizeof *all; i++) lp_tensor_release(all[i]);
   if (!ok) {
     lp_drop(&gx);
     lp_drop(&gw);

@@ -12,12 +12,21 @@ LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
   return copy;
 }
 
+bool nn_lies_last(const LpTensor *t) {
+  return lp_channels_last_data(t) || lp_is_hidden_view(t);
+}
+
 LpTensor *nn_laid(LpTensor *t, LpDtype dtype, bool last) {
   return last ? lp_channels_last_raw(t, dtype) : nn_dense(t, dtype);
 }
 
 LpTensor *nn_new_laid(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last) {
   return last ? lp_tensor_new_laid_as(like, sizes, dtype)
+              : lp_tensor_new(sizes, dtype, lp_device(like));
+}
+
+LpTensor *nn_new_hidden(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last) {
+  return last ? lp_tensor_new_hidden(sizes, dtype)
               : lp_tensor_new(sizes, dtype, lp_device(like));
 }
 
@@ -32,7 +41,7 @@ LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype) {
   bool narrow =
       lp_dtype_is_integral(dtype, false) && dtype != LP_INT64 && lp_dtype(t) != LP_INT64;
   if (narrow && !(t = nn_cast_take(t, LP_INT64))) return NULL;
-  LpTensor *result = nn_laid(t, dtype, lp_is_hidden(t));
+  LpTensor *result = nn_laid(t, dtype, lp_channels_last_data(t) != NULL);
   lp_tensor_release(t);
   return result;
 }
@@ -45,6 +54,12 @@ LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
   LpTensor *t = nn_empty(sizes, ndim, dtype);
   if (t) memset(lp_data(t), 0, (size_t)lp_numel(t) * lp_dtype_size(dtype));
   return t;
+}
+
+LpTensor *nn_from_doubles(const double *values, LpInts sizes, LpDtype dtype) {
+  LpTensor *t = lp_tensor_new(sizes, LP_FLOAT64, lp_cpu());
+  if (t && lp_numel(t)) memcpy(lp_data(t), values, (size_t)lp_numel(t) * sizeof(double));
+  return nn_cast_take(t, dtype);
 }
 
 bool nn_expand(LpInts values, int n, const char *what, int64_t *out) {

@@ -10,15 +10,22 @@
 /* t itself (retained) when it is contiguous and of the dtype, else a converted copy;
  * without history. NULL on error. */
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype);
-/* For an op that knows channels-last memory (dispatch/layout.h); `last`: the call works
- * on it, else on row-major memory. t in that order, as nn_dense; a new tensor in it, laid
- * out as `like`, which is in it; and the address of one that is in it. */
+/* For an op that knows channels-last memory (dispatch/layout.h): should the call work on
+ * it, because t lies so or is a part of what does? */
+bool nn_lies_last(const LpTensor *t);
+/* `last`: the call works on it, else on row-major memory. t in that order, as nn_dense; a
+ * new tensor in it, laid out as `like`, which is in it; and the address of one that is in
+ * it. */
 LpTensor *nn_laid(LpTensor *t, LpDtype dtype, bool last);
 LpTensor *nn_new_laid(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last);
 void *nn_laid_data(const LpTensor *t, bool last);
+/* For an op whose result has row-major strides whatever its input's are. */
+LpTensor *nn_new_hidden(const LpTensor *like, LpInts sizes, LpDtype dtype, bool last);
 /* New contiguous CPU tensors. */
 LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype);
+/* A tensor of the sizes and the dtype that holds the doubles. */
+LpTensor *nn_from_doubles(const double *values, LpInts sizes, LpDtype dtype);
 /* t (released) converted to dtype, floats to integers as C does, wrapping; NULL in, NULL
  * out. */
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype);
@@ -62,6 +69,9 @@ static inline bool nn_check_norm_dtype(LpTensor *t, const char *name, LpDtype in
 typedef enum NnReduction { NN_NONE, NN_MEAN, NN_SUM, NN_BATCHMEAN } NnReduction;
 /* 'none', 'mean', 'sum'; 'batchmean' where allowed. */
 bool nn_reduction(const char *text, bool allow_batchmean, NnReduction *result);
+
+/* Indices, dense int32 or int64 in the order `last`, lie in [0, plane). */
+bool nn_check_indices(const LpTensor *indices, bool last, int64_t plane);
 
 /* Class indices (dense int64) lie in [0, classes) or are ignore_index. */
 bool nn_check_targets(LpTensor *dense_target, int64_t classes, int64_t ignore_index);

@@ -1,247 +1,16 @@
-/* Batch, layer and group normalisation and their gradients: y = (x - mean) * rstd *
- * weight + bias, with mean and rstd over the elements of a channel, of a row, of a group
- * of channels.
+/* Batch normalisation and its gradient: y = (x - mean) * rstd * weight + bias, with mean
+ * and rstd over the elements of a channel.
  *
  * Gradient, with g' = g * weight and m() the mean over a set: gx = rstd * (g' - m(g') -
  * xhat * m(g' * xhat)). The sums behind it come from one pass over g and x, the result
- * from a second. Statistics are accumulated in double; variances about a pivot (the set's
- * first element), so that a mean far from zero costs no precision. */
+ * from a second. */
 #include <math.h>
 #include "core/alloc.h"
-#include "core/parallel.h"
 #include "cpu/rows.h"
-#include "dispatch/layout.h"
+#include "dispatch/channels.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 #include "lampad/ops.h"
-
-/* (n, channels, plane) over the dense buffers of one call; where they lie channels last,
- * n counts the pixels of all images and plane is 1. */
-typedef struct ChannelJob {
-  int type; /* nn_float_index */
-  size_t elem_bytes;
-  int64_t n, channels, plane;
-  const char *x, *g;
-  char *y;
-  double *mean, *rstd; /* of each channel: in or out */
-  double *a, *b, *c;   /* coefficients of the elementwise pass */
-  double *s, *q;       /* sums */
-  double eps;
-} ChannelJob;
-
-static const char *plane_at(const ChannelJob *j, const char *base, int64_t n,
-                            int64_t channel) {
-  return base + (size_t)((n * j->channels + channel) * j->plane) * j->elem_bytes;
-}
-
-static void finish_moments(const ChannelJob *j, int64_t channel, double pivot) {
-  double m = (double)(j->n * j->plane), d = j->s[channel] / m;
-  double variance = j->q[channel] / m - d * d;
-  j->mean[channel] = pivot + d;
-  j->q[channel] = variance > 0 || variance != variance
-                      ? variance
-                      : 0; /* the biased variance from here on */
-  j->rstd[channel] = 1 / sqrt(j->q[channel] + j->eps);
-}
-
-static void stats_planes(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const LpRowKernels *k = lp_row_kernels();
-  for (int64_t c = begin; c < end; c++) {
-    double pivot = k->first[j->type](plane_at(j, j->x, 0, c));
-    if (!isfinite(pivot)) pivot = 0;
-    j->s[c] = j->q[c] = 0;
-    for (int64_t n = 0; n < j->n; n++)
-      k->moments[j->type](plane_at(j, j->x, n, c), j->plane, pivot, &j->s[c], &j->q[c]);
-    finish_moments(j, c, pivot);
-  }
-}
-
-static void affine_planes(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const LpRowKernels *k = lp_row_kernels();
-  for (int64_t n = 0; n < j->n; n++)
-    for (int64_t c = begin; c < end; c++)
-      k->affine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->x, n, c),
-                         j->plane, j->a[c], j->b[c]);
-}
-
-static void grad_sums_planes(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const LpRowKernels *k = lp_row_kernels();
-  for (int64_t c = begin; c < end; c++) {
-    j->s[c] = j->q[c] = 0;
-    for (int64_t n = 0; n < j->n; n++)
-      k->grad_moments[j->type](plane_at(j, j->g, n, c), plane_at(j, j->x, n, c), j->plane,
-                               j->mean[c], &j->s[c], &j->q[c]);
-  }
-}
-
-static void combine_planes(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const LpRowKernels *k = lp_row_kernels();
-  for (int64_t n = 0; n < j->n; n++)
-    for (int64_t c = begin; c < end; c++)
-      k->combine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->g, n, c),
-                          plane_at(j, j->x, n, c), j->plane, j->a[c], j->b[c], j->c[c]);
-}
-
-/* Columns of a matrix (n, channels): plane is 1. */
-static void stats_columns(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const LpRowKernels *k = lp_row_kernels();
-  double *pivot = j->mean;
-  for (int64_t c = begin; c < end; c++) {
-    pivot[c] = k->first[j->type](j->x + (size_t)c * j->elem_bytes);
-    if (!isfinite(pivot[c])) pivot[c] = 0;
-    j->s[c] = j->q[c] = 0;
-  }
-  k->column_moments[j->type](j->x + (size_t)begin * j->elem_bytes, j->n, j->channels,
-                             end - begin, pivot + begin, j->s + begin, j->q + begin);
-  for (int64_t c = begin; c < end; c++) finish_moments(j, c, pivot[c]);
-}
-
-static void affine_columns(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, j->n, j->channels,
-                                           end - begin, j->a + begin, j->b + begin);
-}
-
-static void grad_sums_columns(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  size_t at = (size_t)begin * j->elem_bytes;
-  for (int64_t c = begin; c < end; c++) j->s[c] = j->q[c] = 0;
-  lp_row_kernels()->column_grad_moments[j->type](j->g + at, j->x + at, j->n, j->channels,
-                                                 end - begin, j->mean + begin,
-                                                 j->s + begin, j->q + begin);
-}
-
-static void combine_columns(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, j->n,
-                                            j->channels, end - begin, j->a + begin,
-                                            j->b + begin, j->c + begin);
-}
-
-/* Rows [begin, end) of such a matrix, all channels. */
-static void affine_rows(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
-  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, end - begin, j->channels,
-                                           j->channels, j->a, j->b);
-}
-
-static void combine_rows(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
-  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, end - begin,
-                                            j->channels, j->channels, j->a, j->b, j->c);
-}
-
-/* Sums over pieces of the rows, each into arrays of its own. */
-typedef struct RowSums {
-  ChannelJob *job;
-  bool of_gradient;
-  int64_t piece;
-  double *s, *q; /* (pieces, channels) */
-} RowSums;
-
-static void sum_rows(void *ctx, int64_t begin, int64_t end) {
-  const RowSums *r = ctx;
-  const ChannelJob *j = r->job;
-  const LpRowKernels *k = lp_row_kernels();
-  for (int64_t p = begin; p < end; p++) {
-    const int64_t row = p * r->piece, left = j->n - row,
-                  rows = left < r->piece ? left : r->piece;
-    const size_t at = (size_t)(row * j->channels) * j->elem_bytes;
-    double *s = r->s + p * j->channels, *q = r->q + p * j->channels;
-    for (int64_t c = 0; c < j->channels; c++) s[c] = q[c] = 0;
-    if (r->of_gradient)
-      k->column_grad_moments[j->type](j->g + at, j->x + at, rows, j->channels,
-                                      j->channels, j->mean, s, q);
-    else
-      k->column_moments[j->type](j->x + at, rows, j->channels, j->channels, j->mean, s,
-                                 q);
-  }
-}
-
-typedef enum { STATS, AFFINE, GRAD_SUMS, COMBINE } Pass;
-
-/* The passes over a matrix of many more rows than channels; false: take the other way. */
-static bool run_rows(ChannelJob *j, Pass pass) {
-  const int64_t threads = lp_num_threads();
-  if (j->plane != 1 || j->n < 4 * threads || j->n < j->channels) return false;
-  if (pass == AFFINE || pass == COMBINE) {
-    lp_parallel_for(j->n, LP_GRAIN / (j->channels + 1) + 1,
-                    pass == AFFINE ? affine_rows : combine_rows, j);
-    return true;
-  }
-  RowSums r = {.job = j, .of_gradient = pass == GRAD_SUMS};
-  r.piece = (j->n + threads - 1) / threads;
-  const int64_t pieces = (j->n + r.piece - 1) / r.piece;
-  const size_t bytes = (size_t)(2 * pieces * j->channels) * sizeof(double);
-  r.s = lp_alloc(bytes);
-  if (!r.s) {
-    lp_error_clear();
-    return false;
-  }
-  r.q = r.s + pieces * j->channels;
-  for (int64_t c = 0; c < j->channels && pass == STATS; c++) {
-    j->mean[c] = lp_row_kernels()->first[j->type](j->x + (size_t)c * j->elem_bytes);
-    if (!isfinite(j->mean[c])) j->mean[c] = 0;
-  }
-  lp_parallel_for(pieces, LP_GRAIN / (r.piece * j->channels + 1) + 1, sum_rows, &r);
-  for (int64_t c = 0; c < j->channels; c++) {
-    j->s[c] = j->q[c] = 0;
-    for (int64_t p = 0; p < pieces; p++) {
-      j->s[c] += r.s[p * j->channels + c];
-      j->q[c] += r.q[p * j->channels + c];
-    }
-    if (pass == STATS) finish_moments(j, c, j->mean[c]);
-  }
-  lp_free(r.s, bytes);
-  return true;
-}
-
-static void run(ChannelJob *j, Pass pass) {
-  static void (*const planes[])(void *, int64_t, int64_t) = {
-      stats_planes, affine_planes, grad_sums_planes, combine_planes};
-  static void (*const columns[])(void *, int64_t, int64_t) = {
-      stats_columns, affine_columns, grad_sums_columns, combine_columns};
-  if (run_rows(j, pass)) return;
-  int64_t work = j->n * j->plane;
-  lp_parallel_for(j->channels, LP_GRAIN / (work + 1) + 1,
-                  (j->plane == 1 ? columns : planes)[pass], j);
-}
-
-/* The seven double arrays of a job in one block. */
-static bool job_arrays(ChannelJob *j, size_t *block_bytes) {
-  *block_bytes = (size_t)(j->channels + 1) * 7 * sizeof(double);
-  double *all = lp_alloc(*block_bytes);
-  TRY(all);
-  double **arrays[7] = {&j->mean, &j->rstd, &j->a, &j->b, &j->c, &j->s, &j->q};
-  for (int i = 0; i < 7; i++) *arrays[i] = all + (int64_t)i * (j->channels + 1);
-  return true;
-}
-
-static ChannelJob channel_job(LpTensor *x) {
-  ChannelJob j = {.type = nn_float_index(lp_dtype(x)),
-                  .elem_bytes = lp_dtype_size(lp_dtype(x))};
-  j.n = lp_size(x, 0);
-  j.channels = lp_size(x, 1);
-  j.plane = 1;
-  for (int d = 2; d < x->ndim; d++) j.plane *= x->sizes[d];
-  j.x = lp_channels_last_data(x);
-  if (j.x) {
-    j.n *= j.plane;
-    j.plane = 1;
-  } else {
-    j.x = lp_data(x);
-  }
-  return j;
-}
 
 /* A vector as doubles, NULL when absent; *failed on error. */
 static LpTensor *doubles(LpTensor *t, bool *failed) {
@@ -253,23 +22,6 @@ static LpTensor *doubles(LpTensor *t, bool *failed) {
 
 static const double *values_of(LpTensor *doubles) {
   return doubles ? lp_data(doubles) : NULL;
-}
-
-/* t is a vector of one value per channel of the input, or NULL. */
-static bool check_vector(LpTensor *t, const char *name, LpTensor *input) {
-  if (!t) return true;
-  int64_t n = lp_size(input, 1);
-  CHECK(lp_ndim(t) == 1 && lp_size(t, 0) == n, LP_ERR_ARGUMENT,
-        "expected '%s' of shape [%lld] (one per channel of the input, %s), got %s", name,
-        (long long)n, SHAPE_TEXT(input), SHAPE_TEXT(t));
-  return nn_check_norm_dtype(t, name, lp_dtype(input));
-}
-
-/* A 1-d tensor of the dtype holding the doubles. */
-static LpTensor *from_doubles(const double *values, LpInts sizes, LpDtype dtype) {
-  LpTensor *t = lp_tensor_new(sizes, LP_FLOAT64, lp_cpu());
-  if (t) memcpy(lp_data(t), values, (size_t)lp_numel(t) * sizeof(double));
-  return nn_cast_take(t, dtype);
 }
 
 /* running = (1 - momentum) * running + momentum * batch */
@@ -302,10 +54,10 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
         SHAPE_TEXT(input));
   CHECK_FLOATING(input, "input");
   int64_t channels = lp_size(input, 1);
-  TRY(check_vector(weight, "weight", input));
-  TRY(check_vector(bias, "bias", input));
-  TRY(check_vector(running_mean, "running_mean", input));
-  TRY(check_vector(running_var, "running_var", input));
+  TRY(nn_check_channel_vector(weight, "weight", input));
+  TRY(nn_check_channel_vector(bias, "bias", input));
+  TRY(nn_check_channel_vector(running_mean, "running_mean", input));
+  TRY(nn_check_channel_vector(running_var, "running_var", input));
   CHECK(training || (running_mean && running_var), LP_ERR_ARGUMENT,
         "expected 'running_mean' and 'running_var' when training is false, got nil");
   if (training && lp_numel(input) == channels && lp_numel(input) > 0)
@@ -313,21 +65,21 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
                    "expected more than 1 value per channel when training, got input %s",
                    SHAPE_TEXT(input));
   LpDtype dtype = lp_dtype(input), stat_dtype = nn_compute_dtype(dtype);
-  const bool last = lp_channels_last_data(input) != NULL;
+  const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last), *output = NULL, *mean = NULL, *rstd = NULL;
   TRY(x);
   bool failed = false;
   LpTensor *w = doubles(weight, &failed), *b = doubles(bias, &failed), *rm = NULL,
            *rv = NULL;
-  ChannelJob j = channel_job(x);
+  ChannelJob j = nn_channel_job(x);
   size_t block_bytes = 0;
   j.eps = eps;
-  bool ok = !failed && job_arrays(&j, &block_bytes) &&
+  bool ok = !failed && nn_channel_arrays(&j, channels, &block_bytes) &&
             (output = nn_new_laid(x, lp_sizes(x), dtype, last));
   if (ok && training) {
     if (lp_numel(x)) {
       double m = (double)(j.n * j.plane);
-      run(&j, STATS);
+      nn_channel_pass(&j, CHANNEL_STATS);
       ok = update_running(running_mean, j.mean, 1, momentum) &&
            update_running(running_var, j.q, m / (m - 1), momentum);
     } else {
@@ -349,9 +101,9 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
       j.b[c] = (shift ? shift[c] : 0) - j.mean[c] * j.a[c];
     }
     j.y = nn_laid_data(output, last);
-    run(&j, AFFINE);
-    ok = (mean = from_doubles(j.mean, lp_ints(&channels, 1), stat_dtype)) &&
-         (rstd = from_doubles(j.rstd, lp_ints(&channels, 1), stat_dtype));
+    nn_channel_pass(&j, CHANNEL_AFFINE);
+    ok = (mean = nn_from_doubles(j.mean, lp_ints(&channels, 1), stat_dtype)) &&
+         (rstd = nn_from_doubles(j.rstd, lp_ints(&channels, 1), stat_dtype));
   }
   lp_free(j.mean, block_bytes);
   lp_tensor_release(x);
@@ -377,7 +129,7 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   int64_t channels = lp_size(input, 1);
   bool failed = false;
-  const bool last = lp_channels_last_data(input) != NULL;
+  const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last), *g = nn_laid(grad_output, dtype, last),
            *gx = NULL, *gw = NULL, *gb = NULL;
   LpTensor *w = doubles(weight, &failed), *mean = doubles(save_mean, &failed),
@@ -386,13 +138,14 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   ChannelJob j = {0};
   size_t block_bytes = 0;
   if (ok) {
-    j = channel_job(x);
+    j = nn_channel_job(x);
     j.g = nn_laid_data(g, last);
-    ok = job_arrays(&j, &block_bytes) && (gx = nn_new_laid(x, lp_sizes(x), dtype, last));
+    ok = nn_channel_arrays(&j, channels, &block_bytes) &&
+         (gx = nn_new_laid(x, lp_sizes(x), dtype, last));
   }
   if (ok) {
     memcpy(j.mean, lp_data(mean), (size_t)channels * sizeof(double));
-    run(&j, GRAD_SUMS);
+    nn_channel_pass(&j, CHANNEL_GRAD_SUMS);
     double m = (double)(j.n * j.plane);
     const double *rs = values_of(rstd), *ws = values_of(w);
     for (int64_t c = 0; c < channels; c++) {
@@ -405,9 +158,9 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
     }
     j.y = nn_laid_data(gx, last);
     if (!training) j.x = j.g; /* its factor is 0, and an infinite x times 0 no number */
-    run(&j, COMBINE);
-    ok = (gw = from_doubles(j.q, lp_ints(&channels, 1), weight_dtype)) &&
-         (gb = from_doubles(j.s, lp_ints(&channels, 1), weight_dtype));
+    nn_channel_pass(&j, CHANNEL_COMBINE);
+    ok = (gw = nn_from_doubles(j.q, lp_ints(&channels, 1), weight_dtype)) &&
+         (gb = nn_from_doubles(j.s, lp_ints(&channels, 1), weight_dtype));
   }
   lp_free(j.mean, block_bytes);
   lp_tensor_release(x);
@@ -436,16 +189,16 @@ LpTensor *lp_impl_channel_sum(LpTensor *self) {
       if (d != 1) dims[n++] = d;
     return lp_sum_dim(self, lp_ints(dims, n), false, LP_DTYPE_NONE);
   }
-  LpTensor *x = nn_laid(self, dtype, lp_channels_last_data(self) != NULL), *result = NULL;
+  LpTensor *x = nn_laid(self, dtype, nn_lies_last(self)), *result = NULL;
   TRY(x);
-  ChannelJob j = channel_job(x);
+  ChannelJob j = nn_channel_job(x);
   size_t block_bytes = 0;
-  if (job_arrays(&j, &block_bytes)) {
+  if (nn_channel_arrays(&j, channels, &block_bytes)) {
     /* The moments about zero of the gradient pass: s is the plain sum. */
     for (int64_t c = 0; c < channels; c++) j.mean[c] = 0;
     j.g = j.x;
-    run(&j, GRAD_SUMS);
-    result = from_doubles(j.s, lp_ints(&channels, 1), dtype);
+    nn_channel_pass(&j, CHANNEL_GRAD_SUMS);
+    result = nn_from_doubles(j.s, lp_ints(&channels, 1), dtype);
     lp_free(j.mean, block_bytes);
   }
   lp_tensor_release(x);

@@ -1,15 +1,31 @@
 /* pad in all its modes, as one map from result elements to input elements in each dim,
- * and its adjoint, which adds along the same map. */
-#include <complex.h>
+ * and its adjoint, which adds along the same map. The dims are taken in the order of
+ * memory, row-major or channels last. */
 #include "core/alloc.h"
+#include "core/parallel.h"
+#include "cpu/rows.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
+/* Neighbours in the result and in the input; from -1: outside. */
+typedef struct PadRun {
+  int64_t to, from, n;
+} PadRun;
+
 typedef struct PadMap {
   int64_t ndim, in[LP_MAX_DIMS], out[LP_MAX_DIMS];
-  int64_t *from[LP_MAX_DIMS]; /* out[d] entries: the input index, -1 outside */
+  int64_t *from[LP_MAX_DIMS]; /* out[d] entries: the input index, -1 outside; NULL: all
+                                 as they are */
   int64_t *block;
   size_t block_bytes;
+  int64_t unit; /* elements of an entry of the last dim */
+  PadRun *runs; /* along the last dim */
+  int64_t n_runs;
+  size_t runs_bytes;
+  int64_t *users[LP_MAX_DIMS]; /* the adjoint's: in[d] + 1 places in what follows, the
+                                  result indices that take each input index */
+  int64_t *users_block;
+  size_t users_bytes;
 } PadMap;
 
 static int64_t source(int64_t i, int64_t n, char mode) {
@@ -41,7 +57,7 @@ static bool parse_mode(const char *mode, char *result) {
 /* The map for an input of these sizes; free with map_free. */
 static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name) {
   char mode = 'c', text[256];
-  *m = (PadMap){.ndim = sizes.count};
+  *m = (PadMap){.ndim = sizes.count, .unit = 1};
   TRY(parse_mode(mode_name, &mode));
   lp_format_ints(sizes, text, sizeof text);
   CHECK(pad.count % 2 == 0 && pad.count / 2 <= sizes.count, LP_ERR_ARGUMENT,
@@ -64,9 +80,11 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
     m->in[d] = n;
     CHECK(!__builtin_add_overflow(before, after, &m->out[d]) &&
               !__builtin_add_overflow(m->out[d], n, &m->out[d]) &&
-              !__builtin_add_overflow(total, m->out[d] < 0 ? 0 : m->out[d], &total) &&
+              !__builtin_add_overflow(
+                  total, m->out[d] < 0 || (!before && !after) ? 0 : m->out[d], &total) &&
               total < PTRDIFF_MAX / (int64_t)sizeof(int64_t),
-          LP_ERR_MEMORY, "padding (%lld, %lld) makes dim %lld of %s larger than any memory",
+          LP_ERR_MEMORY,
+          "padding (%lld, %lld) makes dim %lld of %s larger than any memory",
           (long long)before, (long long)after, (long long)d, text);
     CHECK(m->out[d] >= 0, LP_ERR_ARGUMENT,
           "padding (%lld, %lld) would leave a negative size in dim %lld of %s",
@@ -83,11 +101,12 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
   TRY(m->block);
   int64_t *next = m->block;
   for (int64_t d = 0; d < sizes.count; d++) {
-    int64_t at = 2 * (sizes.count - 1 - d), before = at < pad.count ? pad.data[at] : 0;
+    int64_t at = 2 * (sizes.count - 1 - d), before = at < pad.count ? pad.data[at] : 0,
+            after = at < pad.count ? pad.data[at + 1] : 0;
+    if (!before && !after) continue;
     m->from[d] = next;
     if (mode == 'w') { /* wraps within what negative numbers leave */
-      int64_t after = at < pad.count ? pad.data[at + 1] : 0,
-              low = before < 0 ? -before : 0;
+      int64_t low = before < 0 ? -before : 0;
       int64_t left = m->in[d] - low - (after < 0 ? -after : 0),
               shift = before > 0 ? before : 0;
       for (int64_t i = 0; i < m->out[d]; i++)
@@ -100,52 +119,146 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
 }
 
 static void map_free(PadMap *m) {
+  lp_free(m->users_block, m->users_bytes);
+  lp_free(m->runs, m->runs_bytes);
   lp_free(m->block, m->block_bytes);
 }
 
-/* Calls the row function for each row of the result: its first element's index, and the
- * input row's
- * (-1 when the row lies outside). */
-typedef void (*RowFn)(const PadMap *m, int64_t out_at, int64_t in_at, void *ctx);
-static void each_row(const PadMap *m, RowFn fn, void *ctx) {
-  int64_t index[LP_MAX_DIMS] = {0}, last = m->ndim - 1, rows = 1;
-  for (int64_t d = 0; d < last; d++) rows *= m->out[d];
-  for (int64_t r = 0; r < rows; r++) {
-    int64_t in_at = 0;
-    for (int64_t d = 0; d < last && in_at >= 0; d++) {
-      int64_t from = m->from[d][index[d]];
-      in_at = from < 0 ? -1 : in_at * m->in[d] + from;
+/* Puts dim 1 last, where memory has it so, and joins neighbours that are not padded. */
+static void map_order(PadMap *m, bool last) {
+  const int64_t in = m->in[1], out = m->out[1];
+  int64_t *from = m->from[1], n = 0;
+  if (last) {
+    for (int64_t d = 1; d + 1 < m->ndim; d++) {
+      m->in[d] = m->in[d + 1];
+      m->out[d] = m->out[d + 1];
+      m->from[d] = m->from[d + 1];
     }
-    fn(m, r * m->out[last], in_at < 0 ? -1 : in_at * m->in[last], ctx);
-    for (int64_t d = last - 1; d >= 0; d--) {
-      if (++index[d] < m->out[d]) break;
-      index[d] = 0;
+    m->in[m->ndim - 1] = in;
+    m->out[m->ndim - 1] = out;
+    m->from[m->ndim - 1] = from;
+  }
+  for (int64_t d = 1; d < m->ndim; d++) {
+    if (!m->from[n] && !m->from[d]) {
+      m->in[n] = m->out[n] *= m->in[d];
+    } else {
+      n++;
+      m->in[n] = m->in[d];
+      m->out[n] = m->out[d];
+      m->from[n] = m->from[d];
     }
   }
+  if (n > 0 && !m->from[n]) m->unit = m->in[n--];
+  m->ndim = n + 1;
+}
+
+static int64_t source_of(const PadMap *m, int64_t d, int64_t i) {
+  return m->from[d] ? m->from[d][i] : i;
+}
+
+/* The last dim in runs of neighbours. */
+static bool map_runs(PadMap *m) {
+  const int64_t d = m->ndim - 1, n = m->out[d];
+  for (int pass = 0; pass < 2; pass++) {
+    PadRun run = {0};
+    m->n_runs = 0;
+    for (int64_t i = 0; i < n; i += run.n) {
+      run = (PadRun){i, source_of(m, d, i), m->from[d] ? 1 : n};
+      const int64_t step = run.from < 0 ? 0 : 1;
+      while (i + run.n < n && source_of(m, d, i + run.n) == run.from + step * run.n)
+        run.n++;
+      if (pass) m->runs[m->n_runs] = run;
+      m->n_runs++;
+    }
+    if (pass) break;
+    m->runs_bytes = (size_t)(m->n_runs + 1) * sizeof(PadRun);
+    m->runs = lp_alloc(m->runs_bytes);
+    TRY(m->runs);
+  }
+  return true;
+}
+
+/* Who takes each input index, along the dims before the last. */
+static bool map_users(PadMap *m) {
+  int64_t total = 1;
+  for (int64_t d = 0; d + 1 < m->ndim; d++)
+    if (m->from[d]) total += m->in[d] + 1 + m->out[d];
+  m->users_bytes = (size_t)total * sizeof(int64_t);
+  m->users_block = lp_calloc(m->users_bytes);
+  TRY(m->users_block);
+  int64_t *next = m->users_block;
+  for (int64_t d = 0; d + 1 < m->ndim; d++) {
+    if (!m->from[d]) continue;
+    int64_t *start = m->users[d] = next, *list = next + m->in[d] + 1;
+    for (int64_t o = 0; o < m->out[d]; o++)
+      if (m->from[d][o] >= 0) start[m->from[d][o]]++;
+    for (int64_t i = 0; i < m->in[d]; i++) start[i + 1] += start[i];
+    for (int64_t o = m->out[d]; o-- > 0;) /* each count falls from its end to its start */
+      if (m->from[d][o] >= 0) list[--start[m->from[d][o]]] = o;
+    next = list + m->out[d];
+  }
+  return true;
+}
+
+static int64_t rows_of(const PadMap *m, const int64_t *sizes) {
+  int64_t rows = 1;
+  for (int64_t d = 0; d + 1 < m->ndim; d++) rows *= sizes[d];
+  return rows;
+}
+
+static int64_t row_grain(const PadMap *m) {
+  const int64_t d = m->ndim - 1;
+  return LP_GRAIN / ((m->in[d] + m->out[d]) * m->unit + 1) + 1;
 }
 
 typedef struct PadCopy {
+  const PadMap *m;
   const char *x, *value;
   char *y;
   size_t elem_bytes;
 } PadCopy;
 
-static void copy_row(const PadMap *m, int64_t out_at, int64_t in_at, void *ctx) {
-  PadCopy *c = ctx;
-  size_t e = c->elem_bytes;
-  const int64_t *from = m->from[m->ndim - 1];
-  char *to = c->y + (size_t)out_at * e;
-  int64_t n = m->out[m->ndim - 1];
-  for (int64_t i = 0; i < n;) {
-    if (in_at < 0 || from[i] < 0) {
-      memcpy(to + (size_t)i * e, c->value, e);
-      i++;
-      continue;
+static void fill_with(char *to, const char *value, size_t elem_bytes, int64_t n) {
+  const size_t bytes = (size_t)n * elem_bytes;
+  size_t done = elem_bytes < bytes ? elem_bytes : bytes;
+  memcpy(to, value, done);
+  for (; done < bytes; done *= 2)
+    memcpy(to + done, to, done < bytes - done ? done : bytes - done);
+}
+
+/* memcpy; elements one by one without a call. */
+static inline void move(char *to, const char *from, size_t bytes) {
+  switch (bytes) {
+  case 2: memcpy(to, from, 2); break;
+  case 4: memcpy(to, from, 4); break;
+  case 8: memcpy(to, from, 8); break;
+  default: memcpy(to, from, bytes);
+  }
+}
+
+/* Rows [begin, end) of the result. */
+static void copy_rows(void *ctx, int64_t begin, int64_t end) {
+  const PadCopy *c = ctx;
+  const PadMap *m = c->m;
+  const int64_t last = m->ndim - 1;
+  const size_t entry = (size_t)m->unit * c->elem_bytes;
+  for (int64_t row = begin; row < end; row++) {
+    char *to = c->y + (size_t)(row * m->out[last]) * entry;
+    int64_t in_row = 0, stride = 1, rest = row;
+    for (int64_t d = last - 1; d >= 0 && in_row >= 0; d--) {
+      const int64_t from = source_of(m, d, rest % m->out[d]);
+      in_row = from < 0 ? -1 : in_row + from * stride;
+      stride *= m->in[d];
+      rest /= m->out[d];
     }
-    int64_t run = 1; /* neighbours in the input are copied together */
-    while (i + run < n && from[i + run] == from[i] + run) run++;
-    memcpy(to + (size_t)i * e, c->x + (size_t)(in_at + from[i]) * e, (size_t)run * e);
-    i += run;
+    const char *x = c->x + (size_t)(in_row < 0 ? 0 : in_row * m->in[last]) * entry;
+    for (const PadRun *r = m->runs; r < m->runs + m->n_runs; r++) {
+      if (in_row < 0 || r->from < 0)
+        fill_with(to + (size_t)r->to * entry, c->value, c->elem_bytes, r->n * m->unit);
+      else
+        move(to + (size_t)r->to * entry, x + (size_t)r->from * entry,
+             (size_t)r->n * entry);
+    }
   }
 }
 
@@ -159,14 +272,20 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
     if (copy && !lp_copy_into(copy, self)) lp_drop(&copy);
     return copy;
   }
+  const LpDtype dtype = lp_dtype(self);
+  const bool last = nn_lies_last(self);
   TRY(map_init(&m, lp_sizes(self), pad, mode));
-  LpTensor *x = nn_dense(self, lp_dtype(self)),
-           *fill = lp_tensor_from_scalar(value, lp_dtype(self));
-  LpTensor *y = nn_empty(m.out, m.ndim, lp_dtype(self));
-  bool ok = x && fill && y;
+  LpTensor *x = nn_laid(self, dtype, last), *fill = lp_tensor_from_scalar(value, dtype);
+  const LpInts sizes = lp_ints(m.out, m.ndim);
+  LpTensor *y = !x                         ? NULL
+                : strcmp(mode, "circular") ? nn_new_laid(x, sizes, dtype, last)
+                                           : nn_new_hidden(x, sizes, dtype, last);
+  map_order(&m, last);
+  bool ok = y && fill && map_runs(&m);
   if (ok && lp_numel(y)) {
-    PadCopy c = {lp_data(x), lp_data(fill), lp_data(y), lp_dtype_size(lp_dtype(self))};
-    each_row(&m, copy_row, &c);
+    PadCopy c = {&m, nn_laid_data(x, last), lp_data(fill), nn_laid_data(y, last),
+                 lp_dtype_size(dtype)};
+    lp_parallel_for(rows_of(&m, m.out), row_grain(&m), copy_rows, &c);
   }
   map_free(&m);
   lp_tensor_release(x);
@@ -176,44 +295,79 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
 }
 
 typedef struct PadAdd {
-  const void *g;
-  void *gx;
-  LpDtype dtype;
+  const PadMap *m;
+  int type;
+  size_t g_bytes, gx_bytes; /* of an entry of the last dim */
+  int64_t unit;             /* numbers of one */
+  const char *g;
+  char *gx;
 } PadAdd;
 
-static void add_row(const PadMap *m, int64_t out_at, int64_t in_at, void *ctx) {
-  PadAdd *a = ctx;
-  if (in_at < 0) return;
-  const int64_t *from = m->from[m->ndim - 1];
-  for (int64_t i = 0; i < m->out[m->ndim - 1]; i++) {
-    if (from[i] < 0) continue;
-    int64_t to = in_at + from[i], at = out_at + i;
-    switch (a->dtype) {
-    case LP_FLOAT32: ((float *)a->gx)[to] += ((const float *)a->g)[at]; break;
-    case LP_FLOAT64: ((double *)a->gx)[to] += ((const double *)a->g)[at]; break;
-    case LP_COMPLEX64:
-      ((float complex *)a->gx)[to] += ((const float complex *)a->g)[at];
-      break;
-    default: ((double complex *)a->gx)[to] += ((const double complex *)a->g)[at]; break;
+/* to += every row of the result that takes the input's row at index[]; `row`: of the
+ * dims before d. */
+static void add_users(const PadAdd *a, const int64_t *index, int64_t d, int64_t row,
+                      char *to) {
+  const PadMap *m = a->m;
+  if (d + 1 == m->ndim) {
+    const char *g = a->g + (size_t)(row * m->out[d]) * a->g_bytes;
+    for (const PadRun *r = m->runs; r < m->runs + m->n_runs; r++)
+      if (r->from >= 0)
+        lp_row_kernels()->add[a->type](to + (size_t)r->from * a->gx_bytes,
+                                       g + (size_t)r->to * a->g_bytes, r->n * a->unit);
+    return;
+  }
+  const int64_t i = index[d];
+  if (!m->from[d]) {
+    add_users(a, index, d + 1, row * m->out[d] + i, to);
+    return;
+  }
+  const int64_t *start = m->users[d], *list = start + m->in[d] + 1;
+  for (int64_t k = start[i]; k < start[i + 1]; k++)
+    add_users(a, index, d + 1, row * m->out[d] + list[k], to);
+}
+
+/* Rows [begin, end) of the input. */
+static void add_rows(void *ctx, int64_t begin, int64_t end) {
+  const PadAdd *a = ctx;
+  const PadMap *m = a->m;
+  const int64_t last = m->ndim - 1;
+  const size_t bytes = (size_t)m->in[last] * a->gx_bytes;
+  for (int64_t row = begin; row < end; row++) {
+    int64_t index[LP_MAX_DIMS], rest = row;
+    for (int64_t d = last - 1; d >= 0; d--) {
+      index[d] = rest % m->in[d];
+      rest /= m->in[d];
     }
+    char *to = a->gx + (size_t)row * bytes;
+    memset(to, 0, bytes);
+    add_users(a, index, 0, 0, to);
   }
 }
 
 LpTensor *lp_impl_pad_nd_adjoint(LpTensor *grad_output, LpInts size, LpInts pad,
                                  const char *mode) {
-  LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output));
+  const LpDtype dtype = lp_dtype(grad_output), sum_dtype = nn_compute_dtype(dtype);
   PadMap m;
-  if (size.count == 0) return nn_dense(grad_output, lp_dtype(grad_output));
+  if (size.count == 0) return nn_dense(grad_output, dtype);
+  const bool last = nn_lies_last(grad_output);
   TRY(map_init(&m, size, pad, mode));
-  LpTensor *g = nn_dense(grad_output, dtype),
-           *gx = nn_zeros(size.data, size.count, dtype);
-  bool ok = g && gx;
-  if (ok && lp_numel(g)) {
-    PadAdd a = {lp_data(g), lp_data(gx), dtype};
-    each_row(&m, add_row, &a);
+  map_order(&m, last);
+  LpTensor *g = nn_laid(grad_output, dtype, last),
+           *gx = g ? nn_new_laid(g, size, sum_dtype, last) : NULL;
+  bool ok = gx && map_runs(&m) && map_users(&m);
+  if (ok && lp_numel(gx)) {
+    const int64_t parts = lp_dtype_is_complex(dtype) ? 2 : 1;
+    PadAdd a = {.m = &m,
+                .type = nn_float_index(lp_dtype_to_real(dtype)),
+                .g_bytes = (size_t)m.unit * lp_dtype_size(dtype),
+                .gx_bytes = (size_t)m.unit * lp_dtype_size(sum_dtype),
+                .unit = m.unit * parts,
+                .g = nn_laid_data(g, last),
+                .gx = nn_laid_data(gx, last)};
+    lp_parallel_for(rows_of(&m, m.in), row_grain(&m), add_rows, &a);
   }
   map_free(&m);
   lp_tensor_release(g);
   if (!ok) lp_drop(&gx);
-  return nn_cast_take(gx, lp_dtype(grad_output));
+  return nn_cast_take(gx, dtype);
 }

@@ -180,10 +180,9 @@ static void scatter_last(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-/* Does t, pooled over ndim dims, lie channels last, in the dtype? */
-static bool is_last(const LpTensor *t, int64_t ndim, LpDtype dtype) {
-  return t->ndim == ndim + 2 && lp_dtype(t) == dtype && t->sizes[1] > 1 &&
-         lp_channels_last_data(t);
+/* Does t, pooled over ndim dims, lie channels last? */
+static bool is_last(const LpTensor *t, int64_t ndim) {
+  return t->ndim == ndim + 2 && t->sizes[1] > 1 && nn_lies_last(t);
 }
 
 static int64_t plane_grain(const PoolJob *j) {
@@ -211,7 +210,8 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
         "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
   LpDtype dtype = pool_dtype(self);
-  if (!adaptive && is_last(self, ndim, dtype)) j->channels = lp_size(self, 1);
+  j->shape.adaptive = adaptive;
+  if (is_last(self, ndim)) j->channels = lp_size(self, 1);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL, *index = NULL;
   if (y) {
@@ -309,17 +309,21 @@ static void look_at_indices(void *ctx, int64_t begin, int64_t end) {
   if (beyond) atomic_store(&j->beyond, true);
 }
 
-/* Do the indices lie in planes of this size? They are a result that the user has had in
- * hand. */
-static bool indices_fit(const void *data, const LpTensor *index, int64_t plane) {
+/* They are a result that the user has had in hand. */
+bool nn_check_indices(const LpTensor *indices, bool last, int64_t plane) {
+  const void *data = nn_laid_data(indices, last);
   Indices j = {.plane = (uint64_t)plane};
-  if (lp_dtype(index) == LP_INT32)
+  if (lp_dtype(indices) == LP_INT32)
     j.at32 = data;
   else
     j.at64 = data;
-  lp_parallel_for(lp_numel(index), LP_GRAIN, look_at_indices, &j);
-  CHECK(!j.beyond, LP_ERR_INDEX, "an index lies outside of its plane of %lld elements",
-        (long long)plane);
+  lp_parallel_for(lp_numel(indices), LP_GRAIN, look_at_indices, &j);
+  for (int64_t i = 0; j.beyond && i < lp_numel(indices); i++) {
+    const int64_t at = j.at32 ? j.at32[i] : j.at64[i];
+    CHECK(at >= 0 && at < plane, LP_ERR_INDEX,
+          "index %lld is out of range: a plane has %lld elements", (long long)at,
+          (long long)plane);
+  }
   return true;
 }
 
@@ -328,15 +332,13 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
   const LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output)),
                 index_dtype = lp_dtype(indices);
   PoolJob j = {0};
-  if (is_last(indices, ndim, index_dtype)) j.channels = lp_size(indices, 1);
-  LpTensor *g = j.channels ? lp_channels_last_raw(grad_output, dtype)
-                           : nn_dense(grad_output, dtype),
-           *index =
-               j.channels ? lp_tensor_retain(indices) : nn_dense(indices, index_dtype);
+  if (is_last(indices, ndim)) j.channels = lp_size(indices, 1);
+  LpTensor *g = nn_laid(grad_output, dtype, j.channels),
+           *index = nn_laid(indices, index_dtype, j.channels);
   LpTensor *gx = g ? nn_new_laid(g, size, dtype, j.channels) : NULL;
   const int64_t plane = last_dims(size, ndim);
-  bool ok = g && index && gx &&
-            (!lp_numel(gx) || indices_fit(nn_laid_data(index, j.channels), index, plane));
+  bool ok =
+      g && index && gx && (!lp_numel(gx) || nn_check_indices(index, j.channels, plane));
   if (ok && lp_numel(gx)) {
     ASSERT(lp_numel(g) == lp_numel(index));
     set_planes(&j, g, last_dims(lp_sizes(g), ndim), gx, plane);
@@ -353,29 +355,6 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
   return nn_cast_take(gx, lp_dtype(grad_output));
 }
 
-LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
-  LpTensor *x = nn_dense(self, lp_dtype(self)), *index = nn_dense(indices, LP_INT64);
-  LpTensor *y = lp_tensor_new(lp_sizes(indices), lp_dtype(self), lp_device(self));
-  bool ok =
-      x && index && y &&
-      (!lp_numel(y) || indices_fit(lp_data(index), index, last_dims(lp_sizes(x), ndim)));
-  if (ok && lp_numel(y)) {
-    size_t e = lp_dtype_size(lp_dtype(self));
-    int64_t in_plane = last_dims(lp_sizes(x), ndim),
-            out_plane = last_dims(lp_sizes(y), ndim);
-    const int64_t *at = lp_data(index);
-    const char *from = lp_data(x);
-    char *to = lp_data(y);
-    for (int64_t i = 0; i < lp_numel(y); i++)
-      memcpy(to + (size_t)i * e, from + (size_t)(i / out_plane * in_plane + at[i]) * e,
-             e);
-  }
-  lp_tensor_release(x);
-  lp_tensor_release(index);
-  if (!ok) lp_drop(&y);
-  return y;
-}
-
 /* --- average
  * ------------------------------------------------------------------------------------ */
 /* Runs a linear plane kernel over self, in the compute dtype; the result has the given
@@ -388,8 +367,7 @@ static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
   LpDtype dtype = nn_number_dtype(lp_dtype(self));
   const int64_t ndim = out_sizes.count - 2;
-  if (j->batched && lp_numel(self) && is_last(self, ndim, dtype))
-    j->channels = lp_size(self, 1);
+  if (j->batched && lp_numel(self) && is_last(self, ndim)) j->channels = lp_size(self, 1);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL;
   bool ok = y != NULL;

@@ -1,14 +1,15 @@
-/* Interpolation along one dim as a sparse linear map (some taps for each result element),
- * and its adjoint. interpolate applies it dim by dim. */
+/* Interpolation of the last dims: along each a sparse linear map (some taps for each
+ * result element). The adjoint has the transposed maps, so one kernel serves both. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
+#include "cpu/interpolate.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
 typedef struct ResampleMap {
   int64_t in, out, taps;
-  int64_t *index; /* [out][taps] */
+  int64_t *index; /* [out][taps], not falling along either */
   double *weight;
   size_t block_bytes;
 } ResampleMap;
@@ -79,6 +80,7 @@ static bool map_filter(ResampleMap *m, const Filter *f, double ratio) {
       sum += weight[i - from];
     }
     for (int64_t k = 0; k < to - from && sum != 0; k++) weight[k] /= sum;
+    for (int64_t k = to - from; k < m->taps && k > 0; k++) index[k] = to - 1;
   }
   return true;
 }
@@ -146,88 +148,176 @@ static void round_weights(ResampleMap *m) {
     m->weight[i] = round(m->weight[i] * one) / one;
 }
 
+/* Every element as it is. */
+static bool map_identity(ResampleMap *m, int64_t n) {
+  m->in = m->out = n;
+  TRY(map_alloc(m, 1));
+  for (int64_t o = 0; o < n; o++) {
+    m->index[o] = o;
+    m->weight[o] = 1;
+  }
+  return true;
+}
+
+/* The map or its transpose in bands; taps on the same element are added. */
+static bool band_init(LpBand *b, const ResampleMap *m, bool adjoint) {
+  b->in = adjoint ? m->out : m->in;
+  b->out = adjoint ? m->in : m->out;
+  b->first = lp_calloc((size_t)(2 * b->out + 1) * sizeof(int64_t));
+  TRY(b->first);
+  b->start = b->first + b->out;
+  int64_t *width = b->start + 1;
+  for (int64_t i = 0; i < m->out * m->taps; i++) {
+    const int64_t o = i / m->taps, row = adjoint ? m->index[i] : o,
+                  column = adjoint ? o : m->index[i];
+    if (!width[row]) b->first[row] = column;
+    width[row] = column - b->first[row] + 1;
+    if (width[row] > b->widest) b->widest = width[row];
+  }
+  for (int64_t o = 0; o < b->out; o++) b->start[o + 1] += b->start[o];
+  const size_t n = (size_t)b->start[b->out];
+  b->weight = lp_calloc(n * (sizeof(double) + sizeof(float)));
+  TRY(b->weight);
+  b->weight32 = (float *)(b->weight + n);
+  for (int64_t i = 0; i < m->out * m->taps; i++) {
+    const int64_t o = i / m->taps, row = adjoint ? m->index[i] : o,
+                  column = adjoint ? o : m->index[i];
+    b->weight[b->start[row] + column - b->first[row]] += m->weight[i];
+  }
+  for (int64_t o = 0, from = 0; o < b->out; o++) {
+    if (width[o] - b->start[o] != width[from] - b->start[from]) from = o;
+    if (o + 1 - from <= b->even_to - b->even_from) continue;
+    b->even_from = from;
+    b->even_to = o + 1;
+  }
+  b->picks = b->widest == 1 && n == (size_t)b->out;
+  for (size_t i = 0; i < n; i++) {
+    b->weight32[i] = (float)b->weight[i];
+    b->picks &= b->weight[i] == 1;
+  }
+  return true;
+}
+
+static void band_free(LpBand *b) {
+  if (!b->first) return;
+  const size_t n = (size_t)b->start[b->out];
+  lp_free(b->weight, n * (sizeof(double) + sizeof(float)));
+  lp_free(b->first, (size_t)(2 * b->out + 1) * sizeof(int64_t));
+}
+
+/* What one call resamples: the last dims of tensors, by factors (0: as the sizes say). */
+typedef struct Resampling {
+  LpInts sizes; /* of the result */
+  LpFloats factors;
+  const char *mode;
+  bool align_corners, adjoint, of_pixels;
+  bool last; /* channels last */
+} Resampling;
+
+static bool band_of(LpBand *b, const Resampling *r, int64_t from, int64_t to,
+                    bool resampled, double factor) {
+  ResampleMap m = {0};
+  bool ok = !resampled   ? map_identity(&m, from)
+            : r->adjoint ? map_init(&m, to, from, r->mode, r->align_corners, factor)
+                         : map_init(&m, from, to, r->mode, r->align_corners, factor);
+  if (ok && resampled && r->of_pixels) round_weights(&m);
+  ok = ok && band_init(b, &m, resampled && r->adjoint);
+  lp_free(m.index, m.block_bytes);
+  return ok;
+}
+
 typedef struct ResampleJob {
-  const ResampleMap *m;
-  const void *from;
-  void *to;
-  int64_t inner;
-  LpDtype dtype;
-  bool adjoint;
+  LpInterpolateShape shape;
+  int type;
+  int64_t rows, piece;
+  const void *x;
+  void *y;
+  char *scratch; /* of each piece */
+  size_t scratch_bytes;
 } ResampleJob;
 
-#define RESAMPLE_LOOP(T)                                                                 \
-  static void resample_##T(const ResampleJob *j, int64_t outer) {                        \
-    const ResampleMap *m = j->m;                                                         \
-    int64_t from_n = j->adjoint ? m->out : m->in, to_n = j->adjoint ? m->in : m->out;    \
-    const T *from = (const T *)j->from + outer * from_n * j->inner;                      \
-    T *to = (T *)j->to + outer * to_n * j->inner;                                        \
-    memset(to, 0, (size_t)(to_n * j->inner) * sizeof(T));                                \
-    for (int64_t o = 0; o < m->out; o++)                                                 \
-      for (int64_t k = 0; k < m->taps; k++) {                                            \
-        int64_t i = m->index[o * m->taps + k];                                           \
-        T w = (T)m->weight[o * m->taps + k];                                             \
-        const T *a = from + (j->adjoint ? o : i) * j->inner;                             \
-        T *b = to + (j->adjoint ? i : o) * j->inner;                                     \
-        for (int64_t c = 0; c < j->inner; c++) b[c] += w * a[c];                         \
-      }                                                                                  \
-  }
-RESAMPLE_LOOP(float)
-RESAMPLE_LOOP(double)
-
 static void run(void *ctx, int64_t begin, int64_t end) {
-  ResampleJob *j = ctx;
-  for (int64_t o = begin; o < end; o++) {
-    if (j->dtype == LP_FLOAT32)
-      resample_float(j, o);
-    else
-      resample_double(j, o);
+  const ResampleJob *j = ctx;
+  for (int64_t p = begin; p < end; p++) {
+    const int64_t first = p * j->piece, left = j->rows - first;
+    lp_interpolate_kernels()->rows[j->type](&j->shape, j->x, j->y, first,
+                                            first + (left < j->piece ? left : j->piece),
+                                            j->scratch + (size_t)p * j->scratch_bytes);
   }
 }
 
-static LpTensor *resample(LpTensor *self, int64_t dim, LpInts result_sizes, int64_t in,
-                          int64_t out, const char *mode, bool align_corners,
-                          double factor, bool adjoint) {
-  LpDtype wanted = lp_dtype(self),
-          dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : nn_compute_dtype(wanted);
-  ResampleMap m;
-  int64_t numel; /* before time goes into the map */
-  TRY(lp_numel_of(result_sizes, &numel));
-  TRY(map_init(&m, in, out, mode, align_corners, factor));
-  if (wanted == LP_UINT8) round_weights(&m);
-  LpTensor *x = nn_dense(self, dtype),
-           *y = lp_tensor_new(result_sizes, dtype, lp_device(self));
-  bool ok = x && y;
-  if (ok && lp_numel(y)) {
-    int64_t outer = 1, inner = 1;
-    for (int64_t d = 0; d < result_sizes.count; d++) {
-      if (d < dim) outer *= result_sizes.data[d];
-      if (d > dim) inner *= result_sizes.data[d];
-    }
-    ResampleJob j = {&m, lp_data(x), lp_data(y), inner, dtype, adjoint};
-    lp_parallel_for(outer, LP_GRAIN / ((in + out) * inner + 1) + 1, run, &j);
+static bool run_rows(ResampleJob *j) {
+  const LpBand *b = j->shape.band;
+  const int64_t work = b[2].out * j->shape.inner * b[2].widest +
+                       b[2].in * j->shape.inner * b[0].widest * b[1].widest;
+  int64_t pieces = lp_parallel_threads(j->rows, LP_GRAIN / (work + 1) + 1);
+  j->piece = (j->rows + pieces - 1) / pieces;
+  pieces = (j->rows + j->piece - 1) / j->piece;
+  j->scratch_bytes = lp_interpolate_scratch(&j->shape);
+  const size_t bytes = (size_t)pieces * j->scratch_bytes;
+  j->scratch = lp_alloc(bytes);
+  TRY(j->scratch);
+  lp_parallel_for(pieces, 1, run, j);
+  lp_free(j->scratch, bytes);
+  return true;
+}
+
+/* x, which lies as r says, resampled along the spatial dims [begin, end). */
+static LpTensor *pass(const Resampling *r, LpTensor *x, int64_t begin, int64_t end) {
+  const int64_t space = r->factors.count, lead = x->ndim - space;
+  int64_t sizes[LP_MAX_DIMS], outer = 1, numel;
+  for (int d = 0; d < x->ndim; d++) {
+    sizes[d] = d >= lead + begin && d < lead + end ? r->sizes.data[d] : x->sizes[d];
+    if (d < lead && !(r->last && d == 1)) outer *= sizes[d];
   }
-  lp_free(m.index, m.block_bytes);
-  lp_tensor_release(x);
-  if (ok && wanted == LP_UINT8) { /* pixels are rounded after each dim */
-    double *v = lp_data(y);
-    for (int64_t i = 0; i < lp_numel(y); i++)
+  TRY(lp_numel_of(lp_ints(sizes, x->ndim), &numel)); /* before time goes into the maps */
+  ResampleJob j = {.type = nn_float_index(lp_dtype(x)),
+                   .shape.inner = r->last ? x->sizes[1] : 1};
+  bool ok = true;
+  for (int64_t slot = 0; ok && slot < 3; slot++) {
+    const int64_t d = slot - (3 - space);
+    ok = d < 0 ? band_of(&j.shape.band[slot], r, 1, 1, false, 0)
+               : band_of(&j.shape.band[slot], r, x->sizes[lead + d], sizes[lead + d],
+                         d >= begin && d < end, r->factors.data[d]);
+  }
+  LpTensor *y = ok ? nn_new_laid(x, lp_ints(sizes, x->ndim), lp_dtype(x), r->last) : NULL;
+  if (y && numel) {
+    j.x = nn_laid_data(x, r->last);
+    j.y = nn_laid_data(y, r->last);
+    j.rows = outer * j.shape.band[0].out * j.shape.band[1].out;
+    if (!run_rows(&j)) lp_drop(&y);
+  }
+  for (int slot = 0; slot < 3; slot++) band_free(&j.shape.band[slot]);
+  return y;
+}
+
+/* Pixels are rounded after each dim: they go dim by dim, the last one first. */
+static LpTensor *resample(LpTensor *self, Resampling *r) {
+  const LpDtype wanted = lp_dtype(self),
+                dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : wanted;
+  const int64_t space = r->factors.count;
+  r->of_pixels = wanted == LP_UINT8;
+  r->last = self->ndim == space + 2 && nn_lies_last(self);
+  LpTensor *x = nn_laid(self, dtype, r->last);
+  for (int64_t d = space; x && d > 0; d = r->of_pixels ? d - 1 : 0) {
+    LpTensor *y = pass(r, x, r->of_pixels ? d - 1 : 0, d);
+    lp_tensor_release(x);
+    x = y;
+    double *v = y && r->of_pixels ? nn_laid_data(y, r->last) : NULL;
+    for (int64_t i = 0; v && i < lp_numel(y); i++)
       v[i] = fmin(fmax(floor(v[i] + 0.5), 0), 255);
   }
-  if (!ok) lp_drop(&y);
-  return nn_cast_take(y, wanted);
+  return nn_cast_take(x, wanted);
 }
 
-LpTensor *lp_impl_resample(LpTensor *self, int64_t dim, int64_t size, const char *mode,
-                           bool align_corners, double factor) {
-  int64_t sizes[LP_MAX_DIMS];
-  memcpy(sizes, self->sizes, (size_t)self->ndim * sizeof *sizes);
-  sizes[dim] = size;
-  return resample(self, dim, lp_ints(sizes, self->ndim), self->sizes[dim], size, mode,
-                  align_corners, factor, false);
+LpTensor *lp_impl_resample(LpTensor *self, LpInts size, const char *mode,
+                           bool align_corners, LpFloats factors) {
+  Resampling r = {size, factors, mode, align_corners, .adjoint = false};
+  return resample(self, &r);
 }
 
-LpTensor *lp_impl_resample_adjoint(LpTensor *grad_output, int64_t dim, LpInts size,
-                                   const char *mode, bool align_corners, double factor) {
-  return resample(grad_output, dim, size, size.data[dim], grad_output->sizes[dim], mode,
-                  align_corners, factor, true);
+LpTensor *lp_impl_resample_adjoint(LpTensor *grad_output, LpInts size, const char *mode,
+                                   bool align_corners, LpFloats factors) {
+  Resampling r = {size, factors, mode, align_corners, .adjoint = true};
+  return resample(grad_output, &r);
 }

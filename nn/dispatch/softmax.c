@@ -3,21 +3,60 @@
  * onehot(target), in one pass each. */
 #include <math.h>
 #include "core/parallel.h"
+#include "cpu/copy.h"
 #include "cpu/softmax.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
+
+/* Short rows are turned into columns, some at a time, for the loops over columns. */
+#define SHORT 64
+#define ROWS 32
 
 typedef struct SoftmaxJob {
   int type, is_log;
   size_t elem_bytes;
   int64_t n, inner; /* a tensor is (outer, n, inner) */
+  bool by_columns;  /* short rows, many, and not of whole vectors */
   const char *x, *g;
   char *y;
 } SoftmaxJob;
 
+static void turn(const SoftmaxJob *j, char *to, int64_t to_step, const char *from,
+                 int64_t from_step, int64_t rows, int64_t columns) {
+  lp_copy_kernels()->transpose[__builtin_ctzll(j->elem_bytes)](to, to_step, from,
+                                                               from_step, rows, columns);
+}
+
+static void forward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
+  _Alignas(64) char columns[SHORT * ROWS * sizeof(double)];
+  for (int64_t o = begin; o < end; o += ROWS) {
+    const int64_t m = end - o < ROWS ? end - o : ROWS;
+    const size_t at = (size_t)(o * j->n) * j->elem_bytes;
+    turn(j, columns, m, j->x + at, j->n, m, j->n);
+    lp_softmax_kernels()->inner[j->type][j->is_log](columns, columns, j->n, m, m);
+    turn(j, j->y + at, j->n, columns, m, j->n, m);
+  }
+}
+
+static void backward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
+  _Alignas(64) char g[SHORT * ROWS * sizeof(double)], y[SHORT * ROWS * sizeof(double)];
+  for (int64_t o = begin; o < end; o += ROWS) {
+    const int64_t m = end - o < ROWS ? end - o : ROWS;
+    const size_t at = (size_t)(o * j->n) * j->elem_bytes;
+    turn(j, g, m, j->g + at, j->n, m, j->n);
+    turn(j, y, m, j->x + at, j->n, m, j->n);
+    lp_softmax_kernels()->inner_grad[j->type][j->is_log](g, g, y, j->n, m, m);
+    turn(j, j->y + at, j->n, g, m, j->n, m);
+  }
+}
+
 static void forward(void *ctx, int64_t begin, int64_t end) {
   SoftmaxJob *j = ctx;
   const LpSoftmaxKernels *k = lp_softmax_kernels();
+  if (j->by_columns) {
+    forward_short(j, begin, end);
+    return;
+  }
   for (int64_t o = begin; o < end; o++) {
     size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
     if (j->inner == 1)
@@ -30,6 +69,10 @@ static void forward(void *ctx, int64_t begin, int64_t end) {
 static void backward(void *ctx, int64_t begin, int64_t end) {
   SoftmaxJob *j = ctx;
   const LpSoftmaxKernels *k = lp_softmax_kernels();
+  if (j->by_columns) {
+    backward_short(j, begin, end);
+    return;
+  }
   for (int64_t o = begin; o < end; o++) {
     size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
     if (j->inner == 1)
@@ -40,19 +83,25 @@ static void backward(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, int64_t *outer) {
+/* The job over t along dim; last: its memory has dim 1 behind the others. */
+static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, bool last,
+                            int64_t *outer) {
   SoftmaxJob j = {
       .type = nn_float_index(lp_dtype(t)), .is_log = is_log, .n = 1, .inner = 1};
   j.elem_bytes = lp_dtype_size(lp_dtype(t));
   *outer = 1;
-  for (int d = 0; d < t->ndim; d++) {
-    if (d < dim)
+  const int64_t end = t->ndim, place = last && dim == 1 ? end : dim;
+  for (int64_t d = 0; d < t->ndim; d++) {
+    const int64_t own = last && d == 1 ? end : d;
+    if (own < place)
       *outer *= t->sizes[d];
-    else if (d == dim)
+    else if (own == place)
       j.n = t->sizes[d];
     else
       j.inner *= t->sizes[d];
   }
+  j.by_columns =
+      j.inner == 1 && j.n <= SHORT && (size_t)j.n * j.elem_bytes % 64 && *outer >= ROWS;
   return j;
 }
 
@@ -68,13 +117,14 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
   CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
         "expected an input of a floating dtype, got %s: give dtype to convert it",
         lp_dtype_name(dtype));
-  LpTensor *x = nn_dense(self, dtype);
+  const bool last = nn_lies_last(self);
+  LpTensor *x = nn_laid(self, dtype, last);
   TRY(x);
-  LpTensor *y = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
+  LpTensor *y = nn_new_hidden(x, lp_sizes(x), dtype, last);
   if (y && lp_numel(y)) {
-    SoftmaxJob j = job_along(x, dim, is_log, &outer);
-    j.x = lp_data(x);
-    j.y = lp_data(y);
+    SoftmaxJob j = job_along(x, dim, is_log, last, &outer);
+    j.x = nn_laid_data(x, last);
+    j.y = nn_laid_data(y, last);
     lp_parallel_for(outer, grain_of(&j), forward, &j);
   }
   lp_tensor_release(x);
@@ -83,15 +133,17 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
 
 static LpTensor *softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim, int is_log) {
   TRY(lp_wrap_dim(dim, lp_ndim(result), &dim));
-  LpTensor *g = nn_dense(grad, lp_dtype(result)), *y = nn_dense(result, lp_dtype(result));
-  LpTensor *gx = lp_tensor_new(lp_sizes(result), lp_dtype(result), lp_device(result));
-  bool ok = g && y && gx;
+  const LpDtype dtype = lp_dtype(result);
+  const bool last = nn_lies_last(result);
+  LpTensor *g = nn_laid(grad, dtype, last), *y = nn_laid(result, dtype, last);
+  LpTensor *gx = y ? nn_new_laid(y, lp_sizes(y), dtype, last) : NULL;
+  bool ok = g && gx;
   if (ok && lp_numel(gx)) {
     int64_t outer;
-    SoftmaxJob j = job_along(y, dim, is_log, &outer);
-    j.g = lp_data(g);
-    j.x = lp_data(y);
-    j.y = lp_data(gx);
+    SoftmaxJob j = job_along(y, dim, is_log, last, &outer);
+    j.g = nn_laid_data(g, last);
+    j.x = nn_laid_data(y, last);
+    j.y = nn_laid_data(gx, last);
     lp_parallel_for(outer, grain_of(&j), backward, &j);
   }
   lp_tensor_release(g);

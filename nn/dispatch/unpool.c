@@ -1,4 +1,6 @@
-/* Fractional max pooling and max unpooling: checks and the split over planes. */
+/* Fractional max pooling, max unpooling and its adjoint: checks and the split over
+ * planes.
+ */
 #include <stdatomic.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
@@ -106,23 +108,66 @@ bool lp_impl_fractional_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_siz
   return ok;
 }
 
-typedef struct UnpoolJob {
-  const char *x;
+/* Between the planes of a smaller tensor, which has the indices, and those of a larger
+ * one. `inner` planes are interleaved: 1 in row-major memory, else the channels. */
+typedef struct PlaneJob {
+  LpPlaneMove move;
+  char *large, *small;
   const int64_t *index;
-  char *y;
   size_t elem_bytes;
-  int64_t in_plane, out_plane;
-} UnpoolJob;
+  int64_t large_plane, small_plane, inner, block, blocks;
+} PlaneJob;
 
-static void scatter_planes(void *ctx, int64_t begin, int64_t end) {
-  UnpoolJob *j = ctx;
-  size_t e = j->elem_bytes;
+#define BLOCK 16 /* interleaved planes that go together where there are few images */
+
+static void move_planes(void *ctx, int64_t begin, int64_t end) {
+  const PlaneJob *j = ctx;
+  const size_t e = j->elem_bytes;
   for (int64_t p = begin; p < end; p++) {
-    const char *x = j->x + (size_t)(p * j->in_plane) * e;
-    char *y = j->y + (size_t)(p * j->out_plane) * e;
-    for (int64_t i = 0; i < j->in_plane; i++)
-      memcpy(y + (size_t)j->index[p * j->in_plane + i] * e, x + (size_t)i * e, e);
+    const int64_t image = p / j->blocks, c = p % j->blocks * j->block,
+                  left = j->inner - c, small = image * j->small_plane * j->inner + c,
+                  large = image * j->large_plane * j->inner + c;
+    j->move(j->large + (size_t)large * e, j->small + (size_t)small * e, j->index + small,
+            j->small_plane, j->inner, left < j->block ? left : j->block);
   }
+}
+
+static void zero(void *ctx, int64_t begin, int64_t end) {
+  memset((char *)ctx + begin, 0, (size_t)(end - begin));
+}
+
+static void run_planes(PlaneJob *j, const LpPlaneMove moves[4], LpTensor *small,
+                       LpTensor *large, LpTensor *index, bool last) {
+  j->large = nn_laid_data(large, last);
+  j->small = nn_laid_data(small, last);
+  j->index = nn_laid_data(index, last);
+  j->elem_bytes = lp_dtype_size(lp_dtype(small));
+  j->inner = last ? lp_size(small, 1) : 1;
+  j->move = moves[__builtin_ctzll(j->elem_bytes)];
+  const int64_t images = lp_numel(small) / j->small_plane / j->inner;
+  j->block = images < 4 * lp_num_threads() ? BLOCK : j->inner;
+  j->blocks = (j->inner + j->block - 1) / j->block;
+  lp_parallel_for(images * j->blocks,
+                  LP_GRAIN / 4 / (j->small_plane * j->inner / j->blocks + 1) + 1,
+                  move_planes, j);
+}
+
+LpTensor *lp_impl_max_pool_gather(LpTensor *self, LpTensor *indices, int64_t ndim) {
+  const LpDtype dtype = lp_dtype(self);
+  const bool last = indices->ndim == ndim + 2 && nn_lies_last(indices);
+  PlaneJob j = {.large_plane = 1, .small_plane = 1};
+  for (int64_t d = self->ndim - ndim; d < self->ndim; d++) {
+    j.large_plane *= self->sizes[d];
+    j.small_plane *= indices->sizes[d];
+  }
+  LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last);
+  LpTensor *y = index ? nn_new_laid(index, lp_sizes(indices), dtype, last) : NULL;
+  const bool ok = x && y && nn_check_indices(index, last, j.large_plane);
+  if (ok && lp_numel(y)) run_planes(&j, lp_plane_gather, y, x, index, last);
+  lp_tensor_release(x);
+  lp_tensor_release(index);
+  if (!ok) lp_drop(&y);
+  return y;
 }
 
 LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
@@ -136,35 +181,27 @@ LpTensor *lp_impl_max_unpool(LpTensor *self, LpTensor *indices, int64_t ndim,
   CHECK(same, LP_ERR_ARGUMENT, "expected 'indices' of the shape of the input, %s, got %s",
         SHAPE_TEXT(self), SHAPE_TEXT(indices));
   int64_t lead = lp_ndim(self) - ndim, sizes[LP_MAX_DIMS];
-  UnpoolJob j = {.in_plane = 1, .out_plane = 1};
+  PlaneJob j = {.large_plane = 1, .small_plane = 1};
   for (int64_t d = 0; d < lp_ndim(self); d++) {
     sizes[d] = d < lead ? lp_size(self, d) : output_size.data[d - lead];
     if (d < lead) continue;
-    j.in_plane *= lp_size(self, d);
-    j.out_plane *= sizes[d];
+    j.small_plane *= lp_size(self, d);
+    j.large_plane *= sizes[d];
     CHECK(lp_size(self, d) > 0, LP_ERR_ARGUMENT,
           "expected an input with elements in every dim but the batch, got %s",
           SHAPE_TEXT(self));
     CHECK(sizes[d] >= 0, LP_ERR_ARGUMENT,
           "expected 'output_size' of at least 0, got %lld", (long long)sizes[d]);
   }
-  LpTensor *x = nn_dense(self, lp_dtype(self)), *index = nn_dense(indices, LP_INT64),
-           *y = nn_zeros(sizes, lp_ndim(self), lp_dtype(self));
-  bool ok = x && index && y;
-  for (int64_t i = 0; ok && i < lp_numel(index); i++) {
-    int64_t at = ((int64_t *)lp_data(index))[i];
-    if (at < 0 || at >= j.out_plane)
-      ok = lp_fail(LP_ERR_INDEX,
-                   "index %lld is out of range: a plane of the result has %lld elements",
-                   (long long)at, (long long)j.out_plane);
-  }
-  if (ok && lp_numel(x)) {
-    j.x = lp_data(x);
-    j.index = lp_data(index);
-    j.y = lp_data(y);
-    j.elem_bytes = lp_dtype_size(lp_dtype(self));
-    lp_parallel_for(lp_numel(x) / j.in_plane, LP_GRAIN / (j.in_plane + j.out_plane) + 1,
-                    scatter_planes, &j);
+  const LpDtype dtype = lp_dtype(self);
+  const bool last = lead == 2 && nn_lies_last(self);
+  LpTensor *x = nn_laid(self, dtype, last), *index = nn_laid(indices, LP_INT64, last),
+           *y = x ? nn_new_laid(x, lp_ints(sizes, lp_ndim(self)), dtype, last) : NULL;
+  const bool ok = y && index && nn_check_indices(index, last, j.large_plane);
+  if (ok) {
+    lp_parallel_for(lp_numel(y) * (int64_t)lp_dtype_size(dtype), LP_GRAIN * 8, zero,
+                    nn_laid_data(y, last));
+    if (lp_numel(x)) run_planes(&j, lp_plane_scatter, x, y, index, last);
   }
   lp_tensor_release(x);
   lp_tensor_release(index);

@@ -3,9 +3,11 @@ op{ "prelu(Tensor self, Tensor weight) -> Tensor", variants = "function method",
     kind = "composite", cases = { "(2,3,4),(3,)", "(3,4),(1,)", "(),(1,)", "(3,),()" },
     doc = "x where x > 0, weight * x elsewhere; weight has one element, or one for each channel (dim 1).",
     example = "F.prelu(torch.tensor{-1., 2.}, torch.tensor{0.25})" }
+-- The slope's gradient looks at the elements that are not positive only.
 op{ "prelu_elements(Tensor self, Tensor weight) -> Tensor", variants = "internal", node = "PreluKernelBackward0",
+    kind = "binary", dtypes = "float",
     grad = { self = "where(self > 0, grad, weight * grad)",
-             weight = "sum_to_size(where(self > 0, zeros_like(grad), self * grad), weight.shape)" } }
+             weight = "sum_to_size(where(self > 0, 0, self * grad), weight.shape)" } }
 op{ "rrelu(Tensor input, float lower=0.125, float upper=0.3333333333333333, bool training=false, "
       .. "Generator? generator=nil) -> Tensor", variants = "function inplace", module = "torch nn.functional",
     kind = "composite", cases = { "(3,4)", "(3,4),0.1,0.3,true", "()" },

@@ -39,6 +39,11 @@ op{ "pixel_unshuffle(Tensor self, int downscale_factor) -> Tensor", variants = "
 op{ "channel_shuffle(Tensor self, int groups) -> Tensor", variants = "function", module = "nn.functional torch",
     kind = "composite", cases = { "(2,6,3),3" }, doc = "Interleaves groups of channels.",
     example = "F.channel_shuffle(torch.arange(4.):reshape(1, 4, 1), 2)" }
+-- Splits dims into parts, which are joined in another order to dims of the sizes; nn/dispatch/regroup.c.
+op{ "regroup(Tensor self, int[] parts, int[] order, int[] size) -> Tensor", variants = "internal",
+    grad = { self = "regroup_back(grad, parts, order, self.shape)" } }
+op{ "regroup_back(Tensor grad_output, int[] parts, int[] order, int[] size) -> Tensor", variants = "internal",
+    grad = { grad_output = "regroup(grad, parts, order, grad_output.shape)" } }
 op{ "interpolate(Tensor input, int[1]? size=nil, float[1]? scale_factor=nil, str mode='nearest', bool? align_corners=nil, "
       .. "bool? recompute_scale_factor=nil, bool antialias=false) -> Tensor",
     variants = "function", module = F, kind = "composite",
@@ -61,10 +66,11 @@ op{ "upsample_bilinear(Tensor input, int[1]? size=nil, float[1]? scale_factor=ni
     module = F, kind = "composite", cases = { "(1,2,3,2),[5,4]", "(1,2,3,2),nil,2" },
     doc = "interpolate in mode bilinear with align_corners = true.",
     example = "F.upsample_bilinear(torch.tensor{{{{1., 3.}}}}, {1, 3})" }
-op{ "resample(Tensor self, int dim, int size, str mode, bool align_corners, float factor) -> Tensor",
-    variants = "internal", grad = { self = "resample_adjoint(grad, dim, self.shape, mode, align_corners, factor)" } }
-op{ "resample_adjoint(Tensor grad_output, int dim, int[] size, str mode, bool align_corners, float factor) -> Tensor",
-    variants = "internal", grad = { grad_output = "resample(grad, dim, grad_output.shape[dim], mode, align_corners, factor)" } }
+-- size: of the whole result; factors: one for each resampled dim, the last ones, 0 where the sizes tell.
+op{ "resample(Tensor self, int[] size, str mode, bool align_corners, float[] factors) -> Tensor",
+    variants = "internal", grad = { self = "resample_adjoint(grad, self.shape, mode, align_corners, factors)" } }
+op{ "resample_adjoint(Tensor grad_output, int[] size, str mode, bool align_corners, float[] factors) -> Tensor",
+    variants = "internal", grad = { grad_output = "resample(grad, grad_output.shape, mode, align_corners, factors)" } }
 
 op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
     cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second.",

@@ -187,10 +187,13 @@ local function plan_node(row, by_cname, diffs)
     elseif a.type == "int[]" or a.type == "int[]?" then
       field(name, "LpInts", ("lp_node_keep_ints(node, %s)"):format(name), ("lp_kept_count(%s)"):format(name))
       return { type = a.type, c = "n->" .. name }
+    elseif a.type == "float[]" then
+      field(name, "LpFloats", ("lp_node_keep_floats(node, %s)"):format(name), ("%s.count"):format(name))
+      return { type = a.type, c = "n->" .. name }
     elseif a.type == "str" or a.type == "str?" then
       field(name, "LpKeptText", ("lp_keep_text(%s)"):format(name))
       return { type = a.type, c = ("lp_kept_text(&n->%s)"):format(name) }
-    elseif a.type:find("^float%[%]") or a.type == "Generator?" then
+    elseif a.type == "float[]?" or a.type == "Generator?" then
       error(("a formula cannot keep '%s' of type %s"):format(name, a.type), 0)
     end
     field(name, (schema.types[a.type].c:gsub("%s+$", "")), name)

@@ -306,6 +306,14 @@ LpInts lp_node_keep_ints(LpNode *node, LpInts ints) {
   return lp_ints(at, ints.count);
 }
 
+/* Among the integers: of the same size. */
+LpFloats lp_node_keep_floats(LpNode *node, LpFloats floats) {
+  void *at = node->ints + node->n_ints_used;
+  if (floats.count) memcpy(at, floats.data, (size_t)floats.count * sizeof(double));
+  node->n_ints_used += (int32_t)floats.count;
+  return (LpFloats){at, floats.count};
+}
+
 LpInts lp_node_keep_sizes_along(LpNode *node, LpTensors tensors, int64_t dim) {
   int64_t *at = node->ints + node->n_ints_used;
   for (int64_t i = 0; i < tensors.count; i++) {

@@ -117,6 +117,7 @@ bool lp_node_save(LpNode *node, int slot, LpTensor *t, int output_nr);
 bool lp_node_unpack(LpNode *node, int slot, LpTensor **result);
 /* Copies into the node's integers (reserved by n_ints). */
 LpInts lp_node_keep_ints(LpNode *node, LpInts ints);
+LpFloats lp_node_keep_floats(LpNode *node, LpFloats floats);
 /* Makes the node the history of its results; results may hold NULL and non-differentiable dtypes. */
 bool lp_node_attach(LpNode *node, LpTensor *const *results, int n_results);
 /* Is the gradient for edge i asked for in the backward that runs now? */

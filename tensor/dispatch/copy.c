@@ -10,8 +10,8 @@
 #include "impl.h"
 #include "lampad/ops.h"
 
-#define MIN_TILE 8 /* dims from here on are worth transposing in tiles */
 #define TILE 64    /* rows and columns of a tile */
+#define MIN_TILE 8 /* elements of the smallest tile */
 #define COPY_GRAIN                                                                       \
   (1 << 18) /* bytes of memcpy below which a second thread does not pay */
 #define CHECK_BYTES (1 << 24) /* bytes between two looks at the interrupt flag */
@@ -105,26 +105,30 @@ typedef struct Transpose {
 static void transpose_tiles(void *ctx, int64_t begin, int64_t end) {
   Transpose *t = ctx;
   const LpIter *it = t->it;
-  int64_t rows = it->shape[0], columns = it->shape[t->along];
-  int64_t src_row = it->strides[1][0], dst_column = it->strides[0][t->along];
+  const int64_t rows = it->shape[0], columns = it->shape[t->along];
+  const int64_t src_row = it->strides[1][0], dst_column = it->strides[0][t->along];
+  int64_t index[LP_MAX_DIMS], shape[LP_MAX_DIMS], rest = begin;
+  for (int d = 0; d < it->ndim; d++) {
+    shape[d] = d == 0 ? t->tiles0 : d == t->along ? t->tiles1 : it->shape[d];
+    index[d] = rest % shape[d];
+    rest /= shape[d];
+  }
   for (int64_t k = begin; k < end; k++) {
     if ((k & 15) == 0 && lp_interrupt_pending()) {
       __atomic_store_n(&t->stopped, true, __ATOMIC_RELAXED);
       return;
     }
-    int64_t i = k % t->tiles0 * TILE, rest = k / t->tiles0, j = rest % t->tiles1 * TILE;
-    rest /= t->tiles1;
+    const int64_t i = index[0] * TILE, j = index[t->along] * TILE;
     char *dst = it->data[0] + (i << t->log_size) + j * dst_column;
     const char *src = it->data[1] + i * src_row + (j << t->log_size);
     for (int d = 1; d < it->ndim; d++) {
       if (d == t->along) continue;
-      int64_t at = rest % it->shape[d];
-      rest /= it->shape[d];
-      dst += at * it->strides[0][d];
-      src += at * it->strides[1][d];
+      dst += index[d] * it->strides[0][d];
+      src += index[d] * it->strides[1][d];
     }
     t->tile(dst, dst_column >> t->log_size, src, src_row >> t->log_size,
             rows - i < TILE ? rows - i : TILE, columns - j < TILE ? columns - j : TILE);
+    for (int d = 0; d < it->ndim && ++index[d] == shape[d]; d++) index[d] = 0;
   }
 }
 
@@ -132,12 +136,10 @@ static void transpose_tiles(void *ctx, int64_t begin, int64_t end) {
 static bool try_transpose(LpIter *it, int log_size, bool *done) {
   int64_t size = (int64_t)1 << log_size;
   *done = false;
-  if (it->ndim < 2 || it->shape[0] < MIN_TILE || it->strides[0][0] != size ||
-      it->strides[1][0] == size)
-    return true;
+  if (it->ndim < 2 || it->strides[0][0] != size || it->strides[1][0] == size) return true;
   int along = 0;
   for (int d = 1; d < it->ndim; d++)
-    if (it->strides[1][d] == size && it->shape[d] >= MIN_TILE) along = d;
+    if (it->strides[1][d] == size && it->shape[0] * it->shape[d] >= MIN_TILE) along = d;
   if (along == 0) return true;
   Transpose t = {.it = it,
                  .tile = lp_copy_kernels()->transpose[log_size],
@@ -227,7 +229,8 @@ bool lp_fill_into(LpTensor *dst, LpScalar value) {
     return true;
   }
   if (is_zero_bytes(element, size) && lp_is_dense(dst))
-    return copy_bytes(lp_data(dst), NULL, dst->numel * (int64_t)size);
+    return copy_bytes(lp_is_hidden(dst) ? lp_channels_last_data(dst) : lp_data(dst), NULL,
+                      dst->numel * (int64_t)size);
   LpIter it;
   lp_iter_init(&it);
   it.allow_overlap = it.no_resize = true; /* writing one value twice does no harm */
@@ -314,21 +317,10 @@ LpTensor *lp_cast_raw(LpTensor *t, LpDtype dtype) {
 /* --- clone, contiguous, conversions
  * ------------------------------------------------------------- */
 
-static LpMemoryFormat or_preserve(LpMemoryFormat format) {
-  return format == LP_FORMAT_NONE ? LP_PRESERVE : format;
-}
-
-/* A copy for the memory format; of a hidden tensor one that is hidden, too. */
-static LpTensor *new_copy(LpTensor *self, LpDtype dtype, LpDevice device,
-                          LpMemoryFormat format) {
-  if (lp_is_hidden(self) && format != LP_CHANNELS_LAST && format != LP_CHANNELS_LAST_3D)
-    return lp_tensor_new_hidden(lp_sizes(self), dtype);
-  return lp_tensor_new_format(lp_sizes(self), dtype, device, or_preserve(format), self);
-}
-
 LpTensor *lp_impl_clone(LpTensor *self, LpMemoryFormat memory_format) {
-  return filled_from(
-      new_copy(self, (LpDtype)self->dtype, self->storage->device, memory_format), self);
+  return filled_from(lp_tensor_new_formed(self, (LpDtype)self->dtype,
+                                          self->storage->device, memory_format),
+                     self);
 }
 
 LpTensor *lp_composite_contiguous(LpTensor *self, LpMemoryFormat memory_format) {
@@ -344,7 +336,7 @@ LpTensor *lp_impl_to_copy(LpTensor *self, LpDtype dtype, LpDevice device,
   if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
   if (device.type == LP_DEVICE_NONE) device = self->storage->device;
   TRY(lp_check_device(device));
-  return filled_from(new_copy(self, dtype, device, memory_format), self);
+  return filled_from(lp_tensor_new_formed(self, dtype, device, memory_format), self);
 }
 
 /* self where nothing changes, else a converted copy. */

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "core/parallel.h"
 #include "dispatch/iter.h"
+#include "dispatch/layout.h"
 #include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
@@ -103,35 +104,37 @@ LpTensor *lp_impl_scalar_tensor(LpScalar s, LpDtype dtype, LpDevice device,
 /* --- like another tensor
  * ---------------------------------------------------------------------- */
 
-static LpTensor *new_like(LpTensor *self, LpDtype dtype, LpDevice device,
-                          LpMemoryFormat format) {
-  if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
-  if (device.type == LP_DEVICE_NONE) device = self->storage->device;
-  return lp_tensor_new_format(lp_sizes(self), dtype, device,
-                              format == LP_FORMAT_NONE ? LP_PRESERVE : format, self);
-}
-
 LpTensor *lp_impl_empty_like(LpTensor *self, LpDtype dtype, LpDevice device,
                              LpMemoryFormat memory_format, bool requires_grad) {
-  return finish(new_like(self, dtype, device, memory_format), requires_grad);
+  if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
+  if (device.type == LP_DEVICE_NONE) device = self->storage->device;
+  return finish(lp_tensor_new_format(
+                    lp_sizes(self), dtype, device,
+                    memory_format == LP_FORMAT_NONE ? LP_PRESERVE : memory_format, self),
+                requires_grad);
+}
+
+static LpTensor *filled_like(LpTensor *self, LpScalar value, LpDtype dtype,
+                             LpDevice device, LpMemoryFormat format, bool requires_grad) {
+  if (dtype == LP_DTYPE_NONE) dtype = (LpDtype)self->dtype;
+  if (device.type == LP_DEVICE_NONE) device = self->storage->device;
+  return filled(lp_tensor_new_formed(self, dtype, device, format), value, requires_grad);
 }
 
 LpTensor *lp_impl_zeros_like(LpTensor *self, LpDtype dtype, LpDevice device,
                              LpMemoryFormat memory_format, bool requires_grad) {
-  return filled(new_like(self, dtype, device, memory_format), lp_scalar_int(0),
-                requires_grad);
+  return filled_like(self, lp_scalar_int(0), dtype, device, memory_format, requires_grad);
 }
 
 LpTensor *lp_impl_ones_like(LpTensor *self, LpDtype dtype, LpDevice device,
                             LpMemoryFormat memory_format, bool requires_grad) {
-  return filled(new_like(self, dtype, device, memory_format), lp_scalar_int(1),
-                requires_grad);
+  return filled_like(self, lp_scalar_int(1), dtype, device, memory_format, requires_grad);
 }
 
 LpTensor *lp_impl_full_like(LpTensor *self, LpScalar fill_value, LpDtype dtype,
                             LpDevice device, LpMemoryFormat memory_format,
                             bool requires_grad) {
-  return filled(new_like(self, dtype, device, memory_format), fill_value, requires_grad);
+  return filled_like(self, fill_value, dtype, device, memory_format, requires_grad);
 }
 
 static LpTensor *new_as(LpTensor *self, LpInts size, LpDtype dtype, LpDevice device) {
@@ -336,7 +339,8 @@ static LpTensor *spaced(LpScalar start, LpScalar end, int64_t steps, double base
              .base = base,
              .count = steps,
              .from_end = steps > 1};
-  if (lp_dtype_is_integral(dtype, false)) { /* the ends become integers first, as in PyTorch */
+  if (lp_dtype_is_integral(dtype,
+                           false)) { /* the ends become integers first, as in PyTorch */
     r.start = (double)lp_scalar_to_int(start);
     r.end = (double)lp_scalar_to_int(end);
   }
@@ -398,7 +402,8 @@ static LpTensor *identity(int64_t n, int64_t m, LpDtype dtype, LpDevice device,
   LpTensor *t =
       lp_new_zeros_raw(lp_ints((int64_t[]){n, m}, 2), or_default(dtype), device);
   if (!t) return NULL;
-  int64_t length = n < m ? n : m, step = (int64_t)((uint64_t)m + 1); /* of nothing when it overflows */
+  int64_t length = n < m ? n : m,
+          step = (int64_t)((uint64_t)m + 1); /* of nothing when it overflows */
   LpTensor *diagonal = lp_tensor_alias(t, lp_ints(&length, 1), lp_ints(&step, 1), 0);
   bool ok = diagonal && lp_fill_into(diagonal, lp_scalar_int(1));
   lp_tensor_release(diagonal);
@@ -431,8 +436,8 @@ static void triangle_row(int64_t i, int64_t col, int64_t offset, bool lower,
   if (*to < *from) *to = *from;
 }
 
-/* How many elements (i, j) of a row x col matrix have j <= i + offset: none in the first rows, then one
- * more in each row up to col. */
+/* How many elements (i, j) of a row x col matrix have j <= i + offset: none in the first
+ * rows, then one more in each row up to col. */
 static __int128 lower_count(int64_t row, int64_t col, int64_t offset) {
   const int64_t first = offset < 0 ? -offset : 0;
   if (first >= row || col == 0) return 0;

@@ -114,16 +114,44 @@ void *lp_channels_last_data(const LpTensor *t) {
   return same || is_visibly(t) ? lp_data(t) : NULL;
 }
 
-LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype) {
+/* A new row-major tensor whose storage lies so. */
+static LpTensor *new_lying(LpInts sizes, LpDtype dtype, int64_t channels, int64_t plane) {
   LpTensor *t = lp_tensor_new(sizes, dtype, lp_cpu());
-  if (!t || t->ndim < 3 || t->ndim > 5 || !t->numel) return t;
+  if (!t || channels == 1 || plane == 1) return t;
   LpStorage *s = t->storage;
-  const int64_t channels = t->sizes[1], plane = t->numel / t->sizes[0] / channels;
-  if (channels == 1 || plane == 1) return t;
   s->plane = plane;
   s->elem_bytes = (uint16_t)lp_dtype_size(dtype);
   atomic_store_explicit(&s->channels, channels, memory_order_relaxed);
   return t;
+}
+
+LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype) {
+  int64_t numel, plane = 1;
+  TRY(lp_numel_of(sizes, &numel));
+  const bool is_image = sizes.count >= 3 && sizes.count <= 5 && numel > 0;
+  for (int64_t d = 2; is_image && d < sizes.count; d++) plane *= sizes.data[d];
+  return new_lying(sizes, dtype, is_image ? sizes.data[1] : 1, plane);
+}
+
+/* Do t's dims go along images, then channels, then pixels of hidden memory? A row-major
+ * copy may lie so, too: its channels are split into dims that come in another order. */
+static bool is_grouped(const LpTensor *t, int64_t *channels, int64_t *plane) {
+  int64_t strides[LP_MAX_DIMS], offset;
+  if (!lp_hidden_geometry(t, strides, &offset)) return false;
+  const int64_t own_plane = t->storage->plane, image = t->storage->channels * own_plane;
+  int reached = 0;
+  *channels = *plane = 1;
+  for (int d = 0; d < t->ndim; d++) {
+    if (t->sizes[d] == 1) continue;
+    const int along = t->strides[d] % image == 0       ? 0
+                      : t->strides[d] % own_plane == 0 ? 1
+                                                       : 2;
+    if (along < reached) return false;
+    reached = along;
+    if (along == 1) *channels *= t->sizes[d];
+    if (along == 2) *plane *= t->sizes[d];
+  }
+  return true;
 }
 
 LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtype) {
@@ -131,6 +159,19 @@ LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtyp
   int64_t strides[LP_MAX_DIMS];
   lp_channels_last_strides(sizes, strides);
   return lp_tensor_new_strided(sizes, lp_ints(strides, sizes.count), dtype, lp_cpu());
+}
+
+LpTensor *lp_tensor_new_formed(const LpTensor *like, LpDtype dtype, LpDevice device,
+                               LpMemoryFormat format) {
+  if (lp_is_hidden(like) && device.type == LP_CPU && format != LP_CHANNELS_LAST &&
+      format != LP_CHANNELS_LAST_3D)
+    return lp_tensor_new_hidden(lp_sizes(like), dtype);
+  int64_t channels, plane;
+  if (format == LP_CONTIGUOUS && device.type == LP_CPU &&
+      lp_lies_channels_last(like->storage) && is_grouped(like, &channels, &plane))
+    return new_lying(lp_sizes(like), dtype, channels, plane);
+  return lp_tensor_new_format(lp_sizes(like), dtype, device,
+                              format == LP_FORMAT_NONE ? LP_PRESERVE : format, like);
 }
 
 bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset) {
@@ -182,7 +223,7 @@ bool lp_is_hidden_view(const LpTensor *t) {
 
 LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype) {
   if (lp_dtype(t) == dtype && lp_channels_last_data(t)) return lp_tensor_retain(t);
-  LpTensor *copy = lp_tensor_new_hidden(lp_sizes(t), dtype);
+  LpTensor *copy = lp_tensor_new_laid_as(t, lp_sizes(t), dtype);
   if (copy && !lp_copy_into(copy, t)) lp_drop(&copy);
   return copy;
 }

@@ -60,6 +60,11 @@ LpTensor *lp_tensor_new_hidden(LpInts sizes, LpDtype dtype);
  * lies channels last: hidden, or visibly when that is so. */
 LpTensor *lp_tensor_new_laid_as(const LpTensor *like, LpInts sizes, LpDtype dtype);
 
+/* One like `like`, in the memory format where one is given; hidden where that is. For
+ * results that are written whole, in any order. */
+LpTensor *lp_tensor_new_formed(const LpTensor *like, LpDtype dtype, LpDevice device,
+                               LpMemoryFormat format);
+
 /* t itself where it lies channels last already, else a copy that does; of the dtype. */
 LpTensor *lp_channels_last_raw(LpTensor *t, LpDtype dtype);
 

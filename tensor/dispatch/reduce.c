@@ -6,6 +6,7 @@
  * down the reduced dims ("outer"). Few results over many elements are cut into chunks that depend on
  * the sizes only, so that the number of threads never changes a result's bits. */
 #include "dispatch/reduce.h"
+#include "dispatch/layout.h"
 #include "dispatch/shape.h"
 
 #include <math.h>
@@ -180,6 +181,7 @@ static int64_t counted(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
+/* strides: of self's memory, as it lies. */
 static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides, const LpReduceDims *dims,
                          const LpTensor *out) {
   p->n_keep = p->n_red = 0;

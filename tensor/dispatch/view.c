@@ -3,6 +3,7 @@
  * checked. */
 #include <string.h>
 #include "dispatch/accumulate.h"
+#include "dispatch/layout.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/autograd.h"
@@ -640,8 +641,14 @@ static LpTensor *write_part(LpTensor *whole, LpTensor *part, LpTensor *grad) {
   return whole;
 }
 
+/* They lie as the part's gradient does. */
 static LpTensor *zeros_for(LpTensor *grad, LpInts sizes) {
-  return lp_new_zeros_raw(sizes, (LpDtype)grad->dtype, grad->storage->device);
+  const LpDtype dtype = (LpDtype)grad->dtype;
+  if (sizes.count != grad->ndim || !lp_is_hidden_view(grad))
+    return lp_new_zeros_raw(sizes, dtype, grad->storage->device);
+  LpTensor *t = lp_tensor_new_hidden(sizes, dtype);
+  if (t && !lp_fill_into(t, lp_scalar_int(0))) lp_drop(&t);
+  return t;
 }
 
 LpTensor *lp_impl_select_backward(LpTensor *grad, LpInts sizes, int64_t dim,

@@ -358,8 +358,18 @@ static Outcome in_front(VmapCall *c) {
   if (size >= 0 && strcmp(c->op->args[size].name, "size") == 0 &&
       c->op->args[size].type == LP_ARG_INTS && !fold_size(c, size, false))
     return VMAP_FAILED;
-  const int dim = vmap_arg(c, "dim");
-  if (dim >= 0 && c->a[dim].i >= 0) c->a[dim].i++;
+  return called(c);
+}
+
+static Outcome regroup(VmapCall *c) {
+  const LpInts order = c->args[2].ints;
+  int64_t *at = vmap_ints(c, order.count + 1);
+  if (!at || !(c->a[0].tensor = vmap_front(c, c->args[0].tensor)) ||
+      !fold_size(c, 1, false) || !fold_size(c, 3, false))
+    return VMAP_FAILED;
+  at[0] = 0;
+  for (int64_t d = 0; d < order.count; d++) at[d + 1] = order.data[d] + 1;
+  c->a[2].ints = lp_ints(at, order.count + 1);
   return called(c);
 }
 
@@ -389,4 +399,6 @@ const VmapEntry lp_vmap_nn_rules[] = {
     {"pad_nd_adjoint", in_front},
     {"resample", in_front},
     {"resample_adjoint", in_front},
+    {"regroup", regroup},
+    {"regroup_back", regroup},
     {NULL, NULL}};

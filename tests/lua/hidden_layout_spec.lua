@@ -139,6 +139,31 @@ describe("hidden layout", function()
     lp_pool = function(x) return F.lp_pool2d(x:abs(), 2, 2) end,
     interpolate = function(x) return F.interpolate(x, { scale_factor = 2, mode = "bilinear" }) end,
     nearest = function(x) return F.interpolate(x, { scale_factor = 2 }) end,
+    nearest_exact = function(x) return F.interpolate(x, { size = { 5, 17 }, mode = "nearest-exact" }) end,
+    bicubic = function(x) return F.interpolate(x, { size = { 13, 7 }, mode = "bicubic", align_corners = true }) end,
+    area = function(x) return F.interpolate(x, { size = { 4, 5 }, mode = "area" }) end,
+    antialias = function(x) return F.interpolate(x, { size = { 4, 15 }, mode = "bicubic", antialias = true }) end,
+    resized_pixels = function(x) return F.interpolate((x * 60 + 100):clamp(0, 255):to(torch.uint8), { size = { 4, 5 }, mode = "bilinear" }) end,
+    replicate = function(x) return F.pad(x, { 1, 2, 3, 1 }, "replicate") end,
+    circular = function(x) return F.pad(x, { 1, -2, 3, 1 }, "circular") end,
+    pad_channels = function(x) return F.pad(x, { 1, 0, 0, 0, 2, 1 }, "constant", 4) end,
+    pad_nothing = function(x) return F.pad(x, { 0, 0, 0, 0 }) end,
+    group_norm_weighted = function(x) return F.group_norm(x, 5, torch.arange(20.), torch.arange(20.) - 7) end,
+    group_norm_one = function(x) return F.group_norm(x, 1) end,
+    instance_norm_running = function(x)
+      local mean, var = torch.zeros(20), torch.ones(20)
+      local y = F.instance_norm(x, mean, var, torch.arange(20.) / 20, torch.ones(20))
+      return torch.cat({ y:flatten(), mean, var })
+    end,
+    instance_norm_fixed = function(x) return F.instance_norm(x, torch.arange(20.), torch.ones(20) * 2, nil, nil, false) end,
+    softmax_rows = function(x) return F.softmax(x, 2) end, log_softmax_channels = function(x) return F.log_softmax(x, 1) end,
+    adaptive_max_indices = function(x) return select(2, F.adaptive_max_pool2d_with_indices(x, { 4, 3 })) end,
+    max_unpool = function(x)
+      local y, indices = F.max_pool2d_with_indices(x, 2)
+      return F.max_unpool2d(y, indices, 2, nil, 0, { 9, 11 })
+    end,
+    pixel_unshuffle = function(x) return F.pixel_unshuffle(F.pad(x, { 0, 1, 0, 1 }), 2) end,
+    response_norm = function(x) return F.local_response_norm(x, 4, 0.5) end,
     pixel_shuffle = function(x) return F.pixel_shuffle(x, 2) end, channel_shuffle = function(x) return F.channel_shuffle(x, 4) end,
     unfold = function(x) return F.unfold(x, 3) end, prelu = function(x) return F.prelu(x, torch.arange(20.)) end,
     conv = function(x) return conv(20, 7, 3)(x) end,
@@ -234,6 +259,54 @@ describe("hidden layout", function()
       end
       if is_differentiable and grads[1] then
         assert.is_true(torch.allclose(grads[1], grads[2], 1e-4, 1e-5), "gradient of " .. name)
+      end
+    end
+  end)
+
+  it("of every size and in bfloat16: values and gradients of ops that resize, pad and normalise", function()
+    local ops = {
+      bilinear = function(x) return F.interpolate(x, { scale_factor = 1.7, mode = "bilinear" }) end,
+      nearest = function(x) return F.interpolate(x, { scale_factor = 2 }) end,
+      bicubic = function(x) return F.interpolate(x, { size = { 3, 9 }, mode = "bicubic" }) end,
+      antialias = function(x) return F.interpolate(x, { size = { 2, 3 }, mode = "bilinear", antialias = true }) end,
+      reflect = function(x) return F.pad(x, { 1, 2, 2, 1 }, "reflect") end,
+      replicate = function(x) return F.pad(x, { 3, 1, 0, 5 }, "replicate") end,
+      circular = function(x) return F.pad(x, { 3, 1, 0, 3 }, "circular") end,
+      constant = function(x) return F.pad(x, { 3, -1, 0, 2 }, "constant", 2) end,
+      group_norm = function(x) return F.group_norm(x, x.shape[1] % 6 == 0 and 3 or 1) end,
+      instance_norm = function(x) return F.instance_norm(x) end,
+      adaptive_max = function(x) return F.adaptive_max_pool2d(x, 2) end,
+      softmax = function(x) return F.softmax(x, 1) end,
+      log_softmax = function(x) return F.log_softmax(x, 3) end,
+      prelu = function(x) return F.prelu(x, torch.full({ x.shape[1] }, 0.3, { dtype = x.dtype })) end,
+      shuffle = function(x) return F.channel_shuffle(x, x.shape[1] % 3 == 0 and 3 or 1) end,
+    }
+    for _, size in ipairs { { 2, 3, 5, 7 }, { 1, 1, 4, 5 }, { 1, 300, 5, 3 }, { 3, 66, 17, 4 }, { 0, 6, 4, 5 } } do
+      for _, dtype in ipairs { torch.float32, torch.bfloat16 } do
+        torch.manual_seed(6)
+        local plain = torch.randn(size):to(dtype)
+        local twins = { plain, conv(1, size[2])(torch.zeros(size[1], 1, size[3], size[4])):detach():to(dtype):copy_(plain),
+          plain:contiguous { memory_format = torch.channels_last } }
+        for name, op in pairs(ops) do
+          local values, grads, weight = {}, {}, nil
+          for k, x in ipairs(twins) do
+            local leaf = x:detach():requires_grad_()
+            local y = op(leaf)
+            weight = weight or torch.randn(y.shape):to(dtype)
+            y:backward(k == 1 and weight or y:detach():clone():copy_(weight))
+            values[k], grads[k] = y:detach(), leaf.grad
+          end
+          local tolerance = dtype == torch.float32 and 1e-5 or 0.02
+          for k = 2, 3 do
+            local what = ("%s of {%s} as %s, twin %d"):format(name, table.concat(size, ", "), dtype, k)
+            assert.is_true(torch.allclose(values[1], values[k], tolerance, tolerance), what)
+            assert.is_true(torch.allclose(grads[1], grads[k], tolerance * 10, tolerance * 10), "gradient of " .. what)
+            if size[2] > 1 then -- of these PyTorch gives row-major strides
+              local keeps = k == 3 and not name:find "softmax" and name ~= "circular" and name ~= "instance_norm"
+              assert.same((keeps and values[k]:contiguous { memory_format = torch.channels_last } or values[1]):stride(), values[k]:stride(), what)
+            end
+          end
+        end
       end
     end
   end)

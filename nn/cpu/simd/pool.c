@@ -87,6 +87,11 @@ static inline Window window_of(const LpPoolShape *s, int64_t o) {
 /* The taps inside the image along dim d of output pixels at o. */
 static inline void set_taps(Window *w, const LpPoolShape *s, int d, int64_t o) {
   const int64_t step = s->dilation[d];
+  if (s->adaptive) {
+    w->from[d] = o * s->in[d] / s->out[d];
+    w->to[d] = ((o + 1) * s->in[d] + s->out[d] - 1) / s->out[d];
+    return;
+  }
   w->from[d] = o * s->stride[d] - s->padding[d];
   w->to[d] = w->from[d] + (s->kernel[d] - 1) * step + 1;
   if (w->from[d] < 0) w->from[d] += (step - 1 - w->from[d]) / step * step;

@@ -5,7 +5,7 @@
 
 #define PIECE 4096     /* elements whose sum stays in the lanes */
 #define PIECE_ROWS 128 /* likewise for columns, where a sum has one lane */
-#define COLUMNS 64 /* columns at a time, so that their sums stay in registers and L1 */
+#define COLUMNS 512 /* columns at a time: their sums stay in the first-level cache */
 
 #define BODY "cpu/simd/rows_body.h"
 #include "cpu/simd/nn_each.h"
@@ -23,6 +23,7 @@ const LpRowKernels LP_SIMD(lp_row_kernels) = {
     .grad_moments = EACH_TYPE(grad_moments),
     .combine = EACH_TYPE(combine),
     .first = EACH_TYPE(first),
+    .add = EACH_TYPE(add),
     .weighted_center = EACH_TYPE(weighted_center),
     .weighted_grad_moments = EACH_TYPE(weighted_grad_moments),
     .weighted_combine = EACH_TYPE(weighted_combine),

@@ -70,6 +70,13 @@ static double TYPED(first)(const void *x) {
   return (double)LOAD(*(const T *)x);
 }
 
+static void TYPED(add)(void *psum, const void *px, int64_t n) {
+  const T *x = px;
+  A *sum = psum;
+  LP_IVDEP
+  for (int64_t i = 0; i < n; i++) sum[i] += LOAD(x[i]);
+}
+
 static void TYPED(weighted_center)(void *py, const void *px, int64_t n, double mean,
                                    double pa, const void *pw, const void *pshift) {
   const T *x = px, *w = pw, *shift = pshift;

@@ -86,8 +86,8 @@ static void TYPED(log_softmax_row_grad)(void *pgx, const void *pg, const void *p
     gx[i] = STORE(LOAD(g[i]) - TYPED(exp_of)(LOAD(y[i])) * s);
 }
 
-static void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride, int64_t m,
-                         bool is_log) {
+static inline void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride,
+                                int64_t m, bool is_log) {
   for (int64_t c0 = 0; c0 < m; c0 += COLUMNS) {
     const T *x = (const T *)px + c0;
     T *y = (T *)py + c0;
@@ -105,10 +105,16 @@ static void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride, in
         top[j] = v > top[j] ? v : top[j];
       }
     }
+    const bool keeps = sizeof(T) == sizeof(A) && !is_log; /* the exponentials in y */
     for (int64_t i = 0; i < n; i++) {
       const T *row = x + i * stride;
+      T *out = y + i * stride;
       LP_IVDEP
-      for (int64_t j = 0; j < w; j++) sum[j] += TYPED(exp_of)(LOAD(row[j]) - top[j]);
+      for (int64_t j = 0; j < w; j++) {
+        const A e = TYPED(exp_of)(LOAD(row[j]) - top[j]);
+        sum[j] += e;
+        if (keeps) out[j] = STORE(e);
+      }
     }
     for (int64_t j = 0; j < w; j++) sum[j] = is_log ? (A)log((double)sum[j]) : 1 / sum[j];
     for (int64_t i = 0; i < n; i++) {
@@ -117,6 +123,9 @@ static void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride, in
       if (is_log) {
         LP_IVDEP
         for (int64_t j = 0; j < w; j++) out[j] = STORE(LOAD(row[j]) - top[j] - sum[j]);
+      } else if (keeps) {
+        LP_IVDEP
+        for (int64_t j = 0; j < w; j++) out[j] = STORE(LOAD(out[j]) * sum[j]);
       } else {
         LP_IVDEP
         for (int64_t j = 0; j < w; j++)

@@ -129,6 +129,7 @@ static inline T FN(hardtanh_backward)(T grad, T x, T low, T high) {
 static inline T FN(threshold)(T x, T limit, T value) { return x <= limit ? value : x; }
 static inline T FN(threshold_backward)(T grad, T x, T limit) { return x <= limit ? 0 : grad; }
 static inline T FN(leaky_relu)(T x, T slope) { return x > 0 ? x : x * slope; }
+static inline T FN(prelu_elements)(T x, T slope) { return FN(leaky_relu)(x, slope); }
 static inline T FN(leaky_relu_backward)(T grad, T x, T slope) {
   return x > 0 ? grad : grad * slope;
 }

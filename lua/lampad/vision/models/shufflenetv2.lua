@@ -6,10 +6,7 @@ local zoo = require "lampad.vision.models.zoo"
 local torch = zoo.torch
 
 --- channel_shuffle(x, groups): the channels of the groups by turns.
-local function channel_shuffle(x, groups)
-  local n, channels, height, width = x.shape:unpack()
-  return x:view(n, groups, channels // groups, height, width):transpose(1, 2):contiguous():view(n, channels, height, width)
-end
+local function channel_shuffle(x, groups) return torch.channel_shuffle(x, groups) end
 
 -- Adds a convolution without bias and its normalisation.
 local function conv(seq, from, to, kernel, stride, groups)
