@@ -107,28 +107,36 @@ static void transpose_tiles(void *ctx, int64_t begin, int64_t end) {
   const LpIter *it = t->it;
   const int64_t rows = it->shape[0], columns = it->shape[t->along];
   const int64_t src_row = it->strides[1][0], dst_column = it->strides[0][t->along];
-  int64_t index[LP_MAX_DIMS], shape[LP_MAX_DIMS], rest = begin;
+  int64_t index[LP_MAX_DIMS], shape[LP_MAX_DIMS], to[LP_MAX_DIMS], from[LP_MAX_DIMS];
+  int64_t rest = begin;
+  char *dst = it->data[0];
+  const char *src = it->data[1];
   for (int d = 0; d < it->ndim; d++) {
+    const int64_t step = d == 0 || d == t->along ? TILE : 1;
     shape[d] = d == 0 ? t->tiles0 : d == t->along ? t->tiles1 : it->shape[d];
+    to[d] = step * it->strides[0][d];
+    from[d] = step * it->strides[1][d];
     index[d] = rest % shape[d];
     rest /= shape[d];
+    dst += index[d] * to[d];
+    src += index[d] * from[d];
   }
   for (int64_t k = begin; k < end; k++) {
     if ((k & 15) == 0 && lp_interrupt_pending()) {
       __atomic_store_n(&t->stopped, true, __ATOMIC_RELAXED);
       return;
     }
-    const int64_t i = index[0] * TILE, j = index[t->along] * TILE;
-    char *dst = it->data[0] + (i << t->log_size) + j * dst_column;
-    const char *src = it->data[1] + i * src_row + (j << t->log_size);
-    for (int d = 1; d < it->ndim; d++) {
-      if (d == t->along) continue;
-      dst += index[d] * it->strides[0][d];
-      src += index[d] * it->strides[1][d];
-    }
+    const int64_t m = rows - index[0] * TILE, n = columns - index[t->along] * TILE;
     t->tile(dst, dst_column >> t->log_size, src, src_row >> t->log_size,
-            rows - i < TILE ? rows - i : TILE, columns - j < TILE ? columns - j : TILE);
-    for (int d = 0; d < it->ndim && ++index[d] == shape[d]; d++) index[d] = 0;
+            m < TILE ? m : TILE, n < TILE ? n : TILE);
+    for (int d = 0; d < it->ndim; d++) {
+      dst += to[d];
+      src += from[d];
+      if (++index[d] < shape[d]) break;
+      dst -= shape[d] * to[d];
+      src -= shape[d] * from[d];
+      index[d] = 0;
+    }
   }
 }
 
