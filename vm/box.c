@@ -126,9 +126,10 @@ LpTensor *lpvm_check_tensor(lua_State *L, int index, const char *what) {
  * for a full collection: it finds what had grown old before it died.
  *
  * Each allowance follows what its collections cost: it doubles while they take more than their share of the
- * time, and halves while they take little; within the cache a quarter of the time is well spent, beyond it a
- * twentieth. Finalizers do not count, they cost the same whenever they run. The near one also doubles when much
- * of the young is still alive: what is looked at too soon grows old without need. */
+ * time, and halves while they take little; on the young a quarter of the time is well spent within the cache and
+ * a twentieth beyond it, on full collections a thirtieth. Finalizers do not count, they cost the same whenever they
+ * run. The near one also doubles when much of the young is still alive: what is looked at too soon grows old without
+ * need. */
 #define LEAST_BYTES ((size_t)1 << 20)
 #define CACHE_BYTES ((size_t)2 << 20)
 #define MOST_BYTES ((size_t)32 << 20) /* or a quarter of what is live */
@@ -182,7 +183,7 @@ static void collect(lua_State *L, Pressure *p, bool young) {
   const size_t live = lp_memory_live_bytes(), most = live / 4 > MOST_BYTES ? live / 4 : MOST_BYTES;
   const double finalizers_s = (double)(finalized_count - finalized_before) * FINALIZER_S;
   const double share = (end_s - begin_s - finalizers_s) / (end_s - p->last_end_s);
-  const double fair = p->allowance_bytes <= CACHE_BYTES ? 0.25 : 0.05;
+  const double fair = !young ? 0.03 : p->allowance_bytes <= CACHE_BYTES ? 0.25 : 0.05;
   const bool early = young && left + (int64_t)p->allowance_bytes / 2 > before;
   if (share > fair || early) p->allowance_bytes *= 2;
   else if (share < fair / 3) p->allowance_bytes /= 2;
