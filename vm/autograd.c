@@ -168,6 +168,7 @@ static bool is_options_table(lua_State *L, int index, const char *const *names, 
 /* backward(tensors, grad_tensors, retain_graph, create_graph, {inputs}) */
 static int run_backward(lua_State *L, const char *op, const char *grad_name) {
   static const char *const names[] = {"gradient", "grad_tensors", "retain_graph", "create_graph", "inputs", NULL};
+  lpvm_collect_pressure(L);
   int n = lua_gettop(L), options = 0;
   if (n > 1 && is_options_table(L, n, names, op)) options = n--;
   const bool create_graph = flag_argument(L, op, 4, options, n, "create_graph", false);
@@ -204,6 +205,7 @@ static int autograd_grad(lua_State *L) {
   static const char *const names[] = {"outputs", "inputs", "grad_outputs", "retain_graph", "create_graph",
                                       "allow_unused", "only_inputs", "materialize_grads", NULL};
   const char *op = "autograd.grad";
+  lpvm_collect_pressure(L);
   int n = lua_gettop(L), options = 0;
   if (n > 0 && is_options_table(L, n, names, op)) options = n--;
   const bool create_graph = flag_argument(L, op, 5, options, n, "create_graph", false);

@@ -2,13 +2,16 @@
  *
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
- * and tiles make it soonest (cpu/gemm_split.h), else oneDNN's direct kernels; im2col and
- * a product for the rest.
- * The choice is by geometry, and by whether weights are kept from call to call, so that
- * results do not depend on timing. */
+ * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
+ * depthwise ones (cpu/depthwise.h), else oneDNN's direct kernels; im2col and a product
+ * for the rest. The choice is by geometry, and by whether weights are kept from call to
+ * call, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
+#include "core/alloc.h"
+#include "core/check.h"
+#include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
 #include "cpu/kept.h"
 #include "cpu/winograd.h"
@@ -98,6 +101,43 @@ static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
   return ok;
 }
 
+/* --- the input gradient of depthwise convolutions
+ * ---------------------------------------- */
+
+/* With steps of 1 it is the convolution by the kernel turned round, for which the library
+ * has the better kernel. */
+static bool turn_depthwise(const LpConvGeometry *g, LpConvGeometry *turned) {
+  *turned = *g;
+  for (int d = 0; d < g->ndim; d++) {
+    turned->in[d] = g->out[d];
+    turned->out[d] = g->in[d];
+    turned->padding[d] = g->dilation[d] * (g->kernel[d] - 1) - g->padding[d];
+    if (g->stride[d] != 1 || turned->padding[d] < 0) return false;
+  }
+  return g->groups == g->c && g->k == g->c;
+}
+
+static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
+  const int64_t taps = lp_conv_volume(g->kernel, g->ndim);
+  const float *w = c->w;
+  size_t capacity;
+  float *reversed = lp_block_alloc((size_t)(g->c * taps) * sizeof *reversed, &capacity);
+  TRY(reversed);
+  for (int64_t k = 0; k < g->c; k++)
+    for (int64_t t = 0; t < taps; t++) reversed[k * taps + t] = w[(k + 1) * taps - 1 - t];
+  LpConvGeometry turned;
+  turn_depthwise(g, &turned);
+  const LpConvCall call = {.pass = LP_CONV_FORWARD,
+                           .dtype = c->dtype,
+                           .channels_last = true,
+                           .x = c->y,
+                           .w = reversed,
+                           .y = c->x};
+  const bool ok = lp_conv_dnnl(&call, &turned);
+  lp_block_free(reversed, capacity);
+  return ok;
+}
+
 /* --- the choice
  * ------------------------------------------------------------------------------- */
 
@@ -118,10 +158,25 @@ static int64_t piece_of(const LpConvGeometry *g) {
   return (g->n + pieces - 1) / pieces;
 }
 
+/* Ways through channels-last memory. */
+typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, LIBRARY } Way;
+
+static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                  bool keeps_weights) {
+  LpConvGeometry turned;
+  if (wants_winograd(pass, g, dtype, keeps_weights)) return WINOGRAD;
+  if (wants_product(pass, g, dtype, keeps_weights)) return PRODUCT;
+  if (pass == LP_CONV_WEIGHT_GRAD && dtype == LP_FLOAT32 && lp_depthwise_serves(g))
+    return DEPTHWISE;
+  if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn_depthwise(g, &turned) &&
+      lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
+    return TURNED;
+  return LIBRARY;
+}
+
 static bool serves_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                         bool has_bias, bool keeps_weights) {
-  return wants_winograd(pass, g, dtype, keeps_weights) ||
-         wants_product(pass, g, dtype, keeps_weights) ||
+  return way_of(pass, g, dtype, keeps_weights) != LIBRARY ||
          lp_conv_dnnl_serves(pass, g, dtype, has_bias, keeps_weights);
 }
 
@@ -164,12 +219,15 @@ static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
 }
 
 static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
-  if (c->channels_last && wants_winograd(c->pass, g, c->dtype, c->keeps_weights))
-    return run_winograd(c, g);
-  if (c->channels_last && wants_product(c->pass, g, c->dtype, c->keeps_weights))
-    return run_product(c, g);
-  return c->channels_last ? lp_conv_dnnl(c, g)
-                          : lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
+  if (!c->channels_last)
+    return lp_conv_gemm(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
+  switch (way_of(c->pass, g, c->dtype, c->keeps_weights)) {
+  case WINOGRAD: return run_winograd(c, g);
+  case PRODUCT: return run_product(c, g);
+  case DEPTHWISE: return lp_depthwise_weight_grad(g, c->x, c->y, c->w);
+  case TURNED: return run_turned(c, g);
+  default: return lp_conv_dnnl(c, g);
+  }
 }
 
 static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {

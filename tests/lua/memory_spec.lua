@@ -90,6 +90,15 @@ describe("memory", function()
     assert.is_true(peak < 80 * 2 ^ 20, ("peak %.0f MiB"):format(peak / 2 ^ 20))
   end)
 
+  it("frees gradients that autograd.grad made and nobody kept", function()
+    local x = torch.randn(1000, 1000):requires_grad_()
+    local y = (x * 2):sum()
+    local before = core.memory_stats().live_bytes
+    for _ = 1, 200 do torch.autograd.grad({ y }, { x }, { retain_graph = true }) end
+    local grown = core.memory_stats().live_bytes - before
+    assert.is_true(grown < 100 * 2 ^ 20, ("%d MiB live after 200 gradients of 4 MB"):format(grown // 2 ^ 20))
+  end)
+
   it("frees tensors that grew old before they died, in either mode of the collector", function()
     for _, mode in ipairs { "generational", "incremental" } do
       local mode_before = collectgarbage(mode)
