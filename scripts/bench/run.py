@@ -159,7 +159,7 @@ def cell_of(values, text=text_of):
 
 
 def measure(workload, threads, with_pytorch):
-    """The runs of Lampad and, by variant, of PyTorch; the first round has every variant, the others the fastest one."""
+    """The runs of Lampad and, by variant, of PyTorch: the variants that in the first round were nearly as fast as the fastest."""
     def middle(run):
         return statistics.median(workload.seconds(run).values())
 
@@ -167,8 +167,11 @@ def measure(workload, threads, with_pytorch):
     for number in range(workload.rounds):
         sides = [(None, [LAMPAD, *workload.lampad])]
         if with_pytorch:
-            best = min(pytorch, key=lambda variant: middle(pytorch[variant][0])) if number else None
-            sides += [(variant, [PYTHON, *command]) for variant, command in workload.pytorch.items() if best in (None, variant)]
+            if number == 1:
+                most = 1.15 * min(middle(runs[0]) for runs in pytorch.values())
+                pytorch = {variant: runs for variant, runs in pytorch.items() if middle(runs[0]) <= most}
+            sides += [(variant, [PYTHON, *command]) for variant, command in workload.pytorch.items()
+                      if number == 0 or variant in pytorch]
         for variant, command in sides if number % 2 == 0 else reversed(sides):
             (lampad if variant is None else pytorch.setdefault(variant, [])).append(Run(command, threads))
     return lampad, pytorch
