@@ -4,6 +4,7 @@
  */
 #include <stdatomic.h>
 #include "core/parallel.h"
+#include "cpu/index.h"
 #include "cpu/pool.h"
 #include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
@@ -294,25 +295,24 @@ static int64_t last_dims(LpInts sizes, int64_t ndim) {
 typedef struct Indices {
   const int32_t *at32;
   const int64_t *at64;
-  uint64_t plane;
+  int64_t plane;
   _Atomic bool beyond;
 } Indices;
 
 static void look_at_indices(void *ctx, int64_t begin, int64_t end) {
   Indices *j = ctx;
-  const uint64_t plane = j->plane;
-  bool beyond = false;
-  if (j->at32)
-    for (int64_t i = begin; i < end; i++) beyond |= (uint64_t)j->at32[i] >= plane;
+  bool fit = true;
+  if (j->at64)
+    fit = lp_index_table()->in_range(j->at64 + begin, 1, end - begin, j->plane);
   else
-    for (int64_t i = begin; i < end; i++) beyond |= (uint64_t)j->at64[i] >= plane;
-  if (beyond) atomic_store(&j->beyond, true);
+    for (int64_t i = begin; i < end; i++) fit &= j->at32[i] >= 0 && j->at32[i] < j->plane;
+  if (!fit) atomic_store(&j->beyond, true);
 }
 
 /* They are a result that the user has had in hand. */
 bool nn_check_indices(const LpTensor *indices, bool last, int64_t plane) {
   const void *data = nn_laid_data(indices, last);
-  Indices j = {.plane = (uint64_t)plane};
+  Indices j = {.plane = plane};
   if (lp_dtype(indices) == LP_INT32)
     j.at32 = data;
   else

@@ -109,6 +109,10 @@ describe("hidden layout", function()
     amax_images = function(x) return x:amax { 0, 3 } end, min_rows = function(x) return (x:min(2)) end,
     argmin_image = function(x) return x:argmin(0) end, argmax_rows = function(x) return x:argmax(2, true) end,
     logsumexp = function(x) return x:logsumexp(1) end, any_row = function(x) return x:gt(1):any(3) end,
+    pool_of_padding = function(x) -- windows that see nothing of the first column alone
+      return (select(2, F.max_pool2d(x:narrow(3, 0, 1) * 1,
+        { kernel_size = { 1, 2 }, stride = 1, padding = { 0, 1 }, dilation = { 1, 2 }, return_indices = true })))
+    end,
     argmax = function(x) return x:argmax() end, argmax_dim = function(x) return x:argmax(1) end,
     var = function(x) return x:var { 1, 2 } end, norm = function(x) return x:norm() end,
     cumsum = function(x) return x:cumsum(1) end, sort = function(x) return (x:sort(2)) end,

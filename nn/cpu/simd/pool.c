@@ -97,6 +97,9 @@ static inline void set_taps(Window *w, const LpPoolShape *s, int d, int64_t o) {
   if (w->from[d] < 0) w->from[d] += (step - 1 - w->from[d]) / step * step;
   if (w->to[d] > s->in[d]) w->to[d] = s->in[d];
 }
+static inline bool is_empty(const Window *w) {
+  return w->from[0] >= w->to[0] || w->from[1] >= w->to[1] || w->from[2] >= w->to[2];
+}
 static inline int64_t pixel_at(const LpPoolShape *s, const int64_t *at) {
   return (at[0] * s->in[1] + at[1]) * s->in[2] + at[2];
 }

@@ -17,12 +17,14 @@ static inline void TYPED(put_lanes)(T *to, const TYPED(Lanes) * v, int64_t m) {
   for (int64_t j = 0; j < m; j++) to[j] = STORE(values[j]);
 }
 
-/* Channels [c0, c0 + m) of output pixel o, whose window is w. */
+/* The first m channels from x and y on, of the output pixel whose window is w; index -1
+ * where that lies in the padding alone. */
 static inline void TYPED(max_of_window)(const LpPoolShape *s, const Window *w,
                                         int64_t channels, const T *x, T *y,
                                         int32_t *index32, int64_t *index64, int64_t m) {
   TYPED(Lanes) value = -(A)INFINITY - (TYPED(Lanes)){0};
-  Indices index = (int32_t)pixel_at(s, w->from) - (Indices){0};
+  const int32_t first = is_empty(w) ? -1 : (int32_t)pixel_at(s, w->from);
+  Indices index = first - (Indices){0};
   for (int64_t d = w->from[0]; d < w->to[0]; d += s->dilation[0])
     for (int64_t h = w->from[1]; h < w->to[1]; h += s->dilation[1])
       for (int64_t i = w->from[2]; i < w->to[2]; i += s->dilation[2]) {
@@ -75,6 +77,13 @@ static void TYPED(max_last)(const LpPoolShape *s, int64_t channels, const void *
   }
 }
 
+/* A loop for each type of indices: so each is one of scattered vectors. */
+#define SCATTER(index)                                                                   \
+  LP_IVDEP                                                                               \
+  for (int64_t c = 0; c < channels; c++) {                                               \
+    T *to = gx + index[at + c] * channels + c;                                           \
+    *to = STORE(LOAD(*to) + LOAD(g[at + c]));                                            \
+  }
 static void TYPED(scatter_last)(void *pgx, int64_t plane, int64_t channels,
                                 const void *pg, int64_t n, const int32_t *index32,
                                 const int64_t *index64) {
@@ -83,17 +92,14 @@ static void TYPED(scatter_last)(void *pgx, int64_t plane, int64_t channels,
   memset(gx, 0, (size_t)(plane * channels) * sizeof(T));
   for (int64_t o = 0; o < n; o++) {
     const int64_t at = o * channels;
-    if (index32) LP_IVDEP
-    for (int64_t c = 0; c < channels; c++) {
-      T *to = gx + index32[at + c] * channels + c;
-      *to = STORE(LOAD(*to) + LOAD(g[at + c]));
-    }
-    else LP_IVDEP for (int64_t c = 0; c < channels; c++) {
-      T *to = gx + index64[at + c] * channels + c;
-      *to = STORE(LOAD(*to) + LOAD(g[at + c]));
+    if (index32) {
+      SCATTER(index32)
+    } else {
+      SCATTER(index64)
     }
   }
 }
+#undef SCATTER
 
 static void TYPED(average_last)(const LpPoolShape *s, int64_t channels, const void *px,
                                 void *py, int64_t begin, int64_t end) {
