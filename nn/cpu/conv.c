@@ -3,9 +3,9 @@
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), else oneDNN's direct kernels; im2col and a product
- * for the rest. The choice is by geometry, and by whether weights are kept from call to
- * call, so that results do not depend on timing. */
+ * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, else oneDNN's
+ * direct kernels; im2col and a product for the rest. The choice is by geometry, and by
+ * whether weights are kept from call to call, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>

@@ -38,27 +38,27 @@ AMX static void multiply(const LpWinogradProduct *p, const char *a, const char *
                *next_b = d < p->depth ? b + LP_WINOGRAD_BLOCK_BYTES : after_b;
     LOAD_A(OF(a, 0, 0));
     LOAD_B(OF(b, 0, 0));
-    lp_term_down(OF(a, 0, 1), OF(b, 0, 0), OF(b, 0, 1)); /* upper by lower */
+    TERM_DOWN(OF(a, 0, 1), OF(b, 0, 0), OF(b, 0, 1)); /* upper by lower */
     fetch(next_b, 0);
     fetch(next_a, 0);
     LOAD_B(OF(b, 1, 0));
-    lp_term_up(OF(a, 0, 0), OF(b, 1, 0), OF(b, 1, 1));
+    TERM_UP(OF(a, 0, 0), OF(b, 1, 0), OF(b, 1, 1));
     fetch(next_b, 1);
     fetch(next_a, 1);
     LOAD_B(OF(b, 2, 0));
-    lp_term_down(OF(a, 0, 1), OF(b, 2, 0), OF(b, 2, 1));
+    TERM_DOWN(OF(a, 0, 1), OF(b, 2, 0), OF(b, 2, 1));
     fetch(next_b, 2);
     fetch(next_a, 2);
     LOAD_A(OF(a, 1, 1));
-    lp_term_up(OF(a, 1, 0), OF(b, 2, 0), OF(b, 2, 1)); /* lower by upper */
+    TERM_UP(OF(a, 1, 0), OF(b, 2, 0), OF(b, 2, 1)); /* lower by upper */
     fetch(next_b, 3);
     fetch(next_a, 3);
     LOAD_A(OF(a, 2, 0));
-    lp_term_down(OF(a, 2, 1), OF(b, 2, 0), OF(b, 2, 1));
+    TERM_DOWN(OF(a, 2, 1), OF(b, 2, 0), OF(b, 2, 1));
     fetch(next_b, 4);
     fetch(next_a, 4);
     LOAD_B(OF(b, 1, 0));
-    lp_term_up(OF(a, 2, 0), OF(b, 1, 0), OF(b, 1, 1)); /* middle by middle */
+    TERM_UP(OF(a, 2, 0), OF(b, 1, 0), OF(b, 1, 1)); /* middle by middle */
     fetch(next_b, 5);
     fetch(next_a, 5);
     a += LP_WINOGRAD_BLOCK_BYTES;

@@ -177,15 +177,7 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
   }
   LpTensor *used[] = {x, w, b, stats};
   for (size_t i = 0; i < sizeof used / sizeof *used; i++) lp_tensor_release(used[i]);
-  if (!ok) {
-    lp_drop(&y);
-    lp_drop(&mean);
-    lp_drop(&rstd);
-  }
-  results[0] = y;
-  results[1] = mean;
-  results[2] = rstd;
-  return ok;
+  return nn_hand_over(ok, (LpTensor *[]){y, mean, rstd}, 3, results);
 }
 
 bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input,
@@ -224,13 +216,5 @@ bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input,
   }
   LpTensor *used[] = {x, g, w, means, rstds, totals};
   for (size_t i = 0; i < sizeof used / sizeof *used; i++) lp_tensor_release(used[i]);
-  if (!ok) {
-    lp_drop(&gx);
-    lp_drop(&gw);
-    lp_drop(&gb);
-  }
-  results[0] = gx;
-  results[1] = gw;
-  results[2] = gb;
-  return ok;
+  return nn_hand_over(ok, (LpTensor *[]){gx, gw, gb}, 3, results);
 }

@@ -140,15 +140,7 @@ bool lp_impl_native_layer_norm(LpTensor *input, LpInts normalized_shape, LpTenso
   lp_tensor_release(w);
   lp_tensor_release(b);
   lp_tensor_release(stats);
-  if (!ok) {
-    lp_drop(&y);
-    lp_drop(&mean);
-    lp_drop(&rstd);
-  }
-  results[0] = y;
-  results[1] = mean;
-  results[2] = rstd;
-  return ok;
+  return nn_hand_over(ok, (LpTensor *[]){y, mean, rstd}, 3, results);
 }
 
 bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
@@ -186,13 +178,5 @@ bool lp_impl_native_layer_norm_backward(LpTensor *grad_output, LpTensor *input,
   gw = nn_cast_take(gw, weight_dtype);
   gb = nn_cast_take(gb, weight_dtype);
   ok = ok && gw && gb;
-  if (!ok) {
-    lp_drop(&gx);
-    lp_drop(&gw);
-    lp_drop(&gb);
-  }
-  results[0] = gx;
-  results[1] = gw;
-  results[2] = gb;
-  return ok;
+  return nn_hand_over(ok, (LpTensor *[]){gx, gw, gb}, 3, results);
 }

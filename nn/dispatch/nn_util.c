@@ -62,6 +62,14 @@ LpTensor *nn_from_doubles(const double *values, LpInts sizes, LpDtype dtype) {
   return nn_cast_take(t, dtype);
 }
 
+bool nn_hand_over(bool ok, LpTensor *const *made, int n, LpTensor **results) {
+  for (int i = 0; i < n; i++) {
+    results[i] = ok ? made[i] : NULL;
+    if (!ok) lp_tensor_release(made[i]);
+  }
+  return ok;
+}
+
 bool nn_expand(LpInts values, int n, const char *what, int64_t *out) {
   CHECK(values.count == 1 || values.count == n, LP_ERR_ARGUMENT,
         "'%s' must be one number or a list of %d, got %lld numbers", what, n,

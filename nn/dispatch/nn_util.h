@@ -26,6 +26,9 @@ LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype);
 /* A tensor of the sizes and the dtype that holds the doubles. */
 LpTensor *nn_from_doubles(const double *values, LpInts sizes, LpDtype dtype);
+/* The end of an op of n results: they are handed over when ok, else released, and NULL
+ * each. Returns ok. */
+bool nn_hand_over(bool ok, LpTensor *const *made, int n, LpTensor **results);
 /* t (released) converted to dtype, floats to integers as C does, wrapping; NULL in, NULL
  * out. */
 LpTensor *nn_cast_take(LpTensor *t, LpDtype dtype);

@@ -111,15 +111,7 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
   lp_tensor_release(b);
   lp_tensor_release(rm);
   lp_tensor_release(rv);
-  if (!ok) {
-    lp_drop(&output);
-    lp_drop(&mean);
-    lp_drop(&rstd);
-  }
-  results[0] = output;
-  results[1] = mean;
-  results[2] = rstd;
-  return ok;
+  return nn_hand_over(ok, (LpTensor *[]){output, mean, rstd}, 3, results);
 }
 
 bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
@@ -168,15 +160,7 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   lp_tensor_release(w);
   lp_tensor_release(mean);
   lp_tensor_release(rstd);
-  if (!ok) {
-    lp_drop(&gx);
-    lp_drop(&gw);
-    lp_drop(&gb);
-  }
-  results[0] = gx;
-  results[1] = gw;
-  results[2] = gb;
-  return ok;
+  return nn_hand_over(ok, (LpTensor *[]){gx, gw, gb}, 3, results);
 }
 
 /* The sum of everything but dim 1. */

@@ -144,7 +144,6 @@ size_t lp_split_packed_bytes(int64_t n, int64_t k) {
 typedef struct PackB {
   const LpGemm *g;
   void *memory;
-  int64_t depth;
   _Atomic bool refused;
 } PackB;
 
@@ -154,8 +153,9 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
   const int64_t step = g->trans_b ? g->ldb : 1, k_step = g->trans_b ? 1 : g->ldb;
   const int64_t column = begin * LP_SPLIT_SIDE,
                 columns = least(end * LP_SPLIT_SIDE, g->n) - column;
-  for (int64_t k0 = 0; k0 < g->k; k0 += j->depth) {
-    const int64_t k = least(g->k - k0, j->depth);
+  const int64_t depth = depth_of(g->k);
+  for (int64_t k0 = 0; k0 < g->k; k0 += depth) {
+    const int64_t k = least(g->k - k0, depth);
     if (!lp_split_pack(packed_block(j->memory, g, column, k0, k), lp_split_block_bytes(k),
                        (const float *)g->b + column * step + k0 * k_step, step, k_step,
                        columns, k, true))
@@ -164,7 +164,7 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
 }
 
 bool lp_split_pack_b(const LpGemm *g, void *memory) {
-  PackB j = {.g = g, .memory = memory, .depth = depth_of(g->k)};
+  PackB j = {.g = g, .memory = memory};
   lp_parallel_for(ratio_up(g->n, LP_SPLIT_SIDE), LP_GRAIN / (16 * g->k + 1) + 1, pack_b,
                   &j);
   return !atomic_load(&j.refused);
@@ -225,7 +225,8 @@ static LpSplitFeed source_of(const Part *p, bool columns, int64_t from, int64_t 
   return f;
 }
 
-/* Columns [from, to) of B where they have been packed, or NULL. */
+/* B from column `from` on, where what is asked for is columns and B has been packed
+ * before; else NULL. */
 static char *packed_before(const Part *p, bool columns, int64_t from) {
   const LpGemm *g = p->j->g;
   return columns && g->packed_b ? packed_block(g->packed_b, g, from, p->k0, p->k) : NULL;

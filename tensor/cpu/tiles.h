@@ -28,29 +28,22 @@
   } while (0)
 
 /* Two blocks of A by two of B: tiles 0 to 3 are C (0 1 over 2 3), 4 is of A, 5 of B. Each
- * begins with what the other left in 4 and 5: a0 and b0, or a1 and b0. */
+ * takes the other block of A, and begins with what the other left in 4 and 5: a0 and b0,
+ * or a1 and b0. */
 #define LOAD_A(place) _tile_loadd(4, place, 64)
 #define LOAD_B(place) _tile_loadd(5, place, 64)
-AMX __attribute__((always_inline)) static inline void
-lp_term_down(const char *a1, const char *b0, const char *b1) {
-  TILE_PRODUCT(0, 4, 5);
-  LOAD_B(b1);
-  TILE_PRODUCT(1, 4, 5);
-  LOAD_A(a1);
-  TILE_PRODUCT(3, 4, 5);
-  LOAD_B(b0);
-  TILE_PRODUCT(2, 4, 5);
-}
-AMX __attribute__((always_inline)) static inline void
-lp_term_up(const char *a0, const char *b0, const char *b1) {
-  TILE_PRODUCT(2, 4, 5);
-  LOAD_B(b1);
-  TILE_PRODUCT(3, 4, 5);
-  LOAD_A(a0);
-  TILE_PRODUCT(1, 4, 5);
-  LOAD_B(b0);
-  TILE_PRODUCT(0, 4, 5);
-}
+#define TERM(first, second, third, fourth, a, b0, b1)                                    \
+  do {                                                                                   \
+    TILE_PRODUCT(first, 4, 5);                                                           \
+    LOAD_B(b1);                                                                          \
+    TILE_PRODUCT(second, 4, 5);                                                          \
+    LOAD_A(a);                                                                           \
+    TILE_PRODUCT(third, 4, 5);                                                           \
+    LOAD_B(b0);                                                                          \
+    TILE_PRODUCT(fourth, 4, 5);                                                          \
+  } while (0)
+#define TERM_DOWN(a1, b0, b1) TERM(0, 1, 3, 2, a1, b0, b1)
+#define TERM_UP(a0, b0, b1) TERM(2, 3, 1, 0, a0, b0, b1)
 
 /* A 16 x 16 matrix of 32-bit numbers turned over. */
 __attribute__((target("avx512f"), always_inline)) static inline void

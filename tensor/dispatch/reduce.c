@@ -6,7 +6,6 @@
  * down the reduced dims ("outer"). Few results over many elements are cut into chunks that depend on
  * the sizes only, so that the number of threads never changes a result's bits. */
 #include "dispatch/reduce.h"
-#include "dispatch/layout.h"
 #include "dispatch/shape.h"
 
 #include <math.h>
