@@ -1,11 +1,11 @@
 /* The choice of instruction set; see caps.h. */
 #include "cpu/caps.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 LpCapability lp_cpu_capability = LP_CAPABILITY_BASELINE;
+bool lp_cpu_allows_tiles;
 
 static LpCapability detect(void) {
 #ifdef LP_HAVE_X86_CAPS
@@ -13,9 +13,11 @@ static LpCapability detect(void) {
   bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
               __builtin_cpu_supports("f16c");
   bool avx512 = avx2 && __builtin_cpu_supports("avx512f") &&
-                __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                __builtin_cpu_supports("avx512dq");
-  return avx512 ? LP_CAPABILITY_AVX512 : avx2 ? LP_CAPABILITY_AVX2 : LP_CAPABILITY_BASELINE;
+                __builtin_cpu_supports("avx512bw") &&
+                __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+  return avx512 ? LP_CAPABILITY_AVX512
+         : avx2 ? LP_CAPABILITY_AVX2
+                : LP_CAPABILITY_BASELINE;
 #else
   return LP_CAPABILITY_BASELINE;
 #endif
@@ -26,8 +28,12 @@ __attribute__((constructor(101))) static void choose_capability(void) {
   static const char *const names[] = {"baseline", "avx2", "avx512"};
   LpCapability best = detect();
   const char *wanted = getenv("LAMPAD_CPU_CAPABILITY");
-  for (int i = 0; wanted && i < (int)best; i++)
-    if (!strcmp(wanted, names[i])) best = (LpCapability)i;
+  lp_cpu_allows_tiles = best == LP_CAPABILITY_AVX512;
+  for (int i = 0; wanted && i <= (int)best; i++) {
+    if (strcmp(wanted, names[i]) != 0) continue;
+    best = (LpCapability)i;
+    lp_cpu_allows_tiles = false;
+  }
   lp_cpu_capability = best;
 }
 

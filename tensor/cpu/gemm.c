@@ -4,7 +4,6 @@
 #include <cblas.h>
 #include <complex.h>
 #include <limits.h>
-#include <oneapi/dnnl/dnnl.h>
 #include <stdatomic.h>
 #include <string.h>
 #include "core/alloc.h"
@@ -16,6 +15,7 @@
 #include "cpu/gemm_int.h"
 #include "cpu/gemm_small.h"
 #include "cpu/gemm_split.h"
+#include "cpu/gemm_vector.h"
 #include "dispatch/iter.h"
 
 /* Up to this many multiply-adds, bfloat16 is converted, and products of a batch are made
@@ -26,10 +26,6 @@
 static bool is_zero(LpScalar s) {
   return s.kind == LP_SCALAR_COMPLEX ? s.v.c[0] == 0 && s.v.c[1] == 0
                                      : lp_scalar_to_double(s) == 0;
-}
-
-static bool is_one(LpScalar s) {
-  return s.kind != LP_SCALAR_COMPLEX && lp_scalar_to_double(s) == 1;
 }
 
 static double imaginary(LpScalar s) {
@@ -148,8 +144,29 @@ static void gemm_blas(const LpGemm *g, float alpha, float beta, bool trans_b,
               (int)g->k, alpha, g->a, (int)g->lda, b, (int)ldb, beta, g->c, (int)g->ldc);
 }
 
-/* False when the product is for others. */
-static bool gemm_small(const LpGemm *g, float alpha, float beta) {
+typedef enum SmallWay {
+  NOT_SMALL,
+  FEW_ROWS_PASS, /* B's rows pass one after the other */
+  DOTS,
+  BLAS,
+  BLAS_TURNED /* B turned over before */
+} SmallWay;
+
+static SmallWay small_way(const LpGemm *g) {
+  const int64_t work = g->m * g->n * g->k, width = (g->n + 15) / 16 * 16;
+  if (g->packed_b) return NOT_SMALL;
+  if (!g->trans_b) {
+    if (g->m <= FEW_ROWS && g->n >= FEW_COLUMNS) return FEW_ROWS_PASS;
+    return work <= BLAS_PRODUCT ? BLAS : NOT_SMALL;
+  }
+  if (g->m >= TURNED_ROWS && work <= BLAS_PRODUCT_NT && g->k * width <= TURNED_ELEMS)
+    return BLAS_TURNED;
+  const int64_t most = g->n * g->k >= LARGE_B ? DOT_ROWS_LARGE : DOT_ROWS;
+  if (g->m > FEW_ROWS && g->m <= most && g->k >= DOT_DEPTH && !g->trans_a) return DOTS;
+  return work <= BLAS_PRODUCT_NT ? BLAS : NOT_SMALL;
+}
+
+static bool gemm_small(const LpGemm *g, SmallWay way, float alpha, float beta) {
   const LpSmallGemmKernels *kernels = lp_small_gemm_kernels();
   const LpSmallGemm small = {.m = g->m,
                              .n = g->n,
@@ -163,27 +180,24 @@ static bool gemm_small(const LpGemm *g, float alpha, float beta) {
                              .c = g->c,
                              .alpha = alpha,
                              .beta = beta};
-  const int64_t work = g->m * g->n * g->k;
-  if (!g->trans_b) {
-    if (g->m <= FEW_ROWS && g->n >= FEW_COLUMNS)
-      return run_small(&small, kernels->few_rows);
-    if (work > BLAS_PRODUCT) return false;
-    gemm_blas(g, alpha, beta, false, g->b, g->ldb);
-    return true;
-  }
-  const int64_t width = (g->n + 15) / 16 * 16;
-  if (g->m >= TURNED_ROWS && work <= BLAS_PRODUCT_NT && g->k * width <= TURNED_ELEMS) {
+  switch (way) {
+  case FEW_ROWS_PASS: return run_small(&small, kernels->few_rows);
+  case DOTS: return run_small(&small, kernels->dots);
+  case BLAS_TURNED: {
+    const int64_t width = (g->n + 15) / 16 * 16;
     _Alignas(64) float turned[TURNED_ELEMS];
     kernels->turn(turned, width, &small);
     gemm_blas(g, alpha, beta, false, turned, width);
     return true;
   }
-  const int64_t most = g->n * g->k >= LARGE_B ? DOT_ROWS_LARGE : DOT_ROWS;
-  if (g->m > FEW_ROWS && g->m <= most && g->k >= DOT_DEPTH && !g->trans_a)
-    return run_small(&small, kernels->dots);
-  if (work > BLAS_PRODUCT_NT) return false;
-  gemm_blas(g, alpha, beta, true, g->b, g->ldb);
-  return true;
+  default: gemm_blas(g, alpha, beta, g->trans_b, g->b, g->ldb); return true;
+  }
+}
+
+/* Does the kernel of this product add a row by itself? */
+static bool takes_row(const LpGemm *g) {
+  return g->dtype == LP_FLOAT32 && g->n > 1 && g->k > 0 && !is_zero(g->alpha) &&
+         lp_vector_supported() && small_way(g) == NOT_SMALL;
 }
 
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
@@ -196,19 +210,15 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
     return true;
   }
-  if (!g->packed_b && gemm_small(g, alpha, beta)) return true;
+  const SmallWay way = small_way(g);
+  if (way != NOT_SMALL) return gemm_small(g, way, alpha, beta);
   if (beta == 0 && alpha == 1 && lp_split_pays(g)) {
     bool refused; /* an infinity: all is written anew below */
     if (lp_split_gemm(g, NULL, &refused)) return true;
     if (!refused) return false;
-    if (g->row) spread_row(g), beta = 1;
   }
-  dnnl_status_t status =
-      dnnl_sgemm(g->trans_a ? 'T' : 'N', g->trans_b ? 'T' : 'N', g->m, g->n, g->k, alpha,
-                 a, g->lda, b, g->ldb, beta, g->c, g->ldc);
-  CHECK(status != dnnl_out_of_memory, LP_ERR_MEMORY, "out of memory in a matrix product");
-  CHECK(status == dnnl_success, LP_ERR_INTERNAL,
-        "oneDNN refused a matrix product (status %d)", status);
+  if (lp_vector_supported()) return lp_vector_gemm(g, alpha, beta);
+  gemm_blas(g, alpha, beta, g->trans_b, b, g->ldb);
   return true;
 }
 
@@ -340,7 +350,7 @@ static bool gemm_int(const LpGemm *g) {
 
 bool lp_cpu_gemm(const LpGemm *g) {
   if (g->m == 0 || g->n == 0) return true;
-  if (g->row && !(g->dtype == LP_FLOAT32 && is_one(g->alpha) && lp_split_pays(g))) {
+  if (g->row && !takes_row(g)) {
     LpGemm rest = *g;
     spread_row(g);
     rest.row = NULL;

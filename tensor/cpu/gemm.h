@@ -1,12 +1,13 @@
 /* Matrix products on raw memory: C = alpha * op(A) op(B) + beta * C, row-major, any dtype
  * but bool.
  *
- * Note [Choice of GEMM]: float32 goes to oneDNN, except for small products, where
- * OpenBLAS has less to set up, few rows by long transposed ones (gemm_small.h), and those
- * with beta = 0 that the tiles of AMX are estimated to make sooner (gemm_split.h);
- * float64 and complex go to OpenBLAS. float16 and bfloat16
- * are converted and accumulated in float32, rounded once; bfloat16 stays as it is where
- * the processor multiplies it (gemm_bf16.h). Integers (which wrap) have a plain kernel.
+ * Note [Choice of GEMM]: float32 goes to kernels of our own: products that are small in
+ * some way to gemm_small.h's or to OpenBLAS, which has little to set up; those with
+ * beta = 0 that the tiles of AMX are estimated to make much sooner to gemm_split.h; the
+ * others to vectors, gemm_vector.h. A processor without AVX2 leaves all to OpenBLAS,
+ * where float64 and complex go, too. float16 and bfloat16 are converted and accumulated
+ * in float32, rounded once; bfloat16 stays as it is where the processor multiplies it
+ * (gemm_bf16.h). Integers (which wrap) have a plain kernel.
  * All of them take their threads from OpenMP, so a product inside a parallel region runs
  * on one. Owned by gemm.c. */
 #ifndef LP_CPU_GEMM_H

@@ -22,7 +22,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 static void find_support(void) {
   unsigned a, b, c, d;
-  if (lp_cpu_capability != LP_CAPABILITY_AVX512) return;
+  if (!lp_cpu_allows_tiles) return;
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
   const bool amx_bf16 = d >> 22 & 1, amx_tile = d >> 24 & 1;
   if (!amx_bf16 || !amx_tile) return;

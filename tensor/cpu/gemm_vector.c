@@ -1,0 +1,292 @@
+/* How a product is shared among threads and cut to fit their caches; see gemm_vector.h.
+ */
+#include "cpu/gemm_vector.h"
+
+#include <stdatomic.h>
+#include <string.h>
+#include "core/alloc.h"
+#include "core/check.h"
+#include "core/parallel.h"
+
+/* Multiply-adds that make another thread worth its start. */
+#define THREAD_GRAIN (128 * 1024)
+/* Columns of a block: so few that a thread which is held up leaves work to others, so
+ * many that packing A for each does not count. */
+#define BLOCK_COLUMNS 512
+/* Of k, in the share of a thread; less is not worth adding up sums. */
+#define LEAST_SHARED_DEPTH 512
+#define LINE 64
+
+bool lp_vector_supported(void) {
+  return lp_vector_kernels()->rows > 0;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+static int64_t ratio_up(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+/* The parts of k that are packed at once: even ones. */
+static int64_t depth_of(int64_t k) {
+  const int64_t parts = ratio_up(k, LP_VECTOR_DEPTH);
+  return ratio_up(ratio_up(k, parts), 16) * 16;
+}
+
+/* --- sharing
+ * ----------------------------------------------------------------------------- */
+
+/* Cycles, measured: of packing an element. */
+#define CYCLES_PACK 0.3
+#define CYCLES_TURN 0.4
+
+/* For each k, of a thread that makes so much of C. */
+static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  const int64_t tiles = ratio_up(rows, kernels->rows),
+                panels = ratio_up(columns, kernels->columns);
+  int64_t tile_cycles = ratio_up(rows, tiles); /* two products in a cycle */
+  if (tile_cycles < 4) tile_cycles = 4;        /* each waits for the one before */
+  return (double)(tiles * panels * tile_cycles) + (double)rows * CYCLES_PACK +
+         (double)columns * (g->trans_b ? CYCLES_TURN : CYCLES_PACK);
+}
+
+typedef struct Cut {
+  int64_t row_blocks, column_blocks, shares; /* of C; of k */
+  int64_t panels;                            /* of B in all */
+} Cut;
+
+static Cut best_cut(const LpGemm *g) {
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  const int64_t threads = lp_parallel_threads(g->m * g->n * g->k, THREAD_GRAIN);
+  const int64_t most_down = ratio_up(g->m, kernels->rows);
+  Cut c = {.panels = ratio_up(g->n, kernels->columns)};
+  double best = 0;
+  for (int64_t across = 1; across <= least(threads, c.panels); across++) {
+    const int64_t down = least(threads / across, most_down);
+    const int64_t shares =
+        least(threads / (across * down), ratio_up(g->k, LEAST_SHARED_DEPTH));
+    const double cycles = cycles_of(g, ratio_up(g->m, down),
+                                    ratio_up(c.panels, across) * kernels->columns) /
+                          (double)shares;
+    if (best > 0 && cycles >= best) continue;
+    best = cycles;
+    c.row_blocks = down;
+    c.column_blocks = across;
+    c.shares = shares;
+  }
+  const int64_t rows = ratio_up(g->m, c.row_blocks),
+                columns = ratio_up(c.panels, c.column_blocks) * kernels->columns;
+  c.row_blocks *= ratio_up(rows, kernels->block_rows);
+  c.column_blocks *= ratio_up(columns, BLOCK_COLUMNS);
+  return c;
+}
+
+/* --- a block
+ * ----------------------------------------------------------------------------- */
+
+typedef struct Job {
+  const LpGemm *g;
+  float alpha, beta;
+  Cut cut;
+  float *sums;          /* of shares of k, one matrix each; or NULL */
+  _Atomic int64_t next; /* the first block that nobody has taken */
+  _Atomic bool failed;
+} Job;
+
+/* Rows and columns [m0, m1) x [n0, n1) of C, [k0, k1) of the sum. */
+typedef struct Block {
+  const Job *j;
+  int64_t m0, m1, n0, n1, k0, k1;
+  int64_t tiles, tile_rows, taller; /* as many of the tiles have a row more */
+  float *a, *b;                     /* packed */
+  float *c;
+  int64_t ldc;
+} Block;
+
+/* A block's rows are shared evenly among its tiles. */
+static int64_t rows_of(const Block *b, int64_t tile) {
+  return b->tile_rows + (tile < b->taller);
+}
+
+/* From one tile's part of the packed A to the next one's. */
+static int64_t packed_step(const Block *b, int64_t rows, int64_t k) {
+  return b->j->g->trans_a ? k * lp_vector_kernels()->across : rows * LP_VECTOR_ROW;
+}
+
+static void pack_a(const Block *b, int64_t k0, int64_t k) {
+  const LpGemm *g = b->j->g;
+  const float *a = g->a;
+  if (!g->trans_a) {
+    for (int64_t i = b->m0; i < b->m1; i++)
+      memcpy(b->a + (i - b->m0) * LP_VECTOR_ROW, a + i * g->lda + k0,
+             (size_t)k * sizeof *a);
+    return;
+  }
+  float *to = b->a;
+  for (int64_t i = 0, row = b->m0; i < b->tiles; row += rows_of(b, i++)) {
+    lp_vector_kernels()->pack_across(to, a + k0 * g->lda + row, g->lda, rows_of(b, i), k);
+    to += packed_step(b, rows_of(b, i), k);
+  }
+}
+
+static const float *place_in_b(const LpGemm *g, int64_t column, int64_t k) {
+  return (const float *)g->b + (g->trans_b ? column * g->ldb + k : k * g->ldb + column);
+}
+
+/* Lets tile i ask for its part of the panel that begins at `next`, if there is one. */
+static void ask_for(LpVectorTile *t, const LpGemm *g, const float *next, int64_t i) {
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  const int64_t row_bytes = g->ldb * (int64_t)sizeof(float);
+  const int64_t calls =
+      g->trans_b ? kernels->columns / 8
+                 : 2 * ratio_up(kernels->columns * (int64_t)sizeof(float), LINE);
+  t->fetch = (const char *)t->a;
+  t->fetch_step = t->fetch_next = 0;
+  if (!next || i >= calls) return;
+  t->fetch_step = row_bytes;
+  if (g->trans_b) { /* of eight columns, a line more at each 16 of k */
+    t->fetch = (const char *)(next + 8 * i * g->ldb);
+    t->fetch_next = LINE;
+  } else { /* of eight rows out of 16, a line each */
+    t->fetch = (const char *)next + (i / 2) * LINE + i % 2 * 8 * row_bytes;
+    t->fetch_next = 16 * row_bytes;
+  }
+}
+
+static void multiply(const Block *b, int64_t column, int64_t k0, int64_t k,
+                     const float *next) {
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  const LpGemm *g = b->j->g;
+  const bool first = k0 == b->k0;
+  LpVectorTile t = {.columns = least(b->n1 - column, kernels->columns),
+                    .k = k,
+                    .b = b->b,
+                    .ldc = b->ldc,
+                    .from_step = b->ldc,
+                    .alpha = b->j->alpha,
+                    .beta = first ? b->j->beta : 1};
+  const bool begins_with_row = first && g->row;
+  if (begins_with_row) t.from_step = 0, t.beta = 1;
+  t.a = b->a;
+  t.c = b->c + b->m0 * b->ldc + column;
+  for (int64_t i = 0; i < b->tiles; i++) {
+    t.rows = rows_of(b, i);
+    t.from = begins_with_row ? (const float *)g->row + column : t.beta == 0 ? NULL : t.c;
+    ask_for(&t, g, next, i);
+    (g->trans_a ? kernels->tile_across : kernels->tile_along)(&t);
+    t.a += packed_step(b, t.rows, k);
+    t.c += t.rows * b->ldc;
+  }
+}
+
+static void make_block(const Block *b) {
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  const LpGemm *g = b->j->g;
+  const int64_t depth = depth_of(b->k1 - b->k0);
+  for (int64_t k0 = b->k0; k0 < b->k1; k0 += depth) {
+    const int64_t k = least(b->k1 - k0, depth);
+    pack_a(b, k0, k);
+    for (int64_t column = b->n0; column < b->n1; column += kernels->columns) {
+      const int64_t after = column + kernels->columns;
+      (g->trans_b ? kernels->pack_b_turned
+                  : kernels->pack_b)(b->b, place_in_b(g, column, k0), g->ldb,
+                                     least(b->n1 - column, kernels->columns), k);
+      multiply(b, column, k0, k,
+               after < b->n1        ? place_in_b(g, after, k0)
+               : k0 + depth < b->k1 ? place_in_b(g, b->n0, k0 + depth)
+                                    : NULL);
+    }
+  }
+}
+
+/* --- all blocks
+ * -------------------------------------------------------------------------- */
+
+static void place_block(Block *b, int64_t at) {
+  const Job *j = b->j;
+  const LpGemm *g = j->g;
+  const Cut *c = &j->cut;
+  const int64_t share = at / (c->row_blocks * c->column_blocks),
+                row = at / c->column_blocks % c->row_blocks,
+                column = at % c->column_blocks;
+  const int64_t width = lp_vector_kernels()->columns;
+  b->m0 = g->m * row / c->row_blocks;
+  b->m1 = g->m * (row + 1) / c->row_blocks;
+  b->n0 = c->panels * column / c->column_blocks * width;
+  b->n1 = least(c->panels * (column + 1) / c->column_blocks * width, g->n);
+  b->tiles = ratio_up(b->m1 - b->m0, lp_vector_kernels()->rows);
+  b->tile_rows = (b->m1 - b->m0) / b->tiles;
+  b->taller = (b->m1 - b->m0) % b->tiles;
+  b->k0 = g->k * share / c->shares;
+  b->k1 = g->k * (share + 1) / c->shares;
+  b->c = j->sums ? j->sums + share * g->m * g->n : g->c;
+  b->ldc = j->sums ? g->n : g->ldc;
+}
+
+static void make_blocks(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  const int64_t rows = ratio_up(j->g->m, j->cut.row_blocks);
+  const int64_t a_floats = j->g->trans_a ? (ratio_up(rows, kernels->rows) + 1) *
+                                               LP_VECTOR_DEPTH * kernels->across
+                                         : rows * LP_VECTOR_ROW;
+  const int64_t count = j->cut.row_blocks * j->cut.column_blocks * j->cut.shares;
+  size_t capacity;
+  float *memory = lp_block_alloc(
+      (size_t)(a_floats + LP_VECTOR_DEPTH * kernels->columns) * sizeof(float), &capacity);
+  if (!memory) {
+    atomic_store(&j->failed, true);
+    return;
+  }
+  Block b = {.j = j, .b = memory, .a = memory + LP_VECTOR_DEPTH * kernels->columns};
+  for (int64_t i; (i = atomic_fetch_add(&j->next, 1)) < count;) {
+    place_block(&b, i);
+    make_block(&b);
+  }
+  lp_block_free(memory, capacity);
+}
+
+/* C = beta C + row + the sums. */
+static void add_shares(void *ctx, int64_t begin, int64_t end) {
+  const Job *j = ctx;
+  const LpGemm *g = j->g;
+  const float *row = g->row;
+  for (int64_t i = begin; i < end; i++) {
+    float *c = (float *)g->c + i * g->ldc;
+    const float *first = j->sums + i * g->n;
+    for (int64_t x = 0; x < g->n; x++) {
+      float sum = first[x];
+      for (int64_t s = 1; s < j->cut.shares; s++) sum += first[s * g->m * g->n + x];
+      sum *= j->alpha;
+      c[x] = row ? row[x] + sum : j->beta == 0 ? sum : j->beta * c[x] + sum;
+    }
+  }
+}
+
+bool lp_vector_gemm(const LpGemm *g, float alpha, float beta) {
+  Job j = {.g = g, .alpha = alpha, .beta = beta, .cut = best_cut(g)};
+  const int64_t blocks = j.cut.row_blocks * j.cut.column_blocks * j.cut.shares;
+  if (j.cut.shares == 1) {
+    lp_parallel_for(least(blocks, lp_num_threads()), 1, make_blocks, &j);
+  } else {
+    LpGemm plain = *g;
+    size_t capacity;
+    j.sums =
+        lp_block_alloc((size_t)(j.cut.shares * g->m * g->n) * sizeof(float), &capacity);
+    if (!j.sums) return false;
+    plain.row = NULL;
+    Job shares = j;
+    shares.g = &plain;
+    shares.alpha = 1;
+    shares.beta = 0;
+    lp_parallel_for(least(blocks, lp_num_threads()), 1, make_blocks, &shares);
+    atomic_store(&j.failed, atomic_load(&shares.failed));
+    if (!atomic_load(&j.failed))
+      lp_parallel_for(g->m, LP_GRAIN / (g->n * j.cut.shares) + 1, add_shares, &j);
+    lp_block_free(j.sums, capacity);
+  }
+  CHECK(!atomic_load(&j.failed), LP_ERR_MEMORY, "out of memory in a matrix product");
+  return true;
+}

@@ -1,0 +1,243 @@
+/* The kernels of cpu/gemm_vector.h. */
+#include "cpu/simd/simd.h"
+
+#include "cpu/gemm_vector.h"
+
+#if defined(LP_CAP_avx512) || defined(LP_CAP_avx2)
+#include "cpu/simd/lanes.h"
+
+/* Sums of a tile fill the registers, but for two vectors of B and one element of A. */
+#if defined(LP_CAP_avx512)
+#define ROWS 14
+#define BLOCK_ROWS 504
+#else
+#define ROWS 6
+#define BLOCK_ROWS 192
+#endif
+#define VECTORS 2
+#define COLUMNS (VECTORS * LANES)
+#define ACROSS LANES /* no less than ROWS */
+#define LINE 64
+#define CHUNK 16 /* of k */
+#define FETCHED 8
+
+static inline V spread(float x) {
+#if defined(LP_CAP_avx512)
+  V v = (V)_mm512_set1_ps(x);
+#else
+  V v = (V)_mm256_set1_ps(x);
+#endif
+  __asm__("" : "+v"(v)); /* loaded once, not by each of its products */
+  return v;
+}
+
+/* A's element of row i is at a[i * row_step + p * k_step]: all constants. */
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE void sum_one(const int rows, const int vectors, const int row_step, const float *a,
+                    const float *b, V sum[ROWS][VECTORS]) {
+  V y[VECTORS];
+#pragma GCC unroll 2
+  for (int j = 0; j < vectors; j++) y[j] = load(b + j * LANES);
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++) {
+    const V x = spread(a[i * row_step]);
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; j++) sum[i][j] += x * y[j];
+  }
+}
+
+INLINE void tile(const int rows, const int vectors, const bool across,
+                 const LpVectorTile *t) {
+  const int row_step = across ? 1 : LP_VECTOR_ROW, k_step = across ? ACROSS : 1;
+  V sum[ROWS][VECTORS];
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; j++) sum[i][j] = (V){0};
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < vectors * LANES; j += LINE / (int)sizeof(float))
+      __builtin_prefetch(t->c + i * t->ldc + j, 1);
+  const float *a = t->a, *b = t->b;
+  const char *fetch = t->fetch;
+  const int64_t fetch_step = t->fetch_step, fetch_next = t->fetch_next;
+  int64_t p = t->k;
+  for (; p >= CHUNK; p -= CHUNK) {
+#pragma GCC unroll 8
+    for (int q = 0; q < FETCHED; q++) __builtin_prefetch(fetch + q * fetch_step, 0, 2);
+    fetch += fetch_next;
+#pragma GCC unroll 2
+    for (int q = 0; q < CHUNK; q++, a += k_step, b += COLUMNS)
+      sum_one(rows, vectors, row_step, a, b, sum);
+  }
+  for (; p > 0; p--, a += k_step, b += COLUMNS)
+    sum_one(rows, vectors, row_step, a, b, sum);
+
+  const float *from = t->from;
+  const int64_t last = t->columns - (vectors - 1) * LANES; /* lanes of the last vector */
+  const V alpha = spread(t->alpha), beta = spread(t->beta);
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; j++) {
+      const bool whole = j < vectors - 1 || last == LANES;
+      V v = alpha * sum[i][j];
+      if (from) {
+        const float *f = from + i * t->from_step + j * LANES;
+        v += beta * (whole ? load(f) : load_part(f, last));
+      }
+      float *c = t->c + i * t->ldc + j * LANES;
+      if (whole)
+        store(c, v);
+      else
+        store_part(c, v, last);
+    }
+}
+
+typedef void (*Tile)(const LpVectorTile *);
+#define TILE(rows, vectors)                                                              \
+  static void along_##rows##_##vectors(const LpVectorTile *t) {                          \
+    tile(rows, vectors, false, t);                                                       \
+  }                                                                                      \
+  static void across_##rows##_##vectors(const LpVectorTile *t) {                         \
+    tile(rows, vectors, true, t);                                                        \
+  }
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2)
+#define TILES_OF(layout, rows)                                                           \
+  { layout##_##rows##_1, layout##_##rows##_2 }
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
+#if ROWS == 14
+TILES(7)
+TILES(8)
+TILES(9)
+TILES(10)
+TILES(11)
+TILES(12)
+TILES(13)
+TILES(14)
+#define ALL_TILES(layout)                                                                \
+  {                                                                                      \
+    TILES_OF(layout, 1), TILES_OF(layout, 2), TILES_OF(layout, 3), TILES_OF(layout, 4),  \
+        TILES_OF(layout, 5), TILES_OF(layout, 6), TILES_OF(layout, 7),                   \
+        TILES_OF(layout, 8), TILES_OF(layout, 9), TILES_OF(layout, 10),                  \
+        TILES_OF(layout, 11), TILES_OF(layout, 12), TILES_OF(layout, 13),                \
+        TILES_OF(layout, 14)                                                             \
+  }
+#else
+#define ALL_TILES(layout)                                                                \
+  {                                                                                      \
+    TILES_OF(layout, 1), TILES_OF(layout, 2), TILES_OF(layout, 3), TILES_OF(layout, 4),  \
+        TILES_OF(layout, 5), TILES_OF(layout, 6)                                         \
+  }
+#endif
+static const Tile along[ROWS][VECTORS] = ALL_TILES(along);
+static const Tile across[ROWS][VECTORS] = ALL_TILES(across);
+
+static void tile_along(const LpVectorTile *t) {
+  along[t->rows - 1][(t->columns - 1) / LANES](t);
+}
+static void tile_across(const LpVectorTile *t) {
+  across[t->rows - 1][(t->columns - 1) / LANES](t);
+}
+
+/* --- packing
+ * ----------------------------------------------------------------------------- */
+
+static void pack_across(float *to, const float *a, int64_t lda, int64_t count,
+                        int64_t k) {
+  for (int64_t p = 0; p < k; p++, to += ACROSS, a += lda) store(to, load_part(a, count));
+}
+
+static void pack_b(float *to, const float *b, int64_t ldb, int64_t count, int64_t k) {
+  if (count == COLUMNS) {
+    for (int64_t p = 0; p < k; p++, to += COLUMNS, b += ldb) {
+      store(to, load(b));
+      store(to + LANES, load(b + LANES));
+    }
+    return;
+  }
+  for (int64_t p = 0; p < k; p++, to += COLUMNS, b += ldb)
+    for (int64_t j = 0; j < count; j += LANES) store(to + j, load_part(b + j, count - j));
+}
+
+/* A square of B^T turned over as it is loaded: its rows come in pieces of four, those of
+ * every fourth row in a vector, and pieces are turned in place. */
+INLINE V load_pieces(const float *b, int64_t step) {
+#if defined(LP_CAP_avx512)
+  __m512 x = _mm512_castps128_ps512(_mm_loadu_ps(b));
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(b + step), 1);
+  x = _mm512_insertf32x4(x, _mm_loadu_ps(b + 2 * step), 2);
+  return (V)_mm512_insertf32x4(x, _mm_loadu_ps(b + 3 * step), 3);
+#else
+  return (V)_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(b)),
+                                 _mm_loadu_ps(b + step), 1);
+#endif
+}
+
+#if defined(LP_CAP_avx512)
+#define PAIRS_LOW(a, b) (V) _mm512_unpacklo_ps((__m512)(a), (__m512)(b))
+#define PAIRS_HIGH(a, b) (V) _mm512_unpackhi_ps((__m512)(a), (__m512)(b))
+#define HALVES_LOW(a, b) (V) _mm512_unpacklo_pd((__m512d)(a), (__m512d)(b))
+#define HALVES_HIGH(a, b) (V) _mm512_unpackhi_pd((__m512d)(a), (__m512d)(b))
+#else
+#define PAIRS_LOW(a, b) (V) _mm256_unpacklo_ps((__m256)(a), (__m256)(b))
+#define PAIRS_HIGH(a, b) (V) _mm256_unpackhi_ps((__m256)(a), (__m256)(b))
+#define HALVES_LOW(a, b) (V) _mm256_unpacklo_pd((__m256d)(a), (__m256d)(b))
+#define HALVES_HIGH(a, b) (V) _mm256_unpackhi_pd((__m256d)(a), (__m256d)(b))
+#endif
+
+INLINE void turn_whole(float *to, const float *b, int64_t ldb) {
+#pragma GCC unroll 4
+  for (int c = 0; c < LANES; c += 4, to += 4 * COLUMNS) {
+    V x[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++) x[i] = load_pieces(b + i * ldb + c, 4 * ldb);
+    const V low = PAIRS_LOW(x[0], x[1]), high = PAIRS_HIGH(x[0], x[1]),
+            low_2 = PAIRS_LOW(x[2], x[3]), high_2 = PAIRS_HIGH(x[2], x[3]);
+    store(to, HALVES_LOW(low, low_2));
+    store(to + COLUMNS, HALVES_HIGH(low, low_2));
+    store(to + 2 * COLUMNS, HALVES_LOW(high, high_2));
+    store(to + 3 * COLUMNS, HALVES_HIGH(high, high_2));
+  }
+}
+
+static __attribute__((noinline)) void turn_part(float *to, const float *b, int64_t ldb,
+                                                int64_t count, int64_t k) {
+  for (int64_t p = 0; p < k; p++)
+    for (int64_t i = 0; i < LANES; i++)
+      to[p * COLUMNS + i] = i < count ? b[i * ldb + p] : 0;
+}
+
+static void pack_b_turned(float *to, const float *b, int64_t ldb, int64_t count,
+                          int64_t k) {
+  for (int64_t j = 0; j < count; j += LANES)
+    for (int64_t p = 0; p < k; p += LANES) {
+      float *square = to + p * COLUMNS + j;
+      const float *from = b + j * ldb + p;
+      if (count - j >= LANES && k - p >= LANES)
+        turn_whole(square, from, ldb);
+      else
+        turn_part(square, from, ldb, count - j, k - p < LANES ? k - p : LANES);
+    }
+}
+
+const LpVectorKernels LP_SIMD(lp_vector_kernels) = {.rows = ROWS,
+                                                    .columns = COLUMNS,
+                                                    .across = ACROSS,
+                                                    .block_rows = BLOCK_ROWS,
+                                                    .tile_along = tile_along,
+                                                    .tile_across = tile_across,
+                                                    .pack_across = pack_across,
+                                                    .pack_b = pack_b,
+                                                    .pack_b_turned = pack_b_turned};
+
+#else /* the BLAS has kernels for such machines */
+
+const LpVectorKernels LP_SIMD(lp_vector_kernels) = {0};
+
+#endif
