@@ -16,6 +16,8 @@
 /* Of k, in the share of a thread; less is not worth adding up sums. */
 #define LEAST_SHARED_DEPTH 512
 #define LINE 64
+/* Of k, at once of an A that lies across: its lines are used while they are near. */
+#define ACROSS_DEPTH 32
 
 bool lp_vector_supported(void) {
   return lp_vector_kernels()->rows > 0;
@@ -43,11 +45,12 @@ static int64_t depth_of(int64_t k) {
 
 /* For each k, of a thread that makes so much of C. */
 static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
+
   const LpVectorKernels *kernels = lp_vector_kernels();
   const int64_t tiles = ratio_up(rows, kernels->rows),
                 panels = ratio_up(columns, kernels->columns);
-  int64_t tile_cycles = ratio_up(rows, tiles); /* two products in a cycle */
-  if (tile_cycles < 4) tile_cycles = 4;        /* each waits for the one before */
+  int64_t tile_cycles = ratio_up(rows, tiles) * 2; /* two products of vectors in one */
+  if (tile_cycles < 4) tile_cycles = 4;            /* each waits for the one before */
   return (double)(tiles * panels * tile_cycles) + (double)rows * CYCLES_PACK +
          (double)columns * (g->trans_b ? CYCLES_TURN : CYCLES_PACK);
 }
@@ -124,37 +127,57 @@ static void pack_a(const Block *b, int64_t k0, int64_t k) {
              (size_t)k * sizeof *a);
     return;
   }
-  float *to = b->a;
-  for (int64_t i = 0, row = b->m0; i < b->tiles; row += rows_of(b, i++)) {
-    lp_vector_kernels()->pack_across(to, a + k0 * g->lda + row, g->lda, rows_of(b, i), k);
-    to += packed_step(b, rows_of(b, i), k);
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  for (int64_t p = 0; p < k; p += ACROSS_DEPTH) {
+    float *to = b->a + p * kernels->across;
+    const float *from = a + (k0 + p) * g->lda + b->m0;
+    for (int64_t i = 0; i < b->tiles; i++) {
+      kernels->pack_across(to, from, g->lda, rows_of(b, i), least(k - p, ACROSS_DEPTH));
+      to += packed_step(b, rows_of(b, i), k);
+      from += rows_of(b, i);
+    }
   }
 }
+
+/* --- B
+ * --------------------------------------------------------------------------------- */
 
 static const float *place_in_b(const LpGemm *g, int64_t column, int64_t k) {
   return (const float *)g->b + (g->trans_b ? column * g->ldb + k : k * g->ldb + column);
 }
 
+static void pack_panel(const LpGemm *g, int64_t column, int64_t k0, int64_t k,
+                       float *to) {
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  (g->trans_b ? kernels->pack_b_turned : kernels->pack_b)(
+      to, place_in_b(g, column, k0), g->ldb, least(g->n - column, kernels->columns), k);
+}
+
 /* Lets tile i ask for its part of the panel that begins at `next`, if there is one. */
 static void ask_for(LpVectorTile *t, const LpGemm *g, const float *next, int64_t i) {
-  const LpVectorKernels *kernels = lp_vector_kernels();
+  const int64_t columns = lp_vector_kernels()->columns;
   const int64_t row_bytes = g->ldb * (int64_t)sizeof(float);
-  const int64_t calls =
-      g->trans_b ? kernels->columns / 8
-                 : 2 * ratio_up(kernels->columns * (int64_t)sizeof(float), LINE);
+  const int64_t lines = columns * (int64_t)sizeof(float) / LINE; /* of a k */
   t->fetch = (const char *)t->a;
   t->fetch_step = t->fetch_next = 0;
-  if (!next || i >= calls) return;
-  t->fetch_step = row_bytes;
+  if (!next) return;
   if (g->trans_b) { /* of eight columns, a line more at each 16 of k */
+    if (i >= columns / 8) return;
     t->fetch = (const char *)(next + 8 * i * g->ldb);
+    t->fetch_step = row_bytes;
     t->fetch_next = LINE;
   } else { /* of eight rows out of 16, a line each */
-    t->fetch = (const char *)next + (i / 2) * LINE + i % 2 * 8 * row_bytes;
+    if (i >= 2 * lines) return;
+    t->fetch = (const char *)next + i / 2 * LINE + i % 2 * 8 * row_bytes;
+    t->fetch_step = row_bytes;
     t->fetch_next = 16 * row_bytes;
   }
 }
 
+/* --- a block's product
+ * ------------------------------------------------------------------- */
+
+/* All rows by the panel that is packed. */
 static void multiply(const Block *b, int64_t column, int64_t k0, int64_t k,
                      const float *next) {
   const LpVectorKernels *kernels = lp_vector_kernels();
@@ -190,13 +213,11 @@ static void make_block(const Block *b) {
     pack_a(b, k0, k);
     for (int64_t column = b->n0; column < b->n1; column += kernels->columns) {
       const int64_t after = column + kernels->columns;
-      (g->trans_b ? kernels->pack_b_turned
-                  : kernels->pack_b)(b->b, place_in_b(g, column, k0), g->ldb,
-                                     least(b->n1 - column, kernels->columns), k);
+      pack_panel(g, column, k0, k, b->b);
       multiply(b, column, k0, k,
-               after < b->n1        ? place_in_b(g, after, k0)
-               : k0 + depth < b->k1 ? place_in_b(g, b->n0, k0 + depth)
-                                    : NULL);
+               after < b->n1    ? place_in_b(g, after, k0)
+               : k0 + k < b->k1 ? place_in_b(g, b->n0, k0 + k)
+                                : NULL);
     }
   }
 }

@@ -1,7 +1,7 @@
 /* float32 products by vector instructions.
  *
  * Note [Vector products]: a tile of C, as many rows and columns as the registers hold
- * (14 by 32 with AVX-512), is summed over a part of k: for each k two vectors of B are
+ * (6 by 64 with AVX-512), is summed over a part of k: for each k a few vectors of B are
  * loaded, and each row's element of A is spread over a vector. B passes as panels of
  * some columns, each packed into the nearest cache before it is used by all rows of a
  * block; the block's part of A is packed once into the second-level cache, without being
@@ -27,7 +27,7 @@ bool lp_vector_gemm(const LpGemm *g, float alpha, float beta);
 
 /* --- kernels --- */
 
-#define LP_VECTOR_DEPTH 256 /* of k, at most */
+#define LP_VECTOR_DEPTH 128 /* of k, at most */
 /* From one packed row of A to the next: rows begin in different sets of the cache. */
 #define LP_VECTOR_ROW (LP_VECTOR_DEPTH + 16)
 

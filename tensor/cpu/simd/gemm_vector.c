@@ -6,17 +6,19 @@
 #if defined(LP_CAP_avx512) || defined(LP_CAP_avx2)
 #include "cpu/simd/lanes.h"
 
-/* Sums of a tile fill the registers, but for two vectors of B and one element of A. */
+/* Sums of a tile fill the registers, but for B's vectors and an element of A. More
+ * vectors and fewer rows would do, too: these take the fewest instructions for a product
+ * that can be hidden, which counts where two threads share a core. */
+#define ROWS 6
 #if defined(LP_CAP_avx512)
-#define ROWS 14
+#define VECTORS 4
 #define BLOCK_ROWS 504
 #else
-#define ROWS 6
+#define VECTORS 2
 #define BLOCK_ROWS 192
 #endif
-#define VECTORS 2
 #define COLUMNS (VECTORS * LANES)
-#define ACROSS LANES /* no less than ROWS */
+#define ACROSS 8 /* no less than ROWS */
 #define LINE 64
 #define CHUNK 16 /* of k */
 #define FETCHED 8
@@ -37,12 +39,12 @@ static inline V spread(float x) {
 INLINE void sum_one(const int rows, const int vectors, const int row_step, const float *a,
                     const float *b, V sum[ROWS][VECTORS]) {
   V y[VECTORS];
-#pragma GCC unroll 2
+#pragma GCC unroll 4
   for (int j = 0; j < vectors; j++) y[j] = load(b + j * LANES);
-#pragma GCC unroll 14
+#pragma GCC unroll 6
   for (int i = 0; i < rows; i++) {
     const V x = spread(a[i * row_step]);
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < vectors; j++) sum[i][j] += x * y[j];
   }
 }
@@ -51,9 +53,9 @@ INLINE void tile(const int rows, const int vectors, const bool across,
                  const LpVectorTile *t) {
   const int row_step = across ? 1 : LP_VECTOR_ROW, k_step = across ? ACROSS : 1;
   V sum[ROWS][VECTORS];
-#pragma GCC unroll 14
+#pragma GCC unroll 6
   for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < vectors; j++) sum[i][j] = (V){0};
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < vectors * LANES; j += LINE / (int)sizeof(float))
@@ -76,9 +78,9 @@ INLINE void tile(const int rows, const int vectors, const bool across,
   const float *from = t->from;
   const int64_t last = t->columns - (vectors - 1) * LANES; /* lanes of the last vector */
   const V alpha = spread(t->alpha), beta = spread(t->beta);
-#pragma GCC unroll 14
+#pragma GCC unroll 6
   for (int i = 0; i < rows; i++)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
     for (int j = 0; j < vectors; j++) {
       const bool whole = j < vectors - 1 || last == LANES;
       V v = alpha * sum[i][j];
@@ -102,39 +104,26 @@ typedef void (*Tile)(const LpVectorTile *);
   static void across_##rows##_##vectors(const LpVectorTile *t) {                         \
     tile(rows, vectors, true, t);                                                        \
   }
+#if VECTORS == 4
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3) TILE(rows, 4)
+#define TILES_OF(layout, rows)                                                           \
+  { layout##_##rows##_1, layout##_##rows##_2, layout##_##rows##_3, layout##_##rows##_4 }
+#else
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
 #define TILES_OF(layout, rows)                                                           \
   { layout##_##rows##_1, layout##_##rows##_2 }
+#endif
 TILES(1)
 TILES(2)
 TILES(3)
 TILES(4)
 TILES(5)
 TILES(6)
-#if ROWS == 14
-TILES(7)
-TILES(8)
-TILES(9)
-TILES(10)
-TILES(11)
-TILES(12)
-TILES(13)
-TILES(14)
-#define ALL_TILES(layout)                                                                \
-  {                                                                                      \
-    TILES_OF(layout, 1), TILES_OF(layout, 2), TILES_OF(layout, 3), TILES_OF(layout, 4),  \
-        TILES_OF(layout, 5), TILES_OF(layout, 6), TILES_OF(layout, 7),                   \
-        TILES_OF(layout, 8), TILES_OF(layout, 9), TILES_OF(layout, 10),                  \
-        TILES_OF(layout, 11), TILES_OF(layout, 12), TILES_OF(layout, 13),                \
-        TILES_OF(layout, 14)                                                             \
-  }
-#else
 #define ALL_TILES(layout)                                                                \
   {                                                                                      \
     TILES_OF(layout, 1), TILES_OF(layout, 2), TILES_OF(layout, 3), TILES_OF(layout, 4),  \
         TILES_OF(layout, 5), TILES_OF(layout, 6)                                         \
   }
-#endif
 static const Tile along[ROWS][VECTORS] = ALL_TILES(along);
 static const Tile across[ROWS][VECTORS] = ALL_TILES(across);
 
@@ -150,15 +139,15 @@ static void tile_across(const LpVectorTile *t) {
 
 static void pack_across(float *to, const float *a, int64_t lda, int64_t count,
                         int64_t k) {
-  for (int64_t p = 0; p < k; p++, to += ACROSS, a += lda) store(to, load_part(a, count));
+  for (int64_t p = 0; p < k; p++, to += ACROSS, a += lda)
+    store_part(to, load_part(a, count), ACROSS);
 }
 
 static void pack_b(float *to, const float *b, int64_t ldb, int64_t count, int64_t k) {
   if (count == COLUMNS) {
-    for (int64_t p = 0; p < k; p++, to += COLUMNS, b += ldb) {
-      store(to, load(b));
-      store(to + LANES, load(b + LANES));
-    }
+    for (int64_t p = 0; p < k; p++, to += COLUMNS, b += ldb)
+#pragma GCC unroll 4
+      for (int j = 0; j < COLUMNS; j += LANES) store(to + j, load(b + j));
     return;
   }
   for (int64_t p = 0; p < k; p++, to += COLUMNS, b += ldb)
