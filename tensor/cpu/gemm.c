@@ -109,10 +109,11 @@ static void spread_row(const LpGemm *g) {
 #define TURNED_ELEMS 512
 #define TURNED_ROWS 16
 /* Dot products: so long that their last steps do not count, and so few rows that packing
- * B is not worth while; more rows where B is large. */
+ * B is not worth while; more rows where B is large. Any that are not small for one row or
+ * two. */
 #define DOT_DEPTH 512
-#define DOT_ROWS 48
-#define DOT_ROWS_LARGE 96
+#define DOT_ROWS 24
+#define DOT_ROWS_LARGE 40
 #define LARGE_B (1024 * 1024)
 #define FEW_ROWS 2
 #define FEW_COLUMNS 64
@@ -161,9 +162,11 @@ static SmallWay small_way(const LpGemm *g) {
   }
   if (g->m >= TURNED_ROWS && work <= BLAS_PRODUCT_NT && g->k * width <= TURNED_ELEMS)
     return BLAS_TURNED;
-  const int64_t most = g->n * g->k >= LARGE_B ? DOT_ROWS_LARGE : DOT_ROWS;
-  if (g->m > FEW_ROWS && g->m <= most && g->k >= DOT_DEPTH && !g->trans_a) return DOTS;
-  return work <= BLAS_PRODUCT_NT ? BLAS : NOT_SMALL;
+  const int64_t most = g->k < DOT_DEPTH         ? FEW_ROWS
+                       : g->n * g->k >= LARGE_B ? DOT_ROWS_LARGE
+                                                : DOT_ROWS;
+  if (work <= BLAS_PRODUCT_NT) return BLAS;
+  return g->m <= most && !g->trans_a ? DOTS : NOT_SMALL;
 }
 
 static bool gemm_small(const LpGemm *g, SmallWay way, float alpha, float beta) {
