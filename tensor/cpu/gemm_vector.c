@@ -12,7 +12,7 @@
 #define THREAD_GRAIN (128 * 1024)
 /* Columns of a block: so few that a thread which is held up leaves work to others, so
  * many that packing A for each does not count. */
-#define BLOCK_COLUMNS 512
+#define BLOCK_COLUMNS 256
 /* Of k, in the share of a thread; less is not worth adding up sums. */
 #define LEAST_SHARED_DEPTH 512
 #define LINE 64

@@ -68,7 +68,6 @@ INLINE void tile(const int rows, const int vectors, const bool across,
 #pragma GCC unroll 8
     for (int q = 0; q < FETCHED; q++) __builtin_prefetch(fetch + q * fetch_step, 0, 2);
     fetch += fetch_next;
-#pragma GCC unroll 2
     for (int q = 0; q < CHUNK; q++, a += k_step, b += COLUMNS)
       sum_one(rows, vectors, row_step, a, b, sum);
   }
