@@ -82,27 +82,61 @@ int64_t lp_parallel_threads(int64_t n, int64_t grain) {
   return threads > useful ? useful : threads;
 }
 
-void lp_parallel_for(int64_t n, int64_t grain,
-                     void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
+/* Note [Pieces]: each thread has a range of its own, next to what it had in the op
+ * before, so that its cache helps; it goes through it in pieces, and then through what is
+ * left of the others' ranges: a core may be slower than another for a while (others use
+ * it, too), and nobody waits for longer than a piece. */
+#define MOST_PIECES 4 /* of a thread */
+#define MOST_RANGES 64
+
+typedef struct Range {
+  _Alignas(64) _Atomic int64_t next; /* its first piece that nobody has taken */
+} Range;
+
+/* Few, costly elements (rows, images) are not worth unbalancing for the sake of a border.
+ */
+static int64_t round_to_border(int64_t n) {
+  return n >= 8 * BORDER_ELEMS ? (n + BORDER_ELEMS - 1) / BORDER_ELEMS * BORDER_ELEMS : n;
+}
+
+static int64_t ratio_up(int64_t a, int64_t b) {
+  return a / b + (a % b != 0);
+}
+
+void lp_parallel_walk(int64_t n, int64_t grain,
+                      void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx,
+                      bool backwards) {
   if (n <= 0) return;
   const int64_t threads = lp_parallel_threads(n, grain);
   if (threads <= 1) {
     body(ctx, 0, n);
     return;
   }
-  int64_t chunk = n / threads + (n % threads != 0);
-  /* Few, costly elements (rows, images) are not worth unbalancing for the sake of a
-   * border. */
-  if (chunk >= 8 * BORDER_ELEMS)
-    chunk = (chunk + BORDER_ELEMS - 1) / BORDER_ELEMS * BORDER_ELEMS;
+  const int64_t count = threads < MOST_RANGES ? threads : MOST_RANGES;
+  const int64_t size = round_to_border(ratio_up(n, count));
+  const int64_t useful = ratio_up(size, grain < 1 ? 1 : grain),
+                most = MOST_PIECES * ratio_up(threads, count);
+  const int64_t piece = round_to_border(ratio_up(size, useful < most ? useful : most));
+  Range ranges[MOST_RANGES];
+  for (int64_t i = 0; i < count; i++) atomic_init(&ranges[i].next, 0);
 #pragma omp parallel num_threads((int)threads)
-  {
-    /* OpenMP may grant fewer threads than asked for: walk the chunks with what there is.
-     */
-    int64_t step = omp_get_num_threads();
-    for (int64_t i = omp_get_thread_num(); i * chunk < n; i += step) {
-      int64_t begin = i * chunk, end = begin + chunk;
-      body(ctx, begin, end < n ? end : n);
+  for (int64_t i = 0; i < count; i++) { /* OpenMP may grant fewer threads: all ranges */
+    const int64_t r = (omp_get_thread_num() + i) % count;
+    const int64_t begin = r * size, end = begin + size < n ? begin + size : n;
+    for (;;) {
+      const int64_t done =
+          piece * atomic_fetch_add_explicit(&ranges[r].next, 1, memory_order_relaxed);
+      if (done >= end - begin) break;
+      const int64_t more = done + piece < end - begin ? done + piece : end - begin;
+      if (backwards)
+        body(ctx, end - more, end - done);
+      else
+        body(ctx, begin + done, begin + more);
     }
   }
+}
+
+void lp_parallel_for(int64_t n, int64_t grain,
+                     void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx) {
+  lp_parallel_walk(n, grain, body, ctx, false);
 }

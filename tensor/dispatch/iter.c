@@ -591,7 +591,7 @@ static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel)
   Run run = {.it = it, .loop = loop, .params = params};
   if (parallel) {
     run.backwards = last_backwards = !last_backwards;
-    lp_parallel_for(it->numel, LP_GRAIN, run_range, &run);
+    lp_parallel_walk(it->numel, LP_GRAIN, run_range, &run, run.backwards);
   } else {
     run_forwards(&run, 0, it->numel);
   }
