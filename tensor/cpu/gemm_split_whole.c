@@ -1,14 +1,20 @@
 /* Whole products by tiles: how a product is shared among threads and cut to fit their
  * caches; see gemm_split.h.
  *
- * Note [Parts of a split product]: each thread makes a rectangle of C by itself, packing
- * what it needs of A and B: no thread waits for another or reads what another has just
- * written. In its rectangle a thread holds a part of one operand (of some rows or columns
- * and so much of k) packed in its own cache; the other one streams past it in panels,
- * each packed while the tile unit is busy with the one before. It holds the operand of
- * which the rectangle has less. The other way is cut too, into parts of some thousand, so
- * that what C has so far comes from a near cache for each part of k. */
+ * Note [Parts of a split product]: each thread makes a rectangle of C, packing what it
+ * needs of A and B: no thread reads what another has just written. In its rectangle a
+ * thread holds a part of one operand (of some rows or columns and so much of k) packed in
+ * its own cache; the other one streams past it in panels, each packed while the tile unit
+ * is busy with the one before. It holds the operand of which the rectangle has less. The
+ * other way is cut too, into parts of some thousand, so that what C has so far comes from
+ * a near cache for each part of k.
+ *
+ * A few panels are a step. A thread that is through with its rectangle takes steps of
+ * others, packing once more what it must hold: a neighbour on one core can make its tile
+ * unit four times slower than another's. A step adds to what its columns (or rows) have
+ * from the part of k before, and waits for it; that has been made long ago. */
 #include <stdatomic.h>
+#include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
@@ -19,6 +25,9 @@
 #define MOST_DEPTH 384
 /* Rows or columns that stream past it. */
 #define MOST_STREAM 2048
+/* Of these, a step: so few that there are some, not more than so many. */
+#define STEPS 8
+#define MOST_STEP 256
 
 /* Rows and columns of a rectangle with large operands. */
 #define LARGE 512
@@ -173,6 +182,10 @@ bool lp_split_pack_b(const LpGemm *g, void *memory) {
 /* --- a thread's rectangle
  * --------------------------------------------------------------- */
 
+typedef struct Counter {
+  _Alignas(64) _Atomic int64_t next; /* a rectangle's first step that nobody has taken */
+} Counter;
+
 typedef struct Job {
   const LpGemm *g;
   const LpSplitMore *more;
@@ -180,19 +193,22 @@ typedef struct Job {
   bool hold_rows;       /* A is held, B streams; else the other way round */
   int64_t panel;        /* rows or columns that are packed at once */
   int64_t side;         /* and multiplied at once */
-  int64_t depth;        /* of k, at once */
+  int64_t depth, parts; /* of k, at once */
   int64_t tall, wide;   /* a block of C: what is held by what streams */
   int64_t down, across; /* blocks of a rectangle */
-  _Atomic int64_t next; /* the first block that nobody has taken */
+  int64_t step, steps;  /* of what streams; in a block */
+  Counter *counters;    /* of the rectangles */
+  _Atomic int *done;    /* of each step of a block: parts of k; NULL for one part */
   _Atomic bool refused, failed;
 } Job;
 
-/* Rows and columns [m0, m1) x [n0, n1) of C, [k0, k0 + k) of the sum. */
+/* Rows and columns [m0, m1) x [n0, n1) of C, [k0, k0 + k) of the sum: a step. */
 typedef struct Part {
   const Job *j;
+  int64_t rectangle, block, part, step;
   int64_t m0, m1, n0, n1, k0, k;
   char *held, *two[2]; /* packed: what is held, a panel and the next one */
-  char *block;         /* for what is held, where that has not been packed before */
+  char *memory;        /* for what is held, where that has not been packed before */
 } Part;
 
 static int64_t block_bytes(const Part *p) {
@@ -286,42 +302,146 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
   lp_split_product(&t);
 }
 
-/* Streams one operand past the other. */
-static bool multiply_part(Part *p) {
+/* --- steps
+ * ----------------------------------------------------------------------------- */
+
+static int64_t blocks_of_rectangle(const Job *j) {
+  return j->down * j->across;
+}
+
+/* Sets p's place from its rectangle, block, part and step. */
+static void place(Part *p) {
+  const Job *j = p->j;
+  const Cut *c = &j->cut;
+  const int64_t r = p->rectangle % c->row_parts, q = p->rectangle / c->row_parts;
+  const int64_t last_row = c->row_units * (r + 1) / c->row_parts * PAIR,
+                last_column =
+                    c->column_units * (q + 1) / c->column_parts * c->unit_columns;
+  p->m0 = c->row_units * r / c->row_parts * PAIR + p->block % j->down * j->tall;
+  p->n0 = c->column_units * q / c->column_parts * c->unit_columns +
+          p->block / j->down * j->wide;
+  p->m1 = least(least(p->m0 + j->tall, last_row), j->g->m);
+  p->n1 = least(least(p->n0 + j->wide, last_column), c->n);
+  int64_t *from = j->hold_rows ? &p->n0 : &p->m0, *to = j->hold_rows ? &p->n1 : &p->m1;
+  *from += p->step * j->step;
+  *to = least(*to, *from + j->step);
+  p->k0 = p->part * j->depth;
+  p->k = least(j->g->k - p->k0, j->depth);
+}
+
+/* The next step with something to do, of the rectangle that p is in or of another. */
+static bool take_step(Part *p) {
+  const Job *j = p->j;
+  const int64_t rectangles = j->cut.row_parts * j->cut.column_parts,
+                count = blocks_of_rectangle(j) * j->parts * j->steps;
+  for (int64_t i = 0; i < rectangles && !atomic_load(&j->refused);) {
+    int64_t at = atomic_fetch_add(&j->counters[p->rectangle].next, 1);
+    if (at >= count) {
+      p->rectangle = (p->rectangle + 1) % rectangles;
+      i++;
+      continue;
+    }
+    p->step = at % j->steps;
+    at /= j->steps;
+    p->part = at % j->parts;
+    p->block = at / j->parts;
+    place(p);
+    if (p->m0 < p->m1 && p->n0 < p->n1) return true;
+  }
+  return false;
+}
+
+static bool holds_the_same(const Part *p, const Part *q) {
+  return p->rectangle == q->rectangle && p->block == q->block && p->part == q->part;
+}
+
+static _Atomic int *done_of(const Part *p) {
+  const Job *j = p->j;
+  return j->done
+             ? &j->done[(p->rectangle * blocks_of_rectangle(j) + p->block) * j->steps +
+                        p->step]
+             : NULL;
+}
+
+static inline void pause_a_little(void) {
+#ifdef __x86_64__
+  __builtin_ia32_pause();
+#endif
+}
+
+static void wait_for_part_before(const Part *p) {
+  const _Atomic int *done = done_of(p);
+  while (done && atomic_load_explicit(done, memory_order_acquire) < p->part &&
+         !atomic_load(&p->j->refused))
+    pause_a_little();
+}
+
+/* Streams one operand past the other. `ready`: the first panel has been packed; set when
+ * that of `after` has, the step that is taken meanwhile: *more tells whether there is
+ * one. */
+static bool make_step(Part *p, Part *after, bool *ready, bool *more) {
   const bool columns = p->j->hold_rows; /* these stream */
   const int64_t from = columns ? p->n0 : p->m0, to = columns ? p->n1 : p->m1;
   const int64_t held_from = columns ? p->m0 : p->n0, held_to = columns ? p->m1 : p->n1;
-  const int64_t products =
-      ratio_up(held_to - held_from, PAIR) * (p->j->panel / p->j->side);
+  const int64_t panel = p->j->panel;
+  const int64_t products = ratio_up(held_to - held_from, PAIR) * (panel / p->j->side);
   const char *there = packed_before(p, columns, from);
-  p->held = packed_before(p, !columns, held_from);
-  if (!p->held) TRY(pack(p, !columns, held_from, held_to, p->held = p->block));
-  if (!there) TRY(pack(p, columns, from, least(from + p->j->panel, to), p->two[0]));
-  for (int64_t at = from; at < to; at += p->j->panel) {
-    const int64_t next = at + p->j->panel;
-    const bool last = next >= to || there;
+  if (!there && !*ready) TRY(pack(p, columns, from, least(from + panel, to), p->two[0]));
+  *ready = false;
+  wait_for_part_before(p);
+  for (int64_t at = from; at < to; at += panel) {
+    const int64_t next = at + panel;
     LpSplitFeed f;
-    if (!last) {
-      f = source_of(p, columns, next, least(next + p->j->panel, to), p->two[1]);
-      lp_split_feed_begin(&f, products * (block_bytes(p) / LP_SPLIT_PIECES));
+    bool feeds = !there && next < to;
+    if (feeds) f = source_of(p, columns, next, least(next + panel, to), p->two[1]);
+    if (next >= to) {
+      *after = *p;
+      *more = take_step(after);
+      *ready = feeds = !there && *more && holds_the_same(p, after);
+      const int64_t first = columns ? after->n0 : after->m0,
+                    end = columns ? after->n1 : after->m1;
+      if (feeds)
+        f = source_of(after, columns, first, least(first + panel, end), p->two[1]);
     }
+    if (feeds) lp_split_feed_begin(&f, products * (block_bytes(p) / LP_SPLIT_PIECES));
     for (int64_t side = at; side < next && side < to; side += p->j->side) {
-      const char *panel = there
-                              ? there + (side - from) / LP_SPLIT_SIDE * block_bytes(p)
-                              : p->two[0] + (side - at) / LP_SPLIT_SIDE * block_bytes(p);
+      const char *packed = there
+                               ? there + (side - from) / LP_SPLIT_SIDE * block_bytes(p)
+                               : p->two[0] + (side - at) / LP_SPLIT_SIDE * block_bytes(p);
       for (int64_t h = held_from; h < held_to; h += PAIR)
-        multiply(p, side, panel, h, last ? NULL : &f);
+        multiply(p, side, packed, h, feeds ? &f : NULL);
     }
-    TRY(last || lp_split_feed_end(&f));
-    char *done = p->two[0];
+    TRY(!feeds || lp_split_feed_end(&f));
+    char *free = p->two[0];
     p->two[0] = p->two[1];
-    p->two[1] = done;
+    p->two[1] = free;
+  }
+  after->two[0] = p->two[0];
+  after->two[1] = p->two[1];
+  if (done_of(p))
+    atomic_store_explicit(done_of(p), (int)p->part + 1, memory_order_release);
+  return true;
+}
+
+static bool make_steps(Part *p) {
+  bool ready = false, more = take_step(p), holds = false;
+  while (more) {
+    const bool columns = !p->j->hold_rows; /* these are held */
+    const int64_t from = columns ? p->n0 : p->m0, to = columns ? p->n1 : p->m1;
+    if (!holds) {
+      p->held = packed_before(p, columns, from);
+      if (!p->held) TRY(pack(p, columns, from, to, p->held = p->memory));
+    }
+    Part after;
+    TRY(make_step(p, &after, &ready, &more));
+    holds = more && holds_the_same(p, &after);
+    *p = after;
   }
   return true;
 }
 
-/* Cuts the rectangles into blocks, which threads take one after the other: one that is
- * held up takes fewer. All are cut alike, by the largest of them. */
+/* Cuts the rectangles into blocks and steps. All are cut alike, by the largest of them.
+ */
 static void cut_blocks(Job *j) {
   const Cut *c = &j->cut;
   const int64_t rows = least(ratio_up(c->row_units, c->row_parts) * PAIR, j->g->m),
@@ -331,6 +451,7 @@ static void cut_blocks(Job *j) {
   j->side = j->hold_rows && rows <= LP_SPLIT_SIDE ? 2 * PAIR : PAIR;
   j->panel = (j->hold_rows ? !j->g->trans_b : j->g->trans_a) ? 2 * PAIR : j->side;
   j->depth = depth_of(j->g->k);
+  j->parts = ratio_up(j->g->k, j->depth);
   const int64_t most =
       BYTES_AT_ONCE / lp_split_block_bytes(j->depth) * LP_SPLIT_SIDE / PAIR * PAIR;
   const int64_t held = even_part(j->hold_rows ? rows : columns, most, PAIR),
@@ -339,57 +460,49 @@ static void cut_blocks(Job *j) {
   j->wide = j->hold_rows ? stream : held;
   j->down = ratio_up(rows, j->tall);
   j->across = ratio_up(columns, j->wide);
+  j->step = least(ratio_up(ratio_up(stream, STEPS), 2 * PAIR) * 2 * PAIR, MOST_STEP);
+  j->steps = ratio_up(stream, j->step);
 }
 
-/* Block i: neighbours are of different rectangles. False when it does not exist. */
-static bool place_block(Part *p, int64_t i) {
-  const Cut *c = &p->j->cut;
-  const int64_t rectangles = c->row_parts * c->column_parts;
-  const int64_t at = i % rectangles, inside = i / rectangles;
-  const int64_t r = at % c->row_parts, q = at / c->row_parts;
-  const int64_t last_row = c->row_units * (r + 1) / c->row_parts * PAIR,
-                last_column =
-                    c->column_units * (q + 1) / c->column_parts * c->unit_columns;
-  p->m0 = c->row_units * r / c->row_parts * PAIR + inside % p->j->down * p->j->tall;
-  p->n0 = c->column_units * q / c->column_parts * c->unit_columns +
-          inside / p->j->down * p->j->wide;
-  p->m1 = least(least(p->m0 + p->j->tall, last_row), p->j->g->m);
-  p->n1 = least(least(p->n0 + p->j->wide, last_column), c->n);
-  return p->m0 < p->m1 && p->n0 < p->n1;
-}
-
-static void make_blocks(void *ctx, int64_t begin, int64_t end) {
+static void make_rectangle(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
-  const int64_t k = j->g->k, bytes = lp_split_block_bytes(j->depth);
-  const int64_t count = j->cut.row_parts * j->cut.column_parts * j->down * j->across;
+  const int64_t bytes = lp_split_block_bytes(j->depth);
   const int64_t panel_bytes = j->panel / LP_SPLIT_SIDE * bytes,
                 held_bytes = (j->hold_rows ? j->tall : j->wide) / LP_SPLIT_SIDE * bytes;
-  Part p = {.j = j};
+  Part p = {.j = j, .rectangle = begin};
   size_t capacity;
-  p.block = lp_block_alloc((size_t)(held_bytes + 2 * panel_bytes), &capacity);
-  if (!p.block) {
+  p.memory = lp_block_alloc((size_t)(held_bytes + 2 * panel_bytes), &capacity);
+  if (!p.memory) {
     atomic_store(&j->failed, true);
+    atomic_store(&j->refused, true); /* nobody waits for it */
     return;
   }
-  p.two[0] = p.block + held_bytes;
+  char *memory = p.memory;
+  p.two[0] = memory + held_bytes;
   p.two[1] = p.two[0] + panel_bytes;
   lp_split_begin();
-  for (int64_t i; (i = atomic_fetch_add(&j->next, 1)) < count;) {
-    if (!place_block(&p, i)) continue;
-    for (p.k0 = 0; p.k0 < k && !atomic_load(&j->refused); p.k0 += j->depth) {
-      p.k = least(k - p.k0, j->depth);
-      if (!multiply_part(&p)) atomic_store(&j->refused, true);
-    }
-  }
+  if (!make_steps(&p)) atomic_store(&j->refused, true);
   lp_split_end();
-  lp_block_free(p.block, capacity);
+  lp_block_free(memory, capacity);
 }
 
 bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
   Job j = {.g = g, .more = more, .cut = best_cut(g, more, g->packed_b != NULL)};
   cut_blocks(&j);
-  lp_parallel_for(j.cut.row_parts * j.cut.column_parts, 1, make_blocks, &j);
-  *refused = atomic_load(&j.refused);
+  const int64_t rectangles = j.cut.row_parts * j.cut.column_parts;
+  const size_t counter_bytes = (size_t)rectangles * sizeof *j.counters;
+  const size_t done_bytes =
+      j.parts > 1 ? (size_t)(rectangles * blocks_of_rectangle(&j) * j.steps) * sizeof(int)
+                  : 0;
+  size_t capacity;
+  char *memory = lp_block_alloc(counter_bytes + done_bytes, &capacity);
+  TRY(memory);
+  memset(memory, 0, counter_bytes + done_bytes);
+  j.counters = (Counter *)memory;
+  if (done_bytes) j.done = (_Atomic int *)(memory + counter_bytes);
+  lp_parallel_for(rectangles, 1, make_rectangle, &j);
+  lp_block_free(memory, capacity);
+  *refused = atomic_load(&j.refused) && !atomic_load(&j.failed);
   CHECK(!atomic_load(&j.failed), LP_ERR_MEMORY, "out of memory in a matrix product");
   return !*refused;
 }
