@@ -77,21 +77,27 @@ INLINE void tile(const int rows, const int vectors, const bool across,
   const float *from = t->from;
   const int64_t last = t->columns - (vectors - 1) * LANES; /* lanes of the last vector */
   const V alpha = spread(t->alpha), beta = spread(t->beta);
+  /* All is read before anything is written: rows may lie a multiple of 4 KiB apart, and
+   * what is read would wait for what seems to be the same place. */
 #pragma GCC unroll 6
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; j++) {
+      sum[i][j] *= alpha;
+      if (!from) continue;
+      const float *f = from + i * t->from_step + j * LANES;
       const bool whole = j < vectors - 1 || last == LANES;
-      V v = alpha * sum[i][j];
-      if (from) {
-        const float *f = from + i * t->from_step + j * LANES;
-        v += beta * (whole ? load(f) : load_part(f, last));
-      }
+      sum[i][j] += beta * (whole ? load(f) : load_part(f, last));
+    }
+#pragma GCC unroll 6
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+    for (int j = 0; j < vectors; j++) {
       float *c = t->c + i * t->ldc + j * LANES;
-      if (whole)
-        store(c, v);
+      if (j < vectors - 1 || last == LANES)
+        store(c, sum[i][j]);
       else
-        store_part(c, v, last);
+        store_part(c, sum[i][j], last);
     }
 }
 
