@@ -16,6 +16,9 @@
 /* Of k, in the share of a thread; less is not worth adding up sums. */
 #define LEAST_SHARED_DEPTH 512
 #define LINE 64
+#define BAD_STEP 1024 /* floats */
+/* From one packed row of A to the next: rows begin in different sets of the cache. */
+#define PACKED_ROW (LP_VECTOR_DEPTH + 16)
 /* Of k, at once of an A that lies across: its lines are used while they are near. */
 #define ACROSS_DEPTH 32
 
@@ -113,9 +116,18 @@ static int64_t rows_of(const Block *b, int64_t tile) {
   return b->tile_rows + (tile < b->taller);
 }
 
-/* From one tile's part of the packed A to the next one's. */
+/* Rows that lie along k are used where they are, but for steps that put many of them into
+ * the same sets of a cache. */
+static bool packs_a(const LpGemm *g) {
+  return g->trans_a || g->lda % BAD_STEP == 0;
+}
+
+/* From one tile's part of A to the next one's. */
 static int64_t packed_step(const Block *b, int64_t rows, int64_t k) {
-  return b->j->g->trans_a ? k * lp_vector_kernels()->across : rows * LP_VECTOR_ROW;
+  const LpGemm *g = b->j->g;
+  return g->trans_a   ? k * lp_vector_kernels()->across
+         : packs_a(g) ? rows * PACKED_ROW
+                      : rows * g->lda;
 }
 
 static void pack_a(const Block *b, int64_t k0, int64_t k) {
@@ -123,8 +135,7 @@ static void pack_a(const Block *b, int64_t k0, int64_t k) {
   const float *a = g->a;
   if (!g->trans_a) {
     for (int64_t i = b->m0; i < b->m1; i++)
-      memcpy(b->a + (i - b->m0) * LP_VECTOR_ROW, a + i * g->lda + k0,
-             (size_t)k * sizeof *a);
+      memcpy(b->a + (i - b->m0) * PACKED_ROW, a + i * g->lda + k0, (size_t)k * sizeof *a);
     return;
   }
   const LpVectorKernels *kernels = lp_vector_kernels();
@@ -192,7 +203,8 @@ static void multiply(const Block *b, int64_t column, int64_t k0, int64_t k,
                     .beta = first ? b->j->beta : 1};
   const bool begins_with_row = first && g->row;
   if (begins_with_row) t.from_step = 0, t.beta = 1;
-  t.a = b->a;
+  t.a = packs_a(g) ? b->a : (const float *)g->a + b->m0 * g->lda + k0;
+  t.row_step = packs_a(g) ? PACKED_ROW : g->lda;
   t.c = b->c + b->m0 * b->ldc + column;
   for (int64_t i = 0; i < b->tiles; i++) {
     t.rows = rows_of(b, i);
@@ -210,7 +222,7 @@ static void make_block(const Block *b) {
   const int64_t depth = depth_of(b->k1 - b->k0);
   for (int64_t k0 = b->k0; k0 < b->k1; k0 += depth) {
     const int64_t k = least(b->k1 - k0, depth);
-    pack_a(b, k0, k);
+    if (packs_a(g)) pack_a(b, k0, k);
     for (int64_t column = b->n0; column < b->n1; column += kernels->columns) {
       const int64_t after = column + kernels->columns;
       pack_panel(g, column, k0, k, b->b);
@@ -246,13 +258,19 @@ static void place_block(Block *b, int64_t at) {
   b->ldc = j->sums ? g->n : g->ldc;
 }
 
+/* Floats of a block's packed A. */
+static int64_t packed_floats(const Job *j) {
+  const LpVectorKernels *kernels = lp_vector_kernels();
+  const int64_t rows = ratio_up(j->g->m, j->cut.row_blocks);
+  if (!packs_a(j->g)) return 0;
+  if (!j->g->trans_a) return rows * PACKED_ROW;
+  return ratio_up(rows, kernels->rows) * LP_VECTOR_DEPTH * kernels->across;
+}
+
 static void make_blocks(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
   const LpVectorKernels *kernels = lp_vector_kernels();
-  const int64_t rows = ratio_up(j->g->m, j->cut.row_blocks);
-  const int64_t a_floats = j->g->trans_a ? (ratio_up(rows, kernels->rows) + 1) *
-                                               LP_VECTOR_DEPTH * kernels->across
-                                         : rows * LP_VECTOR_ROW;
+  const int64_t a_floats = packed_floats(j);
   const int64_t count = j->cut.row_blocks * j->cut.column_blocks * j->cut.shares;
   size_t capacity;
   float *memory = lp_block_alloc(

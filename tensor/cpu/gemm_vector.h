@@ -28,15 +28,14 @@ bool lp_vector_gemm(const LpGemm *g, float alpha, float beta);
 /* --- kernels --- */
 
 #define LP_VECTOR_DEPTH 128 /* of k, at most */
-/* From one packed row of A to the next: rows begin in different sets of the cache. */
-#define LP_VECTOR_ROW (LP_VECTOR_DEPTH + 16)
 
 /* C = alpha A B + beta `from`. */
 typedef struct LpVectorTile {
   int64_t rows, columns, k;
-  const float *a, *b; /* packed */
+  const float *a, *b; /* b packed, a where it lies across */
   float *c;
   const float *from; /* C itself, a row (from_step 0), or NULL: nothing is added */
+  int64_t row_step;  /* from one row of A to the next, where it lies along k */
   int64_t ldc, from_step;
   float alpha, beta;
   /* Eight lines `fetch_step` bytes apart are asked for at each 16 of k, the next ones

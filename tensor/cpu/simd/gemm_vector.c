@@ -33,17 +33,19 @@ static inline V spread(float x) {
   return v;
 }
 
-/* A's element of row i is at a[i * row_step + p * k_step]: all constants. */
 #define INLINE static inline __attribute__((always_inline))
 
-INLINE void sum_one(const int rows, const int vectors, const int row_step, const float *a,
-                    const float *b, V sum[ROWS][VECTORS]) {
+/* A's element of row i is at a[i * row_step], for the last rows at a_last[(i - 3) *
+ * row_step]: two pointers and a step reach all. */
+INLINE void sum_one(const int rows, const int vectors, const int64_t row_step,
+                    const float *a, const float *a_last, const float *b,
+                    V sum[ROWS][VECTORS]) {
   V y[VECTORS];
 #pragma GCC unroll 4
   for (int j = 0; j < vectors; j++) y[j] = load(b + j * LANES);
 #pragma GCC unroll 6
   for (int i = 0; i < rows; i++) {
-    const V x = spread(a[i * row_step]);
+    const V x = spread(i < 3 ? a[i * row_step] : a_last[(i - 3) * row_step]);
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; j++) sum[i][j] += x * y[j];
   }
@@ -51,7 +53,8 @@ INLINE void sum_one(const int rows, const int vectors, const int row_step, const
 
 INLINE void tile(const int rows, const int vectors, const bool across,
                  const LpVectorTile *t) {
-  const int row_step = across ? 1 : LP_VECTOR_ROW, k_step = across ? ACROSS : 1;
+  const int64_t row_step = across ? 1 : t->row_step;
+  const int k_step = across ? ACROSS : 1;
   V sum[ROWS][VECTORS];
 #pragma GCC unroll 6
   for (int i = 0; i < rows; i++)
@@ -60,7 +63,7 @@ INLINE void tile(const int rows, const int vectors, const bool across,
   for (int i = 0; i < rows; i++)
     for (int j = 0; j < vectors * LANES; j += LINE / (int)sizeof(float))
       __builtin_prefetch(t->c + i * t->ldc + j, 1);
-  const float *a = t->a, *b = t->b;
+  const float *a = t->a, *a_last = a + 3 * row_step, *b = t->b;
   const char *fetch = t->fetch;
   const int64_t fetch_step = t->fetch_step, fetch_next = t->fetch_next;
   int64_t p = t->k;
@@ -68,11 +71,11 @@ INLINE void tile(const int rows, const int vectors, const bool across,
 #pragma GCC unroll 8
     for (int q = 0; q < FETCHED; q++) __builtin_prefetch(fetch + q * fetch_step, 0, 2);
     fetch += fetch_next;
-    for (int q = 0; q < CHUNK; q++, a += k_step, b += COLUMNS)
-      sum_one(rows, vectors, row_step, a, b, sum);
+    for (int q = 0; q < CHUNK; q++, a += k_step, a_last += k_step, b += COLUMNS)
+      sum_one(rows, vectors, row_step, a, a_last, b, sum);
   }
-  for (; p > 0; p--, a += k_step, b += COLUMNS)
-    sum_one(rows, vectors, row_step, a, b, sum);
+  for (; p > 0; p--, a += k_step, a_last += k_step, b += COLUMNS)
+    sum_one(rows, vectors, row_step, a, a_last, b, sum);
 
   const float *from = t->from;
   const int64_t last = t->columns - (vectors - 1) * LANES; /* lanes of the last vector */
