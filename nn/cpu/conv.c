@@ -74,14 +74,11 @@ static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, void *x, void
   return p;
 }
 
-/* Over oneDNN's kernels, which copy nothing. */
-#define LEAST_GAIN 1.4
-
 static bool wants_product(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                           bool keeps_weights) {
   if (dtype != LP_FLOAT32 || !is_product(g)) return false;
   const LpGemm p = product_of(pass, g, NULL, NULL, NULL, NULL);
-  return lp_split_gain(&p, keeps_weights && pass == LP_CONV_FORWARD) > LEAST_GAIN;
+  return lp_split_pays(&p, keeps_weights && pass == LP_CONV_FORWARD);
 }
 
 static bool pack_product(void *ctx, void *memory) {

@@ -84,7 +84,7 @@ static enum CBLAS_TRANSPOSE flag(bool trans) {
 
 bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t k) {
   const LpGemm g = {.m = m, .n = n, .k = k};
-  return dtype == LP_FLOAT32 && lp_split_pays(&g);
+  return dtype == LP_FLOAT32 && lp_split_pays(&g, false);
 }
 
 static void row_range(void *ctx, int64_t begin, int64_t end) {
@@ -215,7 +215,7 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   }
   const SmallWay way = small_way(g);
   if (way != NOT_SMALL) return gemm_small(g, way, alpha, beta);
-  if (beta == 0 && alpha == 1 && lp_split_pays(g)) {
+  if (beta == 0 && alpha == 1 && lp_split_pays(g, g->packed_b != NULL)) {
     bool refused; /* an infinity: all is written anew below */
     if (lp_split_gemm(g, NULL, &refused)) return true;
     if (!refused) return false;

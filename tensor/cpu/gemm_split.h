@@ -101,8 +101,8 @@ double lp_split_gain(const LpGemm *g, bool is_packed);
 
 /* So much makes it worth while: a neighbour on the core costs tiles more than vectors
  * (Note [Few tiles] in cpu/tiles.h). */
-static inline bool lp_split_pays(const LpGemm *g) {
-  return lp_split_gain(g, g->packed_b != NULL) > 1.3;
+static inline bool lp_split_pays(const LpGemm *g, bool is_packed) {
+  return lp_split_gain(g, is_packed) > 1.3;
 }
 
 #endif
