@@ -101,9 +101,9 @@ static void spread_row(const LpGemm *g) {
 
 /* --- small products: cpu/gemm_small.h --- */
 
-/* Up to so many multiply-adds OpenBLAS beats oneDNN (measured on AVX-512; less so when B
- * is transposed); a small B is better turned over before, where it is used often enough.
- */
+/* Up to so many multiply-adds OpenBLAS beats our own vectors (measured on AVX-512; less so
+ * when B is transposed); a small B is better turned over before, where it is used often
+ * enough. */
 #define BLAS_PRODUCT (64 * 64 * 64)
 #define BLAS_PRODUCT_NT (24 * 24 * 24)
 #define TURNED_ELEMS 512
