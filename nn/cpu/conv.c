@@ -3,14 +3,17 @@
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, else oneDNN's
- * direct kernels; im2col and a product for the rest. The choice is by geometry, and by
- * whether weights are kept from call to call, so that results do not depend on timing. */
+ * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for bfloat16 our
+ * own use of tiles (cpu/conv_tiles.h), else oneDNN's direct kernels; im2col and a product
+ * for the rest. The choice is by geometry, and by whether weights are kept from call to
+ * call, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
+#include "core/half.h"
+#include "cpu/conv_tiles.h"
 #include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
 #include "cpu/kept.h"
@@ -138,6 +141,38 @@ static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
   return ok;
 }
 
+/* --- bfloat16 by tiles
+ * ------------------------------------------------------------------------ */
+
+/* (n, pixels, channels) to (n, channels, pixels), in float32. */
+static void widen(const uint16_t *from, int64_t n, int64_t pixels, int64_t channels,
+                  float *to) {
+  for (int64_t i = 0; i < n; i++, from += pixels * channels, to += pixels * channels)
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t p = 0; p < pixels; p++)
+        to[c * pixels + p] = lp_bf16_to_float(from[p * channels + c]);
+}
+
+static bool weight_grad_widened(const LpConvCall *c, const LpConvGeometry *g) {
+  const int64_t in = lp_conv_volume(g->in, g->ndim),
+                out = lp_conv_volume(g->out, g->ndim);
+  const size_t x_floats = (size_t)(g->n * g->c * in),
+               y_floats = (size_t)(g->n * g->k * out);
+  size_t capacity;
+  float *x = lp_block_alloc((x_floats + y_floats) * sizeof *x, &capacity);
+  TRY(x);
+  widen(c->x, g->n, in, g->c, x);
+  widen(c->y, g->n, out, g->k, x + x_floats);
+  const bool ok = lp_conv_gemm(c->pass, g, LP_FLOAT32, x, c->w, NULL, x + x_floats);
+  lp_block_free(x, capacity);
+  return ok;
+}
+
+static bool run_tiles(const LpConvCall *c, const LpConvGeometry *g) {
+  bool refused;
+  return lp_conv_tiles(c, g, &refused) || (refused && weight_grad_widened(c, g));
+}
+
 /* --- the choice
  * ------------------------------------------------------------------------------- */
 
@@ -159,7 +194,7 @@ static int64_t piece_of(const LpConvGeometry *g) {
 }
 
 /* Ways through channels-last memory. */
-typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, LIBRARY } Way;
+typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, TILES, LIBRARY } Way;
 
 static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                   bool keeps_weights) {
@@ -171,6 +206,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn_depthwise(g, &turned) &&
       lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
     return TURNED;
+  if (dtype == LP_BFLOAT16 && lp_conv_tiles_pays(pass, g)) return TILES;
   return LIBRARY;
 }
 
@@ -226,6 +262,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case PRODUCT: return run_product(c, g);
   case DEPTHWISE: return lp_depthwise_weight_grad(g, c->x, c->y, c->w);
   case TURNED: return run_turned(c, g);
+  case TILES: return run_tiles(c, g);
   default: return lp_conv_dnnl(c, g);
   }
 }
