@@ -194,7 +194,7 @@ void lp_tiles_lanes(const LpTilesSweep *s, int64_t strip,
 /* --- strips by threads
  * ------------------------------------------------------------------------- */
 
-#define BUDGET (1200 * 1024)
+#define BUDGET (600 * 1024)
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (1024 * 1024)
 #define MOST_RANGES 64

@@ -147,9 +147,7 @@ TILES static void sum_tap(const LpTilesSweep *s, const char *a0, const char *b0,
   const char *a1 = a0 + a_panel, *b1 = b0 + b_panel;
   for (int64_t row = 0; row < s->h.band; row++, b0 += rest, b1 += rest)
     for (int64_t i = 0; i < pairs; i++) {
-      LOAD_A(a0);
-      LOAD_B(b0);
-      TERM_DOWN(a1, b0, b1);
+      ADD_PRODUCTS(a0, a1, b0, b1, a0 + LP_TILES_BYTES, a1 + LP_TILES_BYTES);
       a0 += LP_TILES_BYTES;
       a1 += LP_TILES_BYTES;
       b0 += LP_TILES_BYTES;

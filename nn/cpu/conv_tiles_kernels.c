@@ -242,9 +242,8 @@ TILES static void multiply(const LpTilesSweep *s, const Pair *p, const char *a0,
       const int64_t at = s->down[r] + s->across[q];
       const char *c0 = a0 + at, *c1 = a1 + at, *w = b + s->w_down[r] + s->w_across[q];
       for (int64_t d = 0; d < depth; d++) {
-        LOAD_A(c0);
-        LOAD_B(w);
-        TERM_DOWN(c1, w, w + LP_TILES_BYTES);
+        ADD_PRODUCTS(c0, c1, w, w + LP_TILES_BYTES, w + 2 * LP_TILES_BYTES,
+                     w + 3 * LP_TILES_BYTES);
         c0 += LP_TILES_BYTES;
         c1 += LP_TILES_BYTES;
         w += 2 * LP_TILES_BYTES;

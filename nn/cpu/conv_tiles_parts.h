@@ -7,8 +7,9 @@
 #include "cpu/conv.h"
 
 #define LP_TILES_LANES 16
-#define LP_TILES_DEPTH 32 /* channels of a tile of A; two tiles of B have so many, too   \
-                           */
+#define LP_TILES_DEPTH                                                                   \
+  32 /* channels of a tile of A; two tiles of B have so many, too                        \
+      */
 #define LP_TILES_BYTES 1024
 #define LP_TILES_MOST_TAPS 16   /* along an axis */
 #define LP_TILES_MOST_KERNEL 64 /* in all */

@@ -1,8 +1,9 @@
-/* Words (bfloat16) in vectors, for the loops of convolutions by tiles. To be included
- * where there is x86-64 only. */
+/* Words (bfloat16) in vectors, and blocks of tiles, for the loops of convolutions by
+ * tiles. To be included where there is x86-64 only. */
 #ifndef LP_NN_CPU_CONV_TILES_VECTORS_H
 #define LP_NN_CPU_CONV_TILES_VECTORS_H
 
+#include "cpu/conv_tiles_parts.h"
 #include "cpu/tiles.h"
 
 #define TILES                                                                            \
@@ -22,5 +23,27 @@ TILES static inline void store_pairs(char *low, char *high, __m512i even, __m512
   _mm512_storeu_si512(low, _mm512_unpacklo_epi16(e, o));
   _mm512_storeu_si512(high, _mm512_unpackhi_epi16(e, o));
 }
+
+/* Asks for a tile. */
+TILES static inline void fetch(const char *p) {
+#pragma GCC unroll 16
+  for (int i = 0; i < LP_TILES_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
+}
+
+/* Tiles 0 to 3 += two of A by two of B, each loaded once (Note [Few tiles]); the tiles of
+ * B that come next are asked for. */
+#define ADD_PRODUCTS(a0, a1, b0, b1, next0, next1)                                       \
+  do {                                                                                   \
+    TILE_LOAD(4, a0);                                                                    \
+    TILE_LOAD(6, b0);                                                                    \
+    TILE_LOAD(7, b1);                                                                    \
+    TILE_PRODUCT(0, 4, 6);                                                               \
+    fetch(next0);                                                                        \
+    TILE_PRODUCT(1, 4, 7);                                                               \
+    TILE_LOAD(5, a1);                                                                    \
+    TILE_PRODUCT(3, 5, 7);                                                               \
+    fetch(next1);                                                                        \
+    TILE_PRODUCT(2, 5, 6);                                                               \
+  } while (0)
 
 #endif
