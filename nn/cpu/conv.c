@@ -158,12 +158,17 @@ static bool weight_grad_widened(const LpConvCall *c, const LpConvGeometry *g) {
                 out = lp_conv_volume(g->out, g->ndim);
   const size_t x_floats = (size_t)(g->n * g->c * in),
                y_floats = (size_t)(g->n * g->k * out);
+  const size_t w_floats = (size_t)(g->k * g->c * lp_conv_volume(g->kernel, g->ndim));
   size_t capacity;
-  float *x = lp_block_alloc((x_floats + y_floats) * sizeof *x, &capacity);
+  float *x = lp_block_alloc((x_floats + y_floats + w_floats) * sizeof *x, &capacity);
   TRY(x);
+  float *y = x + x_floats, *w = y + y_floats;
   widen(c->x, g->n, in, g->c, x);
-  widen(c->y, g->n, out, g->k, x + x_floats);
-  const bool ok = lp_conv_gemm(c->pass, g, LP_FLOAT32, x, c->w, NULL, x + x_floats);
+  widen(c->y, g->n, out, g->k, y);
+  const bool rounded = c->weight_dtype == LP_BFLOAT16;
+  const bool ok = lp_conv_gemm(c->pass, g, LP_FLOAT32, x, rounded ? w : c->w, NULL, y);
+  for (size_t i = 0; ok && rounded && i < w_floats; i++)
+    ((uint16_t *)c->w)[i] = lp_bf16_from_float(w[i]);
   lp_block_free(x, capacity);
   return ok;
 }
@@ -282,6 +287,13 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
   }
 }
 
+LpDtype lp_conv_weight_dtype(const LpConvGeometry *g, LpDtype dtype, bool last) {
+  if (dtype != LP_BFLOAT16) return dtype;
+  const bool rounds = last && piece_of(g) == g->n &&
+                      way_of(LP_CONV_WEIGHT_GRAD, g, dtype, false) == TILES;
+  return rounds ? LP_BFLOAT16 : LP_FLOAT32;
+}
+
 bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
   const int64_t piece = piece_of(g);
   if (piece >= g->n) return run_piece(call, g);
@@ -292,10 +304,9 @@ bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
       (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
   const int64_t n_weights =
       g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
-  const LpDtype weights = call->dtype == LP_BFLOAT16 ? LP_FLOAT32 : call->dtype;
   LpTensor *part = NULL;
   if (call->pass == LP_CONV_WEIGHT_GRAD) {
-    part = lp_tensor_new(lp_ints(&n_weights, 1), weights, lp_cpu());
+    part = lp_tensor_new(lp_ints(&n_weights, 1), call->weight_dtype, lp_cpu());
     TRY(part);
   }
   bool ok = true;
@@ -307,7 +318,7 @@ bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
     c.x = (char *)call->x + (size_t)at * image_bytes;
     c.y = (char *)call->y + (size_t)at * result_bytes;
     ok = run_piece(&c, &some);
-    if (ok && c.w != call->w) add_into(weights, call->w, c.w, n_weights);
+    if (ok && c.w != call->w) add_into(call->weight_dtype, call->w, c.w, n_weights);
     if (ok && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }
   lp_tensor_release(part);

@@ -377,6 +377,8 @@ bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g) {
 bool lp_conv_tiles(const LpConvCall *call, const LpConvGeometry *g, bool *refused) {
   *refused = false;
   if (call->pass == LP_CONV_WEIGHT_GRAD)
-    return lp_tiles_weight_grad(g, call->x, call->y, call->w, refused);
+    return lp_tiles_weight_grad(
+        g, call->x, call->y, (LpTilesResult){call->w, call->weight_dtype == LP_BFLOAT16},
+        refused);
   return run(call, g);
 }

@@ -12,7 +12,7 @@
 #include "cpu/conv_tiles_parts.h"
 #include "cpu/gemm_split.h"
 
-#define BUDGET (900 * 1024)    /* bytes of a packed strip */
+#define BUDGET (900 * 1024)    /* bytes of a strip that a thread goes through */
 #define FEW_BYTES (640 * 1024) /* of the sums of few weights */
 #define PARTS 16
 #define THREAD_GRAIN (1024 * 1024)
@@ -25,7 +25,7 @@ typedef struct Job {
   int64_t block_floats;         /* sums of a block of 32 by 32 */
   char *packed;                 /* all strips, or NULL */
   float *sums;                  /* (parts, k_blocks, c_blocks) blocks */
-  float *w;
+  LpTilesResult to;
   _Atomic int64_t next;
   _Atomic bool failed, refused;
 } Job;
@@ -87,7 +87,7 @@ static void add_parts(void *ctx, int64_t begin, int64_t end) {
   const int64_t step = j->k_blocks * j->c_blocks * j->block_floats;
   for (int64_t b = begin; b < end; b++)
     lp_tiles_finish(&j->s, b / j->c_blocks, b % j->c_blocks,
-                    j->sums + b * j->block_floats, step, j->parts, j->w);
+                    j->sums + b * j->block_floats, step, j->parts, &j->to);
 }
 
 /* --- many weights
@@ -112,7 +112,7 @@ static void make_blocks(void *ctx, int64_t begin, int64_t end) {
   for (int64_t b; (b = atomic_fetch_add(&j->next, 1)) < blocks;) {
     for (int64_t strip = 0; strip < j->strips; strip++)
       sum_block(j, j->packed + strip * j->strip_bytes, b, sums, strip > 0);
-    lp_tiles_finish(&j->s, b / j->c_blocks, b % j->c_blocks, sums, 0, 1, j->w);
+    lp_tiles_finish(&j->s, b / j->c_blocks, b % j->c_blocks, sums, 0, 1, &j->to);
   }
   lp_split_end();
   lp_block_free(sums, capacity);
@@ -142,23 +142,24 @@ static void run(Job *j, bool few, int64_t threads) {
 }
 
 bool lp_tiles_weight_grad(const LpConvGeometry *g, const uint16_t *x, const uint16_t *y,
-                          float *w, bool *refused) {
-  Job j = {.w = w};
+                          LpTilesResult to, bool *refused) {
+  Job j = {.to = to};
   LpTilesSweep *s = &j.s;
   lp_tiles_forward(s, g);
   s->x = x;
   s->y = (uint16_t *)y;
   j.c_blocks = lp_tiles_depth(s->c);
   j.k_blocks = lp_tiles_depth(s->k);
-  lp_tiles_cut(s, j.c_blocks * LP_TILES_BYTES, j.k_blocks * LP_TILES_BYTES, BUDGET, 2);
-  set_offsets(s);
   const int64_t blocks = j.k_blocks * j.c_blocks;
-  j.strips = lp_tiles_strips(s);
-  j.x_bytes = 2 * j.c_blocks * lp_tiles_x_panel(s);
-  j.strip_bytes = j.x_bytes + 2 * j.k_blocks * lp_tiles_y_panel(s);
   j.block_floats = s->kernel_taps * LP_TILES_SUM_FLOATS;
   const size_t sum_bytes = (size_t)(blocks * j.block_floats) * sizeof(float);
   const bool few = sum_bytes <= FEW_BYTES;
+  lp_tiles_cut(s, (few ? j.c_blocks : 1) * LP_TILES_BYTES,
+               (few ? j.k_blocks : 1) * LP_TILES_BYTES, BUDGET, 2);
+  set_offsets(s);
+  j.strips = lp_tiles_strips(s);
+  j.x_bytes = 2 * j.c_blocks * lp_tiles_x_panel(s);
+  j.strip_bytes = j.x_bytes + 2 * j.k_blocks * lp_tiles_y_panel(s);
   j.parts = j.strips < PARTS ? j.strips : PARTS;
   const size_t bytes =
       few ? (size_t)j.parts * sum_bytes : (size_t)(j.strips * j.strip_bytes);

@@ -82,8 +82,14 @@ void lp_tiles_lanes(const LpTilesSweep *s, int64_t strip,
 
 /* --- conv_tiles_grad.c */
 
+/* Where the gradient goes: w (k, c, taps), bfloat16 if rounded, else float32. */
+typedef struct LpTilesResult {
+  void *w;
+  bool rounded;
+} LpTilesResult;
+
 bool lp_tiles_weight_grad(const LpConvGeometry *g, const uint16_t *x, const uint16_t *y,
-                          float *w, bool *refused);
+                          LpTilesResult to, bool *refused);
 
 /* --- conv_tiles_kernels.c */
 
@@ -129,8 +135,8 @@ bool lp_tiles_pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t ro
 #define LP_TILES_SUM_FLOATS 1024
 void lp_tiles_sum(const LpTilesSweep *s, const char *x, const char *y, float *sums,
                   bool add);
-/* w (k, c, taps) in a block of 32 by 32, the sum of n sums that lie `step` apart. */
+/* The gradient in a block of 32 by 32, the sum of n sums that lie `step` apart. */
 void lp_tiles_finish(const LpTilesSweep *s, int64_t k_block, int64_t c_block,
-                     const float *sums, int64_t step, int64_t n, float *w);
+                     const float *sums, int64_t step, int64_t n, const LpTilesResult *to);
 
 #endif
