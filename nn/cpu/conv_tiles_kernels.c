@@ -80,6 +80,7 @@ TILES void lp_tiles_pack_lane(const LpTilesSweep *s, const LpTilesLane *lane,
 
 /* Of up to so many taps they are told apart by vectors. */
 #define VECTOR_TAPS 16
+#define TAPS_AT_ONCE 4 /* each waits for itself only */
 
 /* 32 neighbours in c of a row of k, tap by tap: from (c, taps) to (taps, c). Element c of
  * tap t is word (c * taps + t) % 32 of vector (c * taps + t) / 32. */
@@ -90,10 +91,9 @@ typedef struct Untangling {
 } Untangling;
 
 TILES static void prepare(Untangling *u, int64_t taps) {
-  u->taps = taps;
+  *u = (Untangling){.taps = taps};
   for (int64_t t = 0; t < taps && taps <= VECTOR_TAPS; t++) {
     uint16_t words[32];
-    for (int v = 0; v < VECTOR_TAPS; v++) u->of[t][v] = 0;
     for (int64_t c = 0; c < 32; c++) {
       words[c] = (uint16_t)((c * taps + t) % 32);
       u->of[t][(c * taps + t) / 32] |= (__mmask32)1 << c;
@@ -118,11 +118,16 @@ TILES static void untangle(const Untangling *u, const uint16_t *from, int64_t co
   for (int64_t v = 0; v < taps; v++)
     lines[v] = _mm512_maskz_loadu_epi16(first_words(count * taps - 32 * v),
                                         from + (count ? 32 * v : 0));
-  for (int64_t t = 0; t < taps; t++) {
-    __m512i line = _mm512_setzero_si512();
+  for (int64_t t = 0; t < taps; t += TAPS_AT_ONCE) {
+    __m512i of[TAPS_AT_ONCE];
+    for (int i = 0; i < TAPS_AT_ONCE; i++) of[i] = _mm512_setzero_si512();
     for (int64_t v = 0; v < taps; v++)
-      line = _mm512_mask_permutexvar_epi16(line, u->of[t][v], u->words[t], lines[v]);
-    _mm512_storeu_si512(to + t * step, line);
+#pragma GCC unroll 4
+      for (int i = 0; i < TAPS_AT_ONCE; i++)
+        of[i] = _mm512_mask_permutexvar_epi16(of[i], u->of[t + i][v], u->words[t + i],
+                                              lines[v]);
+    for (int i = 0; i < TAPS_AT_ONCE && t + i < taps; i++)
+      _mm512_storeu_si512(to + (t + i) * step, of[i]);
   }
 }
 
@@ -155,9 +160,13 @@ static void pack_folded(const LpTilesWeights *w, int64_t block, char *to) {
 TILES static void pack_depth(const LpTilesWeights *w, const Untangling *u, int64_t block,
                              int64_t d, char *lines, char *to, int64_t tap_step) {
   const int64_t k0 = 32 * (w->turned ? d : block), c0 = 32 * (w->turned ? block : d);
-  for (int64_t i = 0; i < 32; i++)
-    untangle(u, w->w + (k0 + i) * w->c * w->taps + c0 * w->taps,
-             k0 + i < w->k ? (w->c - c0 < 32 ? w->c - c0 : 32) : 0, lines + 64 * i, 2048);
+  const int64_t next = 32 * w->taps * (w->turned ? w->c : 1);
+  for (int64_t i = 0; i < 32; i++) {
+    const uint16_t *from = w->w + ((k0 + i) * w->c + c0) * w->taps;
+    for (int64_t t = 0; t <= w->taps; t++) __builtin_prefetch(from + next + 32 * t);
+    untangle(u, from, k0 + i < w->k ? (w->c - c0 < 32 ? w->c - c0 : 32) : 0,
+             lines + 64 * i, 2048);
+  }
   for (int64_t t = 0; t < w->taps; t++, lines += 2048, to += tap_step)
     if (w->turned) {
       for (int j = 0; j < 16; j++)
