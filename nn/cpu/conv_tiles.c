@@ -198,12 +198,14 @@ void lp_tiles_lanes(const LpTilesSweep *s, int64_t strip,
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (1024 * 1024)
 #define MOST_RANGES 64
+#define NEAR_BYTES (160 * 1024) /* of weights */
 
 /* A task is a strip by a part of the blocks of channels. Each thread has a range of them
  * and then takes from the others': one that is held up does fewer. */
 typedef struct Job {
   const LpTilesSweep *s;
   int64_t strips, parts, ranges;
+  int64_t blocks; /* whose weights are gone through for each pair of outputs */
   size_t strip_bytes;
   _Atomic int64_t next[MOST_RANGES];
   _Atomic bool failed;
@@ -244,8 +246,9 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
         if (lanes[i].image) lp_tiles_pack_lane(s, &lanes[i], i, packed);
       there = strip;
     }
-    for (int64_t b = blocks * part / j->parts; b < blocks * (part + 1) / j->parts; b++)
-      lp_tiles_multiply(s, lanes, packed, b);
+    const int64_t end = blocks * (part + 1) / j->parts;
+    for (int64_t b = blocks * part / j->parts; b < end; b += j->blocks)
+      lp_tiles_multiply(s, lanes, packed, b, least(b + j->blocks, end));
   }
   lp_split_end();
   lp_block_free(packed, capacity);
@@ -265,6 +268,8 @@ static bool run_sweep(LpTilesSweep *s) {
   if (j.ranges == 1) j.parts = 1;
   j.strip_bytes = (size_t)(lp_tiles_places(s) * lp_tiles_depth(s->c) * LP_TILES_BYTES);
   if (!j.strip_bytes) j.strip_bytes = 64;
+  j.blocks = NEAR_BYTES / (s->kernel_taps * lp_tiles_depth(s->c) * 2 * LP_TILES_BYTES);
+  if (j.blocks < 1) j.blocks = 1;
   for (int64_t i = 0; i < j.ranges; i++) j.next[i] = i ? range_end(&j, i - 1) : 0;
   lp_parallel_for(j.ranges, 1, run_range, &j);
   CHECK(!atomic_load(&j.failed), LP_ERR_MEMORY, "out of memory in a convolution");

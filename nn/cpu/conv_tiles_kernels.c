@@ -202,6 +202,8 @@ TILES void lp_tiles_pack_weights(const LpTilesWeights *w, int64_t block, char *t
 /* --- products
  * ---------------------------------------------------------------------------- */
 
+#define NARROW 16
+
 /* Two outputs of all lanes, and the taps that reach a pixel for one of them. */
 typedef struct Pair {
   int64_t row[2], column[2];
@@ -288,30 +290,39 @@ TILES static inline __m512 bias_at(const LpTilesSweep *s, int64_t k) {
       _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(there, s->bias + k)), 16);
 }
 
+/* Neighbours along a row, or along a column where the taps that reach beyond a narrow
+ * image are so left out for both. */
+static void place_pair(const LpTilesSweep *s, int64_t o, Pair *p) {
+  const LpTilesAxis *h = &s->h, *w = &s->w;
+  const bool down = w->bands == 1 && w->band <= NARROW;
+  for (int i = 0; i < 2; i++) {
+    const int64_t at = o + i < h->band * w->band ? o + i : o;
+    p->row[i] = down ? at % h->band : at / w->band;
+    p->column[i] = down ? at / h->band : at % w->band;
+  }
+  find_taps(s, p);
+}
+
 TILES void lp_tiles_multiply(const LpTilesSweep *s,
                              const LpTilesLane lanes[LP_TILES_LANES], const char *packed,
-                             int64_t block) {
-  const LpTilesAxis *h = &s->h, *w = &s->w;
-  const int64_t k0 = 32 * block, outputs = h->band * w->band,
-                place_bytes = lp_tiles_depth(s->c) * LP_TILES_BYTES;
-  const char *b =
-      s->weights + block * s->kernel_taps * lp_tiles_depth(s->c) * 2 * LP_TILES_BYTES;
-  const __m512 b0 = bias_at(s, k0), b1 = bias_at(s, k0 + 16);
+                             int64_t from, int64_t to) {
+  const int64_t outputs = s->h.band * s->w.band, depth = lp_tiles_depth(s->c),
+                block_bytes = s->kernel_taps * depth * 2 * LP_TILES_BYTES;
   _Alignas(64) float sums[2][1024];
   for (int64_t o = 0; o < outputs; o += 2) {
     Pair p;
+    place_pair(s, o, &p);
     const char *a[2];
-    for (int i = 0; i < 2; i++) {
-      const int64_t at = o + i < outputs ? o + i : o;
-      p.row[i] = at % h->band;
-      p.column[i] = at / h->band;
-      a[i] = packed + (p.row[i] * w->length + p.column[i]) * place_bytes;
+    for (int i = 0; i < 2; i++)
+      a[i] = packed + (p.row[i] * s->w.length + p.column[i]) * depth * LP_TILES_BYTES;
+    for (int64_t block = from; block < to; block++) {
+      const int64_t k = 32 * block;
+      float *here = sums[block % 2];
+      multiply(s, &p, a[0], a[1], s->weights + block * block_bytes, here);
+      const __m512 b0 = bias_at(s, k), b1 = bias_at(s, k + 16);
+      put(s, lanes, p.row[0], p.column[0], k, here, b0, b1);
+      if (o + 1 < outputs) put(s, lanes, p.row[1], p.column[1], k, here + 512, b0, b1);
     }
-    find_taps(s, &p);
-    float *here = sums[o / 2 % 2];
-    multiply(s, &p, a[0], a[1], b, here);
-    put(s, lanes, p.row[0], p.column[0], k0, here, b0, b1);
-    if (o + 1 < outputs) put(s, lanes, p.row[1], p.column[1], k0, here + 512, b0, b1);
   }
 }
 

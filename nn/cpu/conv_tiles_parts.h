@@ -110,9 +110,10 @@ typedef struct LpTilesWeights {
 int64_t lp_tiles_weight_block(const LpTilesWeights *w); /* its bytes */
 void lp_tiles_pack_weights(const LpTilesWeights *w, int64_t block, char *to);
 
-/* All outputs of a strip in the block of 32 channels. */
+/* All outputs of a strip in blocks [from, to) of 32 channels: few enough that their
+ * weights stay in a near cache. */
 void lp_tiles_multiply(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_LANES],
-                       const char *packed, int64_t block);
+                       const char *packed, int64_t from, int64_t to);
 
 /* --- conv_tiles_grad_kernels.c */
 
