@@ -365,8 +365,11 @@ static bool run(const LpConvCall *c, const LpConvGeometry *g) {
 /* --- public
  * ------------------------------------------------------------------------------ */
 
-/* Multiply-adds below which a call of the library costs less than packing. */
-#define LEAST_WORK (64 * 1024)
+/* Of fewer channels the library makes the better forward pass, for it packs less: of
+ * those that do not fill a tile, and where a packed pixel serves one tap. */
+static int64_t least_channels(int64_t taps) {
+  return taps == 1 ? 128 : LP_TILES_DEPTH;
+}
 
 bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g) {
   if (g->groups != 1 || g->ndim > 2 || !lp_tiles_supported()) return false;
@@ -375,8 +378,8 @@ bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g) {
     if (g->kernel[d] > LP_TILES_MOST_TAPS) return false;
     taps *= g->kernel[d];
   }
-  if (taps > LP_TILES_MOST_KERNEL) return false;
-  return true;
+  if (pass == LP_CONV_FORWARD && g->c < least_channels(taps)) return false;
+  return taps <= LP_TILES_MOST_KERNEL;
 }
 
 bool lp_conv_tiles(const LpConvCall *call, const LpConvGeometry *g, bool *refused) {
