@@ -365,21 +365,19 @@ static bool run(const LpConvCall *c, const LpConvGeometry *g) {
 /* --- public
  * ------------------------------------------------------------------------------ */
 
-/* Of fewer channels the library makes the better forward pass, for it packs less: of
- * those that do not fill a tile, and where a packed pixel serves one tap. */
-static int64_t least_channels(int64_t taps) {
-  return taps == 1 ? 128 : LP_TILES_DEPTH;
+/* The library makes the better forward pass where packing is dear: of few channels, and
+ * where a packed pixel serves one tap. */
+#define FEW_CHANNELS 128
+static bool is_dear(const LpConvGeometry *g, const Flat *f) {
+  return is_folded(g, f) || (f->kernel[0] * f->kernel[1] == 1 && g->c < FEW_CHANNELS);
 }
 
 bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g) {
   if (g->groups != 1 || g->ndim > 2 || !lp_tiles_supported()) return false;
-  int64_t taps = 1;
-  for (int d = 0; d < g->ndim; d++) {
-    if (g->kernel[d] > LP_TILES_MOST_TAPS) return false;
-    taps *= g->kernel[d];
-  }
-  if (pass == LP_CONV_FORWARD && g->c < least_channels(taps)) return false;
-  return taps <= LP_TILES_MOST_KERNEL;
+  const Flat f = flat_of(g);
+  if (pass == LP_CONV_FORWARD && is_dear(g, &f)) return false;
+  return f.kernel[0] <= LP_TILES_MOST_TAPS && f.kernel[1] <= LP_TILES_MOST_TAPS &&
+         f.kernel[0] * f.kernel[1] <= LP_TILES_MOST_KERNEL;
 }
 
 bool lp_conv_tiles(const LpConvCall *call, const LpConvGeometry *g, bool *refused) {
