@@ -242,8 +242,7 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
     const int64_t strip = task / j->parts, part = task % j->parts;
     if (strip != there) {
       lp_tiles_lanes(s, strip, lanes);
-      for (int64_t i = 0; i < LP_TILES_LANES; i++)
-        if (lanes[i].image) lp_tiles_pack_lane(s, &lanes[i], i, packed);
+      lp_tiles_pack(s, lanes, packed);
       there = strip;
     }
     const int64_t end = blocks * (part + 1) / j->parts;

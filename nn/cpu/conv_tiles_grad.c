@@ -37,16 +37,18 @@ static void sum_block(const Job *j, const char *packed, int64_t block, float *su
                packed + j->x_bytes + 2 * k * lp_tiles_y_panel(&j->s), sums, add);
 }
 
-/* Is given up at once when an operand is not finite. */
-static void pack(Job *j, const LpTilesLane *lanes, int64_t pair, int64_t from_row,
-                 int64_t row_step, char *to) {
-  bool ok = lp_tiles_pack_x(&j->s, lanes, pair, to);
-  for (int64_t r = from_row; ok && r < j->s.h.band; r += row_step)
+/* One of so many pieces of a strip: rows of x and of y. Is given up when an operand is
+ * not finite. */
+#define PIECES 8
+static void pack_piece(Job *j, const LpTilesLane *lanes, int64_t piece, int64_t pieces,
+                       char *to) {
+  bool ok = true;
+  for (int64_t r = piece; ok && r < lp_tiles_rows(&j->s); r += pieces)
+    ok = lp_tiles_pack_x(&j->s, lanes, r, to);
+  for (int64_t r = piece; ok && r < j->s.h.band; r += pieces)
     ok = lp_tiles_pack_y(&j->s, lanes, r, to + j->x_bytes);
   if (!ok) atomic_store(&j->refused, true);
 }
-
-#define PAIRS (LP_TILES_LANES / 2)
 
 static void *scratch(Job *j, size_t bytes, size_t *capacity) {
   void *memory = lp_block_alloc(bytes, capacity);
@@ -64,7 +66,7 @@ static void sum_part(Job *j, int64_t part, char *packed) {
   for (int64_t strip = first; strip < end && !atomic_load(&j->refused); strip++) {
     LpTilesLane lanes[LP_TILES_LANES];
     lp_tiles_lanes(&j->s, strip, lanes);
-    for (int64_t p = 0; p < PAIRS; p++) pack(j, lanes, p, p, PAIRS, packed);
+    pack_piece(j, lanes, 0, 1, packed);
     for (int64_t b = 0; b < blocks; b++)
       sum_block(j, packed, b, sums + b * j->block_floats, strip > first);
   }
@@ -97,8 +99,8 @@ static void pack_strips(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
   for (int64_t i = begin; i < end && !atomic_load(&j->refused); i++) {
     LpTilesLane lanes[LP_TILES_LANES];
-    lp_tiles_lanes(&j->s, i / PAIRS, lanes);
-    pack(j, lanes, i % PAIRS, i % PAIRS, PAIRS, j->packed + i / PAIRS * j->strip_bytes);
+    lp_tiles_lanes(&j->s, i / PIECES, lanes);
+    pack_piece(j, lanes, i % PIECES, PIECES, j->packed + i / PIECES * j->strip_bytes);
   }
 }
 
@@ -135,7 +137,7 @@ static void run(Job *j, bool few, int64_t threads) {
     if (!atomic_load(&j->failed) && !atomic_load(&j->refused))
       lp_parallel_for(blocks, LP_GRAIN / (j->block_floats * j->parts) + 1, add_parts, j);
   } else {
-    lp_parallel_for(j->strips * PAIRS, threads > 1 ? 1 : j->strips * PAIRS, pack_strips,
+    lp_parallel_for(j->strips * PIECES, threads > 1 ? 1 : j->strips * PIECES, pack_strips,
                     j);
     if (!atomic_load(&j->refused)) lp_parallel_for(threads, 1, make_blocks, j);
   }

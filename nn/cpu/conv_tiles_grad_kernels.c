@@ -44,45 +44,25 @@ TILES static inline __m512i words_of(const Pixel *p, int64_t c) {
   return _mm512_maskz_loadu_epi16(inside, p->words + c);
 }
 
-typedef struct Source {
-  const uint16_t *row[2]; /* of both lanes, or NULL */
-  int64_t at[2];          /* the first column */
-} Source;
-
-TILES static __m512i pack_x_row(const LpTilesSweep *s, const Source *from, char *to,
-                                __m512i most) {
-  const int64_t panel = lp_tiles_x_panel(s);
-  for (int64_t i = 0; i < s->w.length; i++, to += LP_TILES_BYTES / 2) {
-    const Pixel even = pixel_at(s, from->row[0], from->at[0] + i * s->w.step),
-                odd = pixel_at(s, from->row[1], from->at[1] + i * s->w.step);
-    char *here = to;
-    for (int64_t c = 0; c < s->c; c += 32, here += 2 * panel) {
-      const __m512i e = words_of(&even, c), o = words_of(&odd, c);
-      most = look_at(look_at(most, e), o);
-      store_pairs(here, here + panel, e, o);
-    }
-  }
-  return most;
-}
-
-TILES bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t pair,
+TILES bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row,
                            char *to) {
-  const LpTilesAxis *h = &s->h, *w = &s->w;
+  const int64_t panel = lp_tiles_x_panel(s);
   __m512i most = _mm512_setzero_si512();
-  to += 64 * pair;
-  for (int p = 0; p < h->phases; p++)
-    for (int q = 0; q < w->phases; q++)
-      for (int64_t i = 0; i < h->length; i++, to += w->length * (LP_TILES_BYTES / 2)) {
-        Source from = {{NULL}};
-        for (int j = 0; j < 2; j++) {
-          const LpTilesLane *lane = &lanes[2 * pair + j];
-          const int64_t at = (lane->row + i) * h->step + h->low + h->phase[p];
-          if (!lane->image || at < 0 || at >= h->in) continue;
-          from.row[j] = lane->image + at * w->in * s->pitch;
-          from.at[j] = lane->column * w->step + w->low + w->phase[q];
-        }
-        most = pack_x_row(s, &from, to, most);
+  LpTilesRow rows[LP_TILES_LANES];
+  for (int l = 0; l < LP_TILES_LANES; l++) rows[l] = lp_tiles_row(s, &lanes[l], row);
+  to += row * s->w.length * (LP_TILES_BYTES / 2);
+  for (int64_t place = 0; place < s->w.length; place++)
+    for (int l = 0; l < LP_TILES_LANES; l += 2, to += 64) {
+      const int64_t at = place * s->w.step;
+      const Pixel even = pixel_at(s, rows[l].words, rows[l].at + at),
+                  odd = pixel_at(s, rows[l + 1].words, rows[l + 1].at + at);
+      char *here = to;
+      for (int64_t c = 0; c < s->c; c += 32, here += 2 * panel) {
+        const __m512i e = words_of(&even, c), o = words_of(&odd, c);
+        most = look_at(look_at(most, e), o);
+        store_pairs(here, here + panel, e, o);
       }
+    }
   return is_finite(most);
 }
 
@@ -242,7 +222,7 @@ void lp_tiles_finish(const LpTilesSweep *s, int64_t k_block, int64_t c_block,
 
 #else
 
-bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t pair,
+bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row,
                      char *to) {
   return false;
 }

@@ -21,12 +21,7 @@ TILES static inline void copy_pixel(char *to, const uint16_t *from, int64_t coun
     _mm512_storeu_si512(to, _mm512_maskz_loadu_epi16(first_words(count), from));
 }
 
-TILES static inline void clear_pixels(char *to, int64_t tiles) {
-  for (int64_t i = 0; i < tiles; i++, to += LP_TILES_BYTES)
-    _mm512_storeu_si512(to, _mm512_setzero_si512());
-}
-
-/* A pixel of which channels [from, to) lie inside the row. */
+/* A pixel of which channels [from, end) lie inside the row. */
 TILES static inline void copy_part(char *to, const uint16_t *pixel, int64_t from,
                                    int64_t end, int64_t count) {
   for (int64_t c = 0; c < count; c += 32, to += LP_TILES_BYTES) {
@@ -35,44 +30,31 @@ TILES static inline void copy_part(char *to, const uint16_t *pixel, int64_t from
   }
 }
 
-/* A row of a phase: places i are pixels at + i * step. */
-TILES static void pack_row(const LpTilesSweep *s, const uint16_t *row, int64_t at,
-                           char *to) {
-  const LpTilesAxis *w = &s->w;
-  const int64_t depth = lp_tiles_depth(s->c), place_bytes = depth * LP_TILES_BYTES;
-  if (!row) {
-    clear_pixels(to, w->length * depth);
-    return;
+/* A place of all lanes. */
+TILES static inline void pack_place(const LpTilesSweep *s,
+                                    const LpTilesRow rows[LP_TILES_LANES], int64_t place,
+                                    char *to) {
+  for (int l = 0; l < LP_TILES_LANES; l++, to += 64) {
+    const int64_t at = rows[l].at + place * s->w.step;
+    if (rows[l].words && s->pitch != s->c)
+      copy_part(to, rows[l].words + at * s->pitch, at < 0 ? -at * s->pitch : 0,
+                (s->w.in - at) * s->pitch, s->c);
+    else if (rows[l].words && at >= 0 && at < s->w.in)
+      copy_pixel(to, rows[l].words + at * s->c, s->c);
+    else
+      copy_part(to, s->x, 0, 0, s->c);
   }
-  if (s->pitch != s->c) {
-    for (int64_t i = 0; i < w->length; i++, at += w->step, to += place_bytes)
-      copy_part(to, row + at * s->pitch, at < 0 ? -at * s->pitch : 0,
-                (w->in - at) * s->pitch, s->c);
-    return;
-  }
-  int64_t begin = at < 0 ? lp_tiles_up(-at, w->step) : 0,
-          end = at < w->in ? lp_tiles_up(w->in - at, w->step) : 0;
-  if (end > w->length) end = w->length;
-  if (begin > end) begin = end;
-  clear_pixels(to, begin * depth);
-  for (int64_t i = begin; i < end; i++)
-    copy_pixel(to + i * place_bytes, row + (at + i * w->step) * s->c, s->c);
-  clear_pixels(to + end * place_bytes, (w->length - end) * depth);
 }
 
-TILES void lp_tiles_pack_lane(const LpTilesSweep *s, const LpTilesLane *lane,
-                              int64_t index, char *to) {
-  const LpTilesAxis *h = &s->h, *w = &s->w;
-  const int64_t row_bytes = w->length * lp_tiles_depth(s->c) * LP_TILES_BYTES;
-  to += 64 * index;
-  for (int p = 0; p < h->phases; p++)
-    for (int q = 0; q < w->phases; q++)
-      for (int64_t i = 0; i < h->length; i++, to += row_bytes) {
-        const int64_t at = (lane->row + i) * h->step + h->low + h->phase[p];
-        const bool inside = at >= 0 && at < h->in;
-        pack_row(s, inside ? lane->image + at * w->in * s->pitch : NULL,
-                 lane->column * w->step + w->low + w->phase[q], to);
-      }
+TILES void lp_tiles_pack(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_LANES],
+                         char *to) {
+  const int64_t place_bytes = lp_tiles_depth(s->c) * LP_TILES_BYTES;
+  for (int64_t row = 0; row < lp_tiles_rows(s); row++) {
+    LpTilesRow rows[LP_TILES_LANES];
+    for (int l = 0; l < LP_TILES_LANES; l++) rows[l] = lp_tiles_row(s, &lanes[l], row);
+    for (int64_t place = 0; place < s->w.length; place++, to += place_bytes)
+      pack_place(s, rows, place, to);
+  }
 }
 
 /* --- packing weights
@@ -331,8 +313,8 @@ TILES void lp_tiles_multiply(const LpTilesSweep *s,
 bool lp_tiles_supported(void) {
   return false;
 }
-void lp_tiles_pack_lane(const LpTilesSweep *s, const LpTilesLane *lane, int64_t index,
-                        char *to) {}
+void lp_tiles_pack(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_LANES],
+                   char *to) {}
 int64_t lp_tiles_weight_block(const LpTilesWeights *w) {
   return 0;
 }

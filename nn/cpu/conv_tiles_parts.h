@@ -66,6 +66,27 @@ static inline int64_t lp_tiles_places(const LpTilesSweep *s) {
   return s->h.phases * s->w.phases * s->h.length * s->w.length;
 }
 
+/* Packed rows of all phases; the row of a lane, and the first pixel taken of it. */
+typedef struct LpTilesRow {
+  const uint16_t *words; /* NULL: outside */
+  int64_t at;
+} LpTilesRow;
+
+static inline int64_t lp_tiles_rows(const LpTilesSweep *s) {
+  return s->h.phases * s->w.phases * s->h.length;
+}
+
+static inline LpTilesRow lp_tiles_row(const LpTilesSweep *s, const LpTilesLane *lane,
+                                      int64_t row) {
+  const int64_t i = row % s->h.length, q = row / s->h.length % s->w.phases,
+                p = row / s->h.length / s->w.phases,
+                at = (lane->row + i) * s->h.step + s->h.low + s->h.phase[p];
+  LpTilesRow r = {.at = lane->column * s->w.step + s->w.low + s->w.phase[q]};
+  if (lane->image && at >= 0 && at < s->h.in)
+    r.words = lane->image + at * s->w.in * s->pitch;
+  return r;
+}
+
 /* --- axes and bands: conv_tiles.c */
 
 /* Fills the sweep of a forward pass in; x, y, bias and weights are the caller's. */
@@ -96,9 +117,9 @@ bool lp_tiles_weight_grad(const LpConvGeometry *g, const uint16_t *x, const uint
 /* Has the machine all that the kernels take? */
 bool lp_tiles_supported(void);
 
-/* The source of a lane into its lines of the tiles: (phases, rows, columns, depth). */
-void lp_tiles_pack_lane(const LpTilesSweep *s, const LpTilesLane *lane, int64_t index,
-                        char *to);
+/* The sources of the lanes as tiles: (phases, rows, columns, depth). */
+void lp_tiles_pack(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_LANES],
+                   char *to);
 
 /* A block of 32 outputs of the weights: (taps, depth, two tiles). `turned`: for the input
  * gradient, whose outputs are c. folded: the taps of a row are channels. */
@@ -125,9 +146,9 @@ static inline int64_t lp_tiles_x_panel(const LpTilesSweep *s) {
 static inline int64_t lp_tiles_y_panel(const LpTilesSweep *s) {
   return s->h.band * lp_tiles_up(s->w.band, 2) * LP_TILES_BYTES;
 }
-/* Lanes 2 pair and 2 pair + 1 of x; a row of y. False when there is an infinity or a NaN.
+/* A packed row of x; a row of y. False when there is an infinity or a NaN.
  */
-bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t pair,
+bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row,
                      char *to);
 bool lp_tiles_pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row,
                      char *to);
