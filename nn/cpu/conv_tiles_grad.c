@@ -14,7 +14,10 @@
 
 #define BUDGET (900 * 1024)    /* bytes of a strip that a thread goes through */
 #define FEW_BYTES (640 * 1024) /* of the sums of few weights */
-#define PARTS 16
+/* Parts of the strips: as many as leave their sums in a near cache, within limits. */
+#define LEAST_PARTS 8
+#define MOST_PARTS 16
+#define SUM_BYTES (2560 * 1024)
 #define THREAD_GRAIN (1024 * 1024)
 
 typedef struct Job {
@@ -143,6 +146,13 @@ static void run(Job *j, bool few, int64_t threads) {
   }
 }
 
+static int64_t parts_of(int64_t strips, size_t sum_bytes) {
+  int64_t parts = SUM_BYTES / (int64_t)sum_bytes;
+  if (parts < LEAST_PARTS) parts = LEAST_PARTS;
+  if (parts > MOST_PARTS) parts = MOST_PARTS;
+  return parts < strips ? parts : strips;
+}
+
 bool lp_tiles_weight_grad(const LpConvGeometry *g, const uint16_t *x, const uint16_t *y,
                           LpTilesResult to, bool *refused) {
   Job j = {.to = to};
@@ -162,7 +172,7 @@ bool lp_tiles_weight_grad(const LpConvGeometry *g, const uint16_t *x, const uint
   j.strips = lp_tiles_strips(s);
   j.x_bytes = 2 * j.c_blocks * lp_tiles_x_panel(s);
   j.strip_bytes = j.x_bytes + 2 * j.k_blocks * lp_tiles_y_panel(s);
-  j.parts = j.strips < PARTS ? j.strips : PARTS;
+  j.parts = parts_of(j.strips, sum_bytes);
   const size_t bytes =
       few ? (size_t)j.parts * sum_bytes : (size_t)(j.strips * j.strip_bytes);
   size_t capacity;
