@@ -26,7 +26,7 @@ typedef struct Pixel {
 } Pixel;
 
 static inline Pixel pixel_at(const LpTilesSweep *s, const uint16_t *row, int64_t at) {
-  Pixel p = {row};
+  Pixel p = {s->x};
   if (!row) return p;
   p.words = row + at * s->pitch;
   if (s->pitch == s->c) {
@@ -58,6 +58,9 @@ TILES bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int6
                   odd = pixel_at(s, rows[l + 1].words, rows[l + 1].at + at);
       char *here = to;
       for (int64_t c = 0; c < s->c; c += 32, here += 2 * panel) {
+        const int64_t ahead = c + AHEAD * s->w.step * s->pitch;
+        __builtin_prefetch(even.words + ahead);
+        __builtin_prefetch(odd.words + ahead);
         const __m512i e = words_of(&even, c), o = words_of(&odd, c);
         most = look_at(look_at(most, e), o);
         store_pairs(here, here + panel, e, o);
@@ -69,10 +72,11 @@ TILES bool lp_tiles_pack_x(const LpTilesSweep *s, const LpTilesLane *lanes, int6
 /* Channels from k on of a lane of y at an output. */
 TILES static inline __m512i output_of(const LpTilesSweep *s, const LpTilesLane *lane,
                                       int64_t row, int64_t column, int64_t k) {
-  const bool there = lane->image && row < lane->rows && column < lane->columns;
-  return _mm512_maskz_loadu_epi16(there ? first_words(s->k - k) : 0,
-                                  there ? lane->to + (row * s->w.out + column) * s->k + k
-                                        : NULL);
+  if (!lane->image || row >= lane->rows || column >= lane->columns)
+    return _mm512_setzero_si512();
+  const uint16_t *from = lane->to + (row * s->w.out + column) * s->k + k;
+  __builtin_prefetch(from + AHEAD * s->k);
+  return _mm512_maskz_loadu_epi16(first_words(s->k - k), from);
 }
 
 TILES bool lp_tiles_pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row,

@@ -14,9 +14,12 @@ bool lp_tiles_supported(void) {
  * ----------------------------------------------------------------------- */
 
 /* The channels of a pixel, from `from` on up to `count` of them, 32 a tile. */
-TILES static inline void copy_pixel(char *to, const uint16_t *from, int64_t count) {
-  for (; count >= 32; count -= 32, from += 32, to += LP_TILES_BYTES)
+TILES static inline void copy_pixel(char *to, const uint16_t *from, int64_t count,
+                                    int64_t ahead) {
+  for (; count >= 32; count -= 32, from += 32, to += LP_TILES_BYTES) {
+    __builtin_prefetch(from + ahead);
     _mm512_storeu_si512(to, _mm512_loadu_si512(from));
+  }
   if (count > 0)
     _mm512_storeu_si512(to, _mm512_maskz_loadu_epi16(first_words(count), from));
 }
@@ -40,7 +43,7 @@ TILES static inline void pack_place(const LpTilesSweep *s,
       copy_part(to, rows[l].words + at * s->pitch, at < 0 ? -at * s->pitch : 0,
                 (s->w.in - at) * s->pitch, s->c);
     else if (rows[l].words && at >= 0 && at < s->w.in)
-      copy_pixel(to, rows[l].words + at * s->c, s->c);
+      copy_pixel(to, rows[l].words + at * s->c, s->c, AHEAD * s->w.step * s->c);
     else
       copy_part(to, s->x, 0, 0, s->c);
   }

@@ -24,6 +24,10 @@ TILES static inline void store_pairs(char *low, char *high, __m512i even, __m512
   _mm512_storeu_si512(high, _mm512_unpackhi_epi16(e, o));
 }
 
+/* Pixels of a lane that are asked for before they are packed: 16 lanes are more streams
+ * than the processor foresees well. */
+#define AHEAD 4
+
 /* Asks for a tile. */
 TILES static inline void fetch(const char *p) {
 #pragma GCC unroll 16
