@@ -96,13 +96,8 @@ TILES bool lp_tiles_pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int6
         most = look_at(look_at(most, e), o);
         store_pairs(lines[0][j], lines[1][j], e, o);
       }
-      for (int half = 0; half < 2; half++) {
-        __m512i r[16];
-        for (int j = 0; j < 16; j++) r[j] = _mm512_load_si512(lines[half][j]);
-        lp_turn_lines(r);
-        for (int j = 0; j < 16; j++)
-          _mm512_storeu_si512(here + half * panel + 64 * j, r[j]);
-      }
+      turn_tile(here, lines[0][0]);
+      turn_tile(here + panel, lines[1][0]);
     }
   }
   return is_finite(most);
@@ -182,14 +177,12 @@ TILES static void finish_line(const LpTilesSweep *s, const float *sums, int64_t 
   }
   for (int64_t t0 = 0; t0 < taps; t0 += 16, sums += 16 * LP_TILES_SUM_FLOATS) {
     const int64_t some = taps - t0 < 16 ? taps - t0 : 16;
-    __m512i r[16];
-    for (int64_t t = 0; t < 16; t++)
-      r[t] = t < some
-                 ? _mm512_castps_si512(add_up(sums + t * LP_TILES_SUM_FLOATS, step, n))
-                 : _mm512_setzero_si512();
-    lp_turn_lines(r);
-    for (int64_t c = 0; c < 16; c++)
-      if (c < count) put_sums(to, at + c * taps + t0, _mm512_castsi512_ps(r[c]), some);
+    _Alignas(64) float lines[16][16] = {{0}};
+    for (int64_t t = 0; t < some; t++)
+      _mm512_store_ps(lines[t], add_up(sums + t * LP_TILES_SUM_FLOATS, step, n));
+    turn_tile((char *)lines, (const char *)lines);
+    for (int64_t c = 0; c < 16 && c < count; c++)
+      put_sums(to, at + c * taps + t0, _mm512_load_ps(lines[c]), some);
   }
 }
 

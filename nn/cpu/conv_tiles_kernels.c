@@ -159,14 +159,8 @@ TILES static void pack_depth(const LpTilesWeights *w, const Untangling *u, int64
                     _mm512_loadu_si512(lines + 128 * j),
                     _mm512_loadu_si512(lines + 128 * j + 64));
     } else {
-      for (int half = 0; half < 2; half++) {
-        __m512i r[16];
-        for (int i = 0; i < 16; i++)
-          r[i] = _mm512_loadu_si512(lines + 64 * (16 * half + i));
-        lp_turn_lines(r);
-        for (int i = 0; i < 16; i++)
-          _mm512_storeu_si512(to + half * LP_TILES_BYTES + 64 * i, r[i]);
-      }
+      turn_tile(to, lines);
+      turn_tile(to + LP_TILES_BYTES, lines + 16 * 64);
     }
 }
 

@@ -154,7 +154,7 @@ bool lp_tiles_pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t ro
                      char *to);
 /* sums (taps, 2, 2, 16, 16) of 32 k by 32 c [+]= what a strip gives; x and y are the two
  * panels of each. */
-#define LP_TILES_SUM_FLOATS 1024
+#define LP_TILES_SUM_FLOATS 1040 /* a tap; not of one set of a cache with the next */
 void lp_tiles_sum(const LpTilesSweep *s, const char *x, const char *y, float *sums,
                   bool add);
 /* The gradient in a block of 32 by 32, the sum of n sums that lie `step` apart. */

@@ -24,6 +24,14 @@ TILES static inline void store_pairs(char *low, char *high, __m512i even, __m512
   _mm512_storeu_si512(high, _mm512_unpackhi_epi16(e, o));
 }
 
+/* A tile turned over, as a matrix of pairs: 16 lines that lie one after the other. */
+TILES static inline void turn_tile(char *to, const char *from) {
+  __m512i r[16];
+  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(from + 64 * i);
+  lp_turn_lines(r);
+  for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + 64 * i, r[i]);
+}
+
 /* Pixels of a lane that are asked for before they are packed: 16 lanes are more streams
  * than the processor foresees well. */
 #define AHEAD 4
