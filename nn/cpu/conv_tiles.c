@@ -194,7 +194,11 @@ void lp_tiles_lanes(const LpTilesSweep *s, int64_t strip,
 /* --- strips by threads
  * ------------------------------------------------------------------------- */
 
-#define BUDGET (600 * 1024)
+/* Bytes of a packed strip: more where the weights, which each strip goes through, come
+ * from far. */
+#define BUDGET (320 * 1024)
+#define BUDGET_FAR (600 * 1024)
+#define FAR_BYTES (512 * 1024)
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (1024 * 1024)
 #define MOST_RANGES 64
@@ -258,7 +262,10 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
 
 static bool run_sweep(LpTilesSweep *s) {
   if (!s->h.out || !s->w.out) return true;
-  lp_tiles_cut(s, lp_tiles_depth(s->c) * LP_TILES_BYTES, 0, BUDGET, 1);
+  const int64_t weight_bytes =
+      lp_tiles_depth(s->k) * s->kernel_taps * lp_tiles_depth(s->c) * 2 * LP_TILES_BYTES;
+  lp_tiles_cut(s, lp_tiles_depth(s->c) * LP_TILES_BYTES, 0,
+               weight_bytes < FAR_BYTES ? BUDGET : BUDGET_FAR, 1);
   Job j = {.s = s, .strips = lp_tiles_strips(s)};
   const int64_t work =
       s->n * s->h.out * s->w.out * s->k * s->c * (s->h.taps * s->w.taps + 1);
@@ -342,8 +349,8 @@ static bool run(const LpConvCall *c, const LpConvGeometry *g) {
   if (!w.turned && is_folded(g, &f)) w.folded = f.kernel[1];
   const size_t bytes = (size_t)(weight_blocks(&w) * lp_tiles_weight_block(&w));
   const struct {
-    int64_t is_tiles, k, c, taps, folded;
-  } key = {2, w.k, w.c, w.taps, w.folded};
+    int64_t is_tiles, k, c, taps, folded, turned;
+  } key = {2, w.k, w.c, w.taps, w.folded, w.turned};
   LpKept *kept = c->weight
                      ? lp_kept_enter(c->weight, &key, sizeof key, bytes, pack_weights, &w)
                      : NULL;
