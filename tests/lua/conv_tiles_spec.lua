@@ -1,5 +1,6 @@
 -- Convolutions in bfloat16 take ways of their own where the machine has the tile unit (nn/cpu/conv_tiles.h): all passes beside
 -- float64 ones of the same numbers.
+local core = require "lampad.core"
 local F = torch.nn.functional
 local bfloat16 = torch.bfloat16
 
@@ -167,6 +168,23 @@ describe("convolutions in bfloat16", function()
       torch.set_num_threads(1)
       for i, t in ipairs(run()) do assert.is_true(torch.equal(t, expected[i])) end
       torch.set_num_threads(threads)
+    end
+  end)
+
+  it("report that memory is out", function()
+    for _, c in ipairs { 3, 64, 256 } do -- the weights' sums are kept in two ways
+      local x, weight = torch.randn(4, c, 8, 8):to(bfloat16), torch.randn(c, c, 3, 3):to(bfloat16)
+      local failures = 0
+      for allocation = 0, 200 do
+        local leaves = { x:clone():requires_grad_(), weight:clone():requires_grad_() }
+        core.memory_fail_after(allocation)
+        local ok, message = pcall(function() F.conv2d(leaves[1], leaves[2], nil, 1, 1):sum():backward() end)
+        core.memory_fail_after(-1)
+        if ok then break end
+        failures = failures + 1
+        assert.is_truthy(tostring(message):find "memory")
+      end
+      assert.is_true(failures > 0 and failures < 200)
     end
   end)
 end)
