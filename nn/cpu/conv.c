@@ -3,14 +3,17 @@
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, else oneDNN's
- * direct kernels; im2col and a product for the rest. The choice is by geometry, and by
- * whether weights are kept from call to call, so that results do not depend on timing. */
+ * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for bfloat16 our
+ * own use of tiles (cpu/conv_tiles.h), else oneDNN's direct kernels; im2col and a product
+ * for the rest. The choice is by geometry, and by whether weights are kept from call to
+ * call, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
+#include "core/half.h"
+#include "cpu/conv_tiles.h"
 #include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
 #include "cpu/kept.h"
@@ -135,6 +138,43 @@ static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
   return ok;
 }
 
+/* --- bfloat16 by tiles
+ * ------------------------------------------------------------------------ */
+
+/* (n, pixels, channels) to (n, channels, pixels), in float32. */
+static void widen(const uint16_t *from, int64_t n, int64_t pixels, int64_t channels,
+                  float *to) {
+  for (int64_t i = 0; i < n; i++, from += pixels * channels, to += pixels * channels)
+    for (int64_t c = 0; c < channels; c++)
+      for (int64_t p = 0; p < pixels; p++)
+        to[c * pixels + p] = lp_bf16_to_float(from[p * channels + c]);
+}
+
+static bool weight_grad_widened(const LpConvCall *c, const LpConvGeometry *g) {
+  const int64_t in = lp_conv_volume(g->in, g->ndim),
+                out = lp_conv_volume(g->out, g->ndim);
+  const size_t x_floats = (size_t)(g->n * g->c * in),
+               y_floats = (size_t)(g->n * g->k * out);
+  const size_t w_floats = (size_t)(g->k * g->c * lp_conv_volume(g->kernel, g->ndim));
+  size_t capacity;
+  float *x = lp_block_alloc((x_floats + y_floats + w_floats) * sizeof *x, &capacity);
+  TRY(x);
+  float *y = x + x_floats, *w = y + y_floats;
+  widen(c->x, g->n, in, g->c, x);
+  widen(c->y, g->n, out, g->k, y);
+  const bool rounded = c->weight_dtype == LP_BFLOAT16;
+  const bool ok = lp_conv_gemm(c->pass, g, LP_FLOAT32, x, rounded ? w : c->w, NULL, y);
+  for (size_t i = 0; ok && rounded && i < w_floats; i++)
+    ((uint16_t *)c->w)[i] = lp_bf16_from_float(w[i]);
+  lp_block_free(x, capacity);
+  return ok;
+}
+
+static bool run_tiles(const LpConvCall *c, const LpConvGeometry *g) {
+  bool refused;
+  return lp_conv_tiles(c, g, &refused) || (refused && weight_grad_widened(c, g));
+}
+
 /* --- the choice
  * ------------------------------------------------------------------------------- */
 
@@ -156,7 +196,7 @@ static int64_t piece_of(const LpConvGeometry *g) {
 }
 
 /* Ways through channels-last memory. */
-typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, LIBRARY } Way;
+typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, TILES, LIBRARY } Way;
 
 static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                   bool keeps_weights) {
@@ -168,6 +208,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn_depthwise(g, &turned) &&
       lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
     return TURNED;
+  if (dtype == LP_BFLOAT16 && lp_conv_tiles_pays(pass, g)) return TILES;
   return LIBRARY;
 }
 
@@ -223,6 +264,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case PRODUCT: return run_product(c, g);
   case DEPTHWISE: return lp_depthwise_weight_grad(g, c->x, c->y, c->w);
   case TURNED: return run_turned(c, g);
+  case TILES: return run_tiles(c, g);
   default: return lp_conv_dnnl(c, g);
   }
 }
@@ -242,6 +284,13 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
   }
 }
 
+LpDtype lp_conv_weight_dtype(const LpConvGeometry *g, LpDtype dtype, bool last) {
+  if (dtype != LP_BFLOAT16) return dtype;
+  const bool rounds = last && piece_of(g) == g->n &&
+                      way_of(LP_CONV_WEIGHT_GRAD, g, dtype, false) == TILES;
+  return rounds ? LP_BFLOAT16 : LP_FLOAT32;
+}
+
 bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
   const int64_t piece = piece_of(g);
   if (piece >= g->n) return run_piece(call, g);
@@ -252,10 +301,9 @@ bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
       (size_t)(g->k * lp_conv_volume(g->out, g->ndim)) * elem_bytes;
   const int64_t n_weights =
       g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim);
-  const LpDtype weights = call->dtype == LP_BFLOAT16 ? LP_FLOAT32 : call->dtype;
   LpTensor *part = NULL;
   if (call->pass == LP_CONV_WEIGHT_GRAD) {
-    part = lp_tensor_new(lp_ints(&n_weights, 1), weights, lp_cpu());
+    part = lp_tensor_new(lp_ints(&n_weights, 1), call->weight_dtype, lp_cpu());
     TRY(part);
   }
   bool ok = true;
@@ -267,7 +315,7 @@ bool lp_conv_run(const LpConvCall *call, const LpConvGeometry *g) {
     c.x = (char *)call->x + (size_t)at * image_bytes;
     c.y = (char *)call->y + (size_t)at * result_bytes;
     ok = run_piece(&c, &some);
-    if (ok && c.w != call->w) add_into(weights, call->w, c.w, n_weights);
+    if (ok && c.w != call->w) add_into(call->weight_dtype, call->w, c.w, n_weights);
     if (ok && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
   }
   lp_tensor_release(part);

@@ -30,6 +30,10 @@ typedef enum LpConvPass {
 bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                                  bool has_bias, bool keeps_weights);
 
+/* What the weight gradient of a call is written as: float32 for bfloat16, unless the
+ * kernel rounds sums itself. `last`: on channels-last memory. */
+LpDtype lp_conv_weight_dtype(const LpConvGeometry *g, LpDtype dtype, bool last);
+
 /* Buffers of one call. x (n, c, in), w (k, c / groups, kernel), y (n, k, out), b (k) or
  * NULL, all contiguous; channels_last: x and y are (n, in, c) and (n, out, k). `weight`
  * is NULL, or the tensor whose memory w is, asked for the forward pass without a
@@ -37,8 +41,8 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
  * change. */
 typedef struct LpConvCall {
   LpConvPass pass;
-  LpDtype dtype; /* float32, float64, complex64, complex128; bfloat16 channels last, with
-                    weight gradients in float32 */
+  LpDtype dtype; /* float32, float64, complex64, complex128; bfloat16 channels last */
+  LpDtype weight_dtype;              /* of a weight gradient: lp_conv_weight_dtype */
   bool channels_last, keeps_weights; /* as lp_conv_wants_channels_last was asked */
   void *x, *w, *y;
   const void *b;

@@ -410,9 +410,17 @@ static bool is_ordinary(const LpConvGeometry *g) {
   return g->n <= MOST && g->c <= MOST && g->k <= MOST;
 }
 
+/* Release 2.6 sums the weight gradient of dilated bfloat16 convolutions wrongly where it
+ * uses tiles. */
+static bool is_wrong(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
+  bool dilated = false;
+  for (int d = 0; d < g->ndim; d++) dilated |= g->dilation[d] > 1;
+  return pass == LP_CONV_WEIGHT_GRAD && dtype == LP_BFLOAT16 && dilated;
+}
+
 bool lp_conv_dnnl_serves(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                          bool has_bias, bool keeps_weights) {
-  if (!is_ordinary(g)) return false;
+  if (!is_ordinary(g) || is_wrong(pass, g, dtype)) return false;
   Plan *plan = plan_of(pass, g, dtype, has_bias, keeps_weights);
   if (!plan) lp_error_clear(); /* the other kernels may have the memory */
   const bool usable = plan && plan->usable;

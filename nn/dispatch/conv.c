@@ -128,7 +128,7 @@ typedef struct Run {
 } Run;
 
 /* Runs a pass in bfloat16 where there is a kernel for that, else in the compute dtype;
- * the result has `sizes` and that dtype, but weight gradients of bfloat16 are float32.
+ * the result has `sizes` and that dtype, or float32 for weight gradients of bfloat16.
  * Activations lie channels last where there is a kernel for it, and so does the result.
  */
 static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor *a,
@@ -141,7 +141,7 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
     dtype = nn_number_dtype(dtype);
     last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
   }
-  const LpDtype to = to_weight && dtype == LP_BFLOAT16 ? LP_FLOAT32 : dtype;
+  const LpDtype to = to_weight ? lp_conv_weight_dtype(g, dtype, last) : dtype;
   const bool b_last = last && to_weight, result_last = last && !to_weight;
   TRY(r->a = nn_laid(a, dtype, last));
   TRY(r->b = nn_laid(b, dtype, b_last));
@@ -152,8 +152,11 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
     memset(lp_data(r->result), 0, (size_t)lp_numel(r->result) * lp_dtype_size(to));
     return true;
   }
-  LpConvCall c = {
-      .pass = pass, .dtype = dtype, .channels_last = last, .keeps_weights = keeps};
+  LpConvCall c = {.pass = pass,
+                  .dtype = dtype,
+                  .weight_dtype = to,
+                  .channels_last = last,
+                  .keeps_weights = keeps};
   if (keeps && r->b->storage == b->storage) c.weight = b;
   if (r->bias) c.b = lp_data(r->bias);
   void *pa = nn_laid_data(r->a, last), *pb = nn_laid_data(r->b, b_last),

@@ -13,25 +13,31 @@
 /* The compiler does not know that tiles are loaded from memory and stored there. */
 #define IN_MEMORY(p) __asm__ volatile("" : : "r"(p) : "memory")
 
-/* C += A B.
+/* Tiles are loaded, and C += A B.
  *
  * Note [Few tiles]: a core has some more tiles than the eight that have names; where a
  * neighbour on the same core holds tiles too (another guest of a virtual machine's host),
- * next to none are left to rename to, and products that follow one another closely take
- * up to four times as long. So no more tiles than six are used, and some instructions
- * that do nothing stand between products: then it is two to three times. Elsewhere all
- * this costs nothing, for a product takes the unit 16 cycles. */
+ * next to none are left to rename to, and instructions that write tiles, products and
+ * loads alike, take 20 cycles each, or twice that where they follow one another closely.
+ * So some instructions that do nothing stand after each of them, and a product wants few
+ * loads. Elsewhere the pauses cost nothing, for a product takes the unit 16 cycles. */
+#define PAUSE __asm__ volatile(".rept 8\n\tnop\n\t.endr")
+#define TILE_LOAD(tile, place)                                                           \
+  do {                                                                                   \
+    _tile_loadd(tile, place, 64);                                                        \
+    PAUSE;                                                                               \
+  } while (0)
 #define TILE_PRODUCT(c, a, b)                                                            \
   do {                                                                                   \
     _tile_dpbf16ps(c, a, b);                                                             \
-    __asm__ volatile(".rept 8\n\tnop\n\t.endr");                                         \
+    PAUSE;                                                                               \
   } while (0)
 
 /* Two blocks of A by two of B: tiles 0 to 3 are C (0 1 over 2 3), 4 is of A, 5 of B. Each
  * takes the other block of A, and begins with what the other left in 4 and 5: a0 and b0,
  * or a1 and b0. */
-#define LOAD_A(place) _tile_loadd(4, place, 64)
-#define LOAD_B(place) _tile_loadd(5, place, 64)
+#define LOAD_A(place) TILE_LOAD(4, place)
+#define LOAD_B(place) TILE_LOAD(5, place)
 #define TERM(first, second, third, fourth, a, b0, b1)                                    \
   do {                                                                                   \
     TILE_PRODUCT(first, 4, 5);                                                           \

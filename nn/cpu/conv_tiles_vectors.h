@@ -1,0 +1,61 @@
+/* Words (bfloat16) in vectors, and blocks of tiles, for the loops of convolutions by
+ * tiles. To be included where there is x86-64 only. */
+#ifndef LP_NN_CPU_CONV_TILES_VECTORS_H
+#define LP_NN_CPU_CONV_TILES_VECTORS_H
+
+#include "cpu/conv_tiles_parts.h"
+#include "cpu/tiles.h"
+
+#define TILES                                                                            \
+  __attribute__((                                                                        \
+      target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16,amx-tile,amx-bf16")))
+
+static inline __mmask32 first_words(int64_t n) {
+  return n >= 32 ? 0xffffffffu : n <= 0 ? 0 : (__mmask32)((1u << n) - 1);
+}
+
+/* Words i of both side by side: of the first 16 to `low`, of the others to `high`. */
+TILES static inline void store_pairs(char *low, char *high, __m512i even, __m512i odd) {
+  /* Within each 128 bits unpacking interleaves; the quarters are put in order before. */
+  const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m512i e = _mm512_permutexvar_epi64(order, even),
+                o = _mm512_permutexvar_epi64(order, odd);
+  _mm512_storeu_si512(low, _mm512_unpacklo_epi16(e, o));
+  _mm512_storeu_si512(high, _mm512_unpackhi_epi16(e, o));
+}
+
+/* A tile turned over, as a matrix of pairs: 16 lines that lie one after the other. */
+TILES static inline void turn_tile(char *to, const char *from) {
+  __m512i r[16];
+  for (int i = 0; i < 16; i++) r[i] = _mm512_loadu_si512(from + 64 * i);
+  lp_turn_lines(r);
+  for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + 64 * i, r[i]);
+}
+
+/* Pixels of a lane that are asked for before they are packed: 16 lanes are more streams
+ * than the processor foresees well. */
+#define AHEAD 4
+
+/* Asks for a tile. */
+TILES static inline void fetch(const char *p) {
+#pragma GCC unroll 16
+  for (int i = 0; i < LP_TILES_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
+}
+
+/* Tiles 0 to 3 += two of A by two of B, each loaded once (Note [Few tiles]); the tiles of
+ * B that come next are asked for. */
+#define ADD_PRODUCTS(a0, a1, b0, b1, next0, next1)                                       \
+  do {                                                                                   \
+    TILE_LOAD(4, a0);                                                                    \
+    TILE_LOAD(6, b0);                                                                    \
+    TILE_LOAD(7, b1);                                                                    \
+    TILE_PRODUCT(0, 4, 6);                                                               \
+    fetch(next0);                                                                        \
+    TILE_PRODUCT(1, 4, 7);                                                               \
+    TILE_LOAD(5, a1);                                                                    \
+    TILE_PRODUCT(3, 5, 7);                                                               \
+    fetch(next1);                                                                        \
+    TILE_PRODUCT(2, 5, 6);                                                               \
+  } while (0)
+
+#endif
