@@ -42,7 +42,7 @@ TILES static inline void fetch(const char *p) {
   for (int i = 0; i < LP_TILES_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
 }
 
-/* Tiles 0 to 3 += two of A by two of B, each loaded once (Note [Few tiles]); the tiles of
+/* Tiles 0 to 3 += two of A by two of B, each loaded once (Note [Few loads]); the tiles of
  * B that come next are asked for. */
 #define ADD_PRODUCTS(a0, a1, b0, b1, next0, next1)                                       \
   do {                                                                                   \

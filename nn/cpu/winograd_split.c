@@ -36,29 +36,24 @@ AMX static void multiply(const LpWinogradProduct *p, const char *a, const char *
   for (int64_t d = 1; d <= p->depth; d++) {
     const char *next_a = d < p->depth ? a + LP_WINOGRAD_BLOCK_BYTES : after_a,
                *next_b = d < p->depth ? b + LP_WINOGRAD_BLOCK_BYTES : after_b;
-    LOAD_A(OF(a, 0, 0));
-    LOAD_B(OF(b, 0, 0));
-    TERM_DOWN(OF(a, 0, 1), OF(b, 0, 0), OF(b, 0, 1)); /* upper by lower */
+    LOAD_A(OF(a, 0, 0), OF(a, 0, 1));
+    LOAD_B(OF(b, 0, 0), OF(b, 0, 1));
+    TERM_THEN_B(OF(b, 1, 0), OF(b, 1, 1)); /* upper by lower */
     fetch(next_b, 0);
     fetch(next_a, 0);
-    LOAD_B(OF(b, 1, 0));
-    TERM_UP(OF(a, 0, 0), OF(b, 1, 0), OF(b, 1, 1));
+    TERM_THEN_B(OF(b, 2, 0), OF(b, 2, 1));
     fetch(next_b, 1);
     fetch(next_a, 1);
-    LOAD_B(OF(b, 2, 0));
-    TERM_DOWN(OF(a, 0, 1), OF(b, 2, 0), OF(b, 2, 1));
+    TERM_THEN_A(OF(a, 1, 0), OF(a, 1, 1));
     fetch(next_b, 2);
     fetch(next_a, 2);
-    LOAD_A(OF(a, 1, 1));
-    TERM_UP(OF(a, 1, 0), OF(b, 2, 0), OF(b, 2, 1)); /* lower by upper */
+    TERM_THEN_A(OF(a, 2, 0), OF(a, 2, 1)); /* lower by upper */
     fetch(next_b, 3);
     fetch(next_a, 3);
-    LOAD_A(OF(a, 2, 0));
-    TERM_DOWN(OF(a, 2, 1), OF(b, 2, 0), OF(b, 2, 1));
+    TERM_THEN_B(OF(b, 1, 0), OF(b, 1, 1));
     fetch(next_b, 4);
     fetch(next_a, 4);
-    LOAD_B(OF(b, 1, 0));
-    TERM_UP(OF(a, 2, 0), OF(b, 1, 0), OF(b, 1, 1)); /* middle by middle */
+    LAST_TERM; /* middle by middle */
     fetch(next_b, 5);
     fetch(next_a, 5);
     a += LP_WINOGRAD_BLOCK_BYTES;

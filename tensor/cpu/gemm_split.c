@@ -327,33 +327,29 @@ static inline void fetch(const char *operand, int half, int kind) {
   for (int i = 0; i < LP_SPLIT_PIECES / 2; i += 64) __builtin_prefetch(p + i);
 }
 
-/* The six terms of a depth, small ones first as far as few tiles are loaded twice. */
+/* The six terms of a depth, small ones first as far as few tiles are loaded twice (Note
+ * [Few loads]). */
 #define OF(block, piece) (block + (piece)*TILE_BYTES)
 AMX static inline void sum_2x2(const LpSplitTile *t, const char *const b[4], Next next,
                                int kind) {
   const char *a0 = t->a[0], *a1 = t->a[1], *b0 = b[0], *b1 = b[1];
   for (int64_t d = 0; d < t->depth; d++) {
-    LOAD_A(OF(a0, 0));
-    LOAD_B(OF(b0, 2));
-    TERM_DOWN(OF(a1, 0), OF(b0, 2), OF(b1, 2));
+    LOAD_A(OF(a0, 0), OF(a1, 0));
+    LOAD_B(OF(b0, 2), OF(b1, 2));
+    TERM_THEN_B(OF(b0, 1), OF(b1, 1));
     fetch(a0, 0, kind);
-    LOAD_B(OF(b0, 1));
-    TERM_UP(OF(a0, 0), OF(b0, 1), OF(b1, 1));
+    TERM_THEN_B(OF(b0, 0), OF(b1, 0));
     fetch(a1, 0, kind);
     fetch(b0, 1, kind);
-    LOAD_B(OF(b0, 0));
-    TERM_DOWN(OF(a1, 0), OF(b0, 0), OF(b1, 0));
+    TERM_THEN_A(OF(a0, 2), OF(a1, 2));
     fetch(b1, 1, kind);
     meanwhile(&next, t->feed, kind);
-    LOAD_A(OF(a1, 2));
-    TERM_UP(OF(a0, 2), OF(b0, 0), OF(b1, 0));
+    TERM_THEN_A(OF(a0, 1), OF(a1, 1));
     fetch(b0, 0, kind);
     fetch(b1, 0, kind);
-    LOAD_A(OF(a0, 1));
-    TERM_DOWN(OF(a1, 1), OF(b0, 0), OF(b1, 0));
+    TERM_THEN_B(OF(b0, 1), OF(b1, 1));
     fetch(a0, 1, kind);
-    LOAD_B(OF(b0, 1));
-    TERM_UP(OF(a0, 1), OF(b0, 1), OF(b1, 1));
+    LAST_TERM;
     fetch(a1, 1, kind);
     a0 += LP_SPLIT_PIECES;
     a1 += LP_SPLIT_PIECES;

@@ -100,7 +100,7 @@ bool lp_split_pack_b(const LpGemm *g, void *memory);
 double lp_split_gain(const LpGemm *g, bool is_packed);
 
 /* So much makes it worth while: a neighbour on the core costs tiles more than vectors
- * (Note [Few tiles] in cpu/tiles.h). */
+ * (Note [Few loads] in cpu/tiles.h). */
 static inline bool lp_split_pays(const LpGemm *g, bool is_packed) {
   return lp_split_gain(g, is_packed) > 1.3;
 }

@@ -15,12 +15,13 @@
 
 /* Tiles are loaded, and C += A B.
  *
- * Note [Few tiles]: a core has some more tiles than the eight that have names; where a
+ * Note [Few loads]: a core has some more tiles than the eight that have names; where a
  * neighbour on the same core holds tiles too (another guest of a virtual machine's host),
  * next to none are left to rename to, and instructions that write tiles, products and
  * loads alike, take 20 cycles each, or twice that where they follow one another closely.
- * So some instructions that do nothing stand after each of them, and a product wants few
- * loads. Elsewhere the pauses cost nothing, for a product takes the unit 16 cycles. */
+ * So some instructions that do nothing stand after each of them, and terms of a sum go in
+ * an order in which the next one needs two other tiles, not four. Elsewhere the pauses
+ * cost nothing, for a product takes the unit 16 cycles. */
 #define PAUSE __asm__ volatile(".rept 8\n\tnop\n\t.endr")
 #define TILE_LOAD(tile, place)                                                           \
   do {                                                                                   \
@@ -33,23 +34,43 @@
     PAUSE;                                                                               \
   } while (0)
 
-/* Two blocks of A by two of B: tiles 0 to 3 are C (0 1 over 2 3), 4 is of A, 5 of B. Each
- * takes the other block of A, and begins with what the other left in 4 and 5: a0 and b0,
- * or a1 and b0. */
-#define LOAD_A(place) TILE_LOAD(4, place)
-#define LOAD_B(place) TILE_LOAD(5, place)
-#define TERM(first, second, third, fourth, a, b0, b1)                                    \
+/* A term: two blocks of A, in tiles 4 and 5, by two of B, in 6 and 7; tiles 0 to 3 are C
+ * (0 1 over 2 3). Two of them are loaded for the next term as soon as they are free. */
+#define LOAD_A(a0, a1)                                                                   \
   do {                                                                                   \
-    TILE_PRODUCT(first, 4, 5);                                                           \
-    LOAD_B(b1);                                                                          \
-    TILE_PRODUCT(second, 4, 5);                                                          \
-    LOAD_A(a);                                                                           \
-    TILE_PRODUCT(third, 4, 5);                                                           \
-    LOAD_B(b0);                                                                          \
-    TILE_PRODUCT(fourth, 4, 5);                                                          \
+    TILE_LOAD(4, a0);                                                                    \
+    TILE_LOAD(5, a1);                                                                    \
   } while (0)
-#define TERM_DOWN(a1, b0, b1) TERM(0, 1, 3, 2, a1, b0, b1)
-#define TERM_UP(a0, b0, b1) TERM(2, 3, 1, 0, a0, b0, b1)
+#define LOAD_B(b0, b1)                                                                   \
+  do {                                                                                   \
+    TILE_LOAD(6, b0);                                                                    \
+    TILE_LOAD(7, b1);                                                                    \
+  } while (0)
+#define TERM_THEN_A(a0, a1)                                                              \
+  do {                                                                                   \
+    TILE_PRODUCT(0, 4, 6);                                                               \
+    TILE_PRODUCT(1, 4, 7);                                                               \
+    TILE_LOAD(4, a0);                                                                    \
+    TILE_PRODUCT(2, 5, 6);                                                               \
+    TILE_PRODUCT(3, 5, 7);                                                               \
+    TILE_LOAD(5, a1);                                                                    \
+  } while (0)
+#define TERM_THEN_B(b0, b1)                                                              \
+  do {                                                                                   \
+    TILE_PRODUCT(0, 4, 6);                                                               \
+    TILE_PRODUCT(2, 5, 6);                                                               \
+    TILE_LOAD(6, b0);                                                                    \
+    TILE_PRODUCT(1, 4, 7);                                                               \
+    TILE_PRODUCT(3, 5, 7);                                                               \
+    TILE_LOAD(7, b1);                                                                    \
+  } while (0)
+#define LAST_TERM                                                                        \
+  do {                                                                                   \
+    TILE_PRODUCT(0, 4, 6);                                                               \
+    TILE_PRODUCT(1, 4, 7);                                                               \
+    TILE_PRODUCT(2, 5, 6);                                                               \
+    TILE_PRODUCT(3, 5, 7);                                                               \
+  } while (0)
 
 /* A 16 x 16 matrix of 32-bit numbers turned over. */
 __attribute__((target("avx512f"), always_inline)) static inline void
