@@ -26,6 +26,17 @@ static inline uint32_t normal_key(float x) {
 #define UP_TO_5_8 0x40b9999au
 #define UP_TO_4_1 0x40833333u
 
+/* Elements ahead that are asked for: the processor looks less far ahead in a loop of many
+ * instructions, and its own prefetching starts anew with each page. */
+#define AHEAD 512
+#define LANES LP_LANES(float)
+
+static inline uint32_t greatest_key(const uint32_t *tops) {
+  uint32_t top = 0;
+  for (int j = 0; j < LANES; j++) top = tops[j] > top ? tops[j] : top;
+  return top;
+}
+
 /* `inner` and `any` are expressions in x and, in a gradient's loop, in g before it. */
 #define STRETCH_LOOP(name, key, most, inner, any)                                        \
   static void loop_##name##_f32(float *out, const float *gs, const float *xs,            \
@@ -33,27 +44,35 @@ static inline uint32_t normal_key(float x) {
     const bool in_place = out == xs || out == gs;                                        \
     bool look_first = in_place;                                                          \
     for (int64_t m; n > 0; n -= m, out += m, gs += m, xs += m) {                         \
-      m = (n < STRETCH ? n : STRETCH) & -(int64_t)LP_LANES(float);                       \
-      uint32_t top = 0;                                                                  \
+      m = n < STRETCH ? n : STRETCH;                                                     \
+      uint32_t tops[LANES] = {0};                                                        \
       if (look_first)                                                                    \
-        for (int64_t i = 0; i < m; i++) top = key(xs[i]) > top ? key(xs[i]) : top;       \
-      if (top <= most) {                                                                 \
-        LP_IVDEP                                                                         \
-        for (int64_t i = 0; i < m; i++) {                                                \
-          const float x = xs[i], g = gs[i];                                              \
-          (void)g;                                                                       \
-          top = key(x) > top ? key(x) : top;                                             \
-          out[i] = inner;                                                                \
+        for (int64_t at = 0; at < m; at += LANES)                                        \
+          for (int j = 0; j < LANES; j++) {                                              \
+            const uint32_t own = key(xs[at + j]);                                        \
+            tops[j] = own > tops[j] ? own : tops[j];                                     \
+          }                                                                              \
+      if (!look_first || greatest_key(tops) <= most)                                     \
+        for (int64_t at = 0; at < m; at += LANES) {                                      \
+          __builtin_prefetch(xs + at + AHEAD);                                           \
+          __builtin_prefetch(out + at + AHEAD, 1);                                       \
+          LP_IVDEP                                                                       \
+          for (int j = 0; j < LANES; j++) {                                              \
+            const float x = xs[at + j], g = gs[at + j];                                  \
+            const uint32_t own = key(x);                                                 \
+            (void)g;                                                                     \
+            tops[j] = own > tops[j] ? own : tops[j];                                     \
+            out[at + j] = inner;                                                         \
+          }                                                                              \
         }                                                                                \
-      }                                                                                  \
-      look_first = in_place || top > most;                                               \
-      if (top > most) {                                                                  \
-        LP_IVDEP                                                                         \
-        for (int64_t i = 0; i < m; i++) {                                                \
-          const float x = xs[i], g = gs[i];                                              \
-          (void)g;                                                                       \
-          out[i] = any;                                                                  \
-        }                                                                                \
+      const bool outside = greatest_key(tops) > most;                                    \
+      look_first = in_place || outside;                                                  \
+      if (!outside) continue;                                                            \
+      LP_IVDEP                                                                           \
+      for (int64_t i = 0; i < (m & -(int64_t)LANES); i++) {                              \
+        const float x = xs[i], g = gs[i];                                                \
+        (void)g;                                                                         \
+        out[i] = any;                                                                    \
       }                                                                                  \
     }                                                                                    \
   }

@@ -129,15 +129,12 @@ static inline float lp_log_parts_f32(float x, float *r_out, float *rest) {
   float r;
   memcpy(&r, &bits, sizeof r);
   r = r - 1;
-  float q = -0.12891601f * r + 0.139844671f;
-  q = q * r - 0.121842779f;
-  q = q * r + 0.140058622f;
-  q = q * r - 0.166804865f;
-  q = q * r + 0.200104058f;
-  q = q * r - 0.249997973f;
-  q = q * r + 0.333332151f;
+  float r2 = r * r, r4 = r2 * r2;
+  float q01 = -0.249997973f * r + 0.333332151f, q23 = -0.166804865f * r + 0.200104058f;
+  float q45 = -0.121842779f * r + 0.140058622f, q67 = -0.12891601f * r + 0.139844671f;
+  float q = (q01 + r2 * q23) + r4 * (q45 + r2 * q67);
   *r_out = r;
-  *rest = r * r * (r * q - 0.5f);
+  *rest = r2 * (r * q - 0.5f);
   return (float)((int32_t)above >> 23);
 }
 
