@@ -98,18 +98,23 @@ STRETCH_LOOP(sigmoid, size_key, UP_TO_87, lp_gate_inner_f32(1, x), sigmoid_f32(x
 STRETCH_LOOP(silu, size_key, UP_TO_87, lp_gate_inner_f32(x, x), silu_f32(x))
 STRETCH_LOOP(silu_backward, size_key, UP_TO_87, g *silu_slope_inner(x),
              silu_backward_f32(g, x))
-STRETCH_LOOP(tanh, size_key, UP_TO_9, lp_tanh_inner_f32(x), lp_tanh_f32(x))
 STRETCH_LOOP(mish, size_key, UP_TO_40, lp_mish_inner_f32(x), lp_mish_f32(x))
 STRETCH_LOOP(mish_backward, size_key, UP_TO_40, g *lp_mish_slope_inner_f32(x),
              mish_backward_f32(g, x))
-STRETCH_LOOP(gelu_erf, size_key, UP_TO_5_8, lp_gelu_inner_f32(x), lp_gelu_f32(x))
 STRETCH_LOOP(gelu_erf_backward, size_key, UP_TO_5_8, g *gelu_slope_inner(x),
              gelu_erf_backward_f32(g, x))
 STRETCH_LOOP(gelu_tanh, size_key, UP_TO_9, lp_gate_inner_f32(x, gelu_gate_f32(x)),
              gelu_tanh_f32(x))
 STRETCH_LOOP(gelu_tanh_backward, size_key, UP_TO_9, g *gelu_tanh_slope_inner(x),
              gelu_tanh_backward_f32(g, x))
+
+#if defined(LP_CAP_avx512)
+#include "cpu/simd/pieces.h"
+#else
+STRETCH_LOOP(tanh, size_key, UP_TO_9, lp_tanh_inner_f32(x), lp_tanh_f32(x))
+STRETCH_LOOP(gelu_erf, size_key, UP_TO_5_8, lp_gelu_inner_f32(x), lp_gelu_f32(x))
 STRETCH_LOOP(erf, size_key, UP_TO_4_1, lp_erf_inner_f32(x), lp_erf_f32(x))
+#endif
 
 #define LP_OWN_LOOP_log_f32 ~, OWN
 #define LP_OWN_LOOP_log2_f32 ~, OWN
