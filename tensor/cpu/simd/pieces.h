@@ -186,32 +186,78 @@ static inline __m512 odd_in_pieces(const float pieces[7][32], float end, __m512 
 ODD_LOOP(tanh, 9.5f)
 ODD_LOOP(erf, 3.95f)
 
-/* gelu of the chosen elements, which lie where there are no pieces. */
-static __attribute__((noinline)) void far_gelu(float *out, __m512 x, unsigned chosen) {
-  _Alignas(64) float xs[LANES];
-  _mm512_store_ps(xs, x);
-  for (int j = 0; j < LANES; j++)
-    if (chosen >> j & 1) out[j] = lp_gelu_f32(xs[j]);
-}
-/* max(x, 0) - |x| tail(|x|). */
-static void loop_gelu_erf_f32(float *out, const float *gs, const float *xs, int64_t n) {
-  const __m512 steps = _mm512_set1_ps(TAIL_STEPS), magic = _mm512_set1_ps(12582912.0f);
-  for (int64_t at = 0; at < n; at += LANES) {
-    __builtin_prefetch(xs + at + AHEAD);
-    __builtin_prefetch(out + at + AHEAD, 1);
-    const __m512 x = _mm512_loadu_ps(xs + at), y = _mm512_abs_ps(x);
-    const __m512 shifted = _mm512_fmadd_ps(y, steps, magic);
-    const __m512 t = _mm512_fmsub_ps(y, steps, _mm512_sub_ps(shifted, magic));
-    const __m512i piece = _mm512_castps_si512(shifted);
-    __m512 tail = of_pieces(tail_pieces[6], piece);
-#pragma GCC unroll 6
-    for (int k = 5; k >= 0; k--)
-      tail = _mm512_fmadd_ps(tail, t, of_pieces(tail_pieces[k], piece));
-    /* Of two zeros the second: -0 stays. */
-    const __m512 positive = _mm512_max_ps(_mm512_setzero_ps(), x);
-    _mm512_storeu_ps(out + at, _mm512_fnmadd_ps(y, tail, positive));
-    const __mmask16 far =
-        _mm512_cmpgt_epu32_mask(_mm512_castps_si512(y), _mm512_set1_epi32(UP_TO_5_8));
-    if (__builtin_expect(far, 0)) far_gelu(out + at, x, far);
+/* Elements that lie where there are no pieces: those of the mask, by a function for any
+ * number. */
+#define FAR(name, any)                                                                   \
+  static __attribute__((noinline)) void far_##name(float *out, __m512 numbers,           \
+                                                   __mmask16 far) {                      \
+    _Alignas(64) float xs[LANES], results[LANES];                                        \
+    _mm512_store_ps(xs, numbers);                                                        \
+    for (int j = 0; j < LANES; j++) {                                                    \
+      const float x = xs[j];                                                             \
+      results[j] = any;                                                                  \
+    }                                                                                    \
+    _mm512_mask_storeu_ps(out, far, _mm512_load_ps(results));                            \
   }
+/* `inner` is an expression in x and its size y. */
+#define PIECES_LOOP(name, most, inner, any)                                              \
+  FAR(name, any)                                                                         \
+  static void loop_##name##_f32(float *out, const float *gs, const float *xs,            \
+                                int64_t n) {                                             \
+    for (int64_t at = 0; at < n; at += LANES) {                                          \
+      __builtin_prefetch(xs + at + AHEAD);                                               \
+      __builtin_prefetch(out + at + AHEAD, 1);                                           \
+      const __m512 x = _mm512_loadu_ps(xs + at), y = _mm512_abs_ps(x);                   \
+      _mm512_storeu_ps(out + at, inner);                                                 \
+      const __mmask16 far =                                                              \
+          _mm512_cmpgt_epu32_mask(_mm512_castps_si512(y), _mm512_set1_epi32(most));      \
+      if (__builtin_expect(far, 0)) far_##name(out + at, x, far);                        \
+    }                                                                                    \
+  }
+
+/* max(x, 0) - y tail(y). */
+static inline __m512 gelu_in_pieces(__m512 x, __m512 y) {
+  const __m512 steps = _mm512_set1_ps(TAIL_STEPS), magic = _mm512_set1_ps(12582912.0f);
+  const __m512 shifted = _mm512_fmadd_ps(y, steps, magic);
+  const __m512 t = _mm512_fmsub_ps(y, steps, _mm512_sub_ps(shifted, magic));
+  const __m512i piece = _mm512_castps_si512(shifted);
+  __m512 tail = of_pieces(tail_pieces[6], piece);
+#pragma GCC unroll 6
+  for (int k = 5; k >= 0; k--)
+    tail = _mm512_fmadd_ps(tail, t, of_pieces(tail_pieces[k], piece));
+  /* Of two zeros the second: -0 stays. */
+  return _mm512_fnmadd_ps(y, tail, _mm512_max_ps(_mm512_setzero_ps(), x));
 }
+PIECES_LOOP(gelu_erf, UP_TO_5_8, gelu_in_pieces(x, y), lp_gelu_f32(x))
+
+/* exp(sign x), sign being 1 or -1: 2^(n / 16) e^r, n in whole sixteenths of a power of
+ * two. The table has the bits of 2^(k / 16), less what the k in n adds to an exponent. */
+static const _Alignas(64) uint32_t sixteenths[16] = {
+    0x3f800000, 0x3f7daac3, 0x3f7b95c2, 0x3f79c3d3, 0x3f7837f0, 0x3f76f532,
+    0x3f75fed7, 0x3f75583f, 0x3f7504f3, 0x3f7508a4, 0x3f75672a, 0x3f76248c,
+    0x3f7744fd, 0x3f78ccdf, 0x3f7ac0c7, 0x3f7d257d};
+static inline __m512 exp_in_pieces(__m512 x, float sign) {
+  const __m512 magic = _mm512_set1_ps(12582912.0f);
+  const __m512 shifted = _mm512_fmadd_ps(x, _mm512_set1_ps(sign * 23.0831203f), magic);
+  const __m512 n = _mm512_sub_ps(shifted, magic);
+  __m512 r = sign < 0 ? _mm512_fnmsub_ps(n, _mm512_set1_ps(0.0433216989f), x)
+                      : _mm512_fnmadd_ps(n, _mm512_set1_ps(0.0433216989f), x);
+  r = _mm512_fnmadd_ps(n, _mm512_set1_ps(-1.19040888e-10f), r);
+  const __m512i whole = _mm512_castps_si512(shifted);
+  const __m512i entry = _mm512_permutexvar_epi32(whole, _mm512_load_si512(sixteenths));
+  const __m512 scale =
+      _mm512_castsi512_ps(_mm512_add_epi32(entry, _mm512_slli_epi32(whole, 19)));
+  const __m512 q =
+      _mm512_fmadd_ps(r, _mm512_set1_ps(0.16666986f), _mm512_set1_ps(0.500016272f));
+  const __m512 part = _mm512_fmadd_ps(_mm512_mul_ps(r, r), q, r);
+  return _mm512_fmadd_ps(scale, part, scale);
+}
+/* a / (1 + exp(-x)), by a guess at the reciprocal within 2^-14 and Newton's step. */
+static inline __m512 gate_in_pieces(__m512 a, __m512 x) {
+  const __m512 one = _mm512_set1_ps(1), b = _mm512_add_ps(exp_in_pieces(x, -1), one);
+  const __m512 r = _mm512_rcp14_ps(b), quotient = _mm512_mul_ps(a, r);
+  return _mm512_fmadd_ps(quotient, _mm512_fnmadd_ps(b, r, one), quotient);
+}
+PIECES_LOOP(exp, UP_TO_87, exp_in_pieces(x, 1), lp_exp_f32(x))
+PIECES_LOOP(sigmoid, UP_TO_87, gate_in_pieces(_mm512_set1_ps(1), x), sigmoid_f32(x))
+PIECES_LOOP(silu, UP_TO_87, gate_in_pieces(x, x), silu_f32(x))

@@ -93,9 +93,6 @@ static inline float gelu_slope_inner(float x) {
 STRETCH_LOOP(log, normal_key, NORMAL, lp_log_normal_f32(x, 0), lp_log_f32(x))
 STRETCH_LOOP(log2, normal_key, NORMAL, lp_log2_normal_f32(x, 0), lp_log2_f32(x))
 STRETCH_LOOP(log10, normal_key, NORMAL, lp_log10_normal_f32(x, 0), lp_log10_f32(x))
-STRETCH_LOOP(exp, size_key, UP_TO_87, lp_exp_inner_f32(x), lp_exp_f32(x))
-STRETCH_LOOP(sigmoid, size_key, UP_TO_87, lp_gate_inner_f32(1, x), sigmoid_f32(x))
-STRETCH_LOOP(silu, size_key, UP_TO_87, lp_gate_inner_f32(x, x), silu_f32(x))
 STRETCH_LOOP(silu_backward, size_key, UP_TO_87, g *silu_slope_inner(x),
              silu_backward_f32(g, x))
 STRETCH_LOOP(mish, size_key, UP_TO_40, lp_mish_inner_f32(x), lp_mish_f32(x))
@@ -111,6 +108,9 @@ STRETCH_LOOP(gelu_tanh_backward, size_key, UP_TO_9, g *gelu_tanh_slope_inner(x),
 #if defined(LP_CAP_avx512)
 #include "cpu/simd/pieces.h"
 #else
+STRETCH_LOOP(exp, size_key, UP_TO_87, lp_exp_inner_f32(x), lp_exp_f32(x))
+STRETCH_LOOP(sigmoid, size_key, UP_TO_87, lp_gate_inner_f32(1, x), sigmoid_f32(x))
+STRETCH_LOOP(silu, size_key, UP_TO_87, lp_gate_inner_f32(x, x), silu_f32(x))
 STRETCH_LOOP(tanh, size_key, UP_TO_9, lp_tanh_inner_f32(x), lp_tanh_f32(x))
 STRETCH_LOOP(gelu_erf, size_key, UP_TO_5_8, lp_gelu_inner_f32(x), lp_gelu_f32(x))
 STRETCH_LOOP(erf, size_key, UP_TO_4_1, lp_erf_inner_f32(x), lp_erf_f32(x))
