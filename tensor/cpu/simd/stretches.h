@@ -106,7 +106,7 @@ STRETCH_LOOP(gelu_tanh_backward, size_key, UP_TO_9, g *gelu_tanh_slope_inner(x),
              gelu_tanh_backward_f32(g, x))
 
 #if defined(LP_CAP_avx512)
-#include "cpu/simd/pieces.h"
+#include "cpu/simd/wide.h"
 #else
 STRETCH_LOOP(exp, size_key, UP_TO_87, lp_exp_inner_f32(x), lp_exp_f32(x))
 STRETCH_LOOP(sigmoid, size_key, UP_TO_87, lp_gate_inner_f32(1, x), sigmoid_f32(x))
