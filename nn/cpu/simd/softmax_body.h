@@ -46,7 +46,7 @@ static inline void TYPED(add_exp)(A *sums, T *y, const T *x, int64_t whole, A to
   A lanes[STEP];
   memcpy(lanes, sums, sizeof lanes);
   for (int64_t i = 0; i < whole; i += STEP) {
-    LP_IVDEP
+#pragma omp simd
     for (int64_t j = 0; j < STEP; j++) {
       const A e = TYPED(exp_of)(LOAD(x[i + j]) - top);
       if (y) y[i + j] = STORE(e);

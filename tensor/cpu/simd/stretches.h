@@ -20,6 +20,7 @@ static inline uint32_t normal_key(float x) {
   return bits_of(x) - 0x00800000u;
 }
 #define NORMAL 0x7effffffu
+#define UP_TO_126 0x42fc0000u
 #define UP_TO_87 0x42ae0000u
 #define UP_TO_40 0x42200000u
 #define UP_TO_9 0x41100000u
@@ -47,17 +48,17 @@ static inline uint32_t greatest_key(const uint32_t *tops) {
       m = n < STRETCH ? n : STRETCH;                                                     \
       uint32_t tops[LANES] = {0};                                                        \
       if (look_first)                                                                    \
-        for (int64_t at = 0; at < m; at += LANES)                                        \
-          for (int j = 0; j < LANES; j++) {                                              \
+        for (int64_t at = 0; at < m; at += LANES) {                                      \
+          _Pragma("omp simd") for (int j = 0; j < LANES; j++) {                          \
             const uint32_t own = key(xs[at + j]);                                        \
             tops[j] = own > tops[j] ? own : tops[j];                                     \
           }                                                                              \
+        }                                                                                \
       if (!look_first || greatest_key(tops) <= most)                                     \
         for (int64_t at = 0; at < m; at += LANES) {                                      \
           __builtin_prefetch(xs + at + AHEAD);                                           \
           __builtin_prefetch(out + at + AHEAD, 1);                                       \
-          LP_IVDEP                                                                       \
-          for (int j = 0; j < LANES; j++) {                                              \
+          _Pragma("omp simd") for (int j = 0; j < LANES; j++) {                          \
             const float x = xs[at + j], g = gs[at + j];                                  \
             const uint32_t own = key(x);                                                 \
             (void)g;                                                                     \
@@ -93,6 +94,7 @@ static inline float gelu_slope_inner(float x) {
 STRETCH_LOOP(log, normal_key, NORMAL, lp_log_normal_f32(x, 0), lp_log_f32(x))
 STRETCH_LOOP(log2, normal_key, NORMAL, lp_log2_normal_f32(x, 0), lp_log2_f32(x))
 STRETCH_LOOP(log10, normal_key, NORMAL, lp_log10_normal_f32(x, 0), lp_log10_f32(x))
+STRETCH_LOOP(exp2, size_key, UP_TO_126, lp_exp2_inner_f32(x), lp_exp2_f32(x))
 STRETCH_LOOP(silu_backward, size_key, UP_TO_87, g *silu_slope_inner(x),
              silu_backward_f32(g, x))
 STRETCH_LOOP(mish, size_key, UP_TO_40, lp_mish_inner_f32(x), lp_mish_f32(x))
@@ -120,6 +122,7 @@ STRETCH_LOOP(erf, size_key, UP_TO_4_1, lp_erf_inner_f32(x), lp_erf_f32(x))
 #define LP_OWN_LOOP_log2_f32 ~, OWN
 #define LP_OWN_LOOP_log10_f32 ~, OWN
 #define LP_OWN_LOOP_exp_f32 ~, OWN
+#define LP_OWN_LOOP_exp2_f32 ~, OWN
 #define LP_OWN_LOOP_sigmoid_f32 ~, OWN
 #define LP_OWN_LOOP_silu_f32 ~, OWN
 #define LP_OWN_LOOP_silu_backward_f32 ~, OWN

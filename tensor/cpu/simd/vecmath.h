@@ -18,13 +18,13 @@
 /* X(name, SLEEF's suffix: the error bound in tenths of an ulp). What float lacks is
  * below. */
 #define LP_MATH_1(X)                                                                     \
-  X(exp2, u10)                                                                           \
   X(log1p, u10)                                                                          \
   X(tan, u10)                                                                            \
   X(asin, u10) X(acos, u10) X(atan, u10) X(sinh, u10) X(cosh, u10) X(asinh, u10)         \
       X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
 #define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35)
 #define LP_MATH_1_F64(X)                                                                 \
+  X(exp2, u10)                                                                           \
   X(exp, u10)                                                                            \
   X(expm1, u10)                                                                          \
   X(sin, u10) X(cos, u10) X(tanh, u10) X(erf, u10) X(log, u10) X(log2, u10) X(log10, u10)
@@ -221,6 +221,30 @@ static inline float lp_exp_f32(float x) {
   return p * a * b;
 }
 
+/* q of 2^f = 1 + f q, |f| <= 1/2, within 0.05 ulp. */
+static inline float lp_exp2_part_f32(float f) {
+  float q = 1.53267814e-4f * f + 0.00133910251f;
+  q = q * f + 0.00961850584f;
+  q = q * f + 0.0555035956f;
+  q = q * f + 0.240226477f;
+  return q * f + 0.693147182f;
+}
+
+/* 2^x within 0.9 ulp, 1.1 without fused multiply-add. */
+static inline float lp_exp2_inner_f32(float x) { /* |x| <= 126 */
+  const float magic = 12582912.0f;
+  float shifted = x + magic, f = x - (shifted - magic);
+  float scale = lp_power_of_two_f32(shifted, 127);
+  return scale + scale * f * lp_exp2_part_f32(f);
+}
+static inline float lp_exp2_f32(float x) {
+  float y = x < -152.0f ? -152.0f : x;
+  y = y > 129.0f ? 129.0f : y;
+  float shift = y < -64 ? 64.0f : y > 64 ? -64.0f : 0.0f;
+  float factor = y < -64 ? 0x1p-64f : y > 64 ? 0x1p64f : 1.0f;
+  return lp_exp2_inner_f32(y + shift) * factor;
+}
+
 /* exp(x) - 1 as 2^n (e^r - 1) + (2^n - 1), so that small x keep their digits; within 2
  * ulp. Half of it is computed, as 2^n may be too large where the result is not. */
 static inline float lp_expm1_f32(float x) {
@@ -271,7 +295,7 @@ static inline float lp_tanh_f32(float x) {
 }
 
 /* a sigmoid(z) = a / (1 + exp(-z)); the sigmoid is exp(z) where exp(-z) is too large.
- * SIGULP */
+ * Within 2.4 ulp where a and z are exact, 3.3 without fused multiply-add. */
 static inline float lp_gate_inner_f32(float a, float z) { /* |z| <= 87 */
   return lp_divide_f32(a, 1 + lp_exp_inner_f32(-z));
 }
@@ -331,15 +355,6 @@ static inline double lp_mish_slope_f64(double x) {
   return t + x * s * (1 - t * t);
 }
 
-/* q of 2^f = 1 + f q, |f| <= 1/2, within 0.05 ulp. */
-static inline float lp_exp2_part_f32(float f) {
-  float q = 1.53267814e-4f * f + 0.00133910251f;
-  q = q * f + 0.00961850584f;
-  q = q * f + 0.0555035956f;
-  q = q * f + 0.240226477f;
-  return q * f + 0.693147182f;
-}
-
 /* The normal distribution's tail above y, 0 <= y <= 5.8: log2(2 tail(y)) is y times a
  * polynomial. */
 static inline float lp_normal_tail_inner_f32(float y) {
@@ -366,7 +381,7 @@ static inline float lp_normal_tail_f32(float y) {
   return lp_sel_f32(y < 5.8f, lp_normal_tail_inner_f32(y < 5.8f ? y : 5.8f), far);
 }
 
-/* Odd polynomial up to 1, 1 - erfc beyond; within ERF_ULP ulp. */
+/* Odd polynomial up to 1, 1 - erfc beyond; within 2.5 ulp. */
 static inline float lp_erf_of_tail_f32(float x, float tail) {
   float u = x * x;
   float p = 7.853857823647559e-05f;
@@ -402,7 +417,8 @@ static inline double lp_normal_cdf_f64(double x) {
 }
 
 /* x times the normal distribution function, as max(x, 0) - |x| tail(|x|) with digits left
- * in the lower tail. */
+ * in the lower tail: within 3.7 ulp above -1; what is lost of the tail's logarithm grows to
+ * 65 ulp at -5.8 (1900 just beyond). */
 static inline float lp_gelu_inner_f32(float x) { /* |x| <= 5.8 */
   float size = __builtin_fabsf(x), tail = lp_normal_tail_inner_f32(size);
   return __builtin_copysignf(lp_positive_f32(x) - size * tail, x); /* -0 too */
