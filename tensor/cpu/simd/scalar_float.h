@@ -153,7 +153,7 @@ static inline T FN(silu_backward)(T grad, T x) {
 /* log(1 + exp(x)) = max(x, 0) + soft(|x|). */
 static inline T FN(soft)(T y) { return V(log1p_unit)(V(exp)(-y)); }
 static inline T FN(softplus)(T x, T beta, T limit) {
-  T z = x * beta, soft = ((z < 0 ? 0 : z) + FN(soft)(BI(fabs)(z))) / beta;
+  T z = x * beta, soft = ((z < 0 ? 0 : z) + FN(soft)(BI(fabs)(z))) * (1 / beta);
   return FN(sel)(z > limit, x, soft);
 }
 static inline T FN(softplus_backward)(T grad, T x, T beta, T limit) {

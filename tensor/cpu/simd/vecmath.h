@@ -20,11 +20,11 @@
 #define LP_MATH_1(X)                                                                     \
   X(log1p, u10)                                                                          \
   X(tan, u10)                                                                            \
-  X(asin, u10) X(acos, u10) X(atan, u10) X(sinh, u10) X(cosh, u10) X(asinh, u10)         \
+  X(asin, u10) X(acos, u10) X(sinh, u10) X(cosh, u10) X(asinh, u10)         \
       X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
 #define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35)
 #define LP_MATH_1_F64(X)                                                                 \
-  X(exp2, u10)                                                                           \
+  X(exp2, u10) X(atan, u10)                                                              \
   X(exp, u10)                                                                            \
   X(expm1, u10)                                                                          \
   X(sin, u10) X(cos, u10) X(tanh, u10) X(erf, u10) X(log, u10) X(log2, u10) X(log10, u10)
@@ -272,6 +272,22 @@ static inline float lp_divide_f32(float a, float b) {
   r = r + r * (1 - b * r);
   float quotient = a * r;
   return quotient + r * (a - b * quotient);
+}
+
+/* atan by a polynomial in the lesser of |x| and 1 / |x|; within 1.6 ulp, 1.8 without fused
+ * multiply-add. */
+static inline float lp_atan_f32(float x) {
+  float size = __builtin_fabsf(x);
+  _Bool large = size > 1;
+  float over = lp_sel_f32(size < 0x1p126f, lp_sel_f32(large, size, 1), 0x1p126f);
+  float t = lp_divide_f32(lp_sel_f32(large, 1, size), over);
+  float u = t * t, u2 = u * u, u4 = u2 * u2;
+  float p01 = 0.199937671f * u - 0.333331525f, p23 = 0.106657863f * u - 0.142110035f;
+  float p45 = 0.0432059765f * u - 0.0755172893f, p67 = 0.00291976007f * u - 0.0163642447f;
+  float p = (p01 + u2 * p23) + u4 * (p45 + u2 * p67);
+  float y = t + t * u * p;
+  y = lp_sel_f32(large, 1.57079637f - (y + 4.37113883e-8f), y);
+  return __builtin_copysignf(y, x);
 }
 
 /* (exp(2x) - 1) / (exp(2x) + 1), the numerator as 2^n (e^2h - 1) + (2^n - 1) by the
