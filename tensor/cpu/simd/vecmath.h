@@ -271,7 +271,7 @@ static inline float lp_divide_f32(float a, float b) {
   r = r * (2.0015f - b * r);
   r = r + r * (1 - b * r);
   float quotient = a * r;
-  return quotient + r * (a - b * quotient);
+  return quotient - r * (b * quotient - a); /* -0 stays */
 }
 
 /* atan by a polynomial in the lesser of |x| and 1 / |x|; within 1.6 ulp, 1.8 without fused
@@ -394,7 +394,7 @@ static inline float lp_normal_tail_inner_f32(float y) {
 static inline float lp_normal_tail_f32(float y) {
   float density = 0.398942280f * lp_exp_f32(-0.5f * y * y);
   float far = density / (y + 1 / (y + 2 / y));
-  return lp_sel_f32(y < 5.8f, lp_normal_tail_inner_f32(y < 5.8f ? y : 5.8f), far);
+  return lp_sel_f32(y <= 5.8f, lp_normal_tail_inner_f32(y <= 5.8f ? y : 5.8f), far);
 }
 
 /* Odd polynomial up to 1, 1 - erfc beyond; within 2.5 ulp. */
