@@ -1,7 +1,7 @@
 /* Loops of pointwise_f32.c over functions whose common case needs no special cases;
- * included by template.h behind the functions. */
-
-/* Loops in stretches. The common case, a stretch of numbers near enough to 0 or, of a
+ * included by template.h behind the functions, and going on in wide.h for AVX-512.
+ *
+ * Loops in stretches. The common case, a stretch of numbers near enough to 0 or, of a
  * logarithm, positive and normal, needs no special cases: it is computed while its
  * numbers are looked at, and again where one lay outside. In place, and after such a
  * stretch, they are looked at first. Bits are those of the function for any number. */
