@@ -15,7 +15,7 @@
 
 #define T double
 #define FN(name) name##_f64
-#define EXP exp
+#define EXP lp_exp_f64
 #include "cpu/simd/attention_body.h"
 
 #define BOTH(name)                                                                       \

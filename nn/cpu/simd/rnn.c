@@ -21,8 +21,7 @@
 /* Bounded so that exp stays in its range; NaN passes. */
 static inline float sigmoid_f32(float x) {
   float y = x < -87 ? -87 : x;
-  y = y > 87 ? 87 : y;
-  return lp_reciprocal_f32(1 + lp_exp_inner_f32(-y));
+  return lp_gate_inner_f32(1, y > 87 ? 87 : y);
 }
 static inline double sigmoid_f64(double x) {
   return 1 / (1 + lp_exp_f64(-x));

@@ -4,6 +4,7 @@
 #include "cpu/softmax.h"
 
 #define PIECE 4096
+#define STEP 32 /* of a row at a time, each adding to a sum of its own */
 #define COLUMNS 64
 
 #define BODY "cpu/simd/softmax_body.h"

@@ -1,64 +1,117 @@
 /* The loops of cpu/softmax.h for one dtype; included by softmax.c through nn_each.h. */
 
 static inline A TYPED(exp_of)(A v) {
-  return sizeof(A) == 8 ? (A)exp((double)v) : (A)nn_expf((float)v);
+  return sizeof(A) == 8 ? (A)lp_exp_f64((double)v) : (A)nn_expf((float)v);
 }
 
-/* The largest element that is no NaN; a NaN makes the sum of exponentials one, and so all
- * results. */
-static A TYPED(row_max)(const T *x, int64_t n) {
-  A top = -(A)INFINITY;
-#pragma omp simd reduction(max : top)
-  for (int64_t i = 0; i < n; i++) {
-    A v = LOAD(x[i]);
-    top = v > top ? v : top;
+static inline A TYPED(exp_any)(A v) {
+  return sizeof(A) == 8 ? (A)lp_exp_f64((double)v) : (A)lp_exp_f32((float)v);
+}
+
+/* The last elements of a row of n, of which there are less than STEP, and -inf behind
+ * them, which changes neither a greatest element nor a sum of exponentials; returns how
+ * many are before them. */
+static inline int64_t TYPED(take_rest)(T *rest, const T *x, int64_t n) {
+  const int64_t whole = n & -(int64_t)STEP;
+  for (int64_t j = 0; j < STEP; j++) rest[j] = STORE(-(A)INFINITY);
+  memcpy(rest, x + whole, (size_t)(n - whole) * sizeof(T));
+  return whole;
+}
+
+static inline void TYPED(add_max)(A *tops, const T *x, int64_t whole) {
+  A lanes[STEP];
+  memcpy(lanes, tops, sizeof lanes);
+  for (int64_t i = 0; i < whole; i += STEP) {
+#pragma omp simd
+    for (int64_t j = 0; j < STEP; j++) {
+      A v = LOAD(x[i + j]);
+      lanes[j] = v > lanes[j] ? v : lanes[j];
+    }
   }
+  memcpy(tops, lanes, sizeof lanes);
+}
+/* The greatest element that is no NaN. */
+static A TYPED(row_max)(const T *x, int64_t n, const T *rest) {
+  const int64_t whole = n & -(int64_t)STEP;
+  A tops[STEP], top = -(A)INFINITY;
+  for (int64_t j = 0; j < STEP; j++) tops[j] = LOAD(rest[j]);
+  TYPED(add_max)(tops, x, whole);
+#pragma omp simd reduction(max : top)
+  for (int64_t j = 0; j < STEP; j++) top = tops[j] > top ? tops[j] : top;
   return top;
 }
 
-static A TYPED(row_sum_exp)(const T *x, int64_t n, A top) {
-  double total = 0;
-  for (int64_t at = 0; at < n; at += PIECE) {
-    int64_t end = at + PIECE < n ? at + PIECE : n;
-    A s = 0;
-#pragma omp simd reduction(+ : s)
-    for (int64_t i = at; i < end; i++) s += TYPED(exp_of)(LOAD(x[i]) - top);
-    total += (double)s;
+/* Adds exponentials; they go to y, which may be x, where it is not NULL. */
+static inline void TYPED(add_exp)(A *sums, T *y, const T *x, int64_t whole, A top) {
+  A lanes[STEP];
+  memcpy(lanes, sums, sizeof lanes);
+  for (int64_t i = 0; i < whole; i += STEP) {
+#pragma omp simd
+    for (int64_t j = 0; j < STEP; j++) {
+      const A e = TYPED(exp_of)(LOAD(x[i + j]) - top);
+      if (y) y[i + j] = STORE(e);
+      lanes[j] += e;
+    }
   }
+  memcpy(sums, lanes, sizeof lanes);
+}
+/* The sum of the exponentials of a row, which is taken in pieces, so that small ones are
+ * not lost. */
+static inline A TYPED(row_exp)(T *y, const T *x, int64_t n, T *rest, A top) {
+  const int64_t whole = n & -(int64_t)STEP;
+  double total = 0;
+  A sums[STEP] = {0};
+  if (whole < n) TYPED(add_exp)(sums, y ? rest : NULL, rest, STEP, top);
+  int64_t at = 0;
+  do {
+    const int64_t m = whole - at < PIECE ? whole - at : PIECE;
+    TYPED(add_exp)(sums, y ? y + at : NULL, x + at, m, top);
+#pragma omp simd reduction(+ : total)
+    for (int64_t j = 0; j < STEP / 4; j++)
+      total += ((double)sums[j] + (double)sums[j + STEP / 4]) +
+               ((double)sums[j + STEP / 2] + (double)sums[j + STEP / 4 * 3]);
+    memset(sums, 0, sizeof sums);
+    at += PIECE;
+  } while (at < whole);
   return (A)total;
 }
 
+static inline void TYPED(scale)(T *y, int64_t whole, A factor) {
+  LP_IVDEP
+  for (int64_t i = 0; i < (whole & -(int64_t)STEP); i++)
+    y[i] = STORE(LOAD(y[i]) * factor);
+}
+/* A NaN makes the sum of exponentials one, and so all results. */
 static void TYPED(softmax_row)(void *py, const void *px, int64_t n) {
   const T *x = px;
-  T *y = py;
-  A top = TYPED(row_max)(x, n);
+  T *y = py, rest[STEP];
+  const int64_t whole = TYPED(take_rest)(rest, x, n);
+  const A top = TYPED(row_max)(x, n, rest);
   if (sizeof(T) == sizeof(A)) { /* keep the exponentials in y */
-    double total = 0;
-    for (int64_t at = 0; at < n; at += PIECE) {
-      int64_t end = at + PIECE < n ? at + PIECE : n;
-      A s = 0;
-#pragma omp simd reduction(+ : s)
-      for (int64_t i = at; i < end; i++) {
-        A e = TYPED(exp_of)(LOAD(x[i]) - top);
-        y[i] = STORE(e);
-        s += e;
-      }
-      total += (double)s;
-    }
-    A scale = (A)(1 / total);
-    LP_IVDEP
-    for (int64_t i = 0; i < n; i++) y[i] = STORE(LOAD(y[i]) * scale);
+    const A factor = 1 / TYPED(row_exp)(y, x, n, rest, top);
+    TYPED(scale)(y, whole, factor);
+    TYPED(scale)(rest, STEP, factor);
+    memcpy(y + whole, rest, (size_t)(n - whole) * sizeof(T));
   } else {
-    A scale = 1 / TYPED(row_sum_exp)(x, n, top);
-    for (int64_t i = 0; i < n; i++) y[i] = STORE(TYPED(exp_of)(LOAD(x[i]) - top) * scale);
+    const A factor = 1 / TYPED(row_exp)(NULL, x, n, rest, top);
+    for (int64_t i = 0; i < n; i++)
+      y[i] = STORE(TYPED(exp_of)(LOAD(x[i]) - top) * factor);
   }
+}
+
+static double TYPED(logsumexp)(const void *px, int64_t n) {
+  T rest[STEP];
+  TYPED(take_rest)(rest, px, n);
+  A top = TYPED(row_max)(px, n, rest);
+  return (double)top + log((double)TYPED(row_exp)(NULL, px, n, rest, top));
 }
 
 static void TYPED(log_softmax_row)(void *py, const void *px, int64_t n) {
   const T *x = px;
-  T *y = py;
-  A top = TYPED(row_max)(x, n);
-  A shift = (A)log((double)TYPED(row_sum_exp)(x, n, top));
+  T *y = py, rest[STEP];
+  TYPED(take_rest)(rest, x, n);
+  const A top = TYPED(row_max)(x, n, rest);
+  const A shift = (A)log((double)TYPED(row_exp)(NULL, x, n, rest, top));
   LP_IVDEP
   for (int64_t i = 0; i < n; i++) y[i] = STORE(LOAD(x[i]) - top - shift);
 }
@@ -83,7 +136,7 @@ static void TYPED(log_softmax_row_grad)(void *pgx, const void *pg, const void *p
   for (int64_t i = 0; i < n; i++) s += LOAD(g[i]);
   LP_IVDEP
   for (int64_t i = 0; i < n; i++)
-    gx[i] = STORE(LOAD(g[i]) - TYPED(exp_of)(LOAD(y[i])) * s);
+    gx[i] = STORE(LOAD(g[i]) - TYPED(exp_any)(LOAD(y[i])) * s);
 }
 
 static inline void TYPED(inner)(void *py, const void *px, int64_t n, int64_t stride,
@@ -163,7 +216,7 @@ static void TYPED(inner_grad)(void *pgx, const void *pg, const void *py, int64_t
       for (int64_t j = 0; j < w; j++) {
         A gv = LOAD(g[i * stride + j]), yv = LOAD(y[i * stride + j]);
         gx[i * stride + j] =
-            STORE(is_log ? gv - TYPED(exp_of)(yv) * sum[j] : (gv - sum[j]) * yv);
+            STORE(is_log ? gv - TYPED(exp_any)(yv) * sum[j] : (gv - sum[j]) * yv);
       }
     }
   }
@@ -176,12 +229,6 @@ static void TYPED(softmax_inner_grad)(void *gx, const void *g, const void *y, in
 static void TYPED(log_softmax_inner_grad)(void *gx, const void *g, const void *y,
                                           int64_t n, int64_t stride, int64_t m) {
   TYPED(inner_grad)(gx, g, y, n, stride, m, true);
-}
-
-static double TYPED(logsumexp)(const void *px, int64_t n) {
-  const T *x = px;
-  A top = TYPED(row_max)(x, n);
-  return (double)top + log((double)TYPED(row_sum_exp)(x, n, top));
 }
 
 static void TYPED(scaled_exp)(void *py, const void *px, int64_t n, double shift,

@@ -60,12 +60,12 @@ static inline T FN(pow)(T x, T y) { return V(pow)(x, y); }
 static inline T FN(ldexp)(T x, T y) { return x * V(exp2)(y); }
 static inline T FN(logaddexp)(T a, T b) {
   T high = a > b ? a : b;
-  T sum = high + V(log1p_positive)(V(exp)(-BI(fabs)(a - b)));
+  T sum = high + V(log1p_unit)(V(exp)(-BI(fabs)(a - b)));
   return FN(sel)(a == b && BI(fabs)(a) == (T)INFINITY, a, FN(sel)(a != a || b != b, a + b, sum));
 }
 static inline T FN(logaddexp2)(T a, T b) {
   T high = a > b ? a : b;
-  T sum = high + V(log1p_positive)(V(exp2)(-BI(fabs)(a - b))) * INV_LN2_;
+  T sum = high + V(log1p_unit)(V(exp2)(-BI(fabs)(a - b))) * INV_LN2_;
   return FN(sel)(a == b && BI(fabs)(a) == (T)INFINITY, a, FN(sel)(a != a || b != b, a + b, sum));
 }
 static inline T FN(xlogy)(T x, T y) {
@@ -117,7 +117,7 @@ static inline T FN(entr)(T x) {
 }
 
 /* --- activations -------------------------------------------------------------------- */
-static inline T FN(sigmoid)(T x) { return 1 / (1 + V(exp)(-x)); }
+static inline T FN(sigmoid)(T x) { return V(gate)(1, x); }
 static inline T FN(sigmoid_backward)(T grad, T y) { return grad * ((1 - y) * y); }
 static inline T FN(tanh_backward)(T grad, T y) { return grad * (1 - y * y); }
 static inline T FN(relu)(T x) { return x < 0 ? 0 : x; }
@@ -145,43 +145,43 @@ static inline T FN(selu)(T x) {
   return FN(elu)(x, (T)1.6732632423543772848, (T)1.0507009873554804934, 1);
 }
 static inline T FN(celu)(T x, T alpha) { return FN(elu)(x, alpha, 1, 1 / alpha); }
-static inline T FN(silu)(T x) { return x / (1 + V(exp)(-x)); }
+static inline T FN(silu)(T x) { return V(gate)(x, x); }
 static inline T FN(silu_backward)(T grad, T x) {
-  T s = 1 / (1 + V(exp)(-x));
-  return grad * (s * (1 + x * (1 - s)));
+  T rest, s = V(sigmoids)(x, &rest);
+  return grad * (s + x * rest * s);
 }
+/* log(1 + exp(x)) = max(x, 0) + soft(|x|). */
+static inline T FN(soft)(T y) { return V(log1p_unit)(V(exp)(-y)); }
 static inline T FN(softplus)(T x, T beta, T limit) {
-  T soft = V(log1p_positive)(V(exp)(x * beta)) / beta;
-  return FN(sel)(x * beta > limit, x, soft);
+  T z = x * beta, soft = ((z < 0 ? 0 : z) + FN(soft)(BI(fabs)(z))) * (1 / beta);
+  return FN(sel)(z > limit, x, soft);
 }
 static inline T FN(softplus_backward)(T grad, T x, T beta, T limit) {
-  T z = V(exp)(x * beta), soft = grad * (z / (z + 1));
-  return FN(sel)(x * beta > limit, grad, soft);
+  T z = x * beta;
+  return FN(sel)(z > limit, grad, V(gate)(grad, z));
 }
-static inline T FN(mish)(T x) { return x * V(tanh)(V(log1p_positive)(V(exp)(x))); }
-static inline T FN(mish_backward)(T grad, T x) {
-  T t = V(tanh)(V(log1p_positive)(V(exp)(x))), s = 1 / (1 + V(exp)(-x));
-  return grad * (t + x * s * (1 - t * t));
-}
+static inline T FN(mish)(T x) { return V(mish)(x); }
+static inline T FN(mish_backward)(T grad, T x) { return grad * V(mish_slope)(x); }
 static inline T FN(logsigmoid)(T x) {
-  T soft = V(log1p_positive)(V(exp)(-BI(fabs)(x)));
-  return (x < 0 ? x : x != x ? x : 0) - soft;
+  return (x < 0 ? x : x != x ? x : 0) - FN(soft)(BI(fabs)(x));
 }
-static inline T FN(logsigmoid_backward)(T grad, T x) { return grad / (1 + V(exp)(x)); }
+static inline T FN(logsigmoid_backward)(T grad, T x) { return V(gate)(grad, -x); }
 static inline T FN(gelu_erf)(T x) { return V(gelu)(x); }
 static inline T FN(gelu_erf_backward)(T grad, T x) {
   T cdf = V(normal_cdf)(x);
   T pdf = INV_SQRT2PI_ * V(exp)((T)-0.5 * x * x);
   return grad * (cdf + x * pdf);
 }
-static inline T FN(gelu_tanh)(T x) {
-  T inner = SQRT_2_PI_ * (x + GELU_CUBE_ * x * x * x);
-  return (T)0.5 * x * (1 + V(tanh)(inner));
+/* (1 + tanh(z / 2)) / 2 is sigmoid(z). */
+static inline T FN(gelu_gate)(T x) { return 2 * SQRT_2_PI_ * (x + GELU_CUBE_ * x * x * x); }
+static inline T FN(gelu_tanh)(T x) { return V(gate)(x, FN(gelu_gate)(x)); }
+static inline T FN(gelu_slope)(T x, T s, T rest) {
+  T slope = 2 * SQRT_2_PI_ * (1 + 3 * GELU_CUBE_ * x * x);
+  return s + x * rest * (s * slope);
 }
 static inline T FN(gelu_tanh_backward)(T grad, T x) {
-  T t = V(tanh)(SQRT_2_PI_ * (x + GELU_CUBE_ * x * x * x));
-  T slope = SQRT_2_PI_ * (1 + 3 * GELU_CUBE_ * x * x);
-  return grad * ((T)0.5 * (1 + t) + (T)0.5 * x * (1 - t * t) * slope);
+  T rest, s = V(sigmoids)(FN(gelu_gate)(x), &rest);
+  return grad * FN(gelu_slope)(x, s, rest);
 }
 static inline T FN(hardsigmoid)(T x) {
   T y = x + 3;

@@ -3,6 +3,9 @@
  * BOOL. */
 
 #include "cpu/simd/scalar.h"
+#ifdef OWN_LOOPS
+#include OWN_LOOPS
+#endif
 
 #define OUT_NONE T
 #define OUT_INT_TO_FLOAT T
@@ -18,16 +21,18 @@
 #define INPUTS_1 const T *a = (const T *)ptrs[1];
 #define INPUTS_2 INPUTS_1 const T *b = (const T *)ptrs[2];
 #define INPUTS_3 INPUTS_2 const T *c = (const T *)ptrs[3];
+#define POINTERS_1 a, a
+#define POINTERS_2 a, b
 #define ELEMENTS_1 a[i]
 #define ELEMENTS_2 a[i], b[i]
 #define ELEMENTS_3 a[i], b[i], c[i]
 
 /* A name for which LP_OWN_LOOP_<name>_<dtype> is defined (as `~, OWN`) has its own loop,
- * loop_<name>_<dtype>(out, a, n). */
+ * loop_<name>_<dtype>(out, a, b, n); b is a where there is one input. */
 #define LOOP_KIND_2(a, kind, ...) kind
 #define LOOP_KIND_1(...) LOOP_KIND_2(__VA_ARGS__)
 #define LOOP_KIND(name) LOOP_KIND_1(FN(LP_OWN_LOOP_##name), PLAIN, ~)
-#define LOOP_OWN(name, n_params, arity) FN(loop_##name)(out, a, n);
+#define LOOP_OWN(name, n_params, arity) FN(loop_##name)(out, POINTERS_##arity, n);
 #define LOOP_PLAIN(name, n_params, arity)                                                \
   LP_IVDEP                                                                               \
   for (int64_t i = 0; i < n; i++) out[i] = FN(name)(ELEMENTS_##arity PASS_##n_params);
@@ -78,6 +83,8 @@ const LpPointwiseRow LP_SIMD(FN(lp_pointwise)) = {
 #undef INPUTS_1
 #undef INPUTS_2
 #undef INPUTS_3
+#undef POINTERS_1
+#undef POINTERS_2
 #undef ELEMENTS_1
 #undef ELEMENTS_2
 #undef ELEMENTS_3

@@ -1,0 +1,109 @@
+-- Elementwise functions of float32 whose loops leave special cases out (tensor/cpu/simd/stretches.h): the bits of a result depend
+-- on its element alone, not on its neighbours, its place, the strides or on working in place; and the special cases are right.
+local torch = require "lampad"
+local F = torch.nn.functional
+
+local function slope_of(fn)
+  return function(x)
+    local leaf = x:detach():clone():requires_grad_()
+    fn(leaf):sum():backward()
+    return leaf.grad
+  end
+end
+local gelu_tanh = function(x) return F.gelu(x, { approximate = "tanh" }) end
+local functions = {
+  exp = torch.exp, exp2 = torch.exp2, log = torch.log, log2 = torch.log2, log10 = torch.log10, tanh = torch.tanh,
+  sigmoid = torch.sigmoid, silu = F.silu, mish = F.mish, gelu = F.gelu, gelu_tanh = gelu_tanh, erf = torch.erf,
+  sqrt = torch.sqrt, rsqrt = torch.rsqrt, atan = torch.atan, softplus = F.softplus, logsigmoid = F.logsigmoid,
+  silu_slope = slope_of(F.silu), mish_slope = slope_of(F.mish), gelu_slope = slope_of(F.gelu),
+  gelu_tanh_slope = slope_of(gelu_tanh),
+}
+
+local inf, nan = math.huge, 0 / 0
+local special = {
+  0.0, -0.0, inf, -inf, nan, 1e-45, -1e-45, 1e-40, -1e-40, 1.17549435e-38, 3e38, -3e38, 87, -87, 87.5, -87.5, 88.8, -88.8, 104,
+  -104, 126.5, -126.5, 128, -150, 40.5, -40.5, 5.8, -5.8, 5.9, -5.9, 9.1, -9.1, 3.96, 1e-31, 0.124999, 0.125, 1,
+}
+
+-- NaNs are alike.
+local function same(a, b, text)
+  a, b = a:contiguous(), b:contiguous()
+  local differ = a:view(torch.int32):ne(b:view(torch.int32)):logical_and(a:eq(a):logical_or(b:eq(b)))
+  if differ:any():item() then
+    local at = differ:nonzero()[0]:item()
+    error(("%s: element %d is %.9g here, %.9g there"):format(text, at, a[at]:item(), b[at]:item()))
+  end
+end
+
+describe("elementwise functions", function()
+  it("give an element the same bits among any others", function()
+    torch.manual_seed(1)
+    local common = torch.cat { torch.randn(2000), torch.rand(1000) * 2 }
+    local rare = torch.tensor(special)
+    local mixed = common:clone()
+    for i = 1, #special do mixed[i * 70] = rare[i - 1] end
+    for name, fn in pairs(functions) do
+      local want = fn(mixed)
+      for _, i in ipairs { 0, 1, 69, 70, 71, 140, 1399, 2030, 2999 } do
+        same(want:narrow(0, i, 1), fn(mixed:narrow(0, i, 1)), name .. " alone")
+      end
+      same(want:narrow(0, 3, 997), fn(mixed:narrow(0, 3, 997)), name .. " from elsewhere")
+      local strided = torch.stack({ mixed, common }, 1)
+      same(want, fn(strided:select(1, 0)), name .. " strided")
+      same(fn(common), fn(strided:select(1, 1)), name .. " of common numbers")
+      for i = 1, #special do
+        same(want:narrow(0, i * 70, 1), fn(torch.full({ 40 }, special[i], { dtype = torch.float32 })):narrow(0, 5, 1), name .. " of " .. special[i])
+      end
+    end
+    for _, name in ipairs { "exp", "exp2", "log", "tanh", "sigmoid", "sqrt", "rsqrt", "erf", "atan" } do
+      for _, x in ipairs { mixed, common } do
+        local inside = x:clone()
+        inside[name .. "_"](inside)
+        same(functions[name](x), inside, name .. " in place")
+      end
+    end
+  end)
+
+  it("have the values of single numbers at the ends", function()
+    local function values(fn, want)
+      for x, y in pairs(want) do
+        local got = fn(torch.tensor { x, 0.5 })[0]:item()
+        assert.is_true(got == y or (y ~= y and got ~= got), ("%g: expected %g, got %g"):format(x, y, got))
+      end
+    end
+    values(torch.exp, { [inf] = inf, [-inf] = 0, [0] = 1, [200] = inf, [-200] = 0 })
+    values(torch.exp2, { [inf] = inf, [-inf] = 0, [0] = 1, [128] = inf, [127] = 2.0 ^ 127, [-126] = 2.0 ^ -126, [-149] = 2.0 ^ -149 })
+    values(torch.tanh, { [inf] = 1, [-inf] = -1, [10] = 1, [-10] = -1, [1e-30] = torch.tensor { 1e-30 }[0]:item() })
+    values(torch.sigmoid, { [inf] = 1, [-inf] = 0, [0] = 0.5, [100] = 1, [-200] = 0 })
+    values(F.silu, { [inf] = inf, [-inf] = nan, [0] = 0, [100] = 100 })
+    values(F.gelu, { [inf] = inf, [-inf] = nan, [0] = 0, [100] = 100, [-100] = 0 })
+    values(gelu_tanh, { [inf] = inf, [-inf] = nan, [0] = 0, [100] = 100, [-100] = 0 })
+    values(F.mish, { [inf] = inf, [-inf] = nan, [0] = 0, [100] = 100 })
+    values(torch.erf, { [inf] = 1, [-inf] = -1, [0] = 0, [5] = 1 })
+    values(torch.sqrt, { [inf] = inf, [-inf] = nan, [0] = 0, [-1] = nan, [2.0 ^ -148] = 2.0 ^ -74, [9] = 3 })
+    values(torch.rsqrt, { [inf] = 0, [0] = inf, [-1] = nan, [4] = 0.5 })
+    values(torch.log, { [inf] = inf, [0] = -inf, [-1] = nan, [1] = 0 })
+    for name, fn in pairs(functions) do
+      local got = fn(torch.tensor { nan, 0.5 })[0]:item()
+      assert.is_true(got ~= got, name .. " of NaN")
+    end
+    for _, name in ipairs { "tanh", "erf", "gelu", "silu", "atan", "mish" } do
+      assert.equal(-inf, 1 / functions[name](torch.tensor { -0.0, 1 })[0]:item(), name .. " of -0")
+    end
+  end)
+
+  it("softmax leaves masked elements out, whatever the length of rows", function()
+    for _, n in ipairs { 1, 5, 16, 31, 32, 33, 100, 1000, 5000 } do
+      local x = torch.randn(3, n)
+      if n > 1 then x[1][n // 2] = -inf end
+      local y = torch.softmax(x, 1)
+      local want = torch.softmax(x:to(torch.float64), 1):to(torch.float32)
+      assert.is_true(torch.allclose(y, want, 1e-5, 1e-9))
+      assert.is_true(torch.allclose(torch.log_softmax(x, 1), torch.log(want), 1e-4, 1e-5))
+      if n > 1 then assert.equal(0, y[1][n // 2]:item()) end
+      x[0][n - 1] = nan
+      assert.is_true(torch.softmax(x, 1)[0]:isnan():all():item())
+    end
+    assert.is_true(torch.softmax(torch.full({ 40 }, -inf), 0):isnan():all():item())
+  end)
+end)
