@@ -18,6 +18,11 @@ local function is_own(f) return getinfo(f, "S").source:sub(1, #own_prefix) == ow
 -- An instance of a class may hold anything of the program's.
 local function is_instance(meta) return type(meta) == "table" and rawget(meta, "class") ~= nil end
 
+-- What a Lua file puts into the core, which is C: the other state has it once it has loaded that file.
+local function is_added(library, member)
+  return library == package.loaded["lampad.core"] and type(member) == "function" and getinfo(member, "S").what ~= "C"
+end
+
 local function lampad_modules()
   local list = {}
   for name, value in pairs(package.loaded) do
@@ -92,7 +97,7 @@ local function build(modules)
     local name = names[value]
     if type(value) == "table" then
       for key, member in next, value do
-        if type(key) == "string" then add(member, name .. "\0f" .. key) end
+        if type(key) == "string" and not is_added(value, member) then add(member, name .. "\0f" .. key) end
       end
       local meta = getmetatable_of(value)
       if meta then add(meta, name .. "\0m") end
