@@ -13,6 +13,7 @@
  * others, packing once more what it must hold: a neighbour on one core can make its tile
  * unit four times slower than another's. A step adds to what its columns (or rows) have
  * from the part of k before, and waits for it; that has been made long ago. */
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include "core/alloc.h"
@@ -363,17 +364,19 @@ static _Atomic int *done_of(const Part *p) {
              : NULL;
 }
 
-static inline void pause_a_little(void) {
-#ifdef __x86_64__
-  __builtin_ia32_pause();
-#endif
-}
+/* The other thread may be waiting for a processor. */
+#define PATIENCE 1000
 
 static void wait_for_part_before(const Part *p) {
   const _Atomic int *done = done_of(p);
-  while (done && atomic_load_explicit(done, memory_order_acquire) < p->part &&
-         !atomic_load(&p->j->refused))
-    pause_a_little();
+  for (int i = 0; done && atomic_load_explicit(done, memory_order_acquire) < p->part &&
+                  !atomic_load(&p->j->refused);
+       i++) {
+    if (i >= PATIENCE) sched_yield();
+#ifdef __x86_64__
+    __builtin_ia32_pause();
+#endif
+  }
 }
 
 /* Streams one operand past the other. `ready`: the first panel has been packed; set when
