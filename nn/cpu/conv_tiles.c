@@ -6,13 +6,10 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
+#include "core/whole.h"
 #include "cpu/conv_tiles_parts.h"
 #include "cpu/gemm_split.h"
 #include "cpu/kept.h"
-
-static int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
 
 /* --- axes
  * -------------------------------------------------------------------------------- */
@@ -22,7 +19,7 @@ static void find_phases(LpTilesAxis *a) {
   a->phases = 0;
   a->low = a->taps ? a->first[0] : 0;
   a->reach = 0;
-  for (int t = 1; t < a->taps; t++) a->low = least(a->low, a->first[t]);
+  for (int t = 1; t < a->taps; t++) a->low = lp_least(a->low, a->first[t]);
   for (int t = 0; t < a->taps; t++) {
     const int64_t beyond = a->first[t] - a->low, phase = beyond % a->step;
     int p = 0;
@@ -51,7 +48,7 @@ static LpTilesAxis forward_axis(int64_t in, int64_t out, int64_t kernel, int64_t
 static LpTilesAxis turned_axis(int64_t in, int64_t out, int64_t kernel, int64_t step,
                                int64_t padding, int64_t dilation, int64_t residue) {
   LpTilesAxis a = {.in = out,
-                   .out = residue < in ? lp_tiles_up(in - residue, step) : 0,
+                   .out = residue < in ? lp_ratio_up(in - residue, step) : 0,
                    .step = 1,
                    .place = residue,
                    .gap = step,
@@ -118,9 +115,9 @@ static void turned_sweep(LpTilesSweep *s, const LpConvGeometry *g, int64_t row,
  * ------------------------------------------------------------------------------- */
 
 static void set_band(LpTilesAxis *a, int64_t band, int64_t unit) {
-  a->bands = lp_tiles_up(a->out, band);
-  a->band = lp_tiles_up(a->out, a->bands);
-  a->length = a->phases ? lp_tiles_up(a->band, unit) * unit + a->reach : 0;
+  a->bands = lp_ratio_up(a->out, band);
+  a->band = lp_ratio_up(a->out, a->bands);
+  a->length = a->phases ? lp_ratio_up(a->band, unit) * unit + a->reach : 0;
 }
 
 /* Cycles: a channel that is packed; a product of tiles, of 32 x 16 x 16. */
@@ -128,7 +125,7 @@ static void set_band(LpTilesAxis *a, int64_t band, int64_t unit) {
 #define CYCLES_PRODUCT 20.0
 
 static double cost_of(const LpTilesSweep *s) {
-  const double products = (double)(lp_tiles_up(s->h.band * s->w.band, 2) * 2) *
+  const double products = (double)(lp_ratio_up(s->h.band * s->w.band, 2) * 2) *
                           (double)(s->h.taps * s->w.taps * lp_tiles_depth(s->c)) *
                           (double)(lp_tiles_depth(s->k) * 2) * CYCLES_PRODUCT;
   const double packing = (double)(lp_tiles_places(s) * LP_TILES_LANES * s->c);
@@ -150,13 +147,13 @@ void lp_tiles_cut(LpTilesSweep *s, int64_t place_bytes, int64_t output_bytes,
   int64_t best_row = 1, best_column = 1;
   double best = -1;
   for (int64_t columns = s->w.out, cuts = 1; columns > 0;
-       columns = columns > 1 ? lp_tiles_up(s->w.out, ++cuts) : 0) {
-    while (cuts > 1 && columns == s->w.band) columns = lp_tiles_up(s->w.out, ++cuts);
+       columns = columns > 1 ? lp_ratio_up(s->w.out, ++cuts) : 0) {
+    while (cuts > 1 && columns == s->w.band) columns = lp_ratio_up(s->w.out, ++cuts);
     set_band(&s->w, columns, unit);
     const int64_t row = s->h.phases * s->w.phases * s->w.length * place_bytes,
                   each = row + s->w.band * output_bytes,
                   rows = each ? (budget - row * s->h.reach) / each : s->h.out;
-    set_band(&s->h, rows < 1 ? 1 : least(rows, s->h.out), 1);
+    set_band(&s->h, rows < 1 ? 1 : lp_least(rows, s->h.out), 1);
     const double cost = cost_of(s) * (rows < 1 ? 4 : 1);
     if (best >= 0 && cost >= best) continue;
     best = cost;
@@ -169,7 +166,7 @@ void lp_tiles_cut(LpTilesSweep *s, int64_t place_bytes, int64_t output_bytes,
 }
 
 int64_t lp_tiles_strips(const LpTilesSweep *s) {
-  return lp_tiles_up(s->n * s->h.bands * s->w.bands, LP_TILES_LANES);
+  return lp_ratio_up(s->n * s->h.bands * s->w.bands, LP_TILES_LANES);
 }
 
 void lp_tiles_lanes(const LpTilesSweep *s, int64_t strip,
@@ -183,8 +180,8 @@ void lp_tiles_lanes(const LpTilesSweep *s, int64_t strip,
     l->image = s->x + image * s->h.in * s->w.in * s->pitch;
     l->row = at / s->w.bands % s->h.bands * s->h.band;
     l->column = at % s->w.bands * s->w.band;
-    l->rows = least(s->h.band, s->h.out - l->row);
-    l->columns = least(s->w.band, s->w.out - l->column);
+    l->rows = lp_least(s->h.band, s->h.out - l->row);
+    l->columns = lp_least(s->w.band, s->w.out - l->column);
     l->to = s->y + ((image * s->h.whole + s->h.place + l->row * s->h.gap) * s->w.whole +
                     s->w.place + l->column * s->w.gap) *
                        s->k;
@@ -251,7 +248,7 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
     }
     const int64_t end = blocks * (part + 1) / j->parts;
     for (int64_t b = blocks * part / j->parts; b < end; b += j->blocks)
-      lp_tiles_multiply(s, lanes, packed, b, least(b + j->blocks, end));
+      lp_tiles_multiply(s, lanes, packed, b, lp_least(b + j->blocks, end));
   }
   lp_split_end();
   lp_block_free(packed, capacity);
@@ -269,8 +266,8 @@ static bool run_sweep(LpTilesSweep *s) {
   Job j = {.s = s, .strips = lp_tiles_strips(s)};
   const int64_t work =
       s->n * s->h.out * s->w.out * s->k * s->c * (s->h.taps * s->w.taps + 1);
-  j.ranges = least(lp_parallel_threads(work, THREAD_GRAIN), MOST_RANGES);
-  j.parts = least(lp_tiles_up(TASKS_EACH * j.ranges, j.strips), lp_tiles_depth(s->k));
+  j.ranges = lp_least(lp_parallel_threads(work, THREAD_GRAIN), MOST_RANGES);
+  j.parts = lp_least(lp_ratio_up(TASKS_EACH * j.ranges, j.strips), lp_tiles_depth(s->k));
   if (j.ranges == 1) j.parts = 1;
   j.strip_bytes = (size_t)(lp_tiles_places(s) * lp_tiles_depth(s->c) * LP_TILES_BYTES);
   if (!j.strip_bytes) j.strip_bytes = 64;

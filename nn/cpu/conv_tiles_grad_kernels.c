@@ -81,7 +81,7 @@ TILES static inline __m512i output_of(const LpTilesSweep *s, const LpTilesLane *
 
 TILES bool lp_tiles_pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row,
                            char *to) {
-  const int64_t panel = lp_tiles_y_panel(s), pairs = lp_tiles_up(s->w.band, 2);
+  const int64_t panel = lp_tiles_y_panel(s), pairs = lp_ratio_up(s->w.band, 2);
   __m512i most = _mm512_setzero_si512();
   to += row * pairs * LP_TILES_BYTES;
   for (int64_t column = 0; column < s->w.band; column += 2, to += LP_TILES_BYTES) {
@@ -108,7 +108,7 @@ TILES bool lp_tiles_pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int6
 
 TILES static void sum_tap(const LpTilesSweep *s, const char *a0, const char *b0,
                           float *sums, bool add) {
-  const int64_t pairs = lp_tiles_up(s->w.band, 2), a_panel = lp_tiles_y_panel(s),
+  const int64_t pairs = lp_ratio_up(s->w.band, 2), a_panel = lp_tiles_y_panel(s),
                 b_panel = lp_tiles_x_panel(s),
                 rest = s->w.length * (LP_TILES_BYTES / 2) - pairs * LP_TILES_BYTES;
   IN_MEMORY(sums);

@@ -4,6 +4,7 @@
 #ifndef LP_NN_CPU_CONV_TILES_PARTS_H
 #define LP_NN_CPU_CONV_TILES_PARTS_H
 
+#include "core/whole.h"
 #include "cpu/conv.h"
 
 #define LP_TILES_LANES 16
@@ -53,13 +54,9 @@ typedef struct LpTilesLane {
   int64_t rows, columns; /* outputs that exist */
 } LpTilesLane;
 
-static inline int64_t lp_tiles_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 /* Blocks of 32 channels. */
 static inline int64_t lp_tiles_depth(int64_t channels) {
-  return lp_tiles_up(channels, LP_TILES_DEPTH);
+  return lp_ratio_up(channels, LP_TILES_DEPTH);
 }
 
 static inline int64_t lp_tiles_places(const LpTilesSweep *s) {
@@ -144,7 +141,7 @@ static inline int64_t lp_tiles_x_panel(const LpTilesSweep *s) {
   return lp_tiles_places(s) * (LP_TILES_BYTES / 2);
 }
 static inline int64_t lp_tiles_y_panel(const LpTilesSweep *s) {
-  return s->h.band * lp_tiles_up(s->w.band, 2) * LP_TILES_BYTES;
+  return s->h.band * lp_ratio_up(s->w.band, 2) * LP_TILES_BYTES;
 }
 /* A packed row of x; a row of y. False when there is an infinity or a NaN.
  */

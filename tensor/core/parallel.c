@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "core/thread.h"
+#include "core/whole.h"
 
 /* Chunk borders fall on multiples of this many elements, so that even one-byte elements
  * of two threads do not share a cache line (or the pair of lines that the prefetcher
@@ -99,10 +100,6 @@ static int64_t round_to_border(int64_t n) {
   return n >= 8 * BORDER_ELEMS ? (n + BORDER_ELEMS - 1) / BORDER_ELEMS * BORDER_ELEMS : n;
 }
 
-static int64_t ratio_up(int64_t a, int64_t b) {
-  return a / b + (a % b != 0);
-}
-
 void lp_parallel_walk(int64_t n, int64_t grain,
                       void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx,
                       bool backwards) {
@@ -113,10 +110,10 @@ void lp_parallel_walk(int64_t n, int64_t grain,
     return;
   }
   const int64_t count = threads < MOST_RANGES ? threads : MOST_RANGES;
-  const int64_t size = round_to_border(ratio_up(n, count));
-  const int64_t useful = ratio_up(size, grain < 1 ? 1 : grain),
-                most = MOST_PIECES * ratio_up(threads, count);
-  const int64_t piece = round_to_border(ratio_up(size, useful < most ? useful : most));
+  const int64_t size = round_to_border(lp_ratio_up(n, count));
+  const int64_t useful = lp_ratio_up(size, grain < 1 ? 1 : grain),
+                most = MOST_PIECES * lp_ratio_up(threads, count);
+  const int64_t piece = round_to_border(lp_ratio_up(size, useful < most ? useful : most));
   Range ranges[MOST_RANGES];
   for (int64_t i = 0; i < count; i++) atomic_init(&ranges[i].next, 0);
 #pragma omp parallel num_threads((int)threads)

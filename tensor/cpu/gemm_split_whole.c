@@ -19,6 +19,7 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
+#include "core/whole.h"
 #include "cpu/gemm_split.h"
 
 /* At most so many bytes of the operand that is held. */
@@ -39,18 +40,11 @@
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (1024 * 1024)
 
-static int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-static int64_t ratio_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 /* The size of the parts, at most `most` each, that [0, n) is cut into evenly: a multiple
  * of `unit`. */
 static int64_t even_part(int64_t n, int64_t most, int64_t unit) {
-  const int64_t parts = ratio_up(n, most);
-  return ratio_up(ratio_up(n, parts), unit) * unit;
+  const int64_t parts = lp_ratio_up(n, most);
+  return lp_ratio_up(lp_ratio_up(n, parts), unit) * unit;
 }
 
 /* Of k, at once. */
@@ -97,29 +91,30 @@ static double cycles_of(const LpGemm *g, bool is_packed, int64_t rows, int64_t c
                pack_b = is_packed ? CYCLES_FETCHING
                                   : cycles_of_packing(columns, g->k, g->trans_b);
   const bool hold_rows = holds_rows(g, is_packed, rows, columns);
-  const int64_t whole_rows = rows <= 16 ? 16 : ratio_up(rows, PAIR) * PAIR,
-                whole_columns = ratio_up(columns, PAIR) * PAIR;
+  const int64_t whole_rows = rows <= 16 ? 16 : lp_ratio_up(rows, PAIR) * PAIR,
+                whole_columns = lp_ratio_up(columns, PAIR) * PAIR;
   const int64_t held = hold_rows ? rows : columns, stream = hold_rows ? columns : rows;
   const int64_t most = BYTES_AT_ONCE / lp_split_block_bytes(MOST_DEPTH) * LP_SPLIT_SIDE;
   const double product = (double)(whole_rows * whole_columns) * CYCLES_PRODUCT;
   const double hold = (double)held * (hold_rows ? pack_a : pack_b),
-               feed = (double)(stream * ratio_up(held, most)) *
+               feed = (double)(stream * lp_ratio_up(held, most)) *
                       (hold_rows ? pack_b : pack_a);
-  const int64_t depth = ratio_up(g->k, LP_SPLIT_DEPTH) * LP_SPLIT_DEPTH;
+  const int64_t depth = lp_ratio_up(g->k, LP_SPLIT_DEPTH) * LP_SPLIT_DEPTH;
   return (double)depth * (product + hold + feed);
 }
 
 static Cut best_cut(const LpGemm *g, const LpSplitMore *more, bool is_packed) {
   Cut c = {.unit_columns = more ? 2 * PAIR : PAIR, .n = g->n + (more ? more->n : 0)};
-  c.row_units = ratio_up(g->m, PAIR);
-  c.column_units = ratio_up(c.n, c.unit_columns);
+  c.row_units = lp_ratio_up(g->m, PAIR);
+  c.column_units = lp_ratio_up(c.n, c.unit_columns);
   const int64_t threads = lp_parallel_threads(g->m * c.n * g->k, THREAD_GRAIN);
   for (int64_t across = 1; across <= threads; across++) {
     const int64_t down = threads / across;
     if (across > c.column_units) continue;
-    const int64_t row_parts = least(down, c.row_units);
-    const int64_t rows = least(ratio_up(c.row_units, row_parts) * PAIR, g->m),
-                  columns = least(ratio_up(c.column_units, across) * c.unit_columns, c.n);
+    const int64_t row_parts = lp_least(down, c.row_units);
+    const int64_t rows = lp_least(lp_ratio_up(c.row_units, row_parts) * PAIR, g->m),
+                  columns =
+                      lp_least(lp_ratio_up(c.column_units, across) * c.unit_columns, c.n);
     const double cycles = cycles_of(g, is_packed, rows, columns);
     if (c.row_parts && cycles >= c.cycles) continue;
     c.row_parts = row_parts;
@@ -143,12 +138,12 @@ double lp_split_gain(const LpGemm *g, bool is_packed) {
 /* Part by part of k, and in a part block by block of columns. */
 static char *packed_block(const void *packed, const LpGemm *g, int64_t column, int64_t k0,
                           int64_t k) {
-  return (char *)packed + ratio_up(g->n, LP_SPLIT_SIDE) * lp_split_block_bytes(k0) +
+  return (char *)packed + lp_ratio_up(g->n, LP_SPLIT_SIDE) * lp_split_block_bytes(k0) +
          column / LP_SPLIT_SIDE * lp_split_block_bytes(k);
 }
 
 size_t lp_split_packed_bytes(int64_t n, int64_t k) {
-  return (size_t)(ratio_up(n, LP_SPLIT_SIDE) * lp_split_block_bytes(k));
+  return (size_t)(lp_ratio_up(n, LP_SPLIT_SIDE) * lp_split_block_bytes(k));
 }
 
 typedef struct PackB {
@@ -162,10 +157,10 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
   const LpGemm *g = j->g;
   const int64_t step = g->trans_b ? g->ldb : 1, k_step = g->trans_b ? 1 : g->ldb;
   const int64_t column = begin * LP_SPLIT_SIDE,
-                columns = least(end * LP_SPLIT_SIDE, g->n) - column;
+                columns = lp_least(end * LP_SPLIT_SIDE, g->n) - column;
   const int64_t depth = depth_of(g->k);
   for (int64_t k0 = 0; k0 < g->k; k0 += depth) {
-    const int64_t k = least(g->k - k0, depth);
+    const int64_t k = lp_least(g->k - k0, depth);
     if (!lp_split_pack(packed_block(j->memory, g, column, k0, k), lp_split_block_bytes(k),
                        (const float *)g->b + column * step + k0 * k_step, step, k_step,
                        columns, k, true))
@@ -175,8 +170,8 @@ static void pack_b(void *ctx, int64_t begin, int64_t end) {
 
 bool lp_split_pack_b(const LpGemm *g, void *memory) {
   PackB j = {.g = g, .memory = memory};
-  lp_parallel_for(ratio_up(g->n, LP_SPLIT_SIDE), LP_GRAIN / (16 * g->k + 1) + 1, pack_b,
-                  &j);
+  lp_parallel_for(lp_ratio_up(g->n, LP_SPLIT_SIDE), LP_GRAIN / (16 * g->k + 1) + 1,
+                  pack_b, &j);
   return !atomic_load(&j.refused);
 }
 
@@ -280,8 +275,9 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
       p->held + (held_at - (p->j->hold_rows ? p->m0 : p->n0)) / LP_SPLIT_SIDE * bytes;
   const char *a = p->j->hold_rows ? held : panel, *b = p->j->hold_rows ? panel : held;
   const int64_t side = p->j->hold_rows ? p->j->side : PAIR;
-  LpSplitTile t = {
-      .rows = least(p->m1 - row, PAIR), .depth = bytes / LP_SPLIT_PIECES, .feed = feed};
+  LpSplitTile t = {.rows = lp_least(p->m1 - row, PAIR),
+                   .depth = bytes / LP_SPLIT_PIECES,
+                   .feed = feed};
   float *c = place_in_c(p, row, column, &t.ldc);
   t.a[0] = a;
   t.a[1] = t.rows > 16 || side == PAIR ? a + bytes : NULL;
@@ -291,11 +287,11 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
     t.at[t.count].b = b + x / 16 * bytes;
     t.at[t.count].c = c + x;
     t.at[t.count].from = add ? c + x : begin ? begin + x : NULL;
-    t.at[t.count++].columns = least(p->n1 - column - x, 16);
+    t.at[t.count++].columns = lp_least(p->n1 - column - x, 16);
   }
   if (p->j->hold_rows && row + PAIR < p->m1) {
     t.next = c + PAIR * t.ldc;
-    t.next_rows = least(p->m1 - row - PAIR, PAIR);
+    t.next_rows = lp_least(p->m1 - row - PAIR, PAIR);
   } else if (!p->j->hold_rows && column + PAIR < p->n1) {
     t.next = c + PAIR;
     t.next_rows = t.rows;
@@ -321,13 +317,13 @@ static void place(Part *p) {
   p->m0 = c->row_units * r / c->row_parts * PAIR + p->block % j->down * j->tall;
   p->n0 = c->column_units * q / c->column_parts * c->unit_columns +
           p->block / j->down * j->wide;
-  p->m1 = least(least(p->m0 + j->tall, last_row), j->g->m);
-  p->n1 = least(least(p->n0 + j->wide, last_column), c->n);
+  p->m1 = lp_least(lp_least(p->m0 + j->tall, last_row), j->g->m);
+  p->n1 = lp_least(lp_least(p->n0 + j->wide, last_column), c->n);
   int64_t *from = j->hold_rows ? &p->n0 : &p->m0, *to = j->hold_rows ? &p->n1 : &p->m1;
   *from += p->step * j->step;
-  *to = least(*to, *from + j->step);
+  *to = lp_least(*to, *from + j->step);
   p->k0 = p->part * j->depth;
-  p->k = least(j->g->k - p->k0, j->depth);
+  p->k = lp_least(j->g->k - p->k0, j->depth);
 }
 
 /* The next step with something to do, of the rectangle that p is in or of another. */
@@ -387,16 +383,17 @@ static bool make_step(Part *p, Part *after, bool *ready, bool *more) {
   const int64_t from = columns ? p->n0 : p->m0, to = columns ? p->n1 : p->m1;
   const int64_t held_from = columns ? p->m0 : p->n0, held_to = columns ? p->m1 : p->n1;
   const int64_t panel = p->j->panel;
-  const int64_t products = ratio_up(held_to - held_from, PAIR) * (panel / p->j->side);
+  const int64_t products = lp_ratio_up(held_to - held_from, PAIR) * (panel / p->j->side);
   const char *there = packed_before(p, columns, from);
-  if (!there && !*ready) TRY(pack(p, columns, from, least(from + panel, to), p->two[0]));
+  if (!there && !*ready)
+    TRY(pack(p, columns, from, lp_least(from + panel, to), p->two[0]));
   *ready = false;
   wait_for_part_before(p);
   for (int64_t at = from; at < to; at += panel) {
     const int64_t next = at + panel;
     LpSplitFeed f;
     bool feeds = !there && next < to;
-    if (feeds) f = source_of(p, columns, next, least(next + panel, to), p->two[1]);
+    if (feeds) f = source_of(p, columns, next, lp_least(next + panel, to), p->two[1]);
     if (next >= to) {
       *after = *p;
       *more = take_step(after);
@@ -404,7 +401,7 @@ static bool make_step(Part *p, Part *after, bool *ready, bool *more) {
       const int64_t first = columns ? after->n0 : after->m0,
                     end = columns ? after->n1 : after->m1;
       if (feeds)
-        f = source_of(after, columns, first, least(first + panel, end), p->two[1]);
+        f = source_of(after, columns, first, lp_least(first + panel, end), p->two[1]);
     }
     if (feeds) lp_split_feed_begin(&f, products * (block_bytes(p) / LP_SPLIT_PIECES));
     for (int64_t side = at; side < next && side < to; side += p->j->side) {
@@ -447,24 +444,26 @@ static bool make_steps(Part *p) {
  */
 static void cut_blocks(Job *j) {
   const Cut *c = &j->cut;
-  const int64_t rows = least(ratio_up(c->row_units, c->row_parts) * PAIR, j->g->m),
-                columns = least(
-                    ratio_up(c->column_units, c->column_parts) * c->unit_columns, c->n);
+  const int64_t rows = lp_least(lp_ratio_up(c->row_units, c->row_parts) * PAIR, j->g->m),
+                columns = lp_least(lp_ratio_up(c->column_units, c->column_parts) *
+                                       c->unit_columns,
+                                   c->n);
   j->hold_rows = holds_rows(j->g, j->g->packed_b != NULL, rows, columns);
   j->side = j->hold_rows && rows <= LP_SPLIT_SIDE ? 2 * PAIR : PAIR;
   j->panel = (j->hold_rows ? !j->g->trans_b : j->g->trans_a) ? 2 * PAIR : j->side;
   j->depth = depth_of(j->g->k);
-  j->parts = ratio_up(j->g->k, j->depth);
+  j->parts = lp_ratio_up(j->g->k, j->depth);
   const int64_t most =
       BYTES_AT_ONCE / lp_split_block_bytes(j->depth) * LP_SPLIT_SIDE / PAIR * PAIR;
   const int64_t held = even_part(j->hold_rows ? rows : columns, most, PAIR),
                 stream = even_part(j->hold_rows ? columns : rows, MOST_STREAM, 2 * PAIR);
   j->tall = j->hold_rows ? held : stream;
   j->wide = j->hold_rows ? stream : held;
-  j->down = ratio_up(rows, j->tall);
-  j->across = ratio_up(columns, j->wide);
-  j->step = least(ratio_up(ratio_up(stream, STEPS), 2 * PAIR) * 2 * PAIR, MOST_STEP);
-  j->steps = ratio_up(stream, j->step);
+  j->down = lp_ratio_up(rows, j->tall);
+  j->across = lp_ratio_up(columns, j->wide);
+  j->step =
+      lp_least(lp_ratio_up(lp_ratio_up(stream, STEPS), 2 * PAIR) * 2 * PAIR, MOST_STEP);
+  j->steps = lp_ratio_up(stream, j->step);
 }
 
 static void make_rectangle(void *ctx, int64_t begin, int64_t end) {

@@ -7,6 +7,7 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
+#include "core/whole.h"
 
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (128 * 1024)
@@ -16,7 +17,8 @@
 /* Of k, in the share of a thread; less is not worth adding up sums. */
 #define LEAST_SHARED_DEPTH 512
 #define LINE 64
-#define BAD_STEP 1024 /* floats */
+/* From row to row of A: a multiple of 4 KiB puts all into the same sets of the cache. */
+#define BAD_STEP 1024
 /* From one packed row of A to the next: rows begin in different sets of the cache. */
 #define PACKED_ROW (LP_VECTOR_DEPTH + 16)
 /* Of k, at once of an A that lies across: its lines are used while they are near. */
@@ -26,17 +28,10 @@ bool lp_vector_supported(void) {
   return lp_vector_kernels()->rows > 0;
 }
 
-static int64_t least(int64_t a, int64_t b) {
-  return a < b ? a : b;
-}
-static int64_t ratio_up(int64_t a, int64_t b) {
-  return (a + b - 1) / b;
-}
-
 /* The parts of k that are packed at once: even ones. */
 static int64_t depth_of(int64_t k) {
-  const int64_t parts = ratio_up(k, LP_VECTOR_DEPTH);
-  return ratio_up(ratio_up(k, parts), 16) * 16;
+  const int64_t parts = lp_ratio_up(k, LP_VECTOR_DEPTH);
+  return lp_ratio_up(lp_ratio_up(k, parts), 16) * 16;
 }
 
 /* --- sharing
@@ -48,12 +43,11 @@ static int64_t depth_of(int64_t k) {
 
 /* For each k, of a thread that makes so much of C. */
 static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
-
   const LpVectorKernels *kernels = lp_vector_kernels();
-  const int64_t tiles = ratio_up(rows, kernels->rows),
-                panels = ratio_up(columns, kernels->columns);
-  int64_t tile_cycles = ratio_up(rows, tiles) * 2; /* two products of vectors in one */
-  if (tile_cycles < 4) tile_cycles = 4;            /* each waits for the one before */
+  const int64_t tiles = lp_ratio_up(rows, kernels->rows),
+                panels = lp_ratio_up(columns, kernels->columns);
+  int64_t tile_cycles = lp_ratio_up(rows, tiles) * 2; /* two products of vectors in one */
+  if (tile_cycles < 4) tile_cycles = 4;               /* each waits for the one before */
   return (double)(tiles * panels * tile_cycles) + (double)rows * CYCLES_PACK +
          (double)columns * (g->trans_b ? CYCLES_TURN : CYCLES_PACK);
 }
@@ -66,15 +60,15 @@ typedef struct Cut {
 static Cut best_cut(const LpGemm *g) {
   const LpVectorKernels *kernels = lp_vector_kernels();
   const int64_t threads = lp_parallel_threads(g->m * g->n * g->k, THREAD_GRAIN);
-  const int64_t most_down = ratio_up(g->m, kernels->rows);
-  Cut c = {.panels = ratio_up(g->n, kernels->columns)};
+  const int64_t most_down = lp_ratio_up(g->m, kernels->rows);
+  Cut c = {.panels = lp_ratio_up(g->n, kernels->columns)};
   double best = 0;
-  for (int64_t across = 1; across <= least(threads, c.panels); across++) {
-    const int64_t down = least(threads / across, most_down);
+  for (int64_t across = 1; across <= lp_least(threads, c.panels); across++) {
+    const int64_t down = lp_least(threads / across, most_down);
     const int64_t shares =
-        least(threads / (across * down), ratio_up(g->k, LEAST_SHARED_DEPTH));
-    const double cycles = cycles_of(g, ratio_up(g->m, down),
-                                    ratio_up(c.panels, across) * kernels->columns) /
+        lp_least(threads / (across * down), lp_ratio_up(g->k, LEAST_SHARED_DEPTH));
+    const double cycles = cycles_of(g, lp_ratio_up(g->m, down),
+                                    lp_ratio_up(c.panels, across) * kernels->columns) /
                           (double)shares;
     if (best > 0 && cycles >= best) continue;
     best = cycles;
@@ -82,10 +76,10 @@ static Cut best_cut(const LpGemm *g) {
     c.column_blocks = across;
     c.shares = shares;
   }
-  const int64_t rows = ratio_up(g->m, c.row_blocks),
-                columns = ratio_up(c.panels, c.column_blocks) * kernels->columns;
-  c.row_blocks *= ratio_up(rows, kernels->block_rows);
-  c.column_blocks *= ratio_up(columns, BLOCK_COLUMNS);
+  const int64_t rows = lp_ratio_up(g->m, c.row_blocks),
+                columns = lp_ratio_up(c.panels, c.column_blocks) * kernels->columns;
+  c.row_blocks *= lp_ratio_up(rows, kernels->block_rows);
+  c.column_blocks *= lp_ratio_up(columns, BLOCK_COLUMNS);
   return c;
 }
 
@@ -143,7 +137,8 @@ static void pack_a(const Block *b, int64_t k0, int64_t k) {
     float *to = b->a + p * kernels->across;
     const float *from = a + (k0 + p) * g->lda + b->m0;
     for (int64_t i = 0; i < b->tiles; i++) {
-      kernels->pack_across(to, from, g->lda, rows_of(b, i), least(k - p, ACROSS_DEPTH));
+      kernels->pack_across(to, from, g->lda, rows_of(b, i),
+                           lp_least(k - p, ACROSS_DEPTH));
       to += packed_step(b, rows_of(b, i), k);
       from += rows_of(b, i);
     }
@@ -160,8 +155,9 @@ static const float *place_in_b(const LpGemm *g, int64_t column, int64_t k) {
 static void pack_panel(const LpGemm *g, int64_t column, int64_t k0, int64_t k,
                        float *to) {
   const LpVectorKernels *kernels = lp_vector_kernels();
-  (g->trans_b ? kernels->pack_b_turned : kernels->pack_b)(
-      to, place_in_b(g, column, k0), g->ldb, least(g->n - column, kernels->columns), k);
+  (g->trans_b ? kernels->pack_b_turned
+              : kernels->pack_b)(to, place_in_b(g, column, k0), g->ldb,
+                                 lp_least(g->n - column, kernels->columns), k);
 }
 
 /* Lets tile i ask for its part of the panel that begins at `next`, if there is one. */
@@ -194,7 +190,7 @@ static void multiply(const Block *b, int64_t column, int64_t k0, int64_t k,
   const LpVectorKernels *kernels = lp_vector_kernels();
   const LpGemm *g = b->j->g;
   const bool first = k0 == b->k0;
-  LpVectorTile t = {.columns = least(b->n1 - column, kernels->columns),
+  LpVectorTile t = {.columns = lp_least(b->n1 - column, kernels->columns),
                     .k = k,
                     .b = b->b,
                     .ldc = b->ldc,
@@ -221,7 +217,7 @@ static void make_block(const Block *b) {
   const LpGemm *g = b->j->g;
   const int64_t depth = depth_of(b->k1 - b->k0);
   for (int64_t k0 = b->k0; k0 < b->k1; k0 += depth) {
-    const int64_t k = least(b->k1 - k0, depth);
+    const int64_t k = lp_least(b->k1 - k0, depth);
     if (packs_a(g)) pack_a(b, k0, k);
     for (int64_t column = b->n0; column < b->n1; column += kernels->columns) {
       const int64_t after = column + kernels->columns;
@@ -248,8 +244,8 @@ static void place_block(Block *b, int64_t at) {
   b->m0 = g->m * row / c->row_blocks;
   b->m1 = g->m * (row + 1) / c->row_blocks;
   b->n0 = c->panels * column / c->column_blocks * width;
-  b->n1 = least(c->panels * (column + 1) / c->column_blocks * width, g->n);
-  b->tiles = ratio_up(b->m1 - b->m0, lp_vector_kernels()->rows);
+  b->n1 = lp_least(c->panels * (column + 1) / c->column_blocks * width, g->n);
+  b->tiles = lp_ratio_up(b->m1 - b->m0, lp_vector_kernels()->rows);
   b->tile_rows = (b->m1 - b->m0) / b->tiles;
   b->taller = (b->m1 - b->m0) % b->tiles;
   b->k0 = g->k * share / c->shares;
@@ -261,17 +257,21 @@ static void place_block(Block *b, int64_t at) {
 /* Floats of a block's packed A. */
 static int64_t packed_floats(const Job *j) {
   const LpVectorKernels *kernels = lp_vector_kernels();
-  const int64_t rows = ratio_up(j->g->m, j->cut.row_blocks);
+  const int64_t rows = lp_ratio_up(j->g->m, j->cut.row_blocks);
   if (!packs_a(j->g)) return 0;
   if (!j->g->trans_a) return rows * PACKED_ROW;
-  return ratio_up(rows, kernels->rows) * LP_VECTOR_DEPTH * kernels->across;
+  return lp_ratio_up(rows, kernels->rows) * LP_VECTOR_DEPTH * kernels->across;
+}
+
+static int64_t blocks_of(const Cut *c) {
+  return c->row_blocks * c->column_blocks * c->shares;
 }
 
 static void make_blocks(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
   const LpVectorKernels *kernels = lp_vector_kernels();
   const int64_t a_floats = packed_floats(j);
-  const int64_t count = j->cut.row_blocks * j->cut.column_blocks * j->cut.shares;
+  const int64_t count = blocks_of(&j->cut);
   size_t capacity;
   float *memory = lp_block_alloc(
       (size_t)(a_floats + LP_VECTOR_DEPTH * kernels->columns) * sizeof(float), &capacity);
@@ -285,6 +285,10 @@ static void make_blocks(void *ctx, int64_t begin, int64_t end) {
     make_block(&b);
   }
   lp_block_free(memory, capacity);
+}
+
+static void run_blocks(Job *j) {
+  lp_parallel_for(lp_least(blocks_of(&j->cut), lp_num_threads()), 1, make_blocks, j);
 }
 
 /* C = beta C + row + the sums. */
@@ -306,9 +310,8 @@ static void add_shares(void *ctx, int64_t begin, int64_t end) {
 
 bool lp_vector_gemm(const LpGemm *g, float alpha, float beta) {
   Job j = {.g = g, .alpha = alpha, .beta = beta, .cut = best_cut(g)};
-  const int64_t blocks = j.cut.row_blocks * j.cut.column_blocks * j.cut.shares;
   if (j.cut.shares == 1) {
-    lp_parallel_for(least(blocks, lp_num_threads()), 1, make_blocks, &j);
+    run_blocks(&j);
   } else {
     LpGemm plain = *g;
     size_t capacity;
@@ -320,7 +323,7 @@ bool lp_vector_gemm(const LpGemm *g, float alpha, float beta) {
     shares.g = &plain;
     shares.alpha = 1;
     shares.beta = 0;
-    lp_parallel_for(least(blocks, lp_num_threads()), 1, make_blocks, &shares);
+    run_blocks(&shares);
     atomic_store(&j.failed, atomic_load(&shares.failed));
     if (!atomic_load(&j.failed))
       lp_parallel_for(g->m, LP_GRAIN / (g->n * j.cut.shares) + 1, add_shares, &j);

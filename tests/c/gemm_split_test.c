@@ -15,19 +15,10 @@ TEST(split_products_are_float32_products) {
       {9, 2200, 33}, {1100, 36, 800}, {300, 700, 900}};
   for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
     for (int form = 0; form < 16; form++) {
-      const int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2], extra = 3;
+      const int64_t m = sizes[s][0], n = sizes[s][1], k = sizes[s][2];
       const bool ta = form & 1, tb = form & 2, add = form & 4;
-      LpGemm g = {.dtype = LP_FLOAT32,
-                  .m = m,
-                  .n = n,
-                  .k = k,
-                  .trans_a = ta,
-                  .trans_b = tb,
-                  .lda = (ta ? m : k) + extra,
-                  .ldb = (tb ? k : n) + extra,
-                  .ldc = n + extra,
-                  .alpha = lp_scalar_float(1),
-                  .beta = lp_scalar_float(add)};
+      LpGemm g = product(m, n, k, ta, tb, 3);
+      g.beta = lp_scalar_float(add);
       float *a = random_floats((ta ? k : m) * g.lda, 1),
             *b = random_floats((tb ? n : k) * g.ldb, 2);
       float *c = random_floats(m * g.ldc, 3), *before = random_floats(m * g.ldc, 3);

@@ -17,6 +17,22 @@ static inline float *random_floats(int64_t n, uint32_t seed) {
   return x;
 }
 
+/* Of memory whose rows are `extra` elements longer than they need be. */
+static inline LpGemm product(int64_t m, int64_t n, int64_t k, bool ta, bool tb,
+                             int64_t extra) {
+  return (LpGemm){.dtype = LP_FLOAT32,
+                  .m = m,
+                  .n = n,
+                  .k = k,
+                  .trans_a = ta,
+                  .trans_b = tb,
+                  .lda = (ta ? m : k) + extra,
+                  .ldb = (tb ? k : n) + extra,
+                  .ldc = n + extra,
+                  .alpha = lp_scalar_float(1),
+                  .beta = lp_scalar_float(0)};
+}
+
 /* The largest difference of C from the product in double, by the sum of absolute terms;
  * before: what C was, read with a beta other than 0 alone. */
 static inline double worst_error(const LpGemm *g, const float *before) {

@@ -9,20 +9,6 @@
 #include "gemm_values.h"
 #include "test.h"
 
-static LpGemm product(int64_t m, int64_t n, int64_t k, bool ta, bool tb, int64_t extra) {
-  return (LpGemm){.dtype = LP_FLOAT32,
-                  .m = m,
-                  .n = n,
-                  .k = k,
-                  .trans_a = ta,
-                  .trans_b = tb,
-                  .lda = (ta ? m : k) + extra,
-                  .ldb = (tb ? k : n) + extra,
-                  .ldc = n + extra,
-                  .alpha = lp_scalar_float(1),
-                  .beta = lp_scalar_float(0)};
-}
-
 static void fill(LpGemm *g) {
   g->a = random_floats((g->trans_a ? g->k : g->m) * g->lda, 1);
   g->b = random_floats((g->trans_b ? g->n : g->k) * g->ldb, 2);
