@@ -6,7 +6,9 @@
 #include "cpu/tiles.h"
 
 /* The tiles of a piece: of the first 16 rows or columns, of the others. */
-#define OF(block, place, half) (block + (2 * (place) + (half)) * TILE_BYTES)
+#define OF_A(piece, half) (a + a_pieces[piece] + (half)*TILE_BYTES)
+#define OF_B(piece, half) (b + b_pieces[piece] + (half)*TILE_BYTES)
+static const int a_pieces[] = LP_WINOGRAD_A_PIECES, b_pieces[] = LP_WINOGRAD_B_PIECES;
 
 /* Fetches a part of what is multiplied next while the tile unit is busy. */
 AMX static inline void fetch(const char *p, int part) {
@@ -15,8 +17,13 @@ AMX static inline void fetch(const char *p, int part) {
   for (int i = 0; i < TILE_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
 }
 
-/* One block of A by one of B: the six terms of each depth, small ones first as far as few
- * tiles are loaded twice. */
+#define BESIDE(part)                                                                     \
+  do {                                                                                   \
+    fetch(next_b, part);                                                                 \
+    fetch(next_a, part);                                                                 \
+  } while (0)
+
+/* One block of A by one of B. */
 AMX static void multiply(const LpWinogradProduct *p, const char *a, const char *b,
                          const char *after_a, const char *after_b, float *c) {
   const size_t stride = (size_t)p->ldc * sizeof(float);
@@ -36,26 +43,7 @@ AMX static void multiply(const LpWinogradProduct *p, const char *a, const char *
   for (int64_t d = 1; d <= p->depth; d++) {
     const char *next_a = d < p->depth ? a + LP_WINOGRAD_BLOCK_BYTES : after_a,
                *next_b = d < p->depth ? b + LP_WINOGRAD_BLOCK_BYTES : after_b;
-    LOAD_A(OF(a, 0, 0), OF(a, 0, 1));
-    LOAD_B(OF(b, 0, 0), OF(b, 0, 1));
-    TERM_THEN_B(OF(b, 1, 0), OF(b, 1, 1)); /* upper by lower */
-    fetch(next_b, 0);
-    fetch(next_a, 0);
-    TERM_THEN_B(OF(b, 2, 0), OF(b, 2, 1));
-    fetch(next_b, 1);
-    fetch(next_a, 1);
-    TERM_THEN_A(OF(a, 1, 0), OF(a, 1, 1));
-    fetch(next_b, 2);
-    fetch(next_a, 2);
-    TERM_THEN_A(OF(a, 2, 0), OF(a, 2, 1)); /* lower by upper */
-    fetch(next_b, 3);
-    fetch(next_a, 3);
-    TERM_THEN_B(OF(b, 1, 0), OF(b, 1, 1));
-    fetch(next_b, 4);
-    fetch(next_a, 4);
-    LAST_TERM; /* middle by middle */
-    fetch(next_b, 5);
-    fetch(next_a, 5);
+    SIX_TERMS(OF_A, OF_B, BESIDE);
     a += LP_WINOGRAD_BLOCK_BYTES;
     b += LP_WINOGRAD_BLOCK_BYTES;
   }

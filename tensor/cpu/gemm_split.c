@@ -39,32 +39,8 @@ bool lp_split_supported(void) {
 /* --- packing
  * ---------------------------------------------------------------------------- */
 
-/* Writes a line of each of a depth's three tiles: 16 pairs of low[i], high[i]. An
- * infinity or a NaN leaves a NaN in the lowest piece, and so in the sums. */
 AMX static inline void put(char *to, __m512 low, __m512 high, __m512 sums[2]) {
-  const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
-  for (int p = 0;; p++, to += TILE_BYTES) {
-    const __m512i l = _mm512_castps_si512(low), h = _mm512_castps_si512(high);
-    /* The upper halves of both: (l >> 16) | (h & upper). */
-    _mm512_storeu_si512(
-        to, _mm512_ternarylogic_epi32(_mm512_srli_epi32(l, 16), h, upper, 0xf8));
-    if (p == 2) break;
-    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(l, upper)));
-    high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(h, upper)));
-  }
-  sums[0] = _mm512_add_ps(sums[0], low);
-  sums[1] = _mm512_add_ps(sums[1], high);
-}
-
-AMX static inline void turn(__m512 *of) {
-  __m512i r[16];
-  for (int i = 0; i < 16; i++) r[i] = _mm512_castps_si512(of[i]);
-  lp_turn_lines(r);
-  for (int i = 0; i < 16; i++) of[i] = _mm512_castsi512_ps(r[i]);
-}
-
-static __mmask16 first(int64_t n) {
-  return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+  lp_put_pieces(to, TILE_BYTES, low, high, sums);
 }
 
 typedef struct Source {
@@ -82,23 +58,23 @@ AMX static void pack_rows(char *to, const Source *s, __m512 sums[2]) {
     for (; k0 + LP_SPLIT_DEPTH <= s->k; k0 += LP_SPLIT_DEPTH, line += LP_SPLIT_PIECES)
       put(line, _mm512_loadu_ps(row + k0), _mm512_loadu_ps(row + k0 + 16), sums);
     if (k0 < s->k)
-      put(line, _mm512_maskz_loadu_ps(first(s->k - k0), row + k0),
-          _mm512_maskz_loadu_ps(first(s->k - k0 - 16), row + k0 + 16), sums);
+      put(line, _mm512_maskz_loadu_ps(lp_first(s->k - k0), row + k0),
+          _mm512_maskz_loadu_ps(lp_first(s->k - k0 - 16), row + k0 + 16), sums);
   }
 }
 
 /* 16 x 16 elements, turned over, lie in a line each. */
 AMX static inline void put_turned(char *to, __m512 low[16], __m512 high[16],
                                   __m512 sums[2]) {
-  turn(low);
-  turn(high);
+  lp_turn_floats(low);
+  lp_turn_floats(high);
   for (int i = 0; i < 16; i++) put(to + 64 * i, low[i], high[i], sums);
 }
 
 /* A block of B whose source is contiguous along k. */
 AMX static void pack_columns_turned(char *to, const Source *s, __m512 sums[2]) {
   for (int64_t k0 = 0; k0 < s->k; k0 += LP_SPLIT_DEPTH, to += LP_SPLIT_PIECES) {
-    const __mmask16 here = first(s->k - k0), beyond = first(s->k - k0 - 16);
+    const __mmask16 here = lp_first(s->k - k0), beyond = lp_first(s->k - k0 - 16);
     const float *column = s->data + k0;
     __m512 low[16], high[16];
     for (int64_t i = 0; i < 16; i++, column += s->step) {
@@ -127,7 +103,7 @@ static inline void ask_for_next(const Source *s, int64_t k0, int64_t j) {
 }
 
 AMX static inline __m512 row_of_k(const Source *s, int64_t k, int64_t b) {
-  return _mm512_maskz_loadu_ps(k < s->k ? first(s->count - 16 * b) : 0,
+  return _mm512_maskz_loadu_ps(k < s->k ? lp_first(s->count - 16 * b) : 0,
                                s->data + k * s->k_step + 16 * b);
 }
 
@@ -188,7 +164,7 @@ AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int
     else
       pack_rows_turned(to, block_step, &s, sums);
   }
-  return _mm512_cmp_ps_mask(sums[0], sums[1], _CMP_UNORD_Q) == 0;
+  return lp_are_finite(sums);
 }
 
 /* --- packing while tiles are multiplied
@@ -224,8 +200,8 @@ AMX static inline void feed_one(LpSplitFeed *f, int kind) {
       __builtin_prefetch(row + s.step + 16, 0, 2);
     }
     put((char *)f->block + i / 16 * f->block_step + d * LP_SPLIT_PIECES + i % 16 * 64,
-        _mm512_maskz_loadu_ps(first(s.k - k0), row),
-        _mm512_maskz_loadu_ps(first(s.k - k0 - 16), row + 16), sums);
+        _mm512_maskz_loadu_ps(lp_first(s.k - k0), row),
+        _mm512_maskz_loadu_ps(lp_first(s.k - k0 - 16), row + 16), sums);
     break;
   }
   case COLUMNS: {
@@ -269,8 +245,8 @@ AMX static inline void feed(LpSplitFeed *f, int kind) {
 
 AMX bool lp_split_feed_end(LpSplitFeed *f) {
   while (f->at < f->total) feed_one(f, f->kind);
-  return _mm512_cmp_ps_mask(_mm512_load_ps(f->sums[0]), _mm512_load_ps(f->sums[1]),
-                            _CMP_UNORD_Q) == 0;
+  const __m512 sums[2] = {_mm512_load_ps(f->sums[0]), _mm512_load_ps(f->sums[1])};
+  return lp_are_finite(sums);
 }
 
 /* --- products
@@ -327,30 +303,35 @@ static inline void fetch(const char *operand, int half, int kind) {
   for (int i = 0; i < LP_SPLIT_PIECES / 2; i += 64) __builtin_prefetch(p + i);
 }
 
-/* The six terms of a depth, small ones first as far as few tiles are loaded twice (Note
- * [Few loads]). */
-#define OF(block, piece) (block + (piece)*TILE_BYTES)
+#define OF_A(piece, half) ((half ? a1 : a0) + (piece)*TILE_BYTES)
+#define OF_B(piece, half) ((half ? b1 : b0) + (piece)*TILE_BYTES)
+#define BESIDE(term) beside(term, a0, a1, b0, b1, &next, t->feed, kind)
+AMX static inline void beside(int term, const char *a0, const char *a1, const char *b0,
+                              const char *b1, Next *next, LpSplitFeed *f, int kind) {
+  switch (term) {
+  case 0: fetch(a0, 0, kind); break;
+  case 1:
+    fetch(a1, 0, kind);
+    fetch(b0, 1, kind);
+    break;
+  case 2:
+    fetch(b1, 1, kind);
+    meanwhile(next, f, kind);
+    break;
+  case 3:
+    fetch(b0, 0, kind);
+    fetch(b1, 0, kind);
+    break;
+  case 4: fetch(a0, 1, kind); break;
+  default: fetch(a1, 1, kind);
+  }
+}
+
 AMX static inline void sum_2x2(const LpSplitTile *t, const char *const b[4], Next next,
                                int kind) {
   const char *a0 = t->a[0], *a1 = t->a[1], *b0 = b[0], *b1 = b[1];
   for (int64_t d = 0; d < t->depth; d++) {
-    LOAD_A(OF(a0, 0), OF(a1, 0));
-    LOAD_B(OF(b0, 2), OF(b1, 2));
-    TERM_THEN_B(OF(b0, 1), OF(b1, 1));
-    fetch(a0, 0, kind);
-    TERM_THEN_B(OF(b0, 0), OF(b1, 0));
-    fetch(a1, 0, kind);
-    fetch(b0, 1, kind);
-    TERM_THEN_A(OF(a0, 2), OF(a1, 2));
-    fetch(b1, 1, kind);
-    meanwhile(&next, t->feed, kind);
-    TERM_THEN_A(OF(a0, 1), OF(a1, 1));
-    fetch(b0, 0, kind);
-    fetch(b1, 0, kind);
-    TERM_THEN_B(OF(b0, 1), OF(b1, 1));
-    fetch(a0, 1, kind);
-    LAST_TERM;
-    fetch(a1, 1, kind);
+    SIX_TERMS(OF_A, OF_B, BESIDE);
     a0 += LP_SPLIT_PIECES;
     a1 += LP_SPLIT_PIECES;
     b0 += LP_SPLIT_PIECES;
@@ -423,7 +404,7 @@ AMX static void load_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
   for (int64_t i = 0; i < (t->a[1] ? 32 : 16); i++)
     for (int j = 0; j < t->count; j++) {
       const float *from = t->at[j].from;
-      const __mmask16 there = from && i < t->rows ? first(t->at[j].columns) : 0;
+      const __mmask16 there = from && i < t->rows ? lp_first(t->at[j].columns) : 0;
       _mm512_store_ps(
           &edge[i][16 * j],
           _mm512_maskz_loadu_ps(there, from ? from + i * t->from_step : NULL));
@@ -432,7 +413,7 @@ AMX static void load_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
 AMX static void store_edge(const LpSplitTile *t, float edge[32][EDGE_COLUMNS]) {
   for (int64_t i = 0; i < t->rows; i++)
     for (int j = 0; j < t->count; j++)
-      _mm512_mask_storeu_ps(t->at[j].c + i * t->ldc, first(t->at[j].columns),
+      _mm512_mask_storeu_ps(t->at[j].c + i * t->ldc, lp_first(t->at[j].columns),
                             _mm512_load_ps(&edge[i][16 * j]));
 }
 

@@ -72,6 +72,56 @@
     TILE_PRODUCT(3, 5, 7);                                                               \
   } while (0)
 
+/* The six terms of a depth of split products (Note [Split products] in gemm_split.h),
+ * small ones first as far as few tiles are loaded twice. A(piece, half) and B(piece,
+ * half): where the tiles are, pieces from upper to lower; BESIDE(0) to BESIDE(5): what is
+ * done while the tile unit is busy. */
+#define SIX_TERMS(A, B, BESIDE)                                                          \
+  do {                                                                                   \
+    LOAD_A(A(0, 0), A(0, 1));                                                            \
+    LOAD_B(B(2, 0), B(2, 1));                                                            \
+    TERM_THEN_B(B(1, 0), B(1, 1)); /* upper by lower */                                  \
+    BESIDE(0);                                                                           \
+    TERM_THEN_B(B(0, 0), B(0, 1));                                                       \
+    BESIDE(1);                                                                           \
+    TERM_THEN_A(A(2, 0), A(2, 1));                                                       \
+    BESIDE(2);                                                                           \
+    TERM_THEN_A(A(1, 0), A(1, 1)); /* lower by upper */                                  \
+    BESIDE(3);                                                                           \
+    TERM_THEN_B(B(1, 0), B(1, 1));                                                       \
+    BESIDE(4);                                                                           \
+    LAST_TERM; /* middle by middle */                                                    \
+    BESIDE(5);                                                                           \
+  } while (0)
+
+/* Writes a line of each of three tiles, a piece each, that lie `step` bytes apart: 16
+ * pairs of low[i], high[i]. An infinity or a NaN leaves a NaN in the lowest piece, and so
+ * in the sums. */
+AMX static inline void lp_put_pieces(char *to, int64_t step, __m512 low, __m512 high,
+                                     __m512 sums[2]) {
+  const __m512i upper = _mm512_set1_epi32((int)0xffff0000);
+  for (int p = 0;; p++, to += step) {
+    const __m512i l = _mm512_castps_si512(low), h = _mm512_castps_si512(high);
+    /* The upper halves of both: (l >> 16) | (h & upper). */
+    _mm512_storeu_si512(
+        to, _mm512_ternarylogic_epi32(_mm512_srli_epi32(l, 16), h, upper, 0xf8));
+    if (p == 2) break;
+    low = _mm512_sub_ps(low, _mm512_castsi512_ps(_mm512_and_si512(l, upper)));
+    high = _mm512_sub_ps(high, _mm512_castsi512_ps(_mm512_and_si512(h, upper)));
+  }
+  sums[0] = _mm512_add_ps(sums[0], low);
+  sums[1] = _mm512_add_ps(sums[1], high);
+}
+
+/* Nothing but finite numbers in what the sums are of? */
+AMX static inline bool lp_are_finite(const __m512 sums[2]) {
+  return _mm512_cmp_ps_mask(sums[0], sums[1], _CMP_UNORD_Q) == 0;
+}
+
+static inline __mmask16 lp_first(int64_t n) {
+  return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+}
+
 /* A 16 x 16 matrix of 32-bit numbers turned over. */
 __attribute__((target("avx512f"), always_inline)) static inline void
 lp_turn_lines(__m512i *r) {
@@ -96,6 +146,13 @@ lp_turn_lines(__m512i *r) {
     r[i] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0x88);
     r[i + 8] = _mm512_shuffle_i32x4(t[i], t[i + 8], 0xdd);
   }
+}
+
+AMX static inline void lp_turn_floats(__m512 *of) {
+  __m512i r[16];
+  for (int i = 0; i < 16; i++) r[i] = _mm512_castps_si512(of[i]);
+  lp_turn_lines(r);
+  for (int i = 0; i < 16; i++) of[i] = _mm512_castsi512_ps(r[i]);
 }
 
 #endif
