@@ -3,10 +3,10 @@
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for bfloat16 our
- * own use of tiles (cpu/conv_tiles.h), else oneDNN's direct kernels; im2col and a product
- * for the rest. The choice is by geometry, and by whether weights are kept from call to
- * call, so that results do not depend on timing. */
+ * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, where the machine
+ * has tiles a direct convolution by them (cpu/conv_tiles.h), else oneDNN's direct
+ * kernels; im2col and a product for the rest. The choice is by geometry, and by whether
+ * weights are kept from call to call, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -138,19 +138,32 @@ static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
   return ok;
 }
 
-/* --- bfloat16 by tiles
- * ------------------------------------------------------------------------ */
+/* --- by tiles
+ * --------------------------------------------------------------------------------- */
 
 /* (n, pixels, channels) to (n, channels, pixels), in float32. */
-static void widen(const uint16_t *from, int64_t n, int64_t pixels, int64_t channels,
-                  float *to) {
-  for (int64_t i = 0; i < n; i++, from += pixels * channels, to += pixels * channels)
+static void to_rows(const void *from, LpDtype dtype, int64_t n, int64_t pixels,
+                    int64_t channels, float *to) {
+  for (int64_t i = 0; i < n; i++, to += pixels * channels)
     for (int64_t c = 0; c < channels; c++)
-      for (int64_t p = 0; p < pixels; p++)
-        to[c * pixels + p] = lp_bf16_to_float(from[p * channels + c]);
+      for (int64_t p = 0; p < pixels; p++) {
+        const int64_t at = (i * pixels + p) * channels + c;
+        to[c * pixels + p] = dtype == LP_FLOAT32
+                                 ? ((const float *)from)[at]
+                                 : lp_bf16_to_float(((const uint16_t *)from)[at]);
+      }
 }
 
-static bool weight_grad_widened(const LpConvCall *c, const LpConvGeometry *g) {
+/* And back, in float32. */
+static void from_rows(const float *from, int64_t n, int64_t pixels, int64_t channels,
+                      float *to) {
+  for (int64_t i = 0; i < n; i++, from += pixels * channels)
+    for (int64_t p = 0; p < pixels; p++)
+      for (int64_t c = 0; c < channels; c++) *to++ = from[c * pixels + p];
+}
+
+/* For operands with infinities or NaN, which do not come apart: im2col. */
+static bool run_by_rows(const LpConvCall *c, const LpConvGeometry *g) {
   const int64_t in = lp_conv_volume(g->in, g->ndim),
                 out = lp_conv_volume(g->out, g->ndim);
   const size_t x_floats = (size_t)(g->n * g->c * in),
@@ -160,10 +173,12 @@ static bool weight_grad_widened(const LpConvCall *c, const LpConvGeometry *g) {
   float *x = lp_block_alloc((x_floats + y_floats + w_floats) * sizeof *x, &capacity);
   TRY(x);
   float *y = x + x_floats, *w = y + y_floats;
-  widen(c->x, g->n, in, g->c, x);
-  widen(c->y, g->n, out, g->k, y);
-  const bool rounded = c->weight_dtype == LP_BFLOAT16;
-  const bool ok = lp_conv_gemm(c->pass, g, LP_FLOAT32, x, rounded ? w : c->w, NULL, y);
+  const bool rounded = c->pass == LP_CONV_WEIGHT_GRAD && c->weight_dtype == LP_BFLOAT16;
+  if (c->pass != LP_CONV_INPUT_GRAD) to_rows(c->x, c->dtype, g->n, in, g->c, x);
+  if (c->pass != LP_CONV_FORWARD) to_rows(c->y, c->dtype, g->n, out, g->k, y);
+  const bool ok = lp_conv_gemm(c->pass, g, LP_FLOAT32, x, rounded ? w : c->w, c->b, y);
+  if (ok && c->pass == LP_CONV_FORWARD) from_rows(y, g->n, out, g->k, c->y);
+  if (ok && c->pass == LP_CONV_INPUT_GRAD) from_rows(x, g->n, in, g->c, c->x);
   for (size_t i = 0; ok && rounded && i < w_floats; i++)
     ((uint16_t *)c->w)[i] = lp_bf16_from_float(w[i]);
   lp_block_free(x, capacity);
@@ -172,7 +187,7 @@ static bool weight_grad_widened(const LpConvCall *c, const LpConvGeometry *g) {
 
 static bool run_tiles(const LpConvCall *c, const LpConvGeometry *g) {
   bool refused;
-  return lp_conv_tiles(c, g, &refused) || (refused && weight_grad_widened(c, g));
+  return lp_conv_tiles(c, g, &refused) || (refused && run_by_rows(c, g));
 }
 
 /* --- the choice
@@ -208,7 +223,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn_depthwise(g, &turned) &&
       lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
     return TURNED;
-  if (dtype == LP_BFLOAT16 && lp_conv_tiles_pays(pass, g)) return TILES;
+  if (lp_conv_tiles_pays(pass, g, dtype)) return TILES;
   return LIBRARY;
 }
 

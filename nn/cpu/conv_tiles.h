@@ -1,5 +1,6 @@
-/* bfloat16 convolutions by the tile unit (AMX): forward, gradient of the input, gradient
- * of the weight, in 1 and 2 dims without groups, on channels-last memory.
+/* Convolutions by the tile unit (AMX), of bfloat16 and of float32 in pieces: forward,
+ * gradient of the input, gradient of the weight, in 1 and 2 dims without groups, on
+ * channels-last memory.
  *
  * Note [Convolutions by tiles]: a tile of A holds 32 channels of one source pixel of each
  * of 16 lanes. A lane is a band of output rows and columns of an image; the sources of 16
@@ -17,11 +18,11 @@
 
 #include "cpu/conv.h"
 
-/* Is there a kernel, and is it the fastest? Of bfloat16, on channels-last memory. */
-bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g);
+/* Is there a kernel for channels-last memory, and is it faster than the library's? */
+bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype);
 
-/* As lp_conv_run. The weight gradient is refused, without an error, when an operand has
- * an infinity or a NaN. */
+/* As lp_conv_run. float32, and the weight gradient of bfloat16, are refused, without an
+ * error, when an operand has an infinity or a NaN. */
 bool lp_conv_tiles(const LpConvCall *call, const LpConvGeometry *g, bool *refused);
 
 #endif

@@ -36,8 +36,8 @@ typedef struct Job {
 static void sum_block(const Job *j, const char *packed, int64_t block, float *sums,
                       bool add) {
   const int64_t k = block / j->c_blocks, c = block % j->c_blocks;
-  lp_tiles_sum(&j->s, packed + 2 * c * lp_tiles_x_panel(&j->s),
-               packed + j->x_bytes + 2 * k * lp_tiles_y_panel(&j->s), sums, add);
+  j->s.form->sum(&j->s, packed + 2 * c * lp_tiles_x_panel(&j->s),
+                 packed + j->x_bytes + 2 * k * lp_tiles_y_panel(&j->s), sums, add);
 }
 
 /* One of so many pieces of a strip: rows of x and of y. Is given up when an operand is
@@ -47,9 +47,9 @@ static void pack_piece(Job *j, const LpTilesLane *lanes, int64_t piece, int64_t 
                        char *to) {
   bool ok = true;
   for (int64_t r = piece; ok && r < lp_tiles_rows(&j->s); r += pieces)
-    ok = lp_tiles_pack_x(&j->s, lanes, r, to);
+    ok = j->s.form->pack_x(&j->s, lanes, r, to);
   for (int64_t r = piece; ok && r < j->s.h.band; r += pieces)
-    ok = lp_tiles_pack_y(&j->s, lanes, r, to + j->x_bytes);
+    ok = j->s.form->pack_y(&j->s, lanes, r, to + j->x_bytes);
   if (!ok) atomic_store(&j->refused, true);
 }
 
@@ -126,10 +126,12 @@ static void make_blocks(void *ctx, int64_t begin, int64_t end) {
 /* --- public
  * ------------------------------------------------------------------------------ */
 
+/* Of taps in a piece of a panel, which has half a tile for each place. */
 static void set_offsets(LpTilesSweep *s) {
+  const int64_t less = lp_tiles_depth(s->c) * s->form->pieces * 2;
   for (int t = 0; t < LP_TILES_MOST_TAPS; t++) {
-    s->down[t] /= lp_tiles_depth(s->c) * 2;
-    s->across[t] /= lp_tiles_depth(s->c) * 2;
+    s->down[t] /= less;
+    s->across[t] /= less;
   }
 }
 
@@ -153,21 +155,22 @@ static int64_t parts_of(int64_t strips, size_t sum_bytes) {
   return parts < strips ? parts : strips;
 }
 
-bool lp_tiles_weight_grad(const LpConvGeometry *g, const uint16_t *x, const uint16_t *y,
-                          LpTilesResult to, bool *refused) {
+bool lp_tiles_weight_grad(const LpConvGeometry *g, const LpTilesForm *form, const void *x,
+                          const void *y, LpTilesResult to, bool *refused) {
   Job j = {.to = to};
   LpTilesSweep *s = &j.s;
-  lp_tiles_forward(s, g);
+  lp_tiles_forward(s, g, form);
   s->x = x;
-  s->y = (uint16_t *)y;
+  s->y = (char *)y;
   j.c_blocks = lp_tiles_depth(s->c);
   j.k_blocks = lp_tiles_depth(s->k);
   const int64_t blocks = j.k_blocks * j.c_blocks;
   j.block_floats = s->kernel_taps * LP_TILES_SUM_FLOATS;
   const size_t sum_bytes = (size_t)(blocks * j.block_floats) * sizeof(float);
   const bool few = sum_bytes <= FEW_BYTES;
-  lp_tiles_cut(s, (few ? j.c_blocks : 1) * LP_TILES_BYTES,
-               (few ? j.k_blocks : 1) * LP_TILES_BYTES, BUDGET, 2);
+  const int64_t tiles = form->pieces * LP_TILES_BYTES;
+  lp_tiles_cut(s, (few ? j.c_blocks : 1) * tiles, (few ? j.k_blocks : 1) * tiles, BUDGET,
+               2);
   set_offsets(s);
   j.strips = lp_tiles_strips(s);
   j.x_bytes = 2 * j.c_blocks * lp_tiles_x_panel(s);

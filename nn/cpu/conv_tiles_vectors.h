@@ -1,5 +1,5 @@
-/* Words (bfloat16) in vectors, and blocks of tiles, for the loops of convolutions by
- * tiles. To be included where there is x86-64 only. */
+/* Vectors and blocks of tiles for the loops of convolutions by tiles. To be included
+ * where there is x86-64 only. */
 #ifndef LP_NN_CPU_CONV_TILES_VECTORS_H
 #define LP_NN_CPU_CONV_TILES_VECTORS_H
 
@@ -32,6 +32,28 @@ TILES static inline void turn_tile(char *to, const char *from) {
   for (int i = 0; i < 16; i++) _mm512_storeu_si512(to + 64 * i, r[i]);
 }
 
+/* A pixel of x, where some of its channels, as packed, lie inside the image. */
+typedef struct Pixel {
+  const char *channels;
+  int64_t from, end; /* channels inside */
+} Pixel;
+
+static inline Pixel pixel_at(const LpTilesSweep *s, const LpTilesRow *row,
+                             int64_t place) {
+  const int64_t at = row->at + place * s->w.step;
+  Pixel p = {s->x};
+  if (!row->pixels) return p;
+  p.channels = row->pixels + at * s->pitch * s->form->element;
+  if (s->pitch == s->c) {
+    p.end = at >= 0 && at < s->w.in ? s->c : 0;
+  } else {
+    p.from = at < 0 ? -at * s->pitch : 0;
+    p.end = (s->w.in - at) * s->pitch;
+    if (p.end > s->c) p.end = s->c;
+  }
+  return p;
+}
+
 /* Pixels of a lane that are asked for before they are packed: 16 lanes are more streams
  * than the processor foresees well. */
 #define AHEAD 4
@@ -41,6 +63,42 @@ TILES static inline void fetch(const char *p) {
 #pragma GCC unroll 16
   for (int i = 0; i < LP_TILES_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
 }
+
+/* Of a forward pass, sums (2 outputs, 16 lanes, 32 channels). */
+#define STORE_PAIR(sums)                                                                 \
+  do {                                                                                   \
+    IN_MEMORY(sums);                                                                     \
+    _tile_stored(0, sums, 128);                                                          \
+    _tile_stored(1, sums + 16, 128);                                                     \
+    _tile_stored(2, sums + 512, 128);                                                    \
+    _tile_stored(3, sums + 512 + 16, 128);                                               \
+    IN_MEMORY(sums);                                                                     \
+  } while (0)
+
+/* Of a weight gradient, sums (2, 2, 16, 16). */
+#define LOAD_SUMS(sums, add)                                                             \
+  do {                                                                                   \
+    IN_MEMORY(sums);                                                                     \
+    if (add) {                                                                           \
+      _tile_loadd(0, sums, 64);                                                          \
+      _tile_loadd(1, sums + 256, 64);                                                    \
+      _tile_loadd(2, sums + 512, 64);                                                    \
+      _tile_loadd(3, sums + 768, 64);                                                    \
+    } else {                                                                             \
+      _tile_zero(0);                                                                     \
+      _tile_zero(1);                                                                     \
+      _tile_zero(2);                                                                     \
+      _tile_zero(3);                                                                     \
+    }                                                                                    \
+  } while (0)
+#define STORE_SUMS(sums)                                                                 \
+  do {                                                                                   \
+    _tile_stored(0, sums, 64);                                                           \
+    _tile_stored(1, sums + 256, 64);                                                     \
+    _tile_stored(2, sums + 512, 64);                                                     \
+    _tile_stored(3, sums + 768, 64);                                                     \
+    IN_MEMORY(sums);                                                                     \
+  } while (0)
 
 /* Tiles 0 to 3 += two of A by two of B, each loaded once (Note [Few loads]); the tiles of
  * B that come next are asked for. */

@@ -99,10 +99,11 @@ bool lp_split_pack_b(const LpGemm *g, void *memory);
  * unit; 0 without one. is_packed: B is, or would be. */
 double lp_split_gain(const LpGemm *g, bool is_packed);
 
-/* So much makes it worth while: a neighbour on the core costs tiles more than vectors
+/* So much makes tiles worth while: a neighbour on the core costs them more than vectors
  * (Note [Few loads] in cpu/tiles.h). */
+#define LP_SPLIT_LEAST_GAIN 1.3
 static inline bool lp_split_pays(const LpGemm *g, bool is_packed) {
-  return lp_split_gain(g, is_packed) > 1.3;
+  return lp_split_gain(g, is_packed) > LP_SPLIT_LEAST_GAIN;
 }
 
 #endif
