@@ -309,7 +309,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   j.b = (char *)packed;
   if (by_tiles) {
     const int64_t near = p->pieces ? 1 << 20 : 3 << 20;
-    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 128 : 64, threads);
+    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 96 : 64, threads);
     while (j.rows > 32 && threads * slot_bytes_by_tiles(p, &j) > SCRATCH_BYTES)
       j.rows = round_up(j.rows / 2, 32);
     j.slot_bytes = slot_bytes_by_tiles(p, &j);

@@ -87,7 +87,7 @@ int64_t lp_parallel_threads(int64_t n, int64_t grain) {
  * before, so that its cache helps; it goes through it in pieces, and then through what is
  * left of the others' ranges: a core may be slower than another for a while (others use
  * it, too), and nobody waits for longer than a piece. */
-#define MOST_PIECES 4 /* of a thread */
+#define MOST_PIECES 8 /* of a thread */
 #define MOST_RANGES 64
 
 typedef struct Range {
