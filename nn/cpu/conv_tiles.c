@@ -263,6 +263,7 @@ void lp_tiles_pair(const LpTilesSweep *s, int64_t o, LpTilesPair *p) {
   }
   const Taps rows = taps_of(h, p->row, false),
              columns = taps_of(w, p->column, s->pitch != s->c);
+  p->is_first = o == 0;
   p->taps = 0;
   for (int r = rows.from; r < rows.to; r++)
     for (int q = columns.from; q < columns.to; q++) {

@@ -142,18 +142,17 @@ AMX static bool pack_weights(const LpTilesWeights *w, int64_t block, char *to) {
 #define BESIDE(part)                                                                     \
   do {                                                                                   \
     fetch(next_b + (part)*LP_TILES_BYTES);                                               \
+    if (afar)                                                                            \
+      lp_ask_afar(b + FAR_DEPTHS * B_BYTES + (part)*LP_TILES_BYTES, LP_TILES_BYTES);     \
     fetch((part) < PIECES ? next0 + (part)*LP_TILES_BYTES                                \
                           : next1 + ((part)-PIECES) * LP_TILES_BYTES);                   \
   } while (0)
 
-AMX static void multiply(const LpTilesSweep *s, const LpTilesPair *p, const char *packed,
-                         const char *weights, float *sums) {
+AMX static inline __attribute__((always_inline)) void
+sum_products(const LpTilesSweep *s, const LpTilesPair *p, const char *packed,
+             const char *weights, bool afar) {
   const int64_t depth = lp_tiles_depth(s->c);
   const char *first0 = packed + p->place[0], *first1 = packed + p->place[1];
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
   for (int t = 0; t < p->taps; t++) {
     const char *a0 = first0 + p->at[t], *a1 = first1 + p->at[t],
                *b = weights + p->weights[t];
@@ -169,6 +168,18 @@ AMX static void multiply(const LpTilesSweep *s, const LpTilesPair *p, const char
       b = next_b;
     }
   }
+}
+
+AMX static void multiply(const LpTilesSweep *s, const LpTilesPair *p, const char *packed,
+                         const char *weights, float *sums) {
+  _tile_zero(0);
+  _tile_zero(1);
+  _tile_zero(2);
+  _tile_zero(3);
+  if (p->is_first)
+    sum_products(s, p, packed, weights, true);
+  else
+    sum_products(s, p, packed, weights, false);
   STORE_PAIR(sums);
 }
 

@@ -97,6 +97,7 @@ void lp_tiles_find_row(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_L
  * tiles are, from an output's first one on, and from the weights' first one on. */
 typedef struct LpTilesPair {
   int64_t row[2], column[2], place[2];
+  bool is_first; /* the weights have not been used for this strip */
   int taps;
   int64_t at[LP_TILES_MOST_KERNEL], weights[LP_TILES_MOST_KERNEL];
 } LpTilesPair;

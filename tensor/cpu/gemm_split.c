@@ -170,7 +170,8 @@ AMX bool lp_split_pack(void *block, int64_t block_step, const float *source, int
 /* --- packing while tiles are multiplied
  * ----------------------------------------------- */
 
-enum { ROWS, COLUMNS_TURNED, COLUMNS, ROWS_TURNED };
+/* Kinds of packing beside products; none, with B near or afar. */
+enum { FROM_AFAR = -2, ALONE, ROWS, COLUMNS_TURNED, COLUMNS, ROWS_TURNED };
 
 void lp_split_feed_begin(LpSplitFeed *f, int64_t depths) {
   const int64_t depth = (f->k + LP_SPLIT_DEPTH - 1) / LP_SPLIT_DEPTH,
@@ -295,12 +296,19 @@ AMX static inline void meanwhile(Next *next, LpSplitFeed *f, int kind) {
 }
 
 /* Fetches half of an operand's next depth while the tile unit is busy with this one:
- * where nothing is packed beside it, the operands often come from the second cache. */
+ * where nothing is packed beside it, the operands often come from the second cache, and B
+ * that has been packed before from farther away. */
+#define HALF (LP_SPLIT_PIECES / 2)
 static inline void fetch(const char *operand, int half, int kind) {
-  const char *p = operand + LP_SPLIT_PIECES + half * (LP_SPLIT_PIECES / 2);
+  const char *p = operand + LP_SPLIT_PIECES + half * HALF;
   if (kind >= 0) return;
 #pragma GCC unroll 24
-  for (int i = 0; i < LP_SPLIT_PIECES / 2; i += 64) __builtin_prefetch(p + i);
+  for (int i = 0; i < HALF; i += 64) __builtin_prefetch(p + i);
+}
+static inline void fetch_b(const char *b, int half, int kind) {
+  fetch(b, half, kind);
+  if (kind == FROM_AFAR)
+    lp_ask_afar(b + FAR_DEPTHS * LP_SPLIT_PIECES + half * HALF, HALF);
 }
 
 #define OF_A(piece, half) ((half ? a1 : a0) + (piece)*TILE_BYTES)
@@ -312,15 +320,15 @@ AMX static inline void beside(int term, const char *a0, const char *a1, const ch
   case 0: fetch(a0, 0, kind); break;
   case 1:
     fetch(a1, 0, kind);
-    fetch(b0, 1, kind);
+    fetch_b(b0, 1, kind);
     break;
   case 2:
-    fetch(b1, 1, kind);
+    fetch_b(b1, 1, kind);
     meanwhile(next, f, kind);
     break;
   case 3:
-    fetch(b0, 0, kind);
-    fetch(b1, 0, kind);
+    fetch_b(b0, 0, kind);
+    fetch_b(b1, 0, kind);
     break;
   case 4: fetch(a0, 1, kind); break;
   default: fetch(a1, 1, kind);
@@ -359,26 +367,26 @@ AMX static inline void sum_1x4(const LpSplitTile *t, const char *const b[4], Nex
   for (int64_t at = 0; at < t->depth * LP_SPLIT_PIECES; at += LP_SPLIT_PIECES) {
     _tile_loadd(4, a + at, 64);
     TERM_1x4(2);
-    fetch(b[0] + at, 0, kind);
-    fetch(b[1] + at, 0, kind);
+    fetch_b(b[0] + at, 0, kind);
+    fetch_b(b[1] + at, 0, kind);
     TERM_1x4(1);
-    fetch(b[2] + at, 0, kind);
-    fetch(b[3] + at, 0, kind);
+    fetch_b(b[2] + at, 0, kind);
+    fetch_b(b[3] + at, 0, kind);
     TERM_1x4(0);
-    fetch(b[0] + at, 1, kind);
-    fetch(b[1] + at, 1, kind);
+    fetch_b(b[0] + at, 1, kind);
+    fetch_b(b[1] + at, 1, kind);
     meanwhile(&next, t->feed, kind);
     _tile_loadd(4, a + at + 2 * TILE_BYTES, 64);
     TERM_1x4(0);
-    fetch(b[2] + at, 1, kind);
-    fetch(b[3] + at, 1, kind);
+    fetch_b(b[2] + at, 1, kind);
+    fetch_b(b[3] + at, 1, kind);
     _tile_loadd(4, a + at + TILE_BYTES, 64);
     TERM_1x4(0);
     TERM_1x4(1);
   }
 }
 
-/* One function for each kind of packing beside it, -1 for none. */
+/* One function for each kind of packing beside it. */
 #define SUMS(kind)                                                                       \
   do {                                                                                   \
     if (tall)                                                                            \
@@ -392,7 +400,8 @@ AMX static inline void sum_1x4(const LpSplitTile *t, const char *const b[4], Nex
     const Next next = next_of(t);                                                        \
     SUMS(kind);                                                                          \
   }
-SUMS_OF(sums_alone, -1)
+SUMS_OF(sums_alone, ALONE)
+SUMS_OF(sums_from_afar, FROM_AFAR)
 SUMS_OF(sums_rows, ROWS)
 SUMS_OF(sums_columns_turned, COLUMNS_TURNED)
 SUMS_OF(sums_columns, COLUMNS)
@@ -460,7 +469,7 @@ AMX void lp_split_product(const LpSplitTile *t) {
   }
   static void (*const sums[])(const LpSplitTile *t, const char *const b[4], bool tall) = {
       sums_rows, sums_columns_turned, sums_columns, sums_rows_turned};
-  (t->feed ? sums[t->feed->kind] : sums_alone)(t, b, tall);
+  (t->feed ? sums[t->feed->kind] : t->afar ? sums_from_afar : sums_alone)(t, b, tall);
   STORE_C(0, 0, 0);
   STORE_C(1, 1, 0);
   if (tall) {

@@ -74,6 +74,7 @@ typedef struct LpSplitTile {
   const float *next;        /* C of the product after this one, or NULL: fetched */
   int64_t next_rows;
   LpSplitFeed *feed; /* or NULL */
+  bool afar;         /* B was packed long before, and has not been used since */
 } LpSplitTile;
 void lp_split_product(const LpSplitTile *t);
 

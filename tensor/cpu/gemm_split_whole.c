@@ -277,7 +277,8 @@ static void multiply(const Part *p, int64_t at, const char *panel, int64_t held_
   const int64_t side = p->j->hold_rows ? p->j->side : PAIR;
   LpSplitTile t = {.rows = lp_least(p->m1 - row, PAIR),
                    .depth = bytes / LP_SPLIT_PIECES,
-                   .feed = feed};
+                   .feed = feed,
+                   .afar = g->packed_b && p->j->hold_rows && held_at == p->m0};
   float *c = place_in_c(p, row, column, &t.ldc);
   t.a[0] = a;
   t.a[1] = t.rows > 16 || side == PAIR ? a + bytes : NULL;

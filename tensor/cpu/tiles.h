@@ -94,6 +94,14 @@
     BESIDE(5);                                                                           \
   } while (0)
 
+/* Operands packed long before come from afar: so many depths ahead they are asked for
+ * into the second cache. */
+#define FAR_DEPTHS 8
+static inline void lp_ask_afar(const char *p, int64_t bytes) {
+#pragma GCC unroll 24
+  for (int64_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + i, 0, 2);
+}
+
 /* Writes a line of each of three tiles, a piece each, that lie `step` bytes apart: 16
  * pairs of low[i], high[i]. An infinity or a NaN leaves a NaN in the lowest piece, and so
  * in the sums. */
