@@ -428,7 +428,7 @@ static void weights_block(const LpWinogradWeights *w, char *to, int64_t step) {
 #endif
 
 /* Floats of B: weights may come from afar. */
-#define FAR_AHEAD 512
+#define FAR_AHEAD 2048
 
 /* rows (a constant at each call) by `vectors`: element (i, t) of A is a[i * row + t *
  * along]; row t of B begins at b[t * ldb]. */
