@@ -1,15 +1,13 @@
 /* float16 and bfloat16 as bit patterns: conversions to and from float, rounding to
  * nearest even, exact for denormals, infinities and NaN (quieted). Header only; the loops
- * over it vectorise. Under F16C the hardware converts, with the same bits as the portable
- * code. */
+ * over it vectorise, which the hardware's conversion of a single number (F16C) would
+ * prevent: its bits are the same, and loops that do nothing but convert use its vectors.
+ */
 #ifndef LP_CORE_HALF_H
 #define LP_CORE_HALF_H
 
 #include <stdint.h>
 #include <string.h>
-#ifdef __F16C__
-#include <immintrin.h>
-#endif
 
 static inline uint32_t lp_float_bits(float f) {
   uint32_t u;
@@ -22,7 +20,7 @@ static inline float lp_float_from_bits(uint32_t u) {
   return f;
 }
 
-static inline float lp_half_to_float_portable(uint16_t h) {
+static inline float lp_half_to_float(uint16_t h) {
   uint32_t sign = (uint32_t)(h & 0x8000u) << 16;
   uint32_t rest = (uint32_t)(h & 0x7fffu)
                   << 13;     /* exponent and mantissa in float's places */
@@ -34,7 +32,7 @@ static inline float lp_half_to_float_portable(uint16_t h) {
   return lp_float_from_bits(sign | lp_float_bits(lp_float_from_bits(rest) * 0x1p112f));
 }
 
-static inline uint16_t lp_half_from_float_portable(float f) {
+static inline uint16_t lp_half_from_float(float f) {
   uint32_t u = lp_float_bits(f);
   uint16_t sign = (uint16_t)((u >> 16) & 0x8000u);
   u &= 0x7fffffffu;
@@ -51,22 +49,6 @@ static inline uint16_t lp_half_from_float_portable(float f) {
   u += 0xc8000fffu + odd; /* rebias by -112 and round */
   return (uint16_t)(sign | (uint16_t)(u >> 13));
 }
-
-#ifdef __F16C__
-static inline float lp_half_to_float(uint16_t h) {
-  return _cvtsh_ss(h);
-}
-static inline uint16_t lp_half_from_float(float f) {
-  return (uint16_t)_cvtss_sh(f, _MM_FROUND_TO_NEAREST_INT);
-}
-#else
-static inline float lp_half_to_float(uint16_t h) {
-  return lp_half_to_float_portable(h);
-}
-static inline uint16_t lp_half_from_float(float f) {
-  return lp_half_from_float_portable(f);
-}
-#endif
 
 static inline float lp_bf16_to_float(uint16_t b) {
   return lp_float_from_bits((uint32_t)b << 16);

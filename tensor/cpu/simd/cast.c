@@ -4,6 +4,9 @@
 #include "cpu/simd/simd.h"
 #include <complex.h>
 #include <string.h>
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
 #include "cpu/cast.h"
 #include "cpu/cast_types.h"
 

@@ -4,6 +4,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef __F16C__
+#include <immintrin.h>
+#endif
 #include "core/half.h"
 #include "cpu/reduce.h"
 #include "cpu/simd/vecmath.h"
