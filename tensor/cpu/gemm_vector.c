@@ -14,6 +14,8 @@
 /* Columns of a block: so few that a thread which is held up leaves work to others, so
  * many that packing A for each does not count. */
 #define BLOCK_COLUMNS 256
+/* Multiply-adds of a block, at least. */
+#define LEAST_BLOCK (512 * 1024)
 /* Of k, in the share of a thread; less is not worth adding up sums. */
 #define LEAST_SHARED_DEPTH 512
 #define LINE 64
@@ -53,15 +55,28 @@ static double cycles_of(const LpGemm *g, int64_t rows, int64_t columns) {
 }
 
 typedef struct Cut {
-  int64_t row_blocks, column_blocks, shares; /* of C; of k */
-  int64_t panels;                            /* of B in all */
+  int64_t row_blocks, shares; /* of C; of k */
+  int64_t panels;             /* of B, in a row of blocks */
+  int64_t least, most;        /* panels of a block */
+  int64_t threads;
 } Cut;
+
+/* Rows that lie along k are used where they are, but for steps that put many of them into
+ * the same sets of a cache. */
+static bool packs_a(const LpGemm *g) {
+  return g->trans_a || g->lda % BAD_STEP == 0;
+}
+
+/* Blocks are smaller towards the end, where A need not be packed anew for each. */
+static bool shrinks(const LpGemm *g, const Cut *c) {
+  return c->threads > 1 && c->shares == 1 && !(packs_a(g) && g->k > LP_VECTOR_DEPTH);
+}
 
 static Cut best_cut(const LpGemm *g) {
   const LpVectorKernels *kernels = lp_vector_kernels();
   const int64_t threads = lp_parallel_threads(g->m * g->n * g->k, THREAD_GRAIN);
   const int64_t most_down = lp_ratio_up(g->m, kernels->rows);
-  Cut c = {.panels = lp_ratio_up(g->n, kernels->columns)};
+  Cut c = {.panels = lp_ratio_up(g->n, kernels->columns), .threads = threads};
   double best = 0;
   for (int64_t across = 1; across <= lp_least(threads, c.panels); across++) {
     const int64_t down = lp_least(threads / across, most_down);
@@ -73,25 +88,33 @@ static Cut best_cut(const LpGemm *g) {
     if (best > 0 && cycles >= best) continue;
     best = cycles;
     c.row_blocks = down;
-    c.column_blocks = across;
     c.shares = shares;
+    c.most = lp_ratio_up(c.panels, across);
   }
-  const int64_t rows = lp_ratio_up(g->m, c.row_blocks),
-                columns = lp_ratio_up(c.panels, c.column_blocks) * kernels->columns;
-  c.row_blocks *= lp_ratio_up(rows, kernels->block_rows);
-  c.column_blocks *= lp_ratio_up(columns, BLOCK_COLUMNS);
+  c.row_blocks *= lp_ratio_up(lp_ratio_up(g->m, c.row_blocks), kernels->block_rows);
+  c.most = lp_ratio_up(c.most, lp_ratio_up(c.most * kernels->columns, BLOCK_COLUMNS));
+  const int64_t work = lp_ratio_up(g->m, c.row_blocks) * kernels->columns * g->k;
+  c.least = shrinks(g, &c) ? lp_least(lp_ratio_up(LEAST_BLOCK, work), c.most) : c.most;
   return c;
 }
 
 /* --- a block
  * ----------------------------------------------------------------------------- */
 
+#define MOST_RANGES 64
+
+/* The panels of all rows of blocks, and of all shares of k, are counted through. Each
+ * thread has a range of them, and takes of others' when it is through: a core may be
+ * slower than another. */
 typedef struct Job {
   const LpGemm *g;
   float alpha, beta;
   Cut cut;
-  float *sums;          /* of shares of k, one matrix each; or NULL */
-  _Atomic int64_t next; /* the first block that nobody has taken */
+  float *sums; /* of shares of k, one matrix each; or NULL */
+  int64_t ranges;
+  struct {
+    _Alignas(LINE) _Atomic int64_t next; /* the first panel that nobody has taken */
+  } range[MOST_RANGES];
   _Atomic bool failed;
 } Job;
 
@@ -101,6 +124,8 @@ typedef struct Block {
   int64_t m0, m1, n0, n1, k0, k1;
   int64_t tiles, tile_rows, taller; /* as many of the tiles have a row more */
   float *a, *b;                     /* packed */
+  int64_t packed_m0, packed_k0;     /* what a begins with */
+  int64_t range;                    /* where panels are taken */
   float *c;
   int64_t ldc;
 } Block;
@@ -108,12 +133,6 @@ typedef struct Block {
 /* A block's rows are shared evenly among its tiles. */
 static int64_t rows_of(const Block *b, int64_t tile) {
   return b->tile_rows + (tile < b->taller);
-}
-
-/* Rows that lie along k are used where they are, but for steps that put many of them into
- * the same sets of a cache. */
-static bool packs_a(const LpGemm *g) {
-  return g->trans_a || g->lda % BAD_STEP == 0;
 }
 
 /* From one tile's part of A to the next one's. */
@@ -212,20 +231,43 @@ static void multiply(const Block *b, int64_t column, int64_t k0, int64_t k,
   }
 }
 
-static void make_block(const Block *b) {
+static int64_t panels_of(const Cut *c) {
+  return c->shares * c->row_blocks * c->panels;
+}
+
+static int64_t begin_of(const Job *j, int64_t range) {
+  return panels_of(&j->cut) * range / j->ranges;
+}
+
+/* Where B begins for the block that is taken next, if nobody else takes it. */
+static const float *begin_of_next(const Block *b) {
+  const Job *j = b->j;
+  const Cut *c = &j->cut;
+  const int64_t at = atomic_load_explicit(&j->range[b->range].next, memory_order_relaxed);
+  if (at >= begin_of(j, b->range + 1)) return NULL;
+  const int64_t share = at / (c->row_blocks * c->panels);
+  return place_in_b(j->g, at % c->panels * lp_vector_kernels()->columns,
+                    j->g->k * share / c->shares);
+}
+
+static void make_block(Block *b) {
   const LpVectorKernels *kernels = lp_vector_kernels();
   const LpGemm *g = b->j->g;
   const int64_t depth = depth_of(b->k1 - b->k0);
   for (int64_t k0 = b->k0; k0 < b->k1; k0 += depth) {
     const int64_t k = lp_least(b->k1 - k0, depth);
-    if (packs_a(g)) pack_a(b, k0, k);
+    if (packs_a(g) && (b->packed_m0 != b->m0 || b->packed_k0 != k0)) {
+      pack_a(b, k0, k);
+      b->packed_m0 = b->m0;
+      b->packed_k0 = k0;
+    }
     for (int64_t column = b->n0; column < b->n1; column += kernels->columns) {
       const int64_t after = column + kernels->columns;
       pack_panel(g, column, k0, k, b->b);
       multiply(b, column, k0, k,
                after < b->n1    ? place_in_b(g, after, k0)
                : k0 + k < b->k1 ? place_in_b(g, b->n0, k0 + k)
-                                : NULL);
+                                : begin_of_next(b));
     }
   }
 }
@@ -233,18 +275,18 @@ static void make_block(const Block *b) {
 /* --- all blocks
  * -------------------------------------------------------------------------- */
 
-static void place_block(Block *b, int64_t at) {
+/* A block of some panels from the one at `at` on. */
+static void place_block(Block *b, int64_t at, int64_t panels) {
   const Job *j = b->j;
   const LpGemm *g = j->g;
   const Cut *c = &j->cut;
-  const int64_t share = at / (c->row_blocks * c->column_blocks),
-                row = at / c->column_blocks % c->row_blocks,
-                column = at % c->column_blocks;
+  const int64_t share = at / (c->row_blocks * c->panels),
+                row = at / c->panels % c->row_blocks, panel = at % c->panels;
   const int64_t width = lp_vector_kernels()->columns;
   b->m0 = g->m * row / c->row_blocks;
   b->m1 = g->m * (row + 1) / c->row_blocks;
-  b->n0 = c->panels * column / c->column_blocks * width;
-  b->n1 = lp_least(c->panels * (column + 1) / c->column_blocks * width, g->n);
+  b->n0 = panel * width;
+  b->n1 = lp_least((panel + panels) * width, g->n);
   b->tiles = lp_ratio_up(b->m1 - b->m0, lp_vector_kernels()->rows);
   b->tile_rows = (b->m1 - b->m0) / b->tiles;
   b->taller = (b->m1 - b->m0) % b->tiles;
@@ -252,6 +294,25 @@ static void place_block(Block *b, int64_t at) {
   b->k1 = g->k * (share + 1) / c->shares;
   b->c = j->sums ? j->sums + share * g->m * g->n : g->c;
   b->ldc = j->sums ? g->n : g->ldc;
+}
+
+/* Half of what is left of a range, or less: nobody waits long for the last block. */
+static bool take_block(Job *j, Block *b) {
+  const Cut *c = &j->cut;
+  for (int64_t i = 0; i < j->ranges; i++, b->range = (b->range + 1) % j->ranges) {
+    const int64_t end = begin_of(j, b->range + 1);
+    _Atomic int64_t *next = &j->range[b->range].next;
+    int64_t at = atomic_load(next), panels;
+    do {
+      panels = lp_least(lp_ratio_up(end - at, 2), c->most);
+      if (panels < c->least) panels = c->least;
+      panels = lp_least(lp_least(panels, end - at), c->panels - at % c->panels);
+    } while (at < end && !atomic_compare_exchange_weak(next, &at, at + panels));
+    if (at >= end) continue;
+    place_block(b, at, panels);
+    return true;
+  }
+  return false;
 }
 
 /* Floats of a block's packed A. */
@@ -263,15 +324,10 @@ static int64_t packed_floats(const Job *j) {
   return lp_ratio_up(rows, kernels->rows) * LP_VECTOR_DEPTH * kernels->across;
 }
 
-static int64_t blocks_of(const Cut *c) {
-  return c->row_blocks * c->column_blocks * c->shares;
-}
-
 static void make_blocks(void *ctx, int64_t begin, int64_t end) {
   Job *j = ctx;
   const LpVectorKernels *kernels = lp_vector_kernels();
   const int64_t a_floats = packed_floats(j);
-  const int64_t count = blocks_of(&j->cut);
   size_t capacity;
   float *memory = lp_block_alloc(
       (size_t)(a_floats + LP_VECTOR_DEPTH * kernels->columns) * sizeof(float), &capacity);
@@ -279,16 +335,19 @@ static void make_blocks(void *ctx, int64_t begin, int64_t end) {
     atomic_store(&j->failed, true);
     return;
   }
-  Block b = {.j = j, .b = memory, .a = memory + LP_VECTOR_DEPTH * kernels->columns};
-  for (int64_t i; (i = atomic_fetch_add(&j->next, 1)) < count;) {
-    place_block(&b, i);
-    make_block(&b);
-  }
+  Block b = {.j = j,
+             .b = memory,
+             .a = memory + LP_VECTOR_DEPTH * kernels->columns,
+             .packed_m0 = -1,
+             .range = begin};
+  while (take_block(j, &b)) make_block(&b);
   lp_block_free(memory, capacity);
 }
 
 static void run_blocks(Job *j) {
-  lp_parallel_for(lp_least(blocks_of(&j->cut), lp_num_threads()), 1, make_blocks, j);
+  j->ranges = lp_least(lp_least(panels_of(&j->cut), j->cut.threads), MOST_RANGES);
+  for (int64_t i = 0; i < j->ranges; i++) atomic_init(&j->range[i].next, begin_of(j, i));
+  lp_parallel_for(j->ranges, 1, make_blocks, j);
 }
 
 /* C = beta C + row + the sums. */

@@ -6,10 +6,10 @@
  * some columns, each packed into the nearest cache before it is used by all rows of a
  * block; the block's part of A is packed once into the second-level cache, without being
  * turned over: as rows when it lies along k, as lines of neighbouring rows when it lies
- * across. While a panel is used the next one is asked for. Blocks of C are taken by
- * threads one after the other; where C is small and k long, threads share k too, and
- * their sums are added up in order. Results depend on the number of threads for such
- * products alone.
+ * across. While a panel is used the next one is asked for. Each thread has a range of C's
+ * blocks, which become smaller towards its end, and takes of others' when it is through;
+ * where C is small and k long, threads share k too, and their sums are added up in order.
+ * Results depend on the number of threads for such products alone.
  *
  * Kernels: cpu/simd/gemm_vector.c. Owned by gemm_vector.c. */
 #ifndef LP_CPU_GEMM_VECTOR_H

@@ -32,6 +32,7 @@ end
 
 --- Calls each hook of the list with the arguments; what one returns goes to `take`, if it is not nil.
 function hooks.run(list, take, ...)
+  if #list == 0 then return end
   for _, handle in ipairs(table.move(list, 1, #list, 1, {})) do
     local result = handle.hook(...)
     if result ~= nil and take then take(result) end

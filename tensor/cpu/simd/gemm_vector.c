@@ -203,11 +203,13 @@ INLINE void turn_whole(float *to, const float *b, int64_t ldb) {
   }
 }
 
+/* One that lacks rows, or part of k; zeros stand for them. */
 static __attribute__((noinline)) void turn_part(float *to, const float *b, int64_t ldb,
                                                 int64_t count, int64_t k) {
-  for (int64_t p = 0; p < k; p++)
-    for (int64_t i = 0; i < LANES; i++)
-      to[p * COLUMNS + i] = i < count ? b[i * ldb + p] : 0;
+  _Alignas(LINE) float whole[LANES * LANES];
+  for (int64_t i = 0; i < LANES; i++)
+    store(whole + i * LANES, i < count ? load_part(b + i * ldb, k) : (V){0});
+  turn_whole(to, whole, LANES);
 }
 
 static void pack_b_turned(float *to, const float *b, int64_t ldb, int64_t count,
@@ -219,7 +221,7 @@ static void pack_b_turned(float *to, const float *b, int64_t ldb, int64_t count,
       if (count - j >= LANES && k - p >= LANES)
         turn_whole(square, from, ldb);
       else
-        turn_part(square, from, ldb, count - j, k - p < LANES ? k - p : LANES);
+        turn_part(square, from, ldb, count - j, k - p);
     }
 }
 
