@@ -5,7 +5,16 @@
 
 #define PIECE 4096     /* elements whose sum stays in the lanes */
 #define PIECE_ROWS 128 /* likewise for columns, where a sum has one lane */
-#define COLUMNS 512 /* columns at a time: their sums stay in the first-level cache */
+#define COLUMNS 512    /* columns at a time: their sums stay in the first-level cache */
+
+/* Calls `loops`, which takes the constants gated and bounded last, as the gate asks. */
+#define GATED(loops, ...)                                                                \
+  if (!gate.y)                                                                           \
+    loops(__VA_ARGS__, false, false);                                                    \
+  else if (!gate.bounded)                                                                \
+    loops(__VA_ARGS__, true, false);                                                     \
+  else                                                                                   \
+    loops(__VA_ARGS__, true, true)
 
 #define BODY "cpu/simd/rows_body.h"
 #include "cpu/simd/nn_each.h"

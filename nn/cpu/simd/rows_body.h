@@ -39,31 +39,53 @@ static void TYPED(affine)(void *py, const void *px, int64_t n, double a, double 
   for (int64_t i = 0; i < n; i++) y[i] = STORE(LOAD(x[i]) * scale + shift);
 }
 
-static void TYPED(grad_moments)(const void *pg, const void *px, int64_t n, double mean,
-                                double *s, double *q) {
-  const T *g = pg, *x = px;
-  const A m = (A)mean;
+/* The gradient g behind a gate on y. */
+static inline __attribute__((always_inline)) A TYPED(passed)(A g, A y, A low, A high,
+                                                             bool bounded) {
+  return y <= low || (bounded && !(y < high)) ? 0 : g;
+}
+
+static inline __attribute__((always_inline)) void
+TYPED(grad_moments_of)(const T *g, LpRowGate gate, const T *x, int64_t n, A mean,
+                       double *s, double *q, bool gated, bool bounded) {
+  const T *y = gate.y;
+  const A low = (A)gate.low, high = (A)gate.high;
   for (int64_t at = 0; at < n; at += PIECE) {
     int64_t end = at + PIECE < n ? at + PIECE : n;
     A sum = 0, products = 0;
 #pragma omp simd reduction(+ : sum, products)
     for (int64_t i = at; i < end; i++) {
       A v = LOAD(g[i]);
+      if (gated) v = TYPED(passed)(v, LOAD(y[i]), low, high, bounded);
       sum += v;
-      products += v * (LOAD(x[i]) - m);
+      products += v * (LOAD(x[i]) - mean);
     }
     *s += (double)sum;
     *q += (double)products;
   }
 }
 
-static void TYPED(combine)(void *py, const void *pg, const void *px, int64_t n, double pa,
-                           double pb, double pc) {
-  const T *g = pg, *x = px;
-  T *y = py;
-  const A a = (A)pa, b = (A)pb, c = (A)pc;
+static void TYPED(grad_moments)(const void *g, LpRowGate gate, const void *x, int64_t n,
+                                double mean, double *s, double *q) {
+  GATED(TYPED(grad_moments_of), g, gate, x, n, (A)mean, s, q);
+}
+
+static inline __attribute__((always_inline)) void
+TYPED(combine_of)(T *to, const T *g, LpRowGate gate, const T *x, int64_t n, A a, A b, A c,
+                  bool gated, bool bounded) {
+  const T *y = gate.y;
+  const A low = (A)gate.low, high = (A)gate.high;
   LP_IVDEP
-  for (int64_t i = 0; i < n; i++) y[i] = STORE(a * LOAD(g[i]) + (b * LOAD(x[i]) + c));
+  for (int64_t i = 0; i < n; i++) {
+    A v = LOAD(g[i]);
+    if (gated) v = TYPED(passed)(v, LOAD(y[i]), low, high, bounded);
+    to[i] = STORE(a * v + (b * LOAD(x[i]) + c));
+  }
+}
+
+static void TYPED(combine)(void *to, const void *g, LpRowGate gate, const void *x,
+                           int64_t n, double a, double b, double c) {
+  GATED(TYPED(combine_of), to, g, gate, x, n, (A)a, (A)b, (A)c);
 }
 
 static double TYPED(first)(const void *x) {
@@ -104,7 +126,7 @@ static void TYPED(weighted_grad_moments)(const void *pg, const void *px, int64_t
   const T *g = pg, *x = px, *w = pw;
   const A m = (A)mean;
   if (!w) {
-    TYPED(grad_moments)(pg, px, n, mean, s, q);
+    TYPED(grad_moments)(pg, (LpRowGate){0}, px, n, mean, s, q);
     return;
   }
   for (int64_t at = 0; at < n; at += PIECE) {
@@ -127,7 +149,7 @@ static void TYPED(weighted_combine)(void *py, const void *pg, const void *px, in
   T *y = py;
   const A a = (A)pa, b = (A)pb, c = (A)pc;
   if (!w) {
-    TYPED(combine)(py, pg, px, n, pa, pb, pc);
+    TYPED(combine)(py, pg, (LpRowGate){0}, px, n, pa, pb, pc);
     return;
   }
   LP_IVDEP
@@ -197,10 +219,12 @@ static void TYPED(column_affine)(void *py, const void *px, int64_t rows, int64_t
   }
 }
 
-static void TYPED(column_grad_moments)(const void *pg, const void *px, int64_t rows,
-                                       int64_t stride, int64_t n, const double *mean,
-                                       double *s, double *q) {
-  const T *g = pg, *x = px;
+static inline __attribute__((always_inline)) void
+TYPED(column_grad_moments_of)(const T *g, LpRowGate gate, const T *x, int64_t rows,
+                              int64_t stride, int64_t n, const double *mean, double *s,
+                              double *q, bool gated, bool bounded) {
+  const T *y = gate.y;
+  const A low = (A)gate.low, high = (A)gate.high;
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
     int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
     A p[COLUMNS], sum[COLUMNS], products[COLUMNS];
@@ -209,12 +233,13 @@ static void TYPED(column_grad_moments)(const void *pg, const void *px, int64_t r
       int64_t end = at + PIECE_ROWS < rows ? at + PIECE_ROWS : rows;
       for (int64_t j = 0; j < m; j++) sum[j] = products[j] = 0;
       for (int64_t r = at; r < end; r++) {
-        const T *grow = g + r * stride + c0, *row = x + r * stride + c0;
+        const int64_t start = r * stride + c0;
         LP_IVDEP
         for (int64_t j = 0; j < m; j++) {
-          A v = LOAD(grow[j]);
+          A v = LOAD(g[start + j]);
+          if (gated) v = TYPED(passed)(v, LOAD(y[start + j]), low, high, bounded);
           sum[j] += v;
-          products[j] += v * (LOAD(row[j]) - p[j]);
+          products[j] += v * (LOAD(x[start + j]) - p[j]);
         }
       }
       for (int64_t j = 0; j < m; j++) {
@@ -225,11 +250,18 @@ static void TYPED(column_grad_moments)(const void *pg, const void *px, int64_t r
   }
 }
 
-static void TYPED(column_combine)(void *py, const void *pg, const void *px, int64_t rows,
-                                  int64_t stride, int64_t n, const double *pa,
-                                  const double *pb, const double *pc) {
-  const T *g = pg, *x = px;
-  T *y = py;
+static void TYPED(column_grad_moments)(const void *g, LpRowGate gate, const void *x,
+                                       int64_t rows, int64_t stride, int64_t n,
+                                       const double *mean, double *s, double *q) {
+  GATED(TYPED(column_grad_moments_of), g, gate, x, rows, stride, n, mean, s, q);
+}
+
+static inline __attribute__((always_inline)) void
+TYPED(column_combine_of)(T *to, const T *g, LpRowGate gate, const T *x, int64_t rows,
+                         int64_t stride, int64_t n, const double *pa, const double *pb,
+                         const double *pc, bool gated, bool bounded) {
+  const T *y = gate.y;
+  const A low = (A)gate.low, high = (A)gate.high;
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
     int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
     A a[COLUMNS], b[COLUMNS], c[COLUMNS];
@@ -239,11 +271,19 @@ static void TYPED(column_combine)(void *py, const void *pg, const void *px, int6
       c[j] = (A)pc[c0 + j];
     }
     for (int64_t r = 0; r < rows; r++) {
-      const T *grow = g + r * stride + c0, *row = x + r * stride + c0;
-      T *out = y + r * stride + c0;
+      const int64_t start = r * stride + c0;
       LP_IVDEP
-      for (int64_t j = 0; j < m; j++)
-        out[j] = STORE(a[j] * LOAD(grow[j]) + (b[j] * LOAD(row[j]) + c[j]));
+      for (int64_t j = 0; j < m; j++) {
+        A v = LOAD(g[start + j]);
+        if (gated) v = TYPED(passed)(v, LOAD(y[start + j]), low, high, bounded);
+        to[start + j] = STORE(a[j] * v + (b[j] * LOAD(x[start + j]) + c[j]));
+      }
     }
   }
+}
+
+static void TYPED(column_combine)(void *to, const void *g, LpRowGate gate, const void *x,
+                                  int64_t rows, int64_t stride, int64_t n,
+                                  const double *a, const double *b, const double *c) {
+  GATED(TYPED(column_combine_of), to, g, gate, x, rows, stride, n, a, b, c);
 }
