@@ -102,7 +102,7 @@ typedef struct Run {
   LpNode *const *roots; /* where it began; n_roots of them */
   int64_t n_roots;
   LpNode *running;
-  LpGate gate; /* before the gradient of the node that runs next, `of` owned */
+  LpGate gate; /* for the node that runs next; `of` owned */
   struct Run *outer;
 } Run;
 
@@ -324,21 +324,19 @@ static void run_free(Run *run) {
 
 const LpGate *lp_gate(void) { return &current_run->gate; }
 
-/* May the node that this one leads to look through its gate: it runs next, with this gradient alone, and nobody looks at the
- * gradient on the way? */
+/* May the node that this one leads to apply its gate? See node.h, Note: gates. */
 static bool may_leave_gate(const Run *run, const LpNode *node) {
   if (!node->cls->gate || lp_tls_grad_enabled || node->post_hooks || lp_anomaly_enabled()) return false;
-  const LpEdge *edge = &node->edges[0];
-  const LpNode *next = edge->node;
-  if (!next || !next->cls->takes_gate || edge->output_nr || next->hooks || next->pre_hooks || next->post_hooks)
-    return false;
-  if (run->heap_count && rank_of(run->heap[0]) >= rank_of(next)) return false;
+  const LpNode *next = node->edges[0].node;
+  if (!next || !next->cls->takes_gate || node->edges[0].output_nr != 0) return false;
+  if (next->hooks || next->pre_hooks || next->post_hooks) return false;
+  if (run->heap_count && rank_of(run->heap[0]) >= rank_of(next)) return false; /* others run before, and may add */
   for (int64_t i = 0; i < run->n_captures; i++)
     if (run->captures[i].node == next) return false;
   return lp_node_wants(node, 0);
 }
 
-/* The node's gradients, or its gradient in front of its gate. */
+/* The results of the node's backward, or its gradient as it is, and its gate to the next node. */
 static bool run_node_backward(Run *run, LpNode *node, LpTensor *const *grads, LpTensor **results) {
   if (may_leave_gate(run, node)) {
     LpGate *gate = &run->gate;

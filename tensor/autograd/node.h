@@ -7,10 +7,10 @@
  * Note: saved outputs. A node that saves its own result would own itself; so a result is saved
  * without its history, which lp_node_unpack puts back.
  *
- * Note: gates. The backward of ReLU and its like lets a gradient through where a tensor lies within bounds, and makes it 0
- * elsewhere. A node whose backward looks through such a gate while it reads its gradient saves a pass over
- * memory: when the two run one after the other and nothing sees the gradient between them or adds to it, the engine
- * gives it the gradient in front of the gate, and the gate. */
+ * Note: gates. The backward of ReLU and its like is a gate: the gradient passes where a tensor lies within bounds,
+ * and is 0 elsewhere. A node that applies the gate of the node before it while it reads its gradient saves a
+ * pass over memory. So when it runs next, and nobody sees the gradient between the two or adds to it, the engine hands
+ * it the gradient from before the gate, and the gate (lp_gate). */
 #ifndef LP_AUTOGRAD_NODE_H
 #define LP_AUTOGRAD_NODE_H
 
@@ -19,9 +19,9 @@
 #include "lampad/autograd.h"
 
 typedef struct LpGate {
-  LpTensor *of; /* of the gradient's shape and dtype; NULL: no gate */
-  double low;   /* closed where of <= low, */
-  LpOptFloat high; /* and, where there is an upper bound, unless of < high */
+  LpTensor *of;    /* of the gradient's shape and dtype; NULL: no gate */
+  double low;      /* closed where of <= low */
+  LpOptFloat high; /* and, with an upper bound, unless of < high */
 } LpGate;
 
 typedef struct LpNodeClass {
@@ -33,9 +33,9 @@ typedef struct LpNodeClass {
   void (*finalize)(LpNode *node);
   /* After a backward that does not keep the graph: drops what the node saved in its own way; may be NULL. */
   void (*release)(LpNode *node);
-  /* Of a backward that is a gate on its one gradient: which; *gate is zeroed, `of` will be owned. NULL: of any other. */
+  /* When the backward is a gate on its only gradient: fills it in, `of` owned; else NULL. */
   bool (*gate)(LpNode *node, LpGate *gate);
-  bool takes_gate; /* backward looks through lp_gate() at the gradient of output 0 */
+  bool takes_gate; /* backward applies lp_gate() to the gradient of output 0 */
 } LpNodeClass;
 
 typedef struct LpEdge {
@@ -134,7 +134,7 @@ LpInts lp_node_keep_ints(LpNode *node, LpInts ints);
 LpFloats lp_node_keep_floats(LpNode *node, LpFloats floats);
 /* Makes the node the history of its results; results may hold NULL and non-differentiable dtypes. */
 bool lp_node_attach(LpNode *node, LpTensor *const *results, int n_results);
-/* The gate before the gradient of the node whose backward runs now. */
+/* The gate that the gradient of the node whose backward runs now has not passed yet. */
 const LpGate *lp_gate(void);
 /* Is the gradient for edge i asked for in the backward that runs now? */
 bool lp_node_wants(const LpNode *node, int i);
