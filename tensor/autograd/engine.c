@@ -297,10 +297,7 @@ static bool run_hooks(LpHookEntry *hooks, LpTensor **grads) {
     if (!*at || !h->hook) continue;
     LpTensor *replacement = NULL;
     TRY(h->hook(h->ctx, *at, &replacement));
-    if (replacement) {
-      lp_tensor_release(*at);
-      *at = replacement;
-    }
+    if (replacement) TRY(lp_hook_replace(at, replacement));
   }
   return true;
 }

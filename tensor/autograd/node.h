@@ -148,6 +148,8 @@ void lp_node_free_saved(LpNode *node);
 bool lp_node_run_pre_hooks(LpNode *node, LpTensor **grads);
 bool lp_node_run_post_hooks(LpNode *node, LpTensor **results, LpTensor *const *grads);
 void lp_node_free_extras(LpNode *node);
+/* Puts what a hook returned, owned, in the place of a gradient; refuses another shape or dtype. */
+bool lp_hook_replace(LpTensor **at, LpTensor *replacement);
 /* Anomaly detection: notes the forward's traceback in a new node; refuses NaNs that a backward gave; adds
  * the traceback to an error. */
 void lp_anomaly_note(LpNode *node);

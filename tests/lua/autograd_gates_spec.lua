@@ -184,6 +184,21 @@ describe("a gradient that somebody looks at on its way", function()
     assert_same_bits(doubled, x.grad)
   end)
 
+  it("keeps its shape and its dtype, whatever hooks return", function()
+    for _, other in ipairs { { torch.ones(1), "size.*%[4, 3, 6, 6%] to %[1%]" }, { torch.ones(4, 3, 6, 6):double(), "type.*float32 to float64" } } do
+      local function refuses(register)
+        local _, y, z, g = net()
+        register(y, z)
+        local ok, message = pcall(z.backward, z, g)
+        assert.is_false(ok)
+        assert.is_truthy(message:find("a hook has changed the " .. other[2]), message)
+      end
+      refuses(function(y) y:register_hook(function() return other[1] end) end)
+      refuses(function(y) y.grad_fn:register_prehook(function() return { other[1] } end) end)
+      refuses(function(_, z) z.grad_fn:register_hook(function() return { other[1] } end) end)
+    end
+  end)
+
   it("is what autograd.grad and backward(inputs =) ask for", function()
     local x, y, z, g, masked = net()
     local of_y, of_x = torch.autograd.grad({ z }, { y, x }, { g }, { retain_graph = true })
