@@ -166,8 +166,9 @@ static bool run_rows(ChannelJob *j, ChannelPass pass) {
   if (j->plane != 1 || j->n < 4 * threads || j->n < j->channels || threads == 1)
     return false;
   if (pass == CHANNEL_AFFINE || pass == CHANNEL_COMBINE) {
-    lp_parallel_for(j->n, LP_GRAIN / (j->channels + 1) + 1,
-                    pass == CHANNEL_AFFINE ? affine_rows : combine_rows, j);
+    /* Back from where the sums have ended: Note [There and back] in dispatch/iter.c. */
+    lp_parallel_walk(j->n, LP_GRAIN / (j->channels + 1) + 1,
+                     pass == CHANNEL_AFFINE ? affine_rows : combine_rows, j, true);
     return true;
   }
   RowSums r = {.job = j, .of_gradient = pass == CHANNEL_GRAD_SUMS};

@@ -172,29 +172,38 @@ static void TYPED(weight_grads)(void *pgw, void *pgb, const void *pg, const void
   }
 }
 
+/* The m numbers over and over, n in all. */
+static inline void TYPED(repeat)(A *to, const double *from, int64_t m, int64_t n) {
+  for (int64_t j = 0; j < m; j++) to[j] = (A)from[j];
+  for (int64_t j = m; j < n; j++) to[j] = to[j - m];
+}
+
 static void TYPED(column_moments)(const void *px, int64_t rows, int64_t stride, int64_t n,
                                   const double *pivot, double *s, double *q) {
   const T *x = px;
+  const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
+    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
     A p[COLUMNS], sum[COLUMNS], squares[COLUMNS];
-    for (int64_t j = 0; j < m; j++) p[j] = (A)pivot[c0 + j];
-    for (int64_t at = 0; at < rows; at += PIECE_ROWS) {
-      int64_t end = at + PIECE_ROWS < rows ? at + PIECE_ROWS : rows;
-      for (int64_t j = 0; j < m; j++) sum[j] = squares[j] = 0;
-      for (int64_t r = at; r < end; r++) {
+    TYPED(repeat)(p, pivot + c0, m, most);
+    for (int64_t at = 0; at < rows; at += PIECE_ROWS * times) {
+      const int64_t end = at_most(rows, at + PIECE_ROWS * times);
+      for (int64_t j = 0; j < most; j++) sum[j] = squares[j] = 0;
+      for (int64_t r = at; r < end; r += times) {
         const T *row = x + r * stride + c0;
+        const int64_t run = at_most(end - r, times) * m;
         LP_IVDEP
-        for (int64_t j = 0; j < m; j++) {
+        for (int64_t j = 0; j < run; j++) {
           A d = LOAD(row[j]) - p[j];
           sum[j] += d;
           squares[j] += d * d;
         }
       }
-      for (int64_t j = 0; j < m; j++) {
-        s[c0 + j] += (double)sum[j];
-        q[c0 + j] += (double)squares[j];
-      }
+      for (int64_t t = 0; t < most; t += m)
+        for (int64_t j = 0; j < m; j++) {
+          s[c0 + j] += (double)sum[t + j];
+          q[c0 + j] += (double)squares[t + j];
+        }
     }
   }
 }
@@ -203,18 +212,18 @@ static void TYPED(column_affine)(void *py, const void *px, int64_t rows, int64_t
                                  int64_t n, const double *pa, const double *pb) {
   const T *x = px;
   T *y = py;
+  const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
+    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
     A a[COLUMNS], b[COLUMNS];
-    for (int64_t j = 0; j < m; j++) {
-      a[j] = (A)pa[c0 + j];
-      b[j] = (A)pb[c0 + j];
-    }
-    for (int64_t r = 0; r < rows; r++) {
+    TYPED(repeat)(a, pa + c0, m, most);
+    TYPED(repeat)(b, pb + c0, m, most);
+    for (int64_t r = 0; r < rows; r += times) {
       const T *row = x + r * stride + c0;
       T *out = y + r * stride + c0;
+      const int64_t run = at_most(rows - r, times) * m;
       LP_IVDEP
-      for (int64_t j = 0; j < m; j++) out[j] = STORE(a[j] * LOAD(row[j]) + b[j]);
+      for (int64_t j = 0; j < run; j++) out[j] = STORE(a[j] * LOAD(row[j]) + b[j]);
     }
   }
 }
@@ -225,27 +234,29 @@ TYPED(column_grad_moments_of)(const T *g, LpRowGate gate, const T *x, int64_t ro
                               double *q, bool gated, bool bounded) {
   const T *y = gate.y;
   const A low = (A)gate.low, high = (A)gate.high;
+  const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
+    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
     A p[COLUMNS], sum[COLUMNS], products[COLUMNS];
-    for (int64_t j = 0; j < m; j++) p[j] = (A)mean[c0 + j];
-    for (int64_t at = 0; at < rows; at += PIECE_ROWS) {
-      int64_t end = at + PIECE_ROWS < rows ? at + PIECE_ROWS : rows;
-      for (int64_t j = 0; j < m; j++) sum[j] = products[j] = 0;
-      for (int64_t r = at; r < end; r++) {
-        const int64_t start = r * stride + c0;
+    TYPED(repeat)(p, mean + c0, m, most);
+    for (int64_t at = 0; at < rows; at += PIECE_ROWS * times) {
+      const int64_t end = at_most(rows, at + PIECE_ROWS * times);
+      for (int64_t j = 0; j < most; j++) sum[j] = products[j] = 0;
+      for (int64_t r = at; r < end; r += times) {
+        const int64_t start = r * stride + c0, run = at_most(end - r, times) * m;
         LP_IVDEP
-        for (int64_t j = 0; j < m; j++) {
+        for (int64_t j = 0; j < run; j++) {
           A v = LOAD(g[start + j]);
           if (gated) v = TYPED(passed)(v, LOAD(y[start + j]), low, high, bounded);
           sum[j] += v;
           products[j] += v * (LOAD(x[start + j]) - p[j]);
         }
       }
-      for (int64_t j = 0; j < m; j++) {
-        s[c0 + j] += (double)sum[j];
-        q[c0 + j] += (double)products[j];
-      }
+      for (int64_t t = 0; t < most; t += m)
+        for (int64_t j = 0; j < m; j++) {
+          s[c0 + j] += (double)sum[t + j];
+          q[c0 + j] += (double)products[t + j];
+        }
     }
   }
 }
@@ -262,18 +273,17 @@ TYPED(column_combine_of)(T *to, const T *g, LpRowGate gate, const T *x, int64_t 
                          const double *pc, bool gated, bool bounded) {
   const T *y = gate.y;
   const A low = (A)gate.low, high = (A)gate.high;
+  const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    int64_t m = n - c0 < COLUMNS ? n - c0 : COLUMNS;
+    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
     A a[COLUMNS], b[COLUMNS], c[COLUMNS];
-    for (int64_t j = 0; j < m; j++) {
-      a[j] = (A)pa[c0 + j];
-      b[j] = (A)pb[c0 + j];
-      c[j] = (A)pc[c0 + j];
-    }
-    for (int64_t r = 0; r < rows; r++) {
-      const int64_t start = r * stride + c0;
+    TYPED(repeat)(a, pa + c0, m, most);
+    TYPED(repeat)(b, pb + c0, m, most);
+    TYPED(repeat)(c, pc + c0, m, most);
+    for (int64_t r = 0; r < rows; r += times) {
+      const int64_t start = r * stride + c0, run = at_most(rows - r, times) * m;
       LP_IVDEP
-      for (int64_t j = 0; j < m; j++) {
+      for (int64_t j = 0; j < run; j++) {
         A v = LOAD(g[start + j]);
         if (gated) v = TYPED(passed)(v, LOAD(y[start + j]), low, high, bounded);
         to[start + j] = STORE(a[j] * v + (b[j] * LOAD(x[start + j]) + c[j]));
