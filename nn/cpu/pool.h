@@ -36,6 +36,9 @@ typedef struct LpPoolKernels {
                       int32_t *index32, int64_t *index64, int64_t begin, int64_t end);
   void (*scatter_last[4])(void *gx, int64_t plane, int64_t channels, const void *g,
                           int64_t n, const int32_t *index32, const int64_t *index64);
+  /* The same for windows of few elements, each of which is compared with the index. */
+  void (*max_grad_last[4])(const LpPoolShape *s, int64_t channels, const void *g,
+                           const int32_t *index, void *gx);
   void (*average_last[4])(const LpPoolShape *s, int64_t channels, const void *x, void *y,
                           int64_t begin, int64_t end);
   void (*average_grad_last[4])(const LpPoolShape *s, int64_t channels, const void *g,

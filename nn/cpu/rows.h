@@ -8,18 +8,26 @@
 #include "cpu/caps.h"
 #include "core/tensor.h"
 
+/* A gate before a gradient (autograd/node.h, Note: gates): closed where y <= low and,
+ * with an upper bound, unless y < high. y NULL: there is none. */
+typedef struct LpRowGate {
+  const void *y;
+  double low, high;
+  bool bounded;
+} LpRowGate;
+
 typedef struct LpRowKernels {
   double (*sum[4])(const void *x, int64_t n);
   /* *s += sum(x - pivot), *q += sum((x - pivot)^2) */
   void (*moments[4])(const void *x, int64_t n, double pivot, double *s, double *q);
   /* y = a * x + b */
   void (*affine[4])(void *y, const void *x, int64_t n, double a, double b);
-  /* *s += sum(g), *q += sum(g * (x - mean)) */
-  void (*grad_moments[4])(const void *g, const void *x, int64_t n, double mean, double *s,
-                          double *q);
-  /* y = a * g + b * x + c */
-  void (*combine[4])(void *y, const void *g, const void *x, int64_t n, double a, double b,
-                     double c);
+  /* *s += sum(g), *q += sum(g * (x - mean)), with g behind the gate */
+  void (*grad_moments[4])(const void *g, LpRowGate gate, const void *x, int64_t n,
+                          double mean, double *s, double *q);
+  /* y = a * g + b * x + c, likewise */
+  void (*combine[4])(void *y, const void *g, LpRowGate gate, const void *x, int64_t n,
+                     double a, double b, double c);
   double (*first[4])(const void *x);
   /* sum += x; sum of the compute dtype */
   void (*add[4])(void *sum, const void *x, int64_t n);
@@ -44,12 +52,12 @@ typedef struct LpRowKernels {
                             const double *pivot, double *s, double *q);
   void (*column_affine[4])(void *y, const void *x, int64_t rows, int64_t stride,
                            int64_t n, const double *a, const double *b);
-  void (*column_grad_moments[4])(const void *g, const void *x, int64_t rows,
-                                 int64_t stride, int64_t n, const double *mean, double *s,
-                                 double *q);
-  void (*column_combine[4])(void *y, const void *g, const void *x, int64_t rows,
-                            int64_t stride, int64_t n, const double *a, const double *b,
-                            const double *c);
+  void (*column_grad_moments[4])(const void *g, LpRowGate gate, const void *x,
+                                 int64_t rows, int64_t stride, int64_t n,
+                                 const double *mean, double *s, double *q);
+  void (*column_combine[4])(void *y, const void *g, LpRowGate gate, const void *x,
+                            int64_t rows, int64_t stride, int64_t n, const double *a,
+                            const double *b, const double *c);
 
   /* rstd[i] = 1 / sqrt(variance[i] + eps) */
   void (*inverse_deviations)(const double *variance, double eps, double *rstd, int64_t n);

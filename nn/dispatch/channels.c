@@ -9,9 +9,16 @@
 #include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 
-static const char *plane_at(const ChannelJob *j, const char *base, int64_t n,
-                            int64_t channel) {
-  return base + (size_t)((n * j->channels + channel) * j->plane) * j->elem_bytes;
+/* Where channel c of image n begins, in bytes. */
+static size_t plane_at(const ChannelJob *j, int64_t n, int64_t c) {
+  return (size_t)((n * j->channels + c) * j->plane) * j->elem_bytes;
+}
+
+/* The gate from its element `at_bytes` on. */
+static LpRowGate gate_at(const ChannelJob *j, size_t at_bytes) {
+  LpRowGate gate = j->gate;
+  if (gate.y) gate.y = (const char *)gate.y + at_bytes;
+  return gate;
 }
 
 static void finish_moments(const ChannelJob *j, int64_t channel, double pivot) {
@@ -28,11 +35,11 @@ static void stats_planes(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   const LpRowKernels *k = lp_row_kernels();
   for (int64_t c = begin; c < end; c++) {
-    double pivot = k->first[j->type](plane_at(j, j->x, 0, c));
+    double pivot = k->first[j->type](j->x + plane_at(j, 0, c));
     if (!isfinite(pivot)) pivot = 0;
     j->s[c] = j->q[c] = 0;
     for (int64_t n = 0; n < j->n; n++)
-      k->moments[j->type](plane_at(j, j->x, n, c), j->plane, pivot, &j->s[c], &j->q[c]);
+      k->moments[j->type](j->x + plane_at(j, n, c), j->plane, pivot, &j->s[c], &j->q[c]);
     finish_moments(j, c, pivot);
   }
 }
@@ -41,9 +48,10 @@ static void affine_planes(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   const LpRowKernels *k = lp_row_kernels();
   for (int64_t n = 0; n < j->n; n++)
-    for (int64_t c = begin; c < end; c++)
-      k->affine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->x, n, c),
-                         j->plane, j->a[c], j->b[c]);
+    for (int64_t c = begin; c < end; c++) {
+      const size_t at = plane_at(j, n, c);
+      k->affine[j->type](j->y + at, j->x + at, j->plane, j->a[c], j->b[c]);
+    }
 }
 
 static void grad_sums_planes(void *ctx, int64_t begin, int64_t end) {
@@ -51,9 +59,11 @@ static void grad_sums_planes(void *ctx, int64_t begin, int64_t end) {
   const LpRowKernels *k = lp_row_kernels();
   for (int64_t c = begin; c < end; c++) {
     j->s[c] = j->q[c] = 0;
-    for (int64_t n = 0; n < j->n; n++)
-      k->grad_moments[j->type](plane_at(j, j->g, n, c), plane_at(j, j->x, n, c), j->plane,
-                               j->mean[c], &j->s[c], &j->q[c]);
+    for (int64_t n = 0; n < j->n; n++) {
+      const size_t at = plane_at(j, n, c);
+      k->grad_moments[j->type](j->g + at, gate_at(j, at), j->x + at, j->plane, j->mean[c],
+                               &j->s[c], &j->q[c]);
+    }
   }
 }
 
@@ -61,9 +71,11 @@ static void combine_planes(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   const LpRowKernels *k = lp_row_kernels();
   for (int64_t n = 0; n < j->n; n++)
-    for (int64_t c = begin; c < end; c++)
-      k->combine[j->type]((char *)plane_at(j, j->y, n, c), plane_at(j, j->g, n, c),
-                          plane_at(j, j->x, n, c), j->plane, j->a[c], j->b[c], j->c[c]);
+    for (int64_t c = begin; c < end; c++) {
+      const size_t at = plane_at(j, n, c);
+      k->combine[j->type](j->y + at, j->g + at, gate_at(j, at), j->x + at, j->plane,
+                          j->a[c], j->b[c], j->c[c]);
+    }
 }
 
 /* Columns of a matrix (n, channels): plane is 1. */
@@ -92,17 +104,17 @@ static void grad_sums_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
   for (int64_t c = begin; c < end; c++) j->s[c] = j->q[c] = 0;
-  lp_row_kernels()->column_grad_moments[j->type](j->g + at, j->x + at, j->n, j->channels,
-                                                 end - begin, j->mean + begin,
-                                                 j->s + begin, j->q + begin);
+  lp_row_kernels()->column_grad_moments[j->type](
+      j->g + at, gate_at(j, at), j->x + at, j->n, j->channels, end - begin,
+      j->mean + begin, j->s + begin, j->q + begin);
 }
 
 static void combine_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, j->n,
-                                            j->channels, end - begin, j->a + begin,
-                                            j->b + begin, j->c + begin);
+  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, gate_at(j, at),
+                                            j->x + at, j->n, j->channels, end - begin,
+                                            j->a + begin, j->b + begin, j->c + begin);
 }
 
 /* Rows [begin, end) of such a matrix, all channels. */
@@ -116,8 +128,9 @@ static void affine_rows(void *ctx, int64_t begin, int64_t end) {
 static void combine_rows(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
-  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, j->x + at, end - begin,
-                                            j->channels, j->channels, j->a, j->b, j->c);
+  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, gate_at(j, at),
+                                            j->x + at, end - begin, j->channels,
+                                            j->channels, j->a, j->b, j->c);
 }
 
 /* Sums over pieces of the rows, each into arrays of its own. */
@@ -139,8 +152,8 @@ static void sum_rows(void *ctx, int64_t begin, int64_t end) {
     double *s = r->s + p * j->channels, *q = r->q + p * j->channels;
     for (int64_t c = 0; c < j->channels; c++) s[c] = q[c] = 0;
     if (r->of_gradient)
-      k->column_grad_moments[j->type](j->g + at, j->x + at, rows, j->channels,
-                                      j->channels, j->mean, s, q);
+      k->column_grad_moments[j->type](j->g + at, gate_at(j, at), j->x + at, rows,
+                                      j->channels, j->channels, j->mean, s, q);
     else
       k->column_moments[j->type](j->x + at, rows, j->channels, j->channels, j->mean, s,
                                  q);
@@ -153,8 +166,9 @@ static bool run_rows(ChannelJob *j, ChannelPass pass) {
   if (j->plane != 1 || j->n < 4 * threads || j->n < j->channels || threads == 1)
     return false;
   if (pass == CHANNEL_AFFINE || pass == CHANNEL_COMBINE) {
-    lp_parallel_for(j->n, LP_GRAIN / (j->channels + 1) + 1,
-                    pass == CHANNEL_AFFINE ? affine_rows : combine_rows, j);
+    /* Back from where the sums have ended: Note [There and back] in dispatch/iter.c. */
+    lp_parallel_walk(j->n, LP_GRAIN / (j->channels + 1) + 1,
+                     pass == CHANNEL_AFFINE ? affine_rows : combine_rows, j, true);
     return true;
   }
   RowSums r = {.job = j, .of_gradient = pass == CHANNEL_GRAD_SUMS};

@@ -4,6 +4,7 @@
 #define LP_NN_DISPATCH_CHANNELS_H
 
 #include "core/tensor.h"
+#include "cpu/rows.h"
 
 /* (n, channels, plane) over dense buffers; where they lie channels last,
  * n counts the pixels of all images and plane is 1. */
@@ -12,6 +13,7 @@ typedef struct ChannelJob {
   size_t elem_bytes;
   int64_t n, channels, plane;
   const char *x, *g;
+  LpRowGate gate; /* before g */
   char *y;
   double *mean, *rstd; /* of each channel: in or out */
   double *a, *b, *c;   /* coefficients of the elementwise pass */
@@ -22,8 +24,8 @@ typedef struct ChannelJob {
 typedef enum ChannelPass {
   CHANNEL_STATS,     /* mean, rstd, and in q the biased variance; s is lost */
   CHANNEL_AFFINE,    /* y = a * x + b */
-  CHANNEL_GRAD_SUMS, /* s = sum(g), q = sum(g * (x - mean)) */
-  CHANNEL_COMBINE    /* y = a * g + b * x + c */
+  CHANNEL_GRAD_SUMS, /* s = sum(g), q = sum(g * (x - mean)), with g behind the gate */
+  CHANNEL_COMBINE    /* y = a * g + b * x + c, likewise */
 } ChannelPass;
 
 void nn_channel_pass(ChannelJob *j, ChannelPass pass);

@@ -117,21 +117,38 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
 bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
                                         LpTensor *weight, LpTensor *save_mean,
                                         LpTensor *save_rstd, bool training,
-                                        LpTensor **results) {
+                                        LpTensor *gate, double gate_low,
+                                        LpOptFloat gate_high, LpTensor **results) {
+  if (gate && !training) { /* the gradient stands in for x below: write it out */
+    const LpScalar low = lp_scalar_float(gate_low),
+                   high = lp_scalar_float(gate_high.value);
+    LpTensor *behind = gate_high.has ? lp_hardtanh_backward(grad_output, gate, low, high)
+                                     : lp_threshold_backward(grad_output, gate, low);
+    TRY(behind);
+    const bool ok =
+        lp_impl_native_batch_norm_backward(behind, input, weight, save_mean, save_rstd,
+                                           training, NULL, 0, gate_high, results);
+    lp_tensor_release(behind);
+    return ok;
+  }
   LpDtype dtype = lp_dtype(input), weight_dtype = weight ? lp_dtype(weight) : dtype;
   int64_t channels = lp_size(input, 1);
   bool failed = false;
   const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last), *g = nn_laid(grad_output, dtype, last),
-           *gx = NULL, *gw = NULL, *gb = NULL;
+           *y = gate ? nn_laid(gate, dtype, last) : NULL, *gx = NULL, *gw = NULL,
+           *gb = NULL;
   LpTensor *w = doubles(weight, &failed), *mean = doubles(save_mean, &failed),
            *rstd = doubles(save_rstd, &failed);
-  bool ok = x && g && !failed;
+  bool ok = x && g && (y || !gate) && !failed;
   ChannelJob j = {0};
   size_t block_bytes = 0;
   if (ok) {
     j = nn_channel_job(x);
     j.g = nn_laid_data(g, last);
+    if (y)
+      j.gate =
+          (LpRowGate){nn_laid_data(y, last), gate_low, gate_high.value, gate_high.has};
     ok = nn_channel_arrays(&j, channels, &block_bytes) &&
          (gx = nn_new_laid(x, lp_sizes(x), dtype, last));
   }
@@ -157,6 +174,7 @@ bool lp_impl_native_batch_norm_backward(LpTensor *grad_output, LpTensor *input,
   lp_free(j.mean, block_bytes);
   lp_tensor_release(x);
   lp_tensor_release(g);
+  lp_tensor_release(y);
   lp_tensor_release(w);
   lp_tensor_release(mean);
   lp_tensor_release(rstd);

@@ -24,6 +24,7 @@ typedef struct PoolJob {
   /* Where the images lie channels last: how many channels, else 0. */
   int64_t channels;
   bool batched; /* the input has a batch dim */
+  bool few;     /* the windows, which shape tells, have few elements */
   void (*last)(const LpPoolShape *s, int64_t channels, const void *from, void *to,
                int64_t begin, int64_t end);
   void (*last_grad)(const LpPoolShape *s, int64_t channels, const void *from, void *to);
@@ -87,6 +88,13 @@ static bool windows(LpTensor *self, int ndim, LpInts kernel, LpInts stride,
     s->out[d] = out;
   }
   return true;
+}
+
+/* A header with the sizes of the pooled input, for the checks; its elements are never
+ * read. */
+static LpTensor *shape_only(LpTensor *t, LpInts sizes) {
+  int64_t strides[LP_MAX_DIMS] = {0};
+  return lp_tensor_alias(t, sizes, lp_ints(strides, sizes.count), lp_storage_offset(t));
 }
 
 /* self's sizes with the last ones replaced by the shape's out (or in). */
@@ -174,10 +182,16 @@ static void scatter_last(void *ctx, int64_t begin, int64_t end) {
   const PoolJob *j = ctx;
   for (int64_t n = begin; n < end; n++) {
     const int64_t in = n * j->in_plane * j->channels;
-    lp_pool_kernels()->scatter_last[j->type](
-        j->to + (size_t)(n * j->out_plane * j->channels) * j->elem_bytes, j->out_plane,
-        j->channels, j->from + (size_t)in * j->elem_bytes, j->in_plane,
-        j->index32 ? j->index32 + in : NULL, j->index64 ? j->index64 + in : NULL);
+    char *to = j->to + (size_t)(n * j->out_plane * j->channels) * j->elem_bytes;
+    if (j->few)
+      lp_pool_kernels()->max_grad_last[j->type](&j->shape, j->channels,
+                                                j->from + (size_t)in * j->elem_bytes,
+                                                j->index32 + in, to);
+    else
+      lp_pool_kernels()->scatter_last[j->type](
+          to, j->out_plane, j->channels, j->from + (size_t)in * j->elem_bytes,
+          j->in_plane, j->index32 ? j->index32 + in : NULL,
+          j->index64 ? j->index64 + in : NULL);
   }
 }
 
@@ -327,20 +341,27 @@ bool nn_check_indices(const LpTensor *indices, bool last, int64_t plane) {
   return true;
 }
 
-LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
-                                   int64_t ndim) {
+/* gx[index] += g. Indices that came from the windows of `shape` (NULL: from elsewhere)
+ * and that no user has had in hand, the int32 ones, need no check: where a window has few
+ * elements, each is compared with the index instead of looked up by it. */
+static LpTensor *scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
+                         int64_t ndim, const LpPoolShape *shape) {
   const LpDtype dtype = nn_compute_dtype(lp_dtype(grad_output)),
                 index_dtype = lp_dtype(indices);
   PoolJob j = {0};
+  CHECK(lp_numel(grad_output) == lp_numel(indices), LP_ERR_ARGUMENT,
+        "expected 'indices' of the shape of the gradient, %s, got %s",
+        SHAPE_TEXT(grad_output), SHAPE_TEXT(indices));
   if (is_last(indices, ndim)) j.channels = lp_size(indices, 1);
+  if (shape) j.shape = *shape;
+  j.few = shape && j.channels && index_dtype == LP_INT32 && volume(shape->kernel) <= 9;
   LpTensor *g = nn_laid(grad_output, dtype, j.channels),
            *index = nn_laid(indices, index_dtype, j.channels);
   LpTensor *gx = g ? nn_new_laid(g, size, dtype, j.channels) : NULL;
   const int64_t plane = last_dims(size, ndim);
-  bool ok =
-      g && index && gx && (!lp_numel(gx) || nn_check_indices(index, j.channels, plane));
+  bool ok = g && index && gx &&
+            (!lp_numel(gx) || j.few || nn_check_indices(index, j.channels, plane));
   if (ok && lp_numel(gx)) {
-    ASSERT(lp_numel(g) == lp_numel(index));
     set_planes(&j, g, last_dims(lp_sizes(g), ndim), gx, plane);
     j.index32 = index_dtype == LP_INT32 ? nn_laid_data(index, j.channels) : NULL;
     j.index64 = index_dtype == LP_INT64 ? nn_laid_data(index, j.channels) : NULL;
@@ -353,6 +374,23 @@ LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpI
   lp_tensor_release(index);
   if (!ok) lp_drop(&gx);
   return nn_cast_take(gx, lp_dtype(grad_output));
+}
+
+LpTensor *lp_impl_max_pool_scatter(LpTensor *grad_output, LpTensor *indices, LpInts size,
+                                   int64_t ndim) {
+  return scatter(grad_output, indices, size, ndim, NULL);
+}
+
+LpTensor *lp_impl_max_pool_grad(LpTensor *grad_output, LpTensor *indices, LpInts size,
+                                int64_t ndim, LpInts kernel_size, LpInts stride,
+                                LpInts padding, LpInts dilation, bool ceil_mode) {
+  PoolJob j = {0};
+  LpTensor *input = shape_only(grad_output, size);
+  TRY(input);
+  const bool ok =
+      windows(input, (int)ndim, kernel_size, stride, padding, dilation, ceil_mode, &j);
+  lp_tensor_release(input);
+  return ok ? scatter(grad_output, indices, size, ndim, &j.shape) : NULL;
 }
 
 /* --- average
@@ -414,13 +452,6 @@ LpTensor *lp_impl_avg_pool(LpTensor *self, int64_t ndim, LpInts kernel_size,
   return linear(self, &j, volume(j.shape.in),
                 sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
                 lp_pool_kernels()->average, false);
-}
-
-/* A header with the sizes of the pooled input, for the checks; its elements are never
- * read. */
-static LpTensor *shape_only(LpTensor *t, LpInts sizes) {
-  int64_t strides[LP_MAX_DIMS] = {0};
-  return lp_tensor_alias(t, sizes, lp_ints(strides, sizes.count), lp_storage_offset(t));
 }
 
 LpTensor *lp_impl_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim,

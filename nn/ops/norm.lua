@@ -2,9 +2,12 @@
 op{ "native_batch_norm(Tensor input, Tensor? weight, Tensor? bias, Tensor? running_mean, Tensor? running_var, "
       .. "bool training, float momentum, float eps) -> (Tensor output, Tensor save_mean, Tensor save_rstd)",
     variants = "internal", nondiff = "save_mean save_rstd",
-    grad = { ["input, weight, bias"] = "native_batch_norm_backward(grad, input, weight, save_mean, save_rstd, training)" } }
+    grad = { ["input, weight, bias"] = "native_batch_norm_backward(grad, input, weight, save_mean, save_rstd, training, "
+      .. "gate, gate_low, gate_high)" } }
+-- With a gate no graph is recorded (autograd/node.h, Note: gates), so that its second derivative knows of none.
 op{ "native_batch_norm_backward(Tensor grad_output, Tensor input, Tensor? weight, Tensor save_mean, Tensor save_rstd, "
-      .. "bool training) -> (Tensor input_grad, Tensor weight_grad, Tensor bias_grad)",
+      .. "bool training, Tensor? gate, float gate_low, float? gate_high) "
+      .. "-> (Tensor input_grad, Tensor weight_grad, Tensor bias_grad)",
     variants = "internal",
     grad = { ["grad_output, input, weight"] = "batch_norm_double_backward(grad_input_grad, grad_weight_grad, "
       .. "grad_bias_grad, grad_output, input, weight, save_mean, save_rstd, training)" } }

@@ -1,7 +1,11 @@
 -- Pooling. The internal ops serve 1 to 3 dims; see nn/dispatch/pool.c.
 op{ "max_pool(Tensor self, int ndim, int[] kernel_size, int[]? stride, int[] padding, int[] dilation, bool ceil_mode, "
       .. "dtype? index_dtype) -> (Tensor output, Tensor indices)",
-    variants = "internal", nondiff = "indices", grad = { self = "max_pool_scatter(grad, indices, self.shape, ndim)" } }
+    variants = "internal", nondiff = "indices", grad = { self = "max_pool_grad(grad, indices, self.shape, ndim, "
+      .. "kernel_size, stride, padding, dilation, ceil_mode)" } }
+op{ "max_pool_grad(Tensor grad_output, Tensor indices, int[] size, int ndim, int[] kernel_size, int[]? stride, "
+      .. "int[] padding, int[] dilation, bool ceil_mode) -> Tensor",
+    variants = "internal", grad = { grad_output = "max_pool_gather(grad, indices, ndim)" } }
 op{ "max_pool_scatter(Tensor grad_output, Tensor indices, int[] size, int ndim) -> Tensor", variants = "internal",
     grad = { grad_output = "max_pool_gather(grad, indices, ndim)" } }
 op{ "max_pool_gather(Tensor self, Tensor indices, int ndim) -> Tensor", variants = "internal",

@@ -117,6 +117,18 @@ local function camel(name)
   return (("_" .. name):gsub("_+(%w)", string.upper):gsub("_", ""))
 end
 
+-- What a formula that takes a gate (see autograd/node.h, Note: gates) says of it.
+local gate_names = { gate = { type = "Tensor?", c = "lp_gate()->of" }, gate_low = { type = "float", c = "lp_gate()->low" },
+  gate_high = { type = "float?", c = "lp_gate()->high" } }
+
+-- A gradient that is no more than a gate, threshold_backward(grad, result, 0): where its tensor is saved, and its bounds.
+local function plan_gate(plan, low, call, by_cname)
+  local called = call.k == "call" and by_cname[call.fn]
+  if not (called and called.gate and call.args[1].v == "grad" and plan.by_saved[call.args[2].v]) then return nil end
+  local function bound(i, type) return call.args[i] and low:convert(low:value(call.args[i]), type, "gate") end
+  return { slot = plan.by_saved[call.args[2].v], low = bound(3, "float"), high = bound(4, "float?") }
+end
+
 -- Lowers the formulas of a row into { body, saved, metas, fields, ... } for its node.
 local function plan_node(row, by_cname, diffs)
   local plan = { saved_inputs = {}, saved_outputs = {}, fields = {}, ints = {}, groups = {}, slots = {}, by_saved = {},
@@ -177,7 +189,10 @@ local function plan_node(row, by_cname, diffs)
       return { type = "Tensor", c = "saved_" .. name }
     end
     local a = arg_by_name[name]
-    if not a then return nil end
+    if not a then
+      if gate_names[name] then plan.takes_gate = true end
+      return gate_names[name]
+    end
     if a.type == "Tensor" or a.type == "Tensor?" then
       save(name, "input")
       return { type = a.type, c = "saved_" .. name }
@@ -241,8 +256,10 @@ local function plan_node(row, by_cname, diffs)
         error(("%s:%d: grad of %s in %s: %s"):format(row.file, row.line, d.group.key, row.signature, err), 0)
       end
       d.group.low = low
+      if #diffs == 1 then plan.gate = plan_gate(plan, low, formula.parse(d.group.text), by_cname) end
     end
   end
+  if plan.gate and plan.takes_gate then error(row.signature .. ": the gradient is a gate and takes one", 0) end
   return plan
 end
 
@@ -447,7 +464,15 @@ local function emit_node(out, row, by_cname, diffs)
   w("  ok = true;\n  goto fail;\nfail:")
   for _, line in ipairs(cleanup) do w("%s", line) end
   w("  return ok;\n}\n")
-  w("static const LpNodeClass class_%s = {\"%s\", backward_%s, NULL};\n", cname, class_name, cname)
+  local more = plan.takes_gate and ", .takes_gate = true" or ""
+  if plan.gate then
+    w("static bool gate_%s(LpNode *base, LpGate *gate) {", cname)
+    w("  const Node_%s *n = (const Node_%s *)base;\n  (void)n;\n  gate->low = %s;", cname, cname, plan.gate.low)
+    w("  gate->high = %s;", plan.gate.high or "(LpOptFloat){.has = false}")
+    w("  return lp_node_unpack(base, %d, &gate->of);\n}\n", plan.gate.slot.slot)
+    more = (", .gate = gate_%s"):format(cname)
+  end
+  w("static const LpNodeClass class_%s = {.name = \"%s\", .backward = backward_%s%s};\n", cname, class_name, cname, more)
   -- record
   local record_params = params_of(row, "unsigned need")
   w("static LpNode *record_%s(%s) {", cname, record_params)

@@ -42,7 +42,7 @@ schema.result_types = {
 
 local row_fields = { variants = true, module = true, kind = true, kernel = true, dtypes = true, promote = true,
   impl = true, composite = true, grad = true, tells_recording = true, nondiff = true, aliases = true, cases = true, doc = true,
-  example = true, node = true }
+  example = true, node = true, gate = true }
 local variant_words = { ["function"] = true, method = true, inplace = true, out = true, internal = true }
 local kinds = { unary = true, binary = true, native = true, view = true, composite = true }
 -- Modules whose functions take their name as a prefix in C, as in PyTorch's own `linalg_inv`.

@@ -102,6 +102,7 @@ typedef struct Run {
   LpNode *const *roots; /* where it began; n_roots of them */
   int64_t n_roots;
   LpNode *running;
+  LpGate gate; /* for the node that runs next; `of` owned */
   struct Run *outer;
 } Run;
 
@@ -296,10 +297,7 @@ static bool run_hooks(LpHookEntry *hooks, LpTensor **grads) {
     if (!*at || !h->hook) continue;
     LpTensor *replacement = NULL;
     TRY(h->hook(h->ctx, *at, &replacement));
-    if (replacement) {
-      lp_tensor_release(*at);
-      *at = replacement;
-    }
+    if (replacement) TRY(lp_hook_replace(at, replacement));
   }
   return true;
 }
@@ -316,8 +314,39 @@ static void run_free(Run *run) {
     }
     lp_node_release(p->node);
   }
+  lp_tensor_release(run->gate.of);
   lp_free(run->table, (size_t)run->capacity * sizeof(Pending));
   lp_free(run->heap, (size_t)run->heap_capacity * sizeof(LpNode *));
+}
+
+const LpGate *lp_gate(void) { return &current_run->gate; }
+
+/* May the node that this one leads to apply its gate? See node.h, Note: gates. */
+static bool may_leave_gate(const Run *run, const LpNode *node) {
+  if (!node->cls->gate || lp_tls_grad_enabled || node->post_hooks || lp_anomaly_enabled()) return false;
+  const LpNode *next = node->edges[0].node;
+  if (!next || !next->cls->takes_gate || node->edges[0].output_nr != 0) return false;
+  if (next->hooks || next->pre_hooks || next->post_hooks) return false;
+  if (run->heap_count && rank_of(run->heap[0]) >= rank_of(next)) return false; /* others run before, and may add */
+  for (int64_t i = 0; i < run->n_captures; i++)
+    if (run->captures[i].node == next) return false;
+  return lp_node_wants(node, 0);
+}
+
+/* The results of the node's backward, or its gradient as it is, and its gate to the next node. */
+static bool run_node_backward(Run *run, LpNode *node, LpTensor *const *grads, LpTensor **results) {
+  if (may_leave_gate(run, node)) {
+    LpGate *gate = &run->gate;
+    TRY(node->cls->gate(node, gate));
+    if (gate->of->dtype == grads[0]->dtype && lp_same_shape(gate->of, grads[0])) {
+      results[0] = lp_tensor_retain(grads[0]);
+      return true;
+    }
+    lp_drop(&gate->of);
+  }
+  const bool ok = node->cls->backward(node, grads, results);
+  lp_drop(&run->gate.of);
+  return ok;
 }
 
 static bool run_node(Run *run, LpNode *node, bool keep_graph) {
@@ -345,7 +374,7 @@ static bool run_node(Run *run, LpNode *node, bool keep_graph) {
   if (ok && !(is_leaf && captured)) {
     if (!is_leaf || run->accumulate) {
       ok = !node->pre_hooks || lp_node_run_pre_hooks(node, grads);
-      ok = ok && node->cls->backward(node, grads, results);
+      ok = ok && run_node_backward(run, node, grads, results);
       if (LP_UNLIKELY(lp_anomaly_enabled()) && ok && lp_anomaly_check_nan_enabled())
         ok = lp_anomaly_check(node, results);
       ok = ok && (!node->post_hooks || lp_node_run_post_hooks(node, results, grads));

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "autograd/formula.h"
 #include "autograd/meta.h"
 #include "core/alloc.h"
 #include "lampad/ops.h"
@@ -58,6 +59,20 @@ void lp_node_remove_hook(LpNode *node, int64_t id) {
   }
 }
 
+bool lp_hook_replace(LpTensor **at, LpTensor *replacement) {
+  const LpTensor *was = *at;
+  bool ok = true;
+  if (was && !lp_same_shape(was, replacement))
+    ok = lp_fail(LP_ERR_AUTOGRAD, "a hook has changed the size of a gradient from %s to %s", SHAPE_TEXT(was),
+                 SHAPE_TEXT(replacement));
+  else if (was && was->dtype != replacement->dtype)
+    ok = lp_fail(LP_ERR_AUTOGRAD, "a hook has changed the type of a gradient from %s to %s",
+                 lp_dtype_name(was->dtype), lp_dtype_name(replacement->dtype));
+  lp_tensor_release(ok ? *at : replacement);
+  if (ok) *at = replacement;
+  return ok;
+}
+
 /* Runs the hooks of a list; `at` are the gradients they may replace, n of them. */
 static bool run_node_hooks(LpNodeHook *hooks, LpTensor **at, int n,
                            LpTensor *const *inputs, int n_inputs,
@@ -71,8 +86,8 @@ static bool run_node_hooks(LpNodeHook *hooks, LpTensor **at, int n,
     ok = h->fn(h->ctx, inputs, n_inputs, outputs, n_outputs, replaced);
     for (int i = 0; i < n; i++) {
       if (!replaced[i]) continue;
-      lp_tensor_release(at[i]);
-      at[i] = replaced[i];
+      if (ok) ok = lp_hook_replace(&at[i], replaced[i]);
+      else lp_tensor_release(replaced[i]);
       replaced[i] = NULL;
     }
   }

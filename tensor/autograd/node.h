@@ -5,13 +5,24 @@
  * topological order and backward needs no dependency counts.
  *
  * Note: saved outputs. A node that saves its own result would own itself; so a result is saved
- * without its history, which lp_node_unpack puts back. */
+ * without its history, which lp_node_unpack puts back.
+ *
+ * Note: gates. The backward of ReLU and its like is a gate: the gradient passes where a tensor lies within bounds,
+ * and is 0 elsewhere. A node that applies the gate of the node before it while it reads its gradient saves a
+ * pass over memory. So when it runs next, and nobody sees the gradient between the two or adds to it, the engine hands
+ * it the gradient from before the gate, and the gate (lp_gate). */
 #ifndef LP_AUTOGRAD_NODE_H
 #define LP_AUTOGRAD_NODE_H
 
 #include <stdatomic.h>
 #include "core/tensor.h"
 #include "lampad/autograd.h"
+
+typedef struct LpGate {
+  LpTensor *of;    /* of the gradient's shape and dtype; NULL: no gate */
+  double low;      /* closed where of <= low */
+  LpOptFloat high; /* and, with an upper bound, unless of < high */
+} LpGate;
 
 typedef struct LpNodeClass {
   const char *name; /* "SigmoidBackward0" */
@@ -22,6 +33,9 @@ typedef struct LpNodeClass {
   void (*finalize)(LpNode *node);
   /* After a backward that does not keep the graph: drops what the node saved in its own way; may be NULL. */
   void (*release)(LpNode *node);
+  /* When the backward is a gate on its only gradient: fills it in, `of` owned; else NULL. */
+  bool (*gate)(LpNode *node, LpGate *gate);
+  bool takes_gate; /* backward applies lp_gate() to the gradient of output 0 */
 } LpNodeClass;
 
 typedef struct LpEdge {
@@ -120,6 +134,8 @@ LpInts lp_node_keep_ints(LpNode *node, LpInts ints);
 LpFloats lp_node_keep_floats(LpNode *node, LpFloats floats);
 /* Makes the node the history of its results; results may hold NULL and non-differentiable dtypes. */
 bool lp_node_attach(LpNode *node, LpTensor *const *results, int n_results);
+/* The gate that the gradient of the node whose backward runs now has not passed yet. */
+const LpGate *lp_gate(void);
 /* Is the gradient for edge i asked for in the backward that runs now? */
 bool lp_node_wants(const LpNode *node, int i);
 bool lp_node_wants_range(const LpNode *node, int first, int count);
@@ -132,6 +148,8 @@ void lp_node_free_saved(LpNode *node);
 bool lp_node_run_pre_hooks(LpNode *node, LpTensor **grads);
 bool lp_node_run_post_hooks(LpNode *node, LpTensor **results, LpTensor *const *grads);
 void lp_node_free_extras(LpNode *node);
+/* Puts what a hook returned, owned, in the place of a gradient; refuses another shape or dtype. */
+bool lp_hook_replace(LpTensor **at, LpTensor *replacement);
 /* Anomaly detection: notes the forward's traceback in a new node; refuses NaNs that a backward gave; adds
  * the traceback to an error. */
 void lp_anomaly_note(LpNode *node);

@@ -13,17 +13,17 @@ op{ "threshold(Tensor self, Scalar threshold, Scalar value) -> Tensor", module =
     grad = { self = "threshold_backward(grad, self, threshold)" }, cases = { "(3,4), 0.1, 20.0", "(3,)i, 0, 7" },
     doc = "x where x > threshold, value elsewhere.", example = "F.threshold(torch.tensor{-1.0, 2.0}, 0.1, 20)" }
 op{ "threshold_backward(Tensor grad_output, Tensor self, Scalar threshold) -> Tensor", variants = "internal",
-    kind = "binary", dtypes = "float int",
+    kind = "binary", dtypes = "float int", gate = true,
     grad = { grad_output = "threshold_backward(grad, self, threshold)", self = "zeros_like(grad)" } }
 op{ "relu6(Tensor self) -> Tensor", module = F, variants = "function inplace", kind = "unary", dtypes = "float int",
-    node = "HardtanhBackward0", grad = { self = "hardtanh_backward(grad, self, 0, 6)" }, cases = shapes,
+    node = "HardtanhBackward0", grad = { self = "hardtanh_backward(grad, result, 0, 6)" }, cases = shapes,
     doc = "Elementwise min(max(x, 0), 6).", example = "F.relu6(torch.tensor{-1.0, 8.0})" }
 op{ "hardtanh(Tensor self, Scalar min_val=-1, Scalar max_val=1) -> Tensor", module = F,
     variants = "function inplace out", kind = "unary", dtypes = "float int",
     grad = { self = "hardtanh_backward(grad, self, min_val, max_val)" }, cases = { "(3,4)", "(3,), -0.5, 0.25" },
     doc = "Clips x to [min_val, max_val].", example = "F.hardtanh(torch.tensor{-2.0, 0.5})" }
 op{ "hardtanh_backward(Tensor grad_output, Tensor self, Scalar min_val, Scalar max_val) -> Tensor",
-    variants = "internal", kind = "binary", dtypes = "float",
+    variants = "internal", kind = "binary", dtypes = "float", gate = true,
     grad = { grad_output = "hardtanh_backward(grad, self, min_val, max_val)", self = "zeros_like(grad)" } }
 op{ "leaky_relu(Tensor self, Scalar negative_slope=0.01) -> Tensor", module = F, variants = "function inplace out",
     kind = "unary", dtypes = "float", grad = { self = "leaky_relu_backward(grad, self, negative_slope)" },

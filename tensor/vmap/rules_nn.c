@@ -375,6 +375,7 @@ static Outcome regroup(VmapCall *c) {
 
 const VmapEntry lp_vmap_nn_rules[] = {
     {"max_pool", pool},
+    {"max_pool_grad", pool},
     {"max_pool_scatter", pool},
     {"max_pool_gather", pool},
     {"adaptive_max_pool", pool},

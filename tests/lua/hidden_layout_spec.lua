@@ -403,4 +403,27 @@ describe("hidden layout", function()
       torch.no_grad(function() near(half(a), z, "result without recording") end)
     end
   end)
+
+  it("batch norm of any number of channels", function()
+    torch.manual_seed(6)
+    for _, channels in ipairs { 1, 2, 3, 7, 16, 24, 63, 64, 65, 127, 128, 130, 515 } do
+      for _, plane in ipairs { { 1, 2 }, { 5, 7 }, { 31, 33 } } do
+        local x = torch.randn(3, channels, table.unpack(plane)) * 2 + 5
+        local g = torch.randn(x.shape)
+        local function through(input, grad)
+          input = input:clone():requires_grad_()
+          local weight = torch.arange(1., channels + 1, { dtype = input.dtype }):requires_grad_()
+          local y = F.batch_norm(input, nil, nil, weight, nil, true)
+          y:backward(grad)
+          return { y:detach(), input.grad, weight.grad }
+        end
+        local last = { memory_format = torch.channels_last }
+        local got = through(x:contiguous(last), g:contiguous(last))
+        for i, want in ipairs(through(x:double(), g:double())) do
+          local scale = want:abs():max():item()
+          assert.is_true((got[i]:double() - want):abs():max():item() <= 1e-5 * scale, ("%d channels, %d"):format(channels, i))
+        end
+      end
+    end
+  end)
 end)

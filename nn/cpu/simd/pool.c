@@ -127,6 +127,7 @@ const LpPoolKernels LP_SIMD(lp_pool_kernels) = {
     .adaptive_max = EACH_TYPE(adaptive_max),
     .max_last = EACH_TYPE(max_last),
     .scatter_last = EACH_TYPE(scatter_last),
+    .max_grad_last = EACH_TYPE(max_grad_last),
     .average_last = EACH_TYPE(average_last),
     .average_grad_last = EACH_TYPE(average_grad_last),
 };

@@ -101,6 +101,52 @@ static void TYPED(scatter_last)(void *pgx, int64_t plane, int64_t channels,
 }
 #undef SCATTER
 
+/* The first m channels from g, index and gx on: adds the gradient of an output pixel,
+ * whose window is w, to the maximum. */
+static inline void TYPED(add_to_maximum)(const LpPoolShape *s, const Window *w,
+                                         int64_t channels, const T *g,
+                                         const int32_t *index, T *gx, int64_t m) {
+  TYPED(Lanes) v;
+  TYPED(get_lanes)(&v, g, m);
+  int32_t indices[LANES] = {0};
+  for (int64_t j = 0; j < m; j++) indices[j] = index[j];
+  Indices maximum;
+  memcpy(&maximum, indices, sizeof indices);
+  for (int64_t d = w->from[0]; d < w->to[0]; d += s->dilation[0])
+    for (int64_t h = w->from[1]; h < w->to[1]; h += s->dilation[1])
+      for (int64_t i = w->from[2]; i < w->to[2]; i += s->dilation[2]) {
+        const int64_t at = pixel_at(s, (int64_t[3]){d, h, i});
+        const TYPED(Mask) here =
+            __builtin_convertvector(maximum == (int32_t)at, TYPED(Mask));
+        TYPED(Lanes) sum;
+        TYPED(get_lanes)(&sum, gx + at * channels, m);
+        sum += (TYPED(Lanes))((TYPED(Mask))v & here);
+        TYPED(put_lanes)(gx + at * channels, &sum, m);
+      }
+}
+
+static void TYPED(max_grad_last)(const LpPoolShape *s, int64_t channels, const void *pg,
+                                 const int32_t *index, void *pgx) {
+  const T *g = pg;
+  T *gx = pgx;
+  memset(gx, 0, (size_t)(s->in[0] * s->in[1] * s->in[2] * channels) * sizeof(T));
+  Window w;
+  for (int64_t od = 0; od < s->out[0]; od++) {
+    set_taps(&w, s, 0, od);
+    for (int64_t oh = 0; oh < s->out[1]; oh++) {
+      set_taps(&w, s, 1, oh);
+      for (int64_t ow = 0; ow < s->out[2]; ow++, g += channels, index += channels) {
+        set_taps(&w, s, 2, ow);
+        int64_t c = 0;
+        for (; c + LANES <= channels; c += LANES)
+          TYPED(add_to_maximum)(s, &w, channels, g + c, index + c, gx + c, LANES);
+        if (c < channels)
+          TYPED(add_to_maximum)(s, &w, channels, g + c, index + c, gx + c, channels - c);
+      }
+    }
+  }
+}
+
 static void TYPED(average_last)(const LpPoolShape *s, int64_t channels, const void *px,
                                 void *py, int64_t begin, int64_t end) {
   const T *x = px;

@@ -5,7 +5,26 @@
 
 #define PIECE 4096     /* elements whose sum stays in the lanes */
 #define PIECE_ROWS 128 /* likewise for columns, where a sum has one lane */
-#define COLUMNS 512 /* columns at a time: their sums stay in the first-level cache */
+#define COLUMNS 512    /* columns at a time: their sums stay in the first-level cache */
+
+/* How many rows a column loop takes at a time: more than one where they are short and
+ * follow one another, so that its innermost loop is worth starting. */
+#define RUN 128
+static inline int64_t at_most(int64_t n, int64_t most) {
+  return n < most ? n : most;
+}
+static inline int64_t rows_at_once(int64_t rows, int64_t stride, int64_t n) {
+  return n > 0 && n < RUN && stride == n && rows > 1 ? at_most(RUN / n, rows) : 1;
+}
+
+/* Calls `loops`, which takes the constants gated and bounded last, as the gate asks. */
+#define GATED(loops, ...)                                                                \
+  if (!gate.y)                                                                           \
+    loops(__VA_ARGS__, false, false);                                                    \
+  else if (!gate.bounded)                                                                \
+    loops(__VA_ARGS__, true, false);                                                     \
+  else                                                                                   \
+    loops(__VA_ARGS__, true, true)
 
 #define BODY "cpu/simd/rows_body.h"
 #include "cpu/simd/nn_each.h"
