@@ -14,6 +14,7 @@
 #include "core/check.h"
 #include "core/half.h"
 #include "cpu/conv_tiles.h"
+#include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
 #include "cpu/kept.h"
@@ -196,7 +197,7 @@ static int64_t piece_of(const LpConvGeometry *g) {
 }
 
 /* Ways through channels-last memory. */
-typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, TILES, LIBRARY } Way;
+typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, WINDOWS, TILES, LIBRARY } Way;
 
 static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                   bool keeps_weights) {
@@ -208,6 +209,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn_depthwise(g, &turned) &&
       lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
     return TURNED;
+  if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (dtype == LP_BFLOAT16 && lp_conv_tiles_pays(pass, g)) return TILES;
   return LIBRARY;
 }
@@ -264,6 +266,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case PRODUCT: return run_product(c, g);
   case DEPTHWISE: return lp_depthwise_weight_grad(g, c->x, c->y, c->w);
   case TURNED: return run_turned(c, g);
+  case WINDOWS: return lp_conv_windows(c, g);
   case TILES: return run_tiles(c, g);
   default: return lp_conv_dnnl(c, g);
   }

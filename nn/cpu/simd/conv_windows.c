@@ -1,0 +1,206 @@
+/* The kernels of cpu/conv_windows.h. */
+#include "cpu/simd/simd.h"
+
+#include "cpu/conv_windows.h"
+
+#if defined(LP_CAP_avx512) || defined(LP_CAP_avx2)
+#include "cpu/simd/lanes.h"
+
+/* Sums fill the registers, but for the vectors of a panel and a number of a window. */
+#define VECTORS 2
+#define LINE 16 /* floats of a cache line */
+#if defined(LP_CAP_avx512)
+#define ROWS 14
+#else
+#define ROWS 6
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+
+/* For so many products: loaded once, not by each of them. */
+INLINE V spread(float x, const int products) {
+#if defined(LP_CAP_avx512)
+  V v = (V)_mm512_set1_ps(x);
+#else
+  V v = (V)_mm256_set1_ps(x);
+#endif
+  if (products > 1) __asm__("" : "+v"(v));
+  return v;
+}
+
+/* --- results
+ * --------------------------------------------------------------------------------- */
+
+/* Window i is at at[i / 3] + i % 3 * step: few pointers reach all. */
+#define TRIPLES ((ROWS + 2) / 3)
+
+INLINE void multiply(const int rows, const int vectors, const LpWindows *w, int64_t depth,
+                     int64_t times) {
+  const int64_t step = w->step, k = w->k, last = w->channels - (vectors - 1) * LANES;
+  const float *windows = w->windows;
+  float *y = w->y;
+  for (; times > 0; times--, windows += rows * step, y += rows * k) {
+    V sum[ROWS][VECTORS];
+    const float *b = w->weights, *at[TRIPLES];
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; j++) sum[i][j] = load(w->bias + j * LANES);
+#pragma GCC unroll 5
+    for (int i = 0; i < TRIPLES; i++) at[i] = windows + 3 * i * step;
+    for (int i = 0; i < rows; i++)
+      for (int j = 0; j < vectors * LANES; j += LINE)
+        __builtin_prefetch(y + i * k + j, 1);
+    for (int64_t d = 0; d < depth; d++, b += vectors * LANES) {
+      V weight[VECTORS];
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; j++) weight[j] = load(b + j * LANES);
+#pragma GCC unroll 14
+      for (int i = 0; i < rows; i++) {
+        const V x = spread(at[i / 3][i % 3 * step], vectors);
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++) sum[i][j] += x * weight[j];
+      }
+#pragma GCC unroll 5
+      for (int i = 0; i < TRIPLES; i++) at[i]++;
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors; j++) {
+        float *to = y + i * k + j * LANES;
+        if (j < vectors - 1 || last == LANES)
+          store(to, sum[i][j]);
+        else
+          store_part(to, sum[i][j], last);
+      }
+  }
+}
+
+/* --- weights' gradient
+ * ----------------------------------------------------------------------- */
+
+INLINE void add_sums(const int rows, const int vectors, const LpWindows *w, int64_t count,
+                     int64_t lines, int64_t pitch) {
+  const int64_t step = w->step, k = w->k, last = w->channels - (vectors - 1) * LANES;
+  const float *y = w->y, *fetch = w->fetch ? w->fetch : y;
+  const int64_t fetch_step = w->fetch ? LINE : 0;
+  V sum[ROWS][VECTORS];
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; j++) sum[i][j] = (V){0};
+  for (int64_t line = 0; line < lines; line++) {
+    const float *x = w->windows + line * pitch;
+    for (int64_t p = 0; p < count; p++, x += step, y += k, fetch += fetch_step) {
+      __builtin_prefetch(fetch, 0, 2);
+      V gradient[VECTORS];
+#pragma GCC unroll 2
+      for (int j = 0; j < vectors - 1; j++) gradient[j] = load(y + j * LANES);
+      gradient[vectors - 1] = load_part(y + (vectors - 1) * LANES, last);
+#pragma GCC unroll 14
+      for (int i = 0; i < rows; i++) {
+        const V value = spread(x[i], vectors);
+#pragma GCC unroll 2
+        for (int j = 0; j < vectors; j++) sum[i][j] += value * gradient[j];
+      }
+    }
+  }
+  float *to = w->weights;
+#pragma GCC unroll 14
+  for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < vectors; j++, to += LANES) store(to, load(to) + sum[i][j]);
+}
+
+/* --- tables
+ * ------------------------------------------------------------------------------- */
+
+typedef void (*Multiply)(const LpWindows *, int64_t, int64_t);
+typedef void (*AddSums)(const LpWindows *, int64_t, int64_t, int64_t);
+#define PAIR(rows, vectors)                                                              \
+  static void multiply_##rows##_##vectors(const LpWindows *w, int64_t depth,             \
+                                          int64_t times) {                               \
+    multiply(rows, vectors, w, depth, times);                                            \
+  }                                                                                      \
+  static void add_sums_##rows##_##vectors(const LpWindows *w, int64_t count,             \
+                                          int64_t lines, int64_t pitch) {                \
+    add_sums(rows, vectors, w, count, lines, pitch);                                     \
+  }
+#define PAIRS(rows) PAIR(rows, 1) PAIR(rows, 2)
+#define OF(name, rows)                                                                   \
+  { name##_##rows##_1, name##_##rows##_2 }
+PAIRS(1)
+PAIRS(2)
+PAIRS(3)
+PAIRS(4)
+PAIRS(5)
+PAIRS(6)
+#if ROWS == 14
+PAIRS(7)
+PAIRS(8)
+PAIRS(9)
+PAIRS(10)
+PAIRS(11)
+PAIRS(12)
+PAIRS(13)
+PAIRS(14)
+#define ALL_OF(name)                                                                     \
+  {                                                                                      \
+    OF(name, 1), OF(name, 2), OF(name, 3), OF(name, 4), OF(name, 5), OF(name, 6),        \
+        OF(name, 7), OF(name, 8), OF(name, 9), OF(name, 10), OF(name, 11), OF(name, 12), \
+        OF(name, 13), OF(name, 14)                                                       \
+  }
+#else
+#define ALL_OF(name)                                                                     \
+  { OF(name, 1), OF(name, 2), OF(name, 3), OF(name, 4), OF(name, 5), OF(name, 6) }
+#endif
+static const Multiply all_multiply[ROWS][VECTORS] = ALL_OF(multiply);
+static const AddSums all_add_sums[ROWS][VECTORS] = ALL_OF(add_sums);
+
+static void multiply_any(const LpWindows *w, int64_t depth, int64_t times) {
+  all_multiply[w->rows - 1][(w->channels - 1) / LANES](w, depth, times);
+}
+static void add_sums_any(const LpWindows *w, int64_t count, int64_t lines,
+                         int64_t pitch) {
+  all_add_sums[w->rows - 1][(w->channels - 1) / LANES](w, count, lines, pitch);
+}
+
+/* --- laying
+ * ------------------------------------------------------------------------------- */
+
+INLINE void lay_some(float *to, int64_t step, const float *from, int64_t count,
+                     const int64_t c) {
+  for (; count > 0; count--, from += c, to += step)
+    memcpy(to, from, (size_t)c * sizeof *to);
+}
+
+static void lay(float *to, int64_t step, const float *from, int64_t count, int64_t c) {
+  switch (c) {
+  case 1: lay_some(to, step, from, count, 1); return;
+  case 2: lay_some(to, step, from, count, 2); return;
+  case 3: lay_some(to, step, from, count, 3); return;
+  case 4: lay_some(to, step, from, count, 4); return;
+  case 8: lay_some(to, step, from, count, 8); return;
+  case 16: lay_some(to, step, from, count, 16); return;
+  default: break;
+  }
+  for (; count > 0; count--, from += c, to += step) {
+    int64_t i = 0;
+    for (; i + LANES <= c; i += LANES) store(to + i, load(from + i));
+    if (i < c) store_part(to + i, load_part(from + i, c - i), c - i);
+  }
+}
+
+const LpWindowsKernels LP_SIMD(lp_windows_kernels) = {.rows = ROWS,
+                                                      .columns = VECTORS * LANES,
+                                                      .lanes = LANES,
+                                                      .multiply = multiply_any,
+                                                      .add_sums = add_sums_any,
+                                                      .lay = lay};
+
+#else /* sums would not fit into so few registers */
+
+const LpWindowsKernels LP_SIMD(lp_windows_kernels) = {0};
+
+#endif
