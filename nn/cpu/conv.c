@@ -235,6 +235,16 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
   return !piece.n || serves_last(pass, &piece, dtype, has_bias, keeps_weights);
 }
 
+bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                          bool keeps_weights) {
+  LpConvGeometry piece = *g;
+  piece.n = piece_of(g);
+  if (way_of(pass, &piece, dtype, keeps_weights) != WINDOWS) return false;
+  piece.n = g->n % piece.n;
+  return (!piece.n || way_of(pass, &piece, dtype, keeps_weights) == WINDOWS) &&
+         lp_conv_windows_read_planes(pass, g);
+}
+
 typedef struct Packing {
   const LpConvGeometry *g;
   const float *w;

@@ -20,7 +20,7 @@
  * order depth, height, width, missing dims of size 1. */
 typedef struct Sweep {
   int64_t n, c, k, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
-  bool turned;
+  bool turned, planes;
   int64_t pitch;           /* floats of a laid column */
   int64_t columns;         /* of a laid row */
   int64_t step, depth;     /* from window to window; of a window */
@@ -55,7 +55,9 @@ static void set_sizes(Sweep *s) {
   s->depth = s->kernel[2] * s->pitch;
   s->rows = s->n * s->out[0] * s->out[1];
   s->row = s->columns * s->pitch;
-  s->band = lp_least(BAND_BYTES / (s->row * (int64_t)sizeof(float)) + 1, s->rows);
+  s->band = BAND_BYTES / (s->row * (int64_t)sizeof(float));
+  if (s->band < 1) s->band = 1;
+  s->band = lp_least(s->band, s->rows);
 }
 
 static int64_t taps_of(const Sweep *s) {
@@ -91,26 +93,24 @@ static Place place_of(const Sweep *s, int64_t d) {
 }
 
 static void pack_weights(const Sweep *s, const float *w, float *to) {
-  for (int64_t channel = 0; channel < s->k;) {
+  for (int64_t channel = 0; channel < s->k; channel += width_of(s, channel)) {
     const int64_t width = width_of(s, channel);
     for (int64_t d = 0; d < s->depth; d++, to += width) {
       const Place at = place_of(s, d);
       for (int64_t i = 0; i < width; i++)
         to[i] = channel + i < s->k ? w[at.base + (channel + i) * at.next] : 0;
     }
-    channel += width;
   }
 }
 
 static void unpack_weights(const Sweep *s, const float *from, float *w) {
-  for (int64_t channel = 0; channel < s->k;) {
+  for (int64_t channel = 0; channel < s->k; channel += width_of(s, channel)) {
     const int64_t width = width_of(s, channel);
     for (int64_t d = 0; d < s->depth; d++, from += width) {
       const Place at = place_of(s, d);
       for (int64_t i = 0; i < lp_least(width, s->k - channel); i++)
         w[at.base + (channel + i) * at.next] = from[i];
     }
-    channel += width;
   }
 }
 
@@ -118,8 +118,8 @@ static void unpack_weights(const Sweep *s, const float *from, float *w) {
  * ------------------------------------------------------------------------------- */
 
 static void lay_zeros(const Sweep *s, float *to, int64_t count) {
-  for (int64_t i = 0; i < count; i++)
-    memset(to + i * s->pitch, 0, (size_t)s->c * sizeof *to);
+  for (int64_t i = 0; i < count; i++, to += s->pitch)
+    for (int64_t c = 0; c < s->c; c++) to[c] = 0;
 }
 
 /* A row of x, or the zeros where it is not there, as one of the lines of a laid row. */
@@ -127,8 +127,15 @@ static void lay_line(const Sweep *s, const float *x, float *to) {
   const int64_t first = x ? lp_least(s->padding[2], s->columns) : s->columns,
                 count = x ? lp_least(s->in[2], s->columns - first) : 0,
                 last = first + count;
+  const LpWindowsLine line = {.from = x,
+                              .to = to + first * s->pitch,
+                              .count = count,
+                              .c = s->c,
+                              .channel = s->planes ? s->in[0] * s->in[1] * s->in[2] : 1,
+                              .from_step = s->planes ? 1 : s->c,
+                              .step = s->pitch};
   lay_zeros(s, to, first);
-  if (count) lp_windows_kernels()->lay(to + first * s->pitch, s->pitch, x, count, s->c);
+  if (count) lp_windows_kernels()->lay(&line);
   lay_zeros(s, to + last * s->pitch, s->columns - last);
 }
 
@@ -137,8 +144,9 @@ static void lay_line(const Sweep *s, const float *x, float *to) {
  * were. */
 static void lay_row(const Sweep *s, int64_t row, const float *before, float *to) {
   const int64_t oh = row % s->out[1], od = row / s->out[1] % s->out[0],
-                image = row / s->out[1] / s->out[0];
-  const int64_t moved = s->stride[1];
+                moved = s->stride[1];
+  const float *image =
+      s->x + row / s->out[1] / s->out[0] * s->c * s->in[0] * s->in[1] * s->in[2];
   int64_t first = 0;
   if (before && oh > 0 && s->dilation[1] == 1 && moved < s->kernel[1]) {
     memmove(to, before + moved * s->c, (size_t)(s->row - moved * s->c) * sizeof *to);
@@ -149,9 +157,8 @@ static void lay_row(const Sweep *s, int64_t row, const float *before, float *to)
     for (int64_t kh = first; kh < s->kernel[1]; kh++) {
       const int64_t ih = oh * s->stride[1] - s->padding[1] + kh * s->dilation[1];
       const bool is = id >= 0 && id < s->in[0] && ih >= 0 && ih < s->in[1];
-      lay_line(s,
-               is ? s->x + ((image * s->in[0] + id) * s->in[1] + ih) * s->in[2] * s->c
-                  : NULL,
+      const int64_t at = (id * s->in[1] + ih) * s->in[2];
+      lay_line(s, is ? image + (s->planes ? at : at * s->c) : NULL,
                to + (kd * s->kernel[1] + kh) * s->c);
     }
   }
@@ -185,17 +192,31 @@ static float *enter_band(Job *j, size_t *capacity) {
   return laid;
 }
 
-/* A row of results, of a panel's channels: the products are as even as can be. */
-static void multiply_row(const Sweep *s, LpWindows *w) {
+/* Windows of `count` lines of results and the panel that begins at `channel`. */
+static LpWindows panel_of(const Sweep *s, const float *laid, int64_t row, int64_t lines,
+                          int64_t channel) {
+  return (LpWindows){.lines = lines,
+                     .count = s->out[2],
+                     .windows = laid,
+                     .step = s->step,
+                     .pitch = s->row,
+                     .y = s->y + row * s->out[2] * s->k + channel,
+                     .k = s->k,
+                     .y_pitch = s->out[2] * s->k,
+                     .channels = lp_least(width_of(s, channel), s->k - channel)};
+}
+
+/* The products of a row are as even as can be: the first ones have a result more. */
+static void multiply_panel(const Sweep *s, LpWindows *w) {
   const LpWindowsKernels *kernels = lp_windows_kernels();
-  const int64_t count = s->out[2], products = lp_ratio_up(count, kernels->rows),
-                taller = count % products;
-  w->rows = count / products + 1;
-  if (taller) kernels->multiply(w, s->depth, taller);
-  w->windows += taller * w->rows * w->step;
-  w->y += taller * w->rows * w->k;
-  w->rows--;
-  kernels->multiply(w, s->depth, products - taller);
+  const int64_t count = w->count, products = lp_ratio_up(count, kernels->rows),
+                rows = count / products, taller = count % products;
+  w->count = taller * (rows + 1);
+  if (taller) kernels->multiply(w, rows + 1, s->depth);
+  w->windows += w->count * w->step;
+  w->y += w->count * w->k;
+  w->count = count - w->count;
+  kernels->multiply(w, rows, s->depth);
 }
 
 static void multiply_rows(void *ctx, int64_t begin, int64_t end) {
@@ -207,19 +228,11 @@ static void multiply_rows(void *ctx, int64_t begin, int64_t end) {
   for (int64_t row = begin; row < end; row += s->band) {
     const int64_t count = lp_least(s->band, end - row);
     lay_band(s, row, count, row > begin, laid);
-    for (int64_t channel = 0; channel < s->k;) {
-      const int64_t width = width_of(s, channel);
-      for (int64_t i = 0; i < count; i++) {
-        LpWindows w = {.windows = laid + i * s->row,
-                       .step = s->step,
-                       .y = s->y + (row + i) * s->out[2] * s->k + channel,
-                       .k = s->k,
-                       .channels = lp_least(width, s->k - channel),
-                       .weights = j->weights + channel * s->depth,
-                       .bias = j->bias + channel};
-        multiply_row(s, &w);
-      }
-      channel += width;
+    for (int64_t channel = 0; channel < s->k; channel += width_of(s, channel)) {
+      LpWindows w = panel_of(s, laid, row, count, channel);
+      w.weights = j->weights + channel * s->depth;
+      w.bias = j->bias + channel;
+      multiply_panel(s, &w);
     }
   }
   lp_block_free(laid, capacity);
@@ -276,31 +289,24 @@ static bool run_results(const LpConvCall *c, Sweep *s) {
 #define LEAST_RESULTS 256 /* of a piece */
 #define LINE 16           /* floats of a line of the cache */
 
+/* Adds a band's sums; the gradient of the next one is asked for meanwhile. */
 static void add_band(const Sweep *s, const float *laid, int64_t row, int64_t count,
                      float *sums) {
   const LpWindowsKernels *kernels = lp_windows_kernels();
   const int64_t products = lp_ratio_up(s->depth, kernels->rows),
-                results = count * s->out[2];
-  float *y = s->y + row * s->out[2] * s->k, *next = y + results * s->k,
-              *end = lp_least(row + 2 * count, s->rows) == row + 2 * count
-                         ? next + results * s->k
-                         : next;
-  for (int64_t channel = 0; channel < s->k;) {
+                floats = count * s->out[2] * s->k;
+  const float *next = s->y + row * s->out[2] * s->k + floats,
+              *end = row + 2 * count <= s->rows ? next + floats : next;
+  for (int64_t channel = 0; channel < s->k; channel += width_of(s, channel)) {
     const int64_t width = width_of(s, channel);
     for (int64_t i = 0; i < products; i++) {
       const int64_t first = s->depth * i / products;
-      LpWindows w = {.windows = laid + first,
-                     .step = s->step,
-                     .y = y + channel,
-                     .k = s->k,
-                     .channels = lp_least(width, s->k - channel),
-                     .weights = sums + channel * s->depth + first * width,
-                     .rows = s->depth * (i + 1) / products - first,
-                     .fetch = next < end ? next : NULL};
-      kernels->add_sums(&w, s->out[2], count, s->row);
-      next += results * LINE;
+      LpWindows w = panel_of(s, laid + first, row, count, channel);
+      w.weights = sums + channel * s->depth + first * width;
+      w.fetch = next < end ? next : NULL;
+      kernels->add_sums(&w, s->depth * (i + 1) / products - first);
+      next += count * s->out[2] * LINE;
     }
-    channel += width;
   }
 }
 
@@ -370,12 +376,18 @@ bool lp_conv_windows_pays(LpConvPass pass, const LpConvGeometry *g) {
   return s.row <= MOST_ROW;
 }
 
+/* Of more channels, numbers are sooner copied one after the other. */
+bool lp_conv_windows_read_planes(LpConvPass pass, const LpConvGeometry *g) {
+  return pass != LP_CONV_INPUT_GRAD && g->c <= 4;
+}
+
 bool lp_conv_windows(const LpConvCall *call, const LpConvGeometry *g) {
   Sweep s;
   set_dims(&s, g, call->pass == LP_CONV_INPUT_GRAD);
   set_sizes(&s);
   s.x = s.turned ? call->y : call->x;
   s.y = s.turned ? call->x : call->y;
+  s.planes = call->planes;
   return call->pass == LP_CONV_WEIGHT_GRAD ? run_weight_grad(call, &s)
                                            : run_results(call, &s);
 }

@@ -22,35 +22,45 @@
 /* Is there a kernel, and is it the fastest? Of float32, on channels-last memory. */
 bool lp_conv_windows_pays(LpConvPass pass, const LpConvGeometry *g);
 
+/* Does it take x as row-major planes as well? */
+bool lp_conv_windows_read_planes(LpConvPass pass, const LpConvGeometry *g);
+
 /* As lp_conv_run. */
 bool lp_conv_windows(const LpConvCall *call, const LpConvGeometry *g);
 
 /* --- kernels --- */
 
-/* Windows of neighbours by a panel of channels of y. */
+/* Windows of some lines of results, neighbours in each, by a panel of channels of y. */
 typedef struct LpWindows {
+  int64_t lines, count; /* of results; results of a line */
   const float *windows; /* of the first result */
-  int64_t step;         /* floats from one window to the next */
-  float *y;             /* of the first result, at the panel's first channel */
-  int64_t k;            /* floats from one result to the next */
-  int64_t channels;     /* of the panel, that are there */
-  float *weights;       /* a whole panel of them for each number of a window */
-  const float *bias;    /* a whole panel */
-  const float *fetch;   /* of y: a line for each result is asked for; or NULL */
-  int64_t rows;         /* results or numbers of a window: held in registers at once */
+  int64_t step,
+      pitch;          /* floats from one window, and from one line of them, to the next */
+  float *y;           /* of the first result, at the panel's first channel */
+  int64_t k, y_pitch; /* floats from one result, and from one line of them, to the next */
+  int64_t channels;   /* of the panel, that are there */
+  float *weights;     /* a whole panel of them for each number of a window */
+  const float *bias;  /* a whole panel */
+  const float *fetch; /* of y: a line of cache for each result is asked for; or NULL */
 } LpWindows;
+
+/* Columns of a line that is laid: c floats, `channel` apart, `from_step` after those of
+ * the column before; side by side, `step` after. */
+typedef struct LpWindowsLine {
+  const float *from;
+  float *to;
+  int64_t count, c, channel, from_step, step;
+} LpWindowsLine;
 
 typedef struct LpWindowsKernels {
   int rows, columns; /* of a product in registers, at most; 0 without kernels */
   int lanes;         /* channels of a panel are a multiple of them */
-  /* y = the windows by the weights, of `depth` numbers each; `times` times `rows`
-   * results. */
-  void (*multiply)(const LpWindows *w, int64_t depth, int64_t times);
-  /* weights += the first `rows` numbers of windows by y, over `lines` rows of `count`
-   * results; rows of windows are `pitch` floats apart. */
-  void (*add_sums)(const LpWindows *w, int64_t count, int64_t lines, int64_t pitch);
-  /* `count` columns of c floats, each `step` after the one before. */
-  void (*lay)(float *to, int64_t step, const float *from, int64_t count, int64_t c);
+  /* y = the windows, of `depth` numbers each, by the weights; at once for `rows` results,
+   * of which `count` is a multiple. */
+  void (*multiply)(const LpWindows *w, int64_t rows, int64_t depth);
+  /* weights += the first `rows` numbers of windows by y. */
+  void (*add_sums)(const LpWindows *w, int64_t rows);
+  void (*lay)(const LpWindowsLine *line);
 } LpWindowsKernels;
 
 LP_DISPATCH(LpWindowsKernels, lp_windows_kernels)

@@ -34,75 +34,79 @@ INLINE V spread(float x, const int products) {
 /* Window i is at at[i / 3] + i % 3 * step: few pointers reach all. */
 #define TRIPLES ((ROWS + 2) / 3)
 
-INLINE void multiply(const int rows, const int vectors, const LpWindows *w, int64_t depth,
-                     int64_t times) {
+INLINE void multiply_some(const int rows, const int vectors, const LpWindows *w,
+                          int64_t depth, const float *windows, float *y) {
   const int64_t step = w->step, k = w->k, last = w->channels - (vectors - 1) * LANES;
-  const float *windows = w->windows;
-  float *y = w->y;
-  for (; times > 0; times--, windows += rows * step, y += rows * k) {
-    V sum[ROWS][VECTORS];
-    const float *b = w->weights, *at[TRIPLES];
+  V sum[ROWS][VECTORS];
+  const float *b = w->weights, *at[TRIPLES];
 #pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
+  for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-      for (int j = 0; j < vectors; j++) sum[i][j] = load(w->bias + j * LANES);
+    for (int j = 0; j < vectors; j++) sum[i][j] = load(w->bias + j * LANES);
 #pragma GCC unroll 5
-    for (int i = 0; i < TRIPLES; i++) at[i] = windows + 3 * i * step;
-    for (int i = 0; i < rows; i++)
-      for (int j = 0; j < vectors * LANES; j += LINE)
-        __builtin_prefetch(y + i * k + j, 1);
-    for (int64_t d = 0; d < depth; d++, b += vectors * LANES) {
-      V weight[VECTORS];
+  for (int i = 0; i < TRIPLES; i++) at[i] = windows + 3 * i * step;
+  for (int i = 0; i < rows; i++)
+    for (int j = 0; j < vectors * LANES; j += LINE) __builtin_prefetch(y + i * k + j, 1);
+  for (int64_t d = 0; d < depth; d++, b += vectors * LANES) {
+    V weight[VECTORS];
 #pragma GCC unroll 2
-      for (int j = 0; j < vectors; j++) weight[j] = load(b + j * LANES);
+    for (int j = 0; j < vectors; j++) weight[j] = load(b + j * LANES);
 #pragma GCC unroll 14
-      for (int i = 0; i < rows; i++) {
-        const V x = spread(at[i / 3][i % 3 * step], vectors);
+    for (int i = 0; i < rows; i++) {
+      const V x = spread(at[i / 3][i % 3 * step], vectors);
 #pragma GCC unroll 2
-        for (int j = 0; j < vectors; j++) sum[i][j] += x * weight[j];
-      }
-#pragma GCC unroll 5
-      for (int i = 0; i < TRIPLES; i++) at[i]++;
+      for (int j = 0; j < vectors; j++) sum[i][j] += x * weight[j];
     }
+#pragma GCC unroll 5
+    for (int i = 0; i < TRIPLES; i++) at[i]++;
+  }
 #pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
+  for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
-      for (int j = 0; j < vectors; j++) {
-        float *to = y + i * k + j * LANES;
-        if (j < vectors - 1 || last == LANES)
-          store(to, sum[i][j]);
-        else
-          store_part(to, sum[i][j], last);
-      }
+    for (int j = 0; j < vectors; j++) {
+      float *to = y + i * k + j * LANES;
+      if (j < vectors - 1 || last == LANES)
+        store(to, sum[i][j]);
+      else
+        store_part(to, sum[i][j], last);
+    }
+}
+
+INLINE void multiply(const int rows, const int vectors, const LpWindows *w,
+                     int64_t depth) {
+  for (int64_t line = 0; line < w->lines; line++) {
+    const float *windows = w->windows + line * w->pitch;
+    float *y = w->y + line * w->y_pitch;
+    for (int64_t i = 0; i < w->count; i += rows)
+      multiply_some(rows, vectors, w, depth, windows + i * w->step, y + i * w->k);
   }
 }
 
 /* --- weights' gradient
  * ----------------------------------------------------------------------- */
 
-INLINE void add_sums(const int rows, const int vectors, const LpWindows *w, int64_t count,
-                     int64_t lines, int64_t pitch) {
+INLINE void add_sums(const int rows, const int vectors, const LpWindows *w) {
   const int64_t step = w->step, k = w->k, last = w->channels - (vectors - 1) * LANES;
-  const float *y = w->y, *fetch = w->fetch ? w->fetch : y;
+  const float *fetch = w->fetch ? w->fetch : w->y;
   const int64_t fetch_step = w->fetch ? LINE : 0;
   V sum[ROWS][VECTORS];
 #pragma GCC unroll 14
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
     for (int j = 0; j < vectors; j++) sum[i][j] = (V){0};
-  for (int64_t line = 0; line < lines; line++) {
-    const float *x = w->windows + line * pitch;
-    for (int64_t p = 0; p < count; p++, x += step, y += k, fetch += fetch_step) {
+  for (int64_t line = 0; line < w->lines; line++) {
+    const float *x = w->windows + line * w->pitch, *y = w->y + line * w->y_pitch;
+    for (int64_t i = 0; i < w->count; i++, x += step, y += k, fetch += fetch_step) {
       __builtin_prefetch(fetch, 0, 2);
       V gradient[VECTORS];
 #pragma GCC unroll 2
       for (int j = 0; j < vectors - 1; j++) gradient[j] = load(y + j * LANES);
       gradient[vectors - 1] = load_part(y + (vectors - 1) * LANES, last);
 #pragma GCC unroll 14
-      for (int i = 0; i < rows; i++) {
-        const V value = spread(x[i], vectors);
+      for (int r = 0; r < rows; r++) {
+        const V value = spread(x[r], vectors);
 #pragma GCC unroll 2
-        for (int j = 0; j < vectors; j++) sum[i][j] += value * gradient[j];
+        for (int j = 0; j < vectors; j++) sum[r][j] += value * gradient[j];
       }
     }
   }
@@ -116,16 +120,14 @@ INLINE void add_sums(const int rows, const int vectors, const LpWindows *w, int6
 /* --- tables
  * ------------------------------------------------------------------------------- */
 
-typedef void (*Multiply)(const LpWindows *, int64_t, int64_t);
-typedef void (*AddSums)(const LpWindows *, int64_t, int64_t, int64_t);
+typedef void (*Multiply)(const LpWindows *, int64_t);
+typedef void (*AddSums)(const LpWindows *);
 #define PAIR(rows, vectors)                                                              \
-  static void multiply_##rows##_##vectors(const LpWindows *w, int64_t depth,             \
-                                          int64_t times) {                               \
-    multiply(rows, vectors, w, depth, times);                                            \
+  static void multiply_##rows##_##vectors(const LpWindows *w, int64_t depth) {           \
+    multiply(rows, vectors, w, depth);                                                   \
   }                                                                                      \
-  static void add_sums_##rows##_##vectors(const LpWindows *w, int64_t count,             \
-                                          int64_t lines, int64_t pitch) {                \
-    add_sums(rows, vectors, w, count, lines, pitch);                                     \
+  static void add_sums_##rows##_##vectors(const LpWindows *w) {                          \
+    add_sums(rows, vectors, w);                                                          \
   }
 #define PAIRS(rows) PAIR(rows, 1) PAIR(rows, 2)
 #define OF(name, rows)                                                                   \
@@ -158,37 +160,49 @@ PAIRS(14)
 static const Multiply all_multiply[ROWS][VECTORS] = ALL_OF(multiply);
 static const AddSums all_add_sums[ROWS][VECTORS] = ALL_OF(add_sums);
 
-static void multiply_any(const LpWindows *w, int64_t depth, int64_t times) {
-  all_multiply[w->rows - 1][(w->channels - 1) / LANES](w, depth, times);
+static void multiply_any(const LpWindows *w, int64_t rows, int64_t depth) {
+  all_multiply[rows - 1][(w->channels - 1) / LANES](w, depth);
 }
-static void add_sums_any(const LpWindows *w, int64_t count, int64_t lines,
-                         int64_t pitch) {
-  all_add_sums[w->rows - 1][(w->channels - 1) / LANES](w, count, lines, pitch);
+static void add_sums_any(const LpWindows *w, int64_t rows) {
+  all_add_sums[rows - 1][(w->channels - 1) / LANES](w);
 }
 
 /* --- laying
  * ------------------------------------------------------------------------------- */
 
-INLINE void lay_some(float *to, int64_t step, const float *from, int64_t count,
-                     const int64_t c) {
-  for (; count > 0; count--, from += c, to += step)
-    memcpy(to, from, (size_t)c * sizeof *to);
+INLINE void lay_some(const int64_t c, const int64_t channel, const LpWindowsLine *l) {
+  const int64_t from_step = l->from_step, step = l->step;
+  const float *from = l->from;
+  float *to = l->to;
+#pragma GCC unroll 4
+  for (int64_t n = l->count; n > 0; n--, from += from_step, to += step)
+#pragma GCC unroll 16
+    for (int64_t i = 0; i < c; i++) to[i] = from[i * channel];
 }
 
-static void lay(float *to, int64_t step, const float *from, int64_t count, int64_t c) {
-  switch (c) {
-  case 1: lay_some(to, step, from, count, 1); return;
-  case 2: lay_some(to, step, from, count, 2); return;
-  case 3: lay_some(to, step, from, count, 3); return;
-  case 4: lay_some(to, step, from, count, 4); return;
-  case 8: lay_some(to, step, from, count, 8); return;
-  case 16: lay_some(to, step, from, count, 16); return;
-  default: break;
-  }
-  for (; count > 0; count--, from += c, to += step) {
-    int64_t i = 0;
-    for (; i + LANES <= c; i += LANES) store(to + i, load(from + i));
-    if (i < c) store_part(to + i, load_part(from + i, c - i), c - i);
+static void lay(const LpWindowsLine *l) {
+  const int64_t c = l->c;
+  if (c == 1) {
+    lay_some(1, 1, l);
+  } else if (l->channel != 1) {
+    if (c == 3)
+      lay_some(3, l->channel, l);
+    else
+      lay_some(c, l->channel, l);
+  } else if (c == 2) {
+    lay_some(2, 1, l);
+  } else if (c == 3) {
+    lay_some(3, 1, l);
+  } else if (c == 4) {
+    lay_some(4, 1, l);
+  } else {
+    const float *from = l->from;
+    float *to = l->to;
+    for (int64_t n = l->count; n > 0; n--, from += l->from_step, to += l->step) {
+      int64_t i = 0;
+      for (; i + LANES <= c; i += LANES) store(to + i, load(from + i));
+      if (i < c) store_part(to + i, load_part(from + i, c - i), c - i);
+    }
   }
 }
 
