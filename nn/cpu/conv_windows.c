@@ -2,6 +2,7 @@
 #include "cpu/conv_windows.h"
 
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
@@ -13,6 +14,7 @@
 #define THREAD_GRAIN (128 * 1024)
 /* Bytes of a band of laid rows: they stay in the nearest cache beside weights. */
 #define BAND_BYTES (24 * 1024)
+#define MOST_CHANNELS 64
 /* Floats of a laid row, at most. */
 #define MOST_ROW (256 * 1024)
 
@@ -21,6 +23,8 @@
 typedef struct Sweep {
   int64_t n, c, k, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
   bool turned, planes;
+  int64_t plane;           /* pixels of x
+                            */
   int64_t pitch;           /* floats of a laid column */
   int64_t columns;         /* of a laid row */
   int64_t step, depth;     /* from window to window; of a window */
@@ -49,13 +53,15 @@ static void set_dims(Sweep *s, const LpConvGeometry *g, bool turned) {
 }
 
 static void set_sizes(Sweep *s) {
+  s->plane = s->in[0] * s->in[1] * s->in[2];
   s->pitch = s->kernel[0] * s->kernel[1] * s->c;
   s->columns = (s->out[2] - 1) * s->stride[2] + s->kernel[2];
   s->step = s->stride[2] * s->pitch;
   s->depth = s->kernel[2] * s->pitch;
   s->rows = s->n * s->out[0] * s->out[1];
   s->row = s->columns * s->pitch;
-  s->band = BAND_BYTES / (s->row * (int64_t)sizeof(float));
+  { static int64_t bb; if (!bb) bb = getenv("BB") ? atoi(getenv("BB")) : BAND_BYTES;
+  s->band = bb / ((s->row + s->out[2] * lp_least(32,s->k)) * (int64_t)sizeof(float));}
   if (s->band < 1) s->band = 1;
   s->band = lp_least(s->band, s->rows);
 }
@@ -117,48 +123,52 @@ static void unpack_weights(const Sweep *s, const float *from, float *w) {
 /* --- laid rows
  * ------------------------------------------------------------------------------- */
 
-static void lay_zeros(const Sweep *s, float *to, int64_t count) {
-  for (int64_t i = 0; i < count; i++, to += s->pitch)
-    for (int64_t c = 0; c < s->c; c++) to[c] = 0;
-}
-
 /* A row of x, or the zeros where it is not there, as one of the lines of a laid row. */
 static void lay_line(const Sweep *s, const float *x, float *to) {
-  const int64_t first = x ? lp_least(s->padding[2], s->columns) : s->columns,
-                count = x ? lp_least(s->in[2], s->columns - first) : 0,
-                last = first + count;
+  static const float zeros[MOST_CHANNELS];
+  const LpWindowsKernels *kernels = lp_windows_kernels();
+  const int64_t before = x ? lp_least(s->padding[2], s->columns) : s->columns,
+                inside = x ? lp_least(s->in[2], s->columns - before) : 0;
+  LpWindowsLine zero = {
+      .from = zeros, .to = to, .count = before, .c = s->c, .channel = 1};
+  zero.step = s->pitch;
+  kernels->lay(&zero);
   const LpWindowsLine line = {.from = x,
-                              .to = to + first * s->pitch,
-                              .count = count,
+                              .to = to + before * s->pitch,
+                              .count = inside,
                               .c = s->c,
-                              .channel = s->planes ? s->in[0] * s->in[1] * s->in[2] : 1,
+                              .channel = s->planes ? s->plane : 1,
                               .from_step = s->planes ? 1 : s->c,
                               .step = s->pitch};
-  lay_zeros(s, to, first);
-  if (count) lp_windows_kernels()->lay(&line);
-  lay_zeros(s, to + last * s->pitch, s->columns - last);
+  kernels->lay(&line);
+  zero.to = line.to + inside * s->pitch;
+  zero.count = s->columns - before - inside;
+  kernels->lay(&zero);
 }
+
+/* A row of results. */
+typedef struct At {
+  int64_t image, d, h;
+} At;
 
 /* Lays the rows of x under a row of results. `before`, the one laid for the row of
  * results above, has all of them but the last ones: moved, these come to lie where others
  * were. */
-static void lay_row(const Sweep *s, int64_t row, const float *before, float *to) {
-  const int64_t oh = row % s->out[1], od = row / s->out[1] % s->out[0],
-                moved = s->stride[1];
-  const float *image =
-      s->x + row / s->out[1] / s->out[0] * s->c * s->in[0] * s->in[1] * s->in[2];
+static void lay_row(const Sweep *s, At at, const float *before, float *to) {
+  const float *image = s->x + at.image * s->c * s->plane;
+  const int64_t moved = s->stride[1];
   int64_t first = 0;
-  if (before && oh > 0 && s->dilation[1] == 1 && moved < s->kernel[1]) {
+  if (before && at.h > 0 && s->dilation[1] == 1 && moved < s->kernel[1]) {
     memmove(to, before + moved * s->c, (size_t)(s->row - moved * s->c) * sizeof *to);
     first = s->kernel[1] - moved;
   }
   for (int64_t kd = 0; kd < s->kernel[0]; kd++) {
-    const int64_t id = od * s->stride[0] - s->padding[0] + kd * s->dilation[0];
+    const int64_t id = at.d * s->stride[0] - s->padding[0] + kd * s->dilation[0];
     for (int64_t kh = first; kh < s->kernel[1]; kh++) {
-      const int64_t ih = oh * s->stride[1] - s->padding[1] + kh * s->dilation[1];
+      const int64_t ih = at.h * s->stride[1] - s->padding[1] + kh * s->dilation[1];
       const bool is = id >= 0 && id < s->in[0] && ih >= 0 && ih < s->in[1];
-      const int64_t at = (id * s->in[1] + ih) * s->in[2];
-      lay_line(s, is ? image + (s->planes ? at : at * s->c) : NULL,
+      const int64_t pixel = (id * s->in[1] + ih) * s->in[2];
+      lay_line(s, is ? image + (s->planes ? pixel : pixel * s->c) : NULL,
                to + (kd * s->kernel[1] + kh) * s->c);
     }
   }
@@ -168,11 +178,18 @@ static void lay_row(const Sweep *s, int64_t row, const float *before, float *to)
  */
 static void lay_band(const Sweep *s, int64_t row, int64_t count, bool follows,
                      float *laid) {
+  At at = {.image = row / s->out[1] / s->out[0],
+           .d = row / s->out[1] % s->out[0],
+           .h = row % s->out[1]};
   const float *before = follows ? laid + (s->band - 1) * s->row : NULL;
-  for (int64_t i = 0; i < count; i++) {
-    float *to = laid + i * s->row;
-    lay_row(s, row + i, before, to);
-    before = to;
+  for (int64_t i = 0; i < count; i++, laid += s->row) {
+    lay_row(s, at, before, laid);
+    before = laid;
+    if (++at.h < s->out[1]) continue;
+    at.h = 0;
+    if (++at.d < s->out[0]) continue;
+    at.d = 0;
+    at.image++;
   }
 }
 
@@ -371,7 +388,7 @@ bool lp_conv_windows_pays(LpConvPass pass, const LpConvGeometry *g) {
   set_dims(&s, g, pass == LP_CONV_INPUT_GRAD);
   for (int d = 0; d < 3; d++)
     if (s.padding[d] < 0 || (s.turned && s.stride[d] != 1)) return false;
-  if (s.c > 32) return false;
+  if (s.c > MOST_CHANNELS) return false;
   set_sizes(&s);
   return s.row <= MOST_ROW;
 }

@@ -85,7 +85,9 @@ INLINE void multiply(const int rows, const int vectors, const LpWindows *w,
 /* --- weights' gradient
  * ----------------------------------------------------------------------- */
 
-INLINE void add_sums(const int rows, const int vectors, const LpWindows *w) {
+/* whole: the panel's vectors have all their channels. */
+INLINE void add_sums_some(const int rows, const int vectors, const bool whole,
+                          const LpWindows *w) {
   const int64_t step = w->step, k = w->k, last = w->channels - (vectors - 1) * LANES;
   const float *fetch = w->fetch ? w->fetch : w->y;
   const int64_t fetch_step = w->fetch ? LINE : 0;
@@ -100,8 +102,9 @@ INLINE void add_sums(const int rows, const int vectors, const LpWindows *w) {
       __builtin_prefetch(fetch, 0, 2);
       V gradient[VECTORS];
 #pragma GCC unroll 2
-      for (int j = 0; j < vectors - 1; j++) gradient[j] = load(y + j * LANES);
-      gradient[vectors - 1] = load_part(y + (vectors - 1) * LANES, last);
+      for (int j = 0; j < vectors; j++)
+        gradient[j] = whole || j < vectors - 1 ? load(y + j * LANES)
+                                               : load_part(y + j * LANES, last);
 #pragma GCC unroll 14
       for (int r = 0; r < rows; r++) {
         const V value = spread(x[r], vectors);
@@ -115,6 +118,13 @@ INLINE void add_sums(const int rows, const int vectors, const LpWindows *w) {
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 2
     for (int j = 0; j < vectors; j++, to += LANES) store(to, load(to) + sum[i][j]);
+}
+
+INLINE void add_sums(const int rows, const int vectors, const LpWindows *w) {
+  if (w->channels == vectors * LANES)
+    add_sums_some(rows, vectors, true, w);
+  else
+    add_sums_some(rows, vectors, false, w);
 }
 
 /* --- tables
