@@ -241,8 +241,7 @@ bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtyp
   piece.n = piece_of(g);
   if (way_of(pass, &piece, dtype, keeps_weights) != WINDOWS) return false;
   piece.n = g->n % piece.n;
-  return (!piece.n || way_of(pass, &piece, dtype, keeps_weights) == WINDOWS) &&
-         lp_conv_windows_read_planes(pass, g);
+  return !piece.n || way_of(pass, &piece, dtype, keeps_weights) == WINDOWS;
 }
 
 typedef struct Packing {
