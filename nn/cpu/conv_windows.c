@@ -13,7 +13,7 @@
 #define THREAD_GRAIN (128 * 1024)
 /* Bytes of a band, laid rows of x and a panel's share of y: so many stay in the nearest
  * cache beside the weights. */
-#define BAND_BYTES (24 * 1024)
+#define BAND_BYTES (32 * 1024)
 /* Floats of the rows of x that one row of results needs, at most. */
 #define MOST_LAID (256 * 1024)
 #define MOST_RUNS 512

@@ -44,8 +44,6 @@ INLINE void multiply_some(const int rows, const int vectors, const LpWindows *w,
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++) sum[i][j] = bias;
   }
-  for (int i = 0; i < rows; i++)
-    for (int j = 0; j < vectors * LANES; j += LINE) __builtin_prefetch(y + i * k + j, 1);
   const float *b = w->weights;
   for (int64_t r = 0; r < w->n_runs; r++) {
     const float *at[TRIPLES];
