@@ -3,10 +3,11 @@
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for bfloat16 our
- * own use of tiles (cpu/conv_tiles.h), else oneDNN's direct kernels; im2col and a product
- * for the rest. The choice is by geometry, and by whether weights are kept from call to
- * call, so that results do not depend on timing. */
+ * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for few
+ * channels a loop of our own, too (cpu/conv_windows.h), for bfloat16 our own use of tiles
+ * (cpu/conv_tiles.h), else oneDNN's direct kernels; im2col and a product for the rest.
+ * The choice is by geometry, and by whether weights are kept from call to call, so that
+ * results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -239,7 +240,8 @@ bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtyp
                           bool keeps_weights) {
   LpConvGeometry piece = *g;
   piece.n = piece_of(g);
-  if (way_of(pass, &piece, dtype, keeps_weights) != WINDOWS) return false;
+  if (g->c > LP_WINDOWS_PLANES || way_of(pass, &piece, dtype, keeps_weights) != WINDOWS)
+    return false;
   piece.n = g->n % piece.n;
   return !piece.n || way_of(pass, &piece, dtype, keeps_weights) == WINDOWS;
 }

@@ -308,18 +308,18 @@ typedef struct Cut {
   int64_t parts, products; /* of a run; of a window's runs */
 } Cut;
 
-static Cut cut_of(const Sweep *s) {
-  const int64_t rows = lp_windows_kernels()->rows, parts = lp_ratio_up(s->run, rows);
-  const int64_t runs = parts > 1 ? 1 : lp_least(rows / s->run, LP_WINDOWS_MOST_RUNS);
+static Cut cut_of(const Sweep *s, int64_t width) {
+  const LpWindowsKernels *kernels = lp_windows_kernels();
+  const int64_t most = kernels->rows * (width > kernels->lanes ? 1 : 2),
+                parts = lp_ratio_up(s->run, most),
+                runs = lp_least(most / lp_least(s->run, most), LP_WINDOWS_MOST_RUNS);
   return (Cut){parts, lp_ratio_up(s->n_runs, runs)};
 }
 
 /* A panel's sums; `next` of y is asked for meanwhile, up to `end`. */
-static const float *add_panel(const Sweep *s, const LpWindows *panel, const float *next,
-                              const float *end) {
-  const Cut cut = cut_of(s);
-  const int64_t width = lp_ratio_up(panel->channels, lp_windows_kernels()->lanes) *
-                        lp_windows_kernels()->lanes;
+static const float *add_panel(const Sweep *s, const LpWindows *panel, int64_t width,
+                              const float *next, const float *end) {
+  const Cut cut = cut_of(s, width);
   for (int64_t i = 0; i < cut.products; i++)
     for (int64_t part = 0; part < cut.parts; part++) {
       const int64_t run = s->n_runs * i / cut.products, first = s->run * part / cut.parts;
@@ -344,7 +344,7 @@ static void add_band(const Sweep *s, const Band *b, const float *laid, float *su
   for (int64_t channel = 0; channel < s->k; channel += width_of(s, channel)) {
     LpWindows w = panel_of(s, b, laid, channel);
     w.weights = sums + channel * depth_of(s);
-    next = add_panel(s, &w, next, end);
+    next = add_panel(s, &w, width_of(s, channel), next, end);
   }
 }
 
@@ -402,10 +402,27 @@ static bool run_weight_grad(const LpConvCall *c, const Sweep *s) {
 /* --- public
  * ------------------------------------------------------------------------------ */
 
+/* Packed weights stay in the second-level cache. */
+#define MOST_WEIGHT_BYTES (256 * 1024)
+/* Channels of x and y: of more of them, and of 16, which fill a vector, the library makes
+ * the better use; for the weights' gradient it pads numbers in between. */
+#define FEW 4
+#define FEW_TO_SOME 8
+#define SOME 32
+#define VECTOR 16
+
+static bool is_few(LpConvPass pass, const LpConvGeometry *g) {
+  if (g->c == 1) return true;
+  if (2 * g->k <= lp_windows_kernels()->lanes) return false; /* most lanes are idle */
+  if (g->c <= FEW) return true;
+  return pass == LP_CONV_FORWARD ? g->c <= FEW_TO_SOME && g->k <= SOME : g->c < VECTOR;
+}
+
 bool lp_conv_windows_pays(LpConvPass pass, const LpConvGeometry *g) {
   Sweep s;
   return lp_windows_kernels()->rows && pass != LP_CONV_INPUT_GRAD && g->groups == 1 &&
-         g->c <= 16 && set_sweep(&s, g);
+         is_few(pass, g) && set_sweep(&s, g) &&
+         padded_channels(&s) * depth_of(&s) * (int64_t)sizeof(float) <= MOST_WEIGHT_BYTES;
 }
 
 bool lp_conv_windows(const LpConvCall *call, const LpConvGeometry *g) {

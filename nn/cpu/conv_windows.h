@@ -22,6 +22,11 @@
 /* Is there a kernel, and is it the fastest? Of float32, on channels-last memory. */
 bool lp_conv_windows_pays(LpConvPass pass, const LpConvGeometry *g);
 
+/* So many channels of a row-major x are laid at once; more are sooner put in order
+ * before.
+ */
+#define LP_WINDOWS_PLANES 4
+
 /* As lp_conv_run; x may be row-major. */
 bool lp_conv_windows(const LpConvCall *call, const LpConvGeometry *g);
 
@@ -51,10 +56,11 @@ typedef struct LpWindowsKernels {
   /* y = the windows by the weights; at once for `rows` results, of which `count` is a
    * multiple. */
   void (*multiply)(const LpWindows *w, int64_t rows);
-  /* weights += the windows by y: of `n_runs` runs, up to MOST_RUNS, of `run` numbers, of
-   * which there are as many as rows, at most. */
+  /* weights += the windows by y: of up to MOST_RUNS runs, with as many numbers in all as
+   * rows, or twice as many by a panel of `lanes` channels. */
   void (*add_sums)(const LpWindows *w);
-  /* (count, c) from c planes that begin `plane` floats apart. */
+  /* (count, c) from c planes, up to LP_WINDOWS_PLANES, that begin `plane` floats apart.
+   */
   void (*interleave)(float *to, const float *planes, int64_t plane, int64_t count,
                      int64_t c);
 } LpWindowsKernels;

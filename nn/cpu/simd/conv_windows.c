@@ -94,10 +94,10 @@ INLINE void add_sums_some(const int runs, const int run, const int vectors,
   const int64_t step = w->step, k = w->k, last = w->channels - (vectors - 1) * LANES;
   const float *fetch = w->fetch ? w->fetch : w->y;
   const int64_t fetch_step = w->fetch ? LINE : 0;
-  V sum[LP_WINDOWS_MOST_RUNS][ROWS][VECTORS];
+  V sum[LP_WINDOWS_MOST_RUNS][VECTORS * ROWS][VECTORS];
 #pragma GCC unroll 3
   for (int r = 0; r < runs; r++)
-#pragma GCC unroll 14
+#pragma GCC unroll 28
     for (int i = 0; i < run; i++)
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; j++) sum[r][i][j] = (V){0};
@@ -114,7 +114,7 @@ INLINE void add_sums_some(const int runs, const int run, const int vectors,
                                                : load_part(y + j * LANES, last);
 #pragma GCC unroll 3
       for (int r = 0; r < runs; r++) {
-#pragma GCC unroll 14
+#pragma GCC unroll 28
         for (int i = 0; i < run; i++) {
           const V value = spread(x[r][i], vectors);
 #pragma GCC unroll 2
@@ -127,7 +127,7 @@ INLINE void add_sums_some(const int runs, const int run, const int vectors,
   float *to = w->weights;
 #pragma GCC unroll 3
   for (int r = 0; r < runs; r++)
-#pragma GCC unroll 14
+#pragma GCC unroll 28
     for (int i = 0; i < run; i++)
 #pragma GCC unroll 2
       for (int j = 0; j < vectors; j++, to += LANES) store(to, load(to) + sum[r][i][j]);
@@ -141,78 +141,60 @@ INLINE void add_sums(const int runs, const int run, const int vectors,
     add_sums_some(runs, run, vectors, false, w);
 }
 
-/* --- tables
- * ------------------------------------------------------------------------------- */
+/* --- sizes
+ * -------------------------------------------------------------------------------- */
 
-typedef void (*Kernel)(const LpWindows *);
-#define MULTIPLY(rows, vectors)                                                          \
-  static void multiply_##rows##_##vectors(const LpWindows *w) {                          \
-    multiply(rows, vectors, w);                                                          \
-  }
-#define ADD_SUMS(runs, run, vectors)                                                     \
-  static void add_sums_##runs##_##run##_##vectors(const LpWindows *w) {                  \
-    add_sums(runs, run, vectors, w);                                                     \
-  }
-#define BOTH_1(n) MULTIPLY(n, 1) MULTIPLY(n, 2) ADD_SUMS(1, n, 1) ADD_SUMS(1, n, 2)
-#define SUMS(runs, n) ADD_SUMS(runs, n, 1) ADD_SUMS(runs, n, 2)
-#define OF(name)                                                                         \
-  { name##_1, name##_2 }
-BOTH_1(1)
-BOTH_1(2)
-BOTH_1(3)
-BOTH_1(4)
-BOTH_1(5)
-BOTH_1(6)
-SUMS(2, 1)
-SUMS(2, 2)
-SUMS(2, 3)
-SUMS(3, 1)
-SUMS(3, 2)
-#if ROWS == 14
-BOTH_1(7)
-BOTH_1(8)
-BOTH_1(9)
-BOTH_1(10)
-BOTH_1(11)
-BOTH_1(12)
-BOTH_1(13)
-BOTH_1(14)
-SUMS(2, 4)
-SUMS(2, 5)
-SUMS(2, 6)
-SUMS(2, 7)
-SUMS(3, 3)
-SUMS(3, 4)
-#define ALL_OF(name)                                                                     \
-  {                                                                                      \
-    OF(name##_1), OF(name##_2), OF(name##_3), OF(name##_4), OF(name##_5), OF(name##_6),  \
-        OF(name##_7), OF(name##_8), OF(name##_9), OF(name##_10), OF(name##_11),          \
-        OF(name##_12), OF(name##_13), OF(name##_14)                                      \
-  }
-#define ALL_OF_2                                                                         \
-  {                                                                                      \
-    OF(add_sums_2_1), OF(add_sums_2_2), OF(add_sums_2_3), OF(add_sums_2_4),              \
-        OF(add_sums_2_5), OF(add_sums_2_6), OF(add_sums_2_7)                             \
-  }
-#define ALL_OF_3                                                                         \
-  { OF(add_sums_3_1), OF(add_sums_3_2), OF(add_sums_3_3), OF(add_sums_3_4) }
-#else
-#define ALL_OF(name)                                                                     \
-  { OF(name##_1), OF(name##_2), OF(name##_3), OF(name##_4), OF(name##_5), OF(name##_6) }
-#define ALL_OF_2                                                                         \
-  { OF(add_sums_2_1), OF(add_sums_2_2), OF(add_sums_2_3) }
-#define ALL_OF_3                                                                         \
-  { OF(add_sums_3_1), OF(add_sums_3_2) }
-#endif
-static const Kernel all_multiply[ROWS][VECTORS] = ALL_OF(multiply);
-static const Kernel all_add_sums[LP_WINDOWS_MOST_RUNS][ROWS][VECTORS] = {
-    ALL_OF(add_sums_1), ALL_OF_2, ALL_OF_3};
+/* A kernel for each size that is there: BODY(1), ... */
+#define SEVEN(BODY, n)                                                                   \
+  BODY(n + 1) BODY(n + 2) BODY(n + 3) BODY(n + 4) BODY(n + 5) BODY(n + 6) BODY(n + 7)
+
+static __attribute__((noinline)) void multiply_1(const LpWindows *w, int64_t rows) {
+#define BODY(n)                                                                          \
+  case n:                                                                                \
+    if (n <= ROWS) multiply(n, 1, w);                                                    \
+    break;
+  switch (rows) { SEVEN(BODY, 0) SEVEN(BODY, 7) }
+#undef BODY
+}
+static __attribute__((noinline)) void multiply_2(const LpWindows *w, int64_t rows) {
+#define BODY(n)                                                                          \
+  case n:                                                                                \
+    if (n <= ROWS) multiply(n, 2, w);                                                    \
+    break;
+  switch (rows) { SEVEN(BODY, 0) SEVEN(BODY, 7) }
+#undef BODY
+}
 
 static void multiply_any(const LpWindows *w, int64_t rows) {
-  all_multiply[rows - 1][(w->channels - 1) / LANES](w);
+  (w->channels > LANES ? multiply_2 : multiply_1)(w, rows);
 }
+
+INLINE void add_sums_of(const int runs, const int vectors, const LpWindows *w) {
+#define BODY(n)                                                                          \
+  case n:                                                                                \
+    if (runs * (n)*vectors <= VECTORS * ROWS) add_sums(runs, n, vectors, w);             \
+    break;
+  switch (w->run) { SEVEN(BODY, 0) SEVEN(BODY, 7) SEVEN(BODY, 14) SEVEN(BODY, 21) }
+#undef BODY
+}
+
+#define RUNS(runs, vectors)                                                              \
+  static                                                                                 \
+      __attribute__((noinline)) void add_sums_##runs##_##vectors(const LpWindows *w) {   \
+    add_sums_of(runs, vectors, w);                                                       \
+  }
+RUNS(1, 1)
+RUNS(2, 1)
+RUNS(3, 1)
+RUNS(1, 2)
+RUNS(2, 2)
+RUNS(3, 2)
+
 static void add_sums_any(const LpWindows *w) {
-  all_add_sums[w->n_runs - 1][w->run - 1][(w->channels - 1) / LANES](w);
+  static void (*const all[VECTORS][LP_WINDOWS_MOST_RUNS])(const LpWindows *) = {
+      {add_sums_1_1, add_sums_2_1, add_sums_3_1},
+      {add_sums_1_2, add_sums_2_2, add_sums_3_2}};
+  all[w->channels > LANES][w->n_runs - 1](w);
 }
 
 /* --- planes
@@ -232,10 +214,7 @@ static void interleave(float *to, const float *planes, int64_t plane, int64_t co
   case 2: interleave_some(2, to, planes, plane, count); return;
   case 3: interleave_some(3, to, planes, plane, count); return;
   case 4: interleave_some(4, to, planes, plane, count); return;
-  default: break;
   }
-  for (int64_t j = 0; j < c; j++)
-    for (int64_t i = 0; i < count; i++) to[i * c + j] = planes[j * plane + i];
 }
 
 const LpWindowsKernels LP_SIMD(lp_windows_kernels) = {.rows = ROWS,
