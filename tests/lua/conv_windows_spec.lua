@@ -126,7 +126,7 @@ describe("convolutions of few channels", function()
   end)
 
   it("give the same with any number of threads", function()
-    if torch.backends.cpu.get_cpu_capability() == "baseline" then return end -- the library's ways
+    if torch.backends.cpu.get_cpu_capability() == "DEFAULT" then return end -- the library's ways
     for _, size in ipairs { 40, 8 } do
       local x, weight = torch.randn(8, 3, size, size), torch.randn(48, 3, 3, 3):requires_grad_()
       local function run()
