@@ -404,24 +404,31 @@ static bool run_weight_grad(const LpConvCall *c, const Sweep *s) {
 
 /* Packed weights stay in the second-level cache. */
 #define MOST_WEIGHT_BYTES (256 * 1024)
-/* Channels of x and y: of more of them, and of 16, which fill a vector, the library makes
- * the better use; for the weights' gradient it pads numbers in between. */
+/* What the library makes the better use of, measured: more channels of x, and 16 of them,
+ * which fill a vector (for the weights' gradient it pads numbers in between); many
+ * channels of y out of short windows, where it writes memory sooner; the gradient of wide
+ * kernels' weights with steps of 1. */
 #define FEW 4
 #define FEW_TO_SOME 8
-#define SOME 32
 #define VECTOR 16
+#define MANY 32
+#define SHORT 32
+#define WIDE 5
 
 static bool is_few(LpConvPass pass, const LpConvGeometry *g) {
-  if (g->c == 1) return true;
-  if (2 * g->k <= lp_windows_kernels()->lanes) return false; /* most lanes are idle */
-  if (g->c <= FEW) return true;
-  return pass == LP_CONV_FORWARD ? g->c <= FEW_TO_SOME && g->k <= SOME : g->c < VECTOR;
+  const int last = g->ndim - 1;
+  if (g->c > 1 && 2 * g->k <= lp_windows_kernels()->lanes)
+    return false; /* most lanes would be idle */
+  if (pass == LP_CONV_FORWARD) return g->k > MANY ? g->c <= FEW : g->c <= FEW_TO_SOME;
+  const bool is_wide = g->kernel[last] >= WIDE && g->stride[last] == 1;
+  return g->c < VECTOR && !(is_wide && g->c > 1 && g->c <= FEW);
 }
 
 bool lp_conv_windows_pays(LpConvPass pass, const LpConvGeometry *g) {
   Sweep s;
   return lp_windows_kernels()->rows && pass != LP_CONV_INPUT_GRAD && g->groups == 1 &&
          is_few(pass, g) && set_sweep(&s, g) &&
+         (pass != LP_CONV_FORWARD || g->k <= MANY || depth_of(&s) > SHORT) &&
          padded_channels(&s) * depth_of(&s) * (int64_t)sizeof(float) <= MOST_WEIGHT_BYTES;
 }
 
