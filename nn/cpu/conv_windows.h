@@ -22,8 +22,7 @@
 /* Is there a kernel, and is it the fastest? Of float32, on channels-last memory. */
 bool lp_conv_windows_pays(LpConvPass pass, const LpConvGeometry *g);
 
-/* So many channels of a row-major x are laid at once; more are sooner put in order
- * before.
+/* So many channels of a row-major x are laid at once; more are sooner reordered before.
  */
 #define LP_WINDOWS_PLANES 4
 
@@ -36,12 +35,11 @@ bool lp_conv_windows(const LpConvCall *call, const LpConvGeometry *g);
 typedef struct LpWindows {
   int64_t lines, count; /* of results; results of a line */
   const float *windows; /* of the first result */
-  int64_t step,
-      pitch; /* floats from one window, and from one line of them, to the next */
-  const int64_t *runs; /* of a window: where they begin; how many; numbers of each */
+  int64_t step, pitch;  /* floats from a window, and from a line of them, to the next */
+  const int64_t *runs;  /* of a window: where they begin; how many; numbers of each */
   int64_t n_runs, run;
   float *y;           /* of the first result, at the panel's first channel */
-  int64_t k, y_pitch; /* floats from one result, and from one line of them, to the next */
+  int64_t k, y_pitch; /* floats from a result, and from a line of them, to the next */
   int64_t channels;   /* of the panel, that are there */
   float *weights;     /* for each number of a window: a whole panel */
   const float *bias;  /* a whole panel */

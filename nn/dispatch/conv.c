@@ -142,6 +142,7 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
     last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
   }
   const LpDtype to = to_weight ? lp_conv_weight_dtype(g, dtype, last) : dtype;
+  /* A row-major x is not reordered where the kernel reads it as it lies. */
   LpTensor *x = to_weight ? b : a;
   const bool planes = last && x->is_contiguous && lp_dtype(x) == dtype &&
                       !nn_lies_last(x) && lp_conv_reads_planes(pass, g, dtype, keeps);
