@@ -3,10 +3,11 @@
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, where the machine
- * has tiles a direct convolution by them (cpu/conv_tiles.h), else oneDNN's direct
- * kernels; im2col and a product for the rest. The choice is by geometry, and by whether
- * weights are kept from call to call, so that results do not depend on timing. */
+ * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for few channels
+ * a loop of our own, too (cpu/conv_windows.h), where the machine has tiles a direct
+ * convolution by them (cpu/conv_tiles.h), else oneDNN's direct kernels; im2col and a
+ * product for the rest. The choice is by geometry, and by whether weights are kept from
+ * call to call, so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -14,6 +15,7 @@
 #include "core/check.h"
 #include "core/half.h"
 #include "cpu/conv_tiles.h"
+#include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
 #include "cpu/kept.h"
@@ -211,7 +213,7 @@ static int64_t piece_of(const LpConvGeometry *g) {
 }
 
 /* Ways through channels-last memory. */
-typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, TILES, LIBRARY } Way;
+typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, WINDOWS, TILES, LIBRARY } Way;
 
 static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                   bool keeps_weights) {
@@ -223,6 +225,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn_depthwise(g, &turned) &&
       lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
     return TURNED;
+  if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (lp_conv_tiles_pays(pass, g, dtype)) return TILES;
   return LIBRARY;
 }
@@ -246,6 +249,16 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
   if (!serves_last(pass, &piece, dtype, has_bias, keeps_weights)) return false;
   piece.n = g->n % piece.n;
   return !piece.n || serves_last(pass, &piece, dtype, has_bias, keeps_weights);
+}
+
+bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                          bool keeps_weights) {
+  LpConvGeometry piece = *g;
+  piece.n = piece_of(g);
+  if (g->c > LP_WINDOWS_PLANES || way_of(pass, &piece, dtype, keeps_weights) != WINDOWS)
+    return false;
+  piece.n = g->n % piece.n;
+  return !piece.n || way_of(pass, &piece, dtype, keeps_weights) == WINDOWS;
 }
 
 typedef struct Packing {
@@ -279,6 +292,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case PRODUCT: return run_product(c, g);
   case DEPTHWISE: return lp_depthwise_weight_grad(g, c->x, c->y, c->w);
   case TURNED: return run_turned(c, g);
+  case WINDOWS: return lp_conv_windows(c, g);
   case TILES: return run_tiles(c, g);
   default: return lp_conv_dnnl(c, g);
   }

@@ -30,6 +30,10 @@ typedef enum LpConvPass {
 bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                                  bool has_bias, bool keeps_weights);
 
+/* May x of such a call be row-major, (n, c, in), all the same? */
+bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                          bool keeps_weights);
+
 /* What the weight gradient of a call is written as: float32 for bfloat16, unless the
  * kernel rounds sums itself. `last`: on channels-last memory. */
 LpDtype lp_conv_weight_dtype(const LpConvGeometry *g, LpDtype dtype, bool last);
@@ -44,6 +48,7 @@ typedef struct LpConvCall {
   LpDtype dtype; /* float32, float64, complex64, complex128; bfloat16 channels last */
   LpDtype weight_dtype;              /* of a weight gradient: lp_conv_weight_dtype */
   bool channels_last, keeps_weights; /* as lp_conv_wants_channels_last was asked */
+  bool planes;                       /* x is row-major: lp_conv_reads_planes */
   void *x, *w, *y;
   const void *b;
   const LpTensor *weight;

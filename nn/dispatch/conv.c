@@ -142,8 +142,13 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
     last = !empty && lp_conv_wants_channels_last(pass, g, dtype, bias != NULL, keeps);
   }
   const LpDtype to = to_weight ? lp_conv_weight_dtype(g, dtype, last) : dtype;
-  const bool b_last = last && to_weight, result_last = last && !to_weight;
-  TRY(r->a = nn_laid(a, dtype, last));
+  /* A row-major x is not reordered where the kernel reads it as it lies. */
+  LpTensor *x = to_weight ? b : a;
+  const bool planes = last && x->is_contiguous && lp_dtype(x) == dtype &&
+                      !nn_lies_last(x) && lp_conv_reads_planes(pass, g, dtype, keeps);
+  const bool a_last = last && (to_weight || !planes),
+             b_last = last && to_weight && !planes, result_last = last && !to_weight;
+  TRY(r->a = nn_laid(a, dtype, a_last));
   TRY(r->b = nn_laid(b, dtype, b_last));
   if (bias) TRY(r->bias = nn_dense(bias, dtype));
   TRY(r->result = nn_new_laid(r->a, sizes, to, result_last));
@@ -156,10 +161,11 @@ static bool run_into(Run *r, LpConvPass pass, const LpConvGeometry *g, LpTensor 
                   .dtype = dtype,
                   .weight_dtype = to,
                   .channels_last = last,
+                  .planes = planes,
                   .keeps_weights = keeps};
   if (keeps && r->b->storage == b->storage) c.weight = b;
   if (r->bias) c.b = lp_data(r->bias);
-  void *pa = nn_laid_data(r->a, last), *pb = nn_laid_data(r->b, b_last),
+  void *pa = nn_laid_data(r->a, a_last), *pb = nn_laid_data(r->b, b_last),
        *pr = nn_laid_data(r->result, result_last);
   c.x = pass == LP_CONV_FORWARD ? pa : to_weight ? pb : pr;
   c.w = to_weight ? pr : pb;
