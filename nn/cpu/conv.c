@@ -226,7 +226,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
       lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
     return TURNED;
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
-  if (lp_conv_tiles_pays(pass, g, dtype)) return TILES;
+  if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
   return LIBRARY;
 }
 

@@ -111,6 +111,14 @@ static void turned_sweep(LpTilesSweep *s, const LpConvGeometry *g,
   s->kernel_taps = f.kernel[0] * f.kernel[1];
 }
 
+static int64_t place_bytes_of(const LpTilesSweep *s) {
+  return lp_tiles_depth(s->c) * s->form->pieces * LP_TILES_BYTES;
+}
+
+static int64_t block_bytes_of(const LpTilesSweep *s) {
+  return s->kernel_taps * 2 * place_bytes_of(s);
+}
+
 /* --- bands
  * ------------------------------------------------------------------------------- */
 
@@ -254,7 +262,7 @@ static Taps taps_of(const LpTilesAxis *a, const int64_t outputs[2], bool folded)
 void lp_tiles_pair(const LpTilesSweep *s, int64_t o, LpTilesPair *p) {
   const LpTilesAxis *h = &s->h, *w = &s->w;
   const bool down = w->bands == 1 && w->band <= NARROW;
-  const int64_t place_bytes = lp_tiles_depth(s->c) * s->form->pieces * LP_TILES_BYTES;
+  const int64_t place_bytes = place_bytes_of(s);
   for (int i = 0; i < 2; i++) {
     const int64_t at = o + i < h->band * w->band ? o + i : o;
     p->row[i] = down ? at % h->band : at / w->band;
@@ -276,9 +284,7 @@ void lp_tiles_pair(const LpTilesSweep *s, int64_t o, LpTilesPair *p) {
  * weights stay in a near cache. */
 static void multiply(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_LANES],
                      const char *packed, int64_t from, int64_t to) {
-  const int64_t outputs = s->h.band * s->w.band,
-                block_bytes = s->kernel_taps * lp_tiles_depth(s->c) * 2 *
-                              s->form->pieces * LP_TILES_BYTES;
+  const int64_t outputs = s->h.band * s->w.band, block_bytes = block_bytes_of(s);
   _Alignas(64) float sums[2][1024]; /* one is stored while the other is made */
   for (int64_t o = 0; o < outputs; o += 2) {
     LpTilesPair p;
@@ -364,21 +370,24 @@ static void run_range(void *ctx, int64_t begin, int64_t end) {
 /* The tasks that a thread is to have at least, for them to end together. */
 #define TASKS_EACH 4
 
+static void cut_sweep(LpTilesSweep *s) {
+  const int64_t weight_bytes = lp_tiles_depth(s->k) * block_bytes_of(s);
+  lp_tiles_cut(s, place_bytes_of(s), 0, weight_bytes < FAR_BYTES ? BUDGET : BUDGET_FAR,
+               1);
+}
+
 static bool run_sweep(LpTilesSweep *s, bool *refused) {
   if (!s->h.out || !s->w.out) return true;
-  const int64_t place_bytes = lp_tiles_depth(s->c) * s->form->pieces * LP_TILES_BYTES,
-                block_bytes = s->kernel_taps * 2 * place_bytes,
-                weight_bytes = lp_tiles_depth(s->k) * block_bytes;
-  lp_tiles_cut(s, place_bytes, 0, weight_bytes < FAR_BYTES ? BUDGET : BUDGET_FAR, 1);
+  cut_sweep(s);
   Job j = {.s = s, .strips = lp_tiles_strips(s)};
   const int64_t work =
       s->n * s->h.out * s->w.out * s->k * s->c * (s->h.taps * s->w.taps + 1);
   j.ranges = lp_least(lp_parallel_threads(work, THREAD_GRAIN), MOST_RANGES);
   j.parts = lp_least(lp_ratio_up(TASKS_EACH * j.ranges, j.strips), lp_tiles_depth(s->k));
   if (j.ranges == 1) j.parts = 1;
-  j.strip_bytes = (size_t)(lp_tiles_places(s) * place_bytes);
+  j.strip_bytes = (size_t)(lp_tiles_places(s) * place_bytes_of(s));
   if (!j.strip_bytes) j.strip_bytes = 64;
-  j.blocks = NEAR_BYTES / block_bytes;
+  j.blocks = NEAR_BYTES / block_bytes_of(s);
   if (j.blocks < 1) j.blocks = 1;
   for (int64_t i = 0; i < j.ranges; i++) j.next[i] = i ? range_end(&j, i - 1) : 0;
   lp_parallel_for(j.ranges, 1, run_range, &j);
@@ -516,32 +525,59 @@ static bool words_pay(LpConvPass pass, const LpConvGeometry *g, const Flat *f) {
          !(is_folded(g, f) || (f->kernel[0] * f->kernel[1] == 1 && g->c < FEW_CHANNELS));
 }
 
-/* Cycles of a multiply-add by vectors and by tiles, and of a float that is packed. */
+/* Cycles of float32: of a multiply-add by vectors; those of tiles by cost_of's; of a
+ * weight, and of an element of y that is turned over, that are packed. */
 #define CYCLES_VECTOR (1.0 / 28)
-#define CYCLES_TILES (1.0 / 54)
-#define CYCLES_FLOAT 1.5
+#define CYCLES_PIECES 7.5
+#define CYCLES_WEIGHT 3.0
+#define CYCLES_TURNED 1.5
 
-static double whole_blocks(int64_t channels) {
-  return (double)(lp_tiles_depth(channels) * LP_TILES_DEPTH);
-}
-
-static bool floats_pay(LpConvPass pass, const LpConvGeometry *g, const Flat *f) {
+/* At the best: no output is missing in a pair, and nothing is packed twice. */
+static double least_cycles(const LpConvGeometry *g, const Flat *f, bool is_packed) {
   const double taps = (double)(f->kernel[0] * f->kernel[1]),
-               pixels = (double)(g->n * f->out[0] * f->out[1]);
-  /* Of the source, those pixels are packed that a tap reaches. */
-  const double steps = (double)(lp_least(f->kernel[0], f->stride[0]) *
-                                lp_least(f->kernel[1], f->stride[1]));
-  const double c = whole_blocks(g->c), k = whole_blocks(g->k);
-  const double packed = pass == LP_CONV_FORWARD      ? steps * c
-                        : pass == LP_CONV_INPUT_GRAD ? k
-                                                     : steps * c + k;
-  const double work = pixels * taps * (double)(g->c * g->k);
-  return work >= THREAD_GRAIN &&
-         work * CYCLES_VECTOR > LP_SPLIT_LEAST_GAIN * pixels *
-                                    (taps * c * k * CYCLES_TILES + packed * CYCLES_FLOAT);
+               products = (double)(g->n * f->out[0] * f->out[1]) / LP_TILES_LANES * taps *
+                          (double)(lp_tiles_depth(g->c) * lp_tiles_depth(g->k) * 2);
+  return products * CYCLES_PRODUCT * CYCLES_PIECES +
+         (is_packed ? 0 : (double)(g->c * g->k) * taps * CYCLES_WEIGHT);
 }
 
-bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
+static double sweep_cycles(LpTilesSweep *s) {
+  if (!s->h.out || !s->w.out) return 0;
+  cut_sweep(s);
+  return cost_of(s) * CYCLES_PIECES;
+}
+
+static double cycles_of(LpConvPass pass, const LpConvGeometry *g, const Flat *f,
+                        bool is_packed) {
+  LpTilesSweep s;
+  const double weights = (double)(g->c * g->k * f->kernel[0] * f->kernel[1]),
+               results = (double)(g->n * f->out[0] * f->out[1] * g->k);
+  double cycles = is_packed ? 0 : weights * CYCLES_WEIGHT;
+  if (pass == LP_CONV_WEIGHT_GRAD) cycles += results * CYCLES_TURNED;
+  if (pass != LP_CONV_INPUT_GRAD) {
+    lp_tiles_forward(&s, g, &lp_tiles_floats);
+    return cycles + sweep_cycles(&s);
+  }
+  for (int64_t row = 0; row < f->stride[0]; row++)
+    for (int64_t column = 0; column < f->stride[1]; column++) {
+      turned_sweep(&s, g, &lp_tiles_floats, row, column);
+      cycles += sweep_cycles(&s);
+    }
+  return cycles;
+}
+
+static bool floats_pay(LpConvPass pass, const LpConvGeometry *g, const Flat *f,
+                       bool keeps_weights) {
+  const double work = (double)(g->n * f->out[0] * f->out[1] * f->kernel[0] *
+                               f->kernel[1] * g->c * g->k),
+               most = work * CYCLES_VECTOR / LP_SPLIT_LEAST_GAIN;
+  const bool is_packed = keeps_weights && pass == LP_CONV_FORWARD;
+  return work >= THREAD_GRAIN && least_cycles(g, f, is_packed) < most &&
+         cycles_of(pass, g, f, is_packed) < most;
+}
+
+bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                        bool keeps_weights) {
   if ((dtype != LP_FLOAT32 && dtype != LP_BFLOAT16) || g->groups != 1 || g->ndim > 2 ||
       !lp_tiles_supported())
     return false;
@@ -549,7 +585,8 @@ bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype)
   if (f.kernel[0] > LP_TILES_MOST_TAPS || f.kernel[1] > LP_TILES_MOST_TAPS ||
       f.kernel[0] * f.kernel[1] > LP_TILES_MOST_KERNEL)
     return false;
-  return dtype == LP_BFLOAT16 ? words_pay(pass, g, &f) : floats_pay(pass, g, &f);
+  return dtype == LP_BFLOAT16 ? words_pay(pass, g, &f)
+                              : floats_pay(pass, g, &f, keeps_weights);
 }
 
 bool lp_conv_tiles(const LpConvCall *call, const LpConvGeometry *g, bool *refused) {

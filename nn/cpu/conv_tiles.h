@@ -19,7 +19,8 @@
 #include "cpu/conv.h"
 
 /* Is there a kernel for channels-last memory, and is it faster than the library's? */
-bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype);
+bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                        bool keeps_weights);
 
 /* As lp_conv_run. float32, and the weight gradient of bfloat16, are refused, without an
  * error, when an operand has an infinity or a NaN. */
