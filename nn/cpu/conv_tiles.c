@@ -528,7 +528,7 @@ static bool words_pay(LpConvPass pass, const LpConvGeometry *g, const Flat *f) {
 /* Cycles of float32: of a multiply-add by vectors; those of tiles by cost_of's; of a
  * weight, and of an element of y that is turned over, that are packed. */
 #define CYCLES_VECTOR (1.0 / 28)
-#define CYCLES_PIECES 7.5
+#define CYCLES_PIECES 6.3
 #define CYCLES_WEIGHT 3.0
 #define CYCLES_TURNED 1.5
 
