@@ -585,6 +585,8 @@ bool lp_conv_tiles_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (f.kernel[0] > LP_TILES_MOST_TAPS || f.kernel[1] > LP_TILES_MOST_TAPS ||
       f.kernel[0] * f.kernel[1] > LP_TILES_MOST_KERNEL)
     return false;
+  /* The gradient of the input has a sweep for each residue. */
+  if (f.stride[0] > LP_TILES_MOST_TAPS || f.stride[1] > LP_TILES_MOST_TAPS) return false;
   return dtype == LP_BFLOAT16 ? words_pay(pass, g, &f)
                               : floats_pay(pass, g, &f, keeps_weights);
 }
