@@ -7,9 +7,15 @@ static LpTest *tests;
 static const char *current;
 static int current_failures;
 
+/* A path's last part: how a compiler was given the path must not change the order. */
+static const char *name_of(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
 void test_register(LpTest *test) {
   LpTest **at = &tests;
-  while (*at && strcmp((*at)->file, test->file) <= 0) at = &(*at)->next;
+  while (*at && strcmp(name_of((*at)->file), name_of(test->file)) <= 0) at = &(*at)->next;
   test->next = *at;
   *at = test;
 }
