@@ -93,10 +93,8 @@ static bool pack_product(void *ctx, void *memory) {
 static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
   LpGemm p = product_of(c->pass, g, c->x, c->w, c->b, c->y);
   const struct { int64_t is_product, n, k; } key = {1, p.n, p.k};
-  LpKept *kept = c->weight
-                     ? lp_kept_enter(c->weight, &key, sizeof key,
-                                     lp_split_packed_bytes(p.n, p.k), pack_product, &p)
-                     : NULL;
+  LpKept *kept = lp_kept_enter(c->weight, &key, sizeof key,
+                               lp_split_packed_bytes(p.n, p.k), pack_product, &p);
   if (kept) p.packed_b = lp_kept_memory(kept);
   const bool ok = lp_cpu_gemm(&p);
   lp_kept_leave(kept);
@@ -212,6 +210,14 @@ static int64_t piece_of(const LpConvGeometry *g) {
   return (g->n + pieces - 1) / pieces;
 }
 
+/* The pieces that occur: whole ones, and a last one with fewer images if there is one. */
+static int pieces_of(const LpConvGeometry *g, LpConvGeometry pieces[2]) {
+  pieces[0] = pieces[1] = *g;
+  pieces[0].n = piece_of(g);
+  pieces[1].n = g->n % pieces[0].n;
+  return pieces[1].n ? 2 : 1;
+}
+
 /* Ways through channels-last memory. */
 typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, WINDOWS, TILES, LIBRARY } Way;
 
@@ -244,21 +250,21 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
   /* bfloat16 kernels for few channels a group are slower than float32 ones. */
   const bool thin = dtype == LP_BFLOAT16 && g->groups > 1 && g->c / g->groups < 16;
   if ((dtype != LP_FLOAT32 && dtype != LP_BFLOAT16) || few_channels || thin) return false;
-  LpConvGeometry piece = *g;
-  piece.n = piece_of(g);
-  if (!serves_last(pass, &piece, dtype, has_bias, keeps_weights)) return false;
-  piece.n = g->n % piece.n;
-  return !piece.n || serves_last(pass, &piece, dtype, has_bias, keeps_weights);
+  LpConvGeometry pieces[2];
+  const int count = pieces_of(g, pieces);
+  for (int i = 0; i < count; i++)
+    if (!serves_last(pass, &pieces[i], dtype, has_bias, keeps_weights)) return false;
+  return true;
 }
 
 bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                           bool keeps_weights) {
-  LpConvGeometry piece = *g;
-  piece.n = piece_of(g);
-  if (g->c > LP_WINDOWS_PLANES || way_of(pass, &piece, dtype, keeps_weights) != WINDOWS)
-    return false;
-  piece.n = g->n % piece.n;
-  return !piece.n || way_of(pass, &piece, dtype, keeps_weights) == WINDOWS;
+  if (g->c > LP_WINDOWS_PLANES) return false;
+  LpConvGeometry pieces[2];
+  const int count = pieces_of(g, pieces);
+  for (int i = 0; i < count; i++)
+    if (way_of(pass, &pieces[i], dtype, keeps_weights) != WINDOWS) return false;
+  return true;
 }
 
 typedef struct Packing {
@@ -275,9 +281,8 @@ static bool pack_weights(void *ctx, void *memory) {
 static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
   const struct { int64_t packing, k, c; } key = {lp_winograd_packing(g), g->k, g->c};
   Packing p = {g, c->w};
-  LpKept *kept = c->weight ? lp_kept_enter(c->weight, &key, sizeof key,
-                                           lp_winograd_packed_bytes(g), pack_weights, &p)
-                           : NULL;
+  LpKept *kept = lp_kept_enter(c->weight, &key, sizeof key, lp_winograd_packed_bytes(g),
+                               pack_weights, &p);
   const bool ok = lp_winograd_run(c->pass, g, c->x, c->w, c->b, c->y,
                                   kept ? lp_kept_memory(kept) : NULL);
   lp_kept_leave(kept);

@@ -143,9 +143,7 @@ static double cost_of(const LpTilesSweep *s) {
 }
 
 static void set_offsets(LpTilesSweep *s) {
-  const int64_t depth = lp_tiles_depth(s->c),
-                place = depth * s->form->pieces * LP_TILES_BYTES,
-                phase = s->h.length * s->w.length;
+  const int64_t place = place_bytes_of(s), phase = s->h.length * s->w.length;
   for (int t = 0; t < s->h.taps; t++)
     s->down[t] =
         (s->h.of_phase[t] * s->w.phases * phase + s->h.shift[t] * s->w.length) * place;
@@ -259,7 +257,8 @@ static Taps taps_of(const LpTilesAxis *a, const int64_t outputs[2], bool folded)
  * image are so left out for both. */
 #define NARROW 16
 
-void lp_tiles_pair(const LpTilesSweep *s, int64_t o, LpTilesPair *p) {
+/* Outputs o and o + 1. */
+static void find_pair(const LpTilesSweep *s, int64_t o, LpTilesPair *p) {
   const LpTilesAxis *h = &s->h, *w = &s->w;
   const bool down = w->bands == 1 && w->band <= NARROW;
   const int64_t place_bytes = place_bytes_of(s);
@@ -288,7 +287,7 @@ static void multiply(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_LAN
   _Alignas(64) float sums[2][1024]; /* one is stored while the other is made */
   for (int64_t o = 0; o < outputs; o += 2) {
     LpTilesPair p;
-    lp_tiles_pair(s, o, &p);
+    find_pair(s, o, &p);
     for (int64_t block = from; block < to; block++) {
       float *here = sums[block % 2];
       s->form->multiply(s, &p, packed, s->weights + block * block_bytes, here);
@@ -399,7 +398,8 @@ static bool run_sweep(LpTilesSweep *s, bool *refused) {
 /* --- weights
  * ----------------------------------------------------------------------------- */
 
-int64_t lp_tiles_weight_block(const LpTilesWeights *w) {
+/* Bytes of a block of 32 outputs. */
+static int64_t weight_block(const LpTilesWeights *w) {
   const int64_t taps = w->folded ? w->taps / w->folded : w->taps,
                 depth = w->turned   ? w->k
                         : w->folded ? w->c * w->folded
@@ -415,7 +415,7 @@ typedef struct PackWeights {
 
 static void pack_blocks(void *ctx, int64_t begin, int64_t end) {
   PackWeights *p = ctx;
-  const int64_t bytes = lp_tiles_weight_block(p->w);
+  const int64_t bytes = weight_block(p->w);
   for (int64_t b = begin; b < end; b++)
     if (!p->w->form->pack_weights(p->w, b, p->to + b * bytes))
       atomic_store(&p->refused, true);
@@ -427,13 +427,13 @@ static int64_t weight_blocks(const LpTilesWeights *w) {
 
 static bool pack_weights(void *ctx, void *memory) {
   PackWeights p = {ctx, memory};
-  lp_parallel_for(weight_blocks(p.w), LP_GRAIN / (lp_tiles_weight_block(p.w) / 2) + 1,
-                  pack_blocks, &p);
+  lp_parallel_for(weight_blocks(p.w), LP_GRAIN / (weight_block(p.w) / 2) + 1, pack_blocks,
+                  &p);
   return !atomic_load(&p.refused);
 }
 
 static void set_weights(LpTilesSweep *s, const char *packed, int64_t row_taps) {
-  const int64_t tap = lp_tiles_depth(s->c) * 2 * s->form->pieces * LP_TILES_BYTES;
+  const int64_t tap = 2 * place_bytes_of(s);
   s->weights = packed;
   for (int t = 0; t < s->h.taps; t++) s->w_down[t] = s->h.weight[t] * row_taps * tap;
   for (int t = 0; t < s->w.taps; t++) s->w_across[t] = s->w.weight[t] * tap;
@@ -475,13 +475,12 @@ typedef struct Packed {
 
 static bool find_packed(Packed *p, const LpConvCall *c, LpTilesWeights *w,
                         bool *refused) {
-  const size_t bytes = (size_t)(weight_blocks(w) * lp_tiles_weight_block(w));
+  const size_t bytes = (size_t)(weight_blocks(w) * weight_block(w));
   const struct {
     int64_t is_tiles, pieces, k, c, taps, folded, turned;
   } key = {2, w->form->pieces, w->k, w->c, w->taps, w->folded, w->turned};
-  *p = (Packed){NULL};
-  if (c->weight)
-    p->kept = lp_kept_enter(c->weight, &key, sizeof key, bytes, pack_weights, w);
+  *p = (Packed){.kept =
+                    lp_kept_enter(c->weight, &key, sizeof key, bytes, pack_weights, w)};
   if (p->kept) {
     p->memory = lp_kept_memory(p->kept);
     return true;

@@ -172,10 +172,7 @@ sum_products(const LpTilesSweep *s, const LpTilesPair *p, const char *packed,
 
 AMX static void multiply(const LpTilesSweep *s, const LpTilesPair *p, const char *packed,
                          const char *weights, float *sums) {
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+  ZERO_SUMS;
   if (p->is_first)
     sum_products(s, p, packed, weights, true);
   else
@@ -272,7 +269,7 @@ AMX static bool pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t 
     fetch(((part) < PIECES ? b0 : b1) + LP_TILES_BYTES + (part) % PIECES * x_piece);     \
   } while (0)
 
-AMX static void sum_tap(const LpTilesSweep *s, const char *a0, const char *b0,
+AMX static void sum_tap(const LpTilesSweep *s, const char *b0, const char *a0,
                         float *sums, bool add) {
   const int64_t pairs = lp_ratio_up(s->w.band, 2), x_piece = lp_tiles_x_piece(s),
                 rest = s->w.length * (LP_TILES_BYTES / 2) - pairs * LP_TILES_BYTES;
@@ -289,13 +286,6 @@ AMX static void sum_tap(const LpTilesSweep *s, const char *a0, const char *b0,
   STORE_SUMS(sums);
 }
 
-AMX static void sum(const LpTilesSweep *s, const char *x, const char *y, float *sums,
-                    bool add) {
-  for (int r = 0; r < s->h.taps; r++)
-    for (int q = 0; q < s->w.taps; q++, sums += LP_TILES_SUM_FLOATS)
-      sum_tap(s, y, x + s->down[r] + s->across[q], sums, add);
-}
-
 const LpTilesForm lp_tiles_floats = {.element = 4,
                                      .pieces = PIECES,
                                      .pack = pack,
@@ -304,7 +294,7 @@ const LpTilesForm lp_tiles_floats = {.element = 4,
                                      .put = put,
                                      .pack_x = pack_x,
                                      .pack_y = pack_y,
-                                     .sum = sum};
+                                     .sum_tap = sum_tap};
 
 #else
 

@@ -36,8 +36,12 @@ typedef struct Job {
 static void sum_block(const Job *j, const char *packed, int64_t block, float *sums,
                       bool add) {
   const int64_t k = block / j->c_blocks, c = block % j->c_blocks;
-  j->s.form->sum(&j->s, packed + 2 * c * lp_tiles_x_panel(&j->s),
-                 packed + j->x_bytes + 2 * k * lp_tiles_y_panel(&j->s), sums, add);
+  const LpTilesSweep *s = &j->s;
+  const char *x = packed + 2 * c * lp_tiles_x_panel(s),
+             *y = packed + j->x_bytes + 2 * k * lp_tiles_y_panel(s);
+  for (int r = 0; r < s->h.taps; r++)
+    for (int q = 0; q < s->w.taps; q++, sums += LP_TILES_SUM_FLOATS)
+      s->form->sum_tap(s, x + s->down[r] + s->across[q], y, sums, add);
 }
 
 /* One of so many pieces of a strip: rows of x and of y. Is given up when an operand is

@@ -1,7 +1,7 @@
 /* Shared by the passes of convolutions by tiles: conv_tiles.c (forward, gradient of the
- * input), conv_tiles_grad.c (gradient of the weight) and the loops that touch tiles:
- * conv_tiles_kernels.c and conv_tiles_grad_kernels.c of bfloat16, conv_tiles_split.c of
- * float32. See conv_tiles.h. */
+ * input), conv_tiles_grad.c (gradient of the weight), conv_tiles_result.c (how that is
+ * written) and the loops that touch tiles: conv_tiles_words.c of bfloat16,
+ * conv_tiles_floats.c of float32. See conv_tiles.h. */
 #ifndef LP_NN_CPU_CONV_TILES_PARTS_H
 #define LP_NN_CPU_CONV_TILES_PARTS_H
 
@@ -101,8 +101,6 @@ typedef struct LpTilesPair {
   int taps;
   int64_t at[LP_TILES_MOST_KERNEL], weights[LP_TILES_MOST_KERNEL];
 } LpTilesPair;
-/* Outputs o and o + 1. */
-void lp_tiles_pair(const LpTilesSweep *s, int64_t o, LpTilesPair *p);
 
 /* --- conv_tiles_grad.c */
 
@@ -128,7 +126,6 @@ typedef struct LpTilesWeights {
   int64_t k, c, taps, folded; /* folded: taps of a row, or 0 */
   bool turned;
 } LpTilesWeights;
-int64_t lp_tiles_weight_block(const LpTilesWeights *w); /* its bytes */
 
 struct LpTilesForm {
   int64_t element; /* bytes of a number */
@@ -151,9 +148,10 @@ struct LpTilesForm {
    * tile). */
   bool (*pack_x)(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row, char *to);
   bool (*pack_y)(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row, char *to);
-  /* sums (taps, 2, 2, 16, 16) of 32 k by 32 c [+]= what a strip gives; x and y are the
-   * two panels of each. */
-  void (*sum)(const LpTilesSweep *s, const char *x, const char *y, float *sums, bool add);
+  /* sums (2, 2, 16, 16) of 32 k by 32 c [+]= what a strip gives for a tap; x, from where
+   * the tap begins, and y are the two panels of each. */
+  void (*sum_tap)(const LpTilesSweep *s, const char *x, const char *y, float *sums,
+                  bool add);
 };
 extern const LpTilesForm lp_tiles_words, lp_tiles_floats;
 

@@ -64,6 +64,15 @@ TILES static inline void fetch(const char *p) {
   for (int i = 0; i < LP_TILES_BYTES; i += 64) _mm_prefetch(p + i, _MM_HINT_T0);
 }
 
+/* Tiles 0 to 3 hold sums. */
+#define ZERO_SUMS                                                                        \
+  do {                                                                                   \
+    _tile_zero(0);                                                                       \
+    _tile_zero(1);                                                                       \
+    _tile_zero(2);                                                                       \
+    _tile_zero(3);                                                                       \
+  } while (0)
+
 /* Of a forward pass, sums (2 outputs, 16 lanes, 32 channels). */
 #define STORE_PAIR(sums)                                                                 \
   do {                                                                                   \
@@ -85,10 +94,7 @@ TILES static inline void fetch(const char *p) {
       _tile_loadd(2, sums + 512, 64);                                                    \
       _tile_loadd(3, sums + 768, 64);                                                    \
     } else {                                                                             \
-      _tile_zero(0);                                                                     \
-      _tile_zero(1);                                                                     \
-      _tile_zero(2);                                                                     \
-      _tile_zero(3);                                                                     \
+      ZERO_SUMS;                                                                         \
     }                                                                                    \
   } while (0)
 #define STORE_SUMS(sums)                                                                 \

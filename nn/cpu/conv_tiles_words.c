@@ -156,10 +156,7 @@ TILES static bool pack_weights(const LpTilesWeights *w, int64_t block, char *to)
 TILES static void multiply(const LpTilesSweep *s, const LpTilesPair *p,
                            const char *packed, const char *weights, float *sums) {
   const int64_t depth = lp_tiles_depth(s->c);
-  _tile_zero(0);
-  _tile_zero(1);
-  _tile_zero(2);
-  _tile_zero(3);
+  ZERO_SUMS;
   for (int t = 0; t < p->taps; t++) {
     const char *a0 = packed + p->place[0] + p->at[t],
                *a1 = packed + p->place[1] + p->at[t], *b = weights + p->weights[t];
@@ -272,7 +269,7 @@ TILES static bool pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_
 /* --- the weight gradient: products
  * ------------------------------------------------------------ */
 
-TILES static void sum_tap(const LpTilesSweep *s, const char *a0, const char *b0,
+TILES static void sum_tap(const LpTilesSweep *s, const char *b0, const char *a0,
                           float *sums, bool add) {
   const int64_t pairs = lp_ratio_up(s->w.band, 2), a_panel = lp_tiles_y_panel(s),
                 b_panel = lp_tiles_x_panel(s),
@@ -290,13 +287,6 @@ TILES static void sum_tap(const LpTilesSweep *s, const char *a0, const char *b0,
   STORE_SUMS(sums);
 }
 
-TILES static void sum(const LpTilesSweep *s, const char *x, const char *y, float *sums,
-                      bool add) {
-  for (int r = 0; r < s->h.taps; r++)
-    for (int q = 0; q < s->w.taps; q++, sums += LP_TILES_SUM_FLOATS)
-      sum_tap(s, y, x + s->down[r] + s->across[q], sums, add);
-}
-
 const LpTilesForm lp_tiles_words = {.element = 2,
                                     .pieces = 1,
                                     .pack = pack,
@@ -305,7 +295,7 @@ const LpTilesForm lp_tiles_words = {.element = 2,
                                     .put = put,
                                     .pack_x = pack_x,
                                     .pack_y = pack_y,
-                                    .sum = sum};
+                                    .sum_tap = sum_tap};
 
 #else
 

@@ -17,7 +17,6 @@
 /* Floats of the rows of x that one row of results needs, at most. */
 #define MOST_LAID (256 * 1024)
 #define MOST_RUNS 512
-#define LINE 16 /* floats of a line of the cache */
 
 /* A convolution in order depth, height, width; missing dims have size and kernel 1. */
 typedef struct Sweep {
@@ -274,9 +273,8 @@ static bool run_forward(const LpConvCall *c, const Sweep *s) {
                floats = channels * (size_t)depth_of(s);
   Packing p = {s, c->w};
   const struct { int64_t is_windows, k, c, taps; } key = {3, s->k, s->c, s->taps};
-  LpKept *kept = c->weight ? lp_kept_enter(c->weight, &key, sizeof key,
-                                           floats * sizeof(float), pack_kept, &p)
-                           : NULL;
+  LpKept *kept =
+      lp_kept_enter(c->weight, &key, sizeof key, floats * sizeof(float), pack_kept, &p);
   size_t capacity;
   Job j = {.s = s};
   j.bias = lp_block_alloc((channels + (kept ? 0 : floats)) * sizeof *j.bias, &capacity);
@@ -331,7 +329,7 @@ static const float *add_panel(const Sweep *s, const LpWindows *panel, int64_t wi
       w.weights += (run * s->run + first) * width;
       w.fetch = next < end ? next : NULL;
       lp_windows_kernels()->add_sums(&w);
-      next += w.lines * w.count * LINE;
+      next += w.lines * w.count * LP_WINDOWS_LINE;
     }
   return next;
 }

@@ -46,6 +46,7 @@ typedef struct LpWindows {
   const float *fetch; /* of y: a line of cache for each result is asked for; or NULL */
 } LpWindows;
 
+#define LP_WINDOWS_LINE 16     /* floats of a line of the cache */
 #define LP_WINDOWS_MOST_RUNS 3 /* of which sums are held at once */
 
 typedef struct LpWindowsKernels {

@@ -49,7 +49,7 @@ static LpKept *find(const LpTensor *weight, const void *key, size_t key_bytes) {
 
 LpKept *lp_kept_enter(const LpTensor *weight, const void *key, size_t key_bytes,
                       size_t bytes, LpPack pack, void *ctx) {
-  if (weight->storage->free_fn) return NULL;
+  if (!weight || weight->storage->free_fn) return NULL;
   LpKept *kept = find(weight, key, key_bytes);
   if (kept) return kept;
   kept = calloc(1, sizeof *kept + key_bytes);

@@ -17,7 +17,7 @@ typedef bool (*LpPack)(void *ctx, void *memory);
 /* The packed form of `bytes` bytes, made by pack(ctx, memory) unless it is there; the key
  * tells one form from others. Hand back with lp_kept_leave. NULL, and no error, when
  * there is no memory for it, or when the contents of the weights may change without the
- * engine's knowledge: then go without. */
+ * engine's knowledge, or weight is NULL: then go without. */
 LpKept *lp_kept_enter(const LpTensor *weight, const void *key, size_t key_bytes,
                       size_t bytes, LpPack pack, void *ctx);
 void *lp_kept_memory(const LpKept *kept);

@@ -8,7 +8,6 @@
 
 /* Sums fill the registers, but for the vectors of a panel and a number of a window. */
 #define VECTORS 2
-#define LINE 16 /* floats of a cache line */
 #if defined(LP_CAP_avx512)
 #define ROWS 14
 #else
@@ -93,7 +92,7 @@ INLINE void add_sums_some(const int runs, const int run, const int vectors,
                           const bool whole, const LpWindows *w) {
   const int64_t step = w->step, k = w->k, last = w->channels - (vectors - 1) * LANES;
   const float *fetch = w->fetch ? w->fetch : w->y;
-  const int64_t fetch_step = w->fetch ? LINE : 0;
+  const int64_t fetch_step = w->fetch ? LP_WINDOWS_LINE : 0;
   V sum[LP_WINDOWS_MOST_RUNS][VECTORS * ROWS][VECTORS];
 #pragma GCC unroll 3
   for (int r = 0; r < runs; r++)
@@ -148,21 +147,20 @@ INLINE void add_sums(const int runs, const int run, const int vectors,
 #define SEVEN(BODY, n)                                                                   \
   BODY(n + 1) BODY(n + 2) BODY(n + 3) BODY(n + 4) BODY(n + 5) BODY(n + 6) BODY(n + 7)
 
-static __attribute__((noinline)) void multiply_1(const LpWindows *w, int64_t rows) {
+INLINE void multiply_of(const int vectors, const LpWindows *w, int64_t rows) {
 #define BODY(n)                                                                          \
   case n:                                                                                \
-    if (n <= ROWS) multiply(n, 1, w);                                                    \
+    if (n <= ROWS) multiply(n, vectors, w);                                              \
     break;
   switch (rows) { SEVEN(BODY, 0) SEVEN(BODY, 7) }
 #undef BODY
 }
+
+static __attribute__((noinline)) void multiply_1(const LpWindows *w, int64_t rows) {
+  multiply_of(1, w, rows);
+}
 static __attribute__((noinline)) void multiply_2(const LpWindows *w, int64_t rows) {
-#define BODY(n)                                                                          \
-  case n:                                                                                \
-    if (n <= ROWS) multiply(n, 2, w);                                                    \
-    break;
-  switch (rows) { SEVEN(BODY, 0) SEVEN(BODY, 7) }
-#undef BODY
+  multiply_of(2, w, rows);
 }
 
 static void multiply_any(const LpWindows *w, int64_t rows) {

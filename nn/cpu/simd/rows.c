@@ -1,6 +1,7 @@
 /* Row loops of the normalisations; see cpu/rows.h. */
 #include <math.h>
 #include "cpu/simd/simd.h"
+#include "core/whole.h"
 #include "cpu/rows.h"
 
 #define PIECE 4096     /* elements whose sum stays in the lanes */
@@ -10,11 +11,8 @@
 /* How many rows a column loop takes at a time: more than one where they are short and
  * follow one another, so that its innermost loop is worth starting. */
 #define RUN 128
-static inline int64_t at_most(int64_t n, int64_t most) {
-  return n < most ? n : most;
-}
 static inline int64_t rows_at_once(int64_t rows, int64_t stride, int64_t n) {
-  return n > 0 && n < RUN && stride == n && rows > 1 ? at_most(RUN / n, rows) : 1;
+  return n > 0 && n < RUN && stride == n && rows > 1 ? lp_least(RUN / n, rows) : 1;
 }
 
 /* Calls `loops`, which takes the constants gated and bounded last, as the gate asks. */

@@ -183,15 +183,15 @@ static void TYPED(column_moments)(const void *px, int64_t rows, int64_t stride, 
   const T *x = px;
   const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
+    const int64_t m = lp_least(n - c0, COLUMNS), most = times * m;
     A p[COLUMNS], sum[COLUMNS], squares[COLUMNS];
     TYPED(repeat)(p, pivot + c0, m, most);
     for (int64_t at = 0; at < rows; at += PIECE_ROWS * times) {
-      const int64_t end = at_most(rows, at + PIECE_ROWS * times);
+      const int64_t end = lp_least(rows, at + PIECE_ROWS * times);
       for (int64_t j = 0; j < most; j++) sum[j] = squares[j] = 0;
       for (int64_t r = at; r < end; r += times) {
         const T *row = x + r * stride + c0;
-        const int64_t run = at_most(end - r, times) * m;
+        const int64_t run = lp_least(end - r, times) * m;
         LP_IVDEP
         for (int64_t j = 0; j < run; j++) {
           A d = LOAD(row[j]) - p[j];
@@ -214,14 +214,14 @@ static void TYPED(column_affine)(void *py, const void *px, int64_t rows, int64_t
   T *y = py;
   const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
+    const int64_t m = lp_least(n - c0, COLUMNS), most = times * m;
     A a[COLUMNS], b[COLUMNS];
     TYPED(repeat)(a, pa + c0, m, most);
     TYPED(repeat)(b, pb + c0, m, most);
     for (int64_t r = 0; r < rows; r += times) {
       const T *row = x + r * stride + c0;
       T *out = y + r * stride + c0;
-      const int64_t run = at_most(rows - r, times) * m;
+      const int64_t run = lp_least(rows - r, times) * m;
       LP_IVDEP
       for (int64_t j = 0; j < run; j++) out[j] = STORE(a[j] * LOAD(row[j]) + b[j]);
     }
@@ -236,14 +236,14 @@ TYPED(column_grad_moments_of)(const T *g, LpRowGate gate, const T *x, int64_t ro
   const A low = (A)gate.low, high = (A)gate.high;
   const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
+    const int64_t m = lp_least(n - c0, COLUMNS), most = times * m;
     A p[COLUMNS], sum[COLUMNS], products[COLUMNS];
     TYPED(repeat)(p, mean + c0, m, most);
     for (int64_t at = 0; at < rows; at += PIECE_ROWS * times) {
-      const int64_t end = at_most(rows, at + PIECE_ROWS * times);
+      const int64_t end = lp_least(rows, at + PIECE_ROWS * times);
       for (int64_t j = 0; j < most; j++) sum[j] = products[j] = 0;
       for (int64_t r = at; r < end; r += times) {
-        const int64_t start = r * stride + c0, run = at_most(end - r, times) * m;
+        const int64_t start = r * stride + c0, run = lp_least(end - r, times) * m;
         LP_IVDEP
         for (int64_t j = 0; j < run; j++) {
           A v = LOAD(g[start + j]);
@@ -275,13 +275,13 @@ TYPED(column_combine_of)(T *to, const T *g, LpRowGate gate, const T *x, int64_t 
   const A low = (A)gate.low, high = (A)gate.high;
   const int64_t times = rows_at_once(rows, stride, n);
   for (int64_t c0 = 0; c0 < n; c0 += COLUMNS) {
-    const int64_t m = at_most(n - c0, COLUMNS), most = times * m;
+    const int64_t m = lp_least(n - c0, COLUMNS), most = times * m;
     A a[COLUMNS], b[COLUMNS], c[COLUMNS];
     TYPED(repeat)(a, pa + c0, m, most);
     TYPED(repeat)(b, pb + c0, m, most);
     TYPED(repeat)(c, pc + c0, m, most);
     for (int64_t r = 0; r < rows; r += times) {
-      const int64_t start = r * stride + c0, run = at_most(rows - r, times) * m;
+      const int64_t start = r * stride + c0, run = lp_least(rows - r, times) * m;
       LP_IVDEP
       for (int64_t j = 0; j < run; j++) {
         A v = LOAD(g[start + j]);
