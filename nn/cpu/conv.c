@@ -18,7 +18,7 @@
 #include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
-#include "cpu/kept.h"
+#include "core/kept.h"
 #include "cpu/winograd.h"
 #include "lampad/storage.h"
 
@@ -86,19 +86,11 @@ static bool wants_product(LpConvPass pass, const LpConvGeometry *g, LpDtype dtyp
   return lp_split_pays(&p, keeps_weights && pass == LP_CONV_FORWARD);
 }
 
-static bool pack_product(void *ctx, void *memory) {
-  return lp_split_pack_b(ctx, memory);
-}
-
 static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
-  LpGemm p = product_of(c->pass, g, c->x, c->w, c->b, c->y);
-  const struct { int64_t is_product, n, k; } key = {1, p.n, p.k};
-  LpKept *kept = lp_kept_enter(c->weight, &key, sizeof key,
-                               lp_split_packed_bytes(p.n, p.k), pack_product, &p);
-  if (kept) p.packed_b = lp_kept_memory(kept);
-  const bool ok = lp_cpu_gemm(&p);
-  lp_kept_leave(kept);
-  return ok;
+  const LpGemm p = product_of(c->pass, g, c->x, c->w, c->b, c->y);
+  return c->keeps_weights && c->pass == LP_CONV_FORWARD
+             ? lp_cpu_gemm_keeping(&p, c->weight)
+             : lp_cpu_gemm(&p);
 }
 
 /* --- the input gradient of depthwise convolutions
@@ -279,9 +271,9 @@ static bool pack_weights(void *ctx, void *memory) {
 }
 
 static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
-  const struct { int64_t packing, k, c; } key = {lp_winograd_packing(g), g->k, g->c};
+  const int64_t key[] = {LP_KEPT_WINOGRAD, lp_winograd_packing(g), g->k, g->c};
   Packing p = {g, c->w};
-  LpKept *kept = lp_kept_enter(c->weight, &key, sizeof key, lp_winograd_packed_bytes(g),
+  LpKept *kept = lp_kept_enter(c->weight, key, sizeof key, lp_winograd_packed_bytes(g),
                                pack_weights, &p);
   const bool ok = lp_winograd_run(c->pass, g, c->x, c->w, c->b, c->y,
                                   kept ? lp_kept_memory(kept) : NULL);

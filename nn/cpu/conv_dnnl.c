@@ -14,7 +14,7 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "cpu/conv.h"
-#include "cpu/kept.h"
+#include "core/kept.h"
 
 enum { X, W, Y, N_BUFFERS };
 #define CACHE_BUCKETS 256

@@ -9,7 +9,7 @@
 #include "core/whole.h"
 #include "cpu/conv_tiles_parts.h"
 #include "cpu/gemm_split.h"
-#include "cpu/kept.h"
+#include "core/kept.h"
 
 /* --- axes
  * -------------------------------------------------------------------------------- */
@@ -476,11 +476,10 @@ typedef struct Packed {
 static bool find_packed(Packed *p, const LpConvCall *c, LpTilesWeights *w,
                         bool *refused) {
   const size_t bytes = (size_t)(weight_blocks(w) * weight_block(w));
-  const struct {
-    int64_t is_tiles, pieces, k, c, taps, folded, turned;
-  } key = {2, w->form->pieces, w->k, w->c, w->taps, w->folded, w->turned};
-  *p = (Packed){.kept =
-                    lp_kept_enter(c->weight, &key, sizeof key, bytes, pack_weights, w)};
+  const int64_t key[] = {LP_KEPT_TILES, w->form->pieces, w->k,     w->c,
+                         w->taps,       w->folded,       w->turned};
+  *p =
+      (Packed){.kept = lp_kept_enter(c->weight, key, sizeof key, bytes, pack_weights, w)};
   if (p->kept) {
     p->memory = lp_kept_memory(p->kept);
     return true;

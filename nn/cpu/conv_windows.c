@@ -7,7 +7,7 @@
 #include "core/check.h"
 #include "core/parallel.h"
 #include "core/whole.h"
-#include "cpu/kept.h"
+#include "core/kept.h"
 
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (128 * 1024)
@@ -272,9 +272,9 @@ static bool run_forward(const LpConvCall *c, const Sweep *s) {
   const size_t channels = (size_t)padded_channels(s),
                floats = channels * (size_t)depth_of(s);
   Packing p = {s, c->w};
-  const struct { int64_t is_windows, k, c, taps; } key = {3, s->k, s->c, s->taps};
+  const int64_t key[] = {LP_KEPT_WINDOWS, s->k, s->c, s->taps};
   LpKept *kept =
-      lp_kept_enter(c->weight, &key, sizeof key, floats * sizeof(float), pack_kept, &p);
+      lp_kept_enter(c->weight, key, sizeof key, floats * sizeof(float), pack_kept, &p);
   size_t capacity;
   Job j = {.s = s};
   j.bias = lp_block_alloc((channels + (kept ? 0 : floats)) * sizeof *j.bias, &capacity);

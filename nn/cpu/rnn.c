@@ -14,7 +14,18 @@ void *lp_rnn_block(RnnBlocks *b, size_t bytes) {
   return data;
 }
 
+void *lp_rnn_kept(RnnBlocks *b, const LpTensor *weight, const void *key, size_t key_bytes,
+                  size_t bytes, LpPack pack, void *ctx) {
+  LpKept *kept = lp_kept_enter(weight, key, key_bytes, bytes, pack, ctx);
+  if (!kept) return NULL;
+  ASSERT(b->kept_count < RNN_KEPT);
+  b->kept[b->kept_count++] = kept;
+  return lp_kept_memory(kept);
+}
+
 void lp_rnn_free(RnnBlocks *b) {
+  for (int i = 0; i < b->kept_count; i++) lp_kept_leave(b->kept[i]);
+  b->kept_count = 0;
   for (int i = 0; i < b->count; i++) lp_block_free(b->data[i], b->capacity[i]);
   b->count = 0;
 }
@@ -43,7 +54,7 @@ RnnStep lp_rnn_step_part(RnnStep step, int64_t from, int64_t to) {
 }
 
 typedef struct PackJob {
-  const LpRnnPanels *to;
+  LpRnnPanels *to;
   const void *source;
   int64_t row_step, column_step;
   int type;
@@ -55,19 +66,31 @@ static void pack_range(void *ctx, int64_t begin, int64_t end) {
     lp_rnn_kernels()->pack[j->type](j->to, p, j->source, j->row_step, j->column_step);
 }
 
+static bool pack_into(void *ctx, void *memory) {
+  PackJob *j = ctx;
+  LpRnnPanels *p = j->to;
+  p->data = memory;
+  lp_parallel_for(p->count, LP_GRAIN / (p->k * p->units + 1) + 1, pack_range, j);
+  return true;
+}
+
 bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64_t k,
                  int64_t columns, int64_t apart, const void *source, int64_t row_step,
-                 int64_t column_step) {
+                 int64_t column_step, const LpTensor *keep) {
   const int64_t lanes = lp_rnn_kernels()->lanes[type];
   *p = (LpRnnPanels){.k = k, .columns = columns, .apart = apart, .vectors = vectors};
   p->units = apart ? lanes : lanes * vectors;
   p->count = (columns + p->units - 1) / p->units;
   const int64_t panel = k * vectors * lanes;
-  p->data = lp_rnn_block(blocks, (size_t)(p->count * panel) * (type ? 8 : 4));
-  TRY(p->data);
+  const size_t bytes = (size_t)(p->count * panel) * (type ? 8 : 4);
   PackJob job = {p, source, row_step, column_step, type};
-  lp_parallel_for(p->count, LP_GRAIN / (panel + 1) + 1, pack_range, &job);
-  return true;
+  const int64_t key[] = {LP_KEPT_RNN_PANELS, type,       vectors, k, columns, apart,
+                         row_step,           column_step};
+  if (lp_rnn_kept(blocks, keep, key, sizeof key, bytes, pack_into, &job))
+    p->data = lp_kept_memory(blocks->kept[blocks->kept_count - 1]);
+  else if ((p->data = lp_rnn_block(blocks, bytes)))
+    pack_into(&job, p->data);
+  return p->data != NULL;
 }
 
 LpRnnPanels lp_rnn_plain_panels(int64_t columns) {
@@ -87,23 +110,30 @@ void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
   lp_parallel_for(p->count, STEP_GRAIN / (work + 1) + 1, body, ctx);
 }
 
+static LpGemm product_of(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
+                         int64_t k, const void *a, int64_t lda, const void *b,
+                         int64_t ldb, void *c, int64_t ldc, bool add) {
+  return (LpGemm){.dtype = dtype,
+                  .m = m,
+                  .n = n,
+                  .k = k,
+                  .trans_a = trans_a,
+                  .trans_b = trans_b,
+                  .a = a,
+                  .b = b,
+                  .c = c,
+                  .lda = lda,
+                  .ldb = ldb,
+                  .ldc = ldc,
+                  .alpha = lp_scalar_float(1),
+                  .beta = lp_scalar_float(add)};
+}
+
 bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
                  int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                  void *c, int64_t ldc, bool add) {
-  const LpGemm g = {.dtype = dtype,
-                    .m = m,
-                    .n = n,
-                    .k = k,
-                    .trans_a = trans_a,
-                    .trans_b = trans_b,
-                    .a = a,
-                    .b = b,
-                    .c = c,
-                    .lda = lda,
-                    .ldb = ldb,
-                    .ldc = ldc,
-                    .alpha = lp_scalar_float(1),
-                    .beta = lp_scalar_float(add)};
+  const LpGemm g =
+      product_of(dtype, trans_a, trans_b, m, n, k, a, lda, b, ldb, c, ldc, add);
   bool done;
   TRY(lp_rnn_split_gemm(&g, NULL, &done));
   return done || lp_cpu_gemm(&g);
@@ -157,20 +187,28 @@ static void *make_bias(RnnBlocks *blocks, Forward *f) {
   return bias;
 }
 
+/* `rows` columns of gates from `to` on = x W^T, all rows of x, with these rows of W. */
+static bool project(const Forward *f, const void *w, int64_t rows, int64_t to) {
+  const LpRnnLayer *l = f->l;
+  const int64_t in = l->inputs;
+  void *c = rnn_at(l->gates, to, f->item);
+  if (!l->keep_ih)
+    return lp_rnn_gemm(l->dtype, false, true, l->total, rows, in, l->x, in, w, in, c,
+                       f->width, false);
+  const LpGemm g = product_of(l->dtype, false, true, l->total, rows, in, l->x, in, w, in,
+                              c, f->width, false);
+  return lp_cpu_gemm_keeping(&g, l->keep_ih);
+}
+
 /* gates = x W^T over all rows. */
 static bool project_input(RnnBlocks *blocks, const Forward *f) {
   const LpRnnLayer *l = f->l;
-  const int64_t h = l->hidden, in = l->inputs;
-  if (l->kind == LP_RNN_GRU && l->total < GATHERED_ROWS) /* r and z, then n */
-    return lp_rnn_gemm(l->dtype, false, true, l->total, 2 * h, in, l->x, in, l->w_ih, in,
-                       rnn_at(l->gates, h, f->item), f->width, false) &&
-           lp_rnn_gemm(l->dtype, false, true, l->total, h, in, l->x, in,
-                       rnn_at(l->w_ih, 2 * h * in, f->item), in, l->gates, f->width,
-                       false);
+  const int64_t h = l->hidden;
+  if (l->kind == LP_RNN_GRU && (l->keep_ih || l->total < GATHERED_ROWS))
+    return project(f, l->w_ih, 2 * h, h) && /* r and z, then n */
+           project(f, rnn_at(l->w_ih, 2 * h * l->inputs, f->item), h, 0);
   const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
-  return w &&
-         lp_rnn_gemm(l->dtype, false, true, l->total, lp_rnn_gates(l->kind) * l->hidden,
-                     l->inputs, l->x, l->inputs, w, l->inputs, l->gates, f->width, false);
+  return w && project(f, w, lp_rnn_gates(l->kind) * h, 0);
 }
 
 /* The rows' gates += h R^T, unpacked. */
@@ -258,9 +296,9 @@ static bool pack_panels(Forward *f) {
   const int64_t h = l->hidden, out = l->outputs;
   const int vectors = l->kind == LP_RNN_LSTM ? 4 : l->kind == LP_RNN_GRU ? 3 : 2;
   return lp_rnn_pack(f->blocks, &f->recurrent, f->type, vectors, out, h,
-                     vectors > 2 ? h : 0, l->w_hh, 1, out) &&
-         (!l->w_hr ||
-          lp_rnn_pack(f->blocks, &f->projection, f->type, 2, h, out, 0, l->w_hr, 1, h));
+                     vectors > 2 ? h : 0, l->w_hh, 1, out, l->keep_hh) &&
+         (!l->w_hr || lp_rnn_pack(f->blocks, &f->projection, f->type, 2, h, out, 0,
+                                  l->w_hr, 1, h, l->keep_hr));
 }
 
 /* Packs the weights for tiles, and the first states in both copies: rows that begin later
@@ -273,12 +311,12 @@ static bool pack_tiles(Forward *f) {
                   .gates = lp_rnn_gates(l->kind),
                   .columns = l->hidden,
                   .apart = l->hidden};
-  TRY(lp_rnn_split_open(f->blocks, r, l->batch, l->w_hh, 1, l->outputs));
+  TRY(lp_rnn_split_open(f->blocks, r, l->batch, l->w_hh, 1, l->outputs, l->keep_hh));
   for (int copy = 0; copy < 2; copy++)
     lp_rnn_split_fill(r, copy, 0, l->h0, l->outputs, l->batch, 0, l->outputs);
   if (!l->w_hr) return true;
   *p = (RnnSplit){.segments = 1, .k = l->hidden, .gates = 1, .columns = l->outputs};
-  return lp_rnn_split_open(f->blocks, p, l->batch, l->w_hr, 1, l->hidden);
+  return lp_rnn_split_open(f->blocks, p, l->batch, l->w_hr, 1, l->hidden, l->keep_hr);
 }
 
 typedef struct ByRows {

@@ -44,9 +44,11 @@ typedef struct LpRnnLayer {
   const void *h0, *c0;             /* (batch, P), (batch, H); c0: LSTM */
   const void *w_ih, *w_hh, *w_hr;  /* (G H, I), (G H, P), (P, H) or NULL */
   const void *b_ih, *b_hh;         /* (G H) or NULL */
-  void *out;                       /* (total, P) */
-  void *gates;                     /* (total, width H); RNN: out */
-  void *cells;                     /* (total, H): c'; LSTM */
+  const LpTensor *keep_ih, *keep_hh, *keep_hr; /* whose memory the weights are, where
+                                                * their packed forms may stay; or NULL */
+  void *out;                                   /* (total, P) */
+  void *gates;                                 /* (total, width H); RNN: out */
+  void *cells;                                 /* (total, H): c'; LSTM */
 } LpRnnLayer;
 
 /* Gates in the weights and in a row of `gates`. */

@@ -148,9 +148,9 @@ static bool pack_panels(Backward *b) {
   const LpRnnLayer *l = b->l;
   const int64_t h = l->hidden, out = l->outputs;
   return lp_rnn_pack(b->blocks, &b->recurrent, b->type, 2, lp_rnn_gates(l->kind) * h, out,
-                     0, l->w_hh, out, 1) &&
-         (!l->w_hr ||
-          lp_rnn_pack(b->blocks, &b->projection, b->type, 2, out, h, 0, l->w_hr, h, 1));
+                     0, l->w_hh, out, 1, NULL) &&
+         (!l->w_hr || lp_rnn_pack(b->blocks, &b->projection, b->type, 2, out, h, 0,
+                                  l->w_hr, h, 1, NULL));
 }
 
 static bool pack_tiles(Backward *b) {
@@ -160,10 +160,10 @@ static bool pack_tiles(Backward *b) {
                   .k = l->hidden,
                   .gates = 1,
                   .columns = l->outputs};
-  TRY(lp_rnn_split_open(b->blocks, r, l->batch, l->w_hh, l->outputs, 1));
+  TRY(lp_rnn_split_open(b->blocks, r, l->batch, l->w_hh, l->outputs, 1, NULL));
   if (!l->w_hr) return true;
   *p = (RnnSplit){.segments = 1, .k = l->outputs, .gates = 1, .columns = l->hidden};
-  return lp_rnn_split_open(b->blocks, p, l->batch, l->w_hr, l->hidden, 1);
+  return lp_rnn_split_open(b->blocks, p, l->batch, l->w_hr, l->hidden, 1, NULL);
 }
 
 /* Runs body over panels of R or P; from tiles to panels once an infinity or a NaN has

@@ -4,6 +4,7 @@
 
 #include "core/alloc.h"
 #include "core/check.h"
+#include "core/kept.h"
 #include "core/parallel.h"
 #include "cpu/gemm.h"
 #include "cpu/rnn.h"
@@ -11,14 +12,20 @@
 /* With fewer steps a packed copy of R does not pay. */
 #define PACKED_STEPS 3
 
-/* Memory of one pass: blocks that are freed together. */
+/* Memory of one pass: blocks that are freed together, and kept weights. */
 #define RNN_BLOCKS 16
+#define RNN_KEPT 2
 typedef struct RnnBlocks {
   void *data[RNN_BLOCKS];
   size_t capacity[RNN_BLOCKS];
   int count;
+  LpKept *kept[RNN_KEPT];
+  int kept_count;
 } RnnBlocks;
 void *lp_rnn_block(RnnBlocks *b, size_t bytes); /* NULL: out of memory, recorded */
+/* The packed form of a weight that is kept, until lp_rnn_free; or NULL. */
+void *lp_rnn_kept(RnnBlocks *b, const LpTensor *weight, const void *key, size_t key_bytes,
+                  size_t bytes, LpPack pack, void *ctx);
 void lp_rnn_free(RnnBlocks *b);
 
 /* Where row r of step t comes from: how many of the step's rows continue the step before
@@ -41,10 +48,11 @@ static inline char *rnn_before(const RnnStep *s, const void *rows, const void *i
                           : rnn_at(initial, r * width, item);
 }
 
-/* Lays out panels and packs a matrix into them (parallel); memory from `blocks`. */
+/* Lays out panels and packs a matrix into them (parallel); memory from `blocks`, or kept
+ * with the weight `keep`. */
 bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64_t k,
                  int64_t columns, int64_t apart, const void *source, int64_t row_step,
-                 int64_t column_step);
+                 int64_t column_step, const LpTensor *keep);
 /* Panels that hold no matrix: ranges of columns whose elementwise work is to be shared
  * out; k stands for that work, by multiply-adds. */
 LpRnnPanels lp_rnn_plain_panels(int64_t columns);

@@ -18,6 +18,7 @@ typedef struct PackJob {
   RnnSplit *s;
   const float *source;
   int64_t k_step, step;
+  _Atomic bool refused;
 } PackJob;
 
 /* Block of B for a panel's gate v and half: panels lie one after the other. */
@@ -26,8 +27,8 @@ static char *block_of(const RnnSplit *s, int64_t panel, int64_t v, int half) {
 }
 
 static void pack_panels(void *ctx, int64_t begin, int64_t end) {
-  const PackJob *j = ctx;
-  RnnSplit *s = j->s;
+  PackJob *j = ctx;
+  const RnnSplit *s = j->s;
   bool ok = true;
   for (int64_t p = begin; p < end; p++)
     for (int64_t v = 0; v < s->gates; v++) {
@@ -43,21 +44,34 @@ static void pack_panels(void *ctx, int64_t begin, int64_t end) {
           memset(to + s->block_bytes, 0, (size_t)s->segment_bytes);
       }
     }
-  if (!ok) atomic_store(&s->refused, true);
+  if (!ok) atomic_store(&j->refused, true);
+}
+
+static bool pack_into(void *ctx, void *memory) {
+  PackJob *j = ctx;
+  j->s->b = memory;
+  atomic_store(&j->refused, false);
+  lp_parallel_for(j->s->panels, 1, pack_panels, j);
+  return !atomic_load(&j->refused);
 }
 
 bool lp_rnn_split_open(RnnBlocks *blocks, RnnSplit *s, int64_t rows, const float *source,
-                       int64_t k_step, int64_t step) {
+                       int64_t k_step, int64_t step, const LpTensor *keep) {
   s->segment_bytes = lp_split_block_bytes(s->k);
   s->block_bytes = s->segments * s->segment_bytes;
   s->panels = (s->columns + RNN_SPLIT_UNITS - 1) / RNN_SPLIT_UNITS;
   const int64_t row_blocks = (rows + LP_SPLIT_SIDE - 1) / LP_SPLIT_SIDE;
-  TRY(s->b = lp_rnn_block(blocks, (size_t)(s->panels * s->gates * 2 * s->block_bytes)));
+  const size_t bytes = (size_t)(s->panels * s->gates * 2 * s->block_bytes);
   TRY(s->a[0] = lp_rnn_block(blocks, (size_t)(2 * row_blocks * s->block_bytes)));
   s->a[1] = s->a[0] + row_blocks * s->block_bytes;
   memset(s->a[0], 0, (size_t)(2 * row_blocks * s->block_bytes));
-  PackJob job = {s, source, k_step, step};
-  lp_parallel_for(s->panels, 1, pack_panels, &job);
+  PackJob job = {.s = s, .source = source, .k_step = k_step, .step = step};
+  const int64_t key[] = {LP_KEPT_RNN_TILES, s->segments, s->k, s->gates,
+                         s->columns,        k_step,      step};
+  s->b = lp_rnn_kept(blocks, keep, key, sizeof key, bytes, pack_into, &job);
+  if (s->b) return true;
+  TRY(s->b = lp_rnn_block(blocks, bytes));
+  if (!pack_into(&job, s->b)) atomic_store(&s->refused, true);
   return true;
 }
 

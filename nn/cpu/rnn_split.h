@@ -28,9 +28,10 @@ typedef struct RnnSplit {
 bool lp_rnn_split_pays(LpDtype dtype, int64_t rows, int64_t k, int64_t columns);
 
 /* Packs B: its element (segment s, p; gate v, column c) is
- * source[(s * k + p) * k_step + (v * columns + c) * step]. False: out of memory. */
+ * source[(s * k + p) * k_step + (v * columns + c) * step]; kept with the weight `keep`,
+ * if any. False: out of memory. */
 bool lp_rnn_split_open(RnnBlocks *blocks, RnnSplit *s, int64_t rows, const float *source,
-                       int64_t k_step, int64_t step);
+                       int64_t k_step, int64_t step, const LpTensor *keep);
 /* Units [from, to) of a segment of the next step's A; from is a multiple of
  * RNN_SPLIT_UNITS. */
 void lp_rnn_split_fill(RnnSplit *s, int copy, int64_t segment, const float *source,

@@ -1,5 +1,6 @@
 /* A recurrent layer in one direction: checks, dense operands in the compute dtype,
  * results. The loops are in cpu/rnn.c. */
+#include "autograd/node.h"
 #include "core/alloc.h"
 #include "cpu/rnn.h"
 #include "dispatch/nn_util.h"
@@ -128,6 +129,12 @@ static bool begin(Call *c) {
   return true;
 }
 
+/* The weight whose memory serves as it is, for packed forms that stay with it. */
+static const LpTensor *keeper_of(const Call *c, int which) {
+  const LpTensor *dense = c->dense[which];
+  return dense && dense->storage == c->given[which]->storage ? dense : NULL;
+}
+
 static LpTensor *matrix(int64_t rows, int64_t columns, LpDtype dtype) {
   return nn_empty((int64_t[]){rows, columns}, 2, dtype);
 }
@@ -135,7 +142,7 @@ static LpTensor *matrix(int64_t rows, int64_t columns, LpDtype dtype) {
 /* results: output, hy, then cy for an LSTM, gates, cells for an LSTM. */
 static bool forward(Call *c, LpTensor **results) {
   const LpRnnLayer *l = &c->l;
-  const bool lstm = l->kind == LP_RNN_LSTM;
+  const bool lstm = l->kind == LP_RNN_LSTM, keeps = !lp_tls_recorded;
   LpTensor *out = NULL, *hy = NULL, *cy = NULL, *gates = NULL, *cells = NULL;
   bool ok = begin(c) && (out = matrix(l->total, l->outputs, l->dtype)) &&
             (hy = matrix(l->batch, l->outputs, l->dtype)) &&
@@ -148,6 +155,11 @@ static bool forward(Call *c, LpTensor **results) {
     c->l.out = lp_data(out);
     c->l.gates = lp_data(l->kind <= LP_RNN_TANH ? out : gates);
     c->l.cells = cells ? lp_data(cells) : NULL;
+    if (keeps) {
+      c->l.keep_ih = keeper_of(c, W_IH);
+      c->l.keep_hh = keeper_of(c, W_HH);
+      c->l.keep_hr = keeper_of(c, W_HR);
+    }
     ok = lp_rnn_forward(l, lp_data(hy), cy ? lp_data(cy) : NULL);
   }
   const LpDtype dtype = lp_dtype(c->given[X]);

@@ -5,7 +5,7 @@ local weights = "Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh"
 
 op{ "lstm_layer(Tensor input, int[] batch_sizes, Tensor hx, Tensor cx, " .. weights .. ", Tensor? w_hr, bool reverse) "
       .. "-> (Tensor output, Tensor hy, Tensor cy, Tensor gates, Tensor cells)",
-    variants = "internal", nondiff = "gates cells",
+    variants = "internal", nondiff = "gates cells", tells_recording = true,
     grad = { ["input, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr"] = "lstm_layer_backward(grad_output, grad_hy, grad_cy, input, "
       .. "batch_sizes, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr, reverse, output, gates, cells, grad_mask)" } }
 op{ "lstm_layer_backward(Tensor? grad_output, Tensor? grad_hy, Tensor? grad_cy, Tensor input, int[] batch_sizes, "
@@ -21,7 +21,7 @@ op{ "lstm_layer_grads(Tensor? grad_output, Tensor? grad_hy, Tensor? grad_cy, Ten
 
 op{ "rnn_layer(Tensor input, int[] batch_sizes, Tensor hx, " .. weights .. ", int kind, bool reverse) "
       .. "-> (Tensor output, Tensor hy, Tensor gates)",
-    variants = "internal", nondiff = "gates",
+    variants = "internal", nondiff = "gates", tells_recording = true,
     grad = { ["input, hx, w_ih, w_hh, b_ih, b_hh"] = "rnn_layer_backward(grad_output, grad_hy, input, batch_sizes, hx, "
       .. "w_ih, w_hh, b_ih, b_hh, kind, reverse, output, gates, grad_mask)" } }
 op{ "rnn_layer_backward(Tensor? grad_output, Tensor? grad_hy, Tensor input, int[] batch_sizes, Tensor hx, " .. weights

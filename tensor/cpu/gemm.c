@@ -9,6 +9,7 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/half.h"
+#include "core/kept.h"
 #include "core/parallel.h"
 #include "cpu/caps.h"
 #include "cpu/gemm_bf16.h"
@@ -101,9 +102,9 @@ static void spread_row(const LpGemm *g) {
 
 /* --- small products: cpu/gemm_small.h --- */
 
-/* Up to so many multiply-adds OpenBLAS beats our own vectors (measured on AVX-512; less so
- * when B is transposed); a small B is better turned over before, where it is used often
- * enough. */
+/* Up to so many multiply-adds OpenBLAS beats our own vectors (measured on AVX-512; less
+ * so when B is transposed); a small B is better turned over before, where it is used
+ * often enough. */
 #define BLAS_PRODUCT (64 * 64 * 64)
 #define BLAS_PRODUCT_NT (24 * 24 * 24)
 #define TURNED_ELEMS 512
@@ -155,7 +156,7 @@ typedef enum SmallWay {
 
 static SmallWay small_way(const LpGemm *g) {
   const int64_t work = g->m * g->n * g->k, width = (g->n + 15) / 16 * 16;
-  if (g->packed_b) return NOT_SMALL;
+  if (g->keeps_b) return NOT_SMALL;
   if (!g->trans_b) {
     if (g->m <= FEW_ROWS && g->n >= FEW_COLUMNS) return FEW_ROWS_PASS;
     return work <= BLAS_PRODUCT ? BLAS : NOT_SMALL;
@@ -215,7 +216,7 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   }
   const SmallWay way = small_way(g);
   if (way != NOT_SMALL) return gemm_small(g, way, alpha, beta);
-  if (beta == 0 && alpha == 1 && lp_split_pays(g, g->packed_b != NULL)) {
+  if (beta == 0 && alpha == 1 && lp_split_pays(g, g->keeps_b)) {
     bool refused; /* an infinity: all is written anew below */
     if (lp_split_gemm(g, NULL, &refused)) return true;
     if (!refused) return false;
@@ -503,4 +504,26 @@ void lp_cpu_dot(LpDtype dtype, int64_t n, const void *x, int64_t stride_x, const
   case LP_INT32: DOT_INT(uint32_t); return;
   default: DOT_INT(uint64_t);
   }
+}
+
+static bool pack_b(void *ctx, void *memory) {
+  return lp_split_pack_b(ctx, memory);
+}
+
+bool lp_cpu_gemm_keeping(const LpGemm *g, const LpTensor *weight) {
+  if (g->dtype != LP_FLOAT32 || !is_zero(g->beta) || lp_scalar_to_double(g->alpha) != 1 ||
+      !lp_split_pays(g, true))
+    return lp_cpu_gemm(g);
+  LpGemm p = *g;
+  p.keeps_b = true;
+  const int64_t at = (const char *)g->b - (char *)lp_data((LpTensor *)weight);
+  const int64_t key[] = {LP_KEPT_SPLIT_B, at, g->n, g->k, g->ldb, g->trans_b};
+  LpKept *kept = NULL;
+  if (lp_kept_met(weight, key, sizeof key))
+    kept = lp_kept_enter(weight, key, sizeof key, lp_split_packed_bytes(g->n, g->k),
+                         pack_b, &p);
+  if (kept) p.packed_b = lp_kept_memory(kept);
+  const bool ok = lp_cpu_gemm(&p);
+  lp_kept_leave(kept);
+  return ok;
 }

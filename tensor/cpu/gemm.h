@@ -25,11 +25,16 @@ typedef struct LpGemm {
   LpScalar alpha, beta;  /* beta = 0: C is written without being read */
   const void *row;       /* NULL, or n elements to add to each row of C; then beta = 0 */
   const void *packed_b;  /* NULL, or B once more as lp_split_pack_b packed it */
+  bool keeps_b; /* the way is chosen as if packed_b were there: it is, or will be */
 } LpGemm;
 
 /* False when memory for a conversion runs out or a size is beyond the BLAS's 32-bit
  * integers. */
 bool lp_cpu_gemm(const LpGemm *g);
+/* The same with a B, in the memory of `weight`, that is likely to serve again: where the
+ * tiles then win, its packed form is kept from the second use on (Note [Kept weights] in
+ * core/kept.h). The bits of C are the same each time. */
+bool lp_cpu_gemm_keeping(const LpGemm *g, const LpTensor *weight);
 /* Is a product of these sizes best made alone, what it is added to (alpha = beta = 1)
  * coming after? */
 bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t k);

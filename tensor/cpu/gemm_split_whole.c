@@ -60,7 +60,10 @@ static int64_t depth_of(int64_t k) {
 #define CYCLES_PRODUCT (1.0 / 54)
 #define CYCLES_START 4000
 #define NEAR_BYTES (1536 * 1024)
-#define CYCLES_FETCHING 0.3 /* an element that is packed already */
+/* Of fetching an element that is packed already. */
+static double cycles_of_fetching(int64_t side, int64_t k) {
+  return side * lp_split_block_bytes(k) / LP_SPLIT_SIDE <= NEAR_BYTES ? 0.3 : 0.6;
+}
 static double cycles_of_packing(int64_t side, int64_t k, bool turned) {
   const bool near = side * k * (int64_t)sizeof(float) <= NEAR_BYTES;
   return turned ? (near ? 1.3 : 2.5) : (near ? 1.0 : 1.9);
@@ -88,7 +91,7 @@ static bool holds_rows(const LpGemm *g, bool is_packed, int64_t rows, int64_t co
 
 static double cycles_of(const LpGemm *g, bool is_packed, int64_t rows, int64_t columns) {
   const double pack_a = cycles_of_packing(rows, g->k, g->trans_a),
-               pack_b = is_packed ? CYCLES_FETCHING
+               pack_b = is_packed ? cycles_of_fetching(columns, g->k)
                                   : cycles_of_packing(columns, g->k, g->trans_b);
   const bool hold_rows = holds_rows(g, is_packed, rows, columns);
   const int64_t whole_rows = rows <= 16 ? 16 : lp_ratio_up(rows, PAIR) * PAIR,

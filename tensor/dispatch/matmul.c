@@ -1,6 +1,7 @@
 /* Products of matrices, vectors and batches: checks, and bringing operands of any strides
  * to the row-major-or-transposed form a GEMM takes. Copies only what neither form
  * describes. */
+#include "autograd/node.h"
 #include "cpu/gemm.h"
 #include "dispatch/pointwise.h"
 #include "dispatch/shape.h"
@@ -475,7 +476,34 @@ static LpTensor *fold_rows(LpTensor *t) {
   return folded;
 }
 
+/* c = a weight^T + bias where the weight is likely to serve again as it is: *done false
+ * where something does not lie as that wants it. */
+static bool multiply_keeping(LpTensor *c, LpTensor *bias, LpTensor *a, LpTensor *weight,
+                             bool *done) {
+  Matrix ma, mb;
+  *done = weight->ndim == 2 && as_matrix(a, &ma) && as_matrix(weight, &mb) &&
+          (!bias || is_row_for(bias, c));
+  if (!*done) return true;
+  const LpGemm g = {.dtype = c->dtype,
+                    .m = c->sizes[0],
+                    .n = c->sizes[1],
+                    .k = a->sizes[1],
+                    .trans_a = ma.trans,
+                    .trans_b = !mb.trans,
+                    .a = lp_data(a),
+                    .b = lp_data(weight),
+                    .c = lp_data(c),
+                    .lda = ma.ld,
+                    .ldb = mb.ld,
+                    .ldc = c->sizes[1],
+                    .alpha = lp_scalar_int(1),
+                    .beta = lp_scalar_int(0),
+                    .row = bias ? lp_data(bias) : NULL};
+  return lp_cpu_gemm_keeping(&g, weight);
+}
+
 LpTensor *lp_impl_linear(LpTensor *input, LpTensor *weight, LpTensor *bias) {
+  const bool keeps = !lp_tls_recorded;
   TRY(check_operands(input, "input", weight, "weight"));
   CHECK(input->ndim >= 1, LP_ERR_ARGUMENT,
         "input must have at least 1 dim, got a 0-d tensor");
@@ -511,8 +539,9 @@ LpTensor *lp_impl_linear(LpTensor *input, LpTensor *weight, LpTensor *bias) {
   LpTensor *a = fold_rows(input);
   LpTensor *b = lp_tensor_alias(weight, lp_ints(turned, 2), lp_ints(turned_strides, 2),
                                 weight->offset_elems);
-  bool ok =
-      a && b && c && multiply_add(c, bias, a, b, lp_scalar_int(1), lp_scalar_int(1));
+  bool done = false, ok = a && b && c;
+  if (ok && keeps) ok = multiply_keeping(c, bias, a, weight, &done);
+  if (ok && !done) ok = multiply_add(c, bias, a, b, lp_scalar_int(1), lp_scalar_int(1));
   lp_tensor_release(a);
   lp_tensor_release(b);
   lp_tensor_release(c);

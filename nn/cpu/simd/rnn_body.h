@@ -25,9 +25,17 @@ static void TYPED(pack)(const LpRnnPanels *to, int64_t p, const void *source,
     here = here < 0 ? 0 : here > LANES ? LANES : here;
     const T *from = (const T *)source + column * column_step;
     T *at = panel + v * LANES;
-    for (int64_t lane = 0; lane < here; lane++)
+    if (column_step == 1) {
       for (int64_t row = 0; row < to->k; row++)
-        at[row * width + lane] = from[row * row_step + lane * column_step];
+        memcpy(at + row * width, from + row * row_step, (size_t)here * sizeof(T));
+    }
+    /* A block of rows stays in the nearest cache while it is turned over. */
+    for (int64_t block = 0; column_step != 1 && block < to->k; block += LANES) {
+      const int64_t end = to->k - block < LANES ? to->k : block + LANES;
+      for (int64_t lane = 0; lane < here; lane++)
+        for (int64_t row = block; row < end; row++)
+          at[row * width + lane] = from[row * row_step + lane * column_step];
+    }
     for (int64_t row = 0; here < LANES && row < to->k; row++)
       memset(at + row * width + here, 0, (size_t)(LANES - here) * sizeof(T));
   }
