@@ -3,17 +3,19 @@
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for few channels
- * a loop of our own, too (cpu/conv_windows.h), where the machine has tiles a direct
- * convolution by them (cpu/conv_tiles.h), else oneDNN's direct kernels; im2col and a
- * product for the rest. The choice is by geometry, and by whether weights are kept from
- * call to call, so that results do not depend on timing. */
+ * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for groups of few
+ * channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h) loops of our own,
+ * where the machine has tiles a direct convolution by them (cpu/conv_tiles.h), else
+ * oneDNN's direct kernels; im2col and a product for the rest. The choice is by geometry,
+ * and by whether weights are kept from call to call, so that results do not depend on
+ * timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/half.h"
+#include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
 #include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
@@ -93,39 +95,55 @@ static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
              : lp_cpu_gemm(&p);
 }
 
-/* --- the input gradient of depthwise convolutions
+/* --- the input gradient of thin groups
  * ---------------------------------------- */
 
-/* With steps of 1 it is the convolution by the kernel turned round, for which the library
- * has the better kernel. */
-static bool turn_depthwise(const LpConvGeometry *g, LpConvGeometry *turned) {
+/* With steps of 1 it is the convolution by the kernel turned round, of which there is the
+ * better kernel where groups have a channel each, or few. */
+static bool turn(const LpConvGeometry *g, LpConvGeometry *turned) {
   *turned = *g;
+  turned->c = g->k;
+  turned->k = g->c;
   for (int d = 0; d < g->ndim; d++) {
     turned->in[d] = g->out[d];
     turned->out[d] = g->in[d];
     turned->padding[d] = g->dilation[d] * (g->kernel[d] - 1) - g->padding[d];
     if (g->stride[d] != 1 || turned->padding[d] < 0) return false;
   }
-  return g->groups == g->c && g->k == g->c;
+  return lp_conv_thin_pays(LP_CONV_FORWARD, turned) ||
+         (g->groups == g->c && g->k == g->c &&
+          lp_conv_dnnl_serves(LP_CONV_FORWARD, turned, LP_FLOAT32, false, false));
+}
+
+/* to (c, k / groups, taps), backwards, from w (k, c / groups, taps). */
+static void turn_weights(const LpConvGeometry *g, const float *w, float *to) {
+  const int64_t taps = lp_conv_volume(g->kernel, g->ndim), each = g->c / g->groups,
+                results = g->k / g->groups;
+  for (int64_t c = 0; c < g->c; c++)
+    for (int64_t r = 0; r < results; r++) {
+      const float *from = w + ((c / each * results + r) * each + c % each) * taps;
+      for (int64_t t = taps; t > 0; t--) *to++ = from[t - 1];
+    }
 }
 
 static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
-  const int64_t taps = lp_conv_volume(g->kernel, g->ndim);
-  const float *w = c->w;
+  const size_t weights =
+      (size_t)(g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim));
   size_t capacity;
-  float *reversed = lp_block_alloc((size_t)(g->c * taps) * sizeof *reversed, &capacity);
+  float *reversed = lp_block_alloc(weights * sizeof *reversed, &capacity);
   TRY(reversed);
-  for (int64_t k = 0; k < g->c; k++)
-    for (int64_t t = 0; t < taps; t++) reversed[k * taps + t] = w[(k + 1) * taps - 1 - t];
+  turn_weights(g, c->w, reversed);
   LpConvGeometry turned;
-  turn_depthwise(g, &turned);
+  turn(g, &turned);
   const LpConvCall call = {.pass = LP_CONV_FORWARD,
                            .dtype = c->dtype,
                            .channels_last = true,
                            .x = c->y,
                            .w = reversed,
                            .y = c->x};
-  const bool ok = lp_conv_dnnl(&call, &turned);
+  const bool ok = lp_conv_thin_pays(LP_CONV_FORWARD, &turned)
+                      ? lp_conv_thin(&call, &turned)
+                      : lp_conv_dnnl(&call, &turned);
   lp_block_free(reversed, capacity);
   return ok;
 }
@@ -211,7 +229,16 @@ static int pieces_of(const LpConvGeometry *g, LpConvGeometry pieces[2]) {
 }
 
 /* Ways through channels-last memory. */
-typedef enum Way { WINOGRAD, PRODUCT, DEPTHWISE, TURNED, WINDOWS, TILES, LIBRARY } Way;
+typedef enum Way {
+  WINOGRAD,
+  PRODUCT,
+  DEPTHWISE,
+  TURNED,
+  THIN,
+  WINDOWS,
+  TILES,
+  LIBRARY
+} Way;
 
 static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                   bool keeps_weights) {
@@ -220,9 +247,9 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (wants_product(pass, g, dtype, keeps_weights)) return PRODUCT;
   if (pass == LP_CONV_WEIGHT_GRAD && dtype == LP_FLOAT32 && lp_depthwise_serves(g))
     return DEPTHWISE;
-  if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn_depthwise(g, &turned) &&
-      lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, dtype, false, false))
+  if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn(g, &turned))
     return TURNED;
+  if (dtype == LP_FLOAT32 && lp_conv_thin_pays(pass, g)) return THIN;
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
   return LIBRARY;
@@ -289,6 +316,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case PRODUCT: return run_product(c, g);
   case DEPTHWISE: return lp_depthwise_weight_grad(g, c->x, c->y, c->w);
   case TURNED: return run_turned(c, g);
+  case THIN: return lp_conv_thin(c, g);
   case WINDOWS: return lp_conv_windows(c, g);
   case TILES: return run_tiles(c, g);
   default: return lp_conv_dnnl(c, g);
