@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/alloc.h"
+#include "core/parallel.h"
+#include "cpu/copy.h"
 #include "cpu/lapack.h"
 #include "dispatch/iter.h"
 #include "dispatch/reduce.h"
@@ -73,10 +75,40 @@ LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim,
   return lp_tensor_new(lp_ints(sizes, ndim + tail_ndim), dtype, t->storage->device);
 }
 
+#define TILE 64 /* rows and columns that are turned over together */
+
+typedef struct Turn {
+  LpTransposeTile tile;
+  int64_t item, step, m, n;
+  const char *src;
+  char *dst;
+} Turn;
+
+/* Bands of TILE rows of dst. */
+static void turn_bands(void *ctx, int64_t begin, int64_t end) {
+  const Turn *t = ctx;
+  for (int64_t j = begin * TILE; j < end * TILE && j < t->n; j += TILE)
+    for (int64_t i = 0; i < t->m; i += TILE)
+      t->tile(t->dst + (j * t->m + i) * t->item, t->m,
+              t->src + (i * t->step + j) * t->item, t->step,
+              t->m - i < TILE ? t->m - i : TILE, t->n - j < TILE ? t->n - j : TILE);
+}
+
+void lp_linalg_turn_part(size_t item, const char *src, int64_t step, int m, int n,
+                         char *dst) {
+  Turn t = {.tile = lp_copy_kernels()->transpose[__builtin_ctzl(item)],
+            .item = (int64_t)item,
+            .step = step,
+            .m = m,
+            .n = n,
+            .src = src,
+            .dst = dst};
+  lp_parallel_for((n + TILE - 1) / TILE, LP_GRAIN / ((int64_t)m * TILE + 1) + 1,
+                  turn_bands, &t);
+}
+
 void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst) {
-  for (int64_t i = 0; i < m; i++)
-    for (int64_t j = 0; j < n; j++)
-      memcpy(dst + (size_t)(j * m + i) * item, src + (size_t)(i * n + j) * item, item);
+  lp_linalg_turn_part(item, src, n, m, n, dst);
 }
 
 LpTensor *lp_linalg_deliver(LpTensor *out, LpTensor *result) {
@@ -175,9 +207,8 @@ bool lp_impl_linalg_inv_ex(LpTensor **outs, LpTensor *A, bool check_errors,
   TRY(lp_check_square(A, "A"));
   results[0] = lp_linalg_copy(A);
   results[1] = results[0] ? lp_linalg_new_info(A) : NULL;
-  bool ok =
-      results[1] &&
-      invert_all(results[0], check_errors ? NULL : (int *)lp_data(results[1]));
+  bool ok = results[1] &&
+            invert_all(results[0], check_errors ? NULL : (int *)lp_data(results[1]));
   return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
 }
 
@@ -351,8 +382,8 @@ static LpTensor *solve(LpTensor *A, LpTensor *B, bool left, LpTensor **info) {
   LpTensor *a = ok ? expanded_copy(A, batch, batch_ndim) : NULL;
   LpTensor *x = a ? expanded_copy(b, batch, batch_ndim) : NULL;
   if (x && info) *info = lp_linalg_new_info(a);
-  ok = x && (!info || *info) &&
-       solve_all(a, x, left, info ? (int *)lp_data(*info) : NULL);
+  ok =
+      x && (!info || *info) && solve_all(a, x, left, info ? (int *)lp_data(*info) : NULL);
   if (ok && vectors)
     ok = lp_tensor_set_geometry(x, lp_ints(x->sizes, x->ndim - 1),
                                 lp_ints(x->strides, x->ndim - 1), 0);
@@ -402,8 +433,7 @@ static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   for (int64_t i = 0; k > 0 && i < b.count; i++) {
     char *matrix = lp_data(lu) + (size_t)i * b.matrix_bytes;
     lp_linalg_turn(item, matrix, b.m, b.n, columns);
-    int code =
-        lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_data(pivots) + i * k);
+    int code = lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_data(pivots) + i * k);
     if (info) info[i] = code;
     lp_linalg_turn(item, columns, b.n, b.m, matrix);
   }
@@ -475,8 +505,7 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
       }
       for (int r = 0; ok && r < m; r++)
         lp_scalar_store(lp_scalar_int(1), dtype,
-                        lp_data(p) +
-                            (size_t)(i * m * m + rows.data[r] * m + r) * item);
+                        lp_data(p) + (size_t)(i * m * m + rows.data[r] * m + r) * item);
     }
     lp_free(rows.data, rows.bytes);
     if (!ok) {

@@ -99,9 +99,8 @@ bool lp_impl_linalg_cholesky_ex(LpTensor **outs, LpTensor *self, bool upper,
   TRY(lp_check_square(self, "self"));
   results[0] = lp_linalg_copy(self);
   results[1] = results[0] ? lp_linalg_new_info(self) : NULL;
-  bool ok =
-      results[1] && cholesky_all(results[0], upper,
-                                 check_errors ? NULL : (int *)lp_data(results[1]));
+  bool ok = results[1] && cholesky_all(results[0], upper,
+                                       check_errors ? NULL : (int *)lp_data(results[1]));
   return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
 }
 
@@ -118,8 +117,8 @@ LpTensor *lp_impl_reflectors_product(LpTensor *self, LpTensor *tau) {
         SHAPE_TEXT(self));
   for (int i = 0; i + 2 < self->ndim; i++)
     CHECK(tau->sizes[i] == self->sizes[i], LP_ERR_ARGUMENT,
-          "the batch dims of tau must be those of self, got shapes %s and %s", SHAPE_TEXT(tau),
-          SHAPE_TEXT(self));
+          "the batch dims of tau must be those of self, got shapes %s and %s",
+          SHAPE_TEXT(tau), SHAPE_TEXT(self));
   int64_t k = tau->sizes[tau->ndim - 1];
   size_t item = lp_dtype_size(self->dtype), capacity;
   LpTensor *q = lp_linalg_copy(self), *factors = q ? lp_contiguous_raw(tau) : NULL;
@@ -154,17 +153,13 @@ static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
   char *tau = columns + m * (size_t)wide * item;
   bool ok = true;
   for (int64_t i = 0; ok && i < b.count; i++) {
-    lp_linalg_turn(item, lp_data(a) + (size_t)i * b.matrix_bytes, b.m, b.n,
-                   columns);
+    lp_linalg_turn(item, lp_data(a) + (size_t)i * b.matrix_bytes, b.m, b.n, columns);
     if (k > 0) ok = lp_lapack_qr(a->dtype, b.m, b.n, columns, tau) != LP_LAPACK_NO_MEMORY;
     char *out = at(r, i, (int64_t)r_rows * b.n);
+    lp_linalg_turn_part(item, columns, b.m, b.n, (int)r_rows, out);
     for (size_t row = 0; row < r_rows; row++)
-      for (size_t c = 0; c < (size_t)b.n; c++)
-        if (c >= row)
-          memcpy(out + (row * (size_t)b.n + c) * item, columns + (c * m + row) * item,
-                 item);
-        else
-          memset(out + (row * (size_t)b.n + c) * item, 0, item);
+      memset(out + row * (size_t)b.n * item, 0,
+             (row < (size_t)b.n ? row : (size_t)b.n) * item);
     if (!ok || !q || q_columns == 0) continue;
     ok = lp_lapack_qr_form(a->dtype, b.m, q_columns, k, columns, tau) !=
          LP_LAPACK_NO_MEMORY;
@@ -389,13 +384,10 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
   char *rhs = columns + a_bytes;
   bool ok = true;
   for (int64_t i = 0; ok && i < ba.count; i++) {
-    ok = check_finite(a, i, lp_data(a) + (size_t)i * ba.matrix_bytes,
-                      ba.matrix_bytes) &&
-         check_finite(b, i, lp_data(b) + (size_t)i * bb.matrix_bytes,
-                      bb.matrix_bytes);
+    ok = check_finite(a, i, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.matrix_bytes) &&
+         check_finite(b, i, lp_data(b) + (size_t)i * bb.matrix_bytes, bb.matrix_bytes);
     if (!ok) break;
-    lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n,
-                   columns);
+    lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n, columns);
     const char *src = lp_data(b) + (size_t)i * bb.matrix_bytes;
     memset(rhs, 0, (size_t)tall * (size_t)k * item);
     for (size_t r = 0; r < (size_t)bb.m; r++)
