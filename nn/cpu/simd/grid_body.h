@@ -7,8 +7,8 @@
 /* Of a block of positions, however many of them count. */
 typedef struct TYPED(Taps) {
   int n;
-  int32_t index[MAX_TAPS][BLOCK]; /* flat in the plane, 0 outside */
-  int32_t inside[MAX_TAPS][BLOCK];
+  int32_t index[MAX_TAPS][BLOCK];  /* flat in the plane, 0 outside */
+  int32_t inside[MAX_TAPS][BLOCK]; /* all bits, or none */
   A weight[MAX_TAPS][BLOCK];
 } TYPED(Taps);
 
@@ -95,7 +95,10 @@ static void TYPED(place)(const LpGridShape *s, int d, const T *grid, int64_t m, 
                          A *slope) {
   const A n = (A)s->in[d], half = s->align_corners ? (n - 1) / 2 : n / 2;
   T c[BLOCK] = {0};
-  for (int64_t j = 0; j < m; j++) c[j] = grid[j * s->dims + d];
+  if (m == BLOCK && s->dims == 2)
+    for (int j = 0; j < BLOCK; j++) c[j] = grid[j * 2 + d];
+  else
+    for (int64_t j = 0; j < m; j++) c[j] = grid[j * s->dims + d];
   for (int j = 0; j < BLOCK; j++) {
     const A from_left = ROUND((A)LOAD(c[j]) + 1);
     slope[j] = half;
@@ -137,17 +140,20 @@ static void TYPED(make_axis)(const LpGridShape *s, int d, const T *grid, int64_t
     return;
   }
   axis->n = 4;
+  A scale[BLOCK];
+  for (int j = 0; j < BLOCK; j++) scale[j] = 1;
+  for (int64_t i = 0; i < order; i++)
+    for (int j = 0; j < BLOCK; j++) scale[j] *= slope[j];
   for (int k = 0; k < 4; k++) {
     const bool left = k < 2, near = k == 1 || k == 2;
+    const A sign = !left && (order & 1) ? -1 : 1;
     A at[BLOCK], ignored[BLOCK] = {0};
     for (int j = 0; j < BLOCK; j++) at[j] = base[j] - 1 + (A)k;
     TYPED(inward)(s, at, n, ignored);
     for (int j = 0; j < BLOCK; j++) {
       axis->index[k][j] = TYPED(pixel)(at[j], n);
       const A distance = ROUND(left ? t[j] + (A)(1 - k) : (A)(k - 1) - t[j]);
-      A w = TYPED(cubic)(distance, near, order);
-      for (int64_t i = 0; i < order; i++) w *= left ? slope[j] : -slope[j];
-      axis->weight[k][j] = w;
+      axis->weight[k][j] = TYPED(cubic)(distance, near, order) * scale[j] * sign;
     }
   }
 }
@@ -169,7 +175,7 @@ static void TYPED(make_taps)(const LpGridShape *s, const T *grid, int64_t m,
         const int k = taps->n++;
         for (int j = 0; j < BLOCK; j++) {
           const bool inside = (x[j] | y[j] | z[j]) >= 0;
-          taps->inside[k][j] = inside;
+          taps->inside[k][j] = -(int32_t)inside;
           taps->index[k][j] = inside ? (z[j] * height + y[j]) * width + x[j] : 0;
           taps->weight[k][j] = ROUND(wx[j] * wy[j]);
         }
@@ -182,20 +188,6 @@ static void TYPED(make_taps)(const LpGridShape *s, const T *grid, int64_t m,
 static const int64_t TYPED(plain)[3] = {0, 0, 0};
 static const A TYPED(zeros)[COLUMNS];
 
-/* sum[j], 0 unless more, += the weighted values of taps [k, k + n). */
-static inline __attribute__((always_inline)) void
-TYPED(add_taps)(A *sum, const A *x, const TYPED(Taps) * taps, int k, const int n,
-                bool more) {
-  for (int j = 0; j < BLOCK; j++) {
-    A total = more ? sum[j] : 0;
-    for (int i = k; i < k + n; i++) {
-      const A v = x[taps->index[i][j]];
-      total += taps->weight[i][j] * (taps->inside[i][j] ? v : 0);
-    }
-    sum[j] = total;
-  }
-}
-
 static void TYPED(sample)(const LpGridShape *s, const void *px, const void *grid,
                           int64_t begin, int64_t end, void *py) {
   int64_t plane = s->in[0] * s->in[1] * s->in[2];
@@ -205,10 +197,11 @@ static void TYPED(sample)(const LpGridShape *s, const void *px, const void *grid
     TYPED(make_taps)(s, (const T *)grid + at * s->dims, m, TYPED(plain), &taps);
     for (int64_t c = 0; c < s->channels; c++) {
       const A *x = (const A *)px + c * plane;
-      A sum[BLOCK];
-      if (taps.n == 1) TYPED(add_taps)(sum, x, &taps, 0, 1, false);
-      for (int k = 0; k + 4 <= taps.n; k += 4)
-        TYPED(add_taps)(sum, x, &taps, k, 4, k > 0);
+      A sum[BLOCK] = {0}, v[BLOCK];
+      for (int k = 0; k < taps.n; k++) {
+        LOOK_UP(v, x, taps.index[k], taps.inside[k]);
+        for (int j = 0; j < BLOCK; j++) sum[j] += taps.weight[k][j] * v[j];
+      }
       memcpy((A *)py + c * s->positions + at, sum, (size_t)m * sizeof *sum);
     }
   }
@@ -235,16 +228,15 @@ static void TYPED(grid_grad)(const LpGridShape *s, const void *px, const void *p
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
     const T *grid = (const T *)pgrid + at * s->dims;
-    A dots[MAX_TAPS][BLOCK] = {{0}}, g[BLOCK] = {0};
+    A dots[MAX_TAPS][BLOCK] = {{0}}, g[BLOCK] = {0}, v[BLOCK];
     TYPED(make_taps)(s, grid, m, TYPED(plain), &taps);
     for (int64_t c = 0; c < s->channels; c++) {
       const A *x = (const A *)px + c * plane;
       memcpy(g, (const A *)pg + c * s->positions + at, (size_t)m * sizeof *g);
-      for (int k = 0; k < taps.n; k++)
-        for (int j = 0; j < BLOCK; j++) {
-          const A v = x[taps.index[k][j]];
-          dots[k][j] += g[j] * (taps.inside[k][j] ? v : 0);
-        }
+      for (int k = 0; k < taps.n; k++) {
+        LOOK_UP(v, x, taps.index[k], taps.inside[k]);
+        for (int j = 0; j < BLOCK; j++) dots[k][j] += g[j] * v[j];
+      }
     }
     TYPED(combine)(s, grid, m, dots, &taps, (A *)pggrid + at * s->dims);
   }
