@@ -66,24 +66,18 @@ static void TYPED(inward)(const LpGridShape *s, A *x, int64_t n, A *slope) {
   if (s->padding == LP_GRID_REFLECTION) TYPED(reflect)(s, x, n, slope);
 }
 
-/* Keys' cubic kernel with a = -0.75, differentiated `order` times, at distance d; near:
- * the polynomial of |d| <= 1. */
-static inline A TYPED(cubic)(A d, bool near, int64_t order) {
+/* Keys' cubic kernel with a = -0.75, differentiated `order` times: the polynomial of the
+ * distances up to 1 (near), or of those from 1 to 2, from the highest power down. */
+static void TYPED(cubic)(bool near, int64_t order, A *p) {
   const A a = (A)-0.75;
-  if (near)
-    return order == 0
-               ? ROUND(ROUND(ROUND(ROUND(ROUND((a + 2) * d) - (a + 3)) * d) * d) + 1)
-           : order == 1 ? (3 * (a + 2) * d - 2 * (a + 3)) * d
-           : order == 2 ? 6 * (a + 2) * d - 2 * (a + 3)
-           : order == 3 ? 6 * (a + 2)
-                        : 0;
-  return order == 0
-             ? ROUND(ROUND(ROUND(ROUND(ROUND(ROUND(a * d) - 5 * a) * d) + 8 * a) * d) -
-                     4 * a)
-         : order == 1 ? (3 * a * d - 10 * a) * d + 8 * a
-         : order == 2 ? 6 * a * d - 10 * a
-         : order == 3 ? 6 * a
-                      : 0;
+  const A first[4] = {a + 2, -(a + 3), 0, 1}, second[4] = {a, -5 * a, 8 * a, -4 * a};
+  memcpy(p, near ? first : second, sizeof first);
+  for (; order > 0; order--) {
+    p[3] = p[2];
+    p[2] = 2 * p[1];
+    p[1] = 3 * p[0];
+    p[0] = 0;
+  }
 }
 
 static inline int32_t TYPED(pixel)(A at, int64_t n) {
@@ -146,15 +140,18 @@ static void TYPED(make_axis)(const LpGridShape *s, int d, const T *grid, int64_t
     for (int j = 0; j < BLOCK; j++) scale[j] *= slope[j];
   for (int k = 0; k < 4; k++) {
     const bool left = k < 2, near = k == 1 || k == 2;
-    const A sign = !left && (order & 1) ? -1 : 1;
-    A at[BLOCK], ignored[BLOCK] = {0};
+    const A sign = left ? 1 : -1, side = order & 1 ? sign : 1;
+    A at[BLOCK], ignored[BLOCK] = {0}, p[4];
     for (int j = 0; j < BLOCK; j++) at[j] = base[j] - 1 + (A)k;
     TYPED(inward)(s, at, n, ignored);
+    TYPED(cubic)(near, order, p);
     for (int j = 0; j < BLOCK; j++) {
-      axis->index[k][j] = TYPED(pixel)(at[j], n);
-      const A distance = ROUND(left ? t[j] + (A)(1 - k) : (A)(k - 1) - t[j]);
-      axis->weight[k][j] = TYPED(cubic)(distance, near, order) * scale[j] * sign;
+      const A distance = ROUND(sign * t[j] + sign * (A)(1 - k));
+      A w = ROUND(p[0] * distance);
+      for (int i = 1; i < 4; i++) w = ROUND(ROUND(w + p[i]) * (i < 3 ? distance : 1));
+      axis->weight[k][j] = w * scale[j] * side;
     }
+    for (int j = 0; j < BLOCK; j++) axis->index[k][j] = TYPED(pixel)(at[j], n);
   }
 }
 
