@@ -41,6 +41,14 @@ typedef struct LpGridKernels {
   /* gx (channels, plane) += the taps' shares, for channels [begin, end) */
   void (*input_grad[4])(const LpGridShape *s, const void *grid, const void *g,
                         int64_t begin, int64_t end, void *gx);
+  /* The same over images that lie channels last: x, y, g and gx are (positions or plane,
+   * channels). */
+  void (*sample_last[4])(const LpGridShape *s, const void *x, const void *grid,
+                         int64_t begin, int64_t end, void *y);
+  void (*grid_grad_last[4])(const LpGridShape *s, const void *x, const void *grid,
+                            const void *g, int64_t begin, int64_t end, void *ggrid);
+  void (*input_grad_last[4])(const LpGridShape *s, const void *grid, const void *g,
+                             int64_t begin, int64_t end, void *gx);
   /* (positions, taps): weights differentiated orders[d] times by coordinate d, 0 for taps
    * outside; flat indices, 0 for taps outside. */
   void (*weights[4])(const LpGridShape *s, const void *grid, const int64_t *orders,

@@ -2,6 +2,7 @@
  * cpu/simd/grid_body.h. */
 #include "core/parallel.h"
 #include "cpu/grid.h"
+#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
@@ -63,8 +64,18 @@ static bool check(LpTensor *input, LpTensor *grid, const char *mode, const char 
   return describe(grid, lp_sizes(input), mode, padding, align_corners, s);
 }
 
+/* Are the images best taken with their channels last, where a tap is a row of channels?
+ * Where they do not lie so, putting them in that order has to pay. */
+static bool is_best_last(LpTensor *input, const LpGridShape *s) {
+  if (s->channels < 2) return false;
+  return nn_lies_last(input) ||
+         (s->channels >= 8 &&
+          s->positions > s->in[0] * s->in[1] * s->in[2] / lp_grid_taps(s) * 2);
+}
+
 typedef struct GridJob {
   LpGridShape s;
+  bool last;          /* the images lie channels last */
   int type;           /* of the grid */
   size_t grid_bytes;  /* of a grid's element */
   size_t value_bytes; /* of a value */
@@ -73,7 +84,8 @@ typedef struct GridJob {
   char *to;
   int64_t *indices;
   const int64_t *orders;
-  int what; /* which of the loops over positions */
+  int what;            /* which of the loops over positions */
+  int64_t parts, part; /* of the channels: how many, and the size of one */
 } GridJob;
 
 enum { SAMPLE, GRID_GRAD, WEIGHTS, INDICES };
@@ -103,11 +115,14 @@ static void positions(void *ctx, int64_t begin, int64_t end) {
     const char *x =
         j->x ? j->x + (size_t)(n * s->channels * j->plane) * j->value_bytes : NULL;
     switch (j->what) {
-    case SAMPLE: k->sample[j->type](s, x, grid, from, to, j->to + values); break;
+    case SAMPLE:
+      (j->last ? k->sample_last : k->sample)[j->type](s, x, grid, from, to,
+                                                      j->to + values);
+      break;
     case GRID_GRAD:
-      k->grid_grad[j->type](s, x, grid, j->g + values, from, to,
-                            j->to +
-                                (size_t)(n * s->positions * s->dims) * j->value_bytes);
+      (j->last ? k->grid_grad_last : k->grid_grad)[j->type](
+          s, x, grid, j->g + values, from, to,
+          j->to + (size_t)(n * s->positions * s->dims) * j->value_bytes);
       break;
     case WEIGHTS:
       k->weights[j->type](s, grid, j->orders, from, to,
@@ -133,13 +148,15 @@ LpTensor *lp_impl_grid_sample_nd(LpTensor *input, LpTensor *grid, const char *mo
   LpDtype dtype = nn_compute_dtype(lp_dtype(input));
   int64_t sizes[5] = {lp_size(input, 0), s.channels};
   for (int d = 0; d < s.dims; d++) sizes[d + 2] = lp_size(grid, d + 1);
-  LpTensor *x = nn_dense(input, dtype), *at = nn_dense(grid, lp_dtype(grid)),
-           *y = lp_tensor_new(lp_ints(sizes, s.dims + 2), dtype, lp_device(input));
+  const bool last = is_best_last(input, &s);
+  LpTensor *x = nn_laid(input, dtype, last), *at = nn_dense(grid, lp_dtype(grid)),
+           *y = x ? nn_new_hidden(x, lp_ints(sizes, s.dims + 2), dtype, last) : NULL;
   bool ok = x && at && y;
   if (ok && lp_numel(y)) {
     GridJob j = job(&s, at, sizes[0]);
-    j.x = lp_data(x);
-    j.to = lp_data(y);
+    j.last = last;
+    j.x = nn_laid_data(x, last);
+    j.to = nn_laid_data(y, last);
     run_positions(&j, SAMPLE);
   }
   lp_tensor_release(x);
@@ -148,20 +165,32 @@ LpTensor *lp_impl_grid_sample_nd(LpTensor *input, LpTensor *grid, const char *mo
   return nn_cast_take(y, lp_dtype(input));
 }
 
-/* Channels [begin, end) of the whole batch. */
+/* Parts [begin, end) of the channels of the whole batch. */
 static void channels(void *ctx, int64_t begin, int64_t end) {
   GridJob *j = ctx;
   const LpGridShape *s = &j->s;
-  while (begin < end && !lp_interrupt_pending()) {
-    int64_t n = begin / s->channels, from = begin - n * s->channels;
-    int64_t to = end - n * s->channels;
-    if (to > s->channels) to = s->channels;
-    lp_grid_kernels()->input_grad[j->type](
+  const LpGridKernels *k = lp_grid_kernels();
+  for (int64_t p = begin; p < end && !lp_interrupt_pending(); p++) {
+    const int64_t n = p / j->parts, from = p % j->parts * j->part, upto = from + j->part;
+    (j->last ? k->input_grad_last : k->input_grad)[j->type](
         s, j->grid + (size_t)(n * s->positions * s->dims) * j->grid_bytes,
-        j->g + (size_t)(n * s->channels * s->positions) * j->value_bytes, from, to,
+        j->g + (size_t)(n * s->channels * s->positions) * j->value_bytes, from,
+        upto < s->channels ? upto : s->channels,
         j->to + (size_t)(n * s->channels * j->plane) * j->value_bytes);
-    begin += to - from;
   }
+}
+
+/* An image's channels are shared where there are more threads than images: each part
+ * makes the taps again. */
+static void run_channels(GridJob *j) {
+  const int64_t work = j->taps * j->s.positions * j->s.channels,
+                threads = lp_parallel_threads(j->batch * j->s.channels,
+                                              LP_GRAIN / (work / j->s.channels + 1) + 1),
+                wanted = (threads + j->batch - 1) / j->batch;
+  j->part = (j->s.channels + wanted - 1) / wanted;
+  if (j->last) j->part = (j->part + 15) / 16 * 16; /* whole cache lines */
+  j->parts = (j->s.channels + j->part - 1) / j->part;
+  lp_parallel_for(j->batch * j->parts, 1, channels, j);
 }
 
 bool lp_impl_grid_sample_gradients(LpTensor *grad_output, LpTensor *input, LpTensor *grid,
@@ -172,21 +201,24 @@ bool lp_impl_grid_sample_gradients(LpTensor *grad_output, LpTensor *input, LpTen
   TRY(check(input, grid, mode, padding_mode, align_corners, &s));
   LpDtype wanted = lp_dtype(input), dtype = nn_compute_dtype(wanted);
   int64_t batch = lp_size(input, 0);
-  LpTensor *x = nn_dense(input, dtype), *at = nn_dense(grid, lp_dtype(grid)),
-           *g = nn_dense(grad_output, dtype), *gx = NULL, *ggrid = NULL;
+  const bool last = is_best_last(input, &s);
+  LpTensor *x = nn_laid(input, dtype, last), *at = nn_dense(grid, lp_dtype(grid)),
+           *g = nn_laid(grad_output, dtype, last), *gx = NULL, *ggrid = NULL;
   bool ok = x && at && g;
   if (ok && (grad_mask & 1))
-    ok = (gx = nn_zeros(input->sizes, input->ndim, dtype)) != NULL;
+    ok = (gx = nn_new_hidden(x, lp_sizes(input), dtype, last)) != NULL;
   if (ok && (grad_mask & 2))
     ok = (ggrid = nn_zeros(grid->sizes, grid->ndim, dtype)) != NULL;
+  if (ok && gx && lp_numel(gx))
+    memset(nn_laid_data(gx, last), 0, (size_t)lp_numel(gx) * lp_dtype_size(dtype));
   if (ok && lp_numel(g)) {
     GridJob j = job(&s, at, batch);
-    j.x = lp_data(x);
-    j.g = lp_data(g);
+    j.last = last;
+    j.x = nn_laid_data(x, last);
+    j.g = nn_laid_data(g, last);
     if (gx) {
-      j.to = lp_data(gx);
-      int64_t cost = j.taps * s.positions;
-      lp_parallel_for(batch * s.channels, LP_GRAIN / cost + 1, channels, &j);
+      j.to = nn_laid_data(gx, last);
+      run_channels(&j);
     }
     if (ggrid) {
       j.to = lp_data(ggrid);

@@ -4,197 +4,238 @@
 
 #define ROUND(v) ((A)LOAD(STORE(v)))
 
+/* Of a block of positions, however many of them count. */
 typedef struct TYPED(Taps) {
   int n;
-  int32_t index[MAX_TAPS][BLOCK]; /* flat in the plane, -1 outside */
+  int32_t index[MAX_TAPS][BLOCK];  /* flat in the plane, 0 outside */
+  int32_t inside[MAX_TAPS][BLOCK]; /* all bits, or none */
   A weight[MAX_TAPS][BLOCK];
 } TYPED(Taps);
 
-/* x into [0, n - 1]; *slope becomes 0 where it was outside. PyTorch takes NaN for the
+/* Taps along one dim. */
+typedef struct TYPED(Axis) {
+  int n;
+  int32_t index[4][BLOCK]; /* -1 outside */
+  A weight[4][BLOCK];
+} TYPED(Axis);
+
+/* x into [0, n - 1]; slope becomes 0 where it was outside. PyTorch takes NaN for the
  * first pixel in images and for the last in volumes. */
-static inline A TYPED(clip)(const LpGridShape *s, A x, int64_t n, A *slope) {
-  A high = (A)(n - 1);
-  if (x != x && s->dims == 3) x = high;
-  if (!(x > 0)) {
-    *slope = 0;
-    return 0;
+static void TYPED(clip)(const LpGridShape *s, A *x, int64_t n, A *slope) {
+  const A high = (A)(n - 1), none = s->dims == 3 ? high : 0;
+  for (int j = 0; j < BLOCK; j++) {
+    const A v = x[j] != x[j] ? none : x[j];
+    slope[j] = (v > 0) & (v < high) ? slope[j] : 0;
+    x[j] = v > 0 ? (v < high ? v : high) : 0;
   }
-  if (x >= high) {
-    *slope = 0;
-    return high;
-  }
-  return x;
 }
 
 /* x mirrored at the outer pixels' centres (align_corners) or edges, then clipped. */
-static inline A TYPED(reflect)(const LpGridShape *s, A x, int64_t n, A *slope) {
-  bool align_corners = s->align_corners;
-  A low = align_corners ? 0 : (A)-0.5, span = align_corners ? (A)(n - 1) : (A)n;
+static void TYPED(reflect)(const LpGridShape *s, A *x, int64_t n, A *slope) {
+  const bool align_corners = s->align_corners;
+  const A low = align_corners ? 0 : (A)-0.5, span = align_corners ? (A)(n - 1) : (A)n;
   if (span <= 0) {
-    *slope = 0;
-    return 0;
+    memset(x, 0, BLOCK * sizeof *x);
+    memset(slope, 0, BLOCK * sizeof *slope);
+    return;
   }
-  A away = x - low;
-  if (away < 0) {
-    away = -away;
-    *slope = -*slope;
+  A away[BLOCK], signs[BLOCK];
+  int far = 0;
+  for (int j = 0; j < BLOCK; j++) {
+    A v = x[j] - low;
+    signs[j] = v < 0 ? -slope[j] : slope[j];
+    away[j] = v = v < 0 ? -v : v;
+    const bool odd = v >= span;
+    x[j] = ROUND(odd ? span - (v - span) + low : v + low);
+    slope[j] = odd ? -signs[j] : signs[j];
+    far |= v >= 2 * span;
   }
-  A flips = (A)floor((double)(away / span)), rest = (A)fmod((double)away, (double)span);
-  bool odd = fmod((double)flips, 2) != 0;
-  if (odd) *slope = -*slope;
-  return TYPED(clip)(s, ROUND(odd ? span - rest + low : rest + low), n, slope);
+  for (int j = 0; far && j < BLOCK; j++) { /* more than one image away */
+    if (!(away[j] >= 2 * span)) continue;
+    const A flips = (A)floor((double)(away[j] / span)),
+            rest = (A)fmod((double)away[j], (double)span);
+    const bool odd = fmod((double)flips, 2) != 0;
+    x[j] = ROUND(odd ? span - rest + low : rest + low);
+    slope[j] = odd ? -signs[j] : signs[j];
+  }
+  TYPED(clip)(s, x, n, slope);
 }
 
-static inline A TYPED(inward)(const LpGridShape *s, A x, int64_t n, A *slope) {
-  return s->padding == LP_GRID_BORDER       ? TYPED(clip)(s, x, n, slope)
-         : s->padding == LP_GRID_REFLECTION ? TYPED(reflect)(s, x, n, slope)
-                                            : x;
+static void TYPED(inward)(const LpGridShape *s, A *x, int64_t n, A *slope) {
+  if (s->padding == LP_GRID_BORDER) TYPED(clip)(s, x, n, slope);
+  if (s->padding == LP_GRID_REFLECTION) TYPED(reflect)(s, x, n, slope);
 }
 
-/* Keys' cubic kernel with a = -0.75, differentiated `order` times, at distance d; near:
- * the polynomial of |d| <= 1. */
-static inline A TYPED(cubic)(A d, bool near, int64_t order) {
+/* Keys' cubic kernel with a = -0.75, differentiated `order` times: the polynomial of the
+ * distances up to 1 (near), or of those from 1 to 2, from the highest power down. */
+static void TYPED(cubic)(bool near, int64_t order, A *p) {
   const A a = (A)-0.75;
-  if (near)
-    return order == 0
-               ? ROUND(ROUND(ROUND(ROUND(ROUND((a + 2) * d) - (a + 3)) * d) * d) + 1)
-           : order == 1 ? (3 * (a + 2) * d - 2 * (a + 3)) * d
-           : order == 2 ? 6 * (a + 2) * d - 2 * (a + 3)
-           : order == 3 ? 6 * (a + 2)
-                        : 0;
-  return order == 0
-             ? ROUND(ROUND(ROUND(ROUND(ROUND(ROUND(a * d) - 5 * a) * d) + 8 * a) * d) -
-                     4 * a)
-         : order == 1 ? (3 * a * d - 10 * a) * d + 8 * a
-         : order == 2 ? 6 * a * d - 10 * a
-         : order == 3 ? 6 * a
-                      : 0;
+  const A first[4] = {a + 2, -(a + 3), 0, 1}, second[4] = {a, -5 * a, 8 * a, -4 * a};
+  memcpy(p, near ? first : second, sizeof first);
+  for (; order > 0; order--) {
+    p[3] = p[2];
+    p[2] = 2 * p[1];
+    p[1] = 3 * p[0];
+    p[0] = 0;
+  }
 }
 
-/* The taps along dim d for one coordinate: indices (-1 outside) and weights; their
- * number. */
-static inline int TYPED(axis)(const LpGridShape *s, int d, A c, int64_t order,
-                              int32_t *index, A *weight) {
-  int64_t n = s->in[d];
-  A slope = s->align_corners ? (A)(n - 1) / 2 : (A)n / 2, x;
-  if (s->dims == 2)
-    x = ROUND(ROUND(ROUND(c + 1) * ROUND(slope)) - (s->align_corners ? 0 : (A)0.5));
+static inline int32_t TYPED(pixel)(A at, int64_t n) {
+  return (int32_t)((at >= 0) & (at < (A)n) ? at : -1);
+}
+
+/* The positions along dim d in pixels, and how fast they move with the coordinates. */
+static void TYPED(place)(const LpGridShape *s, int d, const T *grid, int64_t m, A *x,
+                         A *slope) {
+  const A n = (A)s->in[d], half = s->align_corners ? (n - 1) / 2 : n / 2;
+  T c[BLOCK] = {0};
+  if (m == BLOCK && s->dims == 2)
+    for (int j = 0; j < BLOCK; j++) c[j] = grid[j * 2 + d];
   else
-    x = s->align_corners ? ROUND(ROUND(ROUND(c + 1) / 2) * (A)(n - 1))
-                         : ROUND(ROUND(ROUND(ROUND(c + 1) * (A)n) - 1) / 2);
-  if (s->mode != LP_GRID_CUBIC) x = TYPED(inward)(s, x, n, &slope);
-  if (s->mode == LP_GRID_NEAREST) {
-    A at = (A)nearbyint((double)x);
-    index[0] = at >= 0 && at < (A)n ? (int32_t)at : -1;
-    weight[0] = order == 0;
-    return 1;
+    for (int64_t j = 0; j < m; j++) c[j] = grid[j * s->dims + d];
+  for (int j = 0; j < BLOCK; j++) {
+    const A from_left = ROUND((A)LOAD(c[j]) + 1);
+    slope[j] = half;
+    if (s->dims == 2)
+      x[j] = ROUND(ROUND(from_left * ROUND(half)) - (s->align_corners ? 0 : (A)0.5));
+    else
+      x[j] = s->align_corners ? ROUND(ROUND(from_left / 2) * (n - 1))
+                              : ROUND(ROUND(ROUND(from_left * n) - 1) / 2);
   }
-  A base = (A)floor((double)x), t = ROUND(x - base);
-  if (s->mode == LP_GRID_LINEAR) {
-    for (int k = 0; k < 2; k++) {
-      A at = base + (A)k;
-      index[k] = at >= 0 && at < (A)n ? (int32_t)at : -1;
-    }
-    weight[0] = order == 0 ? ROUND(1 - t) : order == 1 ? -slope : 0;
-    weight[1] = order == 0 ? t : order == 1 ? slope : 0;
-    return 2;
-  }
-  A scale = 1;
-  for (int64_t i = 0; i < order; i++) scale *= slope;
-  for (int k = 0; k < 4; k++) {
-    A ignored = 1, at = TYPED(inward)(s, base - 1 + (A)k, n, &ignored);
-    index[k] = at >= 0 && at < (A)n ? (int32_t)at : -1;
-    bool left = k < 2, near = k == 1 || k == 2;
-    A distance = ROUND(k == 0 ? t + 1 : k == 1 ? t : k == 2 ? 1 - t : 2 - t);
-    A w = TYPED(cubic)(distance, near, order) * scale;
-    weight[k] = !left && (order & 1) ? -w : w;
-  }
-  return 4;
 }
 
-/* Taps of positions [at, at + m), m <= BLOCK. */
-static void TYPED(make_taps)(const LpGridShape *s, const T *grid, int64_t at, int64_t m,
-                             const int64_t *orders, TYPED(Taps) * taps) {
-  for (int64_t j = 0; j < m; j++) {
-    int32_t index[3][4] = {{0}};
-    A weight[3][4];
-    int each = 1;
-    weight[2][0] = 1;
-    for (int d = 0; d < s->dims; d++)
-      each = TYPED(axis)(s, d, (A)LOAD(grid[(at + j) * s->dims + d]), orders[d], index[d],
-                         weight[d]);
-    int deep = s->dims == 3 ? each : 1, k = 0;
-    for (int c = 0; c < deep; c++)
-      for (int b = 0; b < each; b++)
-        for (int a = 0; a < each; a++, k++) {
-          bool inside = (index[0][a] | index[1][b] | index[2][c]) >= 0;
-          A w = ROUND(weight[0][a] * weight[1][b]);
-          if (s->dims == 3) w = inside ? ROUND(w * weight[2][c]) : 0;
-          taps->weight[k][j] = w;
-          taps->index[k][j] = inside ? (index[2][c] * (int32_t)s->in[1] + index[1][b]) *
-                                               (int32_t)s->in[0] +
-                                           index[0][a]
-                                     : -1;
-        }
-    taps->n = k;
+/* The taps along dim d of m positions, with weights differentiated `order` times. */
+static void TYPED(make_axis)(const LpGridShape *s, int d, const T *grid, int64_t m,
+                             int64_t order, TYPED(Axis) * axis) {
+  const int64_t n = s->in[d];
+  A x[BLOCK], slope[BLOCK], base[BLOCK], t[BLOCK];
+  TYPED(place)(s, d, grid, m, x, slope);
+  if (s->mode != LP_GRID_CUBIC) TYPED(inward)(s, x, n, slope);
+  if (s->mode == LP_GRID_NEAREST) {
+    axis->n = 1;
+    for (int j = 0; j < BLOCK; j++) {
+      axis->index[0][j] = TYPED(pixel)((A)ROUND_EVEN(x[j]), n);
+      axis->weight[0][j] = order == 0;
+    }
+    return;
   }
+  for (int j = 0; j < BLOCK; j++) {
+    base[j] = (A)FLOOR(x[j]);
+    t[j] = ROUND(x[j] - base[j]);
+  }
+  if (s->mode == LP_GRID_LINEAR) {
+    axis->n = 2;
+    for (int j = 0; j < BLOCK; j++) {
+      axis->index[0][j] = TYPED(pixel)(base[j], n);
+      axis->index[1][j] = TYPED(pixel)(base[j] + 1, n);
+      axis->weight[0][j] = order == 0 ? ROUND(1 - t[j]) : order == 1 ? -slope[j] : 0;
+      axis->weight[1][j] = order == 0 ? t[j] : order == 1 ? slope[j] : 0;
+    }
+    return;
+  }
+  axis->n = 4;
+  A scale[BLOCK];
+  for (int j = 0; j < BLOCK; j++) scale[j] = 1;
+  for (int64_t i = 0; i < order; i++)
+    for (int j = 0; j < BLOCK; j++) scale[j] *= slope[j];
+  for (int k = 0; k < 4; k++) {
+    const bool left = k < 2, near = k == 1 || k == 2;
+    const A sign = left ? 1 : -1, side = order & 1 ? sign : 1;
+    A at[BLOCK], ignored[BLOCK] = {0}, p[4];
+    for (int j = 0; j < BLOCK; j++) at[j] = base[j] - 1 + (A)k;
+    TYPED(inward)(s, at, n, ignored);
+    TYPED(cubic)(near, order, p);
+    for (int j = 0; j < BLOCK; j++) {
+      const A distance = ROUND(sign * t[j] + sign * (A)(1 - k));
+      A w = ROUND(p[0] * distance);
+      for (int i = 1; i < 4; i++) w = ROUND(ROUND(w + p[i]) * (i < 3 ? distance : 1));
+      axis->weight[k][j] = w * scale[j] * side;
+    }
+    for (int j = 0; j < BLOCK; j++) axis->index[k][j] = TYPED(pixel)(at[j], n);
+  }
+}
+
+/* Taps of m <= BLOCK positions. */
+static void TYPED(make_taps)(const LpGridShape *s, const T *grid, int64_t m,
+                             const int64_t *orders, TYPED(Taps) * taps) {
+  TYPED(Axis) axis[3];
+  axis[2].n = 1;
+  memset(axis[2].index[0], 0, sizeof axis[2].index[0]);
+  for (int d = 0; d < s->dims; d++) TYPED(make_axis)(s, d, grid, m, orders[d], &axis[d]);
+  const int32_t width = (int32_t)s->in[0], height = (int32_t)s->in[1];
+  taps->n = 0;
+  for (int c = 0; c < axis[2].n; c++)
+    for (int b = 0; b < axis[1].n; b++)
+      for (int a = 0; a < axis[0].n; a++) {
+        const int32_t *x = axis[0].index[a], *y = axis[1].index[b], *z = axis[2].index[c];
+        const A *wx = axis[0].weight[a], *wy = axis[1].weight[b], *wz = axis[2].weight[c];
+        const int k = taps->n++;
+        for (int j = 0; j < BLOCK; j++) {
+          const bool inside = (x[j] | y[j] | z[j]) >= 0;
+          taps->inside[k][j] = -(int32_t)inside;
+          taps->index[k][j] = inside ? (z[j] * height + y[j]) * width + x[j] : 0;
+          taps->weight[k][j] = ROUND(wx[j] * wy[j]);
+        }
+        if (s->dims == 2) continue;
+        for (int j = 0; j < BLOCK; j++)
+          taps->weight[k][j] = taps->inside[k][j] ? ROUND(taps->weight[k][j] * wz[j]) : 0;
+      }
 }
 
 static const int64_t TYPED(plain)[3] = {0, 0, 0};
+static const A TYPED(zeros)[COLUMNS];
 
 static void TYPED(sample)(const LpGridShape *s, const void *px, const void *grid,
                           int64_t begin, int64_t end, void *py) {
   int64_t plane = s->in[0] * s->in[1] * s->in[2];
   TYPED(Taps) taps;
-  A sum[BLOCK];
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
-    TYPED(make_taps)(s, grid, at, m, TYPED(plain), &taps);
+    TYPED(make_taps)(s, (const T *)grid + at * s->dims, m, TYPED(plain), &taps);
     for (int64_t c = 0; c < s->channels; c++) {
       const A *x = (const A *)px + c * plane;
-      A *y = (A *)py + c * s->positions + at;
-      for (int64_t j = 0; j < m; j++) sum[j] = 0;
+      A sum[BLOCK] = {0}, v[BLOCK];
       for (int k = 0; k < taps.n; k++) {
-        const int32_t *index = taps.index[k];
-        const A *weight = taps.weight[k];
-        LP_IVDEP
-        for (int64_t j = 0; j < m; j++) {
-          A v = x[index[j] < 0 ? 0 : index[j]];
-          sum[j] += weight[j] * (index[j] < 0 ? 0 : v);
-        }
+        LOOK_UP(v, x, taps.index[k], taps.inside[k]);
+        for (int j = 0; j < BLOCK; j++) sum[j] += taps.weight[k][j] * v[j];
       }
-      for (int64_t j = 0; j < m; j++) y[j] = sum[j];
+      memcpy((A *)py + c * s->positions + at, sum, (size_t)m * sizeof *sum);
     }
   }
 }
 
-static void TYPED(grid_grad)(const LpGridShape *s, const void *px, const void *grid,
-                             const void *pg, int64_t begin, int64_t end, void *pgrid) {
+/* ggrid of m positions from dots[k][j]: the sums over channels of g times tap k's value.
+ */
+static void TYPED(combine)(const LpGridShape *s, const T *grid, int64_t m,
+                           A (*dots)[BLOCK], TYPED(Taps) * taps, A *ggrid) {
+  for (int d = 0; d < s->dims; d++) {
+    const int64_t orders[3] = {d == 0, d == 1, d == 2};
+    TYPED(make_taps)(s, grid, m, orders, taps);
+    A sum[BLOCK] = {0};
+    for (int k = 0; k < taps->n; k++)
+      for (int j = 0; j < BLOCK; j++) sum[j] += taps->weight[k][j] * dots[k][j];
+    for (int64_t j = 0; j < m; j++) ggrid[j * s->dims + d] = sum[j];
+  }
+}
+
+static void TYPED(grid_grad)(const LpGridShape *s, const void *px, const void *pgrid,
+                             const void *pg, int64_t begin, int64_t end, void *pggrid) {
   int64_t plane = s->in[0] * s->in[1] * s->in[2];
   TYPED(Taps) taps;
-  A sum[BLOCK];
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
-    for (int d = 0; d < s->dims; d++) {
-      const int64_t orders[3] = {d == 0, d == 1, d == 2};
-      TYPED(make_taps)(s, grid, at, m, orders, &taps);
-      for (int64_t j = 0; j < m; j++) sum[j] = 0;
-      for (int64_t c = 0; c < s->channels; c++) {
-        const A *x = (const A *)px + c * plane;
-        const A *g = (const A *)pg + c * s->positions + at;
-        for (int k = 0; k < taps.n; k++) {
-          const int32_t *index = taps.index[k];
-          const A *weight = taps.weight[k];
-          LP_IVDEP
-          for (int64_t j = 0; j < m; j++) {
-            A v = x[index[j] < 0 ? 0 : index[j]];
-            sum[j] += g[j] * weight[j] * (index[j] < 0 ? 0 : v);
-          }
-        }
+    const T *grid = (const T *)pgrid + at * s->dims;
+    A dots[MAX_TAPS][BLOCK] = {{0}}, g[BLOCK] = {0}, v[BLOCK];
+    TYPED(make_taps)(s, grid, m, TYPED(plain), &taps);
+    for (int64_t c = 0; c < s->channels; c++) {
+      const A *x = (const A *)px + c * plane;
+      memcpy(g, (const A *)pg + c * s->positions + at, (size_t)m * sizeof *g);
+      for (int k = 0; k < taps.n; k++) {
+        LOOK_UP(v, x, taps.index[k], taps.inside[k]);
+        for (int j = 0; j < BLOCK; j++) dots[k][j] += g[j] * v[j];
       }
-      A *to = (A *)pgrid + at * s->dims + d;
-      for (int64_t j = 0; j < m; j++) to[j * s->dims] = sum[j];
     }
+    TYPED(combine)(s, grid, m, dots, &taps, (A *)pggrid + at * s->dims);
   }
 }
 
@@ -204,13 +245,101 @@ static void TYPED(input_grad)(const LpGridShape *s, const void *grid, const void
   TYPED(Taps) taps;
   for (int64_t at = 0; at < s->positions; at += BLOCK) {
     int64_t m = s->positions - at < BLOCK ? s->positions - at : BLOCK;
-    TYPED(make_taps)(s, grid, at, m, TYPED(plain), &taps);
+    TYPED(make_taps)(s, (const T *)grid + at * s->dims, m, TYPED(plain), &taps);
     for (int64_t c = begin; c < end; c++) {
       A *gx = (A *)pgx + c * plane;
       const A *g = (const A *)pg + c * s->positions + at;
       for (int k = 0; k < taps.n; k++)
         for (int64_t j = 0; j < m; j++)
-          if (taps.index[k][j] >= 0) gx[taps.index[k][j]] += taps.weight[k][j] * g[j];
+          if (taps.inside[k][j]) gx[taps.index[k][j]] += taps.weight[k][j] * g[j];
+    }
+  }
+}
+
+/* --- images that lie channels last */
+
+/* Channels from c on of tap k of position j: zeros where it is outside. */
+static inline const A *TYPED(tap_at)(const LpGridShape *s, const A *x,
+                                     const TYPED(Taps) * taps, int k, int64_t j,
+                                     int64_t c) {
+  return taps->inside[k][j] ? x + taps->index[k][j] * s->channels + c : TYPED(zeros);
+}
+
+/* y of m channels, 0 unless more, += n weighted rows. */
+static inline __attribute__((always_inline)) void TYPED(add_rows)(A *y,
+                                                                  const A *const *row,
+                                                                  const A *w, const int n,
+                                                                  bool more, int64_t m) {
+  LP_IVDEP
+  for (int64_t c = 0; c < m; c++) {
+    A total = more ? y[c] : 0;
+    for (int i = 0; i < n; i++) total += w[i] * row[i][c];
+    y[c] = total;
+  }
+}
+
+static void TYPED(sample_last)(const LpGridShape *s, const void *px, const void *grid,
+                               int64_t begin, int64_t end, void *py) {
+  TYPED(Taps) taps;
+  for (int64_t at = begin; at < end; at += BLOCK) {
+    int64_t m = end - at < BLOCK ? end - at : BLOCK;
+    TYPED(make_taps)(s, (const T *)grid + at * s->dims, m, TYPED(plain), &taps);
+    for (int64_t j = 0; j < m; j++)
+      for (int64_t c = 0; c < s->channels; c += COLUMNS) {
+        const int64_t width = s->channels - c < COLUMNS ? s->channels - c : COLUMNS;
+        A *y = (A *)py + (at + j) * s->channels + c;
+        const A *row[4];
+        A w[4];
+        for (int k = 0; k < taps.n; k++) {
+          row[k & 3] = TYPED(tap_at)(s, px, &taps, k, j, c);
+          w[k & 3] = taps.weight[k][j];
+          if ((k & 3) == 3) TYPED(add_rows)(y, row, w, 4, k > 3, width);
+        }
+        if (taps.n == 1) TYPED(add_rows)(y, row, w, 1, false, width);
+      }
+  }
+}
+
+static void TYPED(grid_grad_last)(const LpGridShape *s, const void *px, const void *pgrid,
+                                  const void *pg, int64_t begin, int64_t end,
+                                  void *pggrid) {
+  TYPED(Taps) taps;
+  for (int64_t at = begin; at < end; at += BLOCK) {
+    int64_t m = end - at < BLOCK ? end - at : BLOCK;
+    const T *grid = (const T *)pgrid + at * s->dims;
+    A dots[MAX_TAPS][BLOCK] = {{0}};
+    TYPED(make_taps)(s, grid, m, TYPED(plain), &taps);
+    for (int64_t j = 0; j < m; j++)
+      for (int64_t c0 = 0; c0 < s->channels; c0 += COLUMNS) {
+        const int64_t width = s->channels - c0 < COLUMNS ? s->channels - c0 : COLUMNS;
+        const A *g = (const A *)pg + (at + j) * s->channels + c0;
+        for (int k = 0; k < taps.n; k++) {
+          const A *x = TYPED(tap_at)(s, px, &taps, k, j, c0);
+          A dot = 0;
+#pragma omp simd reduction(+ : dot)
+          for (int64_t c = 0; c < width; c++) dot += g[c] * x[c];
+          dots[k][j] += dot;
+        }
+      }
+    TYPED(combine)(s, grid, m, dots, &taps, (A *)pggrid + at * s->dims);
+  }
+}
+
+static void TYPED(input_grad_last)(const LpGridShape *s, const void *grid, const void *pg,
+                                   int64_t begin, int64_t end, void *pgx) {
+  TYPED(Taps) taps;
+  for (int64_t at = 0; at < s->positions; at += BLOCK) {
+    int64_t m = s->positions - at < BLOCK ? s->positions - at : BLOCK;
+    TYPED(make_taps)(s, (const T *)grid + at * s->dims, m, TYPED(plain), &taps);
+    for (int64_t j = 0; j < m; j++) {
+      const A *g = (const A *)pg + (at + j) * s->channels;
+      for (int k = 0; k < taps.n; k++) {
+        if (!taps.inside[k][j]) continue;
+        A *gx = (A *)pgx + taps.index[k][j] * s->channels;
+        const A w = taps.weight[k][j];
+        LP_IVDEP
+        for (int64_t c = begin; c < end; c++) gx[c] += w * g[c];
+      }
     }
   }
 }
@@ -220,10 +349,10 @@ static void TYPED(weights)(const LpGridShape *s, const void *grid, const int64_t
   TYPED(Taps) taps;
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
-    TYPED(make_taps)(s, grid, at, m, orders, &taps);
+    TYPED(make_taps)(s, (const T *)grid + at * s->dims, m, orders, &taps);
     for (int64_t j = 0; j < m; j++)
       for (int k = 0; k < taps.n; k++)
-        ((A *)pw)[(at + j) * taps.n + k] = taps.index[k][j] < 0 ? 0 : taps.weight[k][j];
+        ((A *)pw)[(at + j) * taps.n + k] = taps.inside[k][j] ? taps.weight[k][j] : 0;
   }
 }
 
@@ -232,10 +361,9 @@ static void TYPED(indices)(const LpGridShape *s, const void *grid, int64_t begin
   TYPED(Taps) taps;
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
-    TYPED(make_taps)(s, grid, at, m, TYPED(plain), &taps);
+    TYPED(make_taps)(s, (const T *)grid + at * s->dims, m, TYPED(plain), &taps);
     for (int64_t j = 0; j < m; j++)
-      for (int k = 0; k < taps.n; k++)
-        indices[(at + j) * taps.n + k] = taps.index[k][j] < 0 ? 0 : taps.index[k][j];
+      for (int k = 0; k < taps.n; k++) indices[(at + j) * taps.n + k] = taps.index[k][j];
   }
 }
 
