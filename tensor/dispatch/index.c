@@ -25,16 +25,11 @@ typedef struct Offsets {
 
 static void add_offsets(void *ctx, int64_t begin, int64_t end) {
   Offsets *o = ctx;
-  for (int64_t i = begin; i < end; i++) {
-    int64_t at = o->index[i];
-    if (at < 0) at += o->size;
-    if (LP_UNLIKELY(at < 0 || at >= o->size)) {
-      int64_t seen = -1;
-      atomic_compare_exchange_strong(&o->bad_at, &seen, i);
-      return;
-    }
-    o->offsets[i] += at * o->scale;
-  }
+  const int64_t *index = o->index;
+  if (LP_LIKELY(lp_index_table()->add_offsets(o->offsets + begin, index + begin, end - begin, o->size, o->scale))) return;
+  while (index[begin] >= -o->size && index[begin] < o->size) begin++;
+  int64_t seen = -1;
+  atomic_compare_exchange_strong(&o->bad_at, &seen, begin);
 }
 
 static bool out_of_bounds(int64_t index, int64_t dim, int64_t size) {
@@ -245,6 +240,7 @@ static void make_blocks(const TuplePlan *p, const LpTensor *t, const LpTensor *v
   b->t = lp_data(t);
   b->v = lp_data(v);
   b->n_before = b->n_after = 0;
+  b->elem_bytes = elem;
   b->k = p->k;
   b->offsets = p->offsets;
   for (int64_t d = 0; d < p->first; d++, at++)
@@ -354,7 +350,7 @@ static bool flat_run(LpTensor *t, LpTensor *index, char *v, int64_t v_stride, Lp
   int64_t *offsets = flat_offsets(t, index, &bytes);
   if (!offsets) return false;
   LpIndexBlocks b = {.kernel = kernel, .writes_t = writes_t, .t = lp_data(t), .v = v, .k = lp_numel(index),
-                     .v_k_stride = v_stride, .offsets = offsets};
+                     .elem_bytes = (int64_t)lp_dtype_size(lp_dtype(t)), .v_k_stride = v_stride, .offsets = offsets};
   bool ok = lp_index_blocks_run(&b);
   lp_free(offsets, bytes);
   return ok;

@@ -27,7 +27,8 @@ static bool slices_run(LpTensor *t, int64_t dim, const LpTensor *index, const Lp
   size_t bytes = (size_t)(n ? n : 1) * sizeof(int64_t);
   int64_t *offsets = lp_calloc(bytes);
   TRY(offsets);
-  LpIndexBlocks b = {.kernel = kernel, .writes_t = writes_t, .t = lp_data(t), .v = lp_data(v), .k = n, .offsets = offsets};
+  LpIndexBlocks b = {.kernel = kernel, .writes_t = writes_t, .t = lp_data(t), .v = lp_data(v), .k = n,
+                     .elem_bytes = elem, .offsets = offsets};
   bool ok = lp_add_offsets(index, scalar ? 1 : lp_size(t, dim), scalar ? 0 : lp_stride(t, dim) * elem, dim, offsets);
   for (int64_t d = 0; d < lp_ndim(t); d++) {
     int64_t v_stride = one ? 0 : lp_stride(v, d) * elem;
