@@ -132,7 +132,7 @@ bool lp_index_blocks_run(LpIndexBlocks *b) {
   w.width = w.piece = b->n_after ? b->after[b->n_after - 1].size : 1;
   w.k_piece = b->k;
   bool small = total < 2 * LP_GRAIN || lp_num_threads() == 1;
-  if (!b->writes_t) {
+  if (!b->ordered) {
     /* Pieces of about a grain, so that interrupts are seen and threads find work. */
     int64_t wanted = LP_GRAIN / block;
     w.k_piece = wanted < 1 ? 1 : wanted < b->k ? wanted : b->k;

@@ -31,6 +31,9 @@ typedef struct LpIndexTable {
    * hold n entries; the count is returned. */
   int64_t (*within)(const int64_t *offsets, int64_t n, int64_t low, int64_t span, int64_t first,
                     int64_t *chosen, int64_t *places);
+  /* How many of n bytes are not 0; and their places, first + j, in an array of n + 7 entries. */
+  int64_t (*count_true)(const uint8_t *truth, int64_t n);
+  int64_t (*true_places)(const uint8_t *truth, int64_t n, int64_t first, int64_t *places);
   LpIndexKernel get[5], put[5]; /* v = t, t = v; by log2 of the element's bytes */
   LpIndexKernel add[LP_DTYPE_COUNT], mul[LP_DTYPE_COUNT]; /* t += v, t *= v */
   LpIndexKernel max[LP_DTYPE_COUNT], min[LP_DTYPE_COUNT]; /* NaN wins; none for complex */
@@ -52,7 +55,7 @@ typedef struct LpIndexDim {
 typedef struct LpIndexBlocks {
   LpIndexKernel kernel;
   int64_t elem_bytes;
-  bool writes_t; /* then blocks named twice are taken in the order of k */
+  bool ordered; /* t is written: blocks named twice are taken in the order of k */
   char *t, *v;
   int n_before, n_after;
   LpIndexDim before[LP_MAX_DIMS], after[LP_MAX_DIMS]; /* outermost first */
