@@ -57,6 +57,24 @@ static void locate(const LpIndexBlocks *b, int64_t i, char **t, char **v) {
   }
 }
 
+#define CHUNK 1024 /* elements picked for a bucket together */
+
+/* The elements (blocks of one) of the bucket [low, low + span), brought together so that kernels run over
+ * many at a time. */
+static void run_bucket(const LpIndexBlocks *b, char *t, char *v, int64_t low, int64_t span) {
+  const LpIndexTable *table = lp_index_table();
+  int64_t offsets[CHUNK], places[CHUNK];
+  _Alignas(16) char values[CHUNK * 16];
+  for (int64_t k = 0; k < b->k; k += CHUNK) {
+    int64_t left = b->k - k;
+    int64_t n = table->within(b->offsets + k, left < CHUNK ? left : CHUNK, low, span, k, offsets, places);
+    table->get[lp_size_class(b->elem_bytes)](&(LpIndexRow){
+        .t = v, .idx = places, .idx_step = 1, .scale = b->v_k_stride, .v = values, .v_step = b->elem_bytes, .n = n});
+    b->kernel(&(LpIndexRow){
+        .t = t, .idx = offsets, .idx_step = 1, .scale = 1, .v = values, .v_step = b->elem_bytes, .n = n});
+  }
+}
+
 /* Task: one position before, one piece of the last dim, one piece of k (reads) or bucket (writes). */
 static void run_task(void *ctx, int64_t task) {
   const Walk *w = ctx;
@@ -78,6 +96,10 @@ static void run_task(void *ctx, int64_t task) {
     return;
   }
   int64_t low = w->low + part * w->span, high = low + w->span;
+  if (b->n_after == 0) {
+    run_bucket(b, t, v, low, w->span);
+    return;
+  }
   for (int64_t k = k0; k < k1; k++) {
     int64_t offset = b->offsets[k];
     if (w->buckets > 1 && (offset < low || offset >= high)) continue;
@@ -110,7 +132,7 @@ bool lp_index_blocks_run(LpIndexBlocks *b) {
   w.width = w.piece = b->n_after ? b->after[b->n_after - 1].size : 1;
   w.k_piece = b->k;
   bool small = total < 2 * LP_GRAIN || lp_num_threads() == 1;
-  if (!b->writes_t) {
+  if (!b->ordered) {
     /* Pieces of about a grain, so that interrupts are seen and threads find work. */
     int64_t wanted = LP_GRAIN / block;
     w.k_piece = wanted < 1 ? 1 : wanted < b->k ? wanted : b->k;
@@ -125,7 +147,7 @@ bool lp_index_blocks_run(LpIndexBlocks *b) {
       if (b->offsets[i] < w.low) w.low = b->offsets[i];
       if (b->offsets[i] > high) high = b->offsets[i];
     }
-    w.buckets = w.k_pieces = 2 * lp_num_threads();
+    w.buckets = w.k_pieces = (b->n_after ? 2 : 1) * lp_num_threads();
     w.span = (high - w.low) / w.buckets + 1;
   }
   int64_t tasks = w.before * w.pieces * w.k_pieces;

@@ -24,6 +24,16 @@ typedef void (*LpIndexKernel)(const LpIndexRow *row);
 typedef struct LpIndexTable {
   /* Whether 0 <= idx[j * step] < size for all j < n. */
   bool (*in_range)(const int64_t *idx, int64_t step, int64_t n, int64_t size);
+  /* offsets[j] += scale * (idx[j] < 0 ? idx[j] + size : idx[j]) for all j < n; whether each of these
+   * lies in [0, size). */
+  bool (*add_offsets)(int64_t *offsets, const int64_t *idx, int64_t n, int64_t size, int64_t scale);
+  /* The offsets that lie in [low, low + span), in their order, and first + j, their places. Both arrays
+   * hold n entries; the count is returned. */
+  int64_t (*within)(const int64_t *offsets, int64_t n, int64_t low, int64_t span, int64_t first,
+                    int64_t *chosen, int64_t *places);
+  /* How many of n bytes are not 0; and their places, first + j, in an array of n + 7 entries. */
+  int64_t (*count_true)(const uint8_t *truth, int64_t n);
+  int64_t (*true_places)(const uint8_t *truth, int64_t n, int64_t first, int64_t *places);
   LpIndexKernel get[5], put[5]; /* v = t, t = v; by log2 of the element's bytes */
   LpIndexKernel add[LP_DTYPE_COUNT], mul[LP_DTYPE_COUNT]; /* t += v, t *= v */
   LpIndexKernel max[LP_DTYPE_COUNT], min[LP_DTYPE_COUNT]; /* NaN wins; none for complex */
@@ -44,7 +54,8 @@ typedef struct LpIndexDim {
  *   v[before][k][after] <-> t[before] + offsets[k] + t[after] */
 typedef struct LpIndexBlocks {
   LpIndexKernel kernel;
-  bool writes_t; /* then blocks named twice are taken in the order of k */
+  int64_t elem_bytes;
+  bool ordered; /* t is written: blocks named twice are taken in the order of k */
   char *t, *v;
   int n_before, n_after;
   LpIndexDim before[LP_MAX_DIMS], after[LP_MAX_DIMS]; /* outermost first */

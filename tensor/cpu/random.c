@@ -156,6 +156,23 @@ static void fill_bernoulli(const LpRandomFill *f, char *data, int64_t stride, in
   }
 }
 
+static void fill_exponential(const LpRandomFill *f, char *data, int64_t stride,
+                             int64_t n) {
+  double block[BLOCK], scale = -1.0 / f->a;
+  float values[BLOCK];
+  for (int64_t at = 0; at < n; at += BLOCK) {
+    int64_t take = n - at < BLOCK ? n - at : BLOCK;
+    draw_doubles(f->generator, block, take, 1.0, 0.0);
+    if (f->dtype == LP_FLOAT64) {
+      for (int64_t i = 0; i < take; i++) block[i] = scale * log1p(-block[i]);
+      double_to_f64(data + at * stride, stride, block, take);
+    } else {
+      lp_random_kernels()->exponential_float(values, block, take, scale);
+      stores_float[f->dtype](data + at * stride, stride, values, take);
+    }
+  }
+}
+
 /* The transforms of uniform or normal doubles, one at a time. */
 static void fill_transformed(const LpRandomFill *f, char *data, int64_t stride,
                              int64_t n) {
@@ -169,9 +186,7 @@ static void fill_transformed(const LpRandomFill *f, char *data, int64_t stride,
         for (int64_t i = 0; i < take; i++) block[i] = exp(block[i]);
     } else {
       draw_doubles(f->generator, block, take, 1.0, 0.0);
-      if (f->kind == LP_RANDOM_EXPONENTIAL)
-        for (int64_t i = 0; i < take; i++) block[i] = -1.0 / a * log1p(-block[i]);
-      else if (f->kind == LP_RANDOM_GEOMETRIC)
+      if (f->kind == LP_RANDOM_GEOMETRIC)
         for (int64_t i = 0; i < take; i++) block[i] = ceil(log(block[i]) / log1p(-a));
       else
         for (int64_t i = 0; i < take; i++)
@@ -186,6 +201,7 @@ void lp_cpu_random_fill(const LpRandomFill *f, char *data, int64_t stride, int64
   case LP_RANDOM_UNIFORM: fill_uniform(f, data, stride, n); break;
   case LP_RANDOM_INTEGER: fill_integer(f, data, stride, n); break;
   case LP_RANDOM_BERNOULLI: fill_bernoulli(f, data, stride, n); break;
+  case LP_RANDOM_EXPONENTIAL: fill_exponential(f, data, stride, n); break;
   default: fill_transformed(f, data, stride, n);
   }
 }
@@ -382,20 +398,4 @@ double lp_cpu_random_binomial(LpGenerator *g, double count, double p, bool singl
                  ? binomial_rejection(g, count, rarer, single)
                  : binomial_inversion(g, count, rarer, single);
   return p <= 0.5 ? k : count - k;
-}
-
-void lp_cpu_random_categories(LpGenerator *g, const double *cdf, int64_t count,
-                              int64_t *out, int64_t n) {
-  for (int64_t i = 0; i < n; i++) {
-    double u = lp_random_double(g);
-    int64_t low = 0, high = count;
-    while (low < high) {
-      int64_t middle = low + (high - low) / 2;
-      if (cdf[middle] < u)
-        low = middle + 1;
-      else
-        high = middle;
-    }
-    out[i] = low;
-  }
 }

@@ -33,6 +33,9 @@ typedef struct LpRandomKernels {
                          double from);
   /* out = uniform_double < p. */
   void (*bernoulli)(float *out, const uint32_t *words, int64_t n, double p);
+  /* out = (float)(scale * log1p(-u)), u in [0, 1), with the bits of the C library's
+   * log1p. */
+  void (*exponential_float)(float *out, const double *u, int64_t n, double scale);
   /* Box-Muller in place on groups of 16 uniforms (8 radii, then 8 angles); n is a
    * multiple of 16. */
   void (*normal_groups_float)(float *data, int64_t n, float mean, float std);
@@ -74,9 +77,15 @@ void lp_cpu_random_permutation(LpGenerator *g, void *data, LpDtype dtype, int64_
 double lp_cpu_random_poisson(LpGenerator *g, double rate);
 /* A binomial variate; `single`: with PyTorch's float32 arithmetic for float32 tensors. */
 double lp_cpu_random_binomial(LpGenerator *g, double count, double p, bool single);
-/* n indices drawn by the cumulative distribution `cdf` of `count` entries (the last is
- * 1). */
-void lp_cpu_random_categories(LpGenerator *g, const double *cdf, int64_t count,
-                              int64_t *out, int64_t n);
+/* The first of `count` entries of the cumulative distribution `cdf` (the last is 1) that is
+ * not below u, in [0, 1). */
+static inline int64_t lp_cpu_random_category(const double *cdf, int64_t count, double u) {
+  const double *from = cdf;
+  for (int64_t half; count > 1; count -= half) { /* without a branch to guess */
+    half = count / 2;
+    from += from[half - 1] < u ? half : 0;
+  }
+  return from - cdf;
+}
 
 #endif

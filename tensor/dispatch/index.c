@@ -1,7 +1,7 @@
 /* Index tuples (x[i, :, mask] with tensors), flat indices (take, put) and what indexing shares.
  *
- * Note [Index tuples]: boolean masks become the columns of their nonzero positions; the index tensors
- * are broadcast to one shape B. If the indexed dims are neighbours, B takes their place, else B comes
+ * Note [Index tuples]: boolean masks become the columns of their nonzero positions, or, where the dims they
+ * cover are steps of one walk through memory, one column of places in that walk; the index tensors are broadcast to one shape B. If the indexed dims are neighbours, B takes their place, else B comes
  * first. The indices become one table of byte offsets, so that the walk (cpu/index.c) only sees blocks. */
 #include "dispatch/index.h"
 
@@ -25,16 +25,11 @@ typedef struct Offsets {
 
 static void add_offsets(void *ctx, int64_t begin, int64_t end) {
   Offsets *o = ctx;
-  for (int64_t i = begin; i < end; i++) {
-    int64_t at = o->index[i];
-    if (at < 0) at += o->size;
-    if (LP_UNLIKELY(at < 0 || at >= o->size)) {
-      int64_t seen = -1;
-      atomic_compare_exchange_strong(&o->bad_at, &seen, i);
-      return;
-    }
-    o->offsets[i] += at * o->scale;
-  }
+  const int64_t *index = o->index;
+  if (LP_LIKELY(lp_index_table()->add_offsets(o->offsets + begin, index + begin, end - begin, o->size, o->scale))) return;
+  while (index[begin] >= -o->size && index[begin] < o->size) begin++;
+  int64_t seen = -1;
+  atomic_compare_exchange_strong(&o->bad_at, &seen, begin);
 }
 
 static bool out_of_bounds(int64_t index, int64_t dim, int64_t size) {
@@ -141,6 +136,10 @@ LpTensor *lp_begin_write(LpTensor *out, LpTensor *self) {
 
 typedef struct TuplePlan {
   LpTensor *index[LP_MAX_DIMS]; /* dense int64 of shape B; NULL: the whole dim */
+  int64_t reach[LP_MAX_DIMS], unit[LP_MAX_DIMS]; /* what index[d] runs through: its length, and the elements of
+                                                    self from one to the next */
+  bool joined[LP_MAX_DIMS]; /* the index of a dim before names dim d's positions, too */
+  bool distinct;            /* no position comes twice */
   int64_t b_ndim, b_sizes[LP_MAX_DIMS], k;
   int64_t first;   /* dims of the result before B */
   bool adjacent;
@@ -154,9 +153,47 @@ static void free_plan(TuplePlan *p) {
   lp_free(p->offsets, p->offsets_bytes);
 }
 
+/* The step of the walk that the n dims of t from `dim` on are, in elements; -1 when they are none of equal
+ * steps, or of one element. */
+static int64_t walk_step(const LpTensor *t, int64_t dim, int64_t n) {
+  int64_t step = -1, next = -1;
+  for (int64_t d = dim + n - 1; d >= dim; d--) {
+    const int64_t stride = lp_stride(t, d);
+    if (lp_size(t, d) == 1) continue;
+    if (step < 0) step = stride;
+    else if (stride != next) return -1;
+    next = stride * lp_size(t, d);
+  }
+  return step;
+}
+
+/* A mask over the dims of self from `dim` on. */
+static bool expand_mask(LpTensor *self, LpTensor *mask, int64_t dim, TuplePlan *p) {
+  const int64_t n = lp_ndim(mask), ndim = lp_ndim(self);
+  for (int64_t d = 0; d < n; d++) {
+    CHECK(dim + d < ndim && lp_size(mask, d) == lp_size(self, dim + d), LP_ERR_INDEX,
+          "the shape of the mask %s at index %lld does not match the shape of the indexed tensor %s at index %lld",
+          SHAPE_TEXT(mask), (long long)d, SHAPE_TEXT(self), (long long)(dim + d));
+  }
+  const int64_t step = walk_step(self, dim, n);
+  if (step < 0) return lp_true_columns(mask, &p->index[dim]);
+  TRY(p->index[dim] = lp_true_places(mask));
+  p->unit[dim] = step;
+  p->reach[dim] = lp_numel(mask);
+  for (int64_t d = dim + 1; d < dim + n; d++) {
+    p->index[d] = lp_tensor_retain(p->index[dim]);
+    p->joined[d] = true;
+  }
+  return true;
+}
+
 /* Masks to columns, integers to int64; fills index[] with tensors of various shapes. */
-static bool expand_masks(LpTensor *self, LpTensors indices, TuplePlan *p) {
-  int64_t dim = 0, ndim = lp_ndim(self);
+static bool expand_indices(LpTensor *self, LpTensors indices, TuplePlan *p) {
+  int64_t dim = 0, ndim = lp_ndim(self), masks = 0, others = 0;
+  for (int64_t d = 0; d < ndim; d++) {
+    p->reach[d] = lp_size(self, d);
+    p->unit[d] = lp_stride(self, d);
+  }
   for (int64_t i = 0; i < indices.count; i++) {
     LpTensor *t = indices.data[i];
     if (!t) {
@@ -169,18 +206,16 @@ static bool expand_masks(LpTensor *self, LpTensors indices, TuplePlan *p) {
             "tensors used as indices must be integers or bool, got %s", lp_dtype_name(dtype));
       if (dim < ndim) TRY(p->index[dim] = lp_dense(t, LP_INT64));
       dim++;
+      others++;
       continue;
     }
-    for (int64_t d = 0; d < lp_ndim(t); d++) {
-      CHECK(dim + d < ndim && lp_size(t, d) == lp_size(self, dim + d), LP_ERR_INDEX,
-            "the shape of the mask %s at index %lld does not match the shape of the indexed tensor %s at index %lld",
-            SHAPE_TEXT(t), (long long)d, SHAPE_TEXT(self), (long long)(dim + d));
-    }
-    TRY(lp_true_columns(t, &p->index[dim]));
+    TRY(expand_mask(self, t, dim, p));
     dim += lp_ndim(t);
+    masks++;
   }
   CHECK(dim <= ndim, LP_ERR_INDEX, "too many indices for tensor of dimension %lld: got %lld",
         (long long)ndim, (long long)dim);
+  p->distinct = masks == 1 && others == 0 && lp_is_dense(self);
   return true;
 }
 
@@ -212,7 +247,7 @@ static bool broadcast_indices(TuplePlan *p, int64_t ndim) {
 static bool make_plan(LpTensor *self, LpTensors indices, TuplePlan *p) {
   int64_t ndim = lp_ndim(self), elem = (int64_t)lp_dtype_size(lp_dtype(self));
   memset(p, 0, sizeof *p);
-  TRY(expand_masks(self, indices, p));
+  TRY(expand_indices(self, indices, p));
   TRY(broadcast_indices(p, ndim));
   int64_t first = -1, last = -1, count = 0;
   for (int64_t d = 0; d < ndim; d++) {
@@ -234,7 +269,8 @@ static bool make_plan(LpTensor *self, LpTensors indices, TuplePlan *p) {
   p->offsets_bytes = (size_t)(p->k ? p->k : 1) * sizeof(int64_t);
   TRY(p->offsets = lp_calloc(p->offsets_bytes));
   for (int64_t d = 0; d < ndim; d++) {
-    if (p->index[d]) TRY(lp_add_offsets(p->index[d], lp_size(self, d), lp_stride(self, d) * elem, d, p->offsets));
+    if (p->index[d] && !p->joined[d])
+      TRY(lp_add_offsets(p->index[d], p->reach[d], p->unit[d] * elem, d, p->offsets));
   }
   return true;
 }
@@ -245,6 +281,7 @@ static void make_blocks(const TuplePlan *p, const LpTensor *t, const LpTensor *v
   b->t = lp_data(t);
   b->v = lp_data(v);
   b->n_before = b->n_after = 0;
+  b->elem_bytes = elem;
   b->k = p->k;
   b->offsets = p->offsets;
   for (int64_t d = 0; d < p->first; d++, at++)
@@ -311,11 +348,12 @@ LpTensor *lp_impl_index_put(LpTensor *out, LpTensor *self, LpTensors indices, Lp
   TuplePlan p;
   LpTensor *v = NULL;
   const LpIndexTable *table = lp_index_table();
-  LpIndexBlocks b = {.writes_t = true};
+  LpIndexBlocks b = {0};
   b.kernel = accumulate ? table->add[dtype] : table->put[lp_size_class((int64_t)lp_dtype_size(dtype))];
   bool ok = make_plan(result, indices, &p) && (v = spread_values(&p, self, values));
   if (ok) {
     make_blocks(&p, result, v, &b);
+    b.ordered = !p.distinct;
     ok = lp_index_blocks_run(&b);
   }
   lp_tensor_release(v);
@@ -349,12 +387,12 @@ static int64_t *flat_offsets(LpTensor *t, LpTensor *index, size_t *bytes) {
   return offsets;
 }
 
-static bool flat_run(LpTensor *t, LpTensor *index, char *v, int64_t v_stride, LpIndexKernel kernel, bool writes_t) {
+static bool flat_run(LpTensor *t, LpTensor *index, char *v, int64_t v_stride, LpIndexKernel kernel, bool ordered) {
   size_t bytes;
   int64_t *offsets = flat_offsets(t, index, &bytes);
   if (!offsets) return false;
-  LpIndexBlocks b = {.kernel = kernel, .writes_t = writes_t, .t = lp_data(t), .v = v, .k = lp_numel(index),
-                     .v_k_stride = v_stride, .offsets = offsets};
+  LpIndexBlocks b = {.kernel = kernel, .ordered = ordered, .t = lp_data(t), .v = v, .k = lp_numel(index),
+                     .elem_bytes = (int64_t)lp_dtype_size(lp_dtype(t)), .v_k_stride = v_stride, .offsets = offsets};
   bool ok = lp_index_blocks_run(&b);
   lp_free(offsets, bytes);
   return ok;
@@ -375,7 +413,8 @@ LpTensor *lp_impl_take(LpTensor *out, LpTensor *self, LpTensor *index) {
   return lp_give(out, result);
 }
 
-LpTensor *lp_impl_put(LpTensor *out, LpTensor *self, LpTensor *index, LpTensor *source, bool accumulate) {
+static LpTensor *put(LpTensor *out, LpTensor *self, LpTensor *index, LpTensor *source, bool accumulate,
+                     bool distinct) {
   LpDtype dtype = lp_dtype(self);
   CHECK(lp_dtype(index) == LP_INT64, LP_ERR_TYPE, "index must be int64, got %s", lp_dtype_name(lp_dtype(index)));
   TRY(lp_check_same_dtype(self, source, "source"));
@@ -393,11 +432,20 @@ LpTensor *lp_impl_put(LpTensor *out, LpTensor *self, LpTensor *index, LpTensor *
   int64_t elem = (int64_t)lp_dtype_size(dtype);
   const LpIndexTable *table = lp_index_table();
   LpIndexKernel kernel = accumulate ? table->add[dtype] : table->put[lp_size_class(elem)];
-  if (at && v && (result = lp_begin_write(out, self)) && !flat_run(result, at, lp_data(v), elem, kernel, true)) {
+  if (at && v && (result = lp_begin_write(out, self)) &&
+      !flat_run(result, at, lp_data(v), elem, kernel, !distinct || !lp_is_dense(result))) {
     lp_tensor_release(result);
     result = NULL;
   }
   lp_tensor_release(at);
   lp_tensor_release(v);
   return result;
+}
+
+LpTensor *lp_impl_put(LpTensor *out, LpTensor *self, LpTensor *index, LpTensor *source, bool accumulate) {
+  return put(out, self, index, source, accumulate, false);
+}
+
+LpTensor *lp_put_distinct(LpTensor *out, LpTensor *self, LpTensor *index, LpTensor *source) {
+  return put(out, self, index, source, false, true);
 }

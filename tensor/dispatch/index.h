@@ -16,6 +16,10 @@ bool lp_count_true(LpTensor *t, int64_t *count);
 bool lp_fill_positions(LpTensor *t, int64_t *result, int64_t dim_stride, int64_t step, int64_t count);
 /* One int64 tensor of n positions per dim of t; results holds lp_ndim(t) entries, owned. */
 bool lp_true_columns(LpTensor *t, LpTensor **results);
+/* The row-major places of t's nonzero elements, as one int64 tensor. */
+LpTensor *lp_true_places(LpTensor *t);
+/* put for indices none of which comes twice. */
+LpTensor *lp_put_distinct(LpTensor *out, LpTensor *self, LpTensor *index, LpTensor *source);
 /* A new tensor holding self's values, or `out` retained when the op runs in place on it; for an `out`
  * apart from self, self is copied there first. */
 LpTensor *lp_begin_write(LpTensor *out, LpTensor *self);

@@ -21,13 +21,14 @@ static LpIndexKernel get_kernel(const LpTensor *t) {
 
 /* Walks t's slices index[k] of dim beside v's slices k. v may have stride 0 everywhere (one value). */
 static bool slices_run(LpTensor *t, int64_t dim, const LpTensor *index, const LpTensor *v, LpIndexKernel kernel,
-                       bool writes_t) {
+                       bool ordered) {
   int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t)), n = lp_numel(index);
   bool scalar = lp_ndim(t) == 0, one = lp_ndim(v) != lp_ndim(t);
   size_t bytes = (size_t)(n ? n : 1) * sizeof(int64_t);
   int64_t *offsets = lp_calloc(bytes);
   TRY(offsets);
-  LpIndexBlocks b = {.kernel = kernel, .writes_t = writes_t, .t = lp_data(t), .v = lp_data(v), .k = n, .offsets = offsets};
+  LpIndexBlocks b = {.kernel = kernel, .ordered = ordered, .t = lp_data(t), .v = lp_data(v), .k = n,
+                     .elem_bytes = elem, .offsets = offsets};
   bool ok = lp_add_offsets(index, scalar ? 1 : lp_size(t, dim), scalar ? 0 : lp_stride(t, dim) * elem, dim, offsets);
   for (int64_t d = 0; d < lp_ndim(t); d++) {
     int64_t v_stride = one ? 0 : lp_stride(v, d) * elem;

@@ -10,55 +10,97 @@
 #include "impl.h"
 
 #define PIECE 32768 /* elements of a task */
+#define CHUNK 1024  /* elements whose places are held at once */
 
 /* --- positions -------------------------------------------------------------------------------------- */
 
 typedef struct Scan {
   const LpTensor *t; /* dense */
-  LpLoad load;       /* to bytes: element != 0 */
+  LpLoad load;       /* to bytes: element != 0; NULL: the elements are such bytes */
   int64_t *counts;   /* true elements per piece, then where each piece's results begin */
   int64_t *result, dim_stride, step;
 } Scan;
 
-static int64_t piece_of(const Scan *s, int64_t piece, uint8_t *truth) {
-  int64_t first = piece * PIECE, n = lp_numel(s->t) - first;
-  int64_t elem = (int64_t)lp_dtype_size(lp_dtype(s->t));
-  if (n > PIECE) n = PIECE;
-  s->load(truth, (char *)lp_data(s->t) + first * elem, elem, n);
-  return n;
+/* n <= CHUNK elements as bytes, read into `buffer` unless they are bytes already. */
+static const uint8_t *truth_of(const Scan *s, int64_t first, int64_t n, uint8_t *buffer) {
+  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(s->t));
+  const char *x = (const char *)lp_data(s->t) + first * elem;
+  if (!s->load) return (const uint8_t *)x;
+  s->load(buffer, x, elem, n);
+  return buffer;
+}
+
+static int64_t end_of_piece(const Scan *s, int64_t piece) {
+  const int64_t end = (piece + 1) * PIECE, n = lp_numel(s->t);
+  return end < n ? end : n;
 }
 
 static void count_piece(void *ctx, int64_t piece) {
   Scan *s = ctx;
-  uint8_t truth[PIECE];
-  int64_t n = piece_of(s, piece, truth), total = 0;
-  for (int64_t i = 0; i < n; i++) total += truth[i];
+  uint8_t buffer[CHUNK];
+  int64_t total = 0;
+  for (int64_t at = piece * PIECE, end = end_of_piece(s, piece); at < end; at += CHUNK) {
+    const int64_t n = end - at < CHUNK ? end - at : CHUNK;
+    total += lp_index_table()->count_true(truth_of(s, at, n, buffer), n);
+  }
   s->counts[piece] = total;
+}
+
+/* The line along the last dim in which the walk stands: the place of its first element, and its position in
+ * the dims before. */
+typedef struct Line {
+  int64_t first, length, index[LP_MAX_DIMS];
+} Line;
+
+static void line_init(Line *line, const LpTensor *t, int64_t at) {
+  int64_t ndim = lp_ndim(t), rest = at / lp_size(t, ndim - 1);
+  line->length = lp_size(t, ndim - 1);
+  line->first = rest * line->length;
+  for (int64_t d = ndim - 2; d >= 0; d--) {
+    line->index[d] = rest % lp_size(t, d);
+    rest /= lp_size(t, d);
+  }
+}
+
+/* To the line that holds `place`, which does not lie before this one. */
+static void line_seek(Line *line, const LpTensor *t, int64_t place) {
+  while (place - line->first >= line->length) {
+    line->first += line->length;
+    for (int64_t d = lp_ndim(t) - 2; d >= 0 && ++line->index[d] == lp_size(t, d); d--) line->index[d] = 0;
+  }
+}
+
+/* Places in rising order become positions; where the next one goes is returned. */
+static int64_t *spread(const Scan *s, Line *line, const int64_t *places, int64_t n, int64_t *out) {
+  const int64_t outer = lp_ndim(s->t) - 1, dim_stride = s->dim_stride, step = s->step;
+  if (outer == 0 && step == 1) {
+    memcpy(out, places, (size_t)n * sizeof *out);
+    return out + n;
+  }
+  for (int64_t i = 0; i < n;) {
+    line_seek(line, s->t, places[i]);
+    const int64_t from = i, first = line->first, end = first + line->length;
+    int64_t *last = out + outer * dim_stride;
+    for (; i < n && places[i] < end; i++) last[(i - from) * step] = places[i] - first;
+    for (int64_t d = 0; d < outer; d++) {
+      const int64_t at = line->index[d];
+      for (int64_t j = 0; j < i - from; j++) out[d * dim_stride + j * step] = at;
+    }
+    out += (i - from) * step;
+  }
+  return out;
 }
 
 static void fill_piece(void *ctx, int64_t piece) {
   Scan *s = ctx;
-  uint8_t truth[PIECE];
-  int64_t n = piece_of(s, piece, truth), ndim = lp_ndim(s->t);
-  int64_t *out = s->result + s->counts[piece] * s->step, index[LP_MAX_DIMS], rest = piece * PIECE;
-  if (ndim == 1) {
-    for (int64_t i = 0; i < n; i++) {
-      if (!truth[i]) continue;
-      *out = rest + i;
-      out += s->step;
-    }
-    return;
-  }
-  for (int64_t d = ndim - 1; d >= 0; d--) {
-    index[d] = rest % lp_size(s->t, d);
-    rest /= lp_size(s->t, d);
-  }
-  for (int64_t i = 0; i < n; i++) {
-    if (truth[i]) {
-      for (int64_t d = 0; d < ndim; d++) out[d * s->dim_stride] = index[d];
-      out += s->step;
-    }
-    for (int64_t d = ndim - 1; d >= 0 && ++index[d] == lp_size(s->t, d); d--) index[d] = 0;
+  uint8_t buffer[CHUNK];
+  int64_t places[CHUNK + 7], *out = s->result + s->counts[piece] * s->step;
+  Line line;
+  line_init(&line, s->t, piece * PIECE);
+  for (int64_t at = piece * PIECE, end = end_of_piece(s, piece); at < end; at += CHUNK) {
+    const int64_t n = end - at < CHUNK ? end - at : CHUNK;
+    const uint8_t *truth = truth_of(s, at, n, buffer);
+    out = spread(s, &line, places, lp_index_table()->true_places(truth, n, at, places), out);
   }
 }
 
@@ -66,7 +108,7 @@ static bool scan(LpTensor *t, Scan *s, int64_t *count) {
   int64_t pieces = (lp_numel(t) + PIECE - 1) / PIECE;
   size_t bytes = (size_t)(pieces + 1) * sizeof(int64_t);
   s->t = t;
-  s->load = lp_reduce_table()->load[LP_AS_BOOL][lp_dtype(t)];
+  s->load = lp_dtype_size(lp_dtype(t)) == 1 ? NULL : lp_reduce_table()->load[LP_AS_BOOL][lp_dtype(t)];
   TRY(s->counts = lp_calloc(bytes));
   bool ok = lp_run_tasks(pieces, PIECE, count_piece, s);
   *count = 0;
@@ -87,7 +129,27 @@ bool lp_count_true(LpTensor *t, int64_t *count) {
 
 bool lp_fill_positions(LpTensor *t, int64_t *result, int64_t dim_stride, int64_t step, int64_t count) {
   Scan s = {.result = result, .dim_stride = dim_stride, .step = step};
-  return count == 0 || scan(t, &s, &count);
+  return count == 0 || lp_ndim(t) == 0 || scan(t, &s, &count);
+}
+
+/* A dense tensor in one dim. */
+static LpTensor *flattened(LpTensor *t) {
+  int64_t n = lp_numel(t), one = 1;
+  return lp_tensor_alias(t, lp_ints(&n, 1), lp_ints(&one, 1), t->offset_elems);
+}
+
+LpTensor *lp_true_places(LpTensor *t) {
+  LpTensor *dense = lp_dense(t, lp_dtype(t)), *flat = dense ? flattened(dense) : NULL, *places = NULL;
+  int64_t count;
+  if (flat && lp_count_true(flat, &count) &&
+      (places = lp_tensor_new(lp_ints(&count, 1), LP_INT64, lp_device(t))) &&
+      !lp_fill_positions(flat, lp_data(places), 1, 1, count)) {
+    lp_tensor_release(places);
+    places = NULL;
+  }
+  lp_tensor_release(flat);
+  lp_tensor_release(dense);
+  return places;
 }
 
 bool lp_true_columns(LpTensor *t, LpTensor **results) {
@@ -151,8 +213,7 @@ static LpTensor *full_mask(LpTensor *self, LpTensor *mask) {
 
 LpTensor *lp_impl_masked_scatter(LpTensor *out, LpTensor *self, LpTensor *mask, LpTensor *source) {
   TRY(lp_check_same_dtype(self, source, "source"));
-  int64_t count, ndim = lp_ndim(self);
-  int64_t shape[LP_MAX_DIMS], shape_ndim;
+  int64_t ndim = lp_ndim(self), shape[LP_MAX_DIMS], shape_ndim;
   TRY(lp_broadcast_shapes((LpInts[]){lp_sizes(self), lp_sizes(mask)}, 2, shape, &shape_ndim));
   LpTensor *base = lp_tensor_retain(self);
   if (!out && (shape_ndim != ndim || memcmp(shape, self->sizes, (size_t)ndim * sizeof *shape))) {
@@ -163,21 +224,15 @@ LpTensor *lp_impl_masked_scatter(LpTensor *out, LpTensor *self, LpTensor *mask, 
       return NULL;
     }
   }
-  LpTensor *full = full_mask(base, mask), *values = NULL, *at = NULL, *result = NULL;
-  bool ok = full && lp_count_true(full, &count);
-  if (ok && count > lp_numel(source))
-    ok = lp_fail(LP_ERR_ARGUMENT, "source must have an element for each of the mask's %lld true values, got %lld",
-                 (long long)count, (long long)lp_numel(source));
-  if (ok) {
-    int64_t n = lp_numel(full), one = 1;
-    LpTensor *flat = lp_tensor_alias(full, lp_ints(&n, 1), lp_ints(&one, 1), 0);
-    at = flat ? lp_tensor_new(lp_ints(&count, 1), LP_INT64, lp_device(self)) : NULL;
-    ok = at && lp_fill_positions(flat, lp_data(at), 1, 1, count) && (values = lp_dense(source, lp_dtype(self)));
-    lp_tensor_release(flat);
-  }
-  if (ok) {
-    LpTensor *head = lp_tensor_alias(values, lp_ints(&count, 1), lp_ints((int64_t[]){1}, 1), values->offset_elems);
-    result = head ? lp_impl_put(out, base, at, head, false) : NULL;
+  LpTensor *full = full_mask(base, mask), *at = full ? lp_true_places(full) : NULL;
+  LpTensor *values = at ? lp_dense(source, lp_dtype(self)) : NULL, *result = NULL;
+  const int64_t count = at ? lp_numel(at) : 0, one = 1;
+  if (values && count > lp_numel(source)) {
+    lp_fail(LP_ERR_ARGUMENT, "source must have an element for each of the mask's %lld true values, got %lld",
+            (long long)count, (long long)lp_numel(source));
+  } else if (values) {
+    LpTensor *head = lp_tensor_alias(values, lp_ints(&count, 1), lp_ints(&one, 1), values->offset_elems);
+    result = head ? lp_put_distinct(out, base, at, head) : NULL;
     lp_tensor_release(head);
   }
   lp_tensor_release(full);

@@ -2,10 +2,12 @@
 #include <math.h>
 #include <string.h>
 #include "core/alloc.h"
+#include "cpu/count.h"
 #include "cpu/reduce.h"
 #include "cpu/sort.h"
 #include "cpu/tasks.h"
 #include "dispatch/index.h"
+#include "dispatch/iter.h"
 #include "dispatch/reduce.h"
 #include "dispatch/scan.h"
 #include "impl.h"
@@ -205,40 +207,44 @@ static LpTensor *block_of(LpTensor *t, int64_t begin, int64_t count, LpDtype dty
   return block;
 }
 
-/* The smallest (at most 0) and the largest (at least -1) element of a 1-d integral tensor. */
+/* The number of a 0-d tensor, which is released; NULL fails. */
+static bool take_number(LpTensor *t, LpScalar *number) {
+  const bool ok = t && lp_item(t, number);
+  lp_tensor_release(t);
+  return ok;
+}
+
+/* The smallest (at most 0) and the largest (at least -1) element of an integral tensor. */
 static bool bin_range(LpTensor *t, int64_t *lowest, int64_t *highest) {
-  *lowest = 0;
-  *highest = -1;
-  for (int64_t at = 0, n = lp_numel(t); at < n; at += BIN_BLOCK) {
-    const int64_t count = n - at < BIN_BLOCK ? n - at : BIN_BLOCK;
-    LpTensor *block = block_of(t, at, count, LP_INT64);
-    TRY(block);
-    const int64_t *v = lp_data(block);
-    for (int64_t i = 0; i < count; i++) {
-      if (v[i] > *highest) *highest = v[i];
-      if (v[i] < *lowest) *lowest = v[i];
-    }
-    lp_tensor_release(block);
-    if (lp_interrupt_pending()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
-  }
+  LpScalar least = lp_scalar_int(0), most = lp_scalar_int(-1);
+  if (lp_numel(t) > 0) TRY(take_number(lp_impl_min(t), &least) && take_number(lp_impl_max(t), &most));
+  *lowest = least.v.i < 0 ? least.v.i : 0;
+  *highest = most.v.i > -1 ? most.v.i : -1;
   return true;
 }
 
-/* Adds ones, or the weights, to the bins that t's elements name. */
-static bool fill_bins(LpTensor *t, LpTensor *weights, LpTensor *bins) {
-  int64_t *counts = lp_data(bins);
-  double *totals = lp_data(bins);
+/* Integers that name their bins themselves. */
+typedef struct Named {
+  const LpTensor *t; /* 1-d */
+  LpLoop load;       /* to int64 */
+} Named;
+
+static void named_bins(const void *ctx, int64_t first, int64_t n, int64_t *bins) {
+  const Named *named = ctx;
+  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(named->t)), step = lp_stride(named->t, 0) * elem;
+  named->load((char *[]){(char *)bins, (char *)lp_data(named->t) + first * step}, (int64_t[]){8, step}, n, NULL);
+}
+
+/* Adds the weights to the bins that t's elements name. */
+static bool add_weights(LpTensor *t, LpTensor *weights, double *totals) {
   for (int64_t at = 0, n = lp_numel(t); at < n; at += BIN_BLOCK) {
     const int64_t count = n - at < BIN_BLOCK ? n - at : BIN_BLOCK;
     LpTensor *block = block_of(t, at, count, LP_INT64);
-    LpTensor *w = block && weights ? block_of(weights, at, count, LP_FLOAT64) : NULL;
-    const bool ok = block && (w || !weights);
-    const int64_t *v = ok ? lp_data(block) : NULL;
+    LpTensor *w = block ? block_of(weights, at, count, LP_FLOAT64) : NULL;
+    const int64_t *v = w ? lp_data(block) : NULL;
     const double *weight = w ? lp_data(w) : NULL;
-    for (int64_t i = 0; ok && i < count; i++) {
-      if (weight) totals[v[i]] += weight[i];
-      else counts[v[i]]++;
-    }
+    for (int64_t i = 0; w && i < count; i++) totals[v[i]] += weight[i];
+    const bool ok = w != NULL;
     lp_tensor_release(block);
     lp_tensor_release(w);
     TRY(ok);
@@ -261,51 +267,74 @@ LpTensor *lp_impl_bincount(LpTensor *self, LpTensor *weights, int64_t minlength)
   if (lp_numel(self) == 0) weights = NULL; /* as PyTorch: counts, whatever the weights */
   LpTensor *sums = lp_tensor_new(lp_ints(&bins, 1), weights ? LP_FLOAT64 : LP_INT64, lp_device(self)), *result = NULL;
   if (sums) {
-    memset(lp_data(sums), 0, (size_t)bins * 8);
+    const Named named = {self, lp_cast_loop(LP_INT64, lp_dtype(self))};
+    bool ok;
+    if (weights) {
+      memset(lp_data(sums), 0, (size_t)bins * 8);
+      ok = add_weights(self, weights, lp_data(sums));
+    } else {
+      ok = lp_count(lp_data(sums), bins, lp_numel(self), named_bins, &named);
+    }
     const LpDtype dtype = !weights ? LP_INT64 : lp_dtype(weights) == LP_FLOAT32 ? LP_FLOAT32 : LP_FLOAT64;
-    if (fill_bins(self, weights, sums)) result = lp_dense(sums, dtype);
+    if (ok) result = lp_dense(sums, dtype);
   }
   lp_tensor_release(sums);
+  return result;
+}
+
+/* Numbers in equal bins; float32's arithmetic decides for float32 and the half dtypes. */
+typedef struct EqualBins {
+  const LpTensor *t; /* dense */
+  LpLoop load;       /* of half dtypes, to float32 */
+  double min, max;
+  int64_t n_bins;
+} EqualBins;
+
+static void equal_bins(const void *ctx, int64_t first, int64_t n, int64_t *bins) {
+  const EqualBins *e = ctx;
+  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(e->t));
+  char *x = (char *)lp_data(e->t) + first * elem;
+  if (lp_dtype(e->t) == LP_FLOAT64) {
+    lp_count_kernels()->bins_f64(bins, (double *)x, n, e->min, e->max, e->n_bins);
+    return;
+  }
+  float wide[LP_COUNT_BLOCK];
+  if (lp_dtype(e->t) != LP_FLOAT32) {
+    e->load((char *[]){(char *)wide, x}, (int64_t[]){sizeof *wide, elem}, n, NULL);
+    x = (char *)wide;
+  }
+  lp_count_kernels()->bins_f32(bins, (float *)x, n, (float)e->min, (float)e->max, e->n_bins);
+}
+
+static LpTensor *count_equal_bins(LpTensor *dense, int64_t bins, double min, double max) {
+  const LpDtype dtype = lp_dtype(dense);
+  LpScalar least = lp_scalar_float(min), most = lp_scalar_float(max);
+  if (min == max && lp_numel(dense) > 0) {
+    TRY(take_number(lp_impl_min(dense), &least) && take_number(lp_impl_max(dense), &most));
+    min = lp_scalar_to_double(least);
+    max = lp_scalar_to_double(most);
+  }
+  if (min == max) {
+    min -= 1;
+    max += 1;
+  }
+  CHECK(isfinite(min) && isfinite(max), LP_ERR_ARGUMENT, "the range [%g, %g] of the bins must be finite", min, max);
+  CHECK(max >= min, LP_ERR_ARGUMENT, "max must not be smaller than min, got %g and %g", max, min);
+  TRY(take_number(lp_tensor_from_scalar(lp_scalar_float(min), dtype), &least) &&
+      take_number(lp_tensor_from_scalar(lp_scalar_float(max), dtype), &most));
+  LpTensor *counts = lp_tensor_new(lp_ints(&bins, 1), LP_INT64, lp_device(dense)), *result = NULL;
+  const EqualBins e = {dense, lp_cast_loop(LP_FLOAT32, dtype),
+                       lp_scalar_to_double(least), lp_scalar_to_double(most), bins};
+  if (counts && lp_count(lp_data(counts), bins, lp_numel(dense), equal_bins, &e)) result = lp_dense(counts, dtype);
+  lp_tensor_release(counts);
   return result;
 }
 
 static LpTensor *histc(LpTensor *self, int64_t bins, double min, double max) {
   CHECK(lp_dtype_is_floating(lp_dtype(self)), LP_ERR_TYPE, "self must be floating, got %s", lp_dtype_name(lp_dtype(self)));
   CHECK(bins > 0, LP_ERR_ARGUMENT, "bins must be positive, got %lld", (long long)bins);
-  LpTensor *dense = lp_dense(self, LP_FLOAT64), *counts = NULL, *result = NULL;
-  if (!dense) return NULL;
-  const double *v = lp_data(dense);
-  int64_t n = lp_numel(dense);
-  if (min == max && n > 0) {
-    min = max = v[0];
-    for (int64_t i = 1; i < n; i++) {
-      if (v[i] < min || isnan(v[i])) min = v[i];
-      if (v[i] > max || isnan(v[i])) max = v[i];
-      if (isnan(v[i])) break;
-    }
-  }
-  if (min == max) {
-    min -= 1;
-    max += 1;
-  }
-  if (!(isfinite(min) && isfinite(max)))
-    lp_fail(LP_ERR_ARGUMENT, "the range [%g, %g] of the bins must be finite", min, max);
-  else if (max < min) lp_fail(LP_ERR_ARGUMENT, "max must not be smaller than min, got %g and %g", max, min);
-  else counts = lp_tensor_new(lp_ints(&bins, 1), LP_FLOAT64, lp_device(self));
-  if (counts) {
-    double *c = lp_data(counts);
-    memset(c, 0, (size_t)bins * sizeof *c);
-    for (int64_t i = 0; i < n; i++) {
-      if (!(v[i] >= min && v[i] <= max)) continue;
-      /* float32 values fall into the bins that float32 arithmetic gives */
-      int64_t bin = lp_dtype(self) == LP_FLOAT32
-                        ? (int64_t)(((float)v[i] - (float)min) * (float)bins / ((float)max - (float)min))
-                        : (int64_t)((v[i] - min) * (double)bins / (max - min));
-      c[bin < bins ? bin : bins - 1]++;
-    }
-    result = lp_dense(counts, lp_dtype(self));
-  }
-  lp_tensor_release(counts);
+  LpTensor *dense = lp_dense(self, lp_dtype(self));
+  LpTensor *result = dense ? count_equal_bins(dense, bins, min, max) : NULL;
   lp_tensor_release(dense);
   return result;
 }

@@ -3,6 +3,9 @@
 
 #include <math.h>
 #include <string.h>
+#ifdef LP_CAP_avx512
+#include <immintrin.h>
+#endif
 #include "core/half.h"
 #include "cpu/index.h"
 
@@ -129,8 +132,78 @@ static bool in_range(const int64_t *idx, int64_t step, int64_t n, int64_t size) 
   return !(outside >> 63);
 }
 
+static bool add_offsets(int64_t *offsets, const int64_t *idx, int64_t n, int64_t size, int64_t scale) {
+  uint64_t outside = 0; /* as in in_range */
+  for (int64_t j = 0; j < n; j++) {
+    uint64_t at = (uint64_t)idx[j];
+    at += (0 - (at >> 63)) & (uint64_t)size;
+    outside |= at | ((uint64_t)size - 1 - at);
+    offsets[j] = (int64_t)((uint64_t)offsets[j] + at * (uint64_t)scale);
+  }
+  return !(outside >> 63);
+}
+
+static int64_t within(const int64_t *offsets, int64_t n, int64_t low, int64_t span, int64_t first,
+                      int64_t *chosen, int64_t *places) {
+  int64_t count = 0, j = 0;
+#ifdef LP_CAP_avx512
+  const __m512i lows = _mm512_set1_epi64(low), spans = _mm512_set1_epi64(span), step = _mm512_set1_epi64(8);
+  __m512i place = _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+  for (; j + 8 <= n; j += 8) { /* count <= j: whole vectors fit */
+    __m512i x = _mm512_loadu_si512(offsets + j);
+    __mmask8 in = _mm512_cmplt_epu64_mask(_mm512_sub_epi64(x, lows), spans);
+    _mm512_storeu_si512(chosen + count, _mm512_maskz_compress_epi64(in, x));
+    _mm512_storeu_si512(places + count, _mm512_maskz_compress_epi64(in, place));
+    count += __builtin_popcount(in);
+    place = _mm512_add_epi64(place, step);
+  }
+#endif
+  for (; j < n; j++) { /* without a branch to guess */
+    chosen[count] = offsets[j];
+    places[count] = first + j;
+    count += (uint64_t)offsets[j] - (uint64_t)low < (uint64_t)span;
+  }
+  return count;
+}
+
+static int64_t count_true(const uint8_t *truth, int64_t n) {
+  int64_t count = 0;
+  for (int64_t j = 0; j < n; j += 4096) { /* sums of 32 bits keep vectors full */
+    int32_t some = 0;
+    for (int64_t i = j, end = n - j < 4096 ? n : j + 4096; i < end; i++) some += truth[i] != 0;
+    count += some;
+  }
+  return count;
+}
+
+static int64_t true_places(const uint8_t *truth, int64_t n, int64_t first, int64_t *places) {
+  int64_t count = 0, j = 0;
+#ifdef LP_CAP_avx512
+  const __m512i step = _mm512_set1_epi64(8);
+  __m512i place = _mm512_add_epi64(_mm512_set1_epi64(first), _mm512_set_epi64(7, 6, 5, 4, 3, 2, 1, 0));
+  for (; j + 64 <= n; j += 64) {
+    __m512i bytes = _mm512_loadu_si512(truth + j);
+    uint64_t mask = _mm512_test_epi8_mask(bytes, bytes);
+    for (int part = 0; part < 8; part++, mask >>= 8) {
+      _mm512_storeu_si512(places + count, _mm512_maskz_compress_epi64((__mmask8)mask, place));
+      count += __builtin_popcount(mask & 255);
+      place = _mm512_add_epi64(place, step);
+    }
+  }
+#endif
+  for (; j < n; j++) { /* without a branch to guess */
+    places[count] = first + j;
+    count += truth[j] != 0;
+  }
+  return count;
+}
+
 const LpIndexTable LP_SIMD(lp_index_table) = {
   .in_range = in_range,
+  .add_offsets = add_offsets,
+  .within = within,
+  .count_true = count_true,
+  .true_places = true_places,
   .get = {get_1, get_2, get_4, get_8, get_16},
   .put = {put_1, put_2, put_4, put_8, put_16},
   .add = {[LP_UINT8] = add_8, [LP_INT8] = add_8, [LP_INT16] = add_16, [LP_INT32] = add_32,

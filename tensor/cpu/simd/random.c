@@ -2,8 +2,10 @@
 #include "cpu/simd/simd.h"
 
 #include <math.h>
+#include <string.h>
 #include "core/half.h"
 #include "cpu/random.h"
+#include "cpu/simd/vecmath.h"
 
 #define PI 3.14159265358979323846
 
@@ -30,6 +32,25 @@ static void bernoulli(float *restrict out, const uint32_t *restrict words, int64
                       double p) {
   for (int64_t i = 0; i < n; i++)
     out[i] = bits53(words[2 * i], words[2 * i + 1]) < p ? 1.0f : 0.0f;
+}
+
+/* Rounding to float forgets what tells SLEEF's log1p from the C library's: the products lie
+ * within a few units of a double's last place of each other. Only near the middle between
+ * two floats, or among numbers below the normal ones, may the two round apart; there the
+ * library is asked. */
+static void exponential_float(float *restrict out, const double *restrict u, int64_t n,
+                              double scale) {
+  enum { LOST = 1 << 29, NEAR = 16 }; /* 29 bits are lost */
+  int64_t doubtful = 0;
+  for (int64_t i = 0; i < n; i++) {
+    double v = scale * lp_log1p_f64(-u[i]);
+    uint64_t bits;
+    memcpy(&bits, &v, sizeof bits);
+    doubtful |= (bits + LOST / 2 + NEAR) % LOST < 2 * NEAR || v < 0x1p-126;
+    out[i] = (float)v;
+  }
+  if (!doubtful) return;
+  for (int64_t i = 0; i < n; i++) out[i] = (float)(scale * log1p(-u[i]));
 }
 
 /* Natural logarithm of x in (2^-126, 1] and sine and cosine of x in [0, 2 pi]: the single
@@ -114,6 +135,7 @@ const LpRandomKernels LP_SIMD(lp_random_kernels) = {
     .uniform_float = uniform_float,
     .uniform_double = uniform_double,
     .bernoulli = bernoulli,
+    .exponential_float = exponential_float,
     .normal_groups_float = normal_groups_float,
     .normal_groups_double = normal_groups_double,
 };
