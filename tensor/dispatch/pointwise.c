@@ -183,25 +183,35 @@ LpTensor *lp_unary(int op, LpTensor *out, LpTensor *self, const LpScalar *params
 
 /* --- binary ------------------------------------------------------------------------- */
 
-static void find_zero(char *const *ptrs, const int64_t *strides, int64_t n,
-                      const void *params) {
-  const void *const *p = params; /* {atomic flag, element size} */
-  static const char zero[16];
-  size_t size = (size_t)(intptr_t)p[1];
-  for (int64_t i = 0; i < n; i++)
-    if (memcmp(ptrs[0] + i * strides[0], zero, size) == 0) {
-      __atomic_store_n((bool *)p[0], true, __ATOMIC_RELAXED);
-      return;
-    }
-}
+/* Whether one of n elements is zero; contiguous ones are looked at as vectors. */
+#define FIND_ZERO(type)                                                                  \
+  static void find_zero_##type(char *const *ptrs, const int64_t *strides, int64_t n,     \
+                               const void *found) {                                      \
+    const char *at = ptrs[0];                                                            \
+    const int64_t stride = strides[0];                                                   \
+    unsigned zeros = 0;                                                                  \
+    if (stride == sizeof(type))                                                          \
+      for (int64_t i = 0; i < n; i++) zeros |= ((const type *)at)[i] == 0;               \
+    else                                                                                 \
+      for (int64_t i = 0; i < n; i++) zeros |= *(const type *)(at + i * stride) == 0;    \
+    if (zeros) __atomic_store_n(*(bool *const *)found, true, __ATOMIC_RELAXED);          \
+  }
+FIND_ZERO(uint8_t)
+FIND_ZERO(uint16_t)
+FIND_ZERO(uint32_t)
+FIND_ZERO(uint64_t)
 
 bool lp_check_no_zero(LpTensor *divisor) {
   bool found = false;
-  const void *params[2] = {&found, (void *)(intptr_t)lp_dtype_size(divisor->dtype)};
+  static const LpLoop loops[] = {find_zero_uint8_t, find_zero_uint16_t,
+                                 find_zero_uint32_t, find_zero_uint64_t};
+  const bool *const params = &found;
   LpIter it;
   lp_iter_init(&it);
   lp_iter_input(&it, divisor);
-  bool ok = lp_iter_build(&it) && lp_iter_run(&it, find_zero, params);
+  bool ok =
+      lp_iter_build(&it) &&
+      lp_iter_run(&it, loops[__builtin_ctzll(lp_dtype_size(divisor->dtype))], &params);
   lp_iter_done(&it);
   if (ok && found)
     return lp_fail(LP_ERR_ARGUMENT,

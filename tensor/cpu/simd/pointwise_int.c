@@ -39,7 +39,16 @@
 #define T int64_t
 #define W uint64_t
 #define FN(name) name##_i64
+#if defined(LP_CAP_avx512) /* converts between int64 and double */
+#define BITS uint64_t
+#define LP_OWN_LOOP_div_trunc_i64 ~, OWN
+#define LP_OWN_LOOP_floor_divide_i64 ~, OWN
+#define LP_OWN_LOOP_remainder_i64 ~, OWN
+#define LP_OWN_LOOP_fmod_i64 ~, OWN
+#define OWN_LOOPS "cpu/simd/quotients.h"
+#endif
 #include "cpu/simd/template.h"
+#undef OWN_LOOPS
 #undef T
 #undef FN
 #undef W

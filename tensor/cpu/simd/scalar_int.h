@@ -31,22 +31,41 @@ static inline T FN(add)(T a, T b, T alpha) { return (T)((W)a + (W)alpha * (W)b);
 static inline T FN(sub)(T a, T b, T alpha) { return (T)((W)a - (W)alpha * (W)b); }
 static inline T FN(rsub)(T a, T b, T alpha) { return (T)((W)b - (W)alpha * (W)a); }
 static inline T FN(mul)(T a, T b) { return (T)((W)a * (W)b); }
-/* Division by zero is refused before the loop; the guards keep the processor from trapping. */
+/* Division by zero is refused before the loop; the guards keep the processor from
+ * trapping. Of numbers below 2^52 a floating-point quotient, which there are vector
+ * instructions for, rounds to the whole number only where it is one. */
+static inline T FN(divisor)(T b) { return b == 0 || (b == (T)-1 && IS_SIGNED) ? 1 : b; }
+static inline T FN(guarded)(T a, T b, T q) {
+  return b == 0 ? 0 : b == (T)-1 && IS_SIGNED ? FN(neg)(a) : q;
+}
+static inline T FN(quotient_of_doubles)(T a, T b) {
+  return FN(guarded)(a, b, (T)((double)a / (double)FN(divisor)(b)));
+}
 static inline T FN(div_trunc)(T a, T b) {
-  if (b == 0) return 0;
-  return b == (T)-1 && IS_SIGNED ? FN(neg)(a) : (T)(a / b);
+  if (sizeof(T) == sizeof(int32_t)) return FN(quotient_of_doubles)(a, b);
+  if (sizeof(T) < sizeof(int32_t))
+    return FN(guarded)(a, b, (T)(int32_t)((float)a / (float)FN(divisor)(b)));
+  return FN(guarded)(a, b, (T)(a / FN(divisor)(b)));
 }
-static inline T FN(fmod)(T a, T b) {
-  if (b == 0) return 0;
-  return b == (T)-1 && IS_SIGNED ? 0 : (T)(a % b);
+/* By the quotient q, which is rounded towards zero. */
+static inline T FN(div_trunc_by)(T a, T b, T q) { return q; }
+static inline T FN(fmod_by)(T a, T b, T q) {
+  return b == 0 ? 0 : (T)((W)a - (W)q * (W)b);
 }
+static inline T FN(floor_divide_by)(T a, T b, T q) {
+  const T r = FN(fmod_by)(a, b, q);
+  return (r != 0) & ((r < 0) != (b < 0)) ? (T)(q - 1) : q;
+}
+static inline T FN(remainder_by)(T a, T b, T q) {
+  const T r = FN(fmod_by)(a, b, q);
+  return (r != 0) & ((r < 0) != (b < 0)) ? (T)(r + b) : r;
+}
+static inline T FN(fmod)(T a, T b) { return FN(fmod_by)(a, b, FN(div_trunc)(a, b)); }
 static inline T FN(floor_divide)(T a, T b) {
-  T q = FN(div_trunc)(a, b), r = FN(fmod)(a, b);
-  return r != 0 && (r < 0) != (b < 0) ? (T)(q - 1) : q;
+  return FN(floor_divide_by)(a, b, FN(div_trunc)(a, b));
 }
 static inline T FN(remainder)(T a, T b) {
-  T r = FN(fmod)(a, b);
-  return r != 0 && (r < 0) != (b < 0) ? (T)(r + b) : r;
+  return FN(remainder_by)(a, b, FN(div_trunc)(a, b));
 }
 static inline T FN(pow)(T base, T exponent) {
   if (exponent < 0) return base == 1 ? 1 : base == (T)-1 ? (exponent & 1 ? (T)-1 : 1) : 0;

@@ -134,3 +134,10 @@ STRETCH_LOOP(erf, size_key, UP_TO_4_1, lp_erf_inner_f32(x), lp_erf_f32(x))
 #define LP_OWN_LOOP_gelu_tanh_f32 ~, OWN
 #define LP_OWN_LOOP_gelu_tanh_backward_f32 ~, OWN
 #define LP_OWN_LOOP_erf_f32 ~, OWN
+
+#if defined(__FMA__)
+#include "cpu/simd/quotients.h"
+#define LP_OWN_LOOP_floor_divide_f32 ~, OWN
+#define LP_OWN_LOOP_remainder_f32 ~, OWN
+#define LP_OWN_LOOP_fmod_f32 ~, OWN
+#endif

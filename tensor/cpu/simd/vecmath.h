@@ -15,19 +15,18 @@
 #include <stdint.h>
 #include <string.h>
 
-/* X(name, SLEEF's suffix: the error bound in tenths of an ulp). What float lacks is
- * below. */
+/* X(name, SLEEF's suffix: the error bound in tenths of an ulp). What is
+ * missing is below. */
 #define LP_MATH_1(X)                                                                     \
   X(log1p, u10)                                                                          \
   X(tan, u10)                                                                            \
-  X(asin, u10) X(acos, u10) X(sinh, u10) X(cosh, u10) X(asinh, u10)         \
-      X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
+  X(asin, u10)                                                                           \
+  X(acos, u10) X(sinh, u10) X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10)       \
+      X(erfc, u15) X(lgamma, u10)
 #define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35)
 #define LP_MATH_1_F64(X)                                                                 \
-  X(exp2, u10) X(atan, u10)                                                              \
-  X(exp, u10)                                                                            \
-  X(expm1, u10)                                                                          \
-  X(sin, u10) X(cos, u10) X(tanh, u10) X(erf, u10) X(log, u10) X(log2, u10) X(log10, u10)
+  X(exp2, u10)                                                                           \
+  X(atan, u10) X(expm1, u10) X(sin, u10) X(cos, u10) X(log2, u10) X(log10, u10)
 #define LP_MATH_2(X) X(pow, u10) X(atan2, u10) X(hypot, u05)
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(LP_CAP)
@@ -88,7 +87,8 @@ LP_MATH_2(LP_DECLARE_2_F64)
 /* --- functions of our own --------------------------------------------------------------
  */
 
-/* Where training spends its time SLEEF's float versions cost several times an exp. The
+/* Where training spends its time SLEEF's float versions cost several times an exp; its
+ * versions for double are slower than those of vecmath_f64.h, too. float's
  * polynomials are least-squares fits of the relative error, reweighted towards minimax
  * (Lawson's iteration); Estrin's form keeps chains of dependence short. */
 
@@ -117,6 +117,8 @@ static inline double lp_sel_f64(_Bool c, double a, double b) {
   memcpy(&a, &x, sizeof a);
   return a;
 }
+
+#include "cpu/simd/vecmath_f64.h"
 
 /* x = 2^exponent (1 + r), r in [-1/3, 1/3), log(1 + r) = r + rest; returns the exponent.
  * x is positive and normal. Sums are written so that a fused multiply-add has one way to
@@ -274,8 +276,8 @@ static inline float lp_divide_f32(float a, float b) {
   return quotient - r * (b * quotient - a); /* -0 stays */
 }
 
-/* atan by a polynomial in the lesser of |x| and 1 / |x|; within 1.6 ulp, 1.8 without fused
- * multiply-add. */
+/* atan by a polynomial in the lesser of |x| and 1 / |x|; within 1.6 ulp, 1.8 without
+ * fused multiply-add. */
 static inline float lp_atan_f32(float x) {
   float size = __builtin_fabsf(x);
   _Bool large = size > 1;
@@ -367,7 +369,8 @@ static inline float lp_mish_slope_f32(float x) {
   return lp_sel_f32(x < -40, (1 + x) * lp_exp_f32(x), lp_sel_f32(x > 40, 1, result));
 }
 static inline double lp_mish_slope_f64(double x) {
-  double rest, s = lp_sigmoids_f64(x, &rest), t = lp_tanh_f64(lp_log1p_f64(lp_exp_f64(x)));
+  double rest, s = lp_sigmoids_f64(x, &rest),
+               t = lp_tanh_f64(lp_log1p_f64(lp_exp_f64(x)));
   return t + x * s * (1 - t * t);
 }
 
@@ -433,8 +436,8 @@ static inline double lp_normal_cdf_f64(double x) {
 }
 
 /* x times the normal distribution function, as max(x, 0) - |x| tail(|x|) with digits left
- * in the lower tail: within 3.7 ulp above -1; what is lost of the tail's logarithm grows to
- * 65 ulp at -5.8 (1900 just beyond). */
+ * in the lower tail: within 3.7 ulp above -1; what is lost of the tail's logarithm grows
+ * to 65 ulp at -5.8 (1900 just beyond). */
 static inline float lp_gelu_inner_f32(float x) { /* |x| <= 5.8 */
   float size = __builtin_fabsf(x), tail = lp_normal_tail_inner_f32(size);
   return __builtin_copysignf(lp_positive_f32(x) - size * tail, x); /* -0 too */

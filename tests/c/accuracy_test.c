@@ -1,0 +1,100 @@
+/* The errors of float64's elementary functions against long double, in ulp, over their
+ * whole range, as the comments of cpu/simd/vecmath_f64.h promise. */
+#include <float.h>
+#include "dispatch/pointwise.h"
+#include "lampad/ops.h"
+#include "test.h"
+
+enum { COUNT = 20000 };
+typedef LpTensor *(*Unary)(LpTensor *);
+
+static const struct {
+  const char *name;
+  Unary f;
+  long double (*want)(long double);
+  double from, to; /* evenly spread; by exponent where from is above 0 */
+  double ulps;
+} ranges[] = {
+    {"exp", lp_exp, expl, -746, 710, 0.81},
+    {"exp", lp_exp, expl, -1, 1, 0.81},
+    {"exp", lp_exp, expl, DBL_TRUE_MIN, 1, 0.81},
+    {"tanh", lp_tanh, tanhl, -20, 20, 1.3},
+    {"tanh", lp_tanh, tanhl, -1, 1, 1.3},
+    {"tanh", lp_tanh, tanhl, DBL_TRUE_MIN, DBL_MAX, 1.3},
+    {"erf", lp_erf, erfl, -6.5, 6.5, 1.4},
+    {"erf", lp_erf, erfl, -1.2, 1.2, 1.4},
+    {"erf", lp_erf, erfl, DBL_TRUE_MIN, DBL_MAX, 1.4},
+    {"log", lp_log, logl, DBL_TRUE_MIN, DBL_MAX, 0.9},
+    {"log", lp_log, logl, 0.5, 2, 0.9},
+};
+
+/* The distance of two numbers in units of the last place of the second. */
+static double distance_ulps(double got, long double want) {
+  const double rounded = (double)want;
+  if (got == rounded || (isnan(got) && isnan(rounded))) return 0;
+  if (!isfinite(got) || !isfinite(rounded)) return INFINITY;
+  int exponent;
+  frexpl(want, &exponent);
+  if (exponent < DBL_MIN_EXP) exponent = DBL_MIN_EXP;
+  return (double)ldexpl(fabsl(got - want), DBL_MANT_DIG - exponent);
+}
+
+static double place(size_t range, int i) {
+  const double from = ranges[range].from, to = ranges[range].to;
+  const double part = fmod(i * 0.6180339887498949, 1);
+  return from > 0 ? exp2(log2(from) + part * (log2(to) - log2(from)))
+                  : from + part * (to - from);
+}
+
+TEST(accuracy_of_float64_functions) {
+  const int64_t count = COUNT;
+  for (size_t k = 0; k < sizeof ranges / sizeof *ranges; k++) {
+    LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
+    double *xs = lp_data(x), worst = 0, at = 0;
+    for (int i = 0; i < COUNT; i++) xs[i] = place(k, i);
+    LpTensor *y = ranges[k].f(x);
+    for (int i = 0; i < COUNT; i++) {
+      const double error =
+          distance_ulps(((double *)lp_data(y))[i], ranges[k].want((long double)xs[i]));
+      if (error <= worst) continue;
+      worst = error;
+      at = xs[i];
+    }
+    if (worst > ranges[k].ulps)
+      test_failure(__FILE__, __LINE__, "%s(%.17g): %.2f ulp", ranges[k].name, at, worst);
+    lp_tensor_release(x);
+    lp_tensor_release(y);
+  }
+}
+
+static bool same(double a, double b) {
+  return (isnan(a) && isnan(b)) || (a == b && signbit(a) == signbit(b));
+}
+
+TEST(accuracy_at_the_ends) {
+  static const double ends[] = {0.0,    -0.0,         INFINITY, -INFINITY, NAN,
+                                1,      DBL_TRUE_MIN, DBL_MAX,  -DBL_MAX,  -DBL_TRUE_MIN,
+                                709.79, DBL_MIN,      -745.2,   -745.1};
+  const int64_t count = sizeof ends / sizeof *ends;
+  static const struct {
+    const char *name;
+    Unary f;
+    double (*want)(double);
+  } functions[] = {{"exp", lp_exp, exp},
+                   {"tanh", lp_tanh, tanh},
+                   {"erf", lp_erf, erf},
+                   {"log", lp_log, log}};
+  LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
+  memcpy(lp_data(x), ends, sizeof ends);
+  for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
+    LpTensor *y = functions[k].f(x);
+    for (int64_t i = 0; i < count; i++) {
+      const double got = ((double *)lp_data(y))[i], want = functions[k].want(ends[i]);
+      if (!same(got, want) && distance_ulps(got, want) > 1)
+        test_failure(__FILE__, __LINE__, "%s(%g) is %.17g, expected %.17g",
+                     functions[k].name, ends[i], got, want);
+    }
+    lp_tensor_release(y);
+  }
+  lp_tensor_release(x);
+}
