@@ -215,8 +215,8 @@ static void set_planes(PoolJob *j, LpTensor *from, int64_t from_plane, LpTensor 
   j->out_plane = to_plane;
 }
 
-static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
-                     LpDtype index_dtype, LpTensor **results) {
+static bool max_pool(LpTensor *self, int ndim, PoolJob *j, LpDtype index_dtype,
+                     LpTensor **results) {
   CHECK(!lp_dtype_is_complex(lp_dtype(self)) && lp_dtype(self) != LP_BOOL, LP_ERR_TYPE,
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
   int64_t in_plane = volume(j->shape.in), out_plane = volume(j->shape.out),
@@ -225,7 +225,6 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
         "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
   LpDtype dtype = pool_dtype(self);
-  j->shape.adaptive = adaptive;
   if (is_last(self, ndim)) j->channels = lp_size(self, 1);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL, *index = NULL;
@@ -245,7 +244,7 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, bool adaptive,
                       LP_GRAIN / j->channels / volume(j->shape.kernel) + 1, max_last, j);
     else
       lp_parallel_for(lp_numel(y) / out_plane, plane_grain(j),
-                      adaptive ? adaptive_max_planes : max_planes, j);
+                      j->shape.adaptive ? adaptive_max_planes : max_planes, j);
   }
   lp_tensor_release(x);
   if (ok) ok = (y = nn_cast_take(y, lp_dtype(self))) != NULL;
@@ -263,7 +262,16 @@ bool lp_impl_max_pool(LpTensor *self, int64_t ndim, LpInts kernel_size, LpInts s
                       LpDtype index_dtype, LpTensor **results) {
   PoolJob j = {0};
   TRY(windows(self, (int)ndim, kernel_size, stride, padding, dilation, ceil_mode, &j));
-  return max_pool(self, (int)ndim, &j, false, index_dtype, results);
+  return max_pool(self, (int)ndim, &j, index_dtype, results);
+}
+
+/* Adaptive windows that lie side by side, all of a size, are ordinary ones. Those of
+ * narrow windows have loops along the row of results; wide ones are best one by one. */
+static void settle(LpPoolShape *s) {
+  s->adaptive = s->in[2] > 4 * s->out[2];
+  for (int d = 0; d < 3; d++) s->adaptive |= !s->out[d] || s->in[d] % s->out[d] != 0;
+  for (int d = 0; d < 3 && !s->adaptive; d++)
+    s->kernel[d] = s->stride[d] = s->in[d] / s->out[d];
 }
 
 /* out[d] of an adaptive pooling. */
@@ -277,7 +285,7 @@ static bool adaptive_windows(LpTensor *self, int ndim, LpInts output_size, bool 
     CHECK(j->shape.out[d] >= 0, LP_ERR_ARGUMENT,
           "expected 'output_size' of at least 0, got %lld", (long long)j->shape.out[d]);
   }
-  j->shape.adaptive = true;
+  settle(&j->shape);
   return true;
 }
 
@@ -285,7 +293,7 @@ bool lp_impl_adaptive_max_pool(LpTensor *self, int64_t ndim, LpInts output_size,
                                LpTensor **results) {
   PoolJob j = {0};
   TRY(adaptive_windows(self, (int)ndim, output_size, false, &j));
-  return max_pool(self, (int)ndim, &j, true, LP_INT64, results);
+  return max_pool(self, (int)ndim, &j, LP_INT64, results);
 }
 
 /* --- the adjoints of max pooling
@@ -475,7 +483,9 @@ LpTensor *lp_impl_adaptive_avg_pool(LpTensor *self, int64_t ndim, LpInts output_
   TRY(adaptive_windows(self, (int)ndim, output_size, true, &j));
   return linear(self, &j, volume(j.shape.in),
                 sizes_with(self, (int)ndim, j.shape.out, sizes), volume(j.shape.out),
-                lp_pool_kernels()->adaptive_average, false);
+                j.shape.adaptive ? lp_pool_kernels()->adaptive_average
+                                 : lp_pool_kernels()->average,
+                false);
 }
 
 LpTensor *lp_impl_adaptive_avg_pool_grad(LpTensor *grad_output, LpInts size, int64_t ndim,
@@ -487,5 +497,7 @@ LpTensor *lp_impl_adaptive_avg_pool_grad(LpTensor *grad_output, LpInts size, int
   lp_tensor_release(input);
   TRY(ok);
   return linear(grad_output, &j, volume(j.shape.out), size, volume(j.shape.in),
-                lp_pool_kernels()->adaptive_average_grad, true);
+                j.shape.adaptive ? lp_pool_kernels()->adaptive_average_grad
+                                 : lp_pool_kernels()->average_grad,
+                true);
 }

@@ -5,6 +5,7 @@
 #include "cpu/pool.h"
 
 #define COLUMNS 128
+#define LINE 512 /* elements that a row of windows covers at a time */
 
 /* The outputs [lo, hi) of columns [c0, c0 + m), counted from c0, whose tap lies inside
  * the row. */
@@ -12,9 +13,18 @@ static inline void inside(int64_t in, int64_t shift, int64_t step, int64_t c0, i
                           int64_t *lo, int64_t *hi) {
   int64_t first = shift < 0 ? (-shift + step - 1) / step : 0;
   int64_t last = in - 1 - shift < 0 ? 0 : (in - 1 - shift) / step + 1;
-  *lo = first > c0 ? first - c0 : 0;
+  *lo = first <= c0 ? 0 : first - c0 < m ? first - c0 : m;
   *hi = last - c0 < m ? last - c0 : m;
   if (*hi < *lo) *hi = *lo;
+}
+
+/* The taps [from, to) of the windows at o along dim d that lie inside. */
+static inline void taps_inside(const LpPoolShape *s, int d, int64_t o, int64_t *from,
+                               int64_t *to) {
+  const int64_t at = o * s->stride[d] - s->padding[d], step = s->dilation[d];
+  *from = at < 0 ? (-at + step - 1) / step : 0;
+  *to = at < s->in[d] ? (s->in[d] - 1 - at) / step + 1 : 0;
+  if (*to > s->kernel[d]) *to = s->kernel[d];
 }
 
 static inline bool is_2x2(const LpPoolShape *s) {
@@ -56,6 +66,48 @@ static inline AdaptiveWindow adaptive_window(const LpPoolShape *s, int64_t od, i
     w.size *= w.to[d] - w.from[d];
   }
   return w;
+}
+
+/* Adaptive windows along one dim, one after another, without a division for each: `rest`
+ * is what rounding `from` down left of out. */
+typedef struct Walk {
+  int64_t from, to, rest, out, whole, part;
+} Walk;
+static inline void set_end(Walk *w) {
+  const int64_t rest = w->rest + w->part;
+  w->to = w->from + w->whole + (rest > 0) + (rest > w->out);
+}
+static inline Walk walk(const LpPoolShape *s, int d) {
+  Walk w = {.out = s->out[d]};
+  if (w.out == 0) return w;
+  w.whole = s->in[d] / w.out;
+  w.part = s->in[d] % w.out;
+  set_end(&w);
+  return w;
+}
+static inline void step(Walk *w) {
+  w->rest += w->part;
+  w->from += w->whole + (w->rest >= w->out);
+  if (w->rest >= w->out) w->rest -= w->out;
+  set_end(w);
+}
+
+/* The window's elements in rows of neighbours; those that span the image are one. */
+typedef struct Rows {
+  int64_t deep, high, length;
+} Rows;
+static inline Rows rows_of(const LpPoolShape *s, const Walk *d, const Walk *h,
+                           const Walk *w) {
+  Rows r = {d->to - d->from, h->to - h->from, w->to - w->from};
+  if (r.length == s->in[2]) {
+    r.length *= r.high;
+    r.high = 1;
+    if (h->to - h->from == s->in[1]) {
+      r.length *= r.deep;
+      r.deep = 1;
+    }
+  }
+  return r;
 }
 
 /* What output pixel o averages: the part of its window inside the image, and the divisor.
@@ -102,6 +154,11 @@ static inline bool is_empty(const Window *w) {
 }
 static inline int64_t pixel_at(const LpPoolShape *s, const int64_t *at) {
   return (at[0] * s->in[1] + at[1]) * s->in[2] + at[2];
+}
+
+/* Taps that are compared at once, of so many left. */
+static inline int taps_at_once(int64_t left) {
+  return left == 4 ? 2 : left < 3 ? (int)left : 3;
 }
 
 #define LANES 16

@@ -8,8 +8,9 @@ typedef struct TYPED(Best) {
 } TYPED(Best);
 
 /* One row of outputs, columns [c0, c0 + m). */
-static void TYPED(max_columns)(const LpPoolShape *s, const T *x, int64_t od, int64_t oh,
-                               int64_t c0, int64_t m, TYPED(Best) * best) {
+static inline __attribute__((always_inline)) void
+TYPED(max_columns)(const LpPoolShape *s, const T *x, int64_t od, int64_t oh, int64_t c0,
+                   int64_t m, TYPED(Best) * best, const int64_t step) {
   A *value = best->value;
   int32_t *index = best->index;
   for (int64_t j = 0; j < m; j++) {
@@ -23,7 +24,7 @@ static void TYPED(max_columns)(const LpPoolShape *s, const T *x, int64_t od, int
       int64_t ih = oh * s->stride[1] - s->padding[1] + kh * s->dilation[1];
       if (ih < 0 || ih >= s->in[1]) continue;
       for (int64_t kw = 0; kw < s->kernel[2]; kw++) {
-        int64_t shift = kw * s->dilation[2] - s->padding[2], step = s->stride[2];
+        int64_t shift = kw * s->dilation[2] - s->padding[2];
         int64_t lo, hi;
         inside(s->in[2], shift, step, c0, m, &lo, &hi);
         int64_t base = (id * s->in[1] + ih) * s->in[2] + shift + c0 * step;
@@ -88,27 +89,127 @@ static void TYPED(max_2x2)(const LpPoolShape *s, const T *x, T *y, int32_t *inde
   }
 }
 
-static void TYPED(max)(const LpPoolShape *s, const void *px, void *py, int32_t *index32,
-                       int64_t *index64) {
-  const T *x = px;
-  T *y = py;
-  if (is_2x2(s)) {
-    TYPED(max_2x2)(s, x, y, index32, index64);
-    return;
-  }
+static inline __attribute__((always_inline)) void
+TYPED(max_indexed)(const LpPoolShape *s, const T *x, T *y, int32_t *index32,
+                   int64_t *index64, const int64_t step) {
   TYPED(Best) best;
   for (int64_t od = 0; od < s->out[0]; od++)
     for (int64_t oh = 0; oh < s->out[1]; oh++)
       for (int64_t c0 = 0; c0 < s->out[2]; c0 += COLUMNS) {
         int64_t m = s->out[2] - c0 < COLUMNS ? s->out[2] - c0 : COLUMNS;
         int64_t at = (od * s->out[1] + oh) * s->out[2] + c0;
-        TYPED(max_columns)(s, x, od, oh, c0, m, &best);
+        TYPED(max_columns)(s, x, od, oh, c0, m, &best, step);
         for (int64_t j = 0; j < m; j++) y[at + j] = STORE(best.value[j]);
         if (index32)
           for (int64_t j = 0; j < m; j++) index32[at + j] = best.index[j];
         if (index64)
           for (int64_t j = 0; j < m; j++) index64[at + j] = best.index[j];
       }
+}
+
+/* Without indices a window's rows are compared first, along the whole line that a row of
+ * windows covers, then the line's neighbours. */
+
+static inline A TYPED(larger)(A a, A b) {
+  return (b > a) | (b != b) ? b : a;
+}
+
+/* line[i], where there is more, and n rows `apart` from each other. */
+static inline __attribute__((always_inline)) void
+TYPED(max_of_rows)(A *line, const T *from, int64_t apart, int64_t length, const int n,
+                   bool more) {
+  LP_IVDEP
+  for (int64_t i = 0; i < length; i++) {
+    A most = more ? line[i] : -(A)INFINITY;
+    for (int k = 0; k < n; k++) most = TYPED(larger)(most, LOAD(from[k * apart + i]));
+    line[i] = most;
+  }
+}
+
+/* value[j], where there is more, and n neighbours in the line from j * step on. */
+static inline __attribute__((always_inline)) void
+TYPED(max_of_line)(A *value, const A *line, int64_t m, const int n, const int64_t step,
+                   bool more) {
+  LP_IVDEP
+  for (int64_t j = 0; j < m; j++) {
+    A most = more ? value[j] : -(A)INFINITY;
+    for (int k = 0; k < n; k++) most = TYPED(larger)(most, line[j * step + k]);
+    value[j] = most;
+  }
+}
+
+/* The line of the windows at (od, oh), from column `start` of the image on, which may be
+ * in the padding. */
+static void TYPED(make_line)(const LpPoolShape *s, const T *x, int64_t od, int64_t oh,
+                             int64_t start, int64_t length, A *line) {
+  int64_t lo = start < 0 ? -start : 0, hi = s->in[2] - start;
+  if (lo > length) lo = length;
+  if (hi > length) hi = length;
+  int64_t d0, d1, h0, h1;
+  taps_inside(s, 0, od, &d0, &d1);
+  taps_inside(s, 1, oh, &h0, &h1);
+  if (d0 >= d1 || h0 >= h1 || hi < lo) hi = lo;
+  for (int64_t i = 0; i < lo; i++) line[i] = -(A)INFINITY;
+  for (int64_t i = hi; i < length; i++) line[i] = -(A)INFINITY;
+  if (lo == hi) return;
+  const int64_t apart = s->dilation[1] * s->in[2];
+  for (int64_t kd = d0; kd < d1; kd++)
+    for (int64_t kh = h0, n; kh < h1; kh += n) {
+      const int64_t d = od * s->stride[0] - s->padding[0] + kd * s->dilation[0],
+                    h = oh * s->stride[1] - s->padding[1] + kh * s->dilation[1];
+      const T *from = x + (d * s->in[1] + h) * s->in[2] + start + lo;
+      const bool more = kd > d0 || kh > h0;
+      n = taps_at_once(h1 - kh);
+      switch (n) {
+      case 1: TYPED(max_of_rows)(line + lo, from, apart, hi - lo, 1, more); break;
+      case 2: TYPED(max_of_rows)(line + lo, from, apart, hi - lo, 2, more); break;
+      default: TYPED(max_of_rows)(line + lo, from, apart, hi - lo, 3, more);
+      }
+    }
+}
+
+static inline __attribute__((always_inline)) void
+TYPED(max_plain)(const LpPoolShape *s, const T *x, T *y, const int64_t step) {
+  A line[LINE], value[COLUMNS];
+  const int64_t apart = s->dilation[2], reach = (s->kernel[2] - 1) * apart + 1;
+  const int64_t room = (LINE - reach) / step + 1, most = room < COLUMNS ? room : COLUMNS;
+  for (int64_t od = 0; od < s->out[0]; od++)
+    for (int64_t oh = 0; oh < s->out[1]; oh++)
+      for (int64_t c0 = 0; c0 < s->out[2]; c0 += most) {
+        const int64_t m = s->out[2] - c0 < most ? s->out[2] - c0 : most;
+        TYPED(make_line)
+        (s, x, od, oh, c0 * step - s->padding[2], (m - 1) * step + reach, line);
+        for (int64_t kw = 0, n; kw < s->kernel[2]; kw += n) {
+          n = apart == 1 ? taps_at_once(s->kernel[2] - kw) : 1;
+          switch (n) {
+          case 1: TYPED(max_of_line)(value, line + kw * apart, m, 1, step, kw); break;
+          case 2: TYPED(max_of_line)(value, line + kw, m, 2, step, kw); break;
+          default: TYPED(max_of_line)(value, line + kw, m, 3, step, kw);
+          }
+        }
+        T *to = y + (od * s->out[1] + oh) * s->out[2] + c0;
+        for (int64_t j = 0; j < m; j++) to[j] = STORE(value[j]);
+      }
+}
+
+static void TYPED(max)(const LpPoolShape *s, const void *x, void *y, int32_t *index32,
+                       int64_t *index64) {
+  const int64_t step = s->stride[2];
+  const bool wide = (s->kernel[2] - 1) * s->dilation[2] >= LINE / 2;
+  if (is_2x2(s))
+    TYPED(max_2x2)(s, x, y, index32, index64);
+  else if ((index32 || index64 || wide) && step == 1)
+    TYPED(max_indexed)(s, x, y, index32, index64, 1);
+  else if ((index32 || index64 || wide) && step == 2)
+    TYPED(max_indexed)(s, x, y, index32, index64, 2);
+  else if (index32 || index64 || wide)
+    TYPED(max_indexed)(s, x, y, index32, index64, step);
+  else if (step == 1)
+    TYPED(max_plain)(s, x, y, 1);
+  else if (step == 2)
+    TYPED(max_plain)(s, x, y, 2);
+  else
+    TYPED(max_plain)(s, x, y, step);
 }
 
 static void TYPED(scatter)(void *pgx, int64_t plane, const void *pg, int64_t n,
@@ -185,24 +286,44 @@ static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx)
       }
 }
 
+/* Sums in the number's type of a few thousand elements at most. */
+static double TYPED(sum_row)(const T *x, int64_t n) {
+  double total = 0;
+  if (n < LANES) {
+    A sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += LOAD(x[i]);
+    return (double)sum;
+  }
+  for (int64_t from = 0; from < n; from += 4096) {
+    const int64_t m = n - from < 4096 ? n - from : 4096;
+    A sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < m; i++) sum += LOAD(x[from + i]);
+    total += (double)sum;
+  }
+  return total;
+}
+
 static void TYPED(adaptive_average)(const LpPoolShape *s, const void *px, void *py) {
   const T *x = px;
   T *y = py;
-  for (int64_t od = 0; od < s->out[0]; od++)
-    for (int64_t oh = 0; oh < s->out[1]; oh++)
-      for (int64_t ow = 0; ow < s->out[2]; ow++) {
-        AdaptiveWindow w = adaptive_window(s, od, oh, ow);
+  const Walk start[3] = {walk(s, 0), walk(s, 1), walk(s, 2)};
+  Walk d = start[0];
+  for (int64_t od = 0; od < s->out[0]; od++, step(&d)) {
+    Walk h = start[1];
+    for (int64_t oh = 0; oh < s->out[1]; oh++, step(&h)) {
+      Walk w = start[2];
+      for (int64_t ow = 0; ow < s->out[2]; ow++, step(&w)) {
+        const Rows r = rows_of(s, &d, &h, &w);
         double total = 0;
-        for (int64_t d = w.from[0]; d < w.to[0]; d++)
-          for (int64_t h = w.from[1]; h < w.to[1]; h++) {
-            const T *row = x + (d * s->in[1] + h) * s->in[2];
-            A sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (int64_t i = w.from[2]; i < w.to[2]; i++) sum += LOAD(row[i]);
-            total += (double)sum;
-          }
-        *y++ = STORE((A)(total / (double)w.size));
+        for (int64_t i = 0; i < r.deep; i++)
+          for (int64_t k = 0; k < r.high; k++)
+            total += TYPED(sum_row)(
+                x + ((d.from + i) * s->in[1] + h.from + k) * s->in[2] + w.from, r.length);
+        *y++ = STORE((A)(total / (double)(r.deep * r.high * r.length)));
       }
+    }
+  }
 }
 
 static void TYPED(adaptive_average_grad)(const LpPoolShape *s, const void *pg,
@@ -210,43 +331,78 @@ static void TYPED(adaptive_average_grad)(const LpPoolShape *s, const void *pg,
   const T *g = pg;
   T *gx = pgx;
   memset(gx, 0, (size_t)(s->in[0] * s->in[1] * s->in[2]) * sizeof(T));
-  for (int64_t od = 0; od < s->out[0]; od++)
-    for (int64_t oh = 0; oh < s->out[1]; oh++)
-      for (int64_t ow = 0; ow < s->out[2]; ow++) {
-        AdaptiveWindow w = adaptive_window(s, od, oh, ow);
-        A share = LOAD(*g) / (A)w.size;
+  const Walk start[3] = {walk(s, 0), walk(s, 1), walk(s, 2)};
+  Walk d = start[0];
+  for (int64_t od = 0; od < s->out[0]; od++, step(&d)) {
+    Walk h = start[1];
+    for (int64_t oh = 0; oh < s->out[1]; oh++, step(&h)) {
+      Walk w = start[2];
+      for (int64_t ow = 0; ow < s->out[2]; ow++, step(&w)) {
+        const Rows r = rows_of(s, &d, &h, &w);
+        const A share = LOAD(*g) / (A)(r.deep * r.high * r.length);
         g++;
-        for (int64_t d = w.from[0]; d < w.to[0]; d++)
-          for (int64_t h = w.from[1]; h < w.to[1]; h++) {
-            T *row = gx + (d * s->in[1] + h) * s->in[2];
+        for (int64_t i = 0; i < r.deep; i++)
+          for (int64_t k = 0; k < r.high; k++) {
+            T *row = gx + ((d.from + i) * s->in[1] + h.from + k) * s->in[2] + w.from;
             LP_IVDEP
-            for (int64_t i = w.from[2]; i < w.to[2]; i++)
-              row[i] = STORE(LOAD(row[i]) + share);
+            for (int64_t n = 0; n < r.length; n++) row[n] = STORE(LOAD(row[n]) + share);
           }
       }
+    }
+  }
+}
+
+/* The larger of *best, which is element *at of the plane, and of the row from x[from] on;
+ * a NaN wins, the last one. */
+static inline void TYPED(max_of_row)(const T *x, int64_t from, int64_t n, A *best,
+                                     int64_t *at) {
+  if (n >= LANES) { /* find the value first, then where it is */
+    A most = *best;
+    int nan = 0;
+#pragma omp simd reduction(max : most) reduction(| : nan)
+    for (int64_t i = 0; i < n; i++) {
+      const A v = LOAD(x[from + i]);
+      most = v > most ? v : most;
+      nan |= v != v;
+    }
+    if (!nan) {
+      if (!(most > *best)) return;
+      int64_t i = from;
+      while (LOAD(x[i]) != most) i++;
+      *best = most;
+      *at = i;
+      return;
+    }
+  }
+  for (int64_t i = from; i < from + n; i++) {
+    const A v = LOAD(x[i]);
+    if (!(v > *best || v != v)) continue;
+    *best = v;
+    *at = i;
+  }
 }
 
 static void TYPED(adaptive_max)(const LpPoolShape *s, const void *px, void *py,
                                 int64_t *index) {
   const T *x = px;
   T *y = py;
-  for (int64_t od = 0; od < s->out[0]; od++)
-    for (int64_t oh = 0; oh < s->out[1]; oh++)
-      for (int64_t ow = 0; ow < s->out[2]; ow++) {
-        AdaptiveWindow w = adaptive_window(s, od, oh, ow);
+  const Walk start[3] = {walk(s, 0), walk(s, 1), walk(s, 2)};
+  Walk d = start[0];
+  for (int64_t od = 0; od < s->out[0]; od++, step(&d)) {
+    Walk h = start[1];
+    for (int64_t oh = 0; oh < s->out[1]; oh++, step(&h)) {
+      Walk w = start[2];
+      for (int64_t ow = 0; ow < s->out[2]; ow++, step(&w)) {
+        const Rows r = rows_of(s, &d, &h, &w);
+        const int64_t first = (d.from * s->in[1] + h.from) * s->in[2] + w.from;
         A best = -(A)INFINITY;
-        int64_t at = (w.from[0] * s->in[1] + w.from[1]) * s->in[2] + w.from[2];
-        for (int64_t d = w.from[0]; d < w.to[0]; d++)
-          for (int64_t h = w.from[1]; h < w.to[1]; h++)
-            for (int64_t i = w.from[2]; i < w.to[2]; i++) {
-              int64_t here = (d * s->in[1] + h) * s->in[2] + i;
-              A v = LOAD(x[here]);
-              if (v > best || v != v) {
-                best = v;
-                at = here;
-              }
-            }
+        int64_t at = first;
+        for (int64_t i = 0; i < r.deep; i++)
+          for (int64_t k = 0; k < r.high; k++) TYPED(max_of_row)
+        (x, first + (i * s->in[1] + k) * s->in[2], r.length, &best, &at);
         *y++ = STORE(best);
         if (index) *index++ = at;
       }
+    }
+  }
 }
