@@ -11,10 +11,15 @@
 typedef void (*LpTransposeTile)(char *dst, int64_t dst_step, const char *src,
                                 int64_t src_step, int64_t rows, int64_t columns);
 
+/* Block i of dst, n blocks of any size one after another, is the i-th before src. */
+typedef void (*LpReverseBlocks)(char *dst, const char *src, int64_t n,
+                                int64_t block_bytes);
+
 /* Indexed by the logarithm of the element size: 1, 2, 4, 8, 16 bytes. */
 typedef struct LpCopyKernels {
   LpTransposeTile transpose[5];
   LpLoop fill[5]; /* operand 0 is set to the element that params points to */
+  LpReverseBlocks reverse;
 } LpCopyKernels;
 
 LP_DISPATCH(LpCopyKernels, lp_copy_kernels)

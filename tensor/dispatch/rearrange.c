@@ -3,6 +3,9 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
+#include "core/whole.h"
+#include "cpu/copy.h"
+#include "cpu/tasks.h"
 #include "dispatch/iter.h"
 #include "dispatch/shape.h"
 #include "impl.h"
@@ -29,61 +32,93 @@ static bool dim_set(LpInts dims, int64_t ndim, uint64_t *set) {
  * -------------------------------------------------------------------------------------
  */
 
-/* Rows of the contiguous result, each read forwards or backwards from self. */
+/* Rows of the contiguous result. Dims outermost first; those flipped are walked from
+ * their end with a negative step. A block is an element, or what lies together beside a
+ * flipped dim. */
 typedef struct Flip {
-  const LpTensor *self;
-  char *out;
-  uint64_t set;
-  LpLoop copy;
-  int64_t row;
+  const char *src;
+  char *dst;
+  LpLoop copy; /* of elements; NULL: each row is of blocks in reverse order */
+  int ndim;    /* of the dims before the row */
+  int64_t sizes[LP_MAX_DIMS], steps[LP_MAX_DIMS]; /* steps in bytes */
+  int64_t row, step, block;                       /* blocks of a row; bytes */
+  int64_t piece, pieces;                          /* how a row is cut into tasks */
 } Flip;
 
-static void flip_rows(void *ctx, int64_t begin, int64_t end) {
+static void flip_piece(void *ctx, int64_t task) {
   const Flip *f = ctx;
-  const LpTensor *t = f->self;
-  int64_t size = (int64_t)lp_dtype_size((LpDtype)t->dtype);
-  int last = t->ndim - 1;
-  for (int64_t r = begin; r < end; r++) {
-    if ((r & 255) == 0 && lp_interrupt_pending()) return;
-    int64_t rest = r, at = 0;
-    for (int d = last - 1; d >= 0; d--) {
-      int64_t i = rest % t->sizes[d];
-      rest /= t->sizes[d];
-      at += (f->set >> d & 1 ? t->sizes[d] - 1 - i : i) * t->strides[d];
-    }
-    int64_t step = t->strides[last];
-    if (f->set >> last & 1) {
-      at += (t->sizes[last] - 1) * step;
+  int64_t row = task / f->pieces, first = task % f->pieces * f->piece, rest = row;
+  int64_t n = f->row - first < f->piece ? f->row - first : f->piece;
+  const char *src = f->src + first * f->step;
+  char *dst = f->dst + (row * f->row + first) * f->block;
+  for (int d = f->ndim - 1; d >= 0; d--) {
+    src += rest % f->sizes[d] * f->steps[d];
+    rest /= f->sizes[d];
+  }
+  if (f->copy)
+    f->copy((char *[2]){dst, (char *)src}, (int64_t[2]){f->block, f->step}, n, NULL);
+  else
+    lp_copy_kernels()->reverse(dst, src, n, f->block);
+}
+
+/* The dims of the walk, neighbours joined where one step serves both. */
+static void flip_dims(Flip *f, const LpTensor *t, uint64_t set) {
+  int64_t elem = (int64_t)lp_dtype_size((LpDtype)t->dtype);
+  f->src = lp_data(t);
+  for (int d = 0; d < t->ndim; d++) {
+    int64_t size = t->sizes[d], step = t->strides[d] * elem, last = f->ndim - 1;
+    if (size == 1) continue;
+    if (set >> d & 1) {
+      f->src += (size - 1) * step;
       step = -step;
     }
-    char *ptrs[2] = {f->out + r * f->row * size, (char *)lp_data(t) + at * size};
-    f->copy(ptrs, (int64_t[2]){size, step * size}, f->row, NULL);
+    if (last >= 0 && f->steps[last] == step * size) {
+      f->sizes[last] *= size;
+      f->steps[last] = step;
+    } else {
+      f->sizes[f->ndim] = size;
+      f->steps[f->ndim++] = step;
+    }
   }
 }
+
+/* Takes the innermost dim, or a flipped one with the block beside it, for the row. */
+static void flip_row(Flip *f, LpDtype dtype) {
+  f->block = (int64_t)lp_dtype_size(dtype);
+  f->row = 1;
+  if (f->ndim > 0) {
+    f->row = f->sizes[--f->ndim];
+    f->step = f->steps[f->ndim];
+  }
+  const int64_t whole = f->row * f->block;
+  if (f->ndim > 0 && f->step == f->block && f->steps[f->ndim - 1] == -whole) {
+    f->block = whole;
+    f->row = f->sizes[--f->ndim];
+    f->step = -whole;
+  }
+  if (f->step != -f->block) f->copy = lp_cast_loop(dtype, dtype);
+}
+
+#define FLIP_PIECE 16384 /* elements of a task, about */
 
 LpTensor *lp_impl_flip(LpTensor *self, LpInts dims) {
   uint64_t set;
   TRY(dim_set(dims, self->ndim, &set));
   LpTensor *out =
       lp_tensor_new(lp_sizes(self), (LpDtype)self->dtype, self->storage->device);
-  if (!out) return NULL;
-  if (self->ndim == 0 || self->numel == 0) {
-    if (self->numel && !lp_copy_into(out, self)) {
-      lp_tensor_release(out);
-      return NULL;
-    }
+  if (!out || out->numel == 0) return out;
+  Flip f = {.dst = lp_data(out)};
+  flip_dims(&f, self, set);
+  flip_row(&f, (LpDtype)self->dtype);
+  int64_t elems = f.block / (int64_t)lp_dtype_size((LpDtype)self->dtype);
+  int64_t rows = self->numel / (f.row * elems);
+  f.piece = lp_ratio_up(FLIP_PIECE, elems);
+  f.pieces = lp_ratio_up(f.row, f.piece);
+  if (lp_run_tasks(rows * f.pieces, elems * (f.pieces > 1 ? f.piece : f.row), flip_piece,
+                   &f))
     return out;
-  }
-  int64_t row = self->sizes[self->ndim - 1];
-  Flip f = {self, lp_data(out), set,
-            lp_cast_loop((LpDtype)self->dtype, (LpDtype)self->dtype), row};
-  lp_parallel_for(self->numel / row, LP_GRAIN / row + 1, flip_rows, &f);
-  if (lp_interrupt_take()) {
-    lp_tensor_release(out);
-    lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
-    return NULL;
-  }
-  return out;
+  lp_tensor_release(out);
+  return NULL;
 }
 
 LpTensor *lp_composite_fliplr(LpTensor *self) {
@@ -279,8 +314,7 @@ done:
 }
 
 LpTensor *lp_composite_repeat_interleave_self_tensor(LpTensor *self, LpTensor *repeats,
-                                                     LpOptInt dim,
-                                                     LpOptInt output_size) {
+                                                     LpOptInt dim, LpOptInt output_size) {
   LpTensor *input =
       dim.has && self->ndim > 0 ? lp_tensor_retain(self) : lp_flatten(self, 0, -1);
   if (!input) return NULL;
@@ -302,7 +336,8 @@ LpTensor *lp_composite_repeat_interleave_self_tensor(LpTensor *self, LpTensor *r
             L(at), L(input->sizes[at]), SHAPE_TEXT(repeats));
     goto done;
   }
-  if ((index = lp_repeat_interleave(each, output_size))) result = lp_index_select(input, at, index);
+  if ((index = lp_repeat_interleave(each, output_size)))
+    result = lp_index_select(input, at, index);
 done:
   lp_tensor_release(input);
   lp_tensor_release(each);
@@ -330,7 +365,8 @@ LpTensor *lp_composite_sum_to_size(LpTensor *self, LpInts size) {
     if (want == 1 && self->sizes[i] != 1) dims[n++] = i;
   }
   if (size.count == 0 && lp_dtype_is_integral((LpDtype)self->dtype, true))
-    return lp_sum(self, LP_DTYPE_NONE); /* int64, even when there is nothing to sum over */
+    return lp_sum(self,
+                  LP_DTYPE_NONE); /* int64, even when there is nothing to sum over */
   if (n == 0 && same) return lp_tensor_retain(self);
   LpTensor *sum = n == 0 ? lp_tensor_retain(self)
                          : lp_sum_dim(self, lp_ints(dims, n), true, LP_DTYPE_NONE);

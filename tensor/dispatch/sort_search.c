@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 #include "core/alloc.h"
+#include "core/parallel.h"
 #include "cpu/count.h"
 #include "cpu/reduce.h"
 #include "cpu/sort.h"
@@ -13,10 +14,32 @@
 #include "impl.h"
 #include "lampad/ops.h"
 
+/* The number of a 0-d tensor, which is released; NULL fails. */
+static bool take_number(LpTensor *t, LpScalar *number) {
+  const bool ok = t && lp_item(t, number);
+  lp_tensor_release(t);
+  return ok;
+}
+
+/* Integers, or bools, that name their bins themselves: `low` is bin 0. */
+typedef struct Named {
+  const LpTensor *t; /* 1-d */
+  LpLoop load;       /* to int64 */
+  int64_t low;
+} Named;
+
+static void named_bins(const void *ctx, int64_t first, int64_t n, int64_t *bins) {
+  const Named *named = ctx;
+  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(named->t)), step = lp_stride(named->t, 0) * elem;
+  named->load((char *[]){(char *)bins, (char *)lp_data(named->t) + first * step}, (int64_t[]){8, step}, n, NULL);
+  for (int64_t i = 0; i < n; i++) bins[i] -= named->low;
+}
+
 /* --- unique --------------------------------------------------------------------------------------------
  *
- * Items (elements, or slices of a dim) are given an order and a test of equality with the item before;
- * from these the distinct ones, each item's group and the groups' sizes follow. */
+ * Integers close to each other are counted, neighbours compared for runs. Other items (elements, or slices of a
+ * dim) are given an order and a test of equality with the item before; from these the distinct ones, each item's
+ * group and the groups' sizes follow. */
 
 /* order[i]: the item at place i. starts[i]: item order[i] differs from order[i - 1]. */
 typedef struct Groups {
@@ -38,16 +61,33 @@ static void groups_free(Groups *g) {
   lp_free(g->starts, (size_t)g->n + 1);
 }
 
-/* The first item of each group, each item's group (shape of inverse_shape), and the groups' sizes. An unwanted one is
- * an empty tensor. */
-static bool groups_give(const Groups *g, LpInts inverse_shape, bool want_inverse, bool want_counts, LpTensor **firsts,
-                        LpTensor **inverse, LpTensor **counts) {
-  int64_t zero = 0;
-  *firsts = lp_tensor_new(lp_ints(&g->count, 1), LP_INT64, lp_cpu());
-  *inverse = lp_tensor_new(want_inverse ? inverse_shape : lp_ints(&zero, 1), LP_INT64, lp_cpu());
-  *counts = lp_tensor_new(lp_ints(want_counts ? &g->count : &zero, 1), LP_INT64, lp_cpu());
-  if (!*firsts || !*inverse || !*counts) return false;
-  int64_t *first = lp_data(*firsts), *group_of = lp_data(*inverse), *size = lp_data(*counts), at = -1;
+/* The results of a unique op, but for its distinct elements; an unwanted one is an empty tensor. */
+static bool new_results(int64_t count, LpInts inverse_shape, bool want_inverse, bool want_counts, LpTensor **results) {
+  const int64_t zero = 0;
+  results[1] = lp_tensor_new(want_inverse ? inverse_shape : lp_ints(&zero, 1), LP_INT64, lp_cpu());
+  results[2] = lp_tensor_new(lp_ints(want_counts ? &count : &zero, 1), LP_INT64, lp_cpu());
+  return results[1] && results[2];
+}
+
+static bool drop_results(LpTensor **results) {
+  for (int i = 0; i < 3; i++) {
+    lp_tensor_release(results[i]);
+    results[i] = NULL;
+  }
+  return false;
+}
+
+static bool check_real(LpTensor *self) {
+  CHECK(!lp_dtype_is_complex(lp_dtype(self)), LP_ERR_TYPE, "self must be real, got %s", lp_dtype_name(lp_dtype(self)));
+  return true;
+}
+
+/* The first item of each group; each item's group and the groups' sizes into the results. */
+static LpTensor *groups_give(const Groups *g, LpInts inverse_shape, bool want_inverse, bool want_counts,
+                             LpTensor **results) {
+  LpTensor *firsts = lp_tensor_new(lp_ints(&g->count, 1), LP_INT64, lp_cpu());
+  if (!firsts || !new_results(g->count, inverse_shape, want_inverse, want_counts, results)) return firsts;
+  int64_t *first = lp_data(firsts), *group_of = lp_data(results[1]), *size = lp_data(results[2]), at = -1;
   for (int64_t i = 0; i < g->n; i++) {
     if (g->starts[i]) {
       first[++at] = g->order[i];
@@ -56,46 +96,149 @@ static bool groups_give(const Groups *g, LpInts inverse_shape, bool want_inverse
     if (want_inverse) group_of[g->order[i]] = at;
     if (want_counts) size[at]++;
   }
-  return true;
+  return firsts;
 }
 
-/* Ends a unique op: results[0] from select(self-like, firsts). Takes the groups over. */
+/* Ends a unique op: results[0] from the groups' first slices. Takes the groups over. */
 static bool unique_finish(Groups *g, bool ok, LpTensor *source, int64_t dim, LpInts inverse_shape, bool want_inverse,
                           bool want_counts, LpTensor **results) {
-  LpTensor *firsts = NULL;
-  results[0] = results[1] = results[2] = NULL;
-  ok = ok && groups_give(g, inverse_shape, want_inverse, want_counts, &firsts, &results[1], &results[2]) &&
-       (results[0] = lp_impl_index_select(NULL, source, dim, firsts));
+  LpTensor *firsts = ok ? groups_give(g, inverse_shape, want_inverse, want_counts, results) : NULL;
+  if (firsts && results[1] && results[2]) results[0] = lp_impl_index_select(NULL, source, dim, firsts);
   lp_tensor_release(firsts);
   groups_free(g);
-  for (int i = 0; i < 3 && !ok; i++) {
-    lp_tensor_release(results[i]);
-    results[i] = NULL;
-  }
-  return ok;
+  return results[0] || drop_results(results);
 }
 
-static bool check_real(LpTensor *self) {
-  CHECK(!lp_dtype_is_complex(lp_dtype(self)), LP_ERR_TYPE, "self must be real, got %s", lp_dtype_name(lp_dtype(self)));
+/* The bins of integers (1-d) that lie close enough for counting to be faster than sorting; else *n_bins is 0. */
+static bool close_range(LpTensor *t, int64_t *low, int64_t *n_bins) {
+  const LpDtype dtype = lp_dtype(t);
+  *low = *n_bins = 0;
+  if (!lp_dtype_is_integral(dtype, true) || lp_numel(t) == 0) return true;
+  if (lp_dtype_size(dtype) == 1) {
+    *low = dtype == LP_INT8 ? INT8_MIN : 0;
+    *n_bins = 256;
+    return true;
+  }
+  LpScalar least, most;
+  TRY(take_number(lp_impl_min(t), &least) && take_number(lp_impl_max(t), &most));
+  const uint64_t width = (uint64_t)most.v.i - (uint64_t)least.v.i;
+  *low = least.v.i;
+  if (width < 2 * (uint64_t)lp_numel(t)) *n_bins = (int64_t)width + 1;
   return true;
 }
 
-/* Distinct elements of the flattened tensor; sorted, or as runs. NaN equals nothing. */
-static bool unique_flat(LpTensor *self, bool consecutive, bool want_inverse, bool want_counts, LpTensor **results) {
-  TRY(check_real(self));
-  LpDtype dtype = lp_dtype(self);
-  LpTensor *dense = lp_dense(self, dtype);
-  if (!dense) return false;
-  int64_t n = lp_numel(dense), one = 1;
-  size_t bytes = 2 * (size_t)(n + 1) * sizeof(LpPair);
+typedef struct Ranks {
+  Named named;
+  const int64_t *rank; /* of each bin */
+  int64_t *out;
+} Ranks;
+
+static void rank_elements(void *ctx, int64_t begin, int64_t end) {
+  const Ranks *r = ctx;
+  named_bins(&r->named, begin, end - begin, r->out + begin);
+  for (int64_t i = begin; i < end; i++) r->out[i] = r->rank[r->out[i]];
+}
+
+/* Distinct elements of a 1-d tensor of integers from `low` on, by counting. */
+static bool unique_counted(LpTensor *t, int64_t low, int64_t n_bins, LpInts inverse_shape, bool want_inverse,
+                           bool want_counts, LpTensor **results) {
+  const Named named = {t, lp_cast_loop(LP_INT64, lp_dtype(t)), low};
+  const size_t bytes = (size_t)n_bins * sizeof(int64_t);
+  int64_t *counts = lp_alloc(bytes), groups = 0;
+  bool ok = counts && lp_count(counts, n_bins, lp_numel(t), named_bins, &named);
+  for (int64_t b = 0; ok && b < n_bins; b++) groups += counts[b] > 0;
+  LpTensor *values = ok ? lp_tensor_new(lp_ints(&groups, 1), LP_INT64, lp_cpu()) : NULL;
+  ok = values && new_results(groups, inverse_shape, want_inverse, want_counts, results);
+  if (ok) {
+    int64_t *value = lp_data(values), *size = lp_data(results[2]), at = 0;
+    for (int64_t b = 0; b < n_bins; b++) {
+      if (counts[b] == 0) continue;
+      value[at] = low + b;
+      if (want_counts) size[at] = counts[b];
+      counts[b] = at++;
+    }
+    Ranks r = {named, counts, lp_data(results[1])};
+    if (want_inverse) lp_parallel_for(lp_numel(t), LP_GRAIN, rank_elements, &r);
+    results[0] = lp_dense(values, lp_dtype(t));
+  }
+  lp_tensor_release(values);
+  lp_free(counts, bytes);
+  return results[0] || drop_results(results);
+}
+
+/* Runs of a 1-d tensor: which elements differ from the one before, and each element's run. */
+typedef struct Runs {
+  const LpTensor *t;
+  uint8_t *starts;
+  const int64_t *firsts; /* where runs begin */
+  int64_t count, *inverse;
+} Runs;
+
+#define RUN_BLOCK 1024
+
+static void find_starts(void *ctx, int64_t begin, int64_t end) {
+  const Runs *r = ctx;
+  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(r->t));
+  const bool floating = lp_dtype_is_floating(lp_dtype(r->t));
+  uint64_t keys[RUN_BLOCK + 1];
+  for (int64_t at = begin; at < end; at += RUN_BLOCK) {
+    const int64_t n = end - at < RUN_BLOCK ? end - at : RUN_BLOCK, before = at > 0;
+    const char *from = (const char *)lp_data(r->t) + (at - before) * elem;
+    lp_sort_keys(keys + 1 - before, from, elem, lp_dtype(r->t), n + before, false);
+    for (int64_t i = 1; i <= n; i++)
+      r->starts[at + i - 1] = (keys[i] != keys[i - 1]) | (floating & (keys[i] == LP_KEY_NAN));
+    if (at == 0) r->starts[0] = 1;
+  }
+}
+
+static void number_runs(void *ctx, int64_t begin, int64_t end) {
+  const Runs *r = ctx;
+  int64_t low = 0, high = r->count; /* the runs that begin before `begin` */
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    if (r->firsts[middle] < begin) low = middle + 1;
+    else high = middle;
+  }
+  for (int64_t i = begin, run = low - 1; i < end; i++) r->inverse[i] = run += r->starts[i];
+}
+
+/* The runs of equal elements of a 1-d dense tensor, each as one. NaN equals nothing. */
+static bool unique_runs(LpTensor *t, LpInts inverse_shape, bool want_inverse, bool want_counts, LpTensor **results) {
+  const int64_t n = lp_numel(t);
+  LpTensor *starts = lp_tensor_new(lp_ints(&n, 1), LP_BOOL, lp_cpu()), *firsts = NULL;
+  Runs r = {.t = t};
+  if (starts) {
+    r.starts = lp_data(starts);
+    lp_parallel_for(n, LP_GRAIN / 2, find_starts, &r);
+    firsts = lp_true_places(starts);
+  }
+  r.count = firsts ? lp_numel(firsts) : 0;
+  if (firsts && new_results(r.count, inverse_shape, want_inverse, want_counts, results)) {
+    r.firsts = lp_data(firsts);
+    r.inverse = lp_data(results[1]);
+    int64_t *size = lp_data(results[2]);
+    for (int64_t i = 0; want_counts && i < r.count; i++)
+      size[i] = (i + 1 < r.count ? r.firsts[i + 1] : n) - r.firsts[i];
+    if (want_inverse) lp_parallel_for(n, LP_GRAIN, number_runs, &r);
+    results[0] = lp_impl_index_select(NULL, t, 0, firsts);
+  }
+  lp_tensor_release(starts);
+  lp_tensor_release(firsts);
+  return results[0] || drop_results(results);
+}
+
+/* Distinct elements of a 1-d dense tensor in their order. NaN equals nothing. */
+static bool unique_sorted(LpTensor *t, LpInts inverse_shape, bool want_inverse, bool want_counts, LpTensor **results) {
+  const LpDtype dtype = lp_dtype(t);
+  const int64_t n = lp_numel(t);
+  const size_t bytes = 2 * (size_t)(n + 1) * sizeof(LpPair);
   Groups g = {0};
   LpPair *pairs = lp_alloc(bytes);
-  LpTensor *flat = lp_tensor_alias(dense, lp_ints(&n, 1), lp_ints(&one, 1), dense->offset_elems);
-  bool ok = groups_new(&g, n) && pairs && flat;
+  const bool ok = groups_new(&g, n) && pairs;
   if (ok) {
-    lp_sort_load(pairs, lp_data(dense), (int64_t)lp_dtype_size(dtype), dtype, n, false);
-    if (!consecutive) lp_sort_pairs(pairs, pairs + n, n);
-    bool floating = lp_dtype_is_floating(dtype);
+    lp_sort_load(pairs, lp_data(t), (int64_t)lp_dtype_size(dtype), dtype, n, false);
+    lp_sort_pairs(pairs, pairs + n, n);
+    const bool floating = lp_dtype_is_floating(dtype);
     for (int64_t i = 0; i < n; i++) {
       g.order[i] = pairs[i].at;
       g.starts[i] = i == 0 || pairs[i].key != pairs[i - 1].key || (floating && pairs[i].key == LP_KEY_NAN);
@@ -103,7 +246,24 @@ static bool unique_flat(LpTensor *self, bool consecutive, bool want_inverse, boo
     }
   }
   lp_free(pairs, bytes);
-  ok = unique_finish(&g, ok, flat ? flat : dense, 0, lp_sizes(self), want_inverse, want_counts, results);
+  return unique_finish(&g, ok, t, 0, inverse_shape, want_inverse, want_counts, results);
+}
+
+/* Distinct elements of the flattened tensor; in order, or as runs. */
+static bool unique_flat(LpTensor *self, bool consecutive, bool want_inverse, bool want_counts, LpTensor **results) {
+  results[0] = results[1] = results[2] = NULL;
+  TRY(check_real(self));
+  LpTensor *dense = lp_dense(self, lp_dtype(self));
+  TRY(dense);
+  int64_t n = lp_numel(dense), one = 1, low, n_bins;
+  LpTensor *flat = lp_tensor_alias(dense, lp_ints(&n, 1), lp_ints(&one, 1), dense->offset_elems);
+  const LpInts shape = lp_sizes(self);
+  bool ok = false;
+  if (flat && consecutive)
+    ok = unique_runs(flat, shape, want_inverse, want_counts, results);
+  else if (flat && close_range(flat, &low, &n_bins))
+    ok = n_bins ? unique_counted(flat, low, n_bins, shape, want_inverse, want_counts, results)
+                : unique_sorted(flat, shape, want_inverse, want_counts, results);
   lp_tensor_release(flat);
   lp_tensor_release(dense);
   return ok;
@@ -142,6 +302,7 @@ static void sort_slices(const Slices *s, int64_t *order, int64_t *tmp, int64_t n
 
 static bool unique_slices(LpTensor *self, int64_t dim, bool consecutive, bool want_inverse, bool want_counts,
                           LpTensor **results) {
+  results[0] = results[1] = results[2] = NULL;
   TRY(check_real(self));
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   CHECK(lp_ndim(self) > 0, LP_ERR_ARGUMENT, "self must have at least 1 dim for unique along a dim");
@@ -207,13 +368,6 @@ static LpTensor *block_of(LpTensor *t, int64_t begin, int64_t count, LpDtype dty
   return block;
 }
 
-/* The number of a 0-d tensor, which is released; NULL fails. */
-static bool take_number(LpTensor *t, LpScalar *number) {
-  const bool ok = t && lp_item(t, number);
-  lp_tensor_release(t);
-  return ok;
-}
-
 /* The smallest (at most 0) and the largest (at least -1) element of an integral tensor. */
 static bool bin_range(LpTensor *t, int64_t *lowest, int64_t *highest) {
   LpScalar least = lp_scalar_int(0), most = lp_scalar_int(-1);
@@ -221,18 +375,6 @@ static bool bin_range(LpTensor *t, int64_t *lowest, int64_t *highest) {
   *lowest = least.v.i < 0 ? least.v.i : 0;
   *highest = most.v.i > -1 ? most.v.i : -1;
   return true;
-}
-
-/* Integers that name their bins themselves. */
-typedef struct Named {
-  const LpTensor *t; /* 1-d */
-  LpLoop load;       /* to int64 */
-} Named;
-
-static void named_bins(const void *ctx, int64_t first, int64_t n, int64_t *bins) {
-  const Named *named = ctx;
-  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(named->t)), step = lp_stride(named->t, 0) * elem;
-  named->load((char *[]){(char *)bins, (char *)lp_data(named->t) + first * step}, (int64_t[]){8, step}, n, NULL);
 }
 
 /* Adds the weights to the bins that t's elements name. */
@@ -267,7 +409,7 @@ LpTensor *lp_impl_bincount(LpTensor *self, LpTensor *weights, int64_t minlength)
   if (lp_numel(self) == 0) weights = NULL; /* as PyTorch: counts, whatever the weights */
   LpTensor *sums = lp_tensor_new(lp_ints(&bins, 1), weights ? LP_FLOAT64 : LP_INT64, lp_device(self)), *result = NULL;
   if (sums) {
-    const Named named = {self, lp_cast_loop(LP_INT64, lp_dtype(self))};
+    const Named named = {self, lp_cast_loop(LP_INT64, lp_dtype(self)), 0};
     bool ok;
     if (weights) {
       memset(lp_data(sums), 0, (size_t)bins * 8);

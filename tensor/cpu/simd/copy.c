@@ -115,7 +115,63 @@ FILL(e4)
 FILL(e8)
 FILL(e16)
 
+/* Blocks need not be aligned to their size. */
+#define REVERSE(type)                                                                    \
+  typedef type any_##type __attribute__((aligned(1), may_alias));                        \
+  static void reverse_##type(char *restrict dst, const char *restrict src, int64_t n) {  \
+    any_##type *to = (any_##type *)dst;                                                  \
+    const any_##type *from = (const any_##type *)src;                                    \
+    for (int64_t i = 0; i < n; i++) to[i] = from[-i];                                    \
+  }
+
+REVERSE(e1)
+REVERSE(e2)
+REVERSE(e4)
+REVERSE(e8)
+
+#if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
+/* As many blocks as fit into 16 bytes are turned round together; what is stored behind
+ * them is written over by the next ones. Returns how many blocks are done. */
+static int64_t reverse_small(char *dst, const char *src, int64_t n, int64_t bytes) {
+  const int64_t together = 16 / bytes, behind = 16 - together * bytes;
+  uint8_t from[16];
+  for (int64_t i = 0; i < 16; i++) {
+    int64_t at = (together - 1 - i / bytes) * bytes + i % bytes;
+    from[i] = at < 0 ? 0x80 : (uint8_t)at; /* 0x80: a zero */
+  }
+  const __m128i order = _mm_loadu_si128((const __m128i *)from);
+  int64_t i = behind > 0; /* reads, too, reach `behind` bytes too far */
+  if (i) memcpy(dst, src, (size_t)bytes);
+  for (; i + 2 * together <= n; i += together) {
+    __m128i x = _mm_loadu_si128((const __m128i *)(src - (i + together - 1) * bytes));
+    _mm_storeu_si128((__m128i *)(dst + i * bytes), _mm_shuffle_epi8(x, order));
+  }
+  return i;
+}
+#endif
+
+static void reverse_blocks(char *dst, const char *src, int64_t n, int64_t bytes) {
+  int64_t i = 0;
+  switch (bytes) {
+  case 1: reverse_e1(dst, src, n); return;
+  case 2: reverse_e2(dst, src, n); return;
+  case 4: reverse_e4(dst, src, n); return;
+  case 8: reverse_e8(dst, src, n); return;
+  case 12:
+    for (; i < n; i++) memcpy(dst + i * 12, src - i * 12, 12);
+    return;
+  case 16:
+    for (; i < n; i++) memcpy(dst + i * 16, src - i * 16, 16);
+    return;
+  }
+#if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
+  if (bytes < 8) i = reverse_small(dst, src, n, bytes);
+#endif
+  for (; i < n; i++) memcpy(dst + i * bytes, src - i * bytes, (size_t)bytes);
+}
+
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
     .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_e8,
                   transpose_e16},
-    .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16}};
+    .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
+    .reverse = reverse_blocks};
