@@ -103,6 +103,17 @@ static bool is_real_of_complex(int op) {
          op == LP_POINTWISE_UNARY(LP_UNARY_angle);
 }
 
+/* Products and quotients of halves use a number as it is, which only float32 can hold. */
+static bool takes_exact_scalars(int op) {
+  return op == LP_POINTWISE_BINARY(LP_BINARY_mul) ||
+         op == LP_POINTWISE_BINARY(LP_BINARY_div);
+}
+static bool has_scalar_of_other_dtype(LpTensor *const *inputs, LpDtype common) {
+  for (int k = 0; k < 2; k++)
+    if (inputs[k]->ndim == 0 && (LpDtype)inputs[k]->dtype != common) return true;
+  return false;
+}
+
 LpTensor *lp_pointwise(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
                        const LpScalar *params) {
   return lp_pointwise_as(op, out, inputs, n_inputs, params,
@@ -120,6 +131,9 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   const LpPointwiseTable *table = lp_pointwise_table();
   LpDtype compute = common; /* what the block works in */
   LpBlock block = table->rows[common]->blocks[op];
+  if ((common == LP_FLOAT16 || common == LP_BFLOAT16) && takes_exact_scalars(op) &&
+      has_scalar_of_other_dtype(inputs, common))
+    block = NULL;
   if (info->dtypes == DOUBLE) {
     if (common != LP_FLOAT64) compute = LP_FLOAT32;
   } else if (!block) {
@@ -143,8 +157,7 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   it.loop_dtype = info->promote == BOOL_RESULT ? LP_BOOL : compute;
   if (compute != common) {
     it.round_dtype = common;
-    it.exact_scalars = op == LP_POINTWISE_BINARY(LP_BINARY_mul) ||
-                       op == LP_POINTWISE_BINARY(LP_BINARY_div);
+    it.exact_scalars = takes_exact_scalars(op);
   }
   for (int k = 0; k < n_inputs; k++) it.no_resize = it.no_resize || out == inputs[k];
   int8_t size = (int8_t)lp_dtype_size(compute);

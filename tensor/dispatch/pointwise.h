@@ -5,7 +5,7 @@
  * the scalar functions of cpu/simd/scalar.h. Everything else stands around it, once: the driver
  * (cpu/simd/pointwise.c) gathers strided operands and pads the last vector, the iterator broadcasts,
  * casts and splits over threads, and pointwise.c here promotes and checks. float16 and bfloat16
- * have no blocks: they are computed in float32, through the iterator's casts. */
+ * have few blocks: most ops are computed in float32, through the iterator's casts. */
 #ifndef LP_DISPATCH_POINTWISE_H
 #define LP_DISPATCH_POINTWISE_H
 
