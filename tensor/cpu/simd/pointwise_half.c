@@ -93,7 +93,7 @@ static inline void narrow_bf16(uint16_t *to, const float *from) {
     const float p = n_params ? (float)lp_scalar_to_double(params[0]) : 0;                \
     (void)p;                                                                             \
     for (int64_t at = 0; at < n; at += LANES) {                                          \
-      float xs[LANES], ys[LANES];                                                        \
+      _Alignas(64) float xs[LANES], ys[LANES];                                           \
       widen_##id(xs, a + at);                                                            \
       widen_##id(ys, b + at);                                                            \
       for (int j = 0; j < LANES; j++) {                                                  \
