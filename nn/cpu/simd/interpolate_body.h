@@ -113,6 +113,11 @@ static void TYPED(along)(T *to, const A *from, const LpBand *b, int64_t inner) {
   }
 }
 
+static void TYPED(put)(T *to, const A *from, int64_t n) {
+  LP_IVDEP
+  for (int64_t j = 0; j < n; j++) to[j] = STORE(from[j]);
+}
+
 static void TYPED(pick)(T *to, const T *from, const LpBand *b, int64_t inner) {
   if (inner == 1) {
     for (int64_t o = 0; o < b->out; o++) to[o] = from[b->first[o]];
@@ -151,7 +156,10 @@ static void TYPED(rows)(const LpInterpolateShape *s, const void *px, void *py,
         TYPED(along)(to, (const void *)from, along, s->inner);
       } else {
         TYPED(mix)(mixed, px, tap, taps, in_row);
-        TYPED(along)(to, mixed, along, s->inner);
+        if (along->same)
+          TYPED(put)(to, mixed, in_row);
+        else
+          TYPED(along)(to, mixed, along, s->inner);
       }
     }
     if (++h < height->out) continue;
