@@ -33,7 +33,7 @@ typedef struct LpInterpolateShape {
 /* What `rows` needs to work in. */
 static inline size_t lp_interpolate_scratch(const LpInterpolateShape *s) {
   return (size_t)(s->band[0].widest * s->band[1].widest) * sizeof(LpTap) +
-         (size_t)(s->band[2].in * s->inner) * sizeof(double);
+         (size_t)((s->band[2].in + s->band[2].out) * s->inner) * sizeof(double);
 }
 
 typedef struct LpInterpolateKernels {

@@ -294,12 +294,20 @@ static LpTensor *pass(const Resampling *r, LpTensor *x, int64_t begin, int64_t e
   return y;
 }
 
+/* Where rows are short, vectors of channels are better, also for one that has to be put
+ * in that order. */
+static bool is_best_last(const LpTensor *self, const Resampling *r) {
+  const int64_t row = self->sizes[self->ndim - 1],
+                out = r->sizes.data[r->sizes.count - 1];
+  return self->sizes[1] >= 32 && out < 32 && row < 32;
+}
+
 /* Pixels are rounded after each dim: they go dim by dim, the last one first. */
 static LpTensor *resample(LpTensor *self, Resampling *r) {
   const LpDtype wanted = lp_dtype(self);
   const int64_t space = r->factors.count;
   r->of_pixels = wanted == LP_UINT8;
-  r->last = self->ndim == space + 2 && nn_lies_last(self);
+  r->last = self->ndim == space + 2 && (nn_lies_last(self) || is_best_last(self, r));
   const LpDtype dtype = nn_float_index(wanted) >= 0 || r->of_pixels ? wanted : LP_FLOAT64;
   LpTensor *x = nn_laid(self, dtype, r->last);
   for (int64_t d = space; x && d > 0; d = r->of_pixels ? d - 1 : 0) {
