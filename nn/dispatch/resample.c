@@ -294,12 +294,12 @@ static LpTensor *pass(const Resampling *r, LpTensor *x, int64_t begin, int64_t e
   return y;
 }
 
-/* Where rows are short, vectors of channels are better, also for one that has to be put
- * in that order. */
+/* Where rows are short, vectors of channels are better, also for images that have to be
+ * put in that order: unless most of the elements would be put there for nothing. */
 static bool is_best_last(const LpTensor *self, const Resampling *r) {
-  const int64_t row = self->sizes[self->ndim - 1],
-                out = r->sizes.data[r->sizes.count - 1];
-  return self->sizes[1] >= 32 && out < 32 && row < 32;
+  const int64_t in = self->sizes[self->ndim - 1], out = r->sizes.data[r->sizes.count - 1];
+  const bool picks = !strncmp(r->mode, "nearest", strlen("nearest"));
+  return self->sizes[1] >= 32 && in < 32 && out < 32 && (in <= out || !picks);
 }
 
 /* Pixels are rounded after each dim: they go dim by dim, the last one first. */

@@ -223,9 +223,8 @@ static void TYPED(scatter)(void *pgx, int64_t plane, const void *pg, int64_t n,
   }
 }
 
-static void TYPED(average)(const LpPoolShape *s, const void *px, void *py) {
-  const T *x = px;
-  T *y = py;
+static inline __attribute__((always_inline)) void
+TYPED(average_steps)(const LpPoolShape *s, const T *x, T *y, const int64_t step) {
   A sum[COLUMNS];
   for (int64_t od = 0; od < s->out[0]; od++)
     for (int64_t oh = 0; oh < s->out[1]; oh++)
@@ -239,7 +238,7 @@ static void TYPED(average)(const LpPoolShape *s, const void *px, void *py) {
             int64_t ih = oh * s->stride[1] - s->padding[1] + kh;
             if (ih < 0 || ih >= s->in[1]) continue;
             for (int64_t kw = 0; kw < s->kernel[2]; kw++) {
-              int64_t shift = kw - s->padding[2], step = s->stride[2], lo, hi;
+              int64_t shift = kw - s->padding[2], lo, hi;
               inside(s->in[2], shift, step, c0, m, &lo, &hi);
               const T *from = x + (id * s->in[1] + ih) * s->in[2] + shift + c0 * step;
               LP_IVDEP
@@ -252,6 +251,16 @@ static void TYPED(average)(const LpPoolShape *s, const void *px, void *py) {
         for (int64_t j = 0; j < m; j++)
           out[j] = STORE(sum[j] / (A)divisor(s, rows, c0 + j));
       }
+}
+
+static void TYPED(average)(const LpPoolShape *s, const void *x, void *y) {
+  const int64_t step = s->stride[2];
+  if (step == 1)
+    TYPED(average_steps)(s, x, y, 1);
+  else if (step == 2)
+    TYPED(average_steps)(s, x, y, 2);
+  else
+    TYPED(average_steps)(s, x, y, step);
 }
 
 static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx) {
