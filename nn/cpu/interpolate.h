@@ -13,6 +13,7 @@ typedef struct LpBand {
   int64_t in, out, widest;    /* widest: the most elements of one result */
   int64_t even_from, even_to; /* results of as many elements as most have */
   bool picks;                 /* each result is one element as it is */
+  bool same;                  /* all are the input's, in their order */
   int64_t *first, *start;
   double *weight;
   float *weight32; /* the same */
@@ -32,13 +33,16 @@ typedef struct LpInterpolateShape {
 /* What `rows` needs to work in. */
 static inline size_t lp_interpolate_scratch(const LpInterpolateShape *s) {
   return (size_t)(s->band[0].widest * s->band[1].widest) * sizeof(LpTap) +
-         (size_t)(s->band[2].in * s->inner) * sizeof(double);
+         (size_t)((s->band[2].in + s->band[2].out) * s->inner) * sizeof(double);
 }
 
 typedef struct LpInterpolateKernels {
   /* Rows [begin, end) of y (images, depth, height, width, inner), from x likewise;
    * indexed by nn_float_index. */
   void (*rows[4])(const LpInterpolateShape *s, const void *x, void *y, int64_t begin,
+                  int64_t end, void *scratch);
+  /* The same of bytes, rounded. */
+  void (*rows_u8)(const LpInterpolateShape *s, const void *x, void *y, int64_t begin,
                   int64_t end, void *scratch);
 } LpInterpolateKernels;
 

@@ -1,5 +1,5 @@
-/* The checks of ctc_loss and its split over the batch; the recursions are in cpu/ctc.c.
- */
+/* The checks of ctc_loss and its split over the batch; the recursions are in
+ * cpu/simd/ctc.c. */
 #include <math.h>
 #include <stdatomic.h>
 #include "core/alloc.h"
@@ -31,17 +31,11 @@ static LpCtcSequence sequence(const CtcJob *j, int64_t n) {
                          .blank = j->blank};
 }
 
-static void forward(void *ctx, int64_t begin, int64_t end) {
+/* One direction over sequences [begin, end). */
+static void recursions(void *ctx, int64_t begin, int64_t end) {
   CtcJob *j = ctx;
-  for (int64_t n = begin; n < end && !lp_interrupt_pending(); n++) {
-    LpCtcSequence s = sequence(j, n);
-    j->loss[n] = lp_ctc_forward(&s, j->alpha + n * j->steps * j->states);
-  }
-}
-
-static void backward(void *ctx, int64_t begin, int64_t end) {
-  CtcJob *j = ctx;
-  size_t bytes = (size_t)(2 * j->states + j->classes) * sizeof(double);
+  const LpCtcKernels *k = lp_ctc_kernels();
+  const size_t bytes = lp_ctc_work_bytes(j->states, j->classes);
   double *work = lp_alloc(bytes);
   if (!work) {
     atomic_store(&j->out_of_memory, true);
@@ -49,11 +43,19 @@ static void backward(void *ctx, int64_t begin, int64_t end) {
   }
   for (int64_t n = begin; n < end && !lp_interrupt_pending(); n++) {
     LpCtcSequence s = sequence(j, n);
-    const double *alpha = j->alpha + n * j->steps * j->states;
-    if (j->zero_infinity && lp_ctc_value(&s, alpha) == INFINITY) continue;
-    lp_ctc_backward(&s, alpha, j->g[n], work, j->grad + n * j->classes);
+    double *alpha = j->alpha + n * j->steps * j->states;
+    if (!j->grad)
+      j->loss[n] = k->forward(&s, work, alpha);
+    else if (!j->zero_infinity || k->value(&s, alpha) != INFINITY)
+      k->backward(&s, alpha, j->g[n], work, j->grad + n * j->classes);
   }
   lp_free(work, bytes);
+}
+
+static bool run(CtcJob *j) {
+  const int64_t cost = 2 * (j->steps * (j->states + j->classes) + 1);
+  lp_parallel_for(j->batch, LP_GRAIN / cost + 1, recursions, j);
+  return atomic_load(&j->out_of_memory) ? lp_fail(LP_ERR_MEMORY, "out of memory") : true;
 }
 
 /* Checks the call; gives the longest target. starts: room for one number per sequence. */
@@ -125,10 +127,6 @@ static CtcJob describe(LpTensor *log_probs, LpInts lengths, LpInts target_length
                   .blank = blank};
 }
 
-static int64_t grain(const CtcJob *j) {
-  return LP_GRAIN / (16 * (j->steps * (j->states + j->classes) + 1)) + 1;
-}
-
 bool lp_impl_ctc_rows(LpTensor *log_probs, LpTensor *targets, LpInts input_lengths,
                       LpInts target_lengths, int64_t blank, bool zero_infinity,
                       LpTensor **results) {
@@ -150,8 +148,7 @@ bool lp_impl_ctc_rows(LpTensor *log_probs, LpTensor *targets, LpInts input_lengt
       j.targets = lp_data(t);
       j.loss = lp_data(loss);
       j.alpha = lp_data(alpha);
-      ok = check_labels(&j);
-      if (ok) lp_parallel_for(batch, grain(&j), forward, &j);
+      ok = check_labels(&j) && run(&j);
     }
   }
   lp_tensor_release(starts);
@@ -189,8 +186,7 @@ LpTensor *lp_impl_ctc_rows_grad(LpTensor *grad_output, LpTensor *log_probs,
     j.g = lp_data(g);
     j.grad = lp_data(result);
     j.zero_infinity = zero_infinity;
-    lp_parallel_for(batch, grain(&j), backward, &j);
-    if (atomic_load(&j.out_of_memory)) ok = lp_fail(LP_ERR_MEMORY, "out of memory");
+    ok = run(&j);
   }
   lp_tensor_release(starts);
   lp_tensor_release(x);

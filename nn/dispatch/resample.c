@@ -195,6 +195,8 @@ static bool band_init(LpBand *b, const ResampleMap *m, bool adjoint) {
     b->weight32[i] = (float)b->weight[i];
     b->picks &= b->weight[i] == 1;
   }
+  b->same = b->picks && b->in == b->out;
+  for (int64_t o = 0; b->same && o < b->out; o++) b->same = b->first[o] == o;
   return true;
 }
 
@@ -228,7 +230,7 @@ static bool band_of(LpBand *b, const Resampling *r, int64_t from, int64_t to,
 
 typedef struct ResampleJob {
   LpInterpolateShape shape;
-  int type;
+  int type; /* below 0: bytes */
   int64_t rows, piece;
   const void *x;
   void *y;
@@ -240,9 +242,10 @@ static void run(void *ctx, int64_t begin, int64_t end) {
   const ResampleJob *j = ctx;
   for (int64_t p = begin; p < end; p++) {
     const int64_t first = p * j->piece, left = j->rows - first;
-    lp_interpolate_kernels()->rows[j->type](&j->shape, j->x, j->y, first,
-                                            first + (left < j->piece ? left : j->piece),
-                                            j->scratch + (size_t)p * j->scratch_bytes);
+    const LpInterpolateKernels *k = lp_interpolate_kernels();
+    (j->type < 0 ? k->rows_u8 : k->rows[j->type])(
+        &j->shape, j->x, j->y, first, first + (left < j->piece ? left : j->piece),
+        j->scratch + (size_t)p * j->scratch_bytes);
   }
 }
 
@@ -291,21 +294,26 @@ static LpTensor *pass(const Resampling *r, LpTensor *x, int64_t begin, int64_t e
   return y;
 }
 
+/* Where rows are short, vectors of channels are better, also for images that have to be
+ * put in that order: unless most of the elements would be put there for nothing. */
+static bool is_best_last(const LpTensor *self, const Resampling *r) {
+  const int64_t in = self->sizes[self->ndim - 1], out = r->sizes.data[r->sizes.count - 1];
+  const bool picks = !strncmp(r->mode, "nearest", strlen("nearest"));
+  return self->sizes[1] >= 32 && in < 32 && out < 32 && (in <= out || !picks);
+}
+
 /* Pixels are rounded after each dim: they go dim by dim, the last one first. */
 static LpTensor *resample(LpTensor *self, Resampling *r) {
-  const LpDtype wanted = lp_dtype(self),
-                dtype = nn_float_index(wanted) < 0 ? LP_FLOAT64 : wanted;
+  const LpDtype wanted = lp_dtype(self);
   const int64_t space = r->factors.count;
   r->of_pixels = wanted == LP_UINT8;
-  r->last = self->ndim == space + 2 && nn_lies_last(self);
+  r->last = self->ndim == space + 2 && (nn_lies_last(self) || is_best_last(self, r));
+  const LpDtype dtype = nn_float_index(wanted) >= 0 || r->of_pixels ? wanted : LP_FLOAT64;
   LpTensor *x = nn_laid(self, dtype, r->last);
   for (int64_t d = space; x && d > 0; d = r->of_pixels ? d - 1 : 0) {
     LpTensor *y = pass(r, x, r->of_pixels ? d - 1 : 0, d);
     lp_tensor_release(x);
     x = y;
-    double *v = y && r->of_pixels ? nn_laid_data(y, r->last) : NULL;
-    for (int64_t i = 0; v && i < lp_numel(y); i++)
-      v[i] = fmin(fmax(floor(v[i] + 0.5), 0), 255);
   }
   return nn_cast_take(x, wanted);
 }

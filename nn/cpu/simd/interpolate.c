@@ -1,4 +1,5 @@
 /* Resampling loops; see cpu/interpolate.h. */
+#include <math.h>
 #include <string.h>
 #include "cpu/simd/simd.h"
 #include "cpu/interpolate.h"
@@ -20,4 +21,17 @@ static inline bool repeats(const LpBand *b, int64_t o) {
 #define BODY "cpu/simd/interpolate_body.h"
 #include "cpu/simd/nn_each.h"
 
-const LpInterpolateKernels LP_SIMD(lp_interpolate_kernels) = {.rows = EACH_TYPE(rows)};
+static inline uint8_t nearest_byte(double v) {
+  const double whole = floor(v + 0.5);
+  return (uint8_t)(int32_t)(whole < 0 ? 0 : whole > 255 ? 255 : whole);
+}
+
+#define T uint8_t
+#define A double
+#define SUFFIX u8
+#define LOAD(v) ((double)(v))
+#define STORE(v) nearest_byte(v)
+#include BODY
+
+const LpInterpolateKernels LP_SIMD(lp_interpolate_kernels) = {.rows = EACH_TYPE(rows),
+                                                              .rows_u8 = rows_u8};

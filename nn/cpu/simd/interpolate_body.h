@@ -33,16 +33,16 @@ static void TYPED(mix)(A *to, const T *x, const LpTap *tap, int64_t taps, int64_
 
 /* One pixel of `inner` elements: to = the weighted sum of n neighbours. */
 static inline __attribute__((always_inline)) void
-TYPED(neighbours)(T *to, const A *from, const A *w, const int n, int64_t inner) {
+TYPED(neighbours)(A *to, const A *from, const A *w, const int n, int64_t inner) {
   LP_IVDEP
   for (int64_t j = 0; j < inner; j++) {
     A sum = 0;
     for (int k = 0; k < n; k++) sum += w[k] * from[k * inner + j];
-    to[j] = STORE(sum);
+    to[j] = sum;
   }
 }
 
-static inline void TYPED(pixel)(T *to, const A *from, const A *w, int64_t n,
+static inline void TYPED(pixel)(A *to, const A *from, const A *w, int64_t n,
                                 int64_t inner) {
   switch (n) {
   case 1: TYPED(neighbours)(to, from, w, 1, inner); return;
@@ -60,14 +60,19 @@ static inline void TYPED(pixel)(T *to, const A *from, const A *w, int64_t n,
       for (int64_t j = 0; j < m; j++) sum[j] += w[k] * a[j];
     }
     LP_IVDEP
-    for (int64_t j = 0; j < m; j++) to[c0 + j] = STORE(sum[j]);
+    for (int64_t j = 0; j < m; j++) to[c0 + j] = sum[j];
   }
+}
+
+static void TYPED(put)(T *to, const A *from, int64_t n) {
+  LP_IVDEP
+  for (int64_t j = 0; j < n; j++) to[j] = STORE(from[j]);
 }
 
 /* [begin, end) of a row whose pixels have a few elements; n, unless it is 0, is the width
  * of all. */
 static inline __attribute__((always_inline)) void
-TYPED(few)(T *to, const A *from, const LpBand *b, const A *weight, int64_t begin,
+TYPED(few)(A *to, const A *from, const LpBand *b, const A *weight, int64_t begin,
            int64_t end, const int64_t n, const int64_t inner) {
   const A *w = weight + b->start[begin];
   for (int64_t o = begin; o < end; o++) {
@@ -76,13 +81,13 @@ TYPED(few)(T *to, const A *from, const LpBand *b, const A *weight, int64_t begin
     for (int64_t j = 0; j < inner; j++) {
       A sum = 0;
       for (int64_t k = 0; k < m; k++) sum += w[k] * a[k * inner + j];
-      to[o * inner + j] = STORE(sum);
+      to[o * inner + j] = sum;
     }
     w += m;
   }
 }
 
-static inline __attribute__((always_inline)) void TYPED(few_along)(T *to, const A *from,
+static inline __attribute__((always_inline)) void TYPED(few_along)(A *to, const A *from,
                                                                    const LpBand *b,
                                                                    const A *weight,
                                                                    const int64_t inner) {
@@ -97,7 +102,7 @@ static inline __attribute__((always_inline)) void TYPED(few_along)(T *to, const 
   TYPED(few)(to, from, b, weight, end, b->out, 0, inner);
 }
 
-static void TYPED(along)(T *to, const A *from, const LpBand *b, int64_t inner) {
+static void TYPED(along)(A *to, const A *from, const LpBand *b, int64_t inner) {
   const A *weight =
       sizeof(A) == sizeof(float) ? (const void *)b->weight32 : (const void *)b->weight;
   switch (inner) {
@@ -127,7 +132,8 @@ static void TYPED(rows)(const LpInterpolateShape *s, const void *px, void *py,
   const LpBand *depth = &s->band[0], *height = &s->band[1], *along = &s->band[2];
   const int64_t in_row = along->in * s->inner, out_row = along->out * s->inner;
   LpTap *tap = scratch;
-  A *mixed = (A *)(tap + depth->widest * height->widest);
+  A *mixed = (A *)(tap + depth->widest * height->widest), *resampled = mixed + in_row;
+  const bool numbers_are_stored = sizeof(T) == sizeof(A);
   int64_t h = begin % height->out, d = begin / height->out % depth->out,
           image = begin / height->out / depth->out;
   for (int64_t row = begin; row < end; row++) {
@@ -147,11 +153,17 @@ static void TYPED(rows)(const LpInterpolateShape *s, const void *px, void *py,
       const T *from = whole ? (const T *)px + tap[0].at : NULL;
       if (whole && along->picks) {
         TYPED(pick)(to, from, along, s->inner);
-      } else if (whole && sizeof(T) == sizeof(A)) {
-        TYPED(along)(to, (const void *)from, along, s->inner);
       } else {
-        TYPED(mix)(mixed, px, tap, taps, in_row);
-        TYPED(along)(to, mixed, along, s->inner);
+        A *numbers = numbers_are_stored ? (void *)to : resampled;
+        if (along->same) {
+          TYPED(mix)(numbers, px, tap, taps, in_row);
+        } else if (whole && numbers_are_stored) {
+          TYPED(along)(numbers, (const void *)from, along, s->inner);
+        } else {
+          TYPED(mix)(mixed, px, tap, taps, in_row);
+          TYPED(along)(numbers, mixed, along, s->inner);
+        }
+        if (!numbers_are_stored) TYPED(put)(to, numbers, out_row);
       }
     }
     if (++h < height->out) continue;

@@ -80,8 +80,8 @@ static inline void set_end(Walk *w) {
 static inline Walk walk(const LpPoolShape *s, int d) {
   Walk w = {.out = s->out[d]};
   if (w.out == 0) return w;
-  w.whole = s->in[d] / w.out;
-  w.part = s->in[d] % w.out;
+  w.whole = w.out == 1 ? s->in[d] : s->in[d] / w.out;
+  w.part = s->in[d] - w.whole * w.out;
   set_end(&w);
   return w;
 }

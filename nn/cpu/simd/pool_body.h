@@ -2,6 +2,16 @@
  * the window are the outer loops and output columns the inner one, which becomes vectors.
  */
 
+/* LANES neighbours. Comparing them gives a Mask. */
+typedef A TYPED(Lanes) __attribute__((vector_size(LANES * sizeof(A))));
+typedef int_of(A) TYPED(Mask) __attribute__((vector_size(LANES * sizeof(A))));
+
+static inline void TYPED(get_lanes)(TYPED(Lanes) * v, const T *from, int64_t m) {
+  A values[LANES] = {0};
+  for (int64_t j = 0; j < m; j++) values[j] = LOAD(from[j]);
+  memcpy(v, values, sizeof *v);
+}
+
 typedef struct TYPED(Best) {
   A value[COLUMNS];
   int32_t index[COLUMNS];
@@ -223,9 +233,8 @@ static void TYPED(scatter)(void *pgx, int64_t plane, const void *pg, int64_t n,
   }
 }
 
-static void TYPED(average)(const LpPoolShape *s, const void *px, void *py) {
-  const T *x = px;
-  T *y = py;
+static inline __attribute__((always_inline)) void
+TYPED(average_steps)(const LpPoolShape *s, const T *x, T *y, const int64_t step) {
   A sum[COLUMNS];
   for (int64_t od = 0; od < s->out[0]; od++)
     for (int64_t oh = 0; oh < s->out[1]; oh++)
@@ -239,7 +248,7 @@ static void TYPED(average)(const LpPoolShape *s, const void *px, void *py) {
             int64_t ih = oh * s->stride[1] - s->padding[1] + kh;
             if (ih < 0 || ih >= s->in[1]) continue;
             for (int64_t kw = 0; kw < s->kernel[2]; kw++) {
-              int64_t shift = kw - s->padding[2], step = s->stride[2], lo, hi;
+              int64_t shift = kw - s->padding[2], lo, hi;
               inside(s->in[2], shift, step, c0, m, &lo, &hi);
               const T *from = x + (id * s->in[1] + ih) * s->in[2] + shift + c0 * step;
               LP_IVDEP
@@ -252,6 +261,16 @@ static void TYPED(average)(const LpPoolShape *s, const void *px, void *py) {
         for (int64_t j = 0; j < m; j++)
           out[j] = STORE(sum[j] / (A)divisor(s, rows, c0 + j));
       }
+}
+
+static void TYPED(average)(const LpPoolShape *s, const void *x, void *y) {
+  const int64_t step = s->stride[2];
+  if (step == 1)
+    TYPED(average_steps)(s, x, y, 1);
+  else if (step == 2)
+    TYPED(average_steps)(s, x, y, 2);
+  else
+    TYPED(average_steps)(s, x, y, step);
 }
 
 static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx) {
@@ -289,24 +308,33 @@ static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx)
 /* Sums in the number's type of a few thousand elements at most. */
 static double TYPED(sum_row)(const T *x, int64_t n) {
   double total = 0;
-  if (n < LANES) {
-    A sum = 0;
-    for (int64_t i = 0; i < n; i++) sum += LOAD(x[i]);
-    return (double)sum;
+  int64_t i = 0;
+  while (i + LANES <= n) {
+    const int64_t end = n - i < 4096 ? n : i + 4096;
+    TYPED(Lanes) sum = {0}, v;
+    for (; i + LANES <= end; i += LANES) {
+      TYPED(get_lanes)(&v, x + i, LANES);
+      sum += v;
+    }
+#pragma GCC unroll 4
+    for (int half = LANES / 2; half; half /= 2)
+#pragma GCC unroll 8
+      for (int k = 0; k < half; k++) sum[k] += sum[k + half];
+    total += (double)sum[0];
   }
-  for (int64_t from = 0; from < n; from += 4096) {
-    const int64_t m = n - from < 4096 ? n - from : 4096;
-    A sum = 0;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < m; i++) sum += LOAD(x[from + i]);
-    total += (double)sum;
-  }
-  return total;
+  A rest = 0;
+  for (; i < n; i++) rest += LOAD(x[i]);
+  return total + (double)rest;
 }
 
 static void TYPED(adaptive_average)(const LpPoolShape *s, const void *px, void *py) {
   const T *x = px;
   T *y = py;
+  if (s->out[0] * s->out[1] * s->out[2] == 1) {
+    const int64_t n = s->in[0] * s->in[1] * s->in[2];
+    *y = STORE((A)(TYPED(sum_row)(x, n) / (double)n));
+    return;
+  }
   const Walk start[3] = {walk(s, 0), walk(s, 1), walk(s, 2)};
   Walk d = start[0];
   for (int64_t od = 0; od < s->out[0]; od++, step(&d)) {

@@ -1,16 +1,6 @@
 /* The loops of cpu/pool.h over images that lie channels last, for one dtype; included by
  * pool.c through nn_each.h. The channels of a pixel are the inner loop. */
 
-/* LANES channels of a pixel. Comparing them gives a Mask. */
-typedef A TYPED(Lanes) __attribute__((vector_size(LANES * sizeof(A))));
-typedef int_of(A) TYPED(Mask) __attribute__((vector_size(LANES * sizeof(A))));
-
-static inline void TYPED(get_lanes)(TYPED(Lanes) * v, const T *from, int64_t m) {
-  A values[LANES] = {0};
-  for (int64_t j = 0; j < m; j++) values[j] = LOAD(from[j]);
-  memcpy(v, values, sizeof *v);
-}
-
 static inline void TYPED(put_lanes)(T *to, const TYPED(Lanes) * v, int64_t m) {
   A values[LANES];
   memcpy(values, v, sizeof *v);
