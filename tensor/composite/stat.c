@@ -58,6 +58,8 @@ bool lp_composite_std_mean_correction(LpTensor *self, LpInts dim, LpOptScalar co
 
 /* --- quantiles ------------------------------------------------------------------------------------------ */
 
+#define MOST_SELECTED 8 /* places of long rows that are selected sooner than sorted */
+
 typedef enum Interpolation { LINEAR, LOWER, HIGHER, MIDPOINT, NEAREST, UNKNOWN } Interpolation;
 
 static Interpolation interpolation_of(const char *name) {
@@ -91,22 +93,46 @@ static LpTensor *ranks_of(LpTensor *sorted, LpTensor *q, bool ignore_nan) {
   return result;
 }
 
-/* sorted at the places given by op(ranks), along the last dim. */
-static LpTensor *values_at(LpTensor *sorted, LpTensor *ranks, LpTensor *(*op)(LpTensor *)) {
+/* Rows along the last dim: in order, or where few places are wanted as they stand. */
+typedef struct Ordered {
+  LpTensor *rows;
+  bool sorted;
+} Ordered;
+
+/* The elements of unsorted rows at the places `at` (1-d) of their order. */
+static LpTensor *select_at(LpTensor *rows, LpTensor *at) {
+  LpTensor *values[MOST_SELECTED] = {NULL}, *result = NULL;
+  const int64_t count = lp_numel(at);
+  bool ok = true;
+  for (int64_t i = 0; ok && i < count; i++) {
+    LpTensor *both[2] = {NULL, NULL};
+    ok = lp_kthvalue(rows, ((int64_t *)lp_data(at))[i] + 1, -1, true, both);
+    values[i] = both[0];
+    lp_tensor_release(both[1]);
+  }
+  if (ok) result = lp_cat((LpTensors){values, count}, -1);
+  for (int64_t i = 0; i < count; i++) lp_tensor_release(values[i]);
+  return result;
+}
+
+/* The elements at the places given by op(ranks), along the last dim. */
+static LpTensor *values_at(const Ordered *o, LpTensor *ranks, LpTensor *(*op)(LpTensor *)) {
   LpTensor *at = own_cast(op(ranks), LP_INT64), *result = NULL;
-  if (at) {
-    int64_t sizes[LP_MAX_DIMS], ndim = lp_ndim(sorted);
-    for (int64_t d = 0; d < ndim - 1; d++) sizes[d] = lp_size(sorted, d);
+  if (at && !o->sorted) {
+    result = select_at(o->rows, at);
+  } else if (at) {
+    int64_t sizes[LP_MAX_DIMS], ndim = lp_ndim(o->rows);
+    for (int64_t d = 0; d < ndim - 1; d++) sizes[d] = lp_size(o->rows, d);
     sizes[ndim - 1] = lp_size(at, lp_ndim(at) - 1);
     LpTensor *full = lp_expand(at, lp_ints(sizes, ndim));
-    result = full ? lp_gather(sorted, ndim - 1, full, false) : NULL;
+    result = full ? lp_gather(o->rows, ndim - 1, full, false) : NULL;
     lp_tensor_release(full);
   }
   lp_tensor_release(at);
   return result;
 }
 
-static LpTensor *interpolate(LpTensor *sorted, LpTensor *ranks, Interpolation how) {
+static LpTensor *interpolate(const Ordered *sorted, LpTensor *ranks, Interpolation how) {
   if (how == LOWER) return values_at(sorted, ranks, lp_floor);
   if (how == HIGHER) return values_at(sorted, ranks, lp_ceil);
   if (how == NEAREST) return values_at(sorted, ranks, lp_round);
@@ -119,6 +145,42 @@ static LpTensor *interpolate(LpTensor *sorted, LpTensor *ranks, Interpolation ho
   lp_tensor_release(below);
   lp_tensor_release(above);
   lp_tensor_release(weight);
+  return result;
+}
+
+/* Whether selecting beats sorting: few places of long rows without NaN. Batched tensors show no values. */
+static bool selects(LpTensor *rows, LpTensor *q, bool *selects) {
+  const int64_t n = lp_size(rows, lp_ndim(rows) - 1), count = lp_numel(q);
+  *selects = !rows->physical && !q->physical && n >= 512 && count >= 1 && count <= (n < 16384 ? 1 : MOST_SELECTED);
+  if (!*selects) return true;
+  LpTensor *broken = lp_isnan(rows), *any = broken ? lp_any(broken) : NULL;
+  LpScalar value;
+  const bool ok = any && lp_item(any, &value);
+  if (ok) *selects = !lp_scalar_to_double(value);
+  lp_tensor_release(broken);
+  lp_tensor_release(any);
+  return ok;
+}
+
+/* [rest, Q]: quantiles of the rows along x's last dim. */
+static LpTensor *quantiles_of_rows(LpTensor *x, LpTensor *q, Interpolation how, bool ignore_nan) {
+  const int64_t all = -1;
+  LpTensor *points = lp_reshape(q, lp_ints(&all, 1)), *sorted[2] = {NULL, NULL}, *ranks = NULL, *result = NULL;
+  Ordered o = {.rows = x};
+  bool select;
+  if (points && selects(x, points, &select)) {
+    if (select) {
+      ranks = own_mul(lp_own(points), lp_number((double)(lp_size(x, lp_ndim(x) - 1) - 1)));
+    } else if (lp_sort(x, -1, false, sorted)) {
+      o = (Ordered){.rows = sorted[0], .sorted = true};
+      ranks = ranks_of(sorted[0], points, ignore_nan);
+    }
+  }
+  if (ranks) result = interpolate(&o, ranks, how);
+  lp_tensor_release(points);
+  lp_tensor_release(ranks);
+  lp_tensor_release(sorted[0]);
+  lp_tensor_release(sorted[1]);
   return result;
 }
 
@@ -141,16 +203,7 @@ static LpTensor *quantile(LpTensor *self, LpTensor *q, LpOptInt dim, bool keepdi
   int64_t ndim = lp_ndim(self), along = 0, all = -1;
   if (dim.has) TRY(lp_wrap_dim(dim.value, ndim, &along));
   LpTensor *x = dim.has && ndim > 0 ? lp_movedim_int(self, along, -1) : lp_reshape(self, lp_ints(&all, 1));
-  LpTensor *sorted[2] = {NULL, NULL}, *result = NULL;
-  if (x && lp_sort(x, -1, false, sorted)) {
-    LpTensor *points = lp_reshape(q, lp_ints(&all, 1));
-    LpTensor *ranks = points ? ranks_of(sorted[0], points, ignore_nan) : NULL;
-    result = ranks ? interpolate(sorted[0], ranks, how) : NULL;
-    lp_tensor_release(points);
-    lp_tensor_release(ranks);
-  }
-  lp_tensor_release(sorted[0]);
-  lp_tensor_release(sorted[1]);
+  LpTensor *result = x ? quantiles_of_rows(x, q, how, ignore_nan) : NULL;
   lp_tensor_release(x);
   if (!result) return NULL;
   /* [rest, Q] to [Q, rest], the reduced dims kept when asked for, Q dropped for a single q. */

@@ -25,9 +25,15 @@ static void run_block(const LpIndexBlocks *b, char *t, char *v, int64_t first, i
   }
   const LpIndexDim *last = &b->after[b->n_after - 1];
   LpIndexRow row = {.t_step = last->t_stride, .v_step = last->v_stride, .n = n};
-  int64_t index[LP_MAX_DIMS] = {0};
   t += first * last->t_stride;
   v += first * last->v_stride;
+  if (b->n_after == 1) {
+    row.t = t;
+    row.v = v;
+    b->kernel(&row);
+    return;
+  }
+  int64_t index[LP_MAX_DIMS] = {0};
   for (;;) {
     row.t = t;
     row.v = v;

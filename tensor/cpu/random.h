@@ -83,7 +83,7 @@ static inline int64_t lp_cpu_random_category(const double *cdf, int64_t count, d
   const double *from = cdf;
   for (int64_t half; count > 1; count -= half) { /* without a branch to guess */
     half = count / 2;
-    from += from[half - 1] < u ? half : 0;
+    from += half * (from[half - 1] < u);
   }
   return from - cdf;
 }

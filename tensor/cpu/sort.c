@@ -3,58 +3,24 @@
 #include "cpu/sort.h"
 
 #include <string.h>
-#include "core/half.h"
+#include "core/parallel.h"
+#include "cpu/index.h"
 
 /* --- keys ---------------------------------------------------------------------------------------------- */
 
-/* IEEE bits to an unsigned integer of the same order: negatives reversed, then below positives. */
-static inline uint64_t key_of_float(float x) {
-  if (x != x) return LP_KEY_NAN;
-  uint32_t u = lp_float_bits(x + 0.0f); /* -0 becomes 0 */
-  return u & 0x80000000u ? (uint32_t)~u : u | 0x80000000u;
-}
-static inline uint64_t key_of_double(double x) {
-  if (x != x) return LP_KEY_NAN;
-  x += 0.0;
-  uint64_t u;
-  memcpy(&u, &x, 8);
-  return u >> 63 ? ~u : u | 0x8000000000000000u;
-}
-static inline uint64_t key_of_half(uint16_t x) { return key_of_float(lp_half_to_float(x)); }
-static inline uint64_t key_of_bf16(uint16_t x) { return key_of_float(lp_bf16_to_float(x)); }
-static inline uint64_t key_of_int(int64_t x) { return (uint64_t)x ^ 0x8000000000000000u; }
-/* Kept small, so that the radix sort finds fewer digits. */
-static inline uint64_t key_of_int32(int32_t x) { return (uint32_t)x ^ 0x80000000u; }
+#define CHUNK 512 /* keys held at once */
 
-#define EACH_DTYPE(LOAD)                                                             \
-  const uint64_t flip = descending ? UINT64_MAX : 0;                                 \
-  switch (dtype) {                                                                   \
-    case LP_BOOL:                                                                    \
-    case LP_UINT8: LOAD(uint8_t, key_of_int32)                                       \
-    case LP_INT8: LOAD(int8_t, key_of_int32)                                         \
-    case LP_INT16: LOAD(int16_t, key_of_int32)                                       \
-    case LP_INT32: LOAD(int32_t, key_of_int32)                                       \
-    case LP_INT64: LOAD(int64_t, key_of_int)                                         \
-    case LP_FLOAT16: LOAD(uint16_t, key_of_half)                                     \
-    case LP_BFLOAT16: LOAD(uint16_t, key_of_bf16)                                    \
-    case LP_FLOAT32: LOAD(float, key_of_float)                                       \
-    case LP_FLOAT64: LOAD(double, key_of_double)                                     \
-    default: break;                                                                  \
-  }
-
-#define LOAD_PAIRS(T, key)                                                           \
-  for (int64_t i = 0; i < n; i++)                                                    \
-    pairs[i] = (LpPair){key(*(const T *)(src + i * step)) ^ flip, i};                \
-  break;
-void lp_sort_load(LpPair *pairs, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending) {
-  EACH_DTYPE(LOAD_PAIRS)
-}
-
-#define LOAD_KEYS(T, key)                                                            \
-  for (int64_t i = 0; i < n; i++) keys[i] = key(*(const T *)(src + i * step)) ^ flip; \
-  break;
 void lp_sort_keys(uint64_t *keys, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending) {
-  EACH_DTYPE(LOAD_KEYS)
+  lp_sort_kernels()->keys[dtype](keys, src, step, n, descending ? UINT64_MAX : 0);
+}
+
+void lp_sort_load(LpPair *pairs, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending) {
+  uint64_t keys[CHUNK];
+  for (int64_t at = 0; at < n; at += CHUNK) {
+    const int64_t m = n - at < CHUNK ? n - at : CHUNK;
+    lp_sort_keys(keys, src + at * step, step, dtype, m, descending);
+    for (int64_t i = 0; i < m; i++) pairs[at + i] = (LpPair){keys[i], at + i};
+  }
 }
 
 /* --- sorting ------------------------------------------------------------------------------------------- */
@@ -146,4 +112,96 @@ void lp_select_pairs(LpPair *p, int64_t n, int64_t k) {
     else if (target >= i) low = i;
     else return;
   }
+}
+
+/* Note [Selection by a sample]: a sorted sample of a row tells between which two keys the k-th element very
+ * likely lies. One walk counts the elements below and picks those between, a small part, from which the
+ * element is selected. Where the sample misleads, it is selected from all. */
+
+#define SAMPLED_MIN 512 /* a shorter row is not worth a sample */
+#define SAMPLE_MAX 4096
+#define PIECE 16384     /* elements of a task */
+
+typedef struct Piece {
+  int64_t below, nans, picked;
+} Piece;
+
+typedef struct Selection {
+  const char *src;
+  int64_t step, n;
+  LpDtype dtype;
+  uint64_t low, high; /* the keys between which elements are picked, both included */
+  LpPair *pairs;      /* n; a piece's picked ones where it begins */
+  Piece *pieces;
+} Selection;
+
+static void pick_pieces(void *ctx, int64_t begin, int64_t end) {
+  const Selection *s = ctx;
+  uint64_t keys[CHUNK];
+  int64_t chosen[CHUNK], places[CHUNK];
+  for (int64_t p = begin; p < end; p++) {
+    Piece piece = {0};
+    LpPair *out = s->pairs + p * PIECE;
+    int64_t last = s->n - p * PIECE < PIECE ? s->n : (p + 1) * PIECE;
+    for (int64_t at = p * PIECE; at < last && !lp_interrupt_pending(); at += CHUNK) {
+      const int64_t m = last - at < CHUNK ? last - at : CHUNK;
+      lp_sort_keys(keys, s->src + at * s->step, s->step, s->dtype, m, false);
+      lp_sort_kernels()->tally(keys, m, s->low, &piece.below, &piece.nans);
+      int64_t picked = lp_index_table()->within((const int64_t *)keys, m, (int64_t)s->low,
+                                                (int64_t)(s->high - s->low + 1), at, chosen, places);
+      for (int64_t i = 0; i < picked; i++) out[piece.picked + i] = (LpPair){(uint64_t)chosen[i], places[i]};
+      piece.picked += picked;
+    }
+    s->pieces[p] = piece;
+  }
+}
+
+/* The limits that a sample of the row suggests for its k-th element. tmp holds twice the sample. */
+static void suggest_limits(Selection *s, int64_t k, LpPair *tmp) {
+  const int64_t sixteenth = s->n / 16, count = sixteenth < SAMPLE_MAX ? sixteenth : SAMPLE_MAX;
+  const int64_t every = s->n / count;
+  lp_sort_load(tmp, s->src + every / 2 * s->step, every * s->step, s->dtype, count, false);
+  lp_sort_pairs(tmp, tmp + count, count);
+  int64_t margin = 2; /* about two and a half standard deviations of a rank */
+  while (margin * margin < 7 * count / 4) margin++;
+  const int64_t middle = (int64_t)((double)(k - 1) / (double)s->n * (double)count);
+  s->low = middle - margin < 0 ? 0 : tmp[middle - margin].key;
+  s->high = middle + margin >= count ? UINT64_MAX : tmp[middle + margin].key;
+}
+
+static int64_t pieces_of(int64_t n) { return (n + PIECE - 1) / PIECE; }
+
+size_t lp_select_scratch(int64_t n) {
+  return (size_t)(n + 2 * SAMPLE_MAX) * sizeof(LpPair) + (size_t)pieces_of(n) * sizeof(Piece);
+}
+
+static int64_t select_of_all(const Selection *s, int64_t k) {
+  lp_sort_load(s->pairs, s->src, s->step, s->dtype, s->n, false);
+  lp_select_pairs(s->pairs, s->n, k);
+  return s->pairs[k - 1].at;
+}
+
+int64_t lp_select_place(const char *src, int64_t step, LpDtype dtype, int64_t n, int64_t k, int64_t *nans,
+                        void *scratch) {
+  LpPair *pairs = scratch, *sample = pairs + n;
+  Selection s = {.src = src, .step = step, .n = n, .dtype = dtype, .pairs = pairs,
+                 .pieces = (Piece *)(sample + 2 * SAMPLE_MAX)};
+  int64_t below = 0, picked = 0;
+  *nans = 0;
+  if (n < SAMPLED_MIN) {
+    const int64_t at = select_of_all(&s, k);
+    for (int64_t i = 0; i < n; i++) *nans += pairs[i].key == LP_KEY_NAN;
+    return at;
+  }
+  suggest_limits(&s, k, sample);
+  lp_parallel_for(pieces_of(n), 2, pick_pieces, &s);
+  for (int64_t p = 0; p < pieces_of(n); p++) { /* brought together */
+    memmove(pairs + picked, pairs + p * PIECE, (size_t)s.pieces[p].picked * sizeof *pairs);
+    picked += s.pieces[p].picked;
+    below += s.pieces[p].below;
+    *nans += s.pieces[p].nans;
+  }
+  if (k <= below || k > below + picked) return select_of_all(&s, k);
+  if (s.low != s.high) lp_select_pairs(pairs, picked, k - below);
+  return pairs[k - below - 1].at;
 }

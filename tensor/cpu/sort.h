@@ -4,6 +4,7 @@
 #ifndef LP_CPU_SORT_H
 #define LP_CPU_SORT_H
 
+#include "cpu/caps.h"
 #include "lampad/base.h"
 
 typedef struct LpPair {
@@ -13,6 +14,15 @@ typedef struct LpPair {
 
 #define LP_KEY_NAN UINT64_MAX
 
+typedef struct LpSortKernels {
+  /* The keys of n elements, step bytes apart, exclusive-or `flip`. */
+  void (*keys[LP_DTYPE_COUNT])(uint64_t *keys, const char *src, int64_t step, int64_t n, uint64_t flip);
+  /* Adds how many keys lie below `low`, and how many are NaN's. */
+  void (*tally)(const uint64_t *keys, int64_t n, uint64_t low, int64_t *below, int64_t *nans);
+} LpSortKernels;
+
+LP_DISPATCH(LpSortKernels, lp_sort_kernels)
+
 /* n elements of a real dtype, step bytes apart; descending: keys in the opposite order. */
 void lp_sort_load(LpPair *pairs, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending);
 /* The keys alone. */
@@ -21,5 +31,10 @@ void lp_sort_keys(uint64_t *keys, const char *src, int64_t step, LpDtype dtype, 
 void lp_sort_pairs(LpPair *pairs, LpPair *tmp, int64_t n);
 /* Moves the k smallest pairs, by (key, at), to the front in no particular order, the k-th to [k - 1]. */
 void lp_select_pairs(LpPair *pairs, int64_t n, int64_t k);
+/* Where the k-th (from 1 on) of n elements in rising order stands, and how many are NaN. scratch holds
+ * lp_select_scratch(n) bytes. */
+int64_t lp_select_place(const char *src, int64_t step, LpDtype dtype, int64_t n, int64_t k, int64_t *nans,
+                        void *scratch);
+size_t lp_select_scratch(int64_t n);
 
 #endif

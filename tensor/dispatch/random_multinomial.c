@@ -83,17 +83,26 @@ static bool check_rows(const Rows *rows) {
 /* --- with replacement
  * -------------------------------------------------------------------------- */
 
-/* The cumulative distribution of a row. Sums are kept in float, as PyTorch keeps them. */
+/* The cumulative distribution of a row, in T. */
+#define CUMULATE(name, T)                                                                \
+  static void name(double *p, int64_t n) {                                               \
+    T sum = 0;                                                                           \
+    for (int64_t i = 0; i < n; i++) p[i] = sum += (T)p[i];                               \
+    for (int64_t i = 0; i < n; i++) p[i] = (T)p[i] / sum;                                \
+    p[n - 1] = 1;                                                                        \
+  }
+CUMULATE(cumulate_float, float)
+CUMULATE(cumulate_double, double)
+
+/* Sums are kept in float, as PyTorch keeps them. */
 static void sum_row(void *ctx, int64_t row) {
   const Rows *rows = ctx;
-  bool single = rows->t->dtype != LP_FLOAT64;
-  int64_t n = rows->n_columns;
-  double *p = rows->sums + row * n, sum = 0;
-  load(rows, row, 0, n, p);
-  for (int64_t i = 0; i < n; i++)
-    p[i] = sum = single ? (float)sum + (float)p[i] : sum + p[i];
-  for (int64_t i = 0; i < n; i++) p[i] = single ? (float)p[i] / (float)sum : p[i] / sum;
-  p[n - 1] = 1;
+  double *p = rows->sums + row * rows->n_columns;
+  load(rows, row, 0, rows->n_columns, p);
+  if (rows->t->dtype == LP_FLOAT64)
+    cumulate_double(p, rows->n_columns);
+  else
+    cumulate_float(p, rows->n_columns);
 }
 
 typedef struct Draws {

@@ -17,7 +17,7 @@ static LpTensor *reduce(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype
   return NULL;
 }
 
-/* What sums of `from` giving `to` are computed in: never narrower than either. */
+/* What sums and products of `from` giving `to` are computed in: never narrower than either. */
 static LpCompute sum_compute(LpDtype from, LpDtype to) {
   LpCompute c = lp_compute_of(to);
   return c == LP_AS_F32 && lp_compute_of(from) != LP_AS_F32 ? LP_AS_F64 : c;
@@ -37,8 +37,7 @@ static LpTensor *sum(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype) {
 static LpTensor *prod(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype) {
   LpDtype to = sum_dtype(self, dtype);
   if (to == LP_BOOL) return reduce(self, dims, keepdim, to, (LpReduction){LP_REDUCE_ALL, LP_AS_BOOL});
-  LpCompute c = lp_compute_of(to);
-  return reduce(self, dims, keepdim, to, (LpReduction){LP_REDUCE_PROD, c == LP_AS_F32 ? LP_AS_F64 : c});
+  return reduce(self, dims, keepdim, to, (LpReduction){LP_REDUCE_PROD, sum_compute(lp_dtype(self), to)});
 }
 
 static LpTensor *mean(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype) {

@@ -148,32 +148,25 @@ static void topk_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
   for (int64_t i = 0; i < t->k; i++) give(t, r, ptrs, i, pairs[i].at);
 }
 
+static int64_t select_place(const Task *t, const LpRows *r, char *const *ptrs, int64_t k, int64_t *nans,
+                            void *scratch) {
+  return lp_select_place(ptrs[0], r->step[0], t->dtype, r->n[0], k, nans, scratch);
+}
+
 static void kth_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Task *t = ctx;
-  LpPair *pairs = scratch;
-  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, r->n[0], false);
-  lp_select_pairs(pairs, r->n[0], t->k);
-  give(t, r, ptrs, 0, pairs[t->k - 1].at);
+  int64_t nans;
+  give(t, r, ptrs, 0, select_place(t, r, ptrs, t->k, &nans, scratch));
 }
 
 static void median_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Task *t = ctx;
-  LpPair *pairs = scratch;
-  int64_t n = r->n[0], numbers = 0, first_nan = -1;
-  lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, false);
-  bool floating = lp_dtype_is_floating(t->dtype);
-  for (int64_t i = 0; i < n; i++) {
-    bool nan = floating && pairs[i].key == LP_KEY_NAN;
-    numbers += !nan;
-    if (nan && first_nan < 0) first_nan = i;
+  int64_t n = r->n[0], nans, at = select_place(t, r, ptrs, (n - 1) / 2 + 1, &nans, scratch);
+  if (nans > 0) { /* their keys are the largest: they stand behind the numbers, the first one first */
+    int64_t k = t->skip_nan && nans < n ? (n - nans - 1) / 2 + 1 : n - nans + 1;
+    at = select_place(t, r, ptrs, k, &nans, scratch);
   }
-  if (first_nan >= 0 && (!t->skip_nan || numbers == 0)) {
-    give(t, r, ptrs, 0, first_nan);
-    return;
-  }
-  int64_t k = (numbers - 1) / 2 + 1; /* NaN keys are the largest: they stay behind the numbers */
-  lp_select_pairs(pairs, n, k);
-  give(t, r, ptrs, 0, pairs[k - 1].at);
+  give(t, r, ptrs, 0, at);
 }
 
 static void mode_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
@@ -212,7 +205,9 @@ static bool run(LpTensor *self, int64_t dim, int64_t out_size, RowBody body, Tas
     t->elem = lp_dtype_size(dtype);
     lp_rows_init(&rows, dim, (LpTensor *[]){self, results[0], results[1]}, 3);
     /* A sort costs a few dozen times a sum. */
-    ok = lp_rows_run(&rows, 16 * rows.n[0], 2 * (size_t)rows.n[0] * sizeof(LpPair), body, t);
+    const bool selects = body == kth_row || body == median_row;
+    const size_t scratch = selects ? lp_select_scratch(rows.n[0]) : 2 * (size_t)rows.n[0] * sizeof(LpPair);
+    ok = lp_rows_run(&rows, 16 * rows.n[0], scratch, body, t);
   }
   for (int i = 0; i < 2 && !ok; i++) {
     lp_tensor_release(results[i]);

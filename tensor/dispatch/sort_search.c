@@ -172,6 +172,7 @@ typedef struct Runs {
   uint8_t *starts;
   const int64_t *firsts; /* where runs begin */
   int64_t count, *inverse;
+  char *values;          /* of the runs */
 } Runs;
 
 #define RUN_BLOCK 1024
@@ -202,6 +203,19 @@ static void number_runs(void *ctx, int64_t begin, int64_t end) {
   for (int64_t i = begin, run = low - 1; i < end; i++) r->inverse[i] = run += r->starts[i];
 }
 
+/* The first element of each run. */
+static void gather_firsts(void *ctx, int64_t begin, int64_t end) {
+  const Runs *r = ctx;
+  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(r->t));
+  lp_index_table()->get[lp_size_class(elem)](&(LpIndexRow){.t = lp_data(r->t),
+                                                           .idx = r->firsts + begin,
+                                                           .idx_step = 1,
+                                                           .scale = elem,
+                                                           .v = r->values + begin * elem,
+                                                           .v_step = elem,
+                                                           .n = end - begin});
+}
+
 /* The runs of equal elements of a 1-d dense tensor, each as one. NaN equals nothing. */
 static bool unique_runs(LpTensor *t, LpInts inverse_shape, bool want_inverse, bool want_counts, LpTensor **results) {
   const int64_t n = lp_numel(t);
@@ -220,7 +234,11 @@ static bool unique_runs(LpTensor *t, LpInts inverse_shape, bool want_inverse, bo
     for (int64_t i = 0; want_counts && i < r.count; i++)
       size[i] = (i + 1 < r.count ? r.firsts[i + 1] : n) - r.firsts[i];
     if (want_inverse) lp_parallel_for(n, LP_GRAIN, number_runs, &r);
-    results[0] = lp_impl_index_select(NULL, t, 0, firsts);
+    results[0] = lp_tensor_new(lp_ints(&r.count, 1), lp_dtype(t), lp_cpu());
+  }
+  if (results[0]) {
+    r.values = lp_data(results[0]);
+    lp_parallel_for(r.count, LP_GRAIN, gather_firsts, &r);
   }
   lp_tensor_release(starts);
   lp_tensor_release(firsts);

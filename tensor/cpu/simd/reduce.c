@@ -124,33 +124,47 @@ static void f64_pow_col(void *acc, const void *x, int64_t rows, int64_t ld, int6
 
 /* --- products ------------------------------------------------------------------------------ */
 
-#define PRODUCT(name, type)                                                                 \
-  static void name##_prod_init(void *acc, int64_t n) {                                      \
+#define PRODUCT_OF(type)                                                                    \
+  static void type##_prod_init(void *acc, int64_t n) {                                      \
     for (int64_t i = 0; i < n; i++) ((type *)acc)[i] = 1;                                   \
   }                                                                                         \
-  static void name##_prod_merge(void *acc, const void *other, int64_t n) {                  \
+  static void type##_prod_merge(void *acc, const void *other, int64_t n) {                  \
     for (int64_t i = 0; i < n; i++) ((type *)acc)[i] *= ((const type *)other)[i];           \
-  }                                                                                         \
+  }
+PRODUCT_OF(double)
+PRODUCT_OF(uint64_t)
+
+/* Of elements `type`, accumulated in A: a row in 32 lanes, columns four rows at a time. */
+#define PRODUCT(name, type, A)                                                              \
   static void name##_prod_row(void *acc, const void *x, int64_t n, double p) {              \
     const type *v = x;                                                                      \
-    type lane[8] = {1, 1, 1, 1, 1, 1, 1, 1}, total = 1;                                     \
+    A lane[32], total = 1;                                                                  \
     int64_t i = 0;                                                                          \
-    for (; i + 8 <= n; i += 8) {                                                            \
-      for (int k = 0; k < 8; k++) lane[k] *= v[i + k];                                      \
+    for (int k = 0; k < 32; k++) lane[k] = 1;                                               \
+    for (; i + 32 <= n; i += 32) {                                                          \
+      for (int k = 0; k < 32; k++) lane[k] *= v[i + k];                                     \
     }                                                                                       \
-    for (int k = 0; k < 8; k++) total *= lane[k];                                           \
+    for (int h = 16; h > 0; h /= 2) {                                                       \
+      for (int k = 0; k < h; k++) lane[k] *= lane[k + h];                                   \
+    }                                                                                       \
     for (; i < n; i++) total *= v[i];                                                       \
-    *(type *)acc *= total;                                                                  \
+    *(A *)acc *= total * lane[0];                                                           \
   }                                                                                         \
   static void name##_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
-    type *restrict a = acc;                                                                 \
-    for (int64_t r = 0; r < rows; r++) {                                                    \
-      const type *v = (const type *)x + r * ld;                                             \
+    A *restrict a = acc;                                                                    \
+    const type *v = x;                                                                      \
+    int64_t r = 0;                                                                          \
+    for (; r + 4 <= rows; r += 4, v += 4 * ld) {                                            \
+      for (int64_t j = 0; j < w; j++)                                                       \
+        a[j] *= ((A)v[j] * v[j + ld]) * ((A)v[j + 2 * ld] * v[j + 3 * ld]);                 \
+    }                                                                                       \
+    for (; r < rows; r++, v += ld) {                                                        \
       for (int64_t j = 0; j < w; j++) a[j] *= v[j];                                         \
     }                                                                                       \
   }
-PRODUCT(f64, double)
-PRODUCT(i64, uint64_t)
+PRODUCT(f32, float, double)
+PRODUCT(f64, double, double)
+PRODUCT(i64, uint64_t, uint64_t)
 
 /* --- complex: sum and product over pairs of doubles ----------------------------------------- */
 
@@ -468,6 +482,8 @@ COMPLEX_LOADERS(c128, C128)
 #define PLAIN(type, acc, name) \
   KERNEL(type, acc, name##_init, name##_row, name##_col, name##_merge)
 #define DOUBLE_SUM(type, name) KERNEL(type, 8, f64_sum_init, name##_row, name##_col, f64_sum_merge)
+#define PRODUCT_KERNEL(type, name, acc) \
+  KERNEL(type, 8, acc##_prod_init, name##_prod_row, name##_prod_col, acc##_prod_merge)
 #define SHIFTED(type, name) \
   KERNEL(type, sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge)
 #define ARG(type, name) [LP_AS_##type] = {name##_row, name##_col}
@@ -482,7 +498,8 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
                        PLAIN(C128, 16, c128_sum)},
     [LP_REDUCE_NANSUM] = {DOUBLE_SUM(F32, f32_nansum), DOUBLE_SUM(F64, f64_nansum)},
     [LP_REDUCE_NANCOUNT] = {DOUBLE_SUM(F32, f32_nancount), DOUBLE_SUM(F64, f64_nancount)},
-    [LP_REDUCE_PROD] = {PLAIN(F64, 8, f64_prod), PLAIN(I64, 8, i64_prod), PLAIN(C128, 16, c128_prod)},
+    [LP_REDUCE_PROD] = {PRODUCT_KERNEL(F32, f32, double), PRODUCT_KERNEL(F64, f64, double),
+                        PRODUCT_KERNEL(I64, i64, uint64_t), PLAIN(C128, 16, c128_prod)},
     [LP_REDUCE_MAX] = {PLAIN(F32, 8, f32_max), PLAIN(F64, 8, f64_max), PLAIN(I64, 8, i64_max),
                        KERNEL(ABS, 8, f64_max_init, f64_max_row, f64_max_col, f64_max_merge)},
     [LP_REDUCE_MIN] = {PLAIN(F32, 8, f32_min), PLAIN(F64, 8, f64_min), PLAIN(I64, 8, i64_min),
