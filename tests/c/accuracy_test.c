@@ -6,6 +6,7 @@
 #include "lampad/ops.h"
 #include "test.h"
 
+#define HALF_PI 1.57079632679489661923L
 enum { COUNT = 20000 };
 typedef LpTensor *(*Unary)(LpTensor *);
 
@@ -38,6 +39,15 @@ static const struct {
     {"asin", lp_asin, asinl, DBL_TRUE_MIN, 1, 1.7},
     {"acos", lp_acos, acosl, -1, 1, 1.2},
     {"acos", lp_acos, acosl, 0.99, 1, 1.2},
+    {"sin", lp_sin, sinl, -140000, 140000, 1},
+    {"sin", lp_sin, sinl, -7, 7, 1},
+    {"sin", lp_sin, sinl, DBL_TRUE_MIN, 1e9, 1},
+    {"cos", lp_cos, cosl, -140000, 140000, 1},
+    {"cos", lp_cos, cosl, -7, 7, 1},
+    {"cos", lp_cos, cosl, DBL_TRUE_MIN, 1e9, 1},
+    {"tan", lp_tan, tanl, -140000, 140000, 2.1},
+    {"tan", lp_tan, tanl, -7, 7, 2.1},
+    {"tan", lp_tan, tanl, DBL_TRUE_MIN, 1e9, 2.1},
 };
 
 /* The distance of two numbers in units of the last place of the second. */
@@ -95,7 +105,8 @@ TEST(accuracy_at_the_ends) {
   } functions[] = {
       {"exp", lp_exp, exp},       {"tanh", lp_tanh, tanh}, {"erf", lp_erf, erf},
       {"log", lp_log, log},       {"log2", lp_log2, log2}, {"log10", lp_log10, log10},
-      {"expm1", lp_expm1, expm1}, {"asin", lp_asin, asin}, {"acos", lp_acos, acos}};
+      {"expm1", lp_expm1, expm1}, {"asin", lp_asin, asin}, {"acos", lp_acos, acos},
+      {"sin", lp_sin, sin},       {"cos", lp_cos, cos},    {"tan", lp_tan, tan}};
   LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
   memcpy(lp_data(x), ends, sizeof ends);
   for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
@@ -129,4 +140,24 @@ TEST(accuracy_of_whole_logarithms) {
   for (int k = 0; k <= 300; k++) EXPECT(((double *)lp_data(y))[k] == k);
   lp_tensor_release(y);
   lp_tensor_release(x);
+}
+
+/* Next to their zeros functions keep their digits: at the double nearest to k pi / 2 the
+ * sine or cosine is what rounding left of pi. */
+TEST(accuracy_near_zeros) {
+  const int64_t count = 8192;
+  LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
+  double *xs = lp_data(x);
+  for (int k = 0; k < count; k++) xs[k] = (double)((k * 10 + 1) * (HALF_PI));
+  LpTensor *c = lp_cos(x), *t = lp_tan(x);
+  for (int k = 0; k < count; k++) {
+    EXPECT(distance_ulps(((double *)lp_data(c))[k], cosl(xs[k])) < 1);
+    EXPECT(distance_ulps(((double *)lp_data(t))[k], tanl(xs[k])) < 2.1);
+    xs[k] = (double)(k * 10 * (HALF_PI));
+  }
+  LpTensor *s = lp_sin(x);
+  for (int k = 0; k < count; k++)
+    EXPECT(distance_ulps(((double *)lp_data(s))[k], sinl(xs[k])) < 1);
+  LpTensor *all[] = {x, c, t, s};
+  for (int k = 0; k < 4; k++) lp_tensor_release(all[k]);
 }

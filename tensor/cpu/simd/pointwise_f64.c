@@ -12,6 +12,7 @@
 #include "cpu/simd/wide_f64.h"
 #endif
 #if defined(__FMA__)
+#include "cpu/simd/circular_f64.h"
 #define LP_OWN_LOOP_floor_divide_f64 ~, OWN
 #define LP_OWN_LOOP_remainder_f64 ~, OWN
 #define LP_OWN_LOOP_fmod_f64 ~, OWN
