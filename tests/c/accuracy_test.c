@@ -1,10 +1,12 @@
 /* The errors of float64's elementary functions against long double, in ulp, over their
  * whole range, as the comments of cpu/simd/vecmath_f64.h promise. */
 #include <float.h>
+#include <stdlib.h>
 #include "dispatch/pointwise.h"
 #include "lampad/ops.h"
 #include "test.h"
 
+#define HALF_PI 1.57079632679489661923L
 enum { COUNT = 20000 };
 typedef LpTensor *(*Unary)(LpTensor *);
 
@@ -26,6 +28,26 @@ static const struct {
     {"erf", lp_erf, erfl, DBL_TRUE_MIN, DBL_MAX, 1.4},
     {"log", lp_log, logl, DBL_TRUE_MIN, DBL_MAX, 0.9},
     {"log", lp_log, logl, 0.5, 2, 0.9},
+    {"log2", lp_log2, log2l, DBL_TRUE_MIN, DBL_MAX, 2.1},
+    {"log2", lp_log2, log2l, 0.5, 2, 2.1},
+    {"log10", lp_log10, log10l, DBL_TRUE_MIN, DBL_MAX, 2.1},
+    {"log10", lp_log10, log10l, 0.5, 2, 2.1},
+    {"expm1", lp_expm1, expm1l, -50, 710, 1.6},
+    {"expm1", lp_expm1, expm1l, -1, 1, 1.6},
+    {"expm1", lp_expm1, expm1l, DBL_TRUE_MIN, 1, 1.6},
+    {"asin", lp_asin, asinl, -1, 1, 1.7},
+    {"asin", lp_asin, asinl, DBL_TRUE_MIN, 1, 1.7},
+    {"acos", lp_acos, acosl, -1, 1, 1.2},
+    {"acos", lp_acos, acosl, 0.99, 1, 1.2},
+    {"sin", lp_sin, sinl, -140000, 140000, 1},
+    {"sin", lp_sin, sinl, -7, 7, 1},
+    {"sin", lp_sin, sinl, DBL_TRUE_MIN, 1e9, 1},
+    {"cos", lp_cos, cosl, -140000, 140000, 1},
+    {"cos", lp_cos, cosl, -7, 7, 1},
+    {"cos", lp_cos, cosl, DBL_TRUE_MIN, 1e9, 1},
+    {"tan", lp_tan, tanl, -140000, 140000, 2.1},
+    {"tan", lp_tan, tanl, -7, 7, 2.1},
+    {"tan", lp_tan, tanl, DBL_TRUE_MIN, 1e9, 2.1},
 };
 
 /* The distance of two numbers in units of the last place of the second. */
@@ -80,10 +102,11 @@ TEST(accuracy_at_the_ends) {
     const char *name;
     Unary f;
     double (*want)(double);
-  } functions[] = {{"exp", lp_exp, exp},
-                   {"tanh", lp_tanh, tanh},
-                   {"erf", lp_erf, erf},
-                   {"log", lp_log, log}};
+  } functions[] = {
+      {"exp", lp_exp, exp},       {"tanh", lp_tanh, tanh}, {"erf", lp_erf, erf},
+      {"log", lp_log, log},       {"log2", lp_log2, log2}, {"log10", lp_log10, log10},
+      {"expm1", lp_expm1, expm1}, {"asin", lp_asin, asin}, {"acos", lp_acos, acos},
+      {"sin", lp_sin, sin},       {"cos", lp_cos, cos},    {"tan", lp_tan, tan}};
   LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
   memcpy(lp_data(x), ends, sizeof ends);
   for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {
@@ -97,4 +120,44 @@ TEST(accuracy_at_the_ends) {
     lp_tensor_release(y);
   }
   lp_tensor_release(x);
+}
+
+/* log10 of powers of ten and log2 of powers of two are whole numbers. */
+TEST(accuracy_of_whole_logarithms) {
+  const int64_t count = 601;
+  LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
+  double *xs = lp_data(x);
+  for (int k = -300; k <= 300; k++) xs[k + 300] = ldexp(1, k);
+  LpTensor *y = lp_log2(x);
+  for (int k = -300; k <= 300; k++) EXPECT(((double *)lp_data(y))[k + 300] == k);
+  lp_tensor_release(y);
+  for (int k = 0; k <= 300; k++) {
+    char text[16];
+    snprintf(text, sizeof text, "1e%d", k);
+    xs[k] = strtod(text, NULL);
+  }
+  y = lp_log10(x);
+  for (int k = 0; k <= 300; k++) EXPECT(((double *)lp_data(y))[k] == k);
+  lp_tensor_release(y);
+  lp_tensor_release(x);
+}
+
+/* Next to their zeros functions keep their digits: at the double nearest to k pi / 2 the
+ * sine or cosine is what rounding left of pi. */
+TEST(accuracy_near_zeros) {
+  const int64_t count = 8192;
+  LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
+  double *xs = lp_data(x);
+  for (int k = 0; k < count; k++) xs[k] = (double)((k * 10 + 1) * (HALF_PI));
+  LpTensor *c = lp_cos(x), *t = lp_tan(x);
+  for (int k = 0; k < count; k++) {
+    EXPECT(distance_ulps(((double *)lp_data(c))[k], cosl(xs[k])) < 1);
+    EXPECT(distance_ulps(((double *)lp_data(t))[k], tanl(xs[k])) < 2.1);
+    xs[k] = (double)(k * 10 * (HALF_PI));
+  }
+  LpTensor *s = lp_sin(x);
+  for (int k = 0; k < count; k++)
+    EXPECT(distance_ulps(((double *)lp_data(s))[k], sinl(xs[k])) < 1);
+  LpTensor *all[] = {x, c, t, s};
+  for (int k = 0; k < 4; k++) lp_tensor_release(all[k]);
 }

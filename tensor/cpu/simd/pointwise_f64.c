@@ -8,6 +8,7 @@
 #define FN(name) name##_f64
 #define V(name) lp_##name##_f64
 #define BI(name) __builtin_##name
+#include "cpu/simd/near_f64.h"
 #if defined(LP_CAP_avx512)
 #include "cpu/simd/wide_f64.h"
 #endif

@@ -3,23 +3,25 @@
  *
  * Note [Near and far quotients]. Where the quotient is not too large (of int64, the
  * operands) a few vector instructions give what the general function gives, bit for bit.
- * A stretch is computed so, into a buffer, as `out` may be an operand; elements that were
- * far are computed again one by one. */
+ * A stretch is computed so, in place into a buffer; elements that were far are computed
+ * again one by one. */
 #define QUOTIENT_STRETCH 256
 
 #define QUOTIENT_LOOP(name, limit)                                                       \
   static void FN(loop_##name)(T * out, const T *a, const T *b, int64_t n) {              \
-    _Alignas(64) T results[QUOTIENT_STRETCH];                                            \
+    _Alignas(64) T buffer[QUOTIENT_STRETCH];                                             \
     for (int64_t m; n > 0; n -= m, out += m, a += m, b += m) {                           \
       m = n < QUOTIENT_STRETCH ? n : QUOTIENT_STRETCH;                                   \
+      T *results = out == a || out == b ? buffer : out;                                  \
       BITS any_far = 0;                                                                  \
+      LP_IVDEP                                                                           \
       for (int64_t i = 0; i < (m & -(int64_t)LP_LANES(T)); i++) {                        \
         any_far |= FN(is_far)(a[i], b[i], limit);                                        \
         results[i] = FN(name##_near)(a[i], b[i]);                                        \
       }                                                                                  \
       for (int64_t i = 0; any_far && i < m; i++)                                         \
         if (FN(is_far)(a[i], b[i], limit)) results[i] = FN(name)(a[i], b[i]);            \
-      memcpy(out, results, (size_t)m * sizeof(T));                                       \
+      if (results == buffer) memcpy(out, buffer, (size_t)m * sizeof(T));                 \
     }                                                                                    \
   }
 

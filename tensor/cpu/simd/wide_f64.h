@@ -1,5 +1,5 @@
 /* A loop over vectors of 8 doubles, for AVX-512: a table of 16 entries lies in two
- * registers, of which one instruction takes 8. Included by template.h. */
+ * registers, of which one instruction takes 8. Included by pointwise_f64.c. */
 #include <immintrin.h>
 
 /* 2^(k / 16), and what its rounding lost. */
