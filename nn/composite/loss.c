@@ -3,6 +3,7 @@
 #include <math.h>
 #include "composite/expr.h"
 #include "dispatch/iter.h"
+#include "dispatch/pointwise.h"
 #include "impl.h"
 
 /* What the three arguments say together. */
@@ -101,17 +102,15 @@ LpTensor *lp_composite_l1_loss(LpTensor *input, LpTensor *target, LpOptBool size
   return expr_end(&e, weighted_reduce(&e, loss, weight, how));
 }
 
-/* steep * z^2 / 2 below the bend, straight above it: z = |input - target|; below
- * autograd, because the square's slope at infinity is no number. */
+/* steep * z^2 / 2 below the bend, straight above it: z = |input - target|. */
 LpTensor *lp_impl_bent_distance(LpTensor *input, LpTensor *target, double bend,
                                 double steep) {
-  Expr e = {0};
-  LpTensor *d = x_sub(&e, input, target);
-  LpTensor *z = d ? keep(&e, lp_abs(d)) : NULL, *bend_at = x_number(&e, bend);
-  LpTensor *below = z && bend_at ? keep(&e, lp_lt(z, bend_at)) : NULL;
-  LpTensor *square = x_scale(&e, x_mul(&e, z, z), 0.5 * steep);
-  LpTensor *line = x_scale(&e, x_offset(&e, z, -0.5 * bend), bend * steep);
-  return expr_end(&e, x_where(&e, below, square, line));
+  CHECK(lp_dtype(input) != LP_BOOL && lp_dtype(target) != LP_BOOL, LP_ERR_TYPE,
+        "expected numbers, got bool; convert the tensor first");
+  const LpScalar params[] = {lp_scalar_float(bend), lp_scalar_float(0.5 * steep),
+                             lp_scalar_float(bend * steep)};
+  return lp_pointwise(LP_POINTWISE_EXTRA(LP_EXTRA_bent_distance), NULL,
+                      (LpTensor *const[]){input, target}, 2, params);
 }
 
 LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,

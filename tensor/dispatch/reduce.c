@@ -18,7 +18,8 @@
 
 #define MAX_CHUNKS 16
 #define CHUNK_ELEMS 65536
-#define BUFFER_BYTES 32768 /* loaded elements of one task */
+/* Loaded elements of one task; their source has room in the cache beside them. */
+#define BUFFER_BYTES 16384
 
 typedef struct Dim {
   int64_t size, stride, out_stride; /* strides in elements */

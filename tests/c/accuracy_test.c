@@ -39,6 +39,8 @@ static const struct {
     {"asin", lp_asin, asinl, DBL_TRUE_MIN, 1, 1.7},
     {"acos", lp_acos, acosl, -1, 1, 1.2},
     {"acos", lp_acos, acosl, 0.99, 1, 1.2},
+    {"atan", lp_atan, atanl, -5, 5, 1.5},
+    {"atan", lp_atan, atanl, DBL_TRUE_MIN, DBL_MAX, 1.5},
     {"sin", lp_sin, sinl, -140000, 140000, 1},
     {"sin", lp_sin, sinl, -7, 7, 1},
     {"sin", lp_sin, sinl, DBL_TRUE_MIN, 1e9, 1},
@@ -106,7 +108,8 @@ TEST(accuracy_at_the_ends) {
       {"exp", lp_exp, exp},       {"tanh", lp_tanh, tanh}, {"erf", lp_erf, erf},
       {"log", lp_log, log},       {"log2", lp_log2, log2}, {"log10", lp_log10, log10},
       {"expm1", lp_expm1, expm1}, {"asin", lp_asin, asin}, {"acos", lp_acos, acos},
-      {"sin", lp_sin, sin},       {"cos", lp_cos, cos},    {"tan", lp_tan, tan}};
+      {"atan", lp_atan, atan},    {"sin", lp_sin, sin},    {"cos", lp_cos, cos},
+      {"tan", lp_tan, tan}};
   LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
   memcpy(lp_data(x), ends, sizeof ends);
   for (size_t k = 0; k < sizeof functions / sizeof *functions; k++) {

@@ -447,11 +447,16 @@ INT_LOADERS(i16, int16_t)
 INT_LOADERS(i32, int32_t)
 INT_LOADERS(i64, int64_t)
 
-/* Eight halves at a time where the hardware converts them: the compiler does not vectorise it. */
+/* A vector at a time where the hardware converts halves: the compiler does not vectorise it. */
 static void half_f32_fast(void *dst, const char *src, int64_t stride, int64_t n) {
 #ifdef __F16C__
   int64_t i = 0;
   if (stride == 2) {
+#ifdef LP_CAP_avx512
+    for (; i + 16 <= n; i += 16)
+      _mm512_storeu_ps((float *)dst + i,
+                       _mm512_cvtph_ps(_mm256_loadu_si256((const void *)(src + 2 * i))));
+#endif
     for (; i + 8 <= n; i += 8) {
       __m128i halves;
       memcpy(&halves, src + 2 * i, 16);

@@ -276,6 +276,11 @@ static inline T FN(clamp)(T x, T low, T high) {
 static inline T FN(clamp_backward)(T grad, T x, T low, T high) {
   return (x > low || low == -(T)INFINITY) && (x < high || high == (T)INFINITY) ? grad : 0;
 }
+/* Of z = |a - b|: a parabola below the bend, straight above it. */
+static inline T FN(bent_distance)(T a, T b, T bend, T half, T slope) {
+  const T z = BI(fabs)(a - b), square = z * z * half, line = (z - (T)0.5 * bend) * slope;
+  return FN(sel)(z < bend, square, line);
+}
 /* Both ends are exact; the nearer end is the base, which keeps the result monotonic. */
 static inline T FN(lerp)(T a, T b, T w) {
   return BI(fabs)(w) < (T)0.5 ? a + w * (b - a) : b - (b - a) * (1 - w);

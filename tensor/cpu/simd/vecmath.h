@@ -20,10 +20,10 @@
 #define LP_MATH_1(X)                                                                     \
   X(log1p, u10)                                                                          \
   X(tan, u10)                                                                            \
-  X(sinh, u10) X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10) X(erfc, u15)       \
-      X(lgamma, u10)
+  X(sinh, u10)                                                                           \
+  X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
 #define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35) X(asin, u10) X(acos, u10)
-#define LP_MATH_1_F64(X) X(exp2, u10) X(atan, u10) X(sin, u10) X(cos, u10)
+#define LP_MATH_1_F64(X) X(exp2, u10) X(sin, u10) X(cos, u10)
 #define LP_MATH_2(X) X(pow, u10) X(atan2, u10) X(hypot, u05)
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(LP_CAP)

@@ -218,3 +218,26 @@ static inline double lp_acos_f64(double x) {
   const double below = 2 * (LP_HALF_PI - (y + (part - LP_HALF_PI_LOWER)));
   return lp_sel_f64(large, lp_sel_f64(x < 0, below, twice), near);
 }
+
+/* atan by a polynomial in the lesser of |x| and 1 / |x|; within 1.5 ulp. */
+static inline double lp_atan_f64(double x) {
+  const double size = __builtin_fabs(x);
+  const _Bool large = size > 1;
+  const double t = lp_sel_f64(large, 1, size) / lp_sel_f64(large, size, 1);
+  const double u = t * t, u2 = u * u, u4 = u2 * u2, u8 = u4 * u4;
+  const double p01 = 0.19999999999951468 * u - 0.3333333333333307;
+  const double p23 = 0.1111111100703782 * u - 0.14285714282575498;
+  const double p45 = 0.07692279841767428 * u - 0.09090907003201339;
+  const double p67 = 0.0588052793458562 * u - 0.06666404077831135;
+  const double p89 = 0.04722323990926247 * u - 0.05253519082182464;
+  const double p1011 = 0.03664200243029327 * u - 0.04219183532096499;
+  const double p1213 = 0.021985024293125686 * u - 0.029904000650785117;
+  const double p1415 = 0.007196612269625498 * u - 0.013900717601203524;
+  const double p1617 = 0.0008313408203242961 * u - 0.002884973378358631;
+  const double p1819 = 1.3225469447582693e-05 * u - 0.00015216488550653956;
+  const double p0 = (p01 + u2 * p23) + u4 * (p45 + u2 * p67);
+  const double p8 = (p89 + u2 * p1011) + u4 * (p1213 + u2 * p1415);
+  const double part = t * (u * (p0 + u8 * (p8 + u8 * (p1617 + u2 * p1819))));
+  const double far = LP_HALF_PI - (t + (part - LP_HALF_PI_LOWER));
+  return __builtin_copysign(lp_sel_f64(large, far, t + part), x);
+}
