@@ -1,8 +1,9 @@
 /* Index tuples (x[i, :, mask] with tensors), flat indices (take, put) and what indexing shares.
  *
  * Note [Index tuples]: boolean masks become the columns of their nonzero positions, or, where the dims they
- * cover are steps of one walk through memory, one column of places in that walk; the index tensors are broadcast to one shape B. If the indexed dims are neighbours, B takes their place, else B comes
- * first. The indices become one table of byte offsets, so that the walk (cpu/index.c) only sees blocks. */
+ * cover are steps of one walk through memory, one column of places in that walk; the index tensors are
+ * broadcast to one shape B. If the indexed dims are neighbours, B takes their place, else B comes first. The
+ * indices become one table of byte offsets, so that the walk (cpu/index.c) only sees blocks. */
 #include "dispatch/index.h"
 
 #include <stdatomic.h>
