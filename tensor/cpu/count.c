@@ -17,7 +17,8 @@ typedef struct Count {
 static void count_share(void *ctx, int64_t table) {
   const Count *c = ctx;
   int64_t *counts = c->tables + table * c->row, bins[LP_COUNT_BLOCK];
-  int64_t first = table * c->share, end = c->n - first < c->share ? c->n : first + c->share;
+  int64_t first = table * c->share,
+          end = c->n - first < c->share ? c->n : first + c->share;
   for (; first < end && !lp_interrupt_pending(); first += LP_COUNT_BLOCK) {
     int64_t n = end - first < LP_COUNT_BLOCK ? end - first : LP_COUNT_BLOCK;
     c->bins_of(c->ctx, first, n, bins);
@@ -25,10 +26,12 @@ static void count_share(void *ctx, int64_t table) {
   }
 }
 
-bool lp_count(int64_t *counts, int64_t n_bins, int64_t n, LpBinsOf bins_of, const void *ctx) {
+bool lp_count(int64_t *counts, int64_t n_bins, int64_t n, LpBinsOf bins_of,
+              const void *ctx) {
   Count c = {.n = n, .row = n_bins + 1, .bins_of = bins_of, .ctx = ctx};
   /* A table is worth its making for several times as many elements. */
-  const int64_t tables = n == 0 ? 1 : lp_parallel_threads(n, c.row > LP_GRAIN / 4 ? 4 * c.row : LP_GRAIN);
+  const int64_t tables =
+      n == 0 ? 1 : lp_parallel_threads(n, c.row > LP_GRAIN / 4 ? 4 * c.row : LP_GRAIN);
   const size_t bytes = (size_t)(tables * c.row) * sizeof *counts;
   TRY(c.tables = lp_calloc(bytes));
   c.share = n / tables + 1;

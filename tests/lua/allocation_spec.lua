@@ -5,6 +5,7 @@ local core = require "lampad.core"
 
 local x = torch.arange(24):reshape(2, 3, 4)
 local w = torch.ones(2, 3, { requires_grad = true })
+local many = torch.arange(100000):remainder(997):float()
 
 local calls = {
   ["torch.tensor of a nested table"] = function() return torch.tensor { { 1, 2 }, { 3, 4 } } end,
@@ -29,6 +30,31 @@ local calls = {
     y[0] = 3
     y[{ { 0, 1 }, { 0, 2 } }]:sum():backward()
     w.grad = nil
+  end,
+  ["draws of categories"] = function()
+    torch.multinomial(w:detach(), 2)
+    torch.multinomial(w:detach(), 1)
+    return torch.multinomial(w:detach(), 5, true)
+  end,
+  ["order statistics of many elements"] = function()
+    torch.nanmedian(many)
+    torch.kthvalue(many, 7)
+    return torch.quantile(many, 0.3)
+  end,
+  ["distinct elements"] = function()
+    torch.unique(many:to(torch.int64), { return_inverse = true, return_counts = true })
+    torch.unique(many, { return_inverse = true })
+    return torch.unique_consecutive(many, { return_inverse = true, return_counts = true })
+  end,
+  ["counts"] = function()
+    torch.bincount(many:to(torch.int32))
+    return torch.histc(many, 10)
+  end,
+  ["masks and flips"] = function()
+    local y = many:view(100, 1000):clone()
+    y[y:gt(500)] = 1
+    y:masked_scatter_(y:lt(30), many)
+    return y:t():masked_select(y:t():gt(3)):flip(0)
   end,
   ["tostring(x)"] = function() return tostring(w * 2) end,
   ["torch.get_rng_state"] = function() return torch.get_rng_state() end,
