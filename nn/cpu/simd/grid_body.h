@@ -90,7 +90,10 @@ static void TYPED(place)(const LpGridShape *s, int d, const T *grid, int64_t m, 
   const A n = (A)s->in[d], half = s->align_corners ? (n - 1) / 2 : n / 2;
   T c[BLOCK] = {0};
   if (m == BLOCK && s->dims == 2)
-    for (int j = 0; j < BLOCK; j++) c[j] = grid[j * 2 + d];
+    for (int j = 0; j < BLOCK; j++) { /* vectors of all numbers, without gaps */
+      const T x0 = grid[2 * j], x1 = grid[2 * j + 1];
+      c[j] = d ? x1 : x0;
+    }
   else
     for (int64_t j = 0; j < m; j++) c[j] = grid[j * s->dims + d];
   for (int j = 0; j < BLOCK; j++) {
@@ -225,8 +228,9 @@ static void TYPED(grid_grad)(const LpGridShape *s, const void *px, const void *p
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
     const T *grid = (const T *)pgrid + at * s->dims;
-    A dots[MAX_TAPS][BLOCK] = {{0}}, g[BLOCK] = {0}, v[BLOCK];
+    A dots[MAX_TAPS][BLOCK], g[BLOCK] = {0}, v[BLOCK];
     TYPED(make_taps)(s, grid, m, TYPED(plain), &taps);
+    memset(dots, 0, (size_t)taps.n * sizeof *dots);
     for (int64_t c = 0; c < s->channels; c++) {
       const A *x = (const A *)px + c * plane;
       memcpy(g, (const A *)pg + c * s->positions + at, (size_t)m * sizeof *g);
@@ -307,8 +311,9 @@ static void TYPED(grid_grad_last)(const LpGridShape *s, const void *px, const vo
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
     const T *grid = (const T *)pgrid + at * s->dims;
-    A dots[MAX_TAPS][BLOCK] = {{0}};
+    A dots[MAX_TAPS][BLOCK];
     TYPED(make_taps)(s, grid, m, TYPED(plain), &taps);
+    memset(dots, 0, (size_t)taps.n * sizeof *dots);
     for (int64_t j = 0; j < m; j++)
       for (int64_t c0 = 0; c0 < s->channels; c0 += COLUMNS) {
         const int64_t width = s->channels - c0 < COLUMNS ? s->channels - c0 : COLUMNS;
