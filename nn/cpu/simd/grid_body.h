@@ -14,9 +14,9 @@ typedef struct TYPED(Taps) {
 
 /* Taps along one dim. */
 typedef struct TYPED(Axis) {
-  int n;
-  int32_t index[4][BLOCK]; /* -1 outside */
+  _Alignas(64) int32_t index[4][BLOCK]; /* -1 outside */
   A weight[4][BLOCK];
+  int n;
 } TYPED(Axis);
 
 /* x into [0, n - 1]; slope becomes 0 where it was outside. PyTorch takes NaN for the
@@ -84,18 +84,24 @@ static inline int32_t TYPED(pixel)(A at, int64_t n) {
   return (int32_t)((at >= 0) & (at < (A)n) ? at : -1);
 }
 
-/* The positions along dim d in pixels, and how fast they move with the coordinates. */
-static void TYPED(place)(const LpGridShape *s, int d, const T *grid, int64_t m, A *x,
-                         A *slope) {
-  const A n = (A)s->in[d], half = s->align_corners ? (n - 1) / 2 : n / 2;
-  T c[BLOCK] = {0};
-  if (m == BLOCK && s->dims == 2)
-    for (int j = 0; j < BLOCK; j++) { /* vectors of all numbers, without gaps */
-      const T x0 = grid[2 * j], x1 = grid[2 * j + 1];
-      c[j] = d ? x1 : x0;
+/* m positions' coordinates apart; zeros after them. */
+static void TYPED(spread)(const LpGridShape *s, const T *grid, int64_t m,
+                          T (*coordinates)[BLOCK]) {
+  if (m == BLOCK && s->dims == 2) {
+    for (int j = 0; j < BLOCK; j++) {
+      coordinates[0][j] = grid[2 * j];
+      coordinates[1][j] = grid[2 * j + 1];
     }
-  else
-    for (int64_t j = 0; j < m; j++) c[j] = grid[j * s->dims + d];
+    return;
+  }
+  for (int d = 0; d < s->dims; d++)
+    for (int64_t j = 0; j < BLOCK; j++)
+      coordinates[d][j] = j < m ? grid[j * s->dims + d] : 0;
+}
+
+/* The positions c along dim d in pixels, and how fast they move with the coordinates. */
+static void TYPED(place)(const LpGridShape *s, int d, const T *c, A *x, A *slope) {
+  const A n = (A)s->in[d], half = s->align_corners ? (n - 1) / 2 : n / 2;
   for (int j = 0; j < BLOCK; j++) {
     const A from_left = ROUND((A)LOAD(c[j]) + 1);
     slope[j] = half;
@@ -107,12 +113,12 @@ static void TYPED(place)(const LpGridShape *s, int d, const T *grid, int64_t m, 
   }
 }
 
-/* The taps along dim d of m positions, with weights differentiated `order` times. */
-static void TYPED(make_axis)(const LpGridShape *s, int d, const T *grid, int64_t m,
-                             int64_t order, TYPED(Axis) * axis) {
+/* The taps along dim d of positions c, with weights differentiated `order` times. */
+static void TYPED(make_axis)(const LpGridShape *s, int d, const T *c, int64_t order,
+                             TYPED(Axis) * axis) {
   const int64_t n = s->in[d];
   A x[BLOCK], slope[BLOCK], base[BLOCK], t[BLOCK];
-  TYPED(place)(s, d, grid, m, x, slope);
+  TYPED(place)(s, d, c, x, slope);
   if (s->mode != LP_GRID_CUBIC) TYPED(inward)(s, x, n, slope);
   if (s->mode == LP_GRID_NEAREST) {
     axis->n = 1;
@@ -162,9 +168,12 @@ static void TYPED(make_axis)(const LpGridShape *s, int d, const T *grid, int64_t
 static void TYPED(make_taps)(const LpGridShape *s, const T *grid, int64_t m,
                              const int64_t *orders, TYPED(Taps) * taps) {
   TYPED(Axis) axis[3];
+  T coordinates[3][BLOCK];
+  TYPED(spread)(s, grid, m, coordinates);
   axis[2].n = 1;
   memset(axis[2].index[0], 0, sizeof axis[2].index[0]);
-  for (int d = 0; d < s->dims; d++) TYPED(make_axis)(s, d, grid, m, orders[d], &axis[d]);
+  for (int d = 0; d < s->dims; d++)
+    TYPED(make_axis)(s, d, coordinates[d], orders[d], &axis[d]);
   const int32_t width = (int32_t)s->in[0], height = (int32_t)s->in[1];
   taps->n = 0;
   for (int c = 0; c < axis[2].n; c++)
