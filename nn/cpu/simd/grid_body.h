@@ -6,10 +6,10 @@
 
 /* Of a block of positions, however many of them count. */
 typedef struct TYPED(Taps) {
-  int n;
-  int32_t index[MAX_TAPS][BLOCK];  /* flat in the plane, 0 outside */
-  int32_t inside[MAX_TAPS][BLOCK]; /* all bits, or none */
+  _Alignas(64) int32_t index[MAX_TAPS][BLOCK]; /* flat in the plane, 0 outside */
+  int32_t inside[MAX_TAPS][BLOCK];             /* all bits, or none */
   A weight[MAX_TAPS][BLOCK];
+  int n;
 } TYPED(Taps);
 
 /* Taps along one dim. */
