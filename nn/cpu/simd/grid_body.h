@@ -278,16 +278,21 @@ static inline const A *TYPED(tap_at)(const LpGridShape *s, const A *x,
   return taps->inside[k][j] ? x + taps->index[k][j] * s->channels + c : TYPED(zeros);
 }
 
-/* y of m channels, 0 unless more, += n weighted rows. */
-static inline __attribute__((always_inline)) void TYPED(add_rows)(A *y,
-                                                                  const A *const *row,
-                                                                  const A *w, const int n,
-                                                                  bool more, int64_t m) {
+/* y of m channels, 0 before tap 0, += n weighted taps of position j. */
+static inline __attribute__((always_inline)) void
+TYPED(add_taps)(const LpGridShape *s, const A *x, const TYPED(Taps) * taps, int k,
+                const int n, int64_t j, int64_t c, int64_t m, A *y) {
+  const A *row[4];
+  A w[4];
+  for (int i = 0; i < n; i++) {
+    row[i] = TYPED(tap_at)(s, x, taps, k + i, j, c);
+    w[i] = taps->weight[k + i][j];
+  }
   LP_IVDEP
-  for (int64_t c = 0; c < m; c++) {
-    A total = more ? y[c] : 0;
-    for (int i = 0; i < n; i++) total += w[i] * row[i][c];
-    y[c] = total;
+  for (int64_t i = 0; i < m; i++) {
+    A total = k > 0 ? y[i] : 0;
+    for (int t = 0; t < n; t++) total += w[t] * row[t][i];
+    y[i] = total;
   }
 }
 
@@ -301,14 +306,9 @@ static void TYPED(sample_last)(const LpGridShape *s, const void *px, const void 
       for (int64_t c = 0; c < s->channels; c += COLUMNS) {
         const int64_t width = s->channels - c < COLUMNS ? s->channels - c : COLUMNS;
         A *y = (A *)py + (at + j) * s->channels + c;
-        const A *row[4];
-        A w[4];
-        for (int k = 0; k < taps.n; k++) {
-          row[k & 3] = TYPED(tap_at)(s, px, &taps, k, j, c);
-          w[k & 3] = taps.weight[k][j];
-          if ((k & 3) == 3) TYPED(add_rows)(y, row, w, 4, k > 3, width);
-        }
-        if (taps.n == 1) TYPED(add_rows)(y, row, w, 1, false, width);
+        if (taps.n == 1) TYPED(add_taps)(s, px, &taps, 0, 1, j, c, width, y);
+        for (int k = 0; k + 4 <= taps.n; k += 4)
+          TYPED(add_taps)(s, px, &taps, k, 4, j, c, width, y);
       }
   }
 }
