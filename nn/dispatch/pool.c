@@ -200,6 +200,14 @@ static bool is_last(const LpTensor *t, int64_t ndim) {
   return t->ndim == ndim + 2 && t->sizes[1] > 1 && nn_lies_last(t);
 }
 
+/* Where rows are short, vectors of channels are better, also for images that have to be
+ * put in that order: a row's loop would be over before it is under way. Gradients share
+ * images among threads, so there have to be some. */
+static bool is_best_last(const LpTensor *t, int64_t ndim, const LpPoolShape *s) {
+  return is_last(t, ndim) || (t->ndim == ndim + 2 && t->sizes[0] >= 4 &&
+                              t->sizes[1] >= 32 && s->in[2] < 32 && s->out[2] > 1);
+}
+
 static int64_t plane_grain(const PoolJob *j) {
   return LP_GRAIN / 2 / (j->in_plane + j->out_plane) + 1;
 }
@@ -225,7 +233,7 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, LpDtype index_dtype,
         "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
   LpDtype dtype = pool_dtype(self);
-  if (is_last(self, ndim)) j->channels = lp_size(self, 1);
+  if (is_best_last(self, ndim, &j->shape)) j->channels = lp_size(self, 1);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL, *index = NULL;
   if (y) {
@@ -413,7 +421,8 @@ static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
   LpDtype dtype = nn_number_dtype(lp_dtype(self));
   const int64_t ndim = out_sizes.count - 2;
-  if (j->batched && lp_numel(self) && is_last(self, ndim)) j->channels = lp_size(self, 1);
+  if (j->batched && lp_numel(self) && is_best_last(self, ndim, &j->shape))
+    j->channels = lp_size(self, 1);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL;
   bool ok = y != NULL;

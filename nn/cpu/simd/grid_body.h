@@ -6,17 +6,17 @@
 
 /* Of a block of positions, however many of them count. */
 typedef struct TYPED(Taps) {
-  int n;
-  int32_t index[MAX_TAPS][BLOCK];  /* flat in the plane, 0 outside */
-  int32_t inside[MAX_TAPS][BLOCK]; /* all bits, or none */
+  _Alignas(64) int32_t index[MAX_TAPS][BLOCK]; /* flat in the plane, 0 outside */
+  int32_t inside[MAX_TAPS][BLOCK];             /* all bits, or none */
   A weight[MAX_TAPS][BLOCK];
+  int n;
 } TYPED(Taps);
 
 /* Taps along one dim. */
 typedef struct TYPED(Axis) {
-  int n;
-  int32_t index[4][BLOCK]; /* -1 outside */
+  _Alignas(64) int32_t index[4][BLOCK]; /* -1 outside */
   A weight[4][BLOCK];
+  int n;
 } TYPED(Axis);
 
 /* x into [0, n - 1]; slope becomes 0 where it was outside. PyTorch takes NaN for the
@@ -84,15 +84,24 @@ static inline int32_t TYPED(pixel)(A at, int64_t n) {
   return (int32_t)((at >= 0) & (at < (A)n) ? at : -1);
 }
 
-/* The positions along dim d in pixels, and how fast they move with the coordinates. */
-static void TYPED(place)(const LpGridShape *s, int d, const T *grid, int64_t m, A *x,
-                         A *slope) {
+/* m positions' coordinates apart; zeros after them. */
+static void TYPED(spread)(const LpGridShape *s, const T *grid, int64_t m,
+                          T (*coordinates)[BLOCK]) {
+  if (m == BLOCK && s->dims == 2) {
+    for (int j = 0; j < BLOCK; j++) {
+      coordinates[0][j] = grid[2 * j];
+      coordinates[1][j] = grid[2 * j + 1];
+    }
+    return;
+  }
+  for (int d = 0; d < s->dims; d++)
+    for (int64_t j = 0; j < BLOCK; j++)
+      coordinates[d][j] = j < m ? grid[j * s->dims + d] : 0;
+}
+
+/* The positions c along dim d in pixels, and how fast they move with the coordinates. */
+static void TYPED(place)(const LpGridShape *s, int d, const T *c, A *x, A *slope) {
   const A n = (A)s->in[d], half = s->align_corners ? (n - 1) / 2 : n / 2;
-  T c[BLOCK] = {0};
-  if (m == BLOCK && s->dims == 2)
-    for (int j = 0; j < BLOCK; j++) c[j] = grid[j * 2 + d];
-  else
-    for (int64_t j = 0; j < m; j++) c[j] = grid[j * s->dims + d];
   for (int j = 0; j < BLOCK; j++) {
     const A from_left = ROUND((A)LOAD(c[j]) + 1);
     slope[j] = half;
@@ -104,12 +113,12 @@ static void TYPED(place)(const LpGridShape *s, int d, const T *grid, int64_t m, 
   }
 }
 
-/* The taps along dim d of m positions, with weights differentiated `order` times. */
-static void TYPED(make_axis)(const LpGridShape *s, int d, const T *grid, int64_t m,
-                             int64_t order, TYPED(Axis) * axis) {
+/* The taps along dim d of positions c, with weights differentiated `order` times. */
+static void TYPED(make_axis)(const LpGridShape *s, int d, const T *c, int64_t order,
+                             TYPED(Axis) * axis) {
   const int64_t n = s->in[d];
   A x[BLOCK], slope[BLOCK], base[BLOCK], t[BLOCK];
-  TYPED(place)(s, d, grid, m, x, slope);
+  TYPED(place)(s, d, c, x, slope);
   if (s->mode != LP_GRID_CUBIC) TYPED(inward)(s, x, n, slope);
   if (s->mode == LP_GRID_NEAREST) {
     axis->n = 1;
@@ -159,9 +168,12 @@ static void TYPED(make_axis)(const LpGridShape *s, int d, const T *grid, int64_t
 static void TYPED(make_taps)(const LpGridShape *s, const T *grid, int64_t m,
                              const int64_t *orders, TYPED(Taps) * taps) {
   TYPED(Axis) axis[3];
+  T coordinates[3][BLOCK];
+  TYPED(spread)(s, grid, m, coordinates);
   axis[2].n = 1;
   memset(axis[2].index[0], 0, sizeof axis[2].index[0]);
-  for (int d = 0; d < s->dims; d++) TYPED(make_axis)(s, d, grid, m, orders[d], &axis[d]);
+  for (int d = 0; d < s->dims; d++)
+    TYPED(make_axis)(s, d, coordinates[d], orders[d], &axis[d]);
   const int32_t width = (int32_t)s->in[0], height = (int32_t)s->in[1];
   taps->n = 0;
   for (int c = 0; c < axis[2].n; c++)
@@ -225,8 +237,9 @@ static void TYPED(grid_grad)(const LpGridShape *s, const void *px, const void *p
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
     const T *grid = (const T *)pgrid + at * s->dims;
-    A dots[MAX_TAPS][BLOCK] = {{0}}, g[BLOCK] = {0}, v[BLOCK];
+    A dots[MAX_TAPS][BLOCK], g[BLOCK] = {0}, v[BLOCK];
     TYPED(make_taps)(s, grid, m, TYPED(plain), &taps);
+    memset(dots, 0, (size_t)taps.n * sizeof *dots);
     for (int64_t c = 0; c < s->channels; c++) {
       const A *x = (const A *)px + c * plane;
       memcpy(g, (const A *)pg + c * s->positions + at, (size_t)m * sizeof *g);
@@ -265,16 +278,21 @@ static inline const A *TYPED(tap_at)(const LpGridShape *s, const A *x,
   return taps->inside[k][j] ? x + taps->index[k][j] * s->channels + c : TYPED(zeros);
 }
 
-/* y of m channels, 0 unless more, += n weighted rows. */
-static inline __attribute__((always_inline)) void TYPED(add_rows)(A *y,
-                                                                  const A *const *row,
-                                                                  const A *w, const int n,
-                                                                  bool more, int64_t m) {
+/* y of m channels, 0 before tap 0, += n weighted taps of position j. */
+static inline __attribute__((always_inline)) void
+TYPED(add_taps)(const LpGridShape *s, const A *x, const TYPED(Taps) * taps, int k,
+                const int n, int64_t j, int64_t c, int64_t m, A *y) {
+  const A *row[4];
+  A w[4];
+  for (int i = 0; i < n; i++) {
+    row[i] = TYPED(tap_at)(s, x, taps, k + i, j, c);
+    w[i] = taps->weight[k + i][j];
+  }
   LP_IVDEP
-  for (int64_t c = 0; c < m; c++) {
-    A total = more ? y[c] : 0;
-    for (int i = 0; i < n; i++) total += w[i] * row[i][c];
-    y[c] = total;
+  for (int64_t i = 0; i < m; i++) {
+    A total = k > 0 ? y[i] : 0;
+    for (int t = 0; t < n; t++) total += w[t] * row[t][i];
+    y[i] = total;
   }
 }
 
@@ -288,14 +306,9 @@ static void TYPED(sample_last)(const LpGridShape *s, const void *px, const void 
       for (int64_t c = 0; c < s->channels; c += COLUMNS) {
         const int64_t width = s->channels - c < COLUMNS ? s->channels - c : COLUMNS;
         A *y = (A *)py + (at + j) * s->channels + c;
-        const A *row[4];
-        A w[4];
-        for (int k = 0; k < taps.n; k++) {
-          row[k & 3] = TYPED(tap_at)(s, px, &taps, k, j, c);
-          w[k & 3] = taps.weight[k][j];
-          if ((k & 3) == 3) TYPED(add_rows)(y, row, w, 4, k > 3, width);
-        }
-        if (taps.n == 1) TYPED(add_rows)(y, row, w, 1, false, width);
+        if (taps.n == 1) TYPED(add_taps)(s, px, &taps, 0, 1, j, c, width, y);
+        for (int k = 0; k + 4 <= taps.n; k += 4)
+          TYPED(add_taps)(s, px, &taps, k, 4, j, c, width, y);
       }
   }
 }
@@ -307,8 +320,9 @@ static void TYPED(grid_grad_last)(const LpGridShape *s, const void *px, const vo
   for (int64_t at = begin; at < end; at += BLOCK) {
     int64_t m = end - at < BLOCK ? end - at : BLOCK;
     const T *grid = (const T *)pgrid + at * s->dims;
-    A dots[MAX_TAPS][BLOCK] = {{0}};
+    A dots[MAX_TAPS][BLOCK];
     TYPED(make_taps)(s, grid, m, TYPED(plain), &taps);
+    memset(dots, 0, (size_t)taps.n * sizeof *dots);
     for (int64_t j = 0; j < m; j++)
       for (int64_t c0 = 0; c0 < s->channels; c0 += COLUMNS) {
         const int64_t width = s->channels - c0 < COLUMNS ? s->channels - c0 : COLUMNS;

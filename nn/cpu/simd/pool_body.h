@@ -149,9 +149,9 @@ TYPED(max_of_line)(A *value, const A *line, int64_t m, const int n, const int64_
 }
 
 /* The line of the windows at (od, oh), from column `start` of the image on, which may be
- * in the padding. */
-static void TYPED(make_line)(const LpPoolShape *s, const T *x, int64_t od, int64_t oh,
-                             int64_t start, int64_t length, A *line) {
+ * in the padding: made in `line`, or one of the image's own. */
+static const A *TYPED(line_of)(const LpPoolShape *s, const T *x, int64_t od, int64_t oh,
+                               int64_t start, int64_t length, A *line) {
   int64_t lo = start < 0 ? -start : 0, hi = s->in[2] - start;
   if (lo > length) lo = length;
   if (hi > length) hi = length;
@@ -161,13 +161,15 @@ static void TYPED(make_line)(const LpPoolShape *s, const T *x, int64_t od, int64
   if (d0 >= d1 || h0 >= h1 || hi < lo) hi = lo;
   for (int64_t i = 0; i < lo; i++) line[i] = -(A)INFINITY;
   for (int64_t i = hi; i < length; i++) line[i] = -(A)INFINITY;
-  if (lo == hi) return;
+  if (lo == hi) return line;
   const int64_t apart = s->dilation[1] * s->in[2];
   for (int64_t kd = d0; kd < d1; kd++)
     for (int64_t kh = h0, n; kh < h1; kh += n) {
       const int64_t d = od * s->stride[0] - s->padding[0] + kd * s->dilation[0],
                     h = oh * s->stride[1] - s->padding[1] + kh * s->dilation[1];
       const T *from = x + (d * s->in[1] + h) * s->in[2] + start + lo;
+      if (sizeof(T) == sizeof(A) && hi - lo == length && d1 - d0 == 1 && h1 - h0 == 1)
+        return (const void *)from;
       const bool more = kd > d0 || kh > h0;
       n = taps_at_once(h1 - kh);
       switch (n) {
@@ -176,29 +178,37 @@ static void TYPED(make_line)(const LpPoolShape *s, const T *x, int64_t od, int64
       default: TYPED(max_of_rows)(line + lo, from, apart, hi - lo, 3, more);
       }
     }
+  return line;
 }
 
-static inline __attribute__((always_inline)) void
-TYPED(max_plain)(const LpPoolShape *s, const T *x, T *y, const int64_t step) {
-  A line[LINE], value[COLUMNS];
+/* Windows `step` apart: the maxima of those `along` apart, of which every `pick`th
+ * counts, as some of those next to each other are sooner made by vectors than the wanted
+ * ones alone are one by one. */
+static inline __attribute__((always_inline)) void TYPED(max_plain)(const LpPoolShape *s,
+                                                                   const T *x, T *y,
+                                                                   const int64_t along,
+                                                                   const int64_t pick) {
+  const int64_t step = along * pick;
+  A buffer[LINE], value[LINE];
   const int64_t apart = s->dilation[2], reach = (s->kernel[2] - 1) * apart + 1;
   const int64_t room = (LINE - reach) / step + 1, most = room < COLUMNS ? room : COLUMNS;
   for (int64_t od = 0; od < s->out[0]; od++)
     for (int64_t oh = 0; oh < s->out[1]; oh++)
       for (int64_t c0 = 0; c0 < s->out[2]; c0 += most) {
         const int64_t m = s->out[2] - c0 < most ? s->out[2] - c0 : most;
-        TYPED(make_line)
-        (s, x, od, oh, c0 * step - s->padding[2], (m - 1) * step + reach, line);
+        const A *line = TYPED(line_of)(s, x, od, oh, c0 * step - s->padding[2],
+                                       (m - 1) * step + reach, buffer);
+        const int64_t made = (m - 1) * pick + 1;
         for (int64_t kw = 0, n; kw < s->kernel[2]; kw += n) {
           n = apart == 1 ? taps_at_once(s->kernel[2] - kw) : 1;
           switch (n) {
-          case 1: TYPED(max_of_line)(value, line + kw * apart, m, 1, step, kw); break;
-          case 2: TYPED(max_of_line)(value, line + kw, m, 2, step, kw); break;
-          default: TYPED(max_of_line)(value, line + kw, m, 3, step, kw);
+          case 1: TYPED(max_of_line)(value, line + kw * apart, made, 1, along, kw); break;
+          case 2: TYPED(max_of_line)(value, line + kw, made, 2, along, kw); break;
+          default: TYPED(max_of_line)(value, line + kw, made, 3, along, kw);
           }
         }
         T *to = y + (od * s->out[1] + oh) * s->out[2] + c0;
-        for (int64_t j = 0; j < m; j++) to[j] = STORE(value[j]);
+        for (int64_t j = 0; j < m; j++) to[j] = STORE(value[j * pick]);
       }
 }
 
@@ -215,11 +225,13 @@ static void TYPED(max)(const LpPoolShape *s, const void *x, void *y, int32_t *in
   else if (index32 || index64 || wide)
     TYPED(max_indexed)(s, x, y, index32, index64, step);
   else if (step == 1)
-    TYPED(max_plain)(s, x, y, 1);
+    TYPED(max_plain)(s, x, y, 1, 1);
   else if (step == 2)
-    TYPED(max_plain)(s, x, y, 2);
+    TYPED(max_plain)(s, x, y, 2, 1);
+  else if (step <= 8)
+    TYPED(max_plain)(s, x, y, 1, step);
   else
-    TYPED(max_plain)(s, x, y, step);
+    TYPED(max_plain)(s, x, y, step, 1);
 }
 
 static void TYPED(scatter)(void *pgx, int64_t plane, const void *pg, int64_t n,
@@ -306,7 +318,7 @@ static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx)
 }
 
 /* Sums in the number's type of a few thousand elements at most. */
-static double TYPED(sum_row)(const T *x, int64_t n) {
+static inline double TYPED(sum_row)(const T *x, int64_t n) {
   double total = 0;
   int64_t i = 0;
   while (i + LANES <= n) {
