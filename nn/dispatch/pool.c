@@ -204,8 +204,10 @@ static bool is_last(const LpTensor *t, int64_t ndim) {
  * put in that order: a row's loop would be over before it is under way. Gradients share
  * images among threads, so there have to be some. */
 static bool is_best_last(const LpTensor *t, int64_t ndim, const LpPoolShape *s) {
-  return is_last(t, ndim) || (t->ndim == ndim + 2 && t->sizes[0] >= 4 &&
-                              t->sizes[1] >= 32 && s->in[2] < 32 && s->out[2] > 1);
+  const bool pairs = s->kernel[2] == 2 && s->stride[2] == 2; /* fast along rows */
+  return is_last(t, ndim) ||
+         (t->ndim == ndim + 2 && t->sizes[0] >= 4 && t->sizes[1] >= 32 &&
+          s->in[2] < (pairs ? 16 : 32) && s->out[2] > 1);
 }
 
 static int64_t plane_grain(const PoolJob *j) {

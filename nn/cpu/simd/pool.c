@@ -161,7 +161,7 @@ static inline int taps_at_once(int64_t left) {
   return left == 4 ? 2 : left < 3 ? (int)left : 3;
 }
 
-#define LANES 16
+#define LANES LP_LANES(float)
 typedef int32_t Indices __attribute__((vector_size(LANES * sizeof(int32_t))));
 /* The integer type of a number's size. */
 #define int_of(A)                                                                        \

@@ -320,23 +320,19 @@ static void TYPED(average_grad)(const LpPoolShape *s, const void *pg, void *pgx)
 /* Sums in the number's type of a few thousand elements at most. */
 static inline double TYPED(sum_row)(const T *x, int64_t n) {
   double total = 0;
-  int64_t i = 0;
-  while (i + LANES <= n) {
-    const int64_t end = n - i < 4096 ? n : i + 4096;
-    TYPED(Lanes) sum = {0}, v;
-    for (; i + LANES <= end; i += LANES) {
-      TYPED(get_lanes)(&v, x + i, LANES);
-      sum += v;
-    }
-#pragma GCC unroll 4
-    for (int half = LANES / 2; half; half /= 2)
-#pragma GCC unroll 8
-      for (int k = 0; k < half; k++) sum[k] += sum[k + half];
-    total += (double)sum[0];
+  A few = 0;
+  if (n < LANES) {
+    for (int64_t i = 0; i < n; i++) few += LOAD(x[i]);
+    return (double)few;
   }
-  A rest = 0;
-  for (; i < n; i++) rest += LOAD(x[i]);
-  return total + (double)rest;
+  for (int64_t from = 0; from < n; from += 4096) {
+    const int64_t m = n - from < 4096 ? n - from : 4096;
+    A sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = 0; i < m; i++) sum += LOAD(x[from + i]);
+    total += (double)sum;
+  }
+  return total;
 }
 
 static void TYPED(adaptive_average)(const LpPoolShape *s, const void *px, void *py) {
