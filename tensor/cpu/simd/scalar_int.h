@@ -54,7 +54,7 @@ static inline T FN(fmod_by)(T a, T b, T q) {
 }
 static inline T FN(floor_divide_by)(T a, T b, T q) {
   const T r = FN(fmod_by)(a, b, q);
-  return (r != 0) & ((r < 0) != (b < 0)) ? (T)(q - 1) : q;
+  return (r != 0) & ((r < 0) != (b < 0)) ? (T)((W)q - 1) : q;
 }
 static inline T FN(remainder_by)(T a, T b, T q) {
   const T r = FN(fmod_by)(a, b, q);
