@@ -493,6 +493,7 @@ static void make_rectangle(void *ctx, int64_t begin, int64_t end) {
 }
 
 bool lp_split_gemm(const LpGemm *g, const LpSplitMore *more, bool *refused) {
+  *refused = false;
   Job j = {.g = g, .more = more, .cut = best_cut(g, more, g->packed_b != NULL)};
   cut_blocks(&j);
   const int64_t rectangles = j.cut.row_parts * j.cut.column_parts;
