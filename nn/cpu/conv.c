@@ -15,12 +15,12 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/half.h"
+#include "core/kept.h"
 #include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
 #include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
-#include "core/kept.h"
 #include "cpu/winograd.h"
 #include "lampad/storage.h"
 
@@ -111,7 +111,7 @@ static bool turn(const LpConvGeometry *g, LpConvGeometry *turned) {
     if (g->stride[d] != 1 || turned->padding[d] < 0) return false;
   }
   return lp_conv_thin_pays(LP_CONV_FORWARD, turned) ||
-         (g->groups == g->c && g->k == g->c &&
+         (lp_conv_is_depthwise(g) &&
           lp_conv_dnnl_serves(LP_CONV_FORWARD, turned, LP_FLOAT32, false, false));
 }
 

@@ -19,6 +19,11 @@ typedef struct LpConvGeometry {
   int64_t stride[LP_CONV_MAX_DIMS], padding[LP_CONV_MAX_DIMS], dilation[LP_CONV_MAX_DIMS];
 } LpConvGeometry;
 
+/* A channel a group? */
+static inline bool lp_conv_is_depthwise(const LpConvGeometry *g) {
+  return g->groups == g->c && g->groups == g->k;
+}
+
 typedef enum LpConvPass {
   LP_CONV_FORWARD,
   LP_CONV_INPUT_GRAD,

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <oneapi/dnnl/dnnl.h>
 #include "core/alloc.h"
+#include "core/kept.h"
 #include "core/parallel.h"
 #include "cpu/conv.h"
-#include "core/kept.h"
 
 enum { X, W, Y, N_BUFFERS };
 #define CACHE_BUCKETS 256

@@ -34,10 +34,6 @@ static int64_t floats_of_weights(const Job *j) {
   return j->taps * j->t.each * j->lanes;
 }
 
-static bool is_depthwise(const LpConvGeometry *g) {
-  return g->c == g->groups && g->k == g->groups;
-}
-
 static int64_t width_of(const LpThin *t, int64_t results) {
   return (results - 1) * t->stride[2] + (t->kernel[2] - 1) * t->dilation[2] + 1;
 }
@@ -107,7 +103,7 @@ bool lp_conv_thin_pays(LpConvPass pass, const LpConvGeometry *g) {
       2 * j.groups_of_block * j.t.results < lanes || j.groups < j.groups_of_block)
     return false;
   /* The library has kernels for channels by themselves, in up to two dims. */
-  if (is_depthwise(g)) return pass == LP_CONV_FORWARD && g->ndim == 3;
+  if (lp_conv_is_depthwise(g)) return pass == LP_CONV_FORWARD && g->ndim == 3;
   return gain(&j) > LEAST_GAIN;
 }
 

@@ -5,11 +5,11 @@
 #include <stdatomic.h>
 #include "core/alloc.h"
 #include "core/check.h"
+#include "core/kept.h"
 #include "core/parallel.h"
 #include "core/whole.h"
 #include "cpu/conv_tiles_parts.h"
 #include "cpu/gemm_split.h"
-#include "core/kept.h"
 
 /* --- axes
  * -------------------------------------------------------------------------------- */

@@ -5,9 +5,9 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
+#include "core/kept.h"
 #include "core/parallel.h"
 #include "core/whole.h"
-#include "core/kept.h"
 
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (128 * 1024)

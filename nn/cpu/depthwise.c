@@ -18,7 +18,7 @@ static bool is_common(const LpConvGeometry *g) {
 }
 
 bool lp_depthwise_serves(const LpConvGeometry *g) {
-  return g->groups == g->c && g->k == g->c && g->c >= LANES && !is_common(g);
+  return lp_conv_is_depthwise(g) && g->c >= LANES && !is_common(g);
 }
 
 typedef struct Job {

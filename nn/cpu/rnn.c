@@ -14,13 +14,17 @@ void *lp_rnn_block(RnnBlocks *b, size_t bytes) {
   return data;
 }
 
-void *lp_rnn_kept(RnnBlocks *b, const LpTensor *weight, const void *key, size_t key_bytes,
-                  size_t bytes, LpPack pack, void *ctx) {
-  LpKept *kept = lp_kept_enter(weight, key, key_bytes, bytes, pack, ctx);
-  if (!kept) return NULL;
-  ASSERT(b->kept_count < RNN_KEPT);
-  b->kept[b->kept_count++] = kept;
-  return lp_kept_memory(kept);
+void *lp_rnn_packed(RnnBlocks *b, const LpTensor *keep, const void *key, size_t key_bytes,
+                    size_t bytes, LpPack pack, void *ctx) {
+  LpKept *kept = lp_kept_enter(keep, key, key_bytes, bytes, pack, ctx);
+  if (kept) {
+    ASSERT(b->kept_count < RNN_KEPT);
+    b->kept[b->kept_count++] = kept;
+    return lp_kept_memory(kept);
+  }
+  void *memory = lp_rnn_block(b, bytes);
+  if (memory) pack(ctx, memory);
+  return memory;
 }
 
 void lp_rnn_free(RnnBlocks *b) {
@@ -86,10 +90,7 @@ bool lp_rnn_pack(RnnBlocks *blocks, LpRnnPanels *p, int type, int vectors, int64
   PackJob job = {p, source, row_step, column_step, type};
   const int64_t key[] = {LP_KEPT_RNN_PANELS, type,       vectors, k, columns, apart,
                          row_step,           column_step};
-  if (lp_rnn_kept(blocks, keep, key, sizeof key, bytes, pack_into, &job))
-    p->data = lp_kept_memory(blocks->kept[blocks->kept_count - 1]);
-  else if ((p->data = lp_rnn_block(blocks, bytes)))
-    pack_into(&job, p->data);
+  p->data = lp_rnn_packed(blocks, keep, key, sizeof key, bytes, pack_into, &job);
   return p->data != NULL;
 }
 

@@ -23,9 +23,10 @@ typedef struct RnnBlocks {
   int kept_count;
 } RnnBlocks;
 void *lp_rnn_block(RnnBlocks *b, size_t bytes); /* NULL: out of memory, recorded */
-/* The packed form of a weight that is kept, until lp_rnn_free; or NULL. */
-void *lp_rnn_kept(RnnBlocks *b, const LpTensor *weight, const void *key, size_t key_bytes,
-                  size_t bytes, LpPack pack, void *ctx);
+/* The packed form that is kept with the weight `keep`, or in a block; until lp_rnn_free.
+ * NULL: out of memory. Whether packing succeeded ctx tells. */
+void *lp_rnn_packed(RnnBlocks *b, const LpTensor *keep, const void *key, size_t key_bytes,
+                    size_t bytes, LpPack pack, void *ctx);
 void lp_rnn_free(RnnBlocks *b);
 
 /* Where row r of step t comes from: how many of the step's rows continue the step before

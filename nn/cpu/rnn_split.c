@@ -68,11 +68,9 @@ bool lp_rnn_split_open(RnnBlocks *blocks, RnnSplit *s, int64_t rows, const float
   PackJob job = {.s = s, .source = source, .k_step = k_step, .step = step};
   const int64_t key[] = {LP_KEPT_RNN_TILES, s->segments, s->k, s->gates,
                          s->columns,        k_step,      step};
-  s->b = lp_rnn_kept(blocks, keep, key, sizeof key, bytes, pack_into, &job);
-  if (s->b) return true;
-  TRY(s->b = lp_rnn_block(blocks, bytes));
-  if (!pack_into(&job, s->b)) atomic_store(&s->refused, true);
-  return true;
+  s->b = lp_rnn_packed(blocks, keep, key, sizeof key, bytes, pack_into, &job);
+  if (atomic_load(&job.refused)) atomic_store(&s->refused, true);
+  return s->b != NULL;
 }
 
 void lp_rnn_split_fill(RnnSplit *s, int copy, int64_t segment, const float *source,

@@ -12,7 +12,8 @@
 
 typedef struct LpKept LpKept;
 
-/* The kernels' forms: a key begins with one of these, so that no two are alike. */
+/* Forms of our own kernels: a key begins with one of these, so that no two are alike.
+ * The library's form has its description as a key, which is longer than all of them. */
 enum {
   LP_KEPT_SPLIT_B = 1,
   LP_KEPT_WINOGRAD,

@@ -79,7 +79,7 @@ LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim,
 
 typedef struct Turn {
   LpTransposeTile tile;
-  int64_t item, step, m, n;
+  int64_t item, src_step, dst_step, m, n;
   const char *src;
   char *dst;
 } Turn;
@@ -89,16 +89,17 @@ static void turn_bands(void *ctx, int64_t begin, int64_t end) {
   const Turn *t = ctx;
   for (int64_t j = begin * TILE; j < end * TILE && j < t->n; j += TILE)
     for (int64_t i = 0; i < t->m; i += TILE)
-      t->tile(t->dst + (j * t->m + i) * t->item, t->m,
-              t->src + (i * t->step + j) * t->item, t->step,
+      t->tile(t->dst + (j * t->dst_step + i) * t->item, t->dst_step,
+              t->src + (i * t->src_step + j) * t->item, t->src_step,
               t->m - i < TILE ? t->m - i : TILE, t->n - j < TILE ? t->n - j : TILE);
 }
 
-void lp_linalg_turn_part(size_t item, const char *src, int64_t step, int m, int n,
-                         char *dst) {
+void lp_linalg_turn_part(size_t item, const char *src, int64_t src_step, int m, int n,
+                         char *dst, int64_t dst_step) {
   Turn t = {.tile = lp_copy_kernels()->transpose[__builtin_ctzl(item)],
             .item = (int64_t)item,
-            .step = step,
+            .src_step = src_step,
+            .dst_step = dst_step,
             .m = m,
             .n = n,
             .src = src,
@@ -108,7 +109,7 @@ void lp_linalg_turn_part(size_t item, const char *src, int64_t step, int m, int 
 }
 
 void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst) {
-  lp_linalg_turn_part(item, src, n, m, n, dst);
+  lp_linalg_turn_part(item, src, n, m, n, dst, m);
 }
 
 LpTensor *lp_linalg_deliver(LpTensor *out, LpTensor *result) {

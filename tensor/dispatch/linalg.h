@@ -35,9 +35,9 @@ LpTensor *lp_linalg_new(const LpTensor *t, const int64_t *tail, int tail_ndim,
                         LpDtype dtype);
 /* dst (n x m) = the transpose of src (m x n), both dense row-major. */
 void lp_linalg_turn(size_t item, const char *src, int m, int n, char *dst);
-/* The same of the first n of the `step` numbers in each row of src. */
-void lp_linalg_turn_part(size_t item, const char *src, int64_t step, int m, int n,
-                         char *dst);
+/* The same of matrices whose rows lie so many elements apart. */
+void lp_linalg_turn_part(size_t item, const char *src, int64_t src_step, int m, int n,
+                         char *dst, int64_t dst_step);
 /* Where a computed tensor (taken over, may be NULL) goes: to out (resized, retained) when
  * given, else back. */
 LpTensor *lp_linalg_deliver(LpTensor *out, LpTensor *result);

@@ -156,7 +156,7 @@ static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
     lp_linalg_turn(item, lp_data(a) + (size_t)i * b.matrix_bytes, b.m, b.n, columns);
     if (k > 0) ok = lp_lapack_qr(a->dtype, b.m, b.n, columns, tau) != LP_LAPACK_NO_MEMORY;
     char *out = at(r, i, (int64_t)r_rows * b.n);
-    lp_linalg_turn_part(item, columns, b.m, b.n, (int)r_rows, out);
+    lp_linalg_turn_part(item, columns, b.m, b.n, (int)r_rows, out, b.n);
     for (size_t row = 0; row < r_rows; row++)
       memset(out + row * (size_t)b.n * item, 0,
              (row < (size_t)b.n ? row : (size_t)b.n) * item);
@@ -390,10 +390,7 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
     lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n, columns);
     const char *src = lp_data(b) + (size_t)i * bb.matrix_bytes;
     memset(rhs, 0, (size_t)tall * (size_t)k * item);
-    for (size_t r = 0; r < (size_t)bb.m; r++)
-      for (size_t c = 0; c < (size_t)k; c++)
-        memcpy(rhs + (c * (size_t)tall + r) * item, src + (r * (size_t)k + c) * item,
-               item);
+    lp_linalg_turn_part(item, src, k, bb.m, k, rhs, tall);
     int rank = 0;
     if (small > 0 && k > 0) {
       int info = lp_lapack_lstsq(a->dtype, ba.m, ba.n, k, columns, rhs, rcond, &rank,
@@ -402,9 +399,7 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
     }
     ((int64_t *)lp_data(results[2]))[i] = rank;
     char *x = at(results[0], i, (int64_t)ba.n * k);
-    for (size_t r = 0; r < (size_t)ba.n; r++)
-      for (size_t c = 0; c < (size_t)k; c++)
-        memcpy(x + (r * (size_t)k + c) * item, rhs + (c * (size_t)tall + r) * item, item);
+    lp_linalg_turn_part(item, rhs, tall, k, ba.n, x, k);
   }
   lp_block_free(columns, capacity);
   return ok;

@@ -147,8 +147,7 @@ LpTensor *lp_impl_linalg_ldl_solve(LpTensor *out, LpTensor *LD, LpTensor *pivots
       char *matrix = lp_data(x) + (size_t)i * bx.matrix_bytes;
       char *rhs = columns + ba.matrix_bytes;
       if (!(ok = check_pivots(rows, ba.n))) break;
-      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.n, ba.n,
-                     columns);
+      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.n, ba.n, columns);
       lp_linalg_turn(item, matrix, bx.m, bx.n, rhs);
       lp_lapack_ldl_solve((LpDtype)LD->dtype, hermitian, ba.n, bx.n, columns, rows, rhs);
       lp_linalg_turn(item, rhs, bx.n, bx.m, matrix);
@@ -228,8 +227,7 @@ LpTensor *lp_impl_ormqr_apply(LpTensor *self, LpTensor *input2, LpTensor *input3
     for (int64_t i = 0; ok && i < bc.count; i++) {
       char *matrix = lp_data(c) + (size_t)i * bc.matrix_bytes;
       char *turned = columns + ba.matrix_bytes;
-      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n,
-                     columns);
+      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n, columns);
       lp_linalg_turn(item, matrix, bc.m, bc.n, turned);
       ok = lp_lapack_qr_apply((LpDtype)a->dtype, left, transpose, bc.m, bc.n, k, columns,
                               at(tau, i, k), turned) != LP_LAPACK_NO_MEMORY;

@@ -45,9 +45,10 @@ static LpTensor *walkable(LpTensor *t, Matrix *m) {
 
 /* c = alpha * a b + beta * c for tensors of 2 dims, or of 3 with the batch first; c has a
  * walkable layout and shares no memory with a and b. row: LpGemm's, for a c whose rows
- * are not turned; or NULL. */
+ * are not turned; or NULL. keeps: b is likely to serve again as it is
+ * (lp_cpu_gemm_keeping). */
 static bool multiply_into(LpTensor *c, LpTensor *a, LpTensor *b, LpScalar alpha,
-                          LpScalar beta, const void *row) {
+                          LpScalar beta, const void *row, bool keeps) {
   Matrix ma, mb, mc;
   LpTensor *left = walkable(a, &ma), *right = left ? walkable(b, &mb) : NULL;
   bool ok = false;
@@ -76,8 +77,12 @@ static bool multiply_into(LpTensor *c, LpTensor *a, LpTensor *b, LpScalar alpha,
       step_a = step_b;
       step_b = step;
     }
-    ok = batched ? lp_cpu_gemm_batch(&g, c->sizes[0], step_a, step_b, c->strides[0])
-                 : lp_cpu_gemm(&g);
+    if (batched)
+      ok = lp_cpu_gemm_batch(&g, c->sizes[0], step_a, step_b, c->strides[0]);
+    else if (keeps && right == b && !mc.trans)
+      ok = lp_cpu_gemm_keeping(&g, b);
+    else
+      ok = lp_cpu_gemm(&g);
   }
   lp_tensor_release(left);
   lp_tensor_release(right);
@@ -187,17 +192,18 @@ static bool is_row_for(const LpTensor *self, const LpTensor *c) {
 
 /* c = beta * self + alpha * a b; self: NULL, c itself, or what broadcasts to it. */
 static bool multiply_add(LpTensor *c, LpTensor *self, LpTensor *a, LpTensor *b,
-                         LpScalar alpha, LpScalar beta) {
+                         LpScalar alpha, LpScalar beta, bool keeps) {
   if (!self) beta = lp_scalar_int(0);
-  if (is_zero(beta) || self == c) return multiply_into(c, a, b, alpha, beta, NULL);
+  if (is_zero(beta) || self == c) return multiply_into(c, a, b, alpha, beta, NULL, keeps);
   if (is_one(beta) && is_row_for(self, c))
-    return multiply_into(c, a, b, alpha, lp_scalar_int(0), lp_data(self));
+    return multiply_into(c, a, b, alpha, lp_scalar_int(0), lp_data(self), keeps);
   const bool after = a->ndim == 2 && is_one(alpha) && is_one(beta) &&
                      !shares_memory(self, c) &&
                      lp_cpu_gemm_prefers_add_after((LpDtype)a->dtype, a->sizes[0],
                                                    b->sizes[1], a->sizes[1]);
-  if (!after) return lp_copy_into(c, self) && multiply_into(c, a, b, alpha, beta, NULL);
-  TRY(multiply_into(c, a, b, alpha, lp_scalar_int(0), NULL));
+  if (!after)
+    return lp_copy_into(c, self) && multiply_into(c, a, b, alpha, beta, NULL, keeps);
+  TRY(multiply_into(c, a, b, alpha, lp_scalar_int(0), NULL, keeps));
   LpTensor *sum =
       lp_binary(LP_BINARY_add, c, c, self, (const LpScalar[]){lp_scalar_int(1)}, 1);
   lp_tensor_release(sum);
@@ -219,10 +225,10 @@ static LpTensor *affine(LpTensor *out, LpTensor *self, LpTensor *a, LpTensor *b,
     LpTensor *matrix = column(target);
     ok = matrix &&
          (!self || is_zero(beta) || self == target || lp_copy_into(target, self)) &&
-         multiply_into(matrix, a, b, alpha, self ? beta : lp_scalar_int(0), NULL);
+         multiply_into(matrix, a, b, alpha, self ? beta : lp_scalar_int(0), NULL, false);
     lp_tensor_release(matrix);
   } else {
-    ok = multiply_add(target, self, a, b, alpha, beta);
+    ok = multiply_add(target, self, a, b, alpha, beta, false);
   }
   if (ok && out && out != target) ok = lp_copy_into(out, target);
   LpTensor *result = ok ? lp_tensor_retain(out ? out : target) : NULL;
@@ -402,8 +408,9 @@ LpTensor *lp_impl_addbmm(LpTensor *out, LpTensor *self, LpTensor *batch1,
     LpTensor *b = lp_tensor_alias(batch2, lp_ints(batch2->sizes + 1, 2),
                                   lp_ints(batch2->strides + 1, 2),
                                   batch2->offset_elems + i * batch2->strides[0]);
-    ok = a && b &&
-         multiply_into(target, a, b, alpha, i == 0 ? beta : lp_scalar_int(1), NULL);
+    ok =
+        a && b &&
+        multiply_into(target, a, b, alpha, i == 0 ? beta : lp_scalar_int(1), NULL, false);
     lp_tensor_release(a);
     lp_tensor_release(b);
   }
@@ -476,32 +483,6 @@ static LpTensor *fold_rows(LpTensor *t) {
   return folded;
 }
 
-/* c = a weight^T + bias where the weight is likely to serve again as it is: *done false
- * where something does not lie as that wants it. */
-static bool multiply_keeping(LpTensor *c, LpTensor *bias, LpTensor *a, LpTensor *weight,
-                             bool *done) {
-  Matrix ma, mb;
-  *done = weight->ndim == 2 && as_matrix(a, &ma) && as_matrix(weight, &mb) &&
-          (!bias || is_row_for(bias, c));
-  if (!*done) return true;
-  const LpGemm g = {.dtype = c->dtype,
-                    .m = c->sizes[0],
-                    .n = c->sizes[1],
-                    .k = a->sizes[1],
-                    .trans_a = ma.trans,
-                    .trans_b = !mb.trans,
-                    .a = lp_data(a),
-                    .b = lp_data(weight),
-                    .c = lp_data(c),
-                    .lda = ma.ld,
-                    .ldb = mb.ld,
-                    .ldc = c->sizes[1],
-                    .alpha = lp_scalar_int(1),
-                    .beta = lp_scalar_int(0),
-                    .row = bias ? lp_data(bias) : NULL};
-  return lp_cpu_gemm_keeping(&g, weight);
-}
-
 LpTensor *lp_impl_linear(LpTensor *input, LpTensor *weight, LpTensor *bias) {
   const bool keeps = !lp_tls_recorded;
   TRY(check_operands(input, "input", weight, "weight"));
@@ -539,9 +520,8 @@ LpTensor *lp_impl_linear(LpTensor *input, LpTensor *weight, LpTensor *bias) {
   LpTensor *a = fold_rows(input);
   LpTensor *b = lp_tensor_alias(weight, lp_ints(turned, 2), lp_ints(turned_strides, 2),
                                 weight->offset_elems);
-  bool done = false, ok = a && b && c;
-  if (ok && keeps) ok = multiply_keeping(c, bias, a, weight, &done);
-  if (ok && !done) ok = multiply_add(c, bias, a, b, lp_scalar_int(1), lp_scalar_int(1));
+  bool ok = a && b && c &&
+            multiply_add(c, bias, a, b, lp_scalar_int(1), lp_scalar_int(1), keeps);
   lp_tensor_release(a);
   lp_tensor_release(b);
   lp_tensor_release(c);
