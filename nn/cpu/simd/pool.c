@@ -72,13 +72,14 @@ static inline AdaptiveWindow adaptive_window(const LpPoolShape *s, int64_t od, i
  * is what rounding `from` down left of out. */
 typedef struct Walk {
   int64_t from, to, rest, out, whole, part;
+  int64_t left; /* windows from this one on */
 } Walk;
 static inline void set_end(Walk *w) {
   const int64_t rest = w->rest + w->part;
   w->to = w->from + w->whole + (rest > 0) + (rest > w->out);
 }
 static inline Walk walk(const LpPoolShape *s, int d) {
-  Walk w = {.out = s->out[d]};
+  Walk w = {.out = s->out[d], .left = s->out[d]};
   if (w.out == 0) return w;
   w.whole = w.out == 1 ? s->in[d] : s->in[d] / w.out;
   w.part = s->in[d] - w.whole * w.out;
@@ -86,11 +87,19 @@ static inline Walk walk(const LpPoolShape *s, int d) {
   return w;
 }
 static inline void step(Walk *w) {
+  w->left--;
   w->rest += w->part;
   w->from += w->whole + (w->rest >= w->out);
   if (w->rest >= w->out) w->rest -= w->out;
   set_end(w);
 }
+
+/* All windows, d, h and w being the parts of one along each dim. */
+#define EACH_WINDOW(s, d, h, w)                                                          \
+  for (Walk d = walk(s, 0), first_##h = walk(s, 1), first_##w = walk(s, 2); d.left > 0;  \
+       step(&d))                                                                         \
+    for (Walk h = first_##h; h.left > 0; step(&h))                                       \
+      for (Walk w = first_##w; w.left > 0; step(&w))
 
 /* The window's elements in rows of neighbours; those that span the image are one. */
 typedef struct Rows {

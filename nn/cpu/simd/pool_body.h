@@ -343,22 +343,14 @@ static void TYPED(adaptive_average)(const LpPoolShape *s, const void *px, void *
     *y = STORE((A)(TYPED(sum_row)(x, n) / (double)n));
     return;
   }
-  const Walk start[3] = {walk(s, 0), walk(s, 1), walk(s, 2)};
-  Walk d = start[0];
-  for (int64_t od = 0; od < s->out[0]; od++, step(&d)) {
-    Walk h = start[1];
-    for (int64_t oh = 0; oh < s->out[1]; oh++, step(&h)) {
-      Walk w = start[2];
-      for (int64_t ow = 0; ow < s->out[2]; ow++, step(&w)) {
-        const Rows r = rows_of(s, &d, &h, &w);
-        double total = 0;
-        for (int64_t i = 0; i < r.deep; i++)
-          for (int64_t k = 0; k < r.high; k++)
-            total += TYPED(sum_row)(
-                x + ((d.from + i) * s->in[1] + h.from + k) * s->in[2] + w.from, r.length);
-        *y++ = STORE((A)(total / (double)(r.deep * r.high * r.length)));
-      }
-    }
+  EACH_WINDOW(s, d, h, w) {
+    const Rows r = rows_of(s, &d, &h, &w);
+    double total = 0;
+    for (int64_t i = 0; i < r.deep; i++)
+      for (int64_t k = 0; k < r.high; k++)
+        total += TYPED(sum_row)(
+            x + ((d.from + i) * s->in[1] + h.from + k) * s->in[2] + w.from, r.length);
+    *y++ = STORE((A)(total / (double)(r.deep * r.high * r.length)));
   }
 }
 
@@ -367,24 +359,16 @@ static void TYPED(adaptive_average_grad)(const LpPoolShape *s, const void *pg,
   const T *g = pg;
   T *gx = pgx;
   memset(gx, 0, (size_t)(s->in[0] * s->in[1] * s->in[2]) * sizeof(T));
-  const Walk start[3] = {walk(s, 0), walk(s, 1), walk(s, 2)};
-  Walk d = start[0];
-  for (int64_t od = 0; od < s->out[0]; od++, step(&d)) {
-    Walk h = start[1];
-    for (int64_t oh = 0; oh < s->out[1]; oh++, step(&h)) {
-      Walk w = start[2];
-      for (int64_t ow = 0; ow < s->out[2]; ow++, step(&w)) {
-        const Rows r = rows_of(s, &d, &h, &w);
-        const A share = LOAD(*g) / (A)(r.deep * r.high * r.length);
-        g++;
-        for (int64_t i = 0; i < r.deep; i++)
-          for (int64_t k = 0; k < r.high; k++) {
-            T *row = gx + ((d.from + i) * s->in[1] + h.from + k) * s->in[2] + w.from;
-            LP_IVDEP
-            for (int64_t n = 0; n < r.length; n++) row[n] = STORE(LOAD(row[n]) + share);
-          }
+  EACH_WINDOW(s, d, h, w) {
+    const Rows r = rows_of(s, &d, &h, &w);
+    const A share = LOAD(*g) / (A)(r.deep * r.high * r.length);
+    g++;
+    for (int64_t i = 0; i < r.deep; i++)
+      for (int64_t k = 0; k < r.high; k++) {
+        T *row = gx + ((d.from + i) * s->in[1] + h.from + k) * s->in[2] + w.from;
+        LP_IVDEP
+        for (int64_t n = 0; n < r.length; n++) row[n] = STORE(LOAD(row[n]) + share);
       }
-    }
   }
 }
 
@@ -422,23 +406,17 @@ static void TYPED(adaptive_max)(const LpPoolShape *s, const void *px, void *py,
                                 int64_t *index) {
   const T *x = px;
   T *y = py;
-  const Walk start[3] = {walk(s, 0), walk(s, 1), walk(s, 2)};
-  Walk d = start[0];
-  for (int64_t od = 0; od < s->out[0]; od++, step(&d)) {
-    Walk h = start[1];
-    for (int64_t oh = 0; oh < s->out[1]; oh++, step(&h)) {
-      Walk w = start[2];
-      for (int64_t ow = 0; ow < s->out[2]; ow++, step(&w)) {
-        const Rows r = rows_of(s, &d, &h, &w);
-        const int64_t first = (d.from * s->in[1] + h.from) * s->in[2] + w.from;
-        A best = -(A)INFINITY;
-        int64_t at = first;
-        for (int64_t i = 0; i < r.deep; i++)
-          for (int64_t k = 0; k < r.high; k++) TYPED(max_of_row)
-        (x, first + (i * s->in[1] + k) * s->in[2], r.length, &best, &at);
-        *y++ = STORE(best);
-        if (index) *index++ = at;
+  EACH_WINDOW(s, d, h, w) {
+    const Rows r = rows_of(s, &d, &h, &w);
+    const int64_t first = (d.from * s->in[1] + h.from) * s->in[2] + w.from;
+    A best = -(A)INFINITY;
+    int64_t at = first;
+    for (int64_t i = 0; i < r.deep; i++)
+      for (int64_t k = 0; k < r.high; k++) {
+        const int64_t from = first + (i * s->in[1] + k) * s->in[2];
+        TYPED(max_of_row)(x, from, r.length, &best, &at);
       }
-    }
+    *y++ = STORE(best);
+    if (index) *index++ = at;
   }
 }
