@@ -276,12 +276,11 @@ static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
 /* Fewer tiles at once do not fill a product. */
 #define LEAST_ROWS 16
 
-/* `total` tiles in parts of about equal size, at most `most` (a multiple of 32), enough
- * for all threads if they are not too small then. */
-static int64_t even_part(int64_t total, int64_t most, int64_t threads) {
-  const int64_t parts = (total + most - 1) / most;
-  if (parts > threads) return round_up((total + parts - 1) / parts, 32);
-  const int64_t rows = (total + threads - 1) / threads;
+/* `total` tiles in parts of about equal size, at most `most` and multiples of `unit`: as
+ * many for each thread, if they are not too small then. */
+static int64_t even_part(int64_t total, int64_t most, int64_t unit, int64_t threads) {
+  const int64_t parts = round_up((total + most - 1) / most, threads);
+  const int64_t rows = round_up((total + parts - 1) / parts, unit);
   return rows < LEAST_ROWS ? LEAST_ROWS : rows;
 }
 
@@ -304,12 +303,17 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   const int64_t whole_b = LP_WINOGRAD_FREQUENCIES * b_step(p, j.all_columns);
   bool by_tiles =
       whole_b <= MOST_WEIGHTS && whole_b <= p->tiles * BYTES_OF_WEIGHTS_PER_TILE;
+  const int64_t unit = p->pieces ? LP_WINOGRAD_BLOCK : 1; /* of rows */
   int64_t bytes_a = 0, bytes_b = 0, pieces_of_work;
   j.b_is_whole = packed || by_tiles;
   j.b = (char *)packed;
   if (by_tiles) {
     const int64_t near = p->pieces ? 1 << 20 : 3 << 20;
-    j.rows = even_part(p->tiles, whole_b <= near ? 32 : p->pieces ? 96 : 64, threads);
+    j.rows = even_part(p->tiles,
+                       whole_b <= near ? 32
+                       : p->pieces     ? 96
+                                       : 64,
+                       unit, threads);
     while (j.rows > 32 && threads * slot_bytes_by_tiles(p, &j) > SCRATCH_BYTES)
       j.rows = round_up(j.rows / 2, 32);
     j.slot_bytes = slot_bytes_by_tiles(p, &j);
@@ -319,7 +323,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     j.rows = 256;
     while (j.rows > 32 && LP_WINOGRAD_FREQUENCIES * a_step(p, j.rows) > SCRATCH_BYTES / 2)
       j.rows /= 2;
-    j.rows = even_part(p->tiles, j.rows, 1);
+    j.rows = even_part(p->tiles, j.rows, unit, 1);
     j.columns = round_up(j.all_columns / threads, 32);
     j.columns = j.columns < 32 ? 32 : j.columns > 128 ? 128 : j.columns;
     while (j.columns > 32 &&
