@@ -21,6 +21,24 @@ bool lp_winograd_serves(const LpConvGeometry *g) {
   return true;
 }
 
+/* As few tiles as cover the result, and as many short ones as still do. A weight gradient
+ * of pieces sums whole blocks of tiles, and so whole tiles. */
+static void number_tiles(Plan *p, bool may_be_short) {
+  const int64_t sides[2] = {p->result.h, p->result.w};
+  for (int d = 0; d < 2; d++) {
+    const int64_t count = (sides[d] + LP_WINOGRAD_TILE - 1) / LP_WINOGRAD_TILE,
+                  beyond = count * LP_WINOGRAD_TILE - sides[d];
+    p->shorter[d] = !may_be_short ? 0 : beyond < count ? beyond : count;
+    p->whole[d] = count - p->shorter[d];
+  }
+  for (int s = 0; s < SHAPES; s++) {
+    p->first[s] = p->tiles;
+    p->tiles += p->images *
+                (shapes[s] & LP_WINOGRAD_SHORT_DOWN ? p->shorter[0] : p->whole[0]) *
+                (shapes[s] & LP_WINOGRAD_SHORT_ACROSS ? p->shorter[1] : p->whole[1]);
+  }
+}
+
 static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, float *x, const float *w,
                     const float *bias, float *y, bool pieces) {
   const Image of_x = {x, g->in[0], g->in[1], g->c},
@@ -28,12 +46,11 @@ static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, float *x, const fl
   const bool back = pass == LP_CONV_INPUT_GRAD;
   Plan p = {.source = back ? of_y : of_x,
             .result = back ? of_x : of_y,
+            .images = g->n,
             .pieces = pieces,
             .bias = pass == LP_CONV_FORWARD ? bias : NULL};
   for (int d = 0; d < 2; d++) p.pad[d] = back ? 2 - g->padding[d] : g->padding[d];
-  p.across = (p.result.w + LP_WINOGRAD_TILE - 1) / LP_WINOGRAD_TILE;
-  p.tiles_per_image = (p.result.h + LP_WINOGRAD_TILE - 1) / LP_WINOGRAD_TILE * p.across;
-  p.tiles = g->n * p.tiles_per_image;
+  number_tiles(&p, !(pieces && pass == LP_CONV_WEIGHT_GRAD));
   p.weights = (LpWinogradWeights){.w = w,
                                   .out_step = back ? 9 : g->c * 9,
                                   .in_step = back ? g->c * 9 : 9,
@@ -84,17 +101,17 @@ static void make_row(const Plan *p, int64_t tile, float *zeros, char *a, int64_t
                      int64_t row) {
   float *pixels[LP_WINOGRAD_FREQUENCIES], *ahead[LP_WINOGRAD_FREQUENCIES];
   const int64_t depth = p->source.channels;
-  find_source(p, tile, zeros, pixels);
+  const LpWinogradShape shape = find_source(p, tile, zeros, pixels);
   find_source(p, tile + 1 < p->tiles ? tile + 1 : tile, zeros, ahead);
   LpWinogradPixels *from = (LpWinogradPixels *)pixels, *next = (LpWinogradPixels *)ahead;
   if (p->pieces)
     lp_winograd_table()->input_row(
-        from, next, depth,
+        from, next, shape, depth,
         a + row / LP_WINOGRAD_BLOCK * blocks_of(depth) * LP_WINOGRAD_BLOCK_BYTES +
             row % LP_WINOGRAD_BLOCK * 64,
         step);
   else
-    lp_winograd_table()->input(from, next, depth,
+    lp_winograd_table()->input(from, next, shape, depth,
                                (float *)a + row * round_up(depth, lanes()),
                                step / (int64_t)sizeof(float));
 }
@@ -123,30 +140,40 @@ static void make_columns(const Plan *p, int64_t from, int64_t count, char *b,
   }
 }
 
-void lp_winograd_multiply_pieces(const Products *m, int f) {
-  const char *a = m->a + f * m->step_a, *b = m->b + f * m->step_b;
+void lp_winograd_multiply_pieces(const Products *m, int f, Range blocks) {
+  const char *a = m->a + f * m->step_a +
+                  blocks.begin * blocks_of(m->depth) * LP_WINOGRAD_BLOCK_BYTES,
+             *b = m->b + f * m->step_b;
+  float *c = (float *)(m->c + f * m->step_c) + blocks.begin * LP_WINOGRAD_BLOCK * m->ldc;
   const LpWinogradProduct p = {.a = a,
                                .b = b,
                                .next_a = a + m->step_a,
                                .next_b = b + m->step_b,
-                               .c = (float *)(m->c + f * m->step_c),
+                               .c = c,
                                .ldc = m->ldc,
-                               .rows = blocks_of(m->rows),
+                               .rows = blocks.end - blocks.begin,
                                .columns = blocks_of(m->columns),
                                .depth = blocks_of(m->depth),
                                .add = m->add};
   lp_winograd_product(&p);
 }
 
-static void multiply(const Plan *p, const Products *m) {
-  for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
+/* Rows of A are tiles, from `tile` on. */
+static void multiply(const Plan *p, const Products *m, int64_t tile) {
+  const int64_t lda = round_up(m->depth, lanes());
+  for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++) {
+    const Range rows = range_of(p, f, tile, m->rows);
+    if (rows.end == rows.begin) continue;
     if (p->pieces)
-      lp_winograd_multiply_pieces(m, f);
+      lp_winograd_multiply_pieces(
+          m, f, (Range){rows.begin / LP_WINOGRAD_BLOCK, blocks_of(rows.end)});
     else
       lp_winograd_table()->product(
-          (float *)(m->c + f * m->step_c), m->ldc, (const float *)(m->a + f * m->step_a),
-          round_up(m->depth, lanes()), (const float *)(m->b + f * m->step_b), m->rows,
-          m->columns, m->depth);
+          (float *)(m->c + f * m->step_c) + rows.begin * m->ldc, m->ldc,
+          (const float *)(m->a + f * m->step_a) + rows.begin * lda, lda,
+          (const float *)(m->b + f * m->step_b), rows.end - rows.begin, m->columns,
+          m->depth);
+  }
 }
 
 /* Channels [from, from + count) of a tile of the result; c: its row of C. */
@@ -155,9 +182,14 @@ static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step
   float *pixels[LP_WINOGRAD_FREQUENCIES];
   const Corner at = corner_of(p, tile);
   find_pixels(&p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, NULL, pixels);
+  const int down = LP_WINOGRAD_TILE - !!(at.shape & LP_WINOGRAD_SHORT_DOWN),
+            across = LP_WINOGRAD_TILE - !!(at.shape & LP_WINOGRAD_SHORT_ACROSS);
   for (int i = 0; i < LP_WINOGRAD_TILE * LP_WINOGRAD_TILE; i++)
-    if (pixels[i]) pixels[i] += from;
-  return lp_winograd_table()->output(c, step_bytes / (int64_t)sizeof(float),
+    if (i / LP_WINOGRAD_TILE >= down || i % LP_WINOGRAD_TILE >= across)
+      pixels[i] = NULL;
+    else if (pixels[i])
+      pixels[i] += from;
+  return lp_winograd_table()->output(c, step_bytes / (int64_t)sizeof(float), at.shape,
                                      p->bias ? p->bias + from : NULL, count, pixels);
 }
 
@@ -198,7 +230,7 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end) {
                         .columns = j->all_columns,
                         .depth = p->source.channels,
                         .ldc = j->all_columns};
-    multiply(p, &m);
+    multiply(p, &m, tile);
     bool ok = true;
     for (int64_t r = 0; r < rows; r++)
       ok &= put_result(p, tile + r, (float *)c + r * j->all_columns, step_c, 0,
@@ -243,7 +275,7 @@ static void run_columns(void *ctx, int64_t begin, int64_t end) {
                         .columns = columns,
                         .depth = p->source.channels,
                         .ldc = columns};
-    multiply(p, &m);
+    multiply(p, &m, j->first_tile);
     const int64_t rest = p->result.channels - from;
     bool ok = true;
     for (int64_t r = 0; r < j->count; r++)
@@ -432,7 +464,15 @@ int lp_winograd_packing(const LpConvGeometry *g) {
 #define LEAST_PAIRS (16 * 32)
 #define LEAST_OUTPUTS 384
 #define LEAST_OUTPUTS_KEPT 96
-#define LEAST_OUTPUTS_PER_TILE 7
+#define MOST_PRODUCTS_PER_OUTPUT 5
+
+/* For each pair of channels. */
+static int64_t products_of(const Plan *p) {
+  int64_t products = p->images;
+  for (int d = 0; d < 2; d++)
+    products *= p->whole[d] * LP_WINOGRAD_SIDE + p->shorter[d] * (LP_WINOGRAD_SIDE - 1);
+  return products;
+}
 
 bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept) {
   if (!lp_winograd_serves(g)) return false;
@@ -446,5 +486,5 @@ bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept) {
     return false;
   kept = kept && pass == LP_CONV_FORWARD;
   return outputs >= (kept ? LEAST_OUTPUTS_KEPT : LEAST_OUTPUTS) &&
-         outputs >= LEAST_OUTPUTS_PER_TILE * p.tiles;
+         products_of(&p) <= MOST_PRODUCTS_PER_OUTPUT * outputs;
 }

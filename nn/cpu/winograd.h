@@ -14,6 +14,12 @@
  * Points: 0, +-5/8, +-3/2, found by search: rounding errors are half those of 0, +-1,
  * +-2.
  *
+ * Note [Short tiles]: where a side of the result is no multiple of 4, some tiles have 3
+ * outputs along it rather than 4 with one beyond the edge: 14 is 4 + 4 + 3 + 3. Such a
+ * tile does without the point -3/2 (along both sides: 25 multiplications). The weights
+ * stay what they are: what their interpolation has too much of is in the tile's
+ * transform. Tiles are numbered so that those with a frequency follow each other.
+ *
  * Note [Errors of Winograd]: root mean square of the error over that of the result,
  * normal numbers, all 3 x 3 layers of stride 1 of ResNet and VGG (64 to 512 channels, 7 x
  * 7 to 112 x 112): forward and input gradient 5.2e-7 to 9.7e-7 by the tile unit

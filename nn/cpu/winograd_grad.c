@@ -42,19 +42,22 @@ static int64_t operand_step(const Plan *p, int64_t channels, int64_t groups) {
                                            (int64_t)sizeof(float));
 }
 
-static void find_either(const GradJob *j, bool of_y, int64_t tile, float **pixels) {
+static LpWinogradShape find_either(const GradJob *j, bool of_y, int64_t tile,
+                                   float **pixels) {
   const Plan *p = j->p;
   if (tile >= p->tiles) {
     for (int i = 0; i < LP_WINOGRAD_FREQUENCIES; i++) pixels[i] = j->zeros;
-  } else if (of_y) {
+    return LP_WINOGRAD_WHOLE;
+  }
+  if (of_y) {
     const Corner at = corner_of(p, tile);
     find_pixels(&p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, j->zeros,
                 pixels);
     for (int i = 0; i < LP_WINOGRAD_TILE * LP_WINOGRAD_TILE; i++)
       if (pixels[i] != j->zeros) pixels[i] += j->row0;
-  } else {
-    find_source(p, tile, j->zeros, pixels);
+    return at.shape;
   }
+  return find_source(p, tile, j->zeros, pixels);
 }
 
 /* Group `group` as number `place` of `places` in an operand. */
@@ -69,11 +72,12 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
     float *row = (float *)to + place * GROUP * wide;
     LpWinogradPixels *pixels = (LpWinogradPixels *)first;
     for (int64_t t = 0; t < GROUP; t++, row += wide) {
-      find_either(j, of_y, group * GROUP + t, first);
+      const LpWinogradShape shape = find_either(j, of_y, group * GROUP + t, first);
       if (of_y)
-        lp_winograd_table()->grad(pixels, channels, row, step / (int64_t)sizeof(float));
+        lp_winograd_table()->grad(pixels, shape, channels, row,
+                                  step / (int64_t)sizeof(float));
       else
-        lp_winograd_table()->input(pixels, pixels, channels, row,
+        lp_winograd_table()->input(pixels, pixels, shape, channels, row,
                                    step / (int64_t)sizeof(float));
     }
     return;
@@ -98,27 +102,35 @@ static void add_products(const GradJob *j, char *sums, const char *a, const char
                          int f, int64_t from, int64_t rows, bool add) {
   const Plan *p = j->p;
   const int64_t groups = j->groups_now, channels = p->source.channels;
-  const int64_t a_offset =
-      p->pieces ? from / LP_WINOGRAD_BLOCK * groups * LP_WINOGRAD_BLOCK_BYTES
-                : from * (int64_t)sizeof(float);
-  const Products m = {.a = a + a_offset,
-                      .b = b,
-                      .c = sums + from * j->columns * (int64_t)sizeof(float),
-                      .step_a = operand_step(p, j->rows, groups),
-                      .step_b = operand_step(p, channels, groups),
-                      .step_c = sum_step(j),
-                      .rows = rows,
-                      .columns = j->columns,
-                      .depth = groups * GROUP,
-                      .ldc = j->columns,
-                      .add = add};
-  if (p->pieces)
-    lp_winograd_multiply_pieces(&m, f);
+  const int64_t size = (int64_t)sizeof(float);
+  if (p->pieces) {
+    const Products m = {.a = a +
+                             from / LP_WINOGRAD_BLOCK * groups * LP_WINOGRAD_BLOCK_BYTES,
+                        .b = b,
+                        .c = sums + from * j->columns * size,
+                        .step_a = operand_step(p, j->rows, groups),
+                        .step_b = operand_step(p, channels, groups),
+                        .step_c = sum_step(j),
+                        .columns = j->columns,
+                        .depth = groups * GROUP,
+                        .ldc = j->columns,
+                        .add = add};
+    lp_winograd_multiply_pieces(&m, f, (Range){0, blocks_of(rows)});
+    return;
+  }
+  const Range tiles = range_of(p, f, j->first_group * GROUP, groups * GROUP);
+  const int64_t lda = round_up(j->rows, lanes()), ldb = round_up(channels, lanes());
+  float *c = (float *)(sums + f * sum_step(j)) + from * j->columns;
+  if (tiles.end == tiles.begin && !add)
+    memset(c, 0, (size_t)(rows * j->columns * size));
   else
     lp_winograd_table()->product_grad(
-        (float *)(m.c + f * m.step_c), m.ldc, (const float *)(m.a + f * m.step_a),
-        round_up(j->rows, lanes()), (const float *)(m.b + f * m.step_b),
-        round_up(channels, lanes()), rows, j->columns, m.depth, add);
+        c, j->columns,
+        (const float *)(a + f * operand_step(p, j->rows, groups)) + from +
+            tiles.begin * lda,
+        lda,
+        (const float *)(b + f * operand_step(p, channels, groups)) + tiles.begin * ldb,
+        ldb, rows, j->columns, tiles.end - tiles.begin, add);
 }
 
 /* Parts of the tiles, each with sums of its own. */
@@ -138,6 +150,7 @@ static void run_parts(void *ctx, int64_t begin, int64_t end) {
     for (int64_t group = from; group < to && !lp_interrupt_pending(); group += most) {
       GradJob now = {.p = p,
                      .zeros = j->zeros,
+                     .first_group = group,
                      .groups_now = to - group < most ? to - group : most,
                      .row0 = j->row0,
                      .rows = j->rows,

@@ -1,10 +1,11 @@
 /* The loops of Winograd's convolution: simd/winograd.c, for winograd.c. See Note
  * [Winograd] in winograd.h.
  *
- * A tile of 4 x 4 outputs has 36 frequencies. `step` is always the distance between two
- * of them, in elements of what `to` or `from` points to. Operands of the products hold
- * floats or, for the tile unit, pieces (Note [Streams of pieces] in winograd_split.h);
- * what makes pieces is NULL for instruction sets that never have the unit. */
+ * A tile of 4 x 4 outputs has 36 frequencies; one that is short (Note [Short tiles])
+ * lacks those of LP_WINOGRAD_DROPPED. `step` is always the distance between two of them,
+ * in elements of what `to` or `from` points to. Operands of the products hold floats or,
+ * for the tile unit, pieces (Note [Streams of pieces] in winograd_split.h); what makes
+ * pieces is NULL for instruction sets that never have the unit. */
 #ifndef LP_NN_CPU_WINOGRAD_KERNELS_H
 #define LP_NN_CPU_WINOGRAD_KERNELS_H
 
@@ -14,6 +15,15 @@
 #define LP_WINOGRAD_TILE 4 /* outputs along a side */
 #define LP_WINOGRAD_SIDE 6 /* inputs, and frequencies */
 #define LP_WINOGRAD_FREQUENCIES 36
+#define LP_WINOGRAD_DROPPED 4 /* row or column of frequencies */
+
+/* Sides along which a tile has 3 outputs; nothing is written to the frequencies that it
+ * lacks, nor read from them. */
+typedef enum LpWinogradShape {
+  LP_WINOGRAD_WHOLE = 0,
+  LP_WINOGRAD_SHORT_DOWN = 1,
+  LP_WINOGRAD_SHORT_ACROSS = 2
+} LpWinogradShape;
 
 /* Where the pixels of a tile lie, row by row: 36 of x, 16 of y. Each points to `channels`
  * floats. */
@@ -32,13 +42,14 @@ typedef struct LpWinogradTable {
 
   /* One tile of x (fetching what `ahead`, the next to the right, adds to it) or of y's
    * gradient: to[f * step + c], written up to the next whole vector. */
-  void (*input)(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
-                float *to, int64_t step);
-  void (*grad)(LpWinogradPixels *pixels, int64_t channels, float *to, int64_t step);
+  void (*input)(LpWinogradPixels *pixels, LpWinogradPixels *ahead, LpWinogradShape shape,
+                int64_t channels, float *to, int64_t step);
+  void (*grad)(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t channels,
+               float *to, int64_t step);
   /* The same as a row of A in pieces, to be contracted over channels. */
-  void (*input_row)(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
-                    char *to, int64_t step);
-  /* Tiles j and j + 16 of 32 that are contracted over, of x as line j of B, of y's
+  void (*input_row)(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
+                    LpWinogradShape shape, int64_t channels, char *to, int64_t step);
+  /* Whole tiles j and j + 16 of 32 that are contracted over, of x as line j of B, of y's
    * gradient as line j of what `turn` makes A; blocks of channels lie block_step bytes
    * apart. */
   void (*input_line)(LpWinogradPixels *first, LpWinogradPixels *second, int64_t channels,
@@ -56,8 +67,8 @@ typedef struct LpWinogradTable {
   /* A tile of y, plus the bias unless NULL, where to[pixel] is not NULL; 3 x 3 weights of
    * `channels` input channels, w[c * 9 + tap]. False when there is a NaN, or an infinity
    * where sums would make it one. */
-  bool (*output)(const float *from, int64_t step, const float *bias, int64_t channels,
-                 float *const *to);
+  bool (*output)(const float *from, int64_t step, LpWinogradShape shape,
+                 const float *bias, int64_t channels, float *const *to);
   bool (*weight_grad)(const float *from, int64_t step, int64_t channels, float *w);
 
   /* C (rows, columns) = A B: A's rows are `lda` apart, B lies in panels of 2 * lanes

@@ -12,13 +12,22 @@ typedef struct Image {
   int64_t h, w, channels;
 } Image;
 
+/* The order in which tiles are numbered, by shape: those that have a frequency are one
+ * range. */
+enum { SHAPES = 4 };
+static const LpWinogradShape shapes[SHAPES] = {
+    LP_WINOGRAD_SHORT_ACROSS, LP_WINOGRAD_WHOLE, LP_WINOGRAD_SHORT_DOWN,
+    LP_WINOGRAD_SHORT_DOWN | LP_WINOGRAD_SHORT_ACROSS};
+
 /* The forward pass and the input gradient are one: from `source` to `result`. The weight
  * gradient reads both. */
 typedef struct Plan {
   Image source, result;
-  int64_t pad[2], across, tiles_per_image, tiles;
-  bool pieces;               /* the form of the products' operands */
-  LpWinogradWeights weights; /* of all channels; unless a weight gradient */
+  int64_t pad[2], images;
+  int64_t whole[2], shorter[2]; /* tiles down and across an image */
+  int64_t tiles, first[SHAPES]; /* those of a shape follow each other */
+  bool pieces;                  /* the form of the products' operands */
+  LpWinogradWeights weights;    /* of all channels; unless a weight gradient */
   const float *bias;
 } Plan;
 
@@ -29,12 +38,41 @@ static inline int64_t round_up(int64_t n, int64_t to) {
 /* The upper left corner of a tile in the result. */
 typedef struct Corner {
   int64_t image, row, column;
+  LpWinogradShape shape;
 } Corner;
 
 static inline Corner corner_of(const Plan *p, int64_t tile) {
-  const int64_t in_image = tile % p->tiles_per_image;
-  return (Corner){tile / p->tiles_per_image, in_image / p->across * LP_WINOGRAD_TILE,
-                  in_image % p->across * LP_WINOGRAD_TILE};
+  int s = SHAPES - 1;
+  while (tile < p->first[s]) s--;
+  const bool is_short[2] = {shapes[s] & LP_WINOGRAD_SHORT_DOWN,
+                            shapes[s] & LP_WINOGRAD_SHORT_ACROSS};
+  const int64_t down = is_short[0] ? p->shorter[0] : p->whole[0],
+                across = is_short[1] ? p->shorter[1] : p->whole[1];
+  tile -= p->first[s];
+  const int64_t in_image = tile % (down * across);
+  int64_t at[2] = {in_image / across, in_image % across};
+  for (int d = 0; d < 2; d++)
+    at[d] = is_short[d] ? p->whole[d] * LP_WINOGRAD_TILE + at[d] * (LP_WINOGRAD_TILE - 1)
+                        : at[d] * LP_WINOGRAD_TILE;
+  return (Corner){tile / (down * across), at[0], at[1], shapes[s]};
+}
+
+/* Of `count` tiles from the one numbered `from` on, those that have frequency f, counted
+ * from it. */
+typedef struct Range {
+  int64_t begin, end;
+} Range;
+
+static inline Range range_of(const Plan *p, int f, int64_t from, int64_t count) {
+  const bool down = f / LP_WINOGRAD_SIDE == LP_WINOGRAD_DROPPED,
+             across = f % LP_WINOGRAD_SIDE == LP_WINOGRAD_DROPPED;
+  const int64_t begin = p->first[across ? 1 : 0] - from, end = (down     ? p->first[2]
+                                                                : across ? p->first[3]
+                                                                         : p->tiles) -
+                                                               from;
+  Range r = {begin > 0 ? begin : 0, end < count ? end : count};
+  if (r.end < r.begin) r.end = r.begin = 0;
+  return r;
 }
 
 /* The pixels of a square; `missing` for those outside. */
@@ -49,11 +87,12 @@ static inline void find_pixels(const Image *of, int64_t image, int64_t row,
     }
 }
 
-static inline void find_source(const Plan *p, int64_t tile, float *zeros,
-                               float **pixels) {
+static inline LpWinogradShape find_source(const Plan *p, int64_t tile, float *zeros,
+                                          float **pixels) {
   const Corner at = corner_of(p, tile);
   find_pixels(&p->source, at.image, at.row - p->pad[0], at.column - p->pad[1],
               LP_WINOGRAD_SIDE, zeros, pixels);
+  return at.shape;
 }
 
 /* Frequencies of an operand lie a little more than a multiple of a page apart, so that
@@ -81,8 +120,8 @@ typedef struct Products {
   bool add;
 } Products;
 
-/* Those of frequency f, of pieces. */
-void lp_winograd_multiply_pieces(const Products *m, int f);
+/* Those of frequency f, of pieces, for some blocks of rows. */
+void lp_winograd_multiply_pieces(const Products *m, int f, Range blocks);
 
 /* The number of the next piece of work, or one beyond all when an interrupt came. */
 #define NO_MORE ((int64_t)1 << 40)

@@ -39,7 +39,9 @@ static inline bool no_nan(V sum) {
 /* --- transforms along one dimension
  *
  * Each reads d[0], d[1], ... and writes r[0], r[step], ... Points 0, A, -A, B, -B and
- * infinity. */
+ * infinity. Where a tile is short (3 outputs) it does without -B, and r[4 * step] is not
+ * written, nor d[4] read: with N(z) = z (z^2 - A^2) (z - B), its input is evaluated by
+ * (p + B) N(z) / (z - p) at a point p, where a whole tile has N(z) (z + B) / (z - p). */
 
 #define A 0.625f
 #define B 1.5f
@@ -49,7 +51,17 @@ static inline bool no_nan(V sum) {
 #define KA (1 / (2 * A2 * (A2 - B2)))
 #define KB (1 / (2 * B2 * (B2 - A2)))
 
-static inline void line_of_input(const V *d, V *r, int step) { /* 6 to 6 */
+static inline void line_of_input(const V *d, V *r, int step, bool is_short) { /* 6 to 6 */
+  if (is_short) {
+    const V odd = d[3] - A2 * d[1], even = d[2] - A2 * d[0];
+    const V low = d[2] - B * d[1], high = d[3] - B * d[2];
+    r[0] = B * (odd - B * even);
+    r[step] = (A + B) * (high + A * low);
+    r[2 * step] = (B - A) * (high - A * low);
+    r[3 * step] = (2 * B) * odd;
+    r[5 * step] = (d[4] - A2 * d[2]) - B * odd;
+    return;
+  }
   const V even_a = d[4] - B2 * d[2], odd_a = d[3] - B2 * d[1];
   const V even_b = d[4] - A2 * d[2], odd_b = d[3] - A2 * d[1];
   r[0] = (A2 * B2) * d[0] + (d[4] - (A2 + B2) * d[2]);
@@ -60,8 +72,15 @@ static inline void line_of_input(const V *d, V *r, int step) { /* 6 to 6 */
   r[5 * step] = (A2 * B2) * d[1] + (d[5] - (A2 + B2) * d[3]);
 }
 
-static inline void line_of_output(const V *d, V *r, int step) { /* 6 to 4 */
+static inline void line_of_output(const V *d, V *r, int step,
+                                  bool is_short) { /* 6 to 4 */
   const V even_a = d[1] + d[2], odd_a = d[1] - d[2];
+  if (is_short) {
+    r[0] = d[0] + (even_a + d[3]);
+    r[step] = A * odd_a + B * d[3];
+    r[2 * step] = A2 * even_a + (B2 * d[3] + d[5]);
+    return;
+  }
   const V even_b = d[3] + d[4], odd_b = d[3] - d[4];
   r[0] = d[0] + (even_a + even_b);
   r[step] = A * odd_a + B * odd_b;
@@ -69,7 +88,16 @@ static inline void line_of_output(const V *d, V *r, int step) { /* 6 to 4 */
   r[3 * step] = (A * A2) * odd_a + ((B * B2) * odd_b + d[5]);
 }
 
-static inline void line_of_grad(const V *d, V *r, int step) { /* 4 to 6 */
+static inline void line_of_grad(const V *d, V *r, int step, bool is_short) { /* 4 to 6 */
+  if (is_short) {
+    const V even = d[0] + A2 * d[2];
+    r[0] = d[0];
+    r[step] = even + A * d[1];
+    r[2 * step] = even - A * d[1];
+    r[3 * step] = (d[0] + B2 * d[2]) + B * d[1];
+    r[5 * step] = d[2];
+    return;
+  }
   const V even_a = d[0] + A2 * d[2], odd_a = d[1] + A2 * d[3];
   const V even_b = d[0] + B2 * d[2], odd_b = d[1] + B2 * d[3];
   r[0] = d[0];
@@ -105,27 +133,33 @@ static inline void line_of_weight_grad(const V *d, V *r, int step) { /* 6 to 3 *
 #undef KA
 #undef KB
 
-/* The columns of a square transform; its rows are left to who uses them. Element (i, j)
- * of the source is GET(i, j), `from` of them along a side; t has `from` columns. */
-#define COLUMNS(line, from, t, GET)                                                      \
+#define IS_SHORT(shape, side) (((shape)&LP_WINOGRAD_SHORT_##side) != 0)
+#define INLINE static inline __attribute__((always_inline))
+
+/* The columns of a square transform, but for those from `end` on and number `without`;
+ * its rows are left to who uses them. Element (i, j) of the source is GET(i, j), `from`
+ * of them along a side; t has `from` columns. */
+#define COLUMNS(line, from, t, GET, end, without, ...)                                   \
   do {                                                                                   \
-    UNROLL for (int j = 0; j < (from); j++) {                                            \
+    UNROLL for (int j = 0; j < (end); j++) {                                             \
       V d[from];                                                                         \
+      if (j == (without)) continue;                                                      \
       UNROLL for (int i = 0; i < (from); i++) d[i] = GET(i, j);                          \
-      line(d, (t) + j, from);                                                            \
+      line(d, (t) + j, from __VA_ARGS__);                                                \
     }                                                                                    \
   } while (0)
 
 /* Channels from c on of x, or of y's gradient: of a whole vector the compiler knows. */
-static inline void columns_of_source(LpWinogradPixels *pixels, int64_t c, int64_t rest,
-                                     bool is_grad, V *t) {
+INLINE void columns_of_source(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t c,
+                              int64_t rest, bool is_grad, V *t) {
+  const bool down = IS_SHORT(shape, DOWN), across = IS_SHORT(shape, ACROSS);
 #define PIXEL(i, j) load(pixels[(i)*SIDE + (j)] + c, count)
 #define PIXEL_OF_Y(i, j) load(pixels[(i)*TILE + (j)] + c, count)
 #define BOTH()                                                                           \
   if (is_grad)                                                                           \
-    COLUMNS(line_of_grad, TILE, t, PIXEL_OF_Y);                                          \
+    COLUMNS(line_of_grad, TILE, t, PIXEL_OF_Y, TILE - across, -1, , down);               \
   else                                                                                   \
-    COLUMNS(line_of_input, SIDE, t, PIXEL)
+    COLUMNS(line_of_input, SIDE, t, PIXEL, SIDE - across, -1, , down)
   if (rest >= LANES) {
     const int64_t count = LANES;
     BOTH();
@@ -136,16 +170,19 @@ static inline void columns_of_source(LpWinogradPixels *pixels, int64_t c, int64_
 }
 
 /* Row i of what is left. */
-static inline void row_of_source(const V *t, int i, bool is_grad, V *r) {
+INLINE void row_of_source(const V *t, LpWinogradShape shape, int i, bool is_grad, V *r) {
   if (is_grad)
-    line_of_grad(t + i * TILE, r, 1);
+    line_of_grad(t + i * TILE, r, 1, IS_SHORT(shape, ACROSS));
   else
-    line_of_input(t + i * SIDE, r, 1);
+    line_of_input(t + i * SIDE, r, 1, IS_SHORT(shape, ACROSS));
 }
+
+/* Does a tile have row, or column, i of the frequencies? */
+#define HAS(shape, side, i) (!IS_SHORT(shape, side) || (i) != LP_WINOGRAD_DROPPED)
 
 static inline void columns_of_weights(const V *taps, V *t) {
 #define TAP(i, j) taps[(i)*3 + (j)]
-  COLUMNS(line_of_weights, 3, t, TAP);
+  COLUMNS(line_of_weights, 3, t, TAP, 3, -1);
 }
 
 /* Neighbours share two columns. */
@@ -259,30 +296,39 @@ static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps
 /* --- tiles of floats
  * -------------------------------------------------------------------------- */
 
-static void input(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
-                  float *to, int64_t step) {
+/* Calls what is made for one shape. */
+#define FOR_SHAPE(shape, f, ...)                                                         \
+  switch ((int)(shape)) {                                                                \
+  case LP_WINOGRAD_WHOLE: return f(__VA_ARGS__, LP_WINOGRAD_WHOLE);                      \
+  case LP_WINOGRAD_SHORT_DOWN: return f(__VA_ARGS__, LP_WINOGRAD_SHORT_DOWN);            \
+  case LP_WINOGRAD_SHORT_ACROSS: return f(__VA_ARGS__, LP_WINOGRAD_SHORT_ACROSS);        \
+  default: return f(__VA_ARGS__, LP_WINOGRAD_SHORT_DOWN | LP_WINOGRAD_SHORT_ACROSS);     \
+  }
+
+INLINE void source_of(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
+                      float *to, int64_t step, bool is_grad, LpWinogradShape shape) {
   for (int64_t c = 0; c < channels; c += LANES) {
     V t[SIDE * SIDE], r[SIDE];
-    float *at = to + c;
-    fetch(ahead, c);
-    columns_of_source(pixels, c, channels - c, false, t);
+    if (ahead) fetch(ahead, c);
+    columns_of_source(pixels, shape, c, channels - c, is_grad, t);
     for (int i = 0; i < SIDE; i++) {
-      row_of_source(t, i, false, r);
-      UNROLL for (int j = 0; j < SIDE; j++, at += step) * (V *)at = r[j];
+      float *at = to + c + i * SIDE * step;
+      if (!HAS(shape, DOWN, i)) continue;
+      row_of_source(t, shape, i, is_grad, r);
+      UNROLL for (int j = 0; j < SIDE; j++, at += step) if (HAS(shape, ACROSS, j)) *
+          (V *)at = r[j];
     }
   }
 }
 
-static void grad(LpWinogradPixels *pixels, int64_t channels, float *to, int64_t step) {
-  for (int64_t c = 0; c < channels; c += LANES) {
-    V t[SIDE * TILE], r[SIDE];
-    float *at = to + c;
-    columns_of_source(pixels, c, channels - c, true, t);
-    for (int i = 0; i < SIDE; i++) {
-      row_of_source(t, i, true, r);
-      UNROLL for (int j = 0; j < SIDE; j++, at += step) * (V *)at = r[j];
-    }
-  }
+static void input(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
+                  LpWinogradShape shape, int64_t channels, float *to, int64_t step) {
+  FOR_SHAPE(shape, source_of, pixels, ahead, channels, to, step, false)
+}
+
+static void grad(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t channels,
+                 float *to, int64_t step) {
+  FOR_SHAPE(shape, source_of, pixels, NULL, channels, to, step, true)
 }
 
 static void weights(const LpWinogradWeights *w, float *to, int64_t step, int64_t row) {
@@ -307,19 +353,23 @@ static void weights(const LpWinogradWeights *w, float *to, int64_t step, int64_t
 #define FREQUENCY(i, j) *(const V *)(from + ((i)*SIDE + (j)) * step + c)
 
 /* A NaN of x, of w or of y's gradient, and so an infinity, reaches one of the corners. */
-static bool output(const float *from, int64_t step, const float *bias, int64_t channels,
-                   float *const *to) {
+INLINE bool output_of(const float *from, int64_t step, const float *bias,
+                      int64_t channels, float *const *to, LpWinogradShape shape) {
+  const int down = TILE - IS_SHORT(shape, DOWN), across = TILE - IS_SHORT(shape, ACROSS);
   V sum = {0};
   for (int64_t c = 0; c < channels; c += LANES) {
     const int64_t count = channels - c;
     V t[TILE * SIDE], r[TILE];
-    for (int f = 0; f < SIDE * SIDE; f++) __builtin_prefetch(from + f * step + c + AHEAD);
-    COLUMNS(line_of_output, SIDE, t, FREQUENCY);
+    for (int f = 0; f < SIDE * SIDE; f++)
+      if (HAS(shape, DOWN, f / SIDE) && HAS(shape, ACROSS, f % SIDE))
+        __builtin_prefetch(from + f * step + c + AHEAD);
+    COLUMNS(line_of_output, SIDE, t, FREQUENCY, SIDE,
+            IS_SHORT(shape, ACROSS) ? LP_WINOGRAD_DROPPED : -1, , IS_SHORT(shape, DOWN));
     const V b = bias ? load(bias + c, count) : (V){0};
-    for (int i = 0; i < TILE; i++) {
-      line_of_output(t + i * SIDE, r, 1);
-      if (i == 0 || i == TILE - 1) sum += r[0] + r[TILE - 1];
-      UNROLL for (int j = 0; j < TILE; j++) {
+    for (int i = 0; i < down; i++) {
+      line_of_output(t + i * SIDE, r, 1, IS_SHORT(shape, ACROSS));
+      if (i == 0 || i == down - 1) sum += r[0] + r[across - 1];
+      UNROLL for (int j = 0; j < across; j++) {
         float *pixel = to[i * TILE + j];
         if (pixel) store(pixel + c, r[j] + b, count);
       }
@@ -328,12 +378,17 @@ static bool output(const float *from, int64_t step, const float *bias, int64_t c
   return no_nan(sum);
 }
 
+static bool output(const float *from, int64_t step, LpWinogradShape shape,
+                   const float *bias, int64_t channels, float *const *to) {
+  FOR_SHAPE(shape, output_of, from, step, bias, channels, to)
+}
+
 static bool weight_grad(const float *from, int64_t step, int64_t channels, float *w) {
   V sum = {0};
   for (int64_t c = 0; c < channels; c += LANES) {
     const int64_t count = channels - c < LANES ? channels - c : LANES;
     V t[3 * SIDE], r[9];
-    COLUMNS(line_of_weight_grad, SIDE, t, FREQUENCY);
+    COLUMNS(line_of_weight_grad, SIDE, t, FREQUENCY, SIDE, -1);
     for (int i = 0; i < 3; i++) line_of_weight_grad(t + i * SIDE, r + i * 3, 1);
     sum += (r[0] + r[2]) + (r[6] + r[8]);
     for (int64_t i = 0; i < count; i++)
@@ -346,25 +401,31 @@ static bool weight_grad(const float *from, int64_t step, int64_t channels, float
  * -------------------------------------------------------------------------- */
 
 #ifdef WITH_PIECES
-static void input_row(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
-                      char *to, int64_t step) {
+INLINE void row_of_pieces(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
+                          int64_t channels, char *to, int64_t step,
+                          LpWinogradShape shape) {
   for (int64_t c = 0; c < channels; c += 2 * LANES, to += LP_WINOGRAD_BLOCK_BYTES) {
     V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
-    char *at = to;
     fetch(ahead, c);
     fetch(ahead, c + LANES);
-    columns_of_source(pixels, c, channels - c, false, low);
+    columns_of_source(pixels, shape, c, channels - c, false, low);
     if (c + LANES < channels)
-      columns_of_source(pixels, c + LANES, channels - c - LANES, false, high);
+      columns_of_source(pixels, shape, c + LANES, channels - c - LANES, false, high);
     else
       memset(high, 0, sizeof high);
     for (int i = 0; i < SIDE; i++) {
-      row_of_source(low, i, false, a);
-      row_of_source(high, i, false, b);
-      UNROLL for (int j = 0; j < SIDE; j++, at += step)
+      char *at = to + i * SIDE * step;
+      if (!HAS(shape, DOWN, i)) continue;
+      row_of_source(low, shape, i, false, a);
+      row_of_source(high, shape, i, false, b);
+      UNROLL for (int j = 0; j < SIDE; j++, at += step) if (HAS(shape, ACROSS, j))
           put_line(a[j], b[j], at, places_a);
     }
   }
+}
+static void input_row(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
+                      LpWinogradShape shape, int64_t channels, char *to, int64_t step) {
+  FOR_SHAPE(shape, row_of_pieces, pixels, ahead, channels, to, step)
 }
 
 static inline void two_tiles(LpWinogradPixels *first, LpWinogradPixels *second,
@@ -373,11 +434,11 @@ static inline void two_tiles(LpWinogradPixels *first, LpWinogradPixels *second,
   for (int64_t c = 0; c < channels; c += LANES) {
     V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
     char *at = to + c / (2 * LANES) * block_step + c / LANES % 2 * TILE_BYTES;
-    columns_of_source(first, c, channels - c, is_grad, low);
-    columns_of_source(second, c, channels - c, is_grad, high);
+    columns_of_source(first, LP_WINOGRAD_WHOLE, c, channels - c, is_grad, low);
+    columns_of_source(second, LP_WINOGRAD_WHOLE, c, channels - c, is_grad, high);
     for (int i = 0; i < SIDE; i++) {
-      row_of_source(low, i, is_grad, a);
-      row_of_source(high, i, is_grad, b);
+      row_of_source(low, LP_WINOGRAD_WHOLE, i, is_grad, a);
+      row_of_source(high, LP_WINOGRAD_WHOLE, i, is_grad, b);
       UNROLL for (int j = 0; j < SIDE; j++, at += step)
           put_line(a[j], b[j], at, is_grad ? places_a : places_b);
     }
