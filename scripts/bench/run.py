@@ -5,7 +5,8 @@
 --all, which is also what happens without it, runs the workloads of the list below (those whose name contains PATTERN) and
 prints a table: medians, their spread, the ratio, the ratio aimed at, the peak memory of both processes. It takes 15 to 20
 minutes on a quiet machine, --quick less than 5: one round, short samples, a tenth of the training data. --ops: the time of
-single ops (ops.tsv) on tensors of three sizes. A whole table goes between its marks in docs/performance.md.
+single ops (ops.tsv) on tensors of three sizes. A whole table goes between its marks in docs/performance.md, which has one
+for processors with a tile unit and one for those without.
 
 A round is one process of each side, the order changing from round to round; a process gives the median of its samples. The
 figure of a side is the median over the rounds, its spread their least and greatest; the ratio is the median of the rounds'
@@ -29,7 +30,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LAMPAD = os.path.join(ROOT, os.environ.get("LAMPAD_BUILD", "build"), "lampad")
 PYTHON = os.environ.get("LAMPAD_BENCH_PYTHON", "python3")
 PAGE = os.path.join(ROOT, "docs", "performance.md")
-ALL_MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"
+ALL_MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"  # on a processor with a tile unit (AMX)
+PLAIN_MARKS = "<!-- measured, vectors: begin -->", "<!-- measured, vectors: end -->"  # without one
 OPS_MARKS = "<!-- ops: begin -->", "<!-- ops: end -->"
 SIZES = {"1e3 elements": 1000, "1e6 elements": 1000000, "1e8 bytes": 25000000}
 
@@ -248,6 +250,11 @@ def processor():
     return found.group(1) if found else "unknown processor"
 
 
+def has_tiles():
+    with open("/proc/cpuinfo") as file:
+        return re.search(r"^flags\s*:.*\bamx_tile\b", file.read(), re.MULTILINE) is not None
+
+
 def conditions(threads, version):
     today = datetime.date.today().isoformat()
     return f"{today}, {processor()}, {threads} threads, PyTorch {version}."
@@ -307,7 +314,7 @@ def main():
         lines, failures = measure_all(options, version)
     print("\n".join(["", *lines]))
     if version and not (options.no_write or options.quick or options.ops or options.all):
-        write_table(ALL_MARKS if options.ops is None else OPS_MARKS, lines)
+        write_table(OPS_MARKS if options.ops is not None else ALL_MARKS if has_tiles() else PLAIN_MARKS, lines)
     if failures:
         sys.exit("error: these did not run: " + "; ".join(failures))
 
