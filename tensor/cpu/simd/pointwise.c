@@ -43,21 +43,17 @@ static void fill(char *to, const char *from, int size, int64_t n) {
   }
 }
 
-/* Where no input is overwritten, elements may be computed twice: whole vectors lie on the
- * output's alignment, lest stores go to two cache lines each, and the first and the last
- * vector overlap them. n: at least a granule. */
+/* Where no input is overwritten, elements may be computed twice: what is left beside
+ * whole vectors is part of one more, which ends with the row. n: at least a granule. */
 static void drive_apart(const LpDrive *d, LpBlock block, char *const *ptrs,
                         const int64_t *strides, int64_t n, int64_t granule) {
-  const int64_t lead = (int64_t)(-(uintptr_t)ptrs[0] % LP_VECTOR_BYTES) / d->sizes[0];
-  const int64_t from = n >= 2 * granule ? lead : 0, whole = (n - from) & -granule;
-  char *at[2][4];
-  for (int k = 0; k <= d->n_inputs; k++) {
-    at[0][k] = ptrs[k] + from * strides[k];
-    at[1][k] = ptrs[k] + (n - granule) * strides[k];
+  const int64_t whole = n & -granule;
+  if (whole < n) {
+    char *last[4];
+    for (int k = 0; k <= d->n_inputs; k++) last[k] = ptrs[k] + (n - granule) * strides[k];
+    block(last, granule, d->params);
   }
-  if (from) block(ptrs, granule, d->params);
-  block(at[0], whole, d->params);
-  if (from + whole < n) block(at[1], granule, d->params);
+  block(ptrs, whole, d->params);
 }
 
 /* Runs a block over strided operands of any count: whole vectors in place where the
@@ -75,11 +71,13 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
     by_number = by_number && strides[k] == 0;
   }
   const LpBlock block = direct ? d->block : by_number ? d->by_number : NULL;
-  bool apart = true;
-  for (int k = 1; k < n_operands; k++) apart = apart && ptrs[k] != ptrs[0];
-  if (block && apart && n >= granule) {
-    drive_apart(d, block, ptrs, strides, n, granule);
-    return;
+  if (block && n >= granule) {
+    bool apart = true;
+    for (int k = 1; k < n_operands; k++) apart = apart && ptrs[k] != ptrs[0];
+    if (apart) {
+      drive_apart(d, block, ptrs, strides, n, granule);
+      return;
+    }
   }
   int64_t done = 0;
   if (block) {
