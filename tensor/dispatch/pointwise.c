@@ -85,7 +85,7 @@ static LpTensor *run_plain(const OpInfo *info, LpBlock block, LpTensor *const *i
   LpDtype dtype = info->promote == BOOL_RESULT ? LP_BOOL : (LpDtype)self->dtype;
   LpTensor *out = lp_tensor_new(lp_ints(self->sizes, self->ndim), dtype, lp_cpu());
   if (!out || out->numel == 0) return out;
-  LpDrive d = {block, params, info->arity, {0}};
+  LpDrive d = {block, NULL, params, info->arity, {0}};
   char *ptrs[4];
   int64_t strides[4];
   int8_t size = (int8_t)lp_dtype_size(self->dtype);
@@ -161,8 +161,11 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   }
   for (int k = 0; k < n_inputs; k++) it.no_resize = it.no_resize || out == inputs[k];
   int8_t size = (int8_t)lp_dtype_size(compute);
-  LpDrive d = {
-      block, params, n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
+  LpDrive d = {block,
+               block ? table->rows[compute]->by_number[op] : NULL,
+               params,
+               n_inputs,
+               {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
   LpDoubleCall call = {lp_double_kernel(op), params};
   LpLoop loop = block ? table->drive : lp_double_loop(compute);
   LpTensor *result = NULL;

@@ -52,11 +52,13 @@ typedef void (*LpBlock)(char *const *ptrs, int64_t n, const LpScalar *params);
 
 typedef struct LpPointwiseRow {
   LpBlock blocks[LP_POINTWISE_COUNT]; /* NULL: the op does not know this dtype */
+  /* The same where each input after the first is one element; NULL: nothing is won. */
+  LpBlock by_number[LP_POINTWISE_COUNT];
 } LpPointwiseRow;
 
 /* What the driver, an LpLoop, takes as its params. */
 typedef struct LpDrive {
-  LpBlock block;
+  LpBlock block, by_number; /* by_number may be NULL */
   const LpScalar *params;
   int n_inputs;
   int8_t sizes[4]; /* bytes per element: output, inputs */

@@ -106,4 +106,51 @@ describe("elementwise functions", function()
     end
     assert.is_true(torch.softmax(torch.full({ 40 }, -inf), 0):isnan():all():item())
   end)
+
+  it("take a number as they take a tensor full of it, of any length, anywhere and in place", function()
+    torch.manual_seed(2)
+    local binary = { "add", "sub", "rsub", "mul", "div", "maximum", "minimum", "eq", "ne", "lt", "le", "gt", "ge" }
+    for _, dtype in ipairs { torch.float32, torch.float64, torch.int64, torch.int32, torch.uint8 } do
+      local all = (torch.rand(1100) * 9):to(dtype)
+      for _, n in ipairs { 1, 7, 16, 33, 64, 65, 127, 1000 } do
+        for _, from in ipairs { 0, 3, 8 } do
+          local x = all:narrow(0, from, n)
+          local three = torch.full_like(x, 3)
+          for _, name in ipairs(binary) do
+            local text = ("%s of %d from %d, %s"):format(name, n, from, tostring(dtype))
+            local want = torch[name](x, three)
+            assert(want:equal(torch[name](x, torch.tensor(3, { dtype = dtype }))), text)
+            if name ~= "rsub" then
+              local memory = torch.zeros(n + 20, { dtype = want.dtype })
+              torch[name](x, torch.tensor(3, { dtype = dtype }), { out = memory:narrow(0, 5, n) })
+              assert(memory:narrow(0, 5, n):equal(want), text .. ", out")
+              memory:narrow(0, 5, n):zero_()
+              assert(memory:eq(0):all():item(), text .. ", beside out")
+            end
+            for i = 0, math.min(n, 5) - 1 do
+              assert(want[n - 1 - i]:equal(torch[name](x[n - 1 - i], three[0])), text .. ", one")
+            end
+          end
+          local clamped = torch.clamp(x, 2, 6)
+          assert(clamped:equal(torch.where(x:lt(2), torch.full_like(x, 2), torch.where(x:gt(6), torch.full_like(x, 6), x))), "clamp")
+          assert(x:clone():clamp_(2, 6):equal(clamped) and x:clone():mul_(3):equal(torch.mul(x, three)), "in place")
+          local shifted = all:clone():narrow(0, from, n)
+          assert(shifted:add_(3):equal(torch.add(x, three)), "in place, from elsewhere")
+        end
+      end
+    end
+    local x = torch.tensor { nan, -inf, inf, -0.0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14 }
+    assert(torch.clamp(x, nan, 5):isnan():all():item() and torch.clamp(x, 1, nan):isnan():all():item(), "limits that are NaN")
+    local high = torch.clamp(x, 9, 4)
+    assert(high[0]:isnan():item() and high:narrow(0, 1, 17):eq(4):all():item(), "the lower limit above the upper")
+  end)
+
+  it("broadcast rows whose ends are no whole vectors", function()
+    for _, columns in ipairs { 15, 16, 17, 40, 1000 } do
+      local m, row = torch.randn(7, columns), torch.randn(columns)
+      local sum = torch.add(m, row)
+      for i = 0, 6 do assert(sum[i]:equal(torch.add(m[i], row)) and sum[i]:equal(torch.add(m[i]:clone(), row)), columns) end
+      assert(m:clone():add_(row):equal(sum), "in place")
+    end
+  end)
 end)

@@ -43,21 +43,46 @@ static void fill(char *to, const char *from, int size, int64_t n) {
   }
 }
 
+/* Where no input is overwritten, elements may be computed twice: what is left beside
+ * whole vectors is part of one more, which ends with the row. n: at least a granule. */
+static void drive_apart(const LpDrive *d, LpBlock block, char *const *ptrs,
+                        const int64_t *strides, int64_t n, int64_t granule) {
+  const int64_t whole = n & -granule;
+  if (whole < n) {
+    char *last[4];
+    for (int k = 0; k <= d->n_inputs; k++) last[k] = ptrs[k] + (n - granule) * strides[k];
+    block(last, granule, d->params);
+  }
+  block(ptrs, whole, d->params);
+}
+
 /* Runs a block over strided operands of any count: whole vectors in place where the
- * memory is contiguous, the rest through buffers, the last vector filled up with its last
- * element. */
+ * memory is contiguous (or, for some ops, one element), the rest through buffers, the
+ * last vector filled up with its last element. */
 static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
                   const void *params) {
   const LpDrive *d = params;
   const int n_operands = d->n_inputs + 1;
   const int8_t *sizes = d->sizes;
   const int64_t granule = LP_VECTOR_BYTES / (sizes[0] < sizes[1] ? sizes[0] : sizes[1]);
-  bool direct = true;
-  for (int k = 0; k < n_operands; k++) direct = direct && strides[k] == sizes[k];
+  bool direct = strides[0] == sizes[0] && strides[1] == sizes[1], by_number = direct;
+  for (int k = 2; k < n_operands; k++) {
+    direct = direct && strides[k] == sizes[k];
+    by_number = by_number && strides[k] == 0;
+  }
+  const LpBlock block = direct ? d->block : by_number ? d->by_number : NULL;
+  if (block && n >= granule) {
+    bool apart = true;
+    for (int k = 1; k < n_operands; k++) apart = apart && ptrs[k] != ptrs[0];
+    if (apart) {
+      drive_apart(d, block, ptrs, strides, n, granule);
+      return;
+    }
+  }
   int64_t done = 0;
-  if (direct) {
+  if (block) {
     done = n & -granule;
-    if (done) d->block(ptrs, done, d->params);
+    if (done) block(ptrs, done, d->params);
     if (done == n) return;
   }
   _Alignas(64) char buffers[4][BUFFER_BYTES];

@@ -27,6 +27,32 @@ static void NAME(sum_merge)(void *acc, const void *other, int64_t n) {
   for (int64_t i = 0; i < n; i++) a[i] += b[i];
 }
 
+/* The lanes' sum, half by half: in registers, where a loop over an array of them would wait for its own
+ * stores. */
+static inline SUM_T NAME(sum_lanes)(SUM_VT s) {
+  SUM_T lane[4] = {0}; /* two are there of 8 bytes */
+#if VB >= 64
+  typedef SUM_T V32 __attribute__((vector_size(32)));
+  V32 y, y_high;
+  memcpy(&y, &s, 32);
+  memcpy(&y_high, (const char *)&s + 32, 32);
+  y += y_high;
+#elif VB >= 32
+  const SUM_VT y = s;
+#endif
+#if VB >= 32
+  typedef SUM_T V16 __attribute__((vector_size(16)));
+  V16 x, x_high;
+  memcpy(&x, &y, 16);
+  memcpy(&x_high, (const char *)&y + 16, 16);
+  x += x_high;
+#else
+  const SUM_VT x = s;
+#endif
+  memcpy(lane, &x, 16);
+  return (lane[0] + lane[2]) + (lane[1] + lane[3]);
+}
+
 /* Four vector accumulators over one block, added pairwise at its end; the last, incomplete vector is one
  * that ends with the block, without the lanes already counted. */
 static SUM_A NAME(sum_block)(const SUM_T *x, int64_t n) {
@@ -58,12 +84,7 @@ static SUM_A NAME(sum_block)(const SUM_T *x, int64_t n) {
       memcpy(&v, &last, VB);
       s3 += v;
     }
-    s0 = (s0 + s1) + (s2 + s3);
-    SUM_T lane[LANES];
-    memcpy(lane, &s0, VB);
-    for (int h = LANES / 2; h > 0; h /= 2)
-      for (int k = 0; k < h; k++) lane[k] += lane[k + h];
-    return (SUM_A)lane[0];
+    return (SUM_A)NAME(sum_lanes)((s0 + s1) + (s2 + s3));
   }
   for (; i < n; i++) total += (SUM_A)x[i];
   return total;

@@ -269,8 +269,8 @@ static inline bool FN(isclose)(T a, T b, T rtol, T atol, T equal_nan) {
          ((equal_nan != 0) & (a != a) & (b != b));
 }
 static inline T FN(clamp)(T x, T low, T high) {
-  T y = x < low || low != low ? low : x; /* NaN when x is: it compares as false */
-  return y > high || high != high ? high : y;
+  const T y = low > x ? low : x, z = high < y ? high : y; /* NaN when x is */
+  return FN(sel)((low != low) | (high != high), low + high, z);
 }
 /* Nothing reaches what is at a limit; an infinite limit stands for none. */
 static inline T FN(clamp_backward)(T grad, T x, T low, T high) {

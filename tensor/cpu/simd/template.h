@@ -46,8 +46,45 @@
     LP_CHOOSE_2(LOOP_, LOOP_KIND(name))(name, n_params, arity)                           \
   }
 #define BLOCK_NO(name, promote, n_params, arity)
-#define ENTRY_YES(index, name) [index] = FN(block_##name),
-#define ENTRY_NO(index, name)
+
+/* Blocks by numbers, for the ops that are as fast as their operands' memory: a buffer
+ * filled with the number would be one operand more to read. */
+#define NUMBERS_2 const T y = *(const T *)ptrs[2];
+#define NUMBERS_3 NUMBERS_2 const T z = *(const T *)ptrs[3];
+#define BY_NUMBERS_2 y
+#define BY_NUMBERS_3 y, z
+#define LP_BY_NUMBER_add ~, YES
+#define LP_BY_NUMBER_sub ~, YES
+#define LP_BY_NUMBER_rsub ~, YES
+#define LP_BY_NUMBER_mul ~, YES
+#define LP_BY_NUMBER_div ~, YES
+#define LP_BY_NUMBER_maximum ~, YES
+#define LP_BY_NUMBER_minimum ~, YES
+#define LP_BY_NUMBER_eq ~, YES
+#define LP_BY_NUMBER_ne ~, YES
+#define LP_BY_NUMBER_lt ~, YES
+#define LP_BY_NUMBER_le ~, YES
+#define LP_BY_NUMBER_gt ~, YES
+#define LP_BY_NUMBER_ge ~, YES
+#define LP_BY_NUMBER_clamp ~, YES
+#define HAS_NUMBER(name) LOOP_KIND_1(LP_BY_NUMBER_##name, NO, ~)
+#define NUMBER_BLOCK_YES(name, promote, n_params, arity)                                 \
+  static void FN(number_##name)(char *const *ptrs, int64_t n, const LpScalar *params) {  \
+    OUT_##promote *out = (OUT_##promote *)ptrs[0];                                       \
+    INPUTS_1 NUMBERS_##arity PARAMS_##n_params n &= -(int64_t)LP_GRANULE(T, OUT_##promote); \
+    LP_IVDEP                                                                             \
+    for (int64_t i = 0; i < n; i++)                                                      \
+      out[i] = FN(name)(a[i], BY_NUMBERS_##arity PASS_##n_params);                       \
+  }
+#define NUMBER_BLOCK_NO(name, promote, n_params, arity)
+#define NUMBER_YES(name, promote, n_params, arity)                                       \
+  LP_CHOOSE_2(NUMBER_BLOCK_, HAS_NUMBER(name))(name, promote, n_params, arity)
+#define NUMBER_NO(name, promote, n_params, arity)
+#define NUMBER_ENTRY_YES(index, name)                                                    \
+  LP_CHOOSE_2(ENTRY_, HAS_NUMBER(name))(index, number_##name)
+#define NUMBER_ENTRY_NO(index, name)
+#define ENTRY_YES(index, function) [index] = FN(function),
+#define ENTRY_NO(index, function)
 
 #define BLOCK_UNARY(name, dtypes, promote, n_params)                                     \
   LP_CHOOSE(BLOCK_, CATEGORY, dtypes)(name, promote, n_params, 1)
@@ -56,18 +93,30 @@
 #define BLOCK_EXTRA(name, dtypes, promote, n_params, arity)                              \
   LP_CHOOSE(BLOCK_, CATEGORY, dtypes)(name, promote, n_params, arity)
 #define ENTRY_UNARY(name, dtypes, promote, n_params)                                     \
-  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_UNARY(LP_UNARY_##name), name)
+  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_UNARY(LP_UNARY_##name), block_##name)
 #define ENTRY_BINARY(name, dtypes, promote, n_params)                                    \
-  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_BINARY(LP_BINARY_##name), name)
+  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_BINARY(LP_BINARY_##name), block_##name)
 #define ENTRY_EXTRA(name, dtypes, promote, n_params, arity)                              \
-  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_EXTRA(LP_EXTRA_##name), name)
+  LP_CHOOSE(ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_EXTRA(LP_EXTRA_##name), block_##name)
+
+#define NUMBER_BINARY(name, dtypes, promote, n_params)                                   \
+  LP_CHOOSE(NUMBER_, CATEGORY, dtypes)(name, promote, n_params, 2)
+#define NUMBER_EXTRA(name, dtypes, promote, n_params, arity)                             \
+  LP_CHOOSE(NUMBER_, CATEGORY, dtypes)(name, promote, n_params, arity)
+#define NUMBER_ENTRY_BINARY(name, dtypes, promote, n_params)                             \
+  LP_CHOOSE(NUMBER_ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_BINARY(LP_BINARY_##name), name)
+#define NUMBER_ENTRY_EXTRA(name, dtypes, promote, n_params, arity)                       \
+  LP_CHOOSE(NUMBER_ENTRY_, CATEGORY, dtypes)(LP_POINTWISE_EXTRA(LP_EXTRA_##name), name)
 
 LP_UNARY_OPS(BLOCK_UNARY)
 LP_BINARY_OPS(BLOCK_BINARY)
 LP_EXTRA_OPS(BLOCK_EXTRA)
+LP_BINARY_OPS(NUMBER_BINARY)
+LP_EXTRA_OPS(NUMBER_EXTRA)
 
 const LpPointwiseRow LP_SIMD(FN(lp_pointwise)) = {
-    {LP_UNARY_OPS(ENTRY_UNARY) LP_BINARY_OPS(ENTRY_BINARY) LP_EXTRA_OPS(ENTRY_EXTRA)}};
+    {LP_UNARY_OPS(ENTRY_UNARY) LP_BINARY_OPS(ENTRY_BINARY) LP_EXTRA_OPS(ENTRY_EXTRA)},
+    {LP_BINARY_OPS(NUMBER_ENTRY_BINARY) LP_EXTRA_OPS(NUMBER_ENTRY_EXTRA)}};
 
 #undef OUT_NONE
 #undef OUT_INT_TO_FLOAT
@@ -103,3 +152,18 @@ const LpPointwiseRow LP_SIMD(FN(lp_pointwise)) = {
 #undef ENTRY_UNARY
 #undef ENTRY_BINARY
 #undef ENTRY_EXTRA
+#undef NUMBERS_2
+#undef NUMBERS_3
+#undef BY_NUMBERS_2
+#undef BY_NUMBERS_3
+#undef HAS_NUMBER
+#undef NUMBER_BLOCK_YES
+#undef NUMBER_BLOCK_NO
+#undef NUMBER_YES
+#undef NUMBER_NO
+#undef NUMBER_ENTRY_YES
+#undef NUMBER_ENTRY_NO
+#undef NUMBER_BINARY
+#undef NUMBER_EXTRA
+#undef NUMBER_ENTRY_BINARY
+#undef NUMBER_ENTRY_EXTRA
