@@ -23,8 +23,9 @@
 #define BAD_STEP 1024
 /* From one packed row of A to the next: rows begin in different sets of the cache. */
 #define PACKED_ROW (LP_VECTOR_DEPTH + 16)
-/* Of k, at once of an A that lies across: its lines are used while they are near. */
-#define ACROSS_DEPTH 32
+/* Of k, at once of an A that lies across: its lines are used while they are near, which
+ * are as many as have a place where all fall into the same set of the nearest cache. */
+#define ACROSS_DEPTH 8
 
 bool lp_vector_supported(void) {
   return lp_vector_kernels()->rows > 0;
