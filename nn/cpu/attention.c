@@ -45,6 +45,11 @@ static int64_t ld_of(int64_t stride, int64_t width) {
   return stride > width ? stride : width;
 }
 
+/* Columns of the block from j on that its rows, up to `end`, see at most. */
+static int64_t columns_of(const LpAttention *a, int64_t j, int64_t end) {
+  return smaller(KEYS, (a->is_causal ? smaller(a->sources, end) : a->sources) - j);
+}
+
 static bool multiply(const LpAttention *a, int64_t m, int64_t n, int64_t k, const void *x,
                      int64_t ldx, bool trans_x, const void *y, int64_t ldy, bool trans_y,
                      void *z, int64_t ldz, bool add) {
@@ -99,7 +104,7 @@ static bool forward_block(LpAttention *a, int64_t b, int64_t h, int64_t i,
   memset(total, 0, (size_t)(QUERIES * item));
   const char *q = at(a, a->q, a->q_strides, b, h, i);
   for (int64_t j = 0; j < a->sources && (!a->is_causal || j < i + rows); j += KEYS) {
-    const int64_t columns = smaller(KEYS, a->sources - j);
+    const int64_t columns = columns_of(a, j, i + rows);
     const LpAttentionScores how = scores_of(a, b, h, i, j);
     if (!multiply(a, rows, columns, E, q, ld_of(a->q_strides[2], E), false,
                   at(a, a->k, a->k_strides, b, group, j), ld_of(a->k_strides[2], E), true,
@@ -141,7 +146,7 @@ static bool backward_block(LpAttention *a, int64_t b, int64_t h, int64_t i, int6
   const int type = type_of(a);
   const int64_t item = item_of(a), E = a->features, F = a->value_features;
   const int64_t rows = smaller(QUERIES, a->length - i),
-                columns = smaller(KEYS, a->sources - j),
+                columns = columns_of(a, j, i + rows),
                 group = h / (a->heads / a->groups);
   char *s = scratch, *g = s + QUERIES * KEYS * item, *inner = g + QUERIES * KEYS * item;
   const char *q = at(a, a->q, a->q_strides, b, h, i),
