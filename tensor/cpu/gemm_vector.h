@@ -27,8 +27,6 @@ bool lp_vector_gemm(const LpGemm *g, float alpha, float beta);
 
 /* --- kernels --- */
 
-#define LP_VECTOR_DEPTH 128 /* of k, at most */
-
 /* C = alpha A B + beta `from`. */
 typedef struct LpVectorTile {
   int64_t rows, columns, k;
