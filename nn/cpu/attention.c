@@ -46,7 +46,8 @@ static int64_t ld_of(int64_t stride, int64_t width) {
   return stride > width ? stride : width;
 }
 
-/* Rows of a block: fewer where each is computed in vain up to its last row's column. */
+/* Rows of a block: fewer under causality, where each row is computed up to the column of
+ * the last one. */
 static int64_t queries_of(const LpAttention *a) {
   return a->is_causal ? QUERIES / 2 : QUERIES;
 }
