@@ -13,9 +13,10 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
+#include "core/whole.h"
 #include "cpu/gemm.h"
 
-#define QUERIES 128 /* rows of a block */
+#define QUERIES 128 /* rows of a block, at most */
 #define KEYS 256    /* columns */
 
 typedef struct Run {
@@ -43,6 +44,17 @@ static char *at(const LpAttention *a, const char *base, const int64_t *strides, 
  * leaves the stride without meaning. */
 static int64_t ld_of(int64_t stride, int64_t width) {
   return stride > width ? stride : width;
+}
+
+/* Rows of a block: fewer under causality, where each row is computed up to the column of
+ * the last one. */
+static int64_t queries_of(const LpAttention *a) {
+  return a->is_causal ? QUERIES / 2 : QUERIES;
+}
+
+/* Columns of the block from j on that its rows, up to `end`, see at most. */
+static int64_t columns_of(const LpAttention *a, int64_t j, int64_t end) {
+  return smaller(KEYS, (a->is_causal ? smaller(a->sources, end) : a->sources) - j);
 }
 
 static bool multiply(const LpAttention *a, int64_t m, int64_t n, int64_t k, const void *x,
@@ -83,7 +95,7 @@ static bool forward_block(LpAttention *a, int64_t b, int64_t h, int64_t i,
                           char *scratch) {
   const LpAttentionKernels *kernels = lp_attention_kernels();
   const int type = type_of(a);
-  const int64_t item = item_of(a), rows = smaller(QUERIES, a->length - i);
+  const int64_t item = item_of(a), rows = smaller(queries_of(a), a->length - i);
   const int64_t group = h / (a->heads / a->groups), E = a->features,
                 F = a->value_features;
   char *s = scratch, *top = s + QUERIES * KEYS * item, *total = top + QUERIES * item,
@@ -99,7 +111,7 @@ static bool forward_block(LpAttention *a, int64_t b, int64_t h, int64_t i,
   memset(total, 0, (size_t)(QUERIES * item));
   const char *q = at(a, a->q, a->q_strides, b, h, i);
   for (int64_t j = 0; j < a->sources && (!a->is_causal || j < i + rows); j += KEYS) {
-    const int64_t columns = smaller(KEYS, a->sources - j);
+    const int64_t columns = columns_of(a, j, i + rows);
     const LpAttentionScores how = scores_of(a, b, h, i, j);
     if (!multiply(a, rows, columns, E, q, ld_of(a->q_strides[2], E), false,
                   at(a, a->k, a->k_strides, b, group, j), ld_of(a->k_strides[2], E), true,
@@ -128,7 +140,7 @@ static void forward(void *ctx, int64_t begin, int64_t end) {
   bool ok = scratch;
   for (int64_t u = begin; ok && u < end && !lp_interrupt_pending(); u++) {
     const int64_t of = u / run->blocks;
-    ok = forward_block(a, of / a->heads, of % a->heads, u % run->blocks * QUERIES,
+    ok = forward_block(a, of / a->heads, of % a->heads, u % run->blocks * queries_of(a),
                        scratch);
   }
   if (!ok) atomic_store_explicit(&run->no_memory, true, memory_order_relaxed);
@@ -140,9 +152,8 @@ static bool backward_block(LpAttention *a, int64_t b, int64_t h, int64_t i, int6
                            char *scratch) {
   const int type = type_of(a);
   const int64_t item = item_of(a), E = a->features, F = a->value_features;
-  const int64_t rows = smaller(QUERIES, a->length - i),
-                columns = smaller(KEYS, a->sources - j),
-                group = h / (a->heads / a->groups);
+  const int64_t rows = smaller(queries_of(a), a->length - i),
+                columns = columns_of(a, j, i + rows), group = h / (a->heads / a->groups);
   char *s = scratch, *g = s + QUERIES * KEYS * item, *inner = g + QUERIES * KEYS * item;
   const char *q = at(a, a->q, a->q_strides, b, h, i),
              *k = at(a, a->k, a->k_strides, b, group, j),
@@ -180,13 +191,13 @@ static void backward(void *ctx, int64_t begin, int64_t end) {
   char *scratch = lp_block_alloc((size_t)((2 * QUERIES * KEYS + QUERIES) * item_of(a)),
                                  &capacity_bytes);
   bool ok = scratch;
-  const int64_t members = a->heads / a->groups;
+  const int64_t members = a->heads / a->groups, queries = queries_of(a);
   for (int64_t u = begin; u < end; u++) {
     const int64_t b = u / a->groups, first = u % a->groups * members;
     for (int64_t h = first; h < first + members; h++)
       for (int64_t j = 0; j < a->sources; j += KEYS)
-        for (int64_t i = a->is_causal ? j / QUERIES * QUERIES : 0;
-             ok && i < a->length && !lp_interrupt_pending(); i += QUERIES)
+        for (int64_t i = a->is_causal ? j / queries * queries : 0;
+             ok && i < a->length && !lp_interrupt_pending(); i += queries)
           ok = backward_block(a, b, h, i, j, scratch);
   }
   if (!ok) atomic_store_explicit(&run->no_memory, true, memory_order_relaxed);
@@ -200,7 +211,7 @@ static bool ended(const Run *run) {
 }
 
 bool lp_attention_run(LpAttention *a) {
-  Run run = {.a = a, .blocks = (a->length + QUERIES - 1) / QUERIES};
+  Run run = {.a = a, .blocks = lp_ratio_up(a->length, queries_of(a))};
   lp_parallel_for(a->batch * a->heads * run.blocks, 1, forward, &run);
   return ended(&run);
 }

@@ -258,16 +258,20 @@ static void step_units(void *ctx, int64_t begin, int64_t end) {
   char *gates = rnn_at(l->gates, s->first * f->width, f->item);
   char *h_rows = l->w_hr ? f->raw : rnn_at(l->out, s->first * out, f->item);
   recur_panels(f, begin, end, rnn_at(gates, l->kind == LP_RNN_GRU ? h : 0, f->item));
-  for (int64_t r = 0; r < s->rows; r++) {
-    LpRnnRow row = {.bias = f->bias,
-                    .gates = rnn_at(gates, r * f->width, f->item),
-                    .h = rnn_at(h_rows, r * h, f->item),
-                    .h_before = rnn_before(s, l->out, l->h0, r, out, f->item)};
+  LpRnnRow rows[ROWS_AT_ONCE];
+  for (int64_t r = 0, count = 0; r < s->rows; r++) {
+    LpRnnRow *row = &rows[count++];
+    *row = (LpRnnRow){.bias = f->bias,
+                      .gates = rnn_at(gates, r * f->width, f->item),
+                      .h = rnn_at(h_rows, r * h, f->item),
+                      .h_before = rnn_before(s, l->out, l->h0, r, out, f->item)};
     if (l->cells) {
-      row.c = rnn_at(l->cells, (s->first + r) * h, f->item);
-      row.c_before = rnn_before(s, l->cells, l->c0, r, h, f->item);
+      row->c = rnn_at(l->cells, (s->first + r) * h, f->item);
+      row->c_before = rnn_before(s, l->cells, l->c0, r, h, f->item);
     }
-    f->k->forward[l->kind][f->type](&row, h, from, to);
+    if (count < ROWS_AT_ONCE && r + 1 < s->rows) continue;
+    f->k->forward[l->kind][f->type](rows, count, h, from, to);
+    count = 0;
   }
   if (f->tiles && l->w_hr)
     lp_rnn_split_fill(&f->projection_tiles, 0, 0, (float *)h_rows, h, s->rows, from, to);

@@ -104,9 +104,11 @@ typedef struct LpRnnKernels {
    * vector is set. */
   void (*product[2])(const LpRnnPanels *b, int64_t p, const void *a, int64_t lda,
                      int64_t rows, void *c, int64_t ldc, unsigned add);
-  /* Units [begin, end) of a row; by LpRnnKind. */
-  void (*forward[4][2])(const LpRnnRow *row, int64_t hidden, int64_t begin, int64_t end);
-  void (*backward[4][2])(const LpRnnRow *row, int64_t hidden, int64_t begin, int64_t end);
+  /* Units [begin, end) of `count` rows; by LpRnnKind. */
+  void (*forward[4][2])(const LpRnnRow *rows, int64_t count, int64_t hidden,
+                        int64_t begin, int64_t end);
+  void (*backward[4][2])(const LpRnnRow *rows, int64_t count, int64_t hidden,
+                         int64_t begin, int64_t end);
   void (*add[2])(void *to, const void *a, const void *b, int64_t n); /* to = a + b */
   /* sums[c] += column c of (rows, stride) for c in [begin, end). */
   void (*column_sums[2])(void *sums, const void *x, int64_t rows, int64_t stride,

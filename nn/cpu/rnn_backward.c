@@ -65,25 +65,29 @@ static void units_of_step(Backward *b, int64_t from, int64_t to) {
   const LpRnnLayer *l = b->l;
   const RnnStep *s = &b->step;
   const int64_t h = l->hidden, out = l->outputs;
-  for (int64_t r = 0; r < s->rows; r++) {
+  LpRnnRow rows[ROWS_AT_ONCE];
+  for (int64_t r = 0, count = 0; r < s->rows; r++) {
     const int64_t at = s->first + r;
-    LpRnnRow row = {.gates = rnn_at(l->gates, at * b->width, b->item),
-                    .d_gates = rnn_at(b->d_gates, at * b->width, b->item),
-                    .h = rnn_at(l->out, at * out, b->item),
-                    .h_before = rnn_before(s, l->out, l->h0, r, out, b->item)};
+    LpRnnRow *row = &rows[count++];
+    *row = (LpRnnRow){.gates = rnn_at(l->gates, at * b->width, b->item),
+                      .d_gates = rnn_at(b->d_gates, at * b->width, b->item),
+                      .h = rnn_at(l->out, at * out, b->item),
+                      .h_before = rnn_before(s, l->out, l->h0, r, out, b->item)};
     if (l->w_hr) {
-      row.dh = rnn_at(b->d_raw, r * h, b->item);
-      row.raw = rnn_at(b->raw, at * h, b->item);
+      row->dh = rnn_at(b->d_raw, r * h, b->item);
+      row->raw = rnn_at(b->raw, at * h, b->item);
     } else {
-      row.dh = rnn_at(b->g->h0, r * h, b->item);
-      if (b->g->out) row.d_out = rnn_at(b->g->out, at * h, b->item);
+      row->dh = rnn_at(b->g->h0, r * h, b->item);
+      if (b->g->out) row->d_out = rnn_at(b->g->out, at * h, b->item);
     }
     if (l->cells) {
-      row.c = rnn_at(l->cells, at * h, b->item);
-      row.c_before = rnn_before(s, l->cells, l->c0, r, h, b->item);
-      row.dc = rnn_at(b->g->c0, r * h, b->item);
+      row->c = rnn_at(l->cells, at * h, b->item);
+      row->c_before = rnn_before(s, l->cells, l->c0, r, h, b->item);
+      row->dc = rnn_at(b->g->c0, r * h, b->item);
     }
-    b->k->backward[l->kind][b->type](&row, h, from, to);
+    if (count < ROWS_AT_ONCE && r + 1 < s->rows) continue;
+    b->k->backward[l->kind][b->type](rows, count, h, from, to);
+    count = 0;
   }
   if (!b->tiles) return;
   RnnSplit *tiles = &b->recurrent_tiles;

@@ -12,6 +12,9 @@
 /* With fewer steps a packed copy of R does not pay. */
 #define PACKED_STEPS 3
 
+/* Rows whose elementwise half of a step is made together: Note [Two loops]. */
+#define ROWS_AT_ONCE 8
+
 /* Memory of one pass: blocks that are freed together, and kept weights. */
 #define RNN_BLOCKS 16
 #define RNN_KEPT 2

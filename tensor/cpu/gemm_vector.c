@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 #include <string.h>
+#include <unistd.h>
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
@@ -21,18 +22,51 @@
 #define LINE 64
 /* From row to row of A: a multiple of 4 KiB puts all into the same sets of the cache. */
 #define BAD_STEP 1024
-/* From one packed row of A to the next: rows begin in different sets of the cache. */
-#define PACKED_ROW (LP_VECTOR_DEPTH + 16)
-/* Of k, at once of an A that lies across: its lines are used while they are near. */
-#define ACROSS_DEPTH 32
+/* Of k, that are packed at once. */
+#define LEAST_DEPTH 128
+#define MOST_DEPTH 256
+/* Of the nearest cache, where the system does not tell; and of it what a panel of B
+ * leaves to its tile's parts of A and C. */
+#define USUAL_CACHE_BYTES (48 * 1024)
+#define LEFT_BYTES (16 * 1024)
+/* Of k, at once of an A that lies across: its lines are used while they are near, which
+ * are as many as have a place where all fall into the same set of the nearest cache. */
+#define ACROSS_DEPTH 8
 
 bool lp_vector_supported(void) {
   return lp_vector_kernels()->rows > 0;
 }
 
+static int64_t nearest_cache_bytes(void) {
+  int64_t bytes = 0;
+#ifdef _SC_LEVEL1_DCACHE_SIZE
+  bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
+#endif
+  return bytes > 0 ? bytes : USUAL_CACHE_BYTES;
+}
+
+/* So much of k is packed at once that a panel of B stays in the nearest cache. Where that
+ * is too small for LEAST_DEPTH, panels come from the second-level cache anyway, and the
+ * deeper they are the less often C is read and written. */
+static int64_t most_depth(void) {
+  static _Atomic int64_t known;
+  int64_t depth = atomic_load_explicit(&known, memory_order_relaxed);
+  if (depth) return depth;
+  const int64_t of_k = lp_vector_kernels()->columns * (int64_t)sizeof(float);
+  depth = (nearest_cache_bytes() - LEFT_BYTES) / of_k / 16 * 16;
+  if (depth < LEAST_DEPTH || depth > MOST_DEPTH) depth = MOST_DEPTH;
+  atomic_store_explicit(&known, depth, memory_order_relaxed);
+  return depth;
+}
+
+/* From one packed row of A to the next: rows begin in different sets of the cache. */
+static int64_t packed_row(void) {
+  return most_depth() + 16;
+}
+
 /* The parts of k that are packed at once: even ones. */
 static int64_t depth_of(int64_t k) {
-  const int64_t parts = lp_ratio_up(k, LP_VECTOR_DEPTH);
+  const int64_t parts = lp_ratio_up(k, most_depth());
   return lp_ratio_up(lp_ratio_up(k, parts), 16) * 16;
 }
 
@@ -69,7 +103,7 @@ static bool packs_a(const LpGemm *g) {
 
 /* Blocks are smaller towards the end, where A need not be packed anew for each. */
 static bool shrinks(const LpGemm *g, const Cut *c) {
-  return c->threads > 1 && c->shares == 1 && !(packs_a(g) && g->k > LP_VECTOR_DEPTH);
+  return c->threads > 1 && c->shares == 1 && !(packs_a(g) && g->k > most_depth());
 }
 
 static Cut best_cut(const LpGemm *g) {
@@ -139,7 +173,7 @@ static int64_t rows_of(const Block *b, int64_t tile) {
 static int64_t packed_step(const Block *b, int64_t rows, int64_t k) {
   const LpGemm *g = b->j->g;
   return g->trans_a   ? k * lp_vector_kernels()->across
-         : packs_a(g) ? rows * PACKED_ROW
+         : packs_a(g) ? rows * packed_row()
                       : rows * g->lda;
 }
 
@@ -147,8 +181,9 @@ static void pack_a(const Block *b, int64_t k0, int64_t k) {
   const LpGemm *g = b->j->g;
   const float *a = g->a;
   if (!g->trans_a) {
+    const int64_t step = packed_row();
     for (int64_t i = b->m0; i < b->m1; i++)
-      memcpy(b->a + (i - b->m0) * PACKED_ROW, a + i * g->lda + k0, (size_t)k * sizeof *a);
+      memcpy(b->a + (i - b->m0) * step, a + i * g->lda + k0, (size_t)k * sizeof *a);
     return;
   }
   const LpVectorKernels *kernels = lp_vector_kernels();
@@ -219,7 +254,7 @@ static void multiply(const Block *b, int64_t column, int64_t k0, int64_t k,
   const bool begins_with_row = first && g->row;
   if (begins_with_row) t.from_step = 0, t.beta = 1;
   t.a = packs_a(g) ? b->a : (const float *)g->a + b->m0 * g->lda + k0;
-  t.row_step = packs_a(g) ? PACKED_ROW : g->lda;
+  t.row_step = packs_a(g) ? packed_row() : g->lda;
   t.c = b->c + b->m0 * b->ldc + column;
   for (int64_t i = 0; i < b->tiles; i++) {
     t.rows = rows_of(b, i);
@@ -320,8 +355,8 @@ static int64_t packed_floats(const Job *j) {
   const LpVectorKernels *kernels = lp_vector_kernels();
   const int64_t rows = lp_ratio_up(j->g->m, j->cut.row_blocks);
   if (!packs_a(j->g)) return 0;
-  if (!j->g->trans_a) return rows * PACKED_ROW;
-  return lp_ratio_up(rows, kernels->rows) * LP_VECTOR_DEPTH * kernels->across;
+  if (!j->g->trans_a) return rows * packed_row();
+  return lp_ratio_up(rows, kernels->rows) * most_depth() * kernels->across;
 }
 
 static void make_blocks(void *ctx, int64_t begin, int64_t end) {
@@ -330,14 +365,14 @@ static void make_blocks(void *ctx, int64_t begin, int64_t end) {
   const int64_t a_floats = packed_floats(j);
   size_t capacity;
   float *memory = lp_block_alloc(
-      (size_t)(a_floats + LP_VECTOR_DEPTH * kernels->columns) * sizeof(float), &capacity);
+      (size_t)(a_floats + most_depth() * kernels->columns) * sizeof(float), &capacity);
   if (!memory) {
     atomic_store(&j->failed, true);
     return;
   }
   Block b = {.j = j,
              .b = memory,
-             .a = memory + LP_VECTOR_DEPTH * kernels->columns,
+             .a = memory + most_depth() * kernels->columns,
              .packed_m0 = -1,
              .range = begin};
   while (take_block(j, &b)) make_block(&b);

@@ -27,8 +27,6 @@ bool lp_vector_gemm(const LpGemm *g, float alpha, float beta);
 
 /* --- kernels --- */
 
-#define LP_VECTOR_DEPTH 128 /* of k, at most */
-
 /* C = alpha A B + beta `from`. */
 typedef struct LpVectorTile {
   int64_t rows, columns, k;
@@ -50,7 +48,8 @@ typedef struct LpVectorKernels {
   int block_rows;    /* of A in the second-level cache */
   void (*tile_along)(const LpVectorTile *t);
   void (*tile_across)(const LpVectorTile *t);
-  /* count rows, neighbours in a (k lines lda apart), as tile_across wants them. */
+  /* count rows, neighbours in a (k lines lda apart), as tile_across wants them; asks for
+   * the k lines that follow. */
   void (*pack_across)(float *to, const float *a, int64_t lda, int64_t count, int64_t k);
   /* A panel of B: `columns` floats for each k. */
   void (*pack_b)(float *to, const float *b, int64_t ldb, int64_t count, int64_t k);

@@ -82,8 +82,9 @@ TYPED(tile)(const int rows, const int vectors, const T *a, int64_t lda, int64_t 
     TYPED(tile)(rows, vectors, a, lda, k, b, c, ldc, apart, add);                        \
   }
 TILE(1, 2)
-TILE(2, 2) TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(1, 3) TILE(2, 3) TILE(3, 3)
-    TILE(4, 3) TILE(1, 4) TILE(2, 4) TILE(3, 4)
+TILE(2, 2)
+TILE(3, 2) TILE(4, 2) TILE(5, 2) TILE(6, 2) TILE(1, 3) TILE(2, 3) TILE(3, 3) TILE(4, 3)
+    TILE(1, 4) TILE(2, 4) TILE(3, 4)
 #if ACCUMULATORS == 24
         TILE(7, 2) TILE(8, 2) TILE(9, 2) TILE(10, 2) TILE(11, 2) TILE(12, 2) TILE(5, 3)
             TILE(6, 3) TILE(7, 3) TILE(8, 3) TILE(4, 4) TILE(5, 4) TILE(6, 4)
@@ -146,8 +147,30 @@ static void TYPED(product)(const LpRnnPanels *b, int64_t p, const void *pa, int6
 #define SIGMOID TYPED(sigmoid)
 #define TANH TYPED(lp_tanh)
 
-static void TYPED(relu_forward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                                int64_t end) {
+#define ROW const LpRnnRow *row, int64_t hidden, int64_t begin, int64_t end
+#define ROWS                                                                             \
+  const LpRnnRow *rows, int64_t count, int64_t hidden, int64_t begin, int64_t end
+#define EACH(part)                                                                       \
+  for (int64_t r = 0; r < count; r++) TYPED(part)(rows + r, hidden, begin, end)
+
+/* What the rows bring along that no cache nearby holds is asked for before the first row
+ * waits for its own. */
+static void TYPED(ask_for)(const LpRnnRow *rows, int64_t count, int64_t gates,
+                           int64_t hidden, int64_t begin) {
+  for (const LpRnnRow *row = rows; row < rows + count; row++) {
+    for (int64_t v = 0; v < gates; v++) {
+      __builtin_prefetch((const T *)row->gates + v * hidden + begin);
+      __builtin_prefetch((const T *)row->d_gates + v * hidden + begin, 1);
+    }
+    if (row->c) {
+      __builtin_prefetch((const T *)row->c + begin);
+      __builtin_prefetch((const T *)row->c_before + begin);
+    }
+    if (row->d_out) __builtin_prefetch((const T *)row->d_out + begin);
+  }
+}
+
+static inline void TYPED(relu_forward_row)(ROW) {
   T *h = row->h;
   const T *bias = row->bias;
   LP_IVDEP
@@ -157,8 +180,7 @@ static void TYPED(relu_forward)(const LpRnnRow *row, int64_t hidden, int64_t beg
   }
 }
 
-static void TYPED(relu_backward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                                 int64_t end) {
+static inline void TYPED(relu_backward_row)(ROW) {
   const T *h = row->h, *dh = row->dh, *d_out = row->d_out;
   T *d = row->d_gates;
   if (d_out) {
@@ -170,16 +192,14 @@ static void TYPED(relu_backward)(const LpRnnRow *row, int64_t hidden, int64_t be
   }
 }
 
-static void TYPED(tanh_forward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                                int64_t end) {
+static inline void TYPED(tanh_forward_row)(ROW) {
   T *h = row->h;
   const T *bias = row->bias;
   LP_IVDEP
   for (int64_t u = begin; u < end; u++) h[u] = TANH(h[u] + bias[u]);
 }
 
-static void TYPED(tanh_backward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                                 int64_t end) {
+static inline void TYPED(tanh_backward_row)(ROW) {
   const T *h = row->h, *dh = row->dh, *d_out = row->d_out;
   T *d = row->d_gates;
   if (d_out) {
@@ -192,13 +212,13 @@ static void TYPED(tanh_backward)(const LpRnnRow *row, int64_t hidden, int64_t be
 }
 
 /* Note [Two loops]: a state that waits for its gates, in one loop, is a chain of two
- * exponentials and reciprocals longer than the processor looks ahead. In two loops the
- * links of neighbouring vectors overlap; what lies between them is in the nearest cache. */
-static void TYPED(lstm_forward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                                int64_t end) {
-  T *gi = row->gates, *gf = gi + hidden, *gg = gf + hidden, *go = gg + hidden;
-  const T *bi = row->bias, *bf = bi + hidden, *bg = bf + hidden, *bo = bg + hidden;
-  T *c = row->c, *h = row->h;
+ * exponentials and reciprocals longer than the processor looks ahead. In two loops, each
+ * over all rows at hand, the links of neighbouring vectors overlap; what lies between
+ * them is in the nearest cache. */
+static inline void TYPED(lstm_state)(ROW) {
+  T *gi = row->gates, *gf = gi + hidden, *gg = gf + hidden;
+  const T *bi = row->bias, *bf = bi + hidden, *bg = bf + hidden;
+  T *c = row->c;
   const T *before = row->c_before;
   LP_IVDEP
   for (int64_t u = begin; u < end; u++) {
@@ -208,6 +228,11 @@ static void TYPED(lstm_forward)(const LpRnnRow *row, int64_t hidden, int64_t beg
     gg[u] = g;
     c[u] = f * before[u] + i * g;
   }
+}
+
+static inline void TYPED(lstm_output)(ROW) {
+  T *go = (T *)row->gates + 3 * hidden, *h = row->h;
+  const T *bo = (const T *)row->bias + 3 * hidden, *c = row->c;
   LP_IVDEP
   for (int64_t u = begin; u < end; u++) {
     T o = SIGMOID(go[u] + bo[u]);
@@ -216,8 +241,7 @@ static void TYPED(lstm_forward)(const LpRnnRow *row, int64_t hidden, int64_t beg
   }
 }
 
-static void TYPED(lstm_backward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                                 int64_t end) {
+static inline void TYPED(lstm_backward_row)(ROW) {
   const T *gi = row->gates, *gf = gi + hidden, *gg = gf + hidden, *go = gg + hidden;
   T *di = row->d_gates, *df = di + hidden, *dg = df + hidden, *d_o = dg + hidden;
   const T *c = row->c, *before = row->c_before, *dh = row->dh, *d_out = row->d_out;
@@ -252,12 +276,9 @@ static void TYPED(lstm_backward)(const LpRnnRow *row, int64_t hidden, int64_t be
 }
 
 /* Note [Two loops]. */
-static void TYPED(gru_forward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                               int64_t end) {
-  T *gn = row->gates, *gr = gn + hidden, *gz = gr + hidden, *gm = gz + hidden;
-  const T *bn = row->bias, *br = bn + hidden, *bz = br + hidden, *bm = bz + hidden;
-  T *h = row->h;
-  const T *before = row->h_before;
+static inline void TYPED(gru_reset)(ROW) {
+  T *gn = row->gates, *gr = gn + hidden, *gm = gr + 2 * hidden;
+  const T *bn = row->bias, *br = bn + hidden, *bm = br + 2 * hidden;
   LP_IVDEP
   for (int64_t u = begin; u < end; u++) {
     T r = SIGMOID(gr[u] + br[u]), m = gm[u] + bm[u];
@@ -265,6 +286,11 @@ static void TYPED(gru_forward)(const LpRnnRow *row, int64_t hidden, int64_t begi
     gm[u] = m;
     gn[u] = gn[u] + bn[u] + r * m;
   }
+}
+
+static inline void TYPED(gru_state)(ROW) {
+  T *gn = row->gates, *gz = gn + 2 * hidden, *h = row->h;
+  const T *bz = (const T *)row->bias + 2 * hidden, *before = row->h_before;
   LP_IVDEP
   for (int64_t u = begin; u < end; u++) {
     T n = TANH(gn[u]), z = SIGMOID(gz[u] + bz[u]);
@@ -274,8 +300,7 @@ static void TYPED(gru_forward)(const LpRnnRow *row, int64_t hidden, int64_t begi
   }
 }
 
-static void TYPED(gru_backward)(const LpRnnRow *row, int64_t hidden, int64_t begin,
-                                int64_t end) {
+static inline void TYPED(gru_backward_row)(ROW) {
   const T *gn = row->gates, *gr = gn + hidden, *gz = gr + hidden, *gm = gz + hidden;
   T *dn = row->d_gates, *dr = dn + hidden, *dz = dr + hidden, *dm = dz + hidden;
   const T *before = row->h_before, *d_out = row->d_out;
@@ -294,6 +319,37 @@ static void TYPED(gru_backward)(const LpRnnRow *row, int64_t hidden, int64_t beg
     dm[u] = inner * r;
     dh[u] = up * z;
   }
+}
+
+static void TYPED(relu_forward)(ROWS) {
+  EACH(relu_forward_row);
+}
+static void TYPED(relu_backward)(ROWS) {
+  TYPED(ask_for)(rows, count, 1, hidden, begin);
+  EACH(relu_backward_row);
+}
+static void TYPED(tanh_forward)(ROWS) {
+  EACH(tanh_forward_row);
+}
+static void TYPED(tanh_backward)(ROWS) {
+  TYPED(ask_for)(rows, count, 1, hidden, begin);
+  EACH(tanh_backward_row);
+}
+static void TYPED(lstm_forward)(ROWS) {
+  EACH(lstm_state);
+  EACH(lstm_output);
+}
+static void TYPED(lstm_backward)(ROWS) {
+  TYPED(ask_for)(rows, count, 4, hidden, begin);
+  EACH(lstm_backward_row);
+}
+static void TYPED(gru_forward)(ROWS) {
+  EACH(gru_reset);
+  EACH(gru_state);
+}
+static void TYPED(gru_backward)(ROWS) {
+  TYPED(ask_for)(rows, count, 4, hidden, begin);
+  EACH(gru_backward_row);
 }
 
 /* --- sums
@@ -330,6 +386,9 @@ static void TYPED(column_sums)(void *psums, const void *px, int64_t rows, int64_
   }
 }
 
+#undef ROW
+#undef ROWS
+#undef EACH
 #undef SUM_ROWS
 #undef SUM_COLUMNS
 #undef SIGMOID

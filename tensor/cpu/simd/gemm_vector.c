@@ -147,8 +147,10 @@ static void tile_across(const LpVectorTile *t) {
 
 static void pack_across(float *to, const float *a, int64_t lda, int64_t count,
                         int64_t k) {
-  for (int64_t p = 0; p < k; p++, to += ACROSS, a += lda)
+  for (int64_t p = 0; p < k; p++, to += ACROSS, a += lda) {
+    __builtin_prefetch(a + k * lda, 0, 2);
     store_part(to, load_part(a, count), ACROSS);
+  }
 }
 
 static void pack_b(float *to, const float *b, int64_t ldb, int64_t count, int64_t k) {
