@@ -5,8 +5,9 @@
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
  * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for groups of few
  * channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h) loops of our own,
- * where the machine has tiles a direct convolution by them (cpu/conv_tiles.h), else
- * oneDNN's direct kernels; im2col and a product for the rest. The choice is by geometry,
+ * where the machine has tiles a direct convolution by them (cpu/conv_tiles.h), for larger
+ * kernels parts of them by Winograd's algorithm (cpu/conv_parts.h), else oneDNN's direct
+ * kernels; im2col and a product for the rest. The choice is by geometry,
  * and by whether weights are kept from call to call, so that results do not depend on
  * timing. */
 #include "cpu/conv.h"
@@ -16,6 +17,7 @@
 #include "core/check.h"
 #include "core/half.h"
 #include "core/kept.h"
+#include "cpu/conv_parts.h"
 #include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
 #include "cpu/conv_windows.h"
@@ -237,6 +239,7 @@ typedef enum Way {
   THIN,
   WINDOWS,
   TILES,
+  PARTS,
   LIBRARY
 } Way;
 
@@ -252,6 +255,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (dtype == LP_FLOAT32 && lp_conv_thin_pays(pass, g)) return THIN;
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
+  if (allow_winograd && dtype == LP_FLOAT32 && lp_conv_parts_pays(pass, g)) return PARTS;
   return LIBRARY;
 }
 
@@ -319,6 +323,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case THIN: return lp_conv_thin(c, g);
   case WINDOWS: return lp_conv_windows(c, g);
   case TILES: return run_tiles(c, g);
+  case PARTS: return lp_conv_parts(c, g);
   default: return lp_conv_dnnl(c, g);
   }
 }
