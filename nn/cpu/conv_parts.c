@@ -12,13 +12,10 @@
 /* Bytes of the moved images of a chunk, unless one image needs more. */
 #define CHUNK_BYTES (64 * 1024 * 1024)
 /* What makes it pay, as measured: few taps that are none of the kernel's, enough tiles,
- * few pixels of them outside the result, and, where the gradient of each moved image is
- * written and read again, many channels. */
+ * and few of their 16 pixels outside the result, or away from x. */
 #define LEAST_SHARE_OF_TAPS 0.65
-#define LEAST_TILES 200 /* twice as many for that gradient */
+#define LEAST_TILES 200
 #define LEAST_SHARE_OF_PIXELS 0.85
-#define LEAST_SHARE_OF_INPUT_PIXELS 0.7
-#define LEAST_CHANNELS_OF_INPUT_GRAD 64
 
 typedef struct Parts {
   const LpConvGeometry *whole;
@@ -26,7 +23,7 @@ typedef struct Parts {
   int64_t high, wide;  /* parts of the kernel */
   int64_t images;      /* of a chunk */
   const float *x;      /* the images of the chunk in hand */
-  float *gx, *moved;   /* their gradient, and what is moved of either */
+  float *moved;
 } Parts;
 
 static bool set_parts(Parts *p, const LpConvGeometry *g) {
@@ -43,7 +40,8 @@ static bool set_parts(Parts *p, const LpConvGeometry *g) {
   p->part.c = p->high * p->wide * g->c;
   const int64_t bytes =
       p->part.in[0] * p->part.in[1] * p->part.c * (int64_t)sizeof(float);
-  p->images = lp_least(g->n, bytes < CHUNK_BYTES ? CHUNK_BYTES / bytes : 1);
+  const int64_t most = bytes < CHUNK_BYTES ? CHUNK_BYTES / bytes : 1;
+  p->images = lp_ratio_up(g->n, lp_ratio_up(g->n, most));
   p->part.n = p->images;
   return p->high * p->wide > 1;
 }
@@ -93,29 +91,6 @@ static void move_rows(void *ctx, int64_t begin, int64_t end) {
       }
 }
 
-/* Rows of gx: the sums of what has been moved from them. */
-static void add_rows(void *ctx, int64_t begin, int64_t end) {
-  const Parts *p = ctx;
-  const LpConvGeometry *g = p->whole;
-  const int64_t rows = p->part.in[0], columns = p->part.in[1], c = g->c;
-  float *to = p->gx + begin * g->in[1] * c;
-  for (int64_t row = begin; row < end; row++)
-    for (int64_t w = 0; w < g->in[1]; w++, to += c) {
-      memset(to, 0, (size_t)c * sizeof *to);
-      for (int64_t a = 0; a < p->high; a++)
-        for (int64_t b = 0; b < p->wide; b++) {
-          const int64_t i = row % g->in[0] - a * SIDE + g->padding[0],
-                        j = w - b * SIDE + g->padding[1];
-          if (i < 0 || i >= rows || j < 0 || j >= columns) continue;
-          const float *from = p->moved + (((row / g->in[0] * rows + i) * columns + j) *
-                                              p->high * p->wide +
-                                          a * p->wide + b) *
-                                             c;
-          for (int64_t s = 0; s < c; s++) to[s] += from[s];
-        }
-    }
-}
-
 /* --- passes
  * ---------------------------------------------------------------------------------- */
 
@@ -123,35 +98,25 @@ static void add_rows(void *ctx, int64_t begin, int64_t end) {
 static bool run_chunk(const LpConvCall *call, Parts *p, int64_t first, int64_t images,
                       float *weights) {
   const LpConvGeometry *g = p->whole;
-  float *x = (float *)call->x + first * g->in[0] * g->in[1] * g->c,
-        *y = (float *)call->y + first * g->out[0] * g->out[1] * g->k;
+  float *y = (float *)call->y + first * g->out[0] * g->out[1] * g->k;
   const int64_t row = p->part.in[1] * p->part.c, grain = LP_GRAIN / (row + 1) + 1;
-  p->x = p->gx = x;
+  p->x = (const float *)call->x + first * g->in[0] * g->in[1] * g->c;
   p->part.n = images;
-  const bool to_x = call->pass == LP_CONV_INPUT_GRAD;
-  if (!to_x) lp_parallel_for(images * p->part.in[0], grain, move_rows, p);
-  TRY(lp_winograd_run(call->pass, &p->part, p->moved, weights, call->b, y, NULL));
-  if (to_x) lp_parallel_for(images * g->in[0], grain, add_rows, p);
-  return true;
-}
-
-/* Tiles of Winograd's, which are 4 pixels wide, of all images. */
-static int64_t tiles_of(const LpConvGeometry *g, const int64_t *result) {
-  return g->n * lp_ratio_up(result[0], 4) * lp_ratio_up(result[1], 4);
+  lp_parallel_for(images * p->part.in[0], grain, move_rows, p);
+  return lp_winograd_run(call->pass, &p->part, p->moved, weights, call->b, y, NULL);
 }
 
 bool lp_conv_parts_pays(LpConvPass pass, const LpConvGeometry *g) {
   Parts p;
-  if (!set_parts(&p, g) || !lp_winograd_pays(pass, &p.part, false)) return false;
-  const int64_t taps = g->kernel[0] * g->kernel[1], parts = p.high * p.wide * SIDE * SIDE;
-  if ((double)taps < LEAST_SHARE_OF_TAPS * (double)parts) return false;
-  const bool to_x = pass == LP_CONV_INPUT_GRAD;
-  if (to_x && lp_least(g->c, g->k) < LEAST_CHANNELS_OF_INPUT_GRAD) return false;
-  const int64_t tiles = tiles_of(g, to_x ? p.part.in : g->out),
-                pixels = g->n * g->out[0] * g->out[1];
-  const double share = to_x ? LEAST_SHARE_OF_INPUT_PIXELS : LEAST_SHARE_OF_PIXELS;
-  return tiles >= (to_x ? 2 : 1) * LEAST_TILES &&
-         (double)pixels >= share * (double)(16 * tiles);
+  if (pass == LP_CONV_INPUT_GRAD || !set_parts(&p, g) ||
+      !lp_winograd_pays(pass, &p.part, false))
+    return false;
+  const int64_t taps = g->kernel[0] * g->kernel[1], parts = p.high * p.wide * SIDE * SIDE,
+                pixels =
+                    g->n * lp_least(g->in[0], g->out[0]) * lp_least(g->in[1], g->out[1]),
+                tiles = g->n * lp_ratio_up(g->out[0], 4) * lp_ratio_up(g->out[1], 4);
+  return (double)taps >= LEAST_SHARE_OF_TAPS * (double)parts && tiles >= LEAST_TILES &&
+         (double)pixels >= LEAST_SHARE_OF_PIXELS * (double)(16 * tiles);
 }
 
 bool lp_conv_parts(const LpConvCall *call, const LpConvGeometry *g) {
