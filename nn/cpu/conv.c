@@ -5,8 +5,9 @@
  * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
  * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for groups of few
  * channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h) loops of our own,
- * where the machine has tiles a direct convolution by them (cpu/conv_tiles.h), else
- * oneDNN's direct kernels; im2col and a product for the rest. The choice is by geometry,
+ * where the machine has tiles a direct convolution by them (cpu/conv_tiles.h), for larger
+ * kernels parts of them by Winograd's algorithm (cpu/conv_parts.h), else oneDNN's direct
+ * kernels; im2col and a product for the rest. The choice is by geometry,
  * and by whether weights are kept from call to call, so that results do not depend on
  * timing. */
 #include "cpu/conv.h"
@@ -16,6 +17,7 @@
 #include "core/check.h"
 #include "core/half.h"
 #include "core/kept.h"
+#include "cpu/conv_parts.h"
 #include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
 #include "cpu/conv_windows.h"
@@ -95,11 +97,10 @@ static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
              : lp_cpu_gemm(&p);
 }
 
-/* --- the input gradient of thin groups
- * ---------------------------------------- */
+/* --- the input gradient by the turned kernel
+ * --------------------------------------------- */
 
-/* With steps of 1 it is the convolution by the kernel turned round, of which there is the
- * better kernel where groups have a channel each, or few. */
+/* With steps of 1 it is the convolution of y by the kernel turned round. */
 static bool turn(const LpConvGeometry *g, LpConvGeometry *turned) {
   *turned = *g;
   turned->c = g->k;
@@ -110,9 +111,16 @@ static bool turn(const LpConvGeometry *g, LpConvGeometry *turned) {
     turned->padding[d] = g->dilation[d] * (g->kernel[d] - 1) - g->padding[d];
     if (g->stride[d] != 1 || turned->padding[d] < 0) return false;
   }
-  return lp_conv_thin_pays(LP_CONV_FORWARD, turned) ||
-         (lp_conv_is_depthwise(g) &&
-          lp_conv_dnnl_serves(LP_CONV_FORWARD, turned, LP_FLOAT32, false, false));
+  return true;
+}
+
+/* That has the better kernel where groups have a channel each, or few. */
+static bool wants_turning(const LpConvGeometry *g) {
+  LpConvGeometry turned;
+  return turn(g, &turned) &&
+         (lp_conv_thin_pays(LP_CONV_FORWARD, &turned) ||
+          (lp_conv_is_depthwise(g) &&
+           lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, LP_FLOAT32, false, false)));
 }
 
 /* to (c, k / groups, taps), backwards, from w (k, c / groups, taps). */
@@ -143,9 +151,22 @@ static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
                            .y = c->x};
   const bool ok = lp_conv_thin_pays(LP_CONV_FORWARD, &turned)
                       ? lp_conv_thin(&call, &turned)
-                      : lp_conv_dnnl(&call, &turned);
+                  : lp_conv_is_depthwise(g) ? lp_conv_dnnl(&call, &turned)
+                                            : lp_conv_parts(&call, &turned);
   lp_block_free(reversed, capacity);
   return ok;
+}
+
+/* --- by parts of the kernel
+ * ----------------------------------------------------------------- */
+
+/* Input gradients by those of the turned one. */
+static bool wants_parts(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
+  LpConvGeometry turned;
+  if (!allow_winograd || dtype != LP_FLOAT32) return false;
+  return pass == LP_CONV_INPUT_GRAD
+             ? turn(g, &turned) && lp_conv_parts_pays(LP_CONV_FORWARD, &turned)
+             : lp_conv_parts_pays(pass, g);
 }
 
 /* --- by tiles
@@ -237,21 +258,22 @@ typedef enum Way {
   THIN,
   WINDOWS,
   TILES,
+  PARTS,
   LIBRARY
 } Way;
 
 static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                   bool keeps_weights) {
-  LpConvGeometry turned;
   if (wants_winograd(pass, g, dtype, keeps_weights)) return WINOGRAD;
   if (wants_product(pass, g, dtype, keeps_weights)) return PRODUCT;
   if (pass == LP_CONV_WEIGHT_GRAD && dtype == LP_FLOAT32 && lp_depthwise_serves(g))
     return DEPTHWISE;
-  if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && turn(g, &turned))
+  if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && wants_turning(g))
     return TURNED;
   if (dtype == LP_FLOAT32 && lp_conv_thin_pays(pass, g)) return THIN;
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
+  if (wants_parts(pass, g, dtype)) return pass == LP_CONV_INPUT_GRAD ? TURNED : PARTS;
   return LIBRARY;
 }
 
@@ -319,6 +341,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case THIN: return lp_conv_thin(c, g);
   case WINDOWS: return lp_conv_windows(c, g);
   case TILES: return run_tiles(c, g);
+  case PARTS: return lp_conv_parts(c, g);
   default: return lp_conv_dnnl(c, g);
   }
 }

@@ -16,7 +16,9 @@ local function gradients(dims, input, options, last)
 end
 
 describe("the gradient of max_pool", function()
-  local cases = { { 2 }, { 3, 2, 1 }, { 3, 1, 1 }, { 2, 3 }, { 2, 1, 0, 2 }, { 3, 2, 1, 2 }, { 2, 2, 0, 1, true }, { 5, 1, 2 }, { { 1, 3 }, { 2, 1 } } }
+  -- The last two pave the images with windows.
+  local cases = { { 2 }, { 3, 2, 1 }, { 3, 1, 1 }, { 2, 3 }, { 2, 1, 0, 2 }, { 3, 2, 1, 2 }, { 2, 2, 0, 1, true }, { 5, 1, 2 }, { { 1, 3 }, { 2, 1 } },
+    { { 3, 1 } }, { { 3, 11 } } }
 
   it("is the same with indices and without", function()
     for _, options in ipairs(cases) do

@@ -35,6 +35,15 @@ static inline bool is_2x2(const LpPoolShape *s) {
          2 * s->out[2] <= s->in[2];
 }
 
+/* Is each element of the plane in one window? */
+static inline bool is_paved(const LpPoolShape *s) {
+  for (int d = 0; d < 3; d++)
+    if (s->adaptive || s->padding[d] || s->stride[d] != s->kernel[d] ||
+        (s->kernel[d] > 1 && s->dilation[d] != 1) || s->out[d] * s->kernel[d] != s->in[d])
+      return false;
+  return true;
+}
+
 /* Elements of the window along dim d that count for the mean. */
 static inline int64_t counted(const LpPoolShape *s, int d, int64_t o) {
   int64_t from = o * s->stride[d] - s->padding[d];

@@ -92,10 +92,11 @@ static void TYPED(scatter_last)(void *pgx, int64_t plane, int64_t channels,
 #undef SCATTER
 
 /* The first m channels from g, index and gx on: adds the gradient of an output pixel,
- * whose window is w, to the maximum. */
-static inline void TYPED(add_to_maximum)(const LpPoolShape *s, const Window *w,
-                                         int64_t channels, const T *g,
-                                         const int32_t *index, T *gx, int64_t m) {
+ * whose window is w, to the maximum. alone: nothing is in gx yet, and no other window has
+ * these pixels. */
+static inline __attribute__((always_inline)) void
+TYPED(add_to_maximum)(const LpPoolShape *s, const Window *w, int64_t channels, const T *g,
+                      const int32_t *index, T *gx, int64_t m, const bool alone) {
   TYPED(Lanes) v;
   TYPED(get_lanes)(&v, g, m);
   int32_t indices[LANES] = {0};
@@ -108,18 +109,16 @@ static inline void TYPED(add_to_maximum)(const LpPoolShape *s, const Window *w,
         const int64_t at = pixel_at(s, (int64_t[3]){d, h, i});
         const TYPED(Mask) here =
             __builtin_convertvector(maximum == (int32_t)at, TYPED(Mask));
-        TYPED(Lanes) sum;
-        TYPED(get_lanes)(&sum, gx + at * channels, m);
+        TYPED(Lanes) sum = {0};
+        if (!alone) TYPED(get_lanes)(&sum, gx + at * channels, m);
         sum += (TYPED(Lanes))((TYPED(Mask))v & here);
         TYPED(put_lanes)(gx + at * channels, &sum, m);
       }
 }
 
-static void TYPED(max_grad_last)(const LpPoolShape *s, int64_t channels, const void *pg,
-                                 const int32_t *index, void *pgx) {
-  const T *g = pg;
-  T *gx = pgx;
-  memset(gx, 0, (size_t)(s->in[0] * s->in[1] * s->in[2] * channels) * sizeof(T));
+static inline __attribute__((always_inline)) void
+TYPED(max_grad_last_of)(const LpPoolShape *s, int64_t channels, const T *g,
+                        const int32_t *index, T *gx, const bool alone) {
   Window w;
   for (int64_t od = 0; od < s->out[0]; od++) {
     set_taps(&w, s, 0, od);
@@ -129,12 +128,23 @@ static void TYPED(max_grad_last)(const LpPoolShape *s, int64_t channels, const v
         set_taps(&w, s, 2, ow);
         int64_t c = 0;
         for (; c + LANES <= channels; c += LANES)
-          TYPED(add_to_maximum)(s, &w, channels, g + c, index + c, gx + c, LANES);
+          TYPED(add_to_maximum)(s, &w, channels, g + c, index + c, gx + c, LANES, alone);
         if (c < channels)
-          TYPED(add_to_maximum)(s, &w, channels, g + c, index + c, gx + c, channels - c);
+          TYPED(add_to_maximum)
+          (s, &w, channels, g + c, index + c, gx + c, channels - c, alone);
       }
     }
   }
+}
+
+static void TYPED(max_grad_last)(const LpPoolShape *s, int64_t channels, const void *g,
+                                 const int32_t *index, void *gx) {
+  if (is_paved(s)) {
+    TYPED(max_grad_last_of)(s, channels, g, index, gx, true);
+    return;
+  }
+  memset(gx, 0, (size_t)(s->in[0] * s->in[1] * s->in[2] * channels) * sizeof(T));
+  TYPED(max_grad_last_of)(s, channels, g, index, gx, false);
 }
 
 static void TYPED(average_last)(const LpPoolShape *s, int64_t channels, const void *px,
