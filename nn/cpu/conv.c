@@ -2,14 +2,14 @@
  *
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
- * and tiles make it soonest (cpu/gemm_split.h), a loop of our own for the weights of
- * depthwise ones (cpu/depthwise.h), for their inputs the turned kernel, for groups of few
- * channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h) loops of our own,
- * where the machine has tiles a direct convolution by them (cpu/conv_tiles.h), for larger
- * kernels parts of them by Winograd's algorithm (cpu/conv_parts.h), else oneDNN's direct
- * kernels; im2col and a product for the rest. The choice is by geometry,
- * and by whether weights are kept from call to call, so that results do not depend on
- * timing. */
+ * and tiles make it soonest (cpu/gemm_split.h) or pixels are few, a loop of our own for
+ * the weights of depthwise ones (cpu/depthwise.h), for their inputs the turned kernel,
+ * for groups of few channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h)
+ * loops of our own, where the machine has tiles a direct convolution by them
+ * (cpu/conv_tiles.h), for larger kernels parts of them by Winograd's algorithm
+ * (cpu/conv_parts.h), else oneDNN's direct kernels; im2col and a product for the rest.
+ * The choice is by geometry, and by whether weights are kept from call to call, so that
+ * results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -23,6 +23,7 @@
 #include "cpu/conv_windows.h"
 #include "cpu/depthwise.h"
 #include "cpu/gemm_split.h"
+#include "cpu/gemm_vector.h"
 #include "cpu/winograd.h"
 #include "lampad/storage.h"
 
@@ -48,6 +49,13 @@ static bool is_product(const LpConvGeometry *g) {
   for (int d = 0; d < g->ndim; d++)
     if (g->kernel[d] != 1 || g->stride[d] != 1 || g->padding[d] != 0) return false;
   return g->groups == 1;
+}
+
+/* The same with steps: of the pixels that the kernel visits. */
+static bool is_product_with_steps(const LpConvGeometry *g) {
+  LpConvGeometry visited = *g;
+  for (int d = 0; d < g->ndim; d++) visited.stride[d] = 1;
+  return is_product(&visited);
 }
 
 /* Rows are pixels; of the weight gradient, channels of y. */
@@ -90,7 +98,54 @@ static bool wants_product(LpConvPass pass, const LpConvGeometry *g, LpDtype dtyp
   return lp_split_pays(&p, keeps_weights && pass == LP_CONV_FORWARD);
 }
 
+/* For fewer pixels the library spends more time on bringing weights, or their gradient,
+ * into its order than on the product. */
+#define FEW_PIXELS 1024
+
+static bool wants_product_of_few(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                                 bool keeps_weights) {
+  return dtype == LP_FLOAT32 && lp_vector_supported() && is_product_with_steps(g) &&
+         !(keeps_weights && pass == LP_CONV_FORWARD) &&
+         g->n * lp_conv_volume(g->out, g->ndim) <= FEW_PIXELS;
+}
+
+/* Visited pixels of x to `dense`, or back: x is zero between them. */
+static void visit(const LpConvGeometry *g, float *x, float *dense, bool back) {
+  int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, step[3] = {1, 1, 1};
+  for (int d = 0; d < g->ndim; d++) {
+    const int at = 3 - g->ndim + d;
+    in[at] = g->in[d];
+    out[at] = g->out[d];
+    step[at] = g->stride[d];
+  }
+  const size_t bytes = (size_t)g->c * sizeof(float);
+  if (back) memset(x, 0, bytes * (size_t)(g->n * lp_conv_volume(g->in, g->ndim)));
+  for (int64_t i = 0; i < g->n * out[0] * out[1] * out[2]; i++, dense += g->c) {
+    const int64_t w = i % out[2], h = i / out[2] % out[1],
+                  d = i / out[2] / out[1] % out[0], n = i / (out[0] * out[1] * out[2]);
+    float *pixel =
+        x +
+        (((n * in[0] + d * step[0]) * in[1] + h * step[1]) * in[2] + w * step[2]) * g->c;
+    memcpy(back ? pixel : dense, back ? dense : pixel, bytes);
+  }
+}
+
+static bool run_product_of_visited(const LpConvCall *c, const LpConvGeometry *g) {
+  const bool back = c->pass == LP_CONV_INPUT_GRAD;
+  size_t capacity;
+  float *dense = lp_block_alloc(
+      (size_t)(g->n * lp_conv_volume(g->out, g->ndim) * g->c) * sizeof *dense, &capacity);
+  TRY(dense);
+  if (!back) visit(g, c->x, dense, false);
+  const LpGemm p = product_of(c->pass, g, dense, c->w, c->b, c->y);
+  const bool ok = lp_cpu_gemm(&p);
+  if (ok && back) visit(g, c->x, dense, true);
+  lp_block_free(dense, capacity);
+  return ok;
+}
+
 static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
+  if (!is_product(g)) return run_product_of_visited(c, g);
   const LpGemm p = product_of(c->pass, g, c->x, c->w, c->b, c->y);
   return c->keeps_weights && c->pass == LP_CONV_FORWARD
              ? lp_cpu_gemm_keeping(&p, c->weight)
@@ -274,6 +329,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
   if (wants_parts(pass, g, dtype)) return pass == LP_CONV_INPUT_GRAD ? TURNED : PARTS;
+  if (wants_product_of_few(pass, g, dtype, keeps_weights)) return PRODUCT;
   return LIBRARY;
 }
 

@@ -40,6 +40,30 @@ describe("convolutions of pixels by themselves", function()
     check_passes(F.conv3d, { 2, 96, 9, 11, 13 }, false)
   end)
 
+  it("are those of float64 for few pixels, with steps too", function()
+    local function stepping(...)
+      local steps = { ... }
+      local conv = ({ F.conv1d, F.conv2d, F.conv3d })[#steps]
+      return function(x, weight, bias) return conv(x, weight, bias, { stride = steps }) end
+    end
+    check_passes(F.conv2d, { 2, 96, 5, 7 }, true)
+    check_passes(F.conv2d, { 16, 96, 1, 1 }, false)
+    check_passes(stepping(3), { 3, 96, 40 }, true)
+    check_passes(stepping(2, 2), { 2, 96, 13, 14 }, false)
+    check_passes(stepping(1, 3), { 1, 96, 9, 11 }, true)
+    check_passes(stepping(2, 1, 2), { 2, 96, 5, 4, 7 }, true)
+  end)
+
+  it("of no images at all are empty, and give no gradient", function()
+    for stride = 1, 2 do
+      local x, weight = torch.randn(0, 96, 6, 6):requires_grad_(), torch.randn(160, 96, 1, 1):requires_grad_()
+      local y = F.conv2d(x, weight, nil, stride)
+      assert.are.equal(0, y:numel())
+      y:sum():backward()
+      assert.are.equal(0, weight.grad:abs():sum():item())
+    end
+  end)
+
   it("take inputs that lie in other ways", function()
     local function transposed(x, weight, bias) return F.conv2d(x:transpose(2, 3), weight, bias):transpose(2, 3) end
     local function last(x, weight, bias)
