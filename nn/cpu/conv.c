@@ -45,17 +45,18 @@ static bool wants_winograd(LpConvPass pass, const LpConvGeometry *g, LpDtype dty
 /* --- pixels by themselves
  * --------------------------------------------------------------------- */
 
-static bool is_product(const LpConvGeometry *g) {
+/* Each pixel of y is made of one of x: the visited ones, of all, or of some where steps
+ * or an output padding leave others out. */
+static bool visits_pixels(const LpConvGeometry *g) {
   for (int d = 0; d < g->ndim; d++)
-    if (g->kernel[d] != 1 || g->stride[d] != 1 || g->padding[d] != 0) return false;
+    if (g->kernel[d] != 1 || g->padding[d] != 0) return false;
   return g->groups == 1;
 }
 
-/* The same with steps: of the pixels that the kernel visits. */
-static bool is_product_with_steps(const LpConvGeometry *g) {
-  LpConvGeometry visited = *g;
-  for (int d = 0; d < g->ndim; d++) visited.stride[d] = 1;
-  return is_product(&visited);
+static bool is_product(const LpConvGeometry *g) {
+  for (int d = 0; d < g->ndim; d++)
+    if (g->in[d] != g->out[d]) return false;
+  return visits_pixels(g);
 }
 
 /* Rows are pixels; of the weight gradient, channels of y. */
@@ -104,7 +105,7 @@ static bool wants_product(LpConvPass pass, const LpConvGeometry *g, LpDtype dtyp
 
 static bool wants_product_of_few(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                                  bool keeps_weights) {
-  return dtype == LP_FLOAT32 && lp_vector_supported() && is_product_with_steps(g) &&
+  return dtype == LP_FLOAT32 && lp_vector_supported() && visits_pixels(g) &&
          !(keeps_weights && pass == LP_CONV_FORWARD) &&
          g->n * lp_conv_volume(g->out, g->ndim) <= FEW_PIXELS;
 }

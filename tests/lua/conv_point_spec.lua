@@ -54,6 +54,18 @@ describe("convolutions of pixels by themselves", function()
     check_passes(stepping(2, 1, 2), { 2, 96, 5, 4, 7 }, true)
   end)
 
+  it("leave out what an output padding adds", function()
+    local function transposed(stride)
+      return function(x, weight, bias)
+        return F.conv_transpose2d(x, weight:transpose(1, 2), bias, { stride = stride, dilation = 2, output_padding = 1 })
+      end
+    end
+    for _, side in ipairs { 6, 40 } do
+      check_passes(transposed(1), { 2, 96, side, side }, true)
+      check_passes(transposed(2), { 2, 96, side, side }, false)
+    end
+  end)
+
   it("of no images at all are empty, and give no gradient", function()
     for stride = 1, 2 do
       local x, weight = torch.randn(0, 96, 6, 6):requires_grad_(), torch.randn(160, 96, 1, 1):requires_grad_()
