@@ -27,6 +27,21 @@
 #include "cpu/winograd.h"
 #include "lampad/storage.h"
 
+void lp_conv_widen(const LpConvGeometry *g, int64_t in[3], int64_t out[3],
+                   int64_t kernel[3], int64_t stride[3], int64_t padding[3],
+                   int64_t dilation[3]) {
+  for (int d = 0; d < 3; d++) {
+    const int from = d - (3 - g->ndim);
+    const bool is = from >= 0;
+    in[d] = is ? g->in[from] : 1;
+    out[d] = is ? g->out[from] : 1;
+    kernel[d] = is ? g->kernel[from] : 1;
+    stride[d] = is ? g->stride[from] : 1;
+    padding[d] = is ? g->padding[from] : 0;
+    dilation[d] = is ? g->dilation[from] : 1;
+  }
+}
+
 static _Atomic bool allow_winograd = true;
 
 bool lp_allow_winograd(void) {
@@ -112,13 +127,10 @@ static bool wants_product_of_few(LpConvPass pass, const LpConvGeometry *g, LpDty
 
 /* Visited pixels of x to `dense`, or back: x is zero between them. */
 static void visit(const LpConvGeometry *g, float *x, float *dense, bool back) {
-  int64_t in[3] = {1, 1, 1}, out[3] = {1, 1, 1}, step[3] = {1, 1, 1};
-  for (int d = 0; d < g->ndim; d++) {
-    const int at = 3 - g->ndim + d;
-    in[at] = g->in[d];
-    out[at] = g->out[d];
-    step[at] = g->stride[d];
-  }
+  LpConvGeometry wide;
+  lp_conv_widen(g, wide.in, wide.out, wide.kernel, wide.stride, wide.padding,
+                wide.dilation);
+  const int64_t *in = wide.in, *out = wide.out, *step = wide.stride;
   const size_t bytes = (size_t)g->c * sizeof(float);
   if (back) memset(x, 0, bytes * (size_t)(g->n * lp_conv_volume(g->in, g->ndim)));
   for (int64_t i = 0; i < g->n * out[0] * out[1] * out[2]; i++, dense += g->c) {

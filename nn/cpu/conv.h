@@ -19,6 +19,11 @@ typedef struct LpConvGeometry {
   int64_t stride[LP_CONV_MAX_DIMS], padding[LP_CONV_MAX_DIMS], dilation[LP_CONV_MAX_DIMS];
 } LpConvGeometry;
 
+/* The same in three dims: those that g lacks come first, a single element wide. */
+void lp_conv_widen(const LpConvGeometry *g, int64_t in[3], int64_t out[3],
+                   int64_t kernel[3], int64_t stride[3], int64_t padding[3],
+                   int64_t dilation[3]);
+
 /* A channel a group? */
 static inline bool lp_conv_is_depthwise(const LpConvGeometry *g) {
   return g->groups == g->c && g->groups == g->k;

@@ -10,15 +10,7 @@ typedef struct NAME(Job) {
 
 static NAME(Job) NAME(job)(const LpConvGeometry *g, T *x, T *columns) {
   NAME(Job) job = {.g = g, .x = x, .columns = columns};
-  for (int d = 0; d < 3; d++) {
-    int from = d - (3 - g->ndim);
-    job.in[d] = from < 0 ? 1 : g->in[from];
-    job.out[d] = from < 0 ? 1 : g->out[from];
-    job.kernel[d] = from < 0 ? 1 : g->kernel[from];
-    job.stride[d] = from < 0 ? 1 : g->stride[from];
-    job.padding[d] = from < 0 ? 0 : g->padding[from];
-    job.dilation[d] = from < 0 ? 1 : g->dilation[from];
-  }
+  lp_conv_widen(g, job.in, job.out, job.kernel, job.stride, job.padding, job.dilation);
   return job;
 }
 

@@ -57,7 +57,7 @@ static bool cut_rows(Job *j) {
 /* What holds for all blocks; false where a vector or the memory is too small. */
 static bool plan(LpConvPass pass, const LpConvGeometry *g, Job *j) {
   const int64_t lanes = lp_thin_kernels()->lanes;
-  *j = (Job){.pass = pass, .lanes = lanes, .groups = g->groups, .taps = 1};
+  *j = (Job){.pass = pass, .lanes = lanes, .groups = g->groups};
   LpThin *t = &j->t;
   t->c = g->c;
   t->k = g->k;
@@ -67,17 +67,8 @@ static bool plan(LpConvPass pass, const LpConvGeometry *g, Job *j) {
   if (most > lanes) return false;
   j->groups_of_block = lanes / most;
   j->blocks = lp_ratio_up(g->groups, j->groups_of_block);
-  for (int d = 0; d < 3; d++) {
-    const int from = d - (3 - g->ndim);
-    const bool is = from >= 0;
-    t->in[d] = is ? g->in[from] : 1;
-    t->out[d] = is ? g->out[from] : 1;
-    t->kernel[d] = is ? g->kernel[from] : 1;
-    t->stride[d] = is ? g->stride[from] : 1;
-    t->padding[d] = is ? g->padding[from] : 0;
-    t->dilation[d] = is ? g->dilation[from] : 1;
-    j->taps *= t->kernel[d];
-  }
+  lp_conv_widen(g, t->in, t->out, t->kernel, t->stride, t->padding, t->dilation);
+  j->taps = lp_conv_volume(t->kernel, 3);
   t->slots = (t->kernel[1] - 1) * t->dilation[1] + 1;
   j->held = t->kernel[0] * t->slots;
   j->rows = g->n * t->out[0] * t->out[1];

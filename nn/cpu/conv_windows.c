@@ -75,16 +75,7 @@ static bool set_sweep(Sweep *s, const LpConvGeometry *g) {
   s->n = g->n;
   s->c = g->c;
   s->k = g->k;
-  for (int d = 0; d < 3; d++) {
-    const int from = d - (3 - g->ndim);
-    const bool is = from >= 0;
-    s->in[d] = is ? g->in[from] : 1;
-    s->out[d] = is ? g->out[from] : 1;
-    s->kernel[d] = is ? g->kernel[from] : 1;
-    s->stride[d] = is ? g->stride[from] : 1;
-    s->padding[d] = is ? g->padding[from] : 0;
-    s->dilation[d] = is ? g->dilation[from] : 1;
-  }
+  lp_conv_widen(g, s->in, s->out, s->kernel, s->stride, s->padding, s->dilation);
   s->plane = lp_conv_volume(s->in, 3);
   s->taps = lp_conv_volume(s->kernel, 3);
   return set_sizes(s);

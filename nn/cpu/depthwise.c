@@ -61,18 +61,9 @@ static void gather(const Job *j, float *w) {
 
 bool lp_depthwise_weight_grad(const LpConvGeometry *g, const float *x, const float *y,
                               float *w) {
-  Job j = {.d = {.channels = g->c, .x = x, .y = y}, .taps = 1};
-  for (int d = 0; d < 3; d++) {
-    const int from = d - (3 - g->ndim);
-    const bool is = from >= 0;
-    j.d.in[d] = is ? g->in[from] : 1;
-    j.d.out[d] = is ? g->out[from] : 1;
-    j.d.kernel[d] = is ? g->kernel[from] : 1;
-    j.d.stride[d] = is ? g->stride[from] : 1;
-    j.d.padding[d] = is ? g->padding[from] : 0;
-    j.d.dilation[d] = is ? g->dilation[from] : 1;
-    j.taps *= j.d.kernel[d];
-  }
+  Job j = {.d = {.channels = g->c, .x = x, .y = y}};
+  lp_conv_widen(g, j.d.in, j.d.out, j.d.kernel, j.d.stride, j.d.padding, j.d.dilation);
+  j.taps = lp_conv_volume(j.d.kernel, 3);
   j.blocks = (g->c + LANES - 1) / LANES;
   j.rows = g->n * j.d.out[0] * j.d.out[1];
   j.pieces = (LEAST_TASKS + j.blocks - 1) / j.blocks;
