@@ -182,13 +182,8 @@ static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step
   float *pixels[LP_WINOGRAD_FREQUENCIES];
   const Corner at = corner_of(p, tile);
   find_pixels(&p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, NULL, pixels);
-  const int down = LP_WINOGRAD_TILE - !!(at.shape & LP_WINOGRAD_SHORT_DOWN),
-            across = LP_WINOGRAD_TILE - !!(at.shape & LP_WINOGRAD_SHORT_ACROSS);
   for (int i = 0; i < LP_WINOGRAD_TILE * LP_WINOGRAD_TILE; i++)
-    if (i / LP_WINOGRAD_TILE >= down || i % LP_WINOGRAD_TILE >= across)
-      pixels[i] = NULL;
-    else if (pixels[i])
-      pixels[i] += from;
+    if (pixels[i]) pixels[i] += from;
   return lp_winograd_table()->output(c, step_bytes / (int64_t)sizeof(float), at.shape,
                                      p->bias ? p->bias + from : NULL, count, pixels);
 }

@@ -64,9 +64,9 @@ typedef struct LpWinogradTable {
   void (*weights)(const LpWinogradWeights *w, float *to, int64_t step, int64_t row);
   void (*weights_block)(const LpWinogradWeights *w, char *to, int64_t step);
 
-  /* A tile of y, plus the bias unless NULL, where to[pixel] is not NULL; 3 x 3 weights of
-   * `channels` input channels, w[c * 9 + tap]. False when there is a NaN, or an infinity
-   * where sums would make it one. */
+  /* A tile of y, plus the bias unless NULL, where it has a pixel and to[pixel] is not
+   * NULL; 3 x 3 weights of `channels` input channels, w[c * 9 + tap]. False when there is
+   * a NaN, or an infinity where sums would make it one. */
   bool (*output)(const float *from, int64_t step, LpWinogradShape shape,
                  const float *bias, int64_t channels, float *const *to);
   bool (*weight_grad)(const float *from, int64_t step, int64_t channels, float *w);
