@@ -30,6 +30,14 @@ void test_failure(const char *file, int line, const char *format, ...) {
   current_failures++;
 }
 
+double test_random(void) {
+  static uint64_t state = 88172645463325252u;
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return (double)(state >> 11) / 9007199254740992.0 - 0.5;
+}
+
 int main(int argc, char **argv) {
   int passed = 0, failed = 0;
   for (LpTest *t = tests; t; t = t->next) {

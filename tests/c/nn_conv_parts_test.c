@@ -8,14 +8,6 @@
 /* As of Winograd: nn_winograd_test.c. */
 #define TOLERANCE 3e-6
 
-static uint64_t state = 88172645463325252u;
-static float next(void) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return (float)((double)(state >> 11) / 9007199254740992.0 - 0.5);
-}
-
 static LpConvGeometry geometry(int64_t n, int64_t c, int64_t k, int64_t h, int64_t w,
                                int64_t kernel_h, int64_t kernel_w, int64_t pad_h,
                                int64_t pad_w) {
@@ -45,10 +37,10 @@ static Buffers buffers_of(const LpConvGeometry *g) {
                           g->k * g->c * g->kernel[0] * g->kernel[1]}};
   for (int i = 0; i < 3; i++) {
     b.data[i] = malloc((size_t)b.counts[i] * sizeof(float));
-    for (int64_t j = 0; j < b.counts[i]; j++) b.data[i][j] = next();
+    for (int64_t j = 0; j < b.counts[i]; j++) b.data[i][j] = (float)test_random();
   }
   b.bias = malloc((size_t)g->k * sizeof(float));
-  for (int64_t j = 0; j < g->k; j++) b.bias[j] = next();
+  for (int64_t j = 0; j < g->k; j++) b.bias[j] = (float)test_random();
   return b;
 }
 

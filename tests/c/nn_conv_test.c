@@ -6,21 +6,13 @@
 #include "lampad/ops.h"
 #include "test.h"
 
-static uint64_t state = 88172645463325252u;
-static double next(void) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return (double)(state >> 11) / 9007199254740992.0 - 0.5;
-}
-
 static LpTensor *filled(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
   LpTensor *t = lp_tensor_new(lp_ints(sizes, ndim), dtype, lp_cpu());
   for (int64_t i = 0; i < lp_numel(t); i++) {
     if (dtype == LP_FLOAT32)
-      ((float *)lp_data(t))[i] = (float)next();
+      ((float *)lp_data(t))[i] = (float)test_random();
     else
-      ((double *)lp_data(t))[i] = next();
+      ((double *)lp_data(t))[i] = test_random();
   }
   return t;
 }

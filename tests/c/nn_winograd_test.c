@@ -11,17 +11,9 @@
  * up to 1.0e-6 with tiles of 4 x 4, 3e-7 with 2 x 2. */
 #define TOLERANCE 3e-6
 
-static uint64_t state = 88172645463325252u;
-static float next(void) {
-  state ^= state << 13;
-  state ^= state >> 7;
-  state ^= state << 17;
-  return (float)((double)(state >> 11) / 9007199254740992.0 - 0.5);
-}
-
 static float *filled(int64_t n) {
   float *p = aligned_alloc(64, (size_t)((n * 4 + 64) / 64 * 64));
-  for (int64_t i = 0; i < n; i++) p[i] = next();
+  for (int64_t i = 0; i < n; i++) p[i] = (float)test_random();
   return p;
 }
 
@@ -168,7 +160,7 @@ static void check_random_geometries(void) {
   for (int i = 0; i < 12; i++) {
     int64_t s[7];
     const int64_t most[7] = {5, 70, 70, 12, 12, 3, 3};
-    for (int d = 0; d < 7; d++) s[d] = (int64_t)((next() + 0.5f) * (float)most[d]);
+    for (int d = 0; d < 7; d++) s[d] = (int64_t)((test_random() + 0.5) * (double)most[d]);
     const LpConvGeometry g =
         geometry(s[0] + 1, s[1] + 1, s[2] + 1, s[3] + 3, s[4] + 3, s[5], s[6]);
     check(&g, i % 2);

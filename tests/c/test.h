@@ -16,6 +16,9 @@ typedef struct LpTest {
 void test_register(LpTest *test);
 void test_failure(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
+/* Uniform in [-0.5, 0.5), the same numbers in each run. */
+double test_random(void);
+
 #define TEST(id)                                                              \
   static void test_##id(void);                                                \
   __attribute__((constructor)) static void register_##id(void) {              \

@@ -1,6 +1,7 @@
 -- Depthwise convolutions, a channel a group, take ways of their own through channels-last memory (nn/cpu/depthwise.h, and the
 -- turned kernel of nn/cpu/conv.c): all passes beside float64.
 local F = torch.nn.functional
+local check_passes = dofile((debug.getinfo(1, "S").source:match "^@(.*)/" or ".") .. "/conv_passes.lua")
 
 local function check(got, exact, what)
   local off = (got:double() - exact):abs():max():item() / exact:abs():max():item()
@@ -12,19 +13,11 @@ local function case(channels, space, kernel, options)
   local conv = ({ F.conv1d, F.conv2d, F.conv3d })[#space]
   local x = torch.randn(3, channels, table.unpack(space))
   local weight = torch.randn(channels, 1, table.unpack(kernel))
-  local leaves = { x:clone():requires_grad_(), weight:clone():requires_grad_() }
-  local exact_leaves = { x:double():requires_grad_(), weight:double():requires_grad_() }
-  local function run(l)
-    return conv(l[1] * 1, l[2], nil, options.stride or 1, options.padding or 0, options.dilation or 1, channels)
+  local function run(input, w)
+    return conv(input * 1, w, nil, options.stride or 1, options.padding or 0, options.dilation or 1, channels)
   end
-  local what = ("%d channels, space %s, kernel %s"):format(channels, table.concat(space, "x"), table.concat(kernel, "x"))
-  local y, exact = run(leaves), run(exact_leaves)
-  check(y:detach(), exact:detach(), what .. ": the result")
-  local g = torch.randn(y.shape)
-  y:backward(g)
-  exact:backward(g:double())
-  check(leaves[1].grad, exact_leaves[1].grad, what .. ": the input's gradient")
-  check(leaves[2].grad, exact_leaves[2].grad, what .. ": the weight's gradient")
+  check_passes(run, { x, weight }, check,
+    ("%d channels, space %s, kernel %s"):format(channels, table.concat(space, "x"), table.concat(kernel, "x")))
 end
 
 describe("depthwise convolutions", function()

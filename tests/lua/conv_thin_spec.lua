@@ -1,6 +1,7 @@
 -- Convolutions of groups with few channels take a way of their own through channels-last memory (nn/cpu/conv_thin.h): all passes
 -- beside float64.
 local F = torch.nn.functional
+local check_passes = dofile((debug.getinfo(1, "S").source:match "^@(.*)/" or ".") .. "/conv_passes.lua")
 
 local function check(got, exact, what)
   assert.is_true(exact.shape == got.shape)
@@ -15,23 +16,11 @@ local function case(groups, each, results, space, kernel, options)
   local conv = ({ F.conv1d, F.conv2d, F.conv3d })[#space]
   local x = torch.randn(options.images or 2, groups * each, table.unpack(space))
   local weight, bias = torch.randn(groups * results, each, table.unpack(kernel)), torch.randn(groups * results)
-  local leaves, exact_leaves = {}, {}
-  for i, t in ipairs { x, weight, bias } do
-    leaves[i], exact_leaves[i] = t:clone():requires_grad_(), t:double():requires_grad_()
+  local function run(input, w, b)
+    return conv(input, w, b, options.stride or 1, options.padding or 0, options.dilation or 1, groups)
   end
-  local function run(l)
-    return conv(l[1], l[2], l[3], options.stride or 1, options.padding or 0, options.dilation or 1, groups)
-  end
-  local what = ("%d groups of %d to %d channels, space %s, kernel %s"):format(groups, each, results, table.concat(space, "x"),
-    table.concat(kernel, "x"))
-  local y, exact = run(leaves), run(exact_leaves)
-  check(y:detach(), exact:detach(), what .. ": the result")
-  local g = torch.randn(y.shape)
-  y:backward(g)
-  exact:backward(g:double())
-  for i, name in ipairs { "input", "weight", "bias" } do
-    check(leaves[i].grad, exact_leaves[i].grad, ("%s: the %s's gradient"):format(what, name))
-  end
+  check_passes(run, { x, weight, bias }, check, ("%d groups of %d to %d channels, space %s, kernel %s"):format(groups, each, results,
+    table.concat(space, "x"), table.concat(kernel, "x")))
 end
 
 describe("convolutions of thin groups", function()
