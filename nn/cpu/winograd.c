@@ -5,6 +5,7 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
+#include "cpu/caches.h"
 #include "cpu/gemm_split.h"
 #include "cpu/winograd_parts.h"
 
@@ -301,7 +302,7 @@ static void make_all_columns(void *ctx, int64_t begin, int64_t end) {
 #define SCRATCH_BYTES (64 << 20)
 
 /* Fewer tiles at once do not fill a product. */
-#define LEAST_ROWS 16
+#define LEAST_ROWS 8
 
 /* `total` tiles in parts of about equal size, at most `most` and multiples of `unit`: as
  * many for each thread, if they are not too small then. */
@@ -309,6 +310,16 @@ static int64_t even_part(int64_t total, int64_t most, int64_t unit, int64_t thre
   const int64_t parts = round_up((total + most - 1) / most, threads);
   const int64_t rows = round_up((total + parts - 1) / parts, unit);
   return rows < LEAST_ROWS ? LEAST_ROWS : rows;
+}
+
+/* Tiles that are worked on at once beside packed weights. By vectors: so many that both
+ * their transforms and their products are near, for these are written and read again. */
+static int64_t most_rows(const Plan *p, int64_t whole_b, int64_t columns) {
+  if (p->pieces) return whole_b <= 1 << 20 ? 32 : 96;
+  const int64_t bytes_of_row = LP_WINOGRAD_FREQUENCIES * (int64_t)sizeof(float) *
+                               (round_up(p->source.channels, lanes()) + columns);
+  const int64_t rows = lp_second_cache_bytes() / bytes_of_row;
+  return rows < LEAST_ROWS ? LEAST_ROWS : rows > 32 ? 32 : rows;
 }
 
 static int64_t slot_bytes_by_tiles(const Plan *p, const Job *j) {
@@ -335,12 +346,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   j.b_is_whole = packed || by_tiles;
   j.b = (char *)packed;
   if (by_tiles) {
-    const int64_t near = p->pieces ? 1 << 20 : 3 << 20;
-    j.rows = even_part(p->tiles,
-                       whole_b <= near ? 32
-                       : p->pieces     ? 96
-                                       : 64,
-                       unit, threads);
+    j.rows = even_part(p->tiles, most_rows(p, whole_b, j.all_columns), unit, threads);
     while (j.rows > 32 && threads * slot_bytes_by_tiles(p, &j) > SCRATCH_BYTES)
       j.rows = round_up(j.rows / 2, 32);
     j.slot_bytes = slot_bytes_by_tiles(p, &j);

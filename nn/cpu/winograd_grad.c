@@ -15,9 +15,11 @@
  * cache; so few parts that adding them up costs little, the same on every machine. */
 #define MOST_OWN_SUMS (1 << 20)
 #define PARTS 8
-/* Else threads share tiles whose operands take so many bytes, and have frequencies of
- * their own. */
-#define BYTES_OF_OPERANDS (24 << 20)
+/* Else threads share tiles and have frequencies of their own. Operands of so many tiles
+ * at once that they take twice the bytes of the sums, which are read and written once for
+ * them, within bounds. */
+#define LEAST_OPERANDS (4 << 20)
+#define MOST_OPERANDS (24 << 20)
 
 typedef struct GradJob {
   const Plan *p;
@@ -242,7 +244,10 @@ bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused) {
     slots = threads < j.parts ? threads : j.parts;
     bytes += slots * j.slot_bytes;
   } else {
-    j.groups_now = BYTES_OF_OPERANDS / group_bytes;
+    int64_t operands = 2 * j.sum_bytes;
+    if (operands < LEAST_OPERANDS) operands = LEAST_OPERANDS;
+    if (operands > MOST_OPERANDS) operands = MOST_OPERANDS;
+    j.groups_now = operands / group_bytes;
     if (j.groups_now < 1) j.groups_now = 1;
     const int64_t times = (j.groups + j.groups_now - 1) / j.groups_now;
     j.groups_now = (j.groups + times - 1) / times;

@@ -4,11 +4,11 @@
 
 #include <stdatomic.h>
 #include <string.h>
-#include <unistd.h>
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
 #include "core/whole.h"
+#include "cpu/caches.h"
 
 /* Multiply-adds that make another thread worth its start. */
 #define THREAD_GRAIN (128 * 1024)
@@ -25,9 +25,7 @@
 /* Of k, that are packed at once. */
 #define LEAST_DEPTH 128
 #define MOST_DEPTH 256
-/* Of the nearest cache, where the system does not tell; and of it what a panel of B
- * leaves to its tile's parts of A and C. */
-#define USUAL_CACHE_BYTES (48 * 1024)
+/* Of the nearest cache, what a panel of B leaves to its tile's parts of A and C. */
 #define LEFT_BYTES (16 * 1024)
 /* Of k, at once of an A that lies across: its lines are used while they are near, which
  * are as many as have a place where all fall into the same set of the nearest cache. */
@@ -35,14 +33,6 @@
 
 bool lp_vector_supported(void) {
   return lp_vector_kernels()->rows > 0;
-}
-
-static int64_t nearest_cache_bytes(void) {
-  int64_t bytes = 0;
-#ifdef _SC_LEVEL1_DCACHE_SIZE
-  bytes = sysconf(_SC_LEVEL1_DCACHE_SIZE);
-#endif
-  return bytes > 0 ? bytes : USUAL_CACHE_BYTES;
 }
 
 /* So much of k is packed at once that a panel of B stays in the nearest cache. Where that
@@ -53,7 +43,7 @@ static int64_t most_depth(void) {
   int64_t depth = atomic_load_explicit(&known, memory_order_relaxed);
   if (depth) return depth;
   const int64_t of_k = lp_vector_kernels()->columns * (int64_t)sizeof(float);
-  depth = (nearest_cache_bytes() - LEFT_BYTES) / of_k / 16 * 16;
+  depth = (lp_first_cache_bytes() - LEFT_BYTES) / of_k / 16 * 16;
   if (depth < LEAST_DEPTH || depth > MOST_DEPTH) depth = MOST_DEPTH;
   atomic_store_explicit(&known, depth, memory_order_relaxed);
   return depth;
