@@ -357,8 +357,11 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     while (j.rows > 32 && LP_WINOGRAD_FREQUENCIES * a_step(p, j.rows) > SCRATCH_BYTES / 2)
       j.rows /= 2;
     j.rows = even_part(p->tiles, j.rows, unit, 1);
+    /* Few columns, where their weights have to be made, which are near then; the more
+     * tiles there are, the more it costs to read these again. */
+    const int64_t at_once = packed || j.rows > 64 ? 128 : 32;
     j.columns = round_up(j.all_columns / threads, 32);
-    j.columns = j.columns < 32 ? 32 : j.columns > 128 ? 128 : j.columns;
+    j.columns = j.columns < 32 ? 32 : j.columns > at_once ? at_once : j.columns;
     while (j.columns > 32 &&
            threads * slot_bytes_by_columns(p, &j, packed) > SCRATCH_BYTES)
       j.columns -= 32;

@@ -21,6 +21,13 @@
 #define LEAST_OPERANDS (4 << 20)
 #define MOST_OPERANDS (24 << 20)
 
+/* Where tiles are few and the sums many, threads have blocks of the sums: those of all
+ * frequencies at once, which stay near until they are weights. */
+#define MOST_TILES_OF_BLOCKS 128
+#define LEAST_SUMS_OF_BLOCKS (8 << 20)
+#define BLOCK_ROWS 32
+#define BLOCK_COLUMNS 256
+
 typedef struct GradJob {
   const Plan *p;
   float *w, *zeros;
@@ -42,6 +49,12 @@ static int64_t operand_step(const Plan *p, int64_t channels, int64_t groups) {
   return APART + groups * (p->pieces ? blocks_of(channels) * LP_WINOGRAD_BLOCK_BYTES
                                      : GROUP * round_up(channels, lanes()) *
                                            (int64_t)sizeof(float));
+}
+
+/* Of both operands, some groups of tiles. */
+static int64_t operand_bytes(const GradJob *j, int64_t groups) {
+  return LP_WINOGRAD_FREQUENCIES * (operand_step(j->p, j->rows, groups) +
+                                    operand_step(j->p, j->p->source.channels, groups));
 }
 
 static LpWinogradShape find_either(const GradJob *j, bool of_y, int64_t tile,
@@ -99,40 +112,59 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
         lp_winograd_table()->turn(to + f * step + block * block_step, 6);
 }
 
-/* Rows [from, from + rows) of S of a frequency. */
-static void add_products(const GradJob *j, char *sums, const char *a, const char *b,
-                         int f, int64_t from, int64_t rows, bool add) {
+/* Some rows and columns of S: `to` is the first one, of the first frequency. */
+typedef struct Sums {
+  float *to;
+  int64_t step,
+      ld; /* in bytes from one frequency to the next; from one row to the next */
+  int64_t row, rows, column, columns;
+} Sums;
+
+static Sums all_sums(const GradJob *j, char *to) {
+  return (Sums){(float *)to, sum_step(j), j->columns, 0, j->rows, 0, j->columns};
+}
+
+static void add_products(const GradJob *j, const Sums *s, const char *a, const char *b,
+                         int f, bool add) {
   const Plan *p = j->p;
   const int64_t groups = j->groups_now, channels = p->source.channels;
-  const int64_t size = (int64_t)sizeof(float);
+  const int64_t step_a = operand_step(p, j->rows, groups),
+                step_b = operand_step(p, channels, groups);
   if (p->pieces) {
-    const Products m = {.a = a +
-                             from / LP_WINOGRAD_BLOCK * groups * LP_WINOGRAD_BLOCK_BYTES,
-                        .b = b,
-                        .c = sums + from * j->columns * size,
-                        .step_a = operand_step(p, j->rows, groups),
-                        .step_b = operand_step(p, channels, groups),
-                        .step_c = sum_step(j),
-                        .columns = j->columns,
+    const int64_t bytes = groups * LP_WINOGRAD_BLOCK_BYTES;
+    const Products m = {.a = a + s->row / LP_WINOGRAD_BLOCK * bytes,
+                        .b = b + s->column / LP_WINOGRAD_BLOCK * bytes,
+                        .c = (char *)s->to,
+                        .step_a = step_a,
+                        .step_b = step_b,
+                        .step_c = s->step,
+                        .columns = s->columns,
                         .depth = groups * GROUP,
-                        .ldc = j->columns,
+                        .ldc = s->ld,
                         .add = add};
-    lp_winograd_multiply_pieces(&m, f, (Range){0, blocks_of(rows)});
+    lp_winograd_multiply_pieces(&m, f, (Range){0, blocks_of(s->rows)});
     return;
   }
   const Range tiles = range_of(p, f, j->first_group * GROUP, groups * GROUP);
   const int64_t lda = round_up(j->rows, lanes()), ldb = round_up(channels, lanes());
-  float *c = (float *)(sums + f * sum_step(j)) + from * j->columns;
+  float *c = (float *)((char *)s->to + f * s->step);
   if (tiles.end == tiles.begin && !add)
-    memset(c, 0, (size_t)(rows * j->columns * size));
+    for (int64_t r = 0; r < s->rows; r++)
+      memset(c + r * s->ld, 0, (size_t)s->columns * sizeof *c);
   else
     lp_winograd_table()->product_grad(
-        c, j->columns,
-        (const float *)(a + f * operand_step(p, j->rows, groups)) + from +
-            tiles.begin * lda,
-        lda,
-        (const float *)(b + f * operand_step(p, channels, groups)) + tiles.begin * ldb,
-        ldb, rows, j->columns, tiles.end - tiles.begin, add);
+        c, s->ld, (const float *)(a + f * step_a) + tiles.begin * lda + s->row, lda,
+        (const float *)(b + f * step_b) + tiles.begin * ldb + s->column, ldb, s->rows,
+        s->columns, tiles.end - tiles.begin, add);
+}
+
+/* Row `row` of these sums. */
+static bool put_row(const GradJob *j, const Sums *s, int64_t row) {
+  const int64_t channels = j->p->source.channels, rest = channels - s->column;
+  return lp_winograd_table()->weight_grad(
+      s->to + row * s->ld, s->step / (int64_t)sizeof(float),
+      rest < s->columns ? rest : s->columns,
+      j->w + ((j->row0 + s->row + row) * channels + s->column) * 9);
 }
 
 /* Parts of the tiles, each with sums of its own. */
@@ -161,8 +193,9 @@ static void run_parts(void *ctx, int64_t begin, int64_t end) {
         make_group(&now, true, group + g, a, g, now.groups_now);
         make_group(&now, false, group + g, b, g, now.groups_now);
       }
+      const Sums all = all_sums(&now, s);
       for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
-        add_products(&now, s, a, b, f, 0, j->rows, group > from);
+        add_products(&now, &all, a, b, f, group > from);
     }
   }
   if (p->pieces) lp_split_end();
@@ -196,21 +229,48 @@ static void run_frequencies(void *ctx, int64_t begin, int64_t end) {
     const int64_t at = take(&j->next), f = at / strips;
     if (f >= LP_WINOGRAD_FREQUENCIES) break;
     const int64_t row = at % strips * ROWS_AT_ONCE, rest = j->rows - row;
-    add_products(j, j->sums, j->a, j->b, f, row,
-                 rest < ROWS_AT_ONCE ? rest : ROWS_AT_ONCE, j->first_group > 0);
+    Sums s = all_sums(j, j->sums);
+    s.to += row * s.ld;
+    s.row = row;
+    s.rows = rest < ROWS_AT_ONCE ? rest : ROWS_AT_ONCE;
+    add_products(j, &s, j->a, j->b, f, j->first_group > 0);
   }
   if (p->pieces) lp_split_end();
 }
 
-static void put_weights(void *ctx, int64_t begin, int64_t end) {
+/* Blocks of S, and their weights. */
+static void run_blocks(void *ctx, int64_t begin, int64_t end) {
   GradJob *j = ctx;
   const Plan *p = j->p;
-  const int64_t channels = p->source.channels;
+  const int64_t down = (j->rows + BLOCK_ROWS - 1) / BLOCK_ROWS,
+                across = (j->columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
   bool ok = true;
-  for (int64_t row = begin; row < end; row++)
-    ok &= lp_winograd_table()->weight_grad((const float *)j->sums + row * j->columns,
-                                           sum_step(j) / (int64_t)sizeof(float), channels,
-                                           j->w + (j->row0 + row) * channels * 9);
+  if (p->pieces) lp_split_begin();
+  for (;;) {
+    const int64_t at = take(&j->next);
+    if (at >= down * across) break;
+    const int64_t row = at % down * BLOCK_ROWS, column = at / down * BLOCK_COLUMNS;
+    const Sums s = {.to = (float *)(j->sums + begin * j->slot_bytes),
+                    .step = j->slot_bytes / LP_WINOGRAD_FREQUENCIES,
+                    .ld = BLOCK_COLUMNS,
+                    .row = row,
+                    .rows = j->rows - row < BLOCK_ROWS ? j->rows - row : BLOCK_ROWS,
+                    .column = column,
+                    .columns = j->columns - column < BLOCK_COLUMNS ? j->columns - column
+                                                                   : BLOCK_COLUMNS};
+    for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
+      add_products(j, &s, j->a, j->b, f, false);
+    for (int64_t r = 0; r < s.rows; r++) ok &= put_row(j, &s, r);
+  }
+  if (p->pieces) lp_split_end();
+  if (!ok) atomic_store(&j->refused, true);
+}
+
+static void put_weights(void *ctx, int64_t begin, int64_t end) {
+  GradJob *j = ctx;
+  const Sums s = all_sums(j, j->sums);
+  bool ok = true;
+  for (int64_t row = begin; row < end; row++) ok &= put_row(j, &s, row);
   if (!ok) atomic_store(&j->refused, true);
 }
 
@@ -223,40 +283,45 @@ bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused) {
   const int64_t zero_bytes = round_up((most + 16) * 4, 64);
   j.groups = (p->tiles + GROUP - 1) / GROUP;
   j.rows = p->result.channels;
-  while (j.rows > LP_WINOGRAD_BLOCK && LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
+  const int64_t bytes_at_once = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
+  const bool by_blocks =
+      p->tiles <= MOST_TILES_OF_BLOCKS && bytes_at_once >= LEAST_SUMS_OF_BLOCKS;
+  while (!by_blocks && j.rows > LP_WINOGRAD_BLOCK &&
+         LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
     j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
   j.sum_bytes = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
-  const int64_t group_bytes =
-      LP_WINOGRAD_FREQUENCIES *
-      (operand_step(p, j.rows, 1) + operand_step(p, p->source.channels, 1));
-  bool by_parts = j.sum_bytes <= MOST_OWN_SUMS && j.groups >= PARTS;
-  int64_t bytes = zero_bytes, slots = threads;
+  const bool by_parts = j.sum_bytes <= MOST_OWN_SUMS && j.groups >= PARTS;
+  int64_t slots = threads;
   j.parts = 1;
-  if (by_parts) {
+  j.groups_now = j.groups;
+  if (by_blocks) {
+    j.slot_bytes = LP_WINOGRAD_FREQUENCIES *
+                   (APART + BLOCK_ROWS * BLOCK_COLUMNS * (int64_t)sizeof(float));
+    j.sum_bytes = slots * j.slot_bytes;
+  } else if (by_parts) {
     j.parts = PARTS;
     if (j.parts > j.groups) j.parts = j.groups;
     j.per_part = (j.groups + j.parts - 1) / j.parts;
     j.parts = (j.groups + j.per_part - 1) / j.per_part;
     j.groups_now = 1;
-    j.slot_bytes =
-        LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
-                                   operand_step(p, p->source.channels, j.groups_now));
     slots = threads < j.parts ? threads : j.parts;
-    bytes += slots * j.slot_bytes;
   } else {
     int64_t operands = 2 * j.sum_bytes;
     if (operands < LEAST_OPERANDS) operands = LEAST_OPERANDS;
     if (operands > MOST_OPERANDS) operands = MOST_OPERANDS;
-    j.groups_now = operands / group_bytes;
+    j.groups_now = operands / operand_bytes(&j, 1);
     if (j.groups_now < 1) j.groups_now = 1;
     const int64_t times = (j.groups + j.groups_now - 1) / j.groups_now;
     j.groups_now = (j.groups + times - 1) / times;
-    bytes +=
-        LP_WINOGRAD_FREQUENCIES * (operand_step(p, j.rows, j.groups_now) +
-                                   operand_step(p, p->source.channels, j.groups_now));
+  }
+  int64_t bytes = operand_bytes(&j, j.groups_now);
+  if (by_parts) {
+    j.slot_bytes = bytes;
+    bytes *= slots;
   }
   size_t capacity;
-  char *scratch = lp_block_alloc((size_t)(bytes + j.parts * j.sum_bytes), &capacity);
+  char *scratch =
+      lp_block_alloc((size_t)(zero_bytes + bytes + j.parts * j.sum_bytes), &capacity);
   TRY(scratch);
   j.zeros = (float *)scratch;
   memset(j.zeros, 0, (size_t)zero_bytes);
@@ -278,10 +343,10 @@ bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused) {
         j.b = j.a + LP_WINOGRAD_FREQUENCIES * operand_step(p, j.rows, j.groups_now);
         lp_parallel_for(2 * j.groups_now, 1, make_groups, &j);
         atomic_store(&j.next, 0);
-        lp_parallel_for(slots, 1, run_frequencies, &j);
+        lp_parallel_for(slots, 1, by_blocks ? run_blocks : run_frequencies, &j);
       }
     }
-    lp_parallel_for(j.rows, 8, put_weights, &j);
+    if (!by_blocks) lp_parallel_for(j.rows, 8, put_weights, &j);
   }
   *refused = p->pieces && atomic_load(&j.refused);
   lp_block_free(scratch, capacity);
