@@ -460,14 +460,19 @@ int lp_winograd_packing(const LpConvGeometry *g) {
 }
 
 /* Channels and outputs (over the batch) from which on the transforms cost less than they
- * save, beside oneDNN's direct kernel; fewer outputs where transformed weights are kept.
- * Small images may fill less of their tiles than half. */
+ * save, beside oneDNN's direct kernel: of many channels few outputs do, in the weight
+ * gradient the fewest, and fewer where transformed weights are kept. Small images may
+ * fill less of their tiles than half. */
 #define LEAST_CHANNELS 16
 #define LEAST_SOURCE_OF_AVX512 24
 #define MOST_CHANNELS 2048
 #define LEAST_PAIRS (16 * 32)
 #define LEAST_OUTPUTS 384
-#define LEAST_OUTPUTS_KEPT 96
+#define LEAST_OUTPUTS_SUMMED 192
+#define LEAST_OUTPUTS_OF_MANY 96
+#define MANY_PAIRS (128 * 128)
+#define LEAST_OUTPUTS_OF_MOST_SUMMED 40
+#define MOST_PAIRS (256 * 256)
 #define MOST_PRODUCTS_PER_OUTPUT 5
 
 /* For each pair of channels. */
@@ -482,13 +487,18 @@ bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept) {
   if (!lp_winograd_serves(g)) return false;
   const Plan p = plan_of(pass, g, NULL, NULL, NULL, NULL, false);
   const int64_t outputs = g->n * p.result.h * p.result.w;
-  const int64_t source = p.source.channels, result = p.result.channels;
+  const int64_t source = p.source.channels, result = p.result.channels,
+                pairs = source * result;
   if (source < LEAST_CHANNELS || result < LEAST_CHANNELS || source > MOST_CHANNELS ||
-      result > MOST_CHANNELS || source * result < LEAST_PAIRS)
+      result > MOST_CHANNELS || pairs < LEAST_PAIRS)
     return false;
   if (pass != LP_CONV_WEIGHT_GRAD && lanes() == 16 && source < LEAST_SOURCE_OF_AVX512)
     return false;
-  kept = kept && pass == LP_CONV_FORWARD;
-  return outputs >= (kept ? LEAST_OUTPUTS_KEPT : LEAST_OUTPUTS) &&
-         products_of(&p) <= MOST_PRODUCTS_PER_OUTPUT * outputs;
+  const bool is_sum = pass == LP_CONV_WEIGHT_GRAD;
+  const int64_t least = is_sum && pairs >= MOST_PAIRS ? LEAST_OUTPUTS_OF_MOST_SUMMED
+                        : pairs >= MANY_PAIRS || (kept && pass == LP_CONV_FORWARD)
+                            ? LEAST_OUTPUTS_OF_MANY
+                        : is_sum ? LEAST_OUTPUTS_SUMMED
+                                 : LEAST_OUTPUTS;
+  return outputs >= least && products_of(&p) <= MOST_PRODUCTS_PER_OUTPUT * outputs;
 }
