@@ -415,9 +415,10 @@ static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
   const int64_t padded =
       round_up(g->c, LP_WINOGRAD_BLOCK) * round_up(g->k, LP_WINOGRAD_BLOCK);
   if ((double)padded > 1.3 * (double)pairs) return false;
-  if (pass == LP_CONV_WEIGHT_GRAD) return pairs >= LEAST_PAIRS_OF_SUMMED_PIECES;
   const Plan p = plan_of(pass, g, NULL, NULL, NULL, NULL, false);
-  return pairs >= LEAST_PAIRS_OF_PIECES && p.tiles >= LEAST_TILES_OF_PIECES;
+  return p.tiles >= LEAST_TILES_OF_PIECES &&
+         pairs >= (pass == LP_CONV_WEIGHT_GRAD ? LEAST_PAIRS_OF_SUMMED_PIECES
+                                               : LEAST_PAIRS_OF_PIECES);
 }
 
 bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
@@ -468,8 +469,9 @@ int lp_winograd_packing(const LpConvGeometry *g) {
 #define MOST_CHANNELS 2048
 #define LEAST_PAIRS (16 * 32)
 #define LEAST_OUTPUTS 384
+#define LEAST_OUTPUTS_KEPT 96
 #define LEAST_OUTPUTS_SUMMED 192
-#define LEAST_OUTPUTS_OF_MANY 96
+#define LEAST_OUTPUTS_OF_MANY 120
 #define MANY_PAIRS (128 * 128)
 #define LEAST_OUTPUTS_OF_MOST_SUMMED 40
 #define MOST_PAIRS (256 * 256)
@@ -495,10 +497,10 @@ bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept) {
   if (pass != LP_CONV_WEIGHT_GRAD && lanes() == 16 && source < LEAST_SOURCE_OF_AVX512)
     return false;
   const bool is_sum = pass == LP_CONV_WEIGHT_GRAD;
-  const int64_t least = is_sum && pairs >= MOST_PAIRS ? LEAST_OUTPUTS_OF_MOST_SUMMED
-                        : pairs >= MANY_PAIRS || (kept && pass == LP_CONV_FORWARD)
-                            ? LEAST_OUTPUTS_OF_MANY
-                        : is_sum ? LEAST_OUTPUTS_SUMMED
-                                 : LEAST_OUTPUTS;
+  const int64_t least = kept && pass == LP_CONV_FORWARD ? LEAST_OUTPUTS_KEPT
+                        : is_sum && pairs >= MOST_PAIRS ? LEAST_OUTPUTS_OF_MOST_SUMMED
+                        : pairs >= MANY_PAIRS           ? LEAST_OUTPUTS_OF_MANY
+                        : is_sum                        ? LEAST_OUTPUTS_SUMMED
+                                                        : LEAST_OUTPUTS;
   return outputs >= least && products_of(&p) <= MOST_PRODUCTS_PER_OUTPUT * outputs;
 }
