@@ -17,6 +17,7 @@
 #include "core/check.h"
 #include "core/half.h"
 #include "core/kept.h"
+#include "core/parallel.h"
 #include "cpu/conv_parts.h"
 #include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
@@ -53,8 +54,7 @@ void lp_set_allow_winograd(bool allow) {
 
 static bool wants_winograd(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                            bool keeps_weights) {
-  return allow_winograd && dtype == LP_FLOAT32 &&
-         lp_winograd_pays(pass, g, keeps_weights);
+  return allow_winograd && lp_winograd_pays(pass, g, dtype, keeps_weights);
 }
 
 /* --- pixels by themselves
@@ -377,24 +377,60 @@ bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtyp
   return true;
 }
 
+/* Weights that Winograd's algorithm takes in float32, in memory of their own where they
+ * are bfloat16. */
+typedef struct Widening {
+  const uint16_t *from;
+  float *to;
+} Widening;
+
+static void widen(void *ctx, int64_t begin, int64_t end) {
+  const Widening *w = ctx;
+  for (int64_t i = begin; i < end; i++) w->to[i] = lp_bf16_to_float(w->from[i]);
+}
+
+static float *floats_of(const void *w, LpDtype dtype, const LpConvGeometry *g,
+                        size_t *capacity) {
+  if (dtype == LP_FLOAT32) return (float *)w;
+  const int64_t count = g->k * g->c * lp_conv_volume(g->kernel, g->ndim);
+  Widening job = {w, lp_block_alloc((size_t)count * sizeof(float), capacity)};
+  TRY(job.to);
+  lp_parallel_for(count, LP_GRAIN, widen, &job);
+  return job.to;
+}
+
 typedef struct Packing {
   const LpConvGeometry *g;
-  const float *w;
+  const void *w;
+  LpDtype dtype;
 } Packing;
 
 static bool pack_weights(void *ctx, void *memory) {
   const Packing *p = ctx;
-  lp_winograd_pack(p->g, p->w, memory);
+  size_t capacity = 0;
+  float *w = floats_of(p->w, p->dtype, p->g, &capacity);
+  TRY(w);
+  lp_winograd_pack(p->g, w, memory);
+  if (capacity) lp_block_free(w, capacity);
   return true;
 }
 
 static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
-  const int64_t key[] = {LP_KEPT_WINOGRAD, lp_winograd_packing(g), g->k, g->c};
-  Packing p = {g, c->w};
+  const int64_t key[] = {LP_KEPT_WINOGRAD, lp_winograd_packing(g), c->dtype, g->k, g->c};
+  Packing p = {g, c->w, c->dtype};
   LpKept *kept = lp_kept_enter(c->weight, key, sizeof key, lp_winograd_packed_bytes(g),
                                pack_weights, &p);
-  const bool ok = lp_winograd_run(c->pass, g, c->x, c->w, c->b, c->y,
-                                  kept ? lp_kept_memory(kept) : NULL);
+  LpWinogradCall call = {.dtype = c->dtype,
+                         .x = c->x,
+                         .y = c->y,
+                         .w = c->w,
+                         .bias = c->b,
+                         .packed = kept ? lp_kept_memory(kept) : NULL};
+  size_t capacity = 0;
+  if (c->pass != LP_CONV_WEIGHT_GRAD && !kept)
+    call.w = floats_of(c->w, c->dtype, g, &capacity);
+  const bool ok = call.w && lp_winograd_run(c->pass, g, &call);
+  if (capacity) lp_block_free(call.w, capacity);
   lp_kept_leave(kept);
   return ok;
 }

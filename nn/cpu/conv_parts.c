@@ -103,13 +103,15 @@ static bool run_chunk(const LpConvCall *call, Parts *p, int64_t first, int64_t i
   p->x = (const float *)call->x + first * g->in[0] * g->in[1] * g->c;
   p->part.n = images;
   lp_parallel_for(images * p->part.in[0], grain, move_rows, p);
-  return lp_winograd_run(call->pass, &p->part, p->moved, weights, call->b, y, NULL);
+  const LpWinogradCall c = {
+      .dtype = LP_FLOAT32, .x = p->moved, .y = y, .w = weights, .bias = call->b};
+  return lp_winograd_run(call->pass, &p->part, &c);
 }
 
 bool lp_conv_parts_pays(LpConvPass pass, const LpConvGeometry *g) {
   Parts p;
   if (pass == LP_CONV_INPUT_GRAD || !set_parts(&p, g) ||
-      !lp_winograd_pays(pass, &p.part, false))
+      !lp_winograd_pays(pass, &p.part, LP_FLOAT32, false))
     return false;
   const int64_t taps = g->kernel[0] * g->kernel[1], parts = p.high * p.wide * SIDE * SIDE,
                 pixels =

@@ -40,19 +40,23 @@ static void number_tiles(Plan *p, bool may_be_short) {
   }
 }
 
-static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, float *x, const float *w,
-                    const float *bias, float *y, bool pieces) {
-  const Image of_x = {x, g->in[0], g->in[1], g->c},
-              of_y = {y, g->out[0], g->out[1], g->k};
+static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCall *c,
+                    bool pieces) {
+  static const LpWinogradCall none = {.dtype = LP_FLOAT32};
+  if (!c) c = &none;
+  const Image of_x = {c->x, g->in[0], g->in[1], g->c},
+              of_y = {c->y, g->out[0], g->out[1], g->k};
   const bool back = pass == LP_CONV_INPUT_GRAD;
   Plan p = {.source = back ? of_y : of_x,
             .result = back ? of_x : of_y,
             .images = g->n,
+            .kind = c->dtype == LP_BFLOAT16 ? LP_WINOGRAD_HALF : LP_WINOGRAD_WHOLE,
+            .size = (int64_t)lp_dtype_size(c->dtype),
             .pieces = pieces,
-            .bias = pass == LP_CONV_FORWARD ? bias : NULL};
+            .bias = pass == LP_CONV_FORWARD ? c->bias : NULL};
   for (int d = 0; d < 2; d++) p.pad[d] = back ? 2 - g->padding[d] : g->padding[d];
   number_tiles(&p, !(pieces && pass == LP_CONV_WEIGHT_GRAD));
-  p.weights = (LpWinogradWeights){.w = w,
+  p.weights = (LpWinogradWeights){.w = c->w,
                                   .out_step = back ? 9 : g->c * 9,
                                   .in_step = back ? g->c * 9 : 9,
                                   .outs = p.result.channels,
@@ -100,7 +104,7 @@ static int64_t b_offset(const Plan *p, int64_t column) {
 /* Row `row` of A: a tile of the source. */
 static void make_row(const Plan *p, int64_t tile, float *zeros, char *a, int64_t step,
                      int64_t row) {
-  float *pixels[LP_WINOGRAD_FREQUENCIES], *ahead[LP_WINOGRAD_FREQUENCIES];
+  void *pixels[LP_WINOGRAD_FREQUENCIES], *ahead[LP_WINOGRAD_FREQUENCIES];
   const int64_t depth = p->source.channels;
   const LpWinogradShape shape = find_source(p, tile, zeros, pixels);
   find_source(p, tile + 1 < p->tiles ? tile + 1 : tile, zeros, ahead);
@@ -180,13 +184,13 @@ static void multiply(const Plan *p, const Products *m, int64_t tile) {
 /* Channels [from, from + count) of a tile of the result; c: its row of C. */
 static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step_bytes,
                        int64_t from, int64_t count) {
-  float *pixels[LP_WINOGRAD_FREQUENCIES];
+  void *pixels[LP_WINOGRAD_FREQUENCIES];
   const Corner at = corner_of(p, tile);
-  find_pixels(&p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, NULL, pixels);
-  for (int i = 0; i < LP_WINOGRAD_TILE * LP_WINOGRAD_TILE; i++)
-    if (pixels[i]) pixels[i] += from;
-  return lp_winograd_table()->output(c, step_bytes / (int64_t)sizeof(float), at.shape,
-                                     p->bias ? p->bias + from : NULL, count, pixels);
+  find_pixels(p, &p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, from, NULL,
+              pixels);
+  return lp_winograd_table()->output(
+      c, step_bytes / (int64_t)sizeof(float), at.shape,
+      p->bias ? (const char *)p->bias + from * p->size : NULL, count, pixels);
 }
 
 /* --- running over all tiles
@@ -415,24 +419,24 @@ static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
   const int64_t padded =
       round_up(g->c, LP_WINOGRAD_BLOCK) * round_up(g->k, LP_WINOGRAD_BLOCK);
   if ((double)padded > 1.3 * (double)pairs) return false;
-  const Plan p = plan_of(pass, g, NULL, NULL, NULL, NULL, false);
+  const Plan p = plan_of(pass, g, NULL, false);
   return p.tiles >= LEAST_TILES_OF_PIECES &&
          pairs >= (pass == LP_CONV_WEIGHT_GRAD ? LEAST_PAIRS_OF_SUMMED_PIECES
                                                : LEAST_PAIRS_OF_PIECES);
 }
 
-bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
-                     const float *bias, float *y, const void *packed) {
+bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCall *c) {
+  const void *packed = c->packed;
   if (g->n == 0) {
     if (pass == LP_CONV_WEIGHT_GRAD)
-      memset(w, 0, (size_t)(g->k * g->c * 9) * sizeof(float));
+      memset(c->w, 0, (size_t)(g->k * g->c * 9) * sizeof(float));
     return true;
   }
-  bool pieces = wants_pieces(pass, g);
+  bool pieces = c->dtype == LP_FLOAT32 && wants_pieces(pass, g);
   for (;;) {
-    const Plan p = plan_of(pass, g, x, w, bias, y, pieces);
+    const Plan p = plan_of(pass, g, c, pieces);
     bool refused;
-    TRY(pass == LP_CONV_WEIGHT_GRAD ? lp_winograd_weight_grad(&p, w, &refused)
+    TRY(pass == LP_CONV_WEIGHT_GRAD ? lp_winograd_weight_grad(&p, c->w, &refused)
                                     : run_layer(&p, packed, &refused));
     if (lp_interrupt_take()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
     if (!refused) return true;
@@ -442,15 +446,14 @@ bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *
 }
 
 size_t lp_winograd_packed_bytes(const LpConvGeometry *g) {
-  const Plan p = plan_of(LP_CONV_FORWARD, g, NULL, NULL, NULL, NULL,
-                         wants_pieces(LP_CONV_FORWARD, g));
+  const Plan p = plan_of(LP_CONV_FORWARD, g, NULL, wants_pieces(LP_CONV_FORWARD, g));
   return (size_t)(LP_WINOGRAD_FREQUENCIES *
                   b_step(&p, round_up(g->k, columns_at_once(&p))));
 }
 
 void lp_winograd_pack(const LpConvGeometry *g, const float *w, void *packed) {
-  const Plan p =
-      plan_of(LP_CONV_FORWARD, g, NULL, w, NULL, NULL, wants_pieces(LP_CONV_FORWARD, g));
+  const LpWinogradCall c = {.dtype = LP_FLOAT32, .w = (float *)w};
+  const Plan p = plan_of(LP_CONV_FORWARD, g, &c, wants_pieces(LP_CONV_FORWARD, g));
   Job j = {.p = &p, .b = packed, .all_columns = round_up(g->k, columns_at_once(&p))};
   lp_parallel_for((j.all_columns + panel_columns() - 1) / panel_columns(), 1,
                   make_all_columns, &j);
@@ -485,22 +488,37 @@ static int64_t products_of(const Plan *p) {
   return products;
 }
 
-bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept) {
-  if (!lp_winograd_serves(g)) return false;
-  const Plan p = plan_of(pass, g, NULL, NULL, NULL, NULL, false);
+/* The direct kernel is twice as fast in bfloat16, where the processor has the
+ * instructions, and beyond reach where it has tiles. */
+#define LEAST_CHANNELS_OF_HALVES 40
+#define LEAST_OUTPUTS_OF_HALVES 512
+
+static int64_t least_outputs(LpConvPass pass, LpDtype dtype, int64_t pairs, bool kept) {
+  if (pass == LP_CONV_WEIGHT_GRAD)
+    return pairs >= MOST_PAIRS   ? LEAST_OUTPUTS_OF_MOST_SUMMED
+           : pairs >= MANY_PAIRS ? LEAST_OUTPUTS_OF_MANY
+                                 : LEAST_OUTPUTS_SUMMED;
+  if (kept && pass == LP_CONV_FORWARD) return LEAST_OUTPUTS_KEPT;
+  if (dtype != LP_FLOAT32) return LEAST_OUTPUTS_OF_HALVES;
+  return pairs >= MANY_PAIRS ? LEAST_OUTPUTS_OF_MANY : LEAST_OUTPUTS;
+}
+
+bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
+                      bool kept) {
+  const bool is_half = dtype == LP_BFLOAT16;
+  if ((!is_half && dtype != LP_FLOAT32) || !lp_winograd_serves(g) ||
+      (is_half && lp_split_supported()))
+    return false;
+  const Plan p = plan_of(pass, g, NULL, false);
   const int64_t outputs = g->n * p.result.h * p.result.w;
   const int64_t source = p.source.channels, result = p.result.channels,
                 pairs = source * result;
-  if (source < LEAST_CHANNELS || result < LEAST_CHANNELS || source > MOST_CHANNELS ||
+  const int64_t least = is_half ? LEAST_CHANNELS_OF_HALVES : LEAST_CHANNELS;
+  if (source < least || result < least || source > MOST_CHANNELS ||
       result > MOST_CHANNELS || pairs < LEAST_PAIRS)
     return false;
   if (pass != LP_CONV_WEIGHT_GRAD && lanes() == 16 && source < LEAST_SOURCE_OF_AVX512)
     return false;
-  const bool is_sum = pass == LP_CONV_WEIGHT_GRAD;
-  const int64_t least = kept && pass == LP_CONV_FORWARD ? LEAST_OUTPUTS_KEPT
-                        : is_sum && pairs >= MOST_PAIRS ? LEAST_OUTPUTS_OF_MOST_SUMMED
-                        : pairs >= MANY_PAIRS           ? LEAST_OUTPUTS_OF_MANY
-                        : is_sum                        ? LEAST_OUTPUTS_SUMMED
-                                                        : LEAST_OUTPUTS;
-  return outputs >= least && products_of(&p) <= MOST_PRODUCTS_PER_OUTPUT * outputs;
+  return outputs >= least_outputs(pass, dtype, pairs, kept) &&
+         products_of(&p) <= MOST_PRODUCTS_PER_OUTPUT * outputs;
 }

@@ -1,6 +1,6 @@
-/* Convolution of channels-last float32 images with 3 x 3 weights by Winograd's algorithm:
- * all three passes, any channel counts. Owned by winograd.c; loops in simd/winograd.c and
- * winograd_split.c.
+/* Convolution of channels-last images, float32 or bfloat16, with 3 x 3 weights by
+ * Winograd's algorithm: all three passes, any channel counts. Owned by winograd.c; loops
+ * in simd/winograd.c and winograd_split.c.
  *
  * Note [Winograd]: a tile of 4 x 4 outputs needs 36 multiplications for each pair of
  * channels, where the direct algorithm needs 144. Seen as polynomials along each
@@ -27,6 +27,9 @@
  * a number 1.2e-5 of that mean. The direct algorithm's is about 2e-7 to 4e-7. Sums are
  * cut into short ones, so that more channels hardly add to it.
  *
+ * Numbers of bfloat16 are widened where tiles are read and rounded where results are
+ * written: all between is float32, and so are the weights and their gradient.
+ *
  * A NaN or an infinity spreads over the tile it is in, at most 2 outputs farther than by
  * the direct algorithm (in the weight gradient, over the taps of its channel). Finite
  * values above about 1e37 may overflow in the transforms.
@@ -49,15 +52,22 @@
 bool lp_winograd_serves(const LpConvGeometry *g);
 /* Is it served, and faster than the direct kernel over the same buffers? `kept`: for the
  * forward pass, will the weights come packed? */
-bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, bool kept);
+bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, bool kept);
 
-/* x (n, h, w, c) and y (n, oh, ow, k) with the channels last, w (k, c, 3, 3) as PyTorch
- * has it, all dense; bias (k) or NULL, for the forward pass alone. The pass writes the
- * buffer its name says and reads the other two. `packed`: NULL, or what lp_winograd_pack
- * made of w for the forward pass; w is needed all the same. False with the error recorded
- * when memory ran out or an interrupt came. */
-bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
-                     const float *bias, float *y, const void *packed);
+/* x (n, h, w, c) and y (n, oh, ow, k) with the channels last, in float32 or bfloat16; w
+ * (k, c, 3, 3) as PyTorch has it, in float32; all dense. bias (k) in x's dtype or NULL,
+ * for the forward pass alone. `packed`: NULL, or what lp_winograd_pack made of w for the
+ * forward pass; in float32 w is needed all the same. */
+typedef struct LpWinogradCall {
+  LpDtype dtype;
+  void *x, *y;
+  float *w;
+  const void *bias, *packed;
+} LpWinogradCall;
+
+/* The pass writes the buffer its name says and reads the other two. False with the error
+ * recorded when memory ran out or an interrupt came. */
+bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCall *c);
 
 /* Weights that serve call after call, transformed and packed. The form depends on the
  * geometry: one number for each, the same for geometries that can share it. */

@@ -58,18 +58,16 @@ static int64_t operand_bytes(const GradJob *j, int64_t groups) {
 }
 
 static LpWinogradShape find_either(const GradJob *j, bool of_y, int64_t tile,
-                                   float **pixels) {
+                                   void **pixels) {
   const Plan *p = j->p;
   if (tile >= p->tiles) {
     for (int i = 0; i < LP_WINOGRAD_FREQUENCIES; i++) pixels[i] = j->zeros;
-    return LP_WINOGRAD_WHOLE;
+    return p->kind;
   }
   if (of_y) {
     const Corner at = corner_of(p, tile);
-    find_pixels(&p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, j->zeros,
-                pixels);
-    for (int i = 0; i < LP_WINOGRAD_TILE * LP_WINOGRAD_TILE; i++)
-      if (pixels[i] != j->zeros) pixels[i] += j->row0;
+    find_pixels(p, &p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, j->row0,
+                j->zeros, pixels);
     return at.shape;
   }
   return find_source(p, tile, j->zeros, pixels);
@@ -81,7 +79,7 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
   const Plan *p = j->p;
   const int64_t channels = of_y ? j->rows : p->source.channels;
   const int64_t step = operand_step(p, channels, places);
-  float *first[LP_WINOGRAD_FREQUENCIES], *second[LP_WINOGRAD_FREQUENCIES];
+  void *first[LP_WINOGRAD_FREQUENCIES], *second[LP_WINOGRAD_FREQUENCIES];
   if (!p->pieces) {
     const int64_t wide = round_up(channels, lanes());
     float *row = (float *)to + place * GROUP * wide;

@@ -18,16 +18,18 @@
 #define LP_WINOGRAD_DROPPED 4 /* row or column of frequencies */
 
 /* Sides along which a tile has 3 outputs; nothing is written to the frequencies that it
- * lacks, nor read from them. */
+ * lacks, nor read from them. And what its pixels (and the bias) are: bfloat16 rather than
+ * floats. */
 typedef enum LpWinogradShape {
   LP_WINOGRAD_WHOLE = 0,
   LP_WINOGRAD_SHORT_DOWN = 1,
-  LP_WINOGRAD_SHORT_ACROSS = 2
+  LP_WINOGRAD_SHORT_ACROSS = 2,
+  LP_WINOGRAD_HALF = 4
 } LpWinogradShape;
 
 /* Where the pixels of a tile lie, row by row: 36 of x, 16 of y. Each points to `channels`
- * floats. */
-typedef const float *const LpWinogradPixels;
+ * numbers. */
+typedef const void *const LpWinogradPixels;
 
 /* Weights as (outs, ins, 3, 3): element (o, i, tap) is w[o * out_step + i * in_step +
  * tap], with the taps in reverse when `flipped`. One of the steps is 9. */
@@ -46,7 +48,7 @@ typedef struct LpWinogradTable {
                 int64_t channels, float *to, int64_t step);
   void (*grad)(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t channels,
                float *to, int64_t step);
-  /* The same as a row of A in pieces, to be contracted over channels. */
+  /* The same, of floats, as a row of A in pieces, to be contracted over channels. */
   void (*input_row)(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
                     LpWinogradShape shape, int64_t channels, char *to, int64_t step);
   /* Whole tiles j and j + 16 of 32 that are contracted over, of x as line j of B, of y's
@@ -67,8 +69,8 @@ typedef struct LpWinogradTable {
   /* A tile of y, plus the bias unless NULL, where it has a pixel and to[pixel] is not
    * NULL; 3 x 3 weights of `channels` input channels, w[c * 9 + tap]. False when there is
    * a NaN, or an infinity where sums would make it one. */
-  bool (*output)(const float *from, int64_t step, LpWinogradShape shape,
-                 const float *bias, int64_t channels, float *const *to);
+  bool (*output)(const float *from, int64_t step, LpWinogradShape shape, const void *bias,
+                 int64_t channels, void *const *to);
   bool (*weight_grad)(const float *from, int64_t step, int64_t channels, float *w);
 
   /* C (rows, columns) = A B: A's rows are `lda` apart, B lies in panels of 2 * lanes

@@ -8,7 +8,7 @@
 #include "cpu/winograd_split.h"
 
 typedef struct Image {
-  float *data; /* (n, h, w, channels) */
+  char *data; /* (n, h, w, channels) */
   int64_t h, w, channels;
 } Image;
 
@@ -26,9 +26,11 @@ typedef struct Plan {
   int64_t pad[2], images;
   int64_t whole[2], shorter[2]; /* tiles down and across an image */
   int64_t tiles, first[SHAPES]; /* those of a shape follow each other */
+  LpWinogradShape kind;         /* of all tiles' pixels */
+  int64_t size;                 /* bytes of a pixel's number */
   bool pieces;                  /* the form of the products' operands */
   LpWinogradWeights weights;    /* of all channels; unless a weight gradient */
-  const float *bias;
+  const void *bias;
 } Plan;
 
 static inline int64_t round_up(int64_t n, int64_t to) {
@@ -54,7 +56,7 @@ static inline Corner corner_of(const Plan *p, int64_t tile) {
   for (int d = 0; d < 2; d++)
     at[d] = is_short[d] ? p->whole[d] * LP_WINOGRAD_TILE + at[d] * (LP_WINOGRAD_TILE - 1)
                         : at[d] * LP_WINOGRAD_TILE;
-  return (Corner){tile / (down * across), at[0], at[1], shapes[s]};
+  return (Corner){tile / (down * across), at[0], at[1], shapes[s] | p->kind};
 }
 
 /* Of `count` tiles from the one numbered `from` on, those that have frequency f, counted
@@ -75,23 +77,25 @@ static inline Range range_of(const Plan *p, int f, int64_t from, int64_t count) 
   return r;
 }
 
-/* The pixels of a square; `missing` for those outside. */
-static inline void find_pixels(const Image *of, int64_t image, int64_t row,
-                               int64_t column, int side, float *missing, float **pixels) {
-  float *base = of->data + image * of->h * of->w * of->channels;
+/* The pixels of a square, from some channel on; `missing` for those outside. */
+static inline void find_pixels(const Plan *p, const Image *of, int64_t image, int64_t row,
+                               int64_t column, int side, int64_t channel, void *missing,
+                               void **pixels) {
+  const int64_t bytes = of->channels * p->size;
+  char *base = of->data + image * of->h * of->w * bytes + channel * p->size;
   for (int i = 0; i < side; i++)
     for (int j = 0; j < side; j++) {
       const int64_t h = row + i, w = column + j;
       const bool inside = h >= 0 && h < of->h && w >= 0 && w < of->w;
-      *pixels++ = inside ? base + (h * of->w + w) * of->channels : missing;
+      *pixels++ = inside ? base + (h * of->w + w) * bytes : missing;
     }
 }
 
-static inline LpWinogradShape find_source(const Plan *p, int64_t tile, float *zeros,
-                                          float **pixels) {
+static inline LpWinogradShape find_source(const Plan *p, int64_t tile, void *zeros,
+                                          void **pixels) {
   const Corner at = corner_of(p, tile);
-  find_pixels(&p->source, at.image, at.row - p->pad[0], at.column - p->pad[1],
-              LP_WINOGRAD_SIDE, zeros, pixels);
+  find_pixels(p, &p->source, at.image, at.row - p->pad[0], at.column - p->pad[1],
+              LP_WINOGRAD_SIDE, 0, zeros, pixels);
   return at.shape;
 }
 

@@ -1,6 +1,7 @@
 /* Winograd convolution against the definition in double precision: every pass, odd
  * geometries, every instruction set; NaN and infinity; kept weights; failures. */
 #include <stdlib.h>
+#include "core/half.h"
 #include "core/parallel.h"
 #include "cpu/caps.h"
 #include "cpu/winograd.h"
@@ -92,6 +93,13 @@ static double error_of(const float *got, const double *wanted, int64_t count,
   return sqrt(errors / fmax(sizes, (double)(count * products) / 144));
 }
 
+static bool run_floats(LpConvPass pass, const LpConvGeometry *g, float *x, float *w,
+                       const float *bias, float *y, const void *packed) {
+  const LpWinogradCall c = {
+      .dtype = LP_FLOAT32, .x = x, .y = y, .w = w, .bias = bias, .packed = packed};
+  return lp_winograd_run(pass, g, &c);
+}
+
 static void check(const LpConvGeometry *g, bool has_bias) {
   EXPECT(lp_winograd_serves(g));
   for (int pass = 0; pass < 3; pass++) {
@@ -99,8 +107,8 @@ static void check(const LpConvGeometry *g, bool has_bias) {
     double *wanted = expected((LpConvPass)pass, g, &b, has_bias);
     float *const written[] = {b.y, b.x, b.w};
     const int64_t counts[] = {b.out, b.in, b.weights};
-    EXPECT(lp_winograd_run((LpConvPass)pass, g, b.x, b.w, has_bias ? b.bias : NULL, b.y,
-                           NULL));
+    EXPECT(
+        run_floats((LpConvPass)pass, g, b.x, b.w, has_bias ? b.bias : NULL, b.y, NULL));
     const int64_t products[] = {g->c, g->k, g->n};
     const double error = error_of(written[pass], wanted, counts[pass], products[pass]);
     if (!(error < TOLERANCE))
@@ -184,8 +192,8 @@ static void check_blocks(int64_t c, int64_t k, int64_t copies) {
       memcpy(b.x + i * a.in, a.x, (size_t)a.in * sizeof(float));
       memcpy(b.y + i * a.out, a.y, (size_t)a.out * sizeof(float));
     }
-    EXPECT(lp_winograd_run((LpConvPass)pass, &one, a.x, a.w, a.bias, a.y, NULL));
-    EXPECT(lp_winograd_run((LpConvPass)pass, &many, b.x, b.w, a.bias, b.y, NULL));
+    EXPECT(run_floats((LpConvPass)pass, &one, a.x, a.w, a.bias, a.y, NULL));
+    EXPECT(run_floats((LpConvPass)pass, &many, b.x, b.w, a.bias, b.y, NULL));
     const float *from = pass == 0 ? a.y : pass == 1 ? a.x : a.w;
     const float *to = pass == 0 ? b.y : pass == 1 ? b.x : b.w;
     const int64_t count = pass == 0 ? a.out : pass == 1 ? a.in : a.weights;
@@ -204,7 +212,68 @@ TEST(winograd_in_blocks) {
   check_blocks(320, 300, 18); /* output channels for each thread, twice over all tiles */
   check_blocks(20, 70, 40);   /* tiles for each thread, and sums of their own */
   check_blocks(100, 120, 40); /* sums of all threads */
-  check_blocks(1024, 310, 2); /* sums of some output channels after those of others */
+  check_blocks(1024, 310, 9); /* sums of some output channels after those of others */
+  check_blocks(600, 130, 2);  /* blocks of sums */
+}
+
+/* Numbers to bfloat16 and, so that both are the same, back. */
+static uint16_t *halved(float *from, int64_t n) {
+  uint16_t *to = aligned_alloc(64, (size_t)((n * 2 + 63) / 64 * 64));
+  for (int64_t i = 0; i < n; i++) {
+    to[i] = lp_bf16_from_float(from[i]);
+    from[i] = lp_bf16_to_float(to[i]);
+  }
+  return to;
+}
+
+static void check_halves(void) {
+  const LpConvGeometry cases[] = {geometry(2, 36, 20, 13, 14, 1, 1),
+                                  geometry(1, 64, 80, 7, 9, 1, 0),
+                                  geometry(3, 5, 3, 4, 6, 2, 2)};
+  for (int i = 0; i < 3; i++)
+    for (int pass = 0; pass < 3; pass++) {
+      const LpConvGeometry *g = &cases[i];
+      Buffers b = buffers_of(g);
+      float *const floats[] = {b.y, b.x, b.w};
+      const int64_t counts[] = {b.out, b.in, b.weights}, count = counts[pass];
+      uint16_t *x = halved(b.x, b.in), *y = halved(b.y, b.out),
+               *bias = halved(b.bias, g->k);
+      double *wanted = expected((LpConvPass)pass, g, &b, true);
+      const LpWinogradCall c = {
+          .dtype = LP_BFLOAT16, .x = x, .y = y, .w = b.w, .bias = bias};
+      EXPECT(lp_winograd_run((LpConvPass)pass, g, &c));
+      float *got = floats[pass];
+      for (int64_t j = 0; pass != LP_CONV_WEIGHT_GRAD && j < count; j++)
+        got[j] = lp_bf16_to_float(pass == LP_CONV_FORWARD ? y[j] : x[j]);
+      /* But for the weights' gradient the result is rounded: by 2^-9 / sqrt(3) at most.
+       */
+      EXPECT_NEAR(error_of(got, wanted, count, 1), 0,
+                  pass == LP_CONV_WEIGHT_GRAD ? TOLERANCE : 2.3e-3);
+      free(x);
+      free(y);
+      free(bias);
+      free(wanted);
+      release(&b);
+    }
+}
+
+TEST(winograd_of_bfloat16) {
+  with_each_capability(check_halves);
+}
+
+/* Rounding is to the nearest, infinities and NaN stay what they are. */
+TEST(winograd_rounds_to_bfloat16) {
+  const LpConvGeometry g = geometry(1, 3, 4, 4, 4, 1, 1);
+  Buffers b = buffers_of(&g);
+  for (int64_t i = 0; i < b.in; i++) b.x[i] = 0;
+  uint16_t *x = halved(b.x, b.in), *y = halved(b.y, b.out);
+  const uint16_t bias[] = {0x7f80, 0x7fc0, 0x3f81, 0x0001};
+  const LpWinogradCall c = {.dtype = LP_BFLOAT16, .x = x, .y = y, .w = b.w, .bias = bias};
+  EXPECT(lp_winograd_run(LP_CONV_FORWARD, &g, &c));
+  for (int64_t i = 0; i < b.out; i++) EXPECT(y[i] == bias[i % 4]);
+  free(x);
+  free(y);
+  release(&b);
 }
 
 TEST(winograd_does_not_depend_on_threads) {
@@ -221,7 +290,7 @@ TEST(winograd_does_not_depend_on_threads) {
       float *first = malloc(bytes);
       for (int threads = 1; threads <= 5; threads += 2) {
         lp_set_num_threads(threads);
-        EXPECT(lp_winograd_run((LpConvPass)pass, &cases[i], b.x, b.w, b.bias, b.y, NULL));
+        EXPECT(run_floats((LpConvPass)pass, &cases[i], b.x, b.w, b.bias, b.y, NULL));
         if (threads == 1) memcpy(first, to[pass], bytes);
         EXPECT(!memcmp(first, to[pass], bytes));
       }
@@ -269,7 +338,7 @@ static void check_not_finite(void) {
       const float before = from[at];
       double *wanted = expected((LpConvPass)pass, &g, &b, true);
       from[at] = which ? INFINITY : NAN;
-      EXPECT(lp_winograd_run((LpConvPass)pass, &g, b.x, b.w, b.bias, b.y, NULL));
+      EXPECT(run_floats((LpConvPass)pass, &g, b.x, b.w, b.bias, b.y, NULL));
       from[at] = before;
       if (pass == LP_CONV_WEIGHT_GRAD) {
         /* All that is summed over that pixel of that channel, and only that. */
@@ -312,12 +381,12 @@ static void check_kept(void) {
     lp_winograd_pack(g, b.w, packed);
     for (int call = 0; call < 2; call++) {
       memset(b.y, 0, (size_t)b.out * sizeof(float));
-      EXPECT(lp_winograd_run(LP_CONV_FORWARD, g, b.x, b.w, b.bias, b.y, packed));
+      EXPECT(run_floats(LP_CONV_FORWARD, g, b.x, b.w, b.bias, b.y, packed));
       EXPECT_NEAR(error_of(b.y, wanted, b.out, 1), 0, TOLERANCE);
     }
     /* An infinity in x: the packed form of this machine may not do. */
     b.x[5] = INFINITY;
-    EXPECT(lp_winograd_run(LP_CONV_FORWARD, g, b.x, b.w, b.bias, b.y, packed));
+    EXPECT(run_floats(LP_CONV_FORWARD, g, b.x, b.w, b.bias, b.y, packed));
     EXPECT(!isfinite(b.y[0]) && isfinite(b.y[b.out - 1]));
     free(packed);
     free(wanted);
@@ -336,7 +405,7 @@ TEST(winograd_reports_each_failed_allocation) {
     bool ok = false;
     for (int64_t after = 0; !ok && after < 100; after++) {
       lp_memory_fail_after(after);
-      ok = lp_winograd_run((LpConvPass)pass, &g, b.x, b.w, NULL, b.y, NULL);
+      ok = run_floats((LpConvPass)pass, &g, b.x, b.w, NULL, b.y, NULL);
       lp_memory_fail_after(-1);
       if (!ok) EXPECT(lp_last_error()->code == LP_ERR_MEMORY);
     }
@@ -349,9 +418,9 @@ TEST(winograd_reports_each_failed_allocation) {
 TEST(winograd_of_an_empty_batch) {
   const LpConvGeometry g = geometry(0, 8, 8, 6, 6, 1, 1);
   float x[1], y[1], *w = filled(8 * 8 * 9);
-  EXPECT(lp_winograd_run(LP_CONV_FORWARD, &g, x, w, NULL, y, NULL));
-  EXPECT(lp_winograd_run(LP_CONV_INPUT_GRAD, &g, x, w, NULL, y, NULL));
-  EXPECT(lp_winograd_run(LP_CONV_WEIGHT_GRAD, &g, x, w, NULL, y, NULL));
+  EXPECT(run_floats(LP_CONV_FORWARD, &g, x, w, NULL, y, NULL));
+  EXPECT(run_floats(LP_CONV_INPUT_GRAD, &g, x, w, NULL, y, NULL));
+  EXPECT(run_floats(LP_CONV_WEIGHT_GRAD, &g, x, w, NULL, y, NULL));
   for (int i = 0; i < 8 * 8 * 9; i++) EXPECT(w[i] == 0);
   free(w);
 }
@@ -361,7 +430,7 @@ TEST(winograd_stops_when_interrupted) {
   for (int pass = 0; pass < 3; pass++) {
     Buffers b = buffers_of(&g);
     lp_interrupt();
-    EXPECT_FAILS(lp_winograd_run((LpConvPass)pass, &g, b.x, b.w, NULL, b.y, NULL),
+    EXPECT_FAILS(run_floats((LpConvPass)pass, &g, b.x, b.w, NULL, b.y, NULL),
                  LP_ERR_INTERRUPT, "interrupted");
     EXPECT(!lp_interrupt_pending());
     release(&b);

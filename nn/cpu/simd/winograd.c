@@ -8,6 +8,8 @@
 
 typedef float V __attribute__((vector_size(LP_VECTOR_BYTES)));
 typedef float Unaligned __attribute__((vector_size(LP_VECTOR_BYTES), aligned(4)));
+typedef uint32_t Bits __attribute__((vector_size(LP_VECTOR_BYTES)));
+typedef uint16_t Halves __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
 #define LANES LP_LANES(float)
 #define TILE LP_WINOGRAD_TILE
 #define SIDE LP_WINOGRAD_SIDE
@@ -16,14 +18,35 @@ typedef float Unaligned __attribute__((vector_size(LP_VECTOR_BYTES), aligned(4))
 /* --- vectors
  * -------------------------------------------------------------------------- */
 
-static inline V load(const float *p, int64_t count) {
+#define IS_SHORT(shape, side) (((shape)&LP_WINOGRAD_SHORT_##side) != 0)
+#define INLINE static inline __attribute__((always_inline))
+
+/* Channels from c on of a pixel, `count` of them at most. */
+INLINE V load(const void *pixel, int64_t c, int64_t count, LpWinogradShape of) {
+  if (of & LP_WINOGRAD_HALF) {
+    Halves h = {0};
+    memcpy(&h, (const uint16_t *)pixel + c,
+           count >= LANES ? sizeof h : (size_t)count * sizeof h[0]);
+    return (V)(__builtin_convertvector(h, Bits) << 16);
+  }
+  const float *p = (const float *)pixel + c;
   if (count >= LANES) return *(const Unaligned *)p;
   V v = {0};
   memcpy(&v, p, (size_t)count * sizeof *p);
   return v;
 }
 
-static inline void store(float *p, V v, int64_t count) {
+INLINE void store(void *pixel, int64_t c, V v, int64_t count, LpWinogradShape of) {
+  if (of & LP_WINOGRAD_HALF) { /* to the nearest, even ones of two */
+    const Bits bits = (Bits)v, is_nan = (Bits)(v != v);
+    const Bits rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    const Halves h =
+        __builtin_convertvector((is_nan & 0x7fc0) | (~is_nan & rounded), Halves);
+    memcpy((uint16_t *)pixel + c, &h,
+           count >= LANES ? sizeof h : (size_t)count * sizeof h[0]);
+    return;
+  }
+  float *p = (float *)pixel + c;
   if (count >= LANES)
     *(Unaligned *)p = v;
   else
@@ -133,9 +156,6 @@ static inline void line_of_weight_grad(const V *d, V *r, int step) { /* 6 to 3 *
 #undef KA
 #undef KB
 
-#define IS_SHORT(shape, side) (((shape)&LP_WINOGRAD_SHORT_##side) != 0)
-#define INLINE static inline __attribute__((always_inline))
-
 /* The columns of a square transform, but for those from `end` on and number `without`;
  * its rows are left to who uses them. Element (i, j) of the source is GET(i, j), `from`
  * of them along a side; t has `from` columns. */
@@ -153,8 +173,8 @@ static inline void line_of_weight_grad(const V *d, V *r, int step) { /* 6 to 3 *
 INLINE void columns_of_source(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t c,
                               int64_t rest, bool is_grad, V *t) {
   const bool down = IS_SHORT(shape, DOWN), across = IS_SHORT(shape, ACROSS);
-#define PIXEL(i, j) load(pixels[(i)*SIDE + (j)] + c, count)
-#define PIXEL_OF_Y(i, j) load(pixels[(i)*TILE + (j)] + c, count)
+#define PIXEL(i, j) load(pixels[(i)*SIDE + (j)], c, count, shape)
+#define PIXEL_OF_Y(i, j) load(pixels[(i)*TILE + (j)], c, count, shape)
 #define BOTH()                                                                           \
   if (is_grad)                                                                           \
     COLUMNS(line_of_grad, TILE, t, PIXEL_OF_Y, TILE - across, -1, , down);               \
@@ -186,9 +206,11 @@ static inline void columns_of_weights(const V *taps, V *t) {
 }
 
 /* Neighbours share two columns. */
-static inline void fetch(LpWinogradPixels *ahead, int64_t c) {
+INLINE void fetch(LpWinogradPixels *ahead, int64_t c, LpWinogradShape of) {
+  const int64_t bytes = c * (of & LP_WINOGRAD_HALF ? 2 : 4);
   for (int i = 0; i < SIDE; i++)
-    for (int j = 2; j < SIDE; j++) __builtin_prefetch(ahead[i * SIDE + j] + c);
+    for (int j = 2; j < SIDE; j++)
+      __builtin_prefetch((const char *)ahead[i * SIDE + j] + bytes);
 }
 
 /* --- weights
@@ -296,20 +318,28 @@ static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps
 /* --- tiles of floats
  * -------------------------------------------------------------------------- */
 
-/* Calls what is made for one shape. */
+/* Calls what is made for one shape, of pixels of one kind. */
+#define FOR_SIDES(shape, kind, f, ...)                                                   \
+  switch ((shape) & (LP_WINOGRAD_SHORT_DOWN | LP_WINOGRAD_SHORT_ACROSS)) {               \
+  case LP_WINOGRAD_WHOLE: return f(__VA_ARGS__, kind);                                   \
+  case LP_WINOGRAD_SHORT_DOWN: return f(__VA_ARGS__, LP_WINOGRAD_SHORT_DOWN | (kind));   \
+  case LP_WINOGRAD_SHORT_ACROSS:                                                         \
+      return f(__VA_ARGS__, LP_WINOGRAD_SHORT_ACROSS | (kind));                          \
+  default:                                                                               \
+    return f(__VA_ARGS__, LP_WINOGRAD_SHORT_DOWN | LP_WINOGRAD_SHORT_ACROSS | (kind));   \
+  }
 #define FOR_SHAPE(shape, f, ...)                                                         \
-  switch ((int)(shape)) {                                                                \
-  case LP_WINOGRAD_WHOLE: return f(__VA_ARGS__, LP_WINOGRAD_WHOLE);                      \
-  case LP_WINOGRAD_SHORT_DOWN: return f(__VA_ARGS__, LP_WINOGRAD_SHORT_DOWN);            \
-  case LP_WINOGRAD_SHORT_ACROSS: return f(__VA_ARGS__, LP_WINOGRAD_SHORT_ACROSS);        \
-  default: return f(__VA_ARGS__, LP_WINOGRAD_SHORT_DOWN | LP_WINOGRAD_SHORT_ACROSS);     \
+  if ((shape)&LP_WINOGRAD_HALF) {                                                        \
+    FOR_SIDES(shape, LP_WINOGRAD_HALF, f, __VA_ARGS__)                                   \
+  } else {                                                                               \
+    FOR_SIDES(shape, LP_WINOGRAD_WHOLE, f, __VA_ARGS__)                                  \
   }
 
 INLINE void source_of(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
                       float *to, int64_t step, bool is_grad, LpWinogradShape shape) {
   for (int64_t c = 0; c < channels; c += LANES) {
     V t[SIDE * SIDE], r[SIDE];
-    if (ahead) fetch(ahead, c);
+    if (ahead) fetch(ahead, c, shape);
     columns_of_source(pixels, shape, c, channels - c, is_grad, t);
     for (int i = 0; i < SIDE; i++) {
       float *at = to + c + i * SIDE * step;
@@ -353,8 +383,8 @@ static void weights(const LpWinogradWeights *w, float *to, int64_t step, int64_t
 #define FREQUENCY(i, j) *(const V *)(from + ((i)*SIDE + (j)) * step + c)
 
 /* A NaN of x, of w or of y's gradient, and so an infinity, reaches one of the corners. */
-INLINE bool output_of(const float *from, int64_t step, const float *bias,
-                      int64_t channels, float *const *to, LpWinogradShape shape) {
+INLINE bool output_of(const float *from, int64_t step, const void *bias, int64_t channels,
+                      void *const *to, LpWinogradShape shape) {
   const int down = TILE - IS_SHORT(shape, DOWN), across = TILE - IS_SHORT(shape, ACROSS);
   V sum = {0};
   for (int64_t c = 0; c < channels; c += LANES) {
@@ -365,13 +395,13 @@ INLINE bool output_of(const float *from, int64_t step, const float *bias,
         __builtin_prefetch(from + f * step + c + AHEAD);
     COLUMNS(line_of_output, SIDE, t, FREQUENCY, SIDE,
             IS_SHORT(shape, ACROSS) ? LP_WINOGRAD_DROPPED : -1, , IS_SHORT(shape, DOWN));
-    const V b = bias ? load(bias + c, count) : (V){0};
+    const V b = bias ? load(bias, c, count, shape) : (V){0};
     for (int i = 0; i < down; i++) {
       line_of_output(t + i * SIDE, r, 1, IS_SHORT(shape, ACROSS));
       if (i == 0 || i == down - 1) sum += r[0] + r[across - 1];
       UNROLL for (int j = 0; j < across; j++) {
-        float *pixel = to[i * TILE + j];
-        if (pixel) store(pixel + c, r[j] + b, count);
+        void *pixel = to[i * TILE + j];
+        if (pixel) store(pixel, c, r[j] + b, count, shape);
       }
     }
   }
@@ -379,7 +409,7 @@ INLINE bool output_of(const float *from, int64_t step, const float *bias,
 }
 
 static bool output(const float *from, int64_t step, LpWinogradShape shape,
-                   const float *bias, int64_t channels, float *const *to) {
+                   const void *bias, int64_t channels, void *const *to) {
   FOR_SHAPE(shape, output_of, from, step, bias, channels, to)
 }
 
@@ -406,8 +436,8 @@ INLINE void row_of_pieces(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
                           LpWinogradShape shape) {
   for (int64_t c = 0; c < channels; c += 2 * LANES, to += LP_WINOGRAD_BLOCK_BYTES) {
     V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
-    fetch(ahead, c);
-    fetch(ahead, c + LANES);
+    fetch(ahead, c, shape);
+    fetch(ahead, c + LANES, shape);
     columns_of_source(pixels, shape, c, channels - c, false, low);
     if (c + LANES < channels)
       columns_of_source(pixels, shape, c + LANES, channels - c - LANES, false, high);
@@ -425,7 +455,7 @@ INLINE void row_of_pieces(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
 }
 static void input_row(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
                       LpWinogradShape shape, int64_t channels, char *to, int64_t step) {
-  FOR_SHAPE(shape, row_of_pieces, pixels, ahead, channels, to, step)
+  FOR_SIDES(shape, LP_WINOGRAD_WHOLE, row_of_pieces, pixels, ahead, channels, to, step)
 }
 
 static inline void two_tiles(LpWinogradPixels *first, LpWinogradPixels *second,
