@@ -24,9 +24,12 @@ typedef uint16_t Halves __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
 /* Channels from c on of a pixel, `count` of them at most. */
 INLINE V load(const void *pixel, int64_t c, int64_t count, LpWinogradShape of) {
   if (of & LP_WINOGRAD_HALF) {
+    const uint16_t *p = (const uint16_t *)pixel + c;
     Halves h = {0};
-    memcpy(&h, (const uint16_t *)pixel + c,
-           count >= LANES ? sizeof h : (size_t)count * sizeof h[0]);
+    if (count >= LANES)
+      memcpy(&h, p, sizeof h);
+    else
+      memcpy(&h, p, (size_t)count * sizeof *p);
     return (V)(__builtin_convertvector(h, Bits) << 16);
   }
   const float *p = (const float *)pixel + c;
@@ -42,8 +45,11 @@ INLINE void store(void *pixel, int64_t c, V v, int64_t count, LpWinogradShape of
     const Bits rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
     const Halves h =
         __builtin_convertvector((is_nan & 0x7fc0) | (~is_nan & rounded), Halves);
-    memcpy((uint16_t *)pixel + c, &h,
-           count >= LANES ? sizeof h : (size_t)count * sizeof h[0]);
+    uint16_t *p = (uint16_t *)pixel + c;
+    if (count >= LANES)
+      memcpy(p, &h, sizeof h);
+    else
+      memcpy(p, &h, (size_t)count * sizeof *p);
     return;
   }
   float *p = (float *)pixel + c;
@@ -383,28 +389,34 @@ static void weights(const LpWinogradWeights *w, float *to, int64_t step, int64_t
 #define FREQUENCY(i, j) *(const V *)(from + ((i)*SIDE + (j)) * step + c)
 
 /* A NaN of x, of w or of y's gradient, and so an infinity, reaches one of the corners. */
-INLINE bool output_of(const float *from, int64_t step, const void *bias, int64_t channels,
-                      void *const *to, LpWinogradShape shape) {
+INLINE void output_channels(const float *from, int64_t step, const void *bias, int64_t c,
+                            int64_t count, void *const *to, LpWinogradShape shape,
+                            V *sum) {
   const int down = TILE - IS_SHORT(shape, DOWN), across = TILE - IS_SHORT(shape, ACROSS);
-  V sum = {0};
-  for (int64_t c = 0; c < channels; c += LANES) {
-    const int64_t count = channels - c;
-    V t[TILE * SIDE], r[TILE];
-    for (int f = 0; f < SIDE * SIDE; f++)
-      if (HAS(shape, DOWN, f / SIDE) && HAS(shape, ACROSS, f % SIDE))
-        __builtin_prefetch(from + f * step + c + AHEAD);
-    COLUMNS(line_of_output, SIDE, t, FREQUENCY, SIDE,
-            IS_SHORT(shape, ACROSS) ? LP_WINOGRAD_DROPPED : -1, , IS_SHORT(shape, DOWN));
-    const V b = bias ? load(bias, c, count, shape) : (V){0};
-    for (int i = 0; i < down; i++) {
-      line_of_output(t + i * SIDE, r, 1, IS_SHORT(shape, ACROSS));
-      if (i == 0 || i == down - 1) sum += r[0] + r[across - 1];
-      UNROLL for (int j = 0; j < across; j++) {
-        void *pixel = to[i * TILE + j];
-        if (pixel) store(pixel, c, r[j] + b, count, shape);
-      }
+  V t[TILE * SIDE], r[TILE];
+  for (int f = 0; f < SIDE * SIDE; f++)
+    if (HAS(shape, DOWN, f / SIDE) && HAS(shape, ACROSS, f % SIDE))
+      __builtin_prefetch(from + f * step + c + AHEAD);
+  COLUMNS(line_of_output, SIDE, t, FREQUENCY, SIDE,
+          IS_SHORT(shape, ACROSS) ? LP_WINOGRAD_DROPPED : -1, , IS_SHORT(shape, DOWN));
+  const V b = bias ? load(bias, c, count, shape) : (V){0};
+  for (int i = 0; i < down; i++) {
+    line_of_output(t + i * SIDE, r, 1, IS_SHORT(shape, ACROSS));
+    if (i == 0 || i == down - 1) *sum += r[0] + r[across - 1];
+    UNROLL for (int j = 0; j < across; j++) {
+      void *pixel = to[i * TILE + j];
+      if (pixel) store(pixel, c, r[j] + b, count, shape);
     }
   }
+}
+
+INLINE bool output_of(const float *from, int64_t step, const void *bias, int64_t channels,
+                      void *const *to, LpWinogradShape shape) {
+  V sum = {0};
+  int64_t c = 0;
+  for (; c + LANES <= channels; c += LANES)
+    output_channels(from, step, bias, c, LANES, to, shape, &sum);
+  if (c < channels) output_channels(from, step, bias, c, channels - c, to, shape, &sum);
   return no_nan(sum);
 }
 
