@@ -104,19 +104,18 @@ static int64_t b_offset(const Plan *p, int64_t column) {
 /* Row `row` of A: a tile of the source. */
 static void make_row(const Plan *p, int64_t tile, float *zeros, char *a, int64_t step,
                      int64_t row) {
-  void *pixels[LP_WINOGRAD_FREQUENCIES], *ahead[LP_WINOGRAD_FREQUENCIES];
-  const int64_t depth = p->source.channels;
+  void *pixels[LP_WINOGRAD_FREQUENCIES];
+  const int64_t depth = p->source.channels, ahead = LP_WINOGRAD_TILE * depth * p->size;
   const LpWinogradShape shape = find_source(p, tile, zeros, pixels);
-  find_source(p, tile + 1 < p->tiles ? tile + 1 : tile, zeros, ahead);
-  LpWinogradPixels *from = (LpWinogradPixels *)pixels, *next = (LpWinogradPixels *)ahead;
+  LpWinogradPixels *from = (LpWinogradPixels *)pixels;
   if (p->pieces)
     lp_winograd_table()->input_row(
-        from, next, shape, depth,
+        from, ahead, shape, depth,
         a + row / LP_WINOGRAD_BLOCK * blocks_of(depth) * LP_WINOGRAD_BLOCK_BYTES +
             row % LP_WINOGRAD_BLOCK * 64,
         step);
   else
-    lp_winograd_table()->input(from, next, shape, depth,
+    lp_winograd_table()->input(from, ahead, shape, depth,
                                (float *)a + row * round_up(depth, lanes()),
                                step / (int64_t)sizeof(float));
 }

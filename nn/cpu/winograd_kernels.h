@@ -42,15 +42,15 @@ typedef struct LpWinogradWeights {
 typedef struct LpWinogradTable {
   int lanes;
 
-  /* One tile of x (fetching what `ahead`, the next to the right, adds to it) or of y's
-   * gradient: to[f * step + c], written up to the next whole vector. */
-  void (*input)(LpWinogradPixels *pixels, LpWinogradPixels *ahead, LpWinogradShape shape,
+  /* One tile of x (fetching, unless `ahead` is 0, what lies so many bytes further) or of
+   * y's gradient: to[f * step + c], written up to the next whole vector. */
+  void (*input)(LpWinogradPixels *pixels, int64_t ahead, LpWinogradShape shape,
                 int64_t channels, float *to, int64_t step);
   void (*grad)(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t channels,
                float *to, int64_t step);
   /* The same, of floats, as a row of A in pieces, to be contracted over channels. */
-  void (*input_row)(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
-                    LpWinogradShape shape, int64_t channels, char *to, int64_t step);
+  void (*input_row)(LpWinogradPixels *pixels, int64_t ahead, LpWinogradShape shape,
+                    int64_t channels, char *to, int64_t step);
   /* Whole tiles j and j + 16 of 32 that are contracted over, of x as line j of B, of y's
    * gradient as line j of what `turn` makes A; blocks of channels lie block_step bytes
    * apart. */

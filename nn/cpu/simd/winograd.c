@@ -211,12 +211,13 @@ static inline void columns_of_weights(const V *taps, V *t) {
   COLUMNS(line_of_weights, 3, t, TAP, 3, -1);
 }
 
-/* Neighbours share two columns. */
-INLINE void fetch(LpWinogradPixels *ahead, int64_t c, LpWinogradShape of) {
-  const int64_t bytes = c * (of & LP_WINOGRAD_HALF ? 2 : 4);
+/* What lies so many bytes further: the next tile, which shares two columns. */
+INLINE void fetch(LpWinogradPixels *pixels, int64_t ahead, int64_t c,
+                  LpWinogradShape of) {
+  ahead += c * (of & LP_WINOGRAD_HALF ? 2 : 4);
   for (int i = 0; i < SIDE; i++)
     for (int j = 2; j < SIDE; j++)
-      __builtin_prefetch((const char *)ahead[i * SIDE + j] + bytes);
+      __builtin_prefetch((const char *)pixels[i * SIDE + j] + ahead);
 }
 
 /* --- weights
@@ -341,11 +342,11 @@ static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps
     FOR_SIDES(shape, LP_WINOGRAD_WHOLE, f, __VA_ARGS__)                                  \
   }
 
-INLINE void source_of(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t channels,
+INLINE void source_of(LpWinogradPixels *pixels, int64_t ahead, int64_t channels,
                       float *to, int64_t step, bool is_grad, LpWinogradShape shape) {
   for (int64_t c = 0; c < channels; c += LANES) {
     V t[SIDE * SIDE], r[SIDE];
-    if (ahead) fetch(ahead, c, shape);
+    if (ahead) fetch(pixels, ahead, c, shape);
     columns_of_source(pixels, shape, c, channels - c, is_grad, t);
     for (int i = 0; i < SIDE; i++) {
       float *at = to + c + i * SIDE * step;
@@ -357,14 +358,14 @@ INLINE void source_of(LpWinogradPixels *pixels, LpWinogradPixels *ahead, int64_t
   }
 }
 
-static void input(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
-                  LpWinogradShape shape, int64_t channels, float *to, int64_t step) {
+static void input(LpWinogradPixels *pixels, int64_t ahead, LpWinogradShape shape,
+                  int64_t channels, float *to, int64_t step) {
   FOR_SHAPE(shape, source_of, pixels, ahead, channels, to, step, false)
 }
 
 static void grad(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t channels,
                  float *to, int64_t step) {
-  FOR_SHAPE(shape, source_of, pixels, NULL, channels, to, step, true)
+  FOR_SHAPE(shape, source_of, pixels, 0, channels, to, step, true)
 }
 
 static void weights(const LpWinogradWeights *w, float *to, int64_t step, int64_t row) {
@@ -443,13 +444,12 @@ static bool weight_grad(const float *from, int64_t step, int64_t channels, float
  * -------------------------------------------------------------------------- */
 
 #ifdef WITH_PIECES
-INLINE void row_of_pieces(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
-                          int64_t channels, char *to, int64_t step,
-                          LpWinogradShape shape) {
+INLINE void row_of_pieces(LpWinogradPixels *pixels, int64_t ahead, int64_t channels,
+                          char *to, int64_t step, LpWinogradShape shape) {
   for (int64_t c = 0; c < channels; c += 2 * LANES, to += LP_WINOGRAD_BLOCK_BYTES) {
     V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
-    fetch(ahead, c, shape);
-    fetch(ahead, c + LANES, shape);
+    fetch(pixels, ahead, c, shape);
+    fetch(pixels, ahead, c + LANES, shape);
     columns_of_source(pixels, shape, c, channels - c, false, low);
     if (c + LANES < channels)
       columns_of_source(pixels, shape, c + LANES, channels - c - LANES, false, high);
@@ -465,8 +465,8 @@ INLINE void row_of_pieces(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
     }
   }
 }
-static void input_row(LpWinogradPixels *pixels, LpWinogradPixels *ahead,
-                      LpWinogradShape shape, int64_t channels, char *to, int64_t step) {
+static void input_row(LpWinogradPixels *pixels, int64_t ahead, LpWinogradShape shape,
+                      int64_t channels, char *to, int64_t step) {
   FOR_SIDES(shape, LP_WINOGRAD_WHOLE, row_of_pieces, pixels, ahead, channels, to, step)
 }
 
