@@ -90,7 +90,7 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
         lp_winograd_table()->grad(pixels, shape, channels, row,
                                   step / (int64_t)sizeof(float));
       else
-        lp_winograd_table()->input(pixels, 0, shape, channels, row,
+        lp_winograd_table()->input(pixels, LP_WINOGRAD_TILE * channels * p->size, shape, channels, row,
                                    step / (int64_t)sizeof(float));
     }
     return;
