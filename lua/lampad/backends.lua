@@ -20,7 +20,7 @@ local mha = {}
 function mha.get_fastpath_enabled() return mha_fastpath end
 function mha.set_fastpath_enabled(value) mha_fastpath = value and true or false end
 
---- torch.backends.cpu.allow_winograd: may convolutions of 3 x 3 and 5 x 5 in float32, and of 3 x 3 in bfloat16, take
+--- torch.backends.cpu.allow_winograd: may convolutions by 3 x 3 and larger kernels in float32, and by 3 x 3 in bfloat16, take
 --- Winograd's algorithm (up to three times faster, rounding errors of float32 a few times larger)? true unless a script sets it to false.
 local cpu = setmetatable({ get_cpu_capability = capability }, {
   __index = function(_, key)

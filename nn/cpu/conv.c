@@ -6,10 +6,10 @@
  * the weights of depthwise ones (cpu/depthwise.h), for their inputs the turned kernel,
  * for groups of few channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h)
  * loops of our own, where the machine has tiles a direct convolution by them
- * (cpu/conv_tiles.h), for larger kernels parts of them by Winograd's algorithm
- * (cpu/conv_parts.h), else oneDNN's direct kernels; im2col and a product for the rest.
- * The choice is by geometry, and by whether weights are kept from call to call, so that
- * results do not depend on timing. */
+ * (cpu/conv_tiles.h), for larger kernels, also with steps, parts of them by Winograd's
+ * algorithm (cpu/conv_parts.h), else oneDNN's direct kernels; im2col and a product for
+ * the rest. The choice is by geometry, and by whether weights are kept from call to call,
+ * so that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -228,13 +228,15 @@ static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
 /* --- by parts of the kernel
  * ----------------------------------------------------------------- */
 
-/* Input gradients by those of the turned one. */
-static bool wants_parts(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
+/* Input gradients with steps of 1 by the turned kernel. */
+static bool wants_turned_parts(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
   LpConvGeometry turned;
-  if (!allow_winograd || dtype != LP_FLOAT32) return false;
-  return pass == LP_CONV_INPUT_GRAD
-             ? turn(g, &turned) && lp_conv_parts_pays(LP_CONV_FORWARD, &turned)
-             : lp_conv_parts_pays(pass, g);
+  return allow_winograd && dtype == LP_FLOAT32 && pass == LP_CONV_INPUT_GRAD &&
+         turn(g, &turned) && lp_conv_parts_pays(LP_CONV_FORWARD, &turned);
+}
+
+static bool wants_parts(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
+  return allow_winograd && dtype == LP_FLOAT32 && lp_conv_parts_pays(pass, g);
 }
 
 /* --- by tiles
@@ -341,7 +343,8 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (dtype == LP_FLOAT32 && lp_conv_thin_pays(pass, g)) return THIN;
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
-  if (wants_parts(pass, g, dtype)) return pass == LP_CONV_INPUT_GRAD ? TURNED : PARTS;
+  if (wants_turned_parts(pass, g, dtype)) return TURNED;
+  if (wants_parts(pass, g, dtype)) return PARTS;
   if (wants_product_of_few(pass, g, dtype, keeps_weights)) return PRODUCT;
   return LIBRARY;
 }

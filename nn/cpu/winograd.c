@@ -53,6 +53,7 @@ static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCa
             .kind = c->dtype == LP_BFLOAT16 ? LP_WINOGRAD_HALF : LP_WINOGRAD_WHOLE,
             .size = (int64_t)lp_dtype_size(c->dtype),
             .pieces = pieces,
+            .taps = c->taps,
             .bias = pass == LP_CONV_FORWARD ? c->bias : NULL};
   for (int d = 0; d < 2; d++) p.pad[d] = back ? 2 - g->padding[d] : g->padding[d];
   number_tiles(&p, !(pieces && pass == LP_CONV_WEIGHT_GRAD));
@@ -162,9 +163,34 @@ void lp_winograd_multiply_pieces(const Products *m, int f, Range blocks) {
   lp_winograd_product(&p);
 }
 
+/* Some columns of some rows of C are 0. */
+static void clear(float *c, const Products *m, Range rows, Range columns) {
+  for (int64_t r = rows.begin; r < rows.end && columns.begin < columns.end; r++)
+    memset(c + r * m->ldc + columns.begin, 0,
+           (size_t)(columns.end - columns.begin) * sizeof *c);
+}
+
+/* x is the source, with channels that are contracted over, or the result. */
+static void multiply_floats(const Plan *p, const Products *m, int f, Range rows) {
+  const int64_t lda = round_up(m->depth, lanes());
+  const bool back = p->weights.flipped;
+  const Range depth = back ? (Range){0, m->depth} : channels_of(p, f, m->depth, false),
+              columns = back ? columns_of(p, f, m->first, m->columns, true)
+                             : (Range){0, depth.end > depth.begin ? m->columns : 0};
+  float *c = (float *)(m->c + f * m->step_c);
+  clear(c, m, rows, (Range){0, columns.begin});
+  clear(c, m, rows, (Range){columns.end, m->columns});
+  if (columns.end > columns.begin)
+    lp_winograd_table()->product(
+        c + rows.begin * m->ldc + columns.begin, m->ldc,
+        (const float *)(m->a + f * m->step_a) + rows.begin * lda + depth.begin, lda,
+        (const float *)(m->b + f * m->step_b) + columns.begin * m->depth,
+        rows.end - rows.begin, columns.end - columns.begin, depth.end - depth.begin,
+        depth.begin, m->depth);
+}
+
 /* Rows of A are tiles, from `tile` on. */
 static void multiply(const Plan *p, const Products *m, int64_t tile) {
-  const int64_t lda = round_up(m->depth, lanes());
   for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++) {
     const Range rows = range_of(p, f, tile, m->rows);
     if (rows.end == rows.begin) continue;
@@ -172,11 +198,7 @@ static void multiply(const Plan *p, const Products *m, int64_t tile) {
       lp_winograd_multiply_pieces(
           m, f, (Range){rows.begin / LP_WINOGRAD_BLOCK, blocks_of(rows.end)});
     else
-      lp_winograd_table()->product(
-          (float *)(m->c + f * m->step_c) + rows.begin * m->ldc, m->ldc,
-          (const float *)(m->a + f * m->step_a) + rows.begin * lda, lda,
-          (const float *)(m->b + f * m->step_b), rows.end - rows.begin, m->columns,
-          m->depth);
+      multiply_floats(p, m, f, rows);
   }
 }
 
@@ -273,7 +295,8 @@ static void run_columns(void *ctx, int64_t begin, int64_t end) {
                         .rows = j->count,
                         .columns = columns,
                         .depth = p->source.channels,
-                        .ldc = columns};
+                        .ldc = columns,
+                        .first = from};
     multiply(p, &m, j->first_tile);
     const int64_t rest = p->result.channels - from;
     bool ok = true;

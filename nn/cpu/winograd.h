@@ -27,6 +27,10 @@
  * a number 1.2e-5 of that mean. The direct algorithm's is about 2e-7 to 4e-7. Sums are
  * cut into short ones, so that more channels hardly add to it.
  *
+ * Note [Taps that are zero]: where the first tap of a kernel is zero, along a side, so is
+ * its value at the point 0, and where the last is, its value at infinity: products of
+ * those frequencies are left out for the channels of x that the caller says.
+ *
  * Numbers of bfloat16 are widened where tiles are read and rounded where results are
  * written: all between is float32, and so are the weights and their gradient.
  *
@@ -54,6 +58,13 @@ bool lp_winograd_serves(const LpConvGeometry *g);
  * forward pass, will the weights come packed? */
 bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, bool kept);
 
+/* Channels [begin, end) of x whose kernels have a frequency: by whether it is that of the
+ * point 0 (first), another (1) or infinity (2), along h and along w. In the weights'
+ * gradient what belongs to the zeros is left undefined. */
+typedef struct LpWinogradTaps {
+  int64_t begin[3][3], end[3][3];
+} LpWinogradTaps;
+
 /* x (n, h, w, c) and y (n, oh, ow, k) with the channels last, in float32 or bfloat16; w
  * (k, c, 3, 3) as PyTorch has it, in float32; all dense. bias (k) in x's dtype or NULL,
  * for the forward pass alone. `packed`: NULL, or what lp_winograd_pack made of w for the
@@ -63,6 +74,7 @@ typedef struct LpWinogradCall {
   void *x, *y;
   float *w;
   const void *bias, *packed;
+  const LpWinogradTaps *taps; /* NULL: none are zero */
 } LpWinogradCall;
 
 /* The pass writes the buffer its name says and reads the other two. False with the error

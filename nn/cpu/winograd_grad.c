@@ -90,8 +90,8 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
         lp_winograd_table()->grad(pixels, shape, channels, row,
                                   step / (int64_t)sizeof(float));
       else
-        lp_winograd_table()->input(pixels, LP_WINOGRAD_TILE * channels * p->size, shape, channels, row,
-                                   step / (int64_t)sizeof(float));
+        lp_winograd_table()->input(pixels, LP_WINOGRAD_TILE * channels * p->size, shape,
+                                   channels, row, step / (int64_t)sizeof(float));
     }
     return;
   }
@@ -143,17 +143,18 @@ static void add_products(const GradJob *j, const Sums *s, const char *a, const c
     lp_winograd_multiply_pieces(&m, f, (Range){0, blocks_of(s->rows)});
     return;
   }
-  const Range tiles = range_of(p, f, j->first_group * GROUP, groups * GROUP);
+  const Range tiles = range_of(p, f, j->first_group * GROUP, groups * GROUP),
+              columns = columns_of(p, f, s->column, s->columns, false);
   const int64_t lda = round_up(j->rows, lanes()), ldb = round_up(channels, lanes());
-  float *c = (float *)((char *)s->to + f * s->step);
+  float *c = (float *)((char *)s->to + f * s->step) + columns.begin;
   if (tiles.end == tiles.begin && !add)
     for (int64_t r = 0; r < s->rows; r++)
-      memset(c + r * s->ld, 0, (size_t)s->columns * sizeof *c);
+      memset(c + r * s->ld, 0, (size_t)(columns.end - columns.begin) * sizeof *c);
   else
     lp_winograd_table()->product_grad(
         c, s->ld, (const float *)(a + f * step_a) + tiles.begin * lda + s->row, lda,
-        (const float *)(b + f * step_b) + tiles.begin * ldb + s->column, ldb, s->rows,
-        s->columns, tiles.end - tiles.begin, add);
+        (const float *)(b + f * step_b) + tiles.begin * ldb + s->column + columns.begin,
+        ldb, s->rows, columns.end - columns.begin, tiles.end - tiles.begin, add);
 }
 
 /* Row `row` of these sums. */

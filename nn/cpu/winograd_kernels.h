@@ -75,9 +75,11 @@ typedef struct LpWinogradTable {
 
   /* C (rows, columns) = A B: A's rows are `lda` apart, B lies in panels of 2 * lanes
    * columns (the last may have one vector), each row after row. `columns` is a multiple
-   * of lanes. */
+   * of lanes. Of B's `whole` rows those from `first` on are contracted over, `depth` of
+   * them; a points to what is multiplied by the first one. */
   void (*product)(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
-                  int64_t rows, int64_t columns, int64_t depth);
+                  int64_t rows, int64_t columns, int64_t depth, int64_t first,
+                  int64_t whole);
   /* C (rows, columns) = [C +] A^T B: row t of A and of B are what is contracted over. */
   void (*product_grad)(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
                        int64_t ldb, int64_t rows, int64_t columns, int64_t depth,

@@ -4,6 +4,7 @@
 #define LP_NN_CPU_WINOGRAD_PARTS_H
 
 #include <stdatomic.h>
+#include "cpu/winograd.h"
 #include "cpu/winograd_kernels.h"
 #include "cpu/winograd_split.h"
 
@@ -11,6 +12,10 @@ typedef struct Image {
   char *data; /* (n, h, w, channels) */
   int64_t h, w, channels;
 } Image;
+
+typedef struct Range {
+  int64_t begin, end;
+} Range;
 
 /* The order in which tiles are numbered, by shape: those that have a frequency are one
  * range. */
@@ -29,7 +34,8 @@ typedef struct Plan {
   LpWinogradShape kind;         /* of all tiles' pixels */
   int64_t size;                 /* bytes of a pixel's number */
   bool pieces;                  /* the form of the products' operands */
-  LpWinogradWeights weights;    /* of all channels; unless a weight gradient */
+  const LpWinogradTaps *taps;
+  LpWinogradWeights weights; /* of all channels; unless a weight gradient */
   const void *bias;
 } Plan;
 
@@ -61,10 +67,6 @@ static inline Corner corner_of(const Plan *p, int64_t tile) {
 
 /* Of `count` tiles from the one numbered `from` on, those that have frequency f, counted
  * from it. */
-typedef struct Range {
-  int64_t begin, end;
-} Range;
-
 static inline Range range_of(const Plan *p, int f, int64_t from, int64_t count) {
   const bool down = f / LP_WINOGRAD_SIDE == LP_WINOGRAD_DROPPED,
              across = f % LP_WINOGRAD_SIDE == LP_WINOGRAD_DROPPED;
@@ -74,6 +76,32 @@ static inline Range range_of(const Plan *p, int f, int64_t from, int64_t count) 
                                                                from;
   Range r = {begin > 0 ? begin : 0, end < count ? end : count};
   if (r.end < r.begin) r.end = r.begin = 0;
+  return r;
+}
+
+/* Of `count` channels of x those whose kernels have frequency f. `flipped`: the kernels
+ * are turned round. */
+static inline Range channels_of(const Plan *p, int f, int64_t count, bool flipped) {
+  if (!p->taps) return (Range){0, count};
+  int kind[2] = {f / LP_WINOGRAD_SIDE, f % LP_WINOGRAD_SIDE};
+  for (int d = 0; d < 2; d++) {
+    kind[d] = kind[d] == 0 ? 0 : kind[d] == LP_WINOGRAD_SIDE - 1 ? 2 : 1;
+    if (flipped) kind[d] = 2 - kind[d];
+  }
+  return (Range){p->taps->begin[kind[0]][kind[1]], p->taps->end[kind[0]][kind[1]]};
+}
+
+/* The same as columns of a product, counted from its first one, `from`: whole panels. */
+static inline Range columns_of(const Plan *p, int f, int64_t from, int64_t columns,
+                               bool flipped) {
+  const int64_t panel = 2 * lp_winograd_table()->lanes;
+  if (!p->taps) return (Range){0, columns};
+  Range r = channels_of(p, f, 0, flipped);
+  r.begin = r.begin / panel * panel - from;
+  r.end = (r.end + panel - 1) / panel * panel - from;
+  if (r.begin < 0) r.begin = 0;
+  if (r.end > columns) r.end = columns;
+  if (r.end <= r.begin) r.begin = r.end = 0;
   return r;
 }
 
@@ -121,6 +149,7 @@ typedef struct Products {
   const char *a, *b;
   char *c;
   int64_t step_a, step_b, step_c, rows, columns, depth, ldc;
+  int64_t first; /* column of all */
   bool add;
 } Products;
 

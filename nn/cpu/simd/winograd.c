@@ -611,11 +611,12 @@ static int64_t rows_at_once(int64_t rows) {
 }
 
 static void product(float *c, int64_t ldc, const float *a, int64_t lda, const float *b,
-                    int64_t rows, int64_t columns, int64_t depth) {
+                    int64_t rows, int64_t columns, int64_t depth, int64_t first,
+                    int64_t whole) {
   const int64_t some = rows_at_once(rows);
   for (int64_t j = 0; j < columns; j += 2 * LANES) {
     const int vectors = columns - j > LANES ? 2 : 1;
-    const float *panel = b + j * depth;
+    const float *panel = b + j * whole + first * vectors * LANES;
     for (int64_t t = 0; t < depth; t += DEPTH, panel += DEPTH * vectors * LANES)
       for (int64_t i = 0; i < rows; i += some)
         some_rows(c + i * ldc + j, ldc, a + i * lda + t, lda, 1, panel, vectors * LANES,
