@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "cpu/caps.h"
 #include "cpu/gemm_bf16.h"
+#include "cpu/gemm_half.h"
 #include "cpu/gemm_int.h"
 #include "cpu/gemm_small.h"
 #include "cpu/gemm_split.h"
@@ -270,9 +271,62 @@ static void convert_rows(LpDtype to, void *dst, int64_t ld_dst, LpDtype from,
          strides, columns, NULL);
 }
 
+typedef struct HalfJob {
+  const LpHalfGemm *g;
+  LpHalfGemmColumns kernel;
+} HalfJob;
+
+static void half_range(void *ctx, int64_t begin, int64_t end) {
+  const HalfJob *j = ctx;
+  const int64_t n = j->g->n, last = end * COLUMN_UNIT;
+  j->kernel(j->g, begin * COLUMN_UNIT, last < n ? last : n);
+}
+
+/* A few rows of A by B, or, the other way round, A by a vector: cpu/gemm_half.h. */
+static bool gemm_half_few(const LpGemm *g, float alpha, float beta) {
+  const bool by_vector = g->m > LP_HALF_ROWS;
+  LpHalfGemm few = {.m = by_vector ? 1 : g->m,
+                    .n = by_vector ? g->m : g->n,
+                    .k = g->k,
+                    .ldb = by_vector ? g->lda : g->ldb,
+                    .step_i = g->ldc,
+                    .step_j = by_vector ? g->ldc : 1,
+                    .b = by_vector ? g->a : g->b,
+                    .c = g->c,
+                    .alpha = alpha,
+                    .beta = beta};
+  size_t capacity;
+  float *a = lp_block_alloc((size_t)(few.m * g->k) * sizeof *a, &capacity);
+  if (!a) return false;
+  const uint16_t *from = by_vector ? g->b : g->a;
+  const bool across = by_vector ? !g->trans_b : g->trans_a;
+  const int64_t ld = by_vector ? g->ldb : g->lda, step_i = across ? 1 : ld,
+                step_p = across ? ld : 1;
+  const bool is_bf16 = g->dtype == LP_BFLOAT16,
+             dots = by_vector ? !g->trans_a : g->trans_b;
+  const LpHalfGemmTable *table = lp_half_gemm_table();
+  const LpHalfGemmKernels *kernels = is_bf16 ? &table->bfloat16 : &table->float16;
+  const int64_t block = dots ? kernels->block : 1, whole = g->k / block * block;
+  for (int64_t i = 0; i < few.m; i++)
+    for (int64_t p = 0; p < g->k; p++) {
+      const uint16_t x = from[i * step_i + p * step_p];
+      int64_t place = p % block;
+      if (block > 1 && p < whole) place = place / 2 + place % 2 * (block / 2);
+      a[i * g->k + p - p % block + place] =
+          is_bf16 ? lp_bf16_to_float(x) : lp_half_to_float(x);
+    }
+  few.a = a;
+  HalfJob job = {&few, dots ? kernels->dots : kernels->rows};
+  lp_parallel_for((few.n + COLUMN_UNIT - 1) / COLUMN_UNIT,
+                  THREAD_WORK / (few.m * few.k * COLUMN_UNIT + 1) + 1, half_range, &job);
+  lp_block_free(a, capacity);
+  return true;
+}
+
 static bool gemm_half(const LpGemm *g) {
   float alpha = (float)lp_scalar_to_double(g->alpha),
         beta = (float)lp_scalar_to_double(g->beta);
+  if (g->m <= LP_HALF_ROWS || g->n == 1) return gemm_half_few(g, alpha, beta);
   bool large = g->m * g->n * g->k > SMALL_PRODUCT_NT;
   if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, alpha, beta)) return true;
   int64_t rows_a = g->trans_a ? g->k : g->m, columns_a = g->trans_a ? g->m : g->k;

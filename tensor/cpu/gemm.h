@@ -7,7 +7,8 @@
  * others to vectors, gemm_vector.h. A processor without AVX2 leaves all to OpenBLAS,
  * where float64 and complex go, too. float16 and bfloat16 are converted and accumulated
  * in float32, rounded once; bfloat16 stays as it is where the processor multiplies it
- * (gemm_bf16.h). Integers (which wrap) have a plain kernel.
+ * (gemm_bf16.h), and both do where a few rows or a vector leave all time to reading
+ * (gemm_half.h). Integers (which wrap) have a plain kernel.
  * All of them take their threads from OpenMP, so a product inside a parallel region runs
  * on one. Owned by gemm.c. */
 #ifndef LP_CPU_GEMM_H

@@ -62,19 +62,6 @@ static void few_rows(const LpSmallGemm *g, int64_t begin, int64_t end) {
 
 #define DEPTH 1024 /* of k: a few columns of B stay in the cache while A's rows pass */
 
-/* The sum of the lanes. */
-static inline float total(V v) {
-#if defined(LP_CAP_avx512)
-  return _mm512_reduce_add_ps((__m512)v);
-#else
-  float sum[LANES];
-  memcpy(sum, &v, sizeof v);
-  for (int width = LANES / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; i++) sum[i] += sum[i + width];
-  return sum[0];
-#endif
-}
-
 static inline __attribute__((always_inline)) void
 dot_tile(const int rows, const int columns, const LpSmallGemm *g, const float *a,
          const float *b, float *c, int64_t k, bool begin) {

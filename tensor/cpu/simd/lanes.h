@@ -55,4 +55,17 @@ static inline void store_part(float *p, V v, int64_t n) {
 }
 #endif
 
+/* The sum of the lanes. */
+static inline float total(V v) {
+#if defined(LP_CAP_avx512)
+  return _mm512_reduce_add_ps((__m512)v);
+#else
+  float sum[LANES];
+  memcpy(sum, &v, sizeof v);
+  for (int width = LANES / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; i++) sum[i] += sum[i + width];
+  return sum[0];
+#endif
+}
+
 #endif
