@@ -433,7 +433,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
  * that pays for many channels alone. */
 #define LEAST_TILES_OF_PIECES 24
 #define LEAST_PAIRS_OF_PIECES (64 * 48)
-#define LEAST_PAIRS_OF_SUMMED_PIECES (192 * 192)
+#define LEAST_PAIRS_OF_SUMMED_PIECES (256 * 320)
 
 static bool wants_pieces(LpConvPass pass, const LpConvGeometry *g) {
   if (!lp_winograd_table()->turn || !lp_split_supported()) return false;

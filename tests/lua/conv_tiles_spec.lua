@@ -129,8 +129,9 @@ describe("convolutions in bfloat16", function()
   end)
 
   it("pass infinities and NaN on, to the pixels they belong to", function()
-    torch.backends.cpu.allow_winograd = false -- which spreads them over its tiles
-    finally(function() torch.backends.cpu.allow_winograd = true end)
+    local cpu = torch.backends.cpu
+    cpu.allow_winograd = false -- which spreads them over its tiles
+    finally(function() cpu.allow_winograd = true end)
     local x, weight = torch.randn(4, 64, 12, 13):to(bfloat16), torch.rand(48, 64, 3, 3):to(bfloat16)
     x[{ 1, 5, 7, 9 }], x[{ 2, 0, 3, 4 }], x[{ 3, 1, 0, 0 }] = math.huge, 0 / 0, -math.huge
     local leaf = weight:clone():requires_grad_()
