@@ -1,5 +1,6 @@
 -- Convolutions in bfloat16 take ways of their own where the machine has the tile unit (nn/cpu/conv_tiles.h): all passes beside
 -- float64 ones of the same numbers.
+local torch = require "lampad"
 local core = require "lampad.core"
 local F = torch.nn.functional
 local bfloat16 = torch.bfloat16
