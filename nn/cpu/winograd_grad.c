@@ -110,12 +110,11 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
         lp_winograd_table()->turn(to + f * step + block * block_step, 6);
 }
 
-/* Some rows and columns of S: `to` is the first one, of the first frequency. */
+/* Some rows and columns of S: `to` is the first one, of the first frequency. To the next
+ * frequency it is `step` bytes, to the next row `ld` floats. */
 typedef struct Sums {
   float *to;
-  int64_t step,
-      ld; /* in bytes from one frequency to the next; from one row to the next */
-  int64_t row, rows, column, columns;
+  int64_t step, ld, row, rows, column, columns;
 } Sums;
 
 static Sums all_sums(const GradJob *j, char *to) {
@@ -238,11 +237,17 @@ static void run_frequencies(void *ctx, int64_t begin, int64_t end) {
 }
 
 /* Blocks of S, and their weights. */
+static int64_t blocks_down(const GradJob *j) {
+  return (j->rows + BLOCK_ROWS - 1) / BLOCK_ROWS;
+}
+static int64_t blocks_across(const GradJob *j) {
+  return (j->columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+}
+
 static void run_blocks(void *ctx, int64_t begin, int64_t end) {
   GradJob *j = ctx;
   const Plan *p = j->p;
-  const int64_t down = (j->rows + BLOCK_ROWS - 1) / BLOCK_ROWS,
-                across = (j->columns + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+  const int64_t down = blocks_down(j), across = blocks_across(j);
   bool ok = true;
   if (p->pieces) lp_split_begin();
   for (;;) {
@@ -294,6 +299,8 @@ bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused) {
   j.parts = 1;
   j.groups_now = j.groups;
   if (by_blocks) {
+    const int64_t blocks = blocks_down(&j) * blocks_across(&j);
+    if (slots > blocks) slots = blocks;
     j.slot_bytes = LP_WINOGRAD_FREQUENCIES *
                    (APART + BLOCK_ROWS * BLOCK_COLUMNS * (int64_t)sizeof(float));
     j.sum_bytes = slots * j.slot_bytes;
