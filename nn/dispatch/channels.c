@@ -160,18 +160,18 @@ static void sum_rows(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-/* The passes over a matrix of many rows, and for sums of more than channels; false: take
- * the other way. */
+/* The passes over a matrix of many rows; for sums so many that adding those of the
+ * threads, by one of them, takes little time. False: take the other way. */
 static bool run_rows(ChannelJob *j, ChannelPass pass) {
   const int64_t threads = lp_parallel_threads(j->n, 1);
-  if (j->plane != 1 || j->n < 4 * threads || threads == 1) return false;
+  if (j->plane != 1 || threads < 2 || j->n < 4 * threads) return false;
   if (pass == CHANNEL_AFFINE || pass == CHANNEL_COMBINE) {
     /* Back from where the sums have ended: Note [There and back] in dispatch/iter.c. */
     lp_parallel_walk(j->n, LP_GRAIN / (j->channels + 1) + 1,
                      pass == CHANNEL_AFFINE ? affine_rows : combine_rows, j, true);
     return true;
   }
-  if (j->n < j->channels) return false;
+  if (j->n < 4 * threads * threads) return false;
   RowSums r = {.job = j, .of_gradient = pass == CHANNEL_GRAD_SUMS};
   r.piece = (j->n + threads - 1) / threads;
   const int64_t pieces = (j->n + r.piece - 1) / r.piece;
