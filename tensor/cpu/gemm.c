@@ -121,6 +121,7 @@ static void spread_row(const LpGemm *g) {
 #define FEW_COLUMNS 64
 #define COLUMN_UNIT 64 /* columns are shared among threads by so many */
 #define THREAD_WORK (256 * 1024)
+#define WIDE_B 512 /* columns */
 
 typedef struct SmallJob {
   const LpSmallGemm *g;
@@ -274,12 +275,32 @@ static void convert_rows(LpDtype to, void *dst, int64_t ld_dst, LpDtype from,
 typedef struct HalfJob {
   const LpHalfGemm *g;
   LpHalfGemmColumns kernel;
+  int64_t unit; /* columns are shared among threads by so many */
 } HalfJob;
 
 static void half_range(void *ctx, int64_t begin, int64_t end) {
   const HalfJob *j = ctx;
-  const int64_t n = j->g->n, last = end * COLUMN_UNIT;
-  j->kernel(j->g, begin * COLUMN_UNIT, last < n ? last : n);
+  const int64_t n = j->g->n, last = end * j->unit;
+  j->kernel(j->g, begin * j->unit, last < n ? last : n);
+}
+
+static inline void widen_halves(LpDtype dtype, float *to, const uint16_t *from,
+                                int64_t step, int64_t n) {
+  if (dtype == LP_BFLOAT16)
+    for (int64_t i = 0; i < n; i++) to[i] = lp_bf16_to_float(from[i * step]);
+  else
+    for (int64_t i = 0; i < n; i++) to[i] = lp_half_to_float(from[i * step]);
+}
+
+/* A row as the kernels want it: LpHalfGemmKernels.block. */
+static void arrange_halves(LpDtype dtype, float *to, const uint16_t *from, int64_t step,
+                           int64_t n, int64_t block) {
+  int64_t p = 0;
+  for (; block > 1 && p + block <= n; p += block, from += block * step) {
+    widen_halves(dtype, to + p, from, 2 * step, block / 2);
+    widen_halves(dtype, to + p + block / 2, from + step, 2 * step, block / 2);
+  }
+  widen_halves(dtype, to + p, from, step, n - p);
 }
 
 /* A few rows of A by B, or, the other way round, A by a vector: cpu/gemm_half.h. */
@@ -306,19 +327,14 @@ static bool gemm_half_few(const LpGemm *g, float alpha, float beta) {
              dots = by_vector ? !g->trans_a : g->trans_b;
   const LpHalfGemmTable *table = lp_half_gemm_table();
   const LpHalfGemmKernels *kernels = is_bf16 ? &table->bfloat16 : &table->float16;
-  const int64_t block = dots ? kernels->block : 1, whole = g->k / block * block;
   for (int64_t i = 0; i < few.m; i++)
-    for (int64_t p = 0; p < g->k; p++) {
-      const uint16_t x = from[i * step_i + p * step_p];
-      int64_t place = p % block;
-      if (block > 1 && p < whole) place = place / 2 + place % 2 * (block / 2);
-      a[i * g->k + p - p % block + place] =
-          is_bf16 ? lp_bf16_to_float(x) : lp_half_to_float(x);
-    }
+    arrange_halves(g->dtype, a + i * g->k, from + i * step_i, step_p, g->k,
+                   dots ? kernels->block : 1);
   few.a = a;
-  HalfJob job = {&few, dots ? kernels->dots : kernels->rows};
-  lp_parallel_for((few.n + COLUMN_UNIT - 1) / COLUMN_UNIT,
-                  THREAD_WORK / (few.m * few.k * COLUMN_UNIT + 1) + 1, half_range, &job);
+  HalfJob job = {&few, dots ? kernels->dots : kernels->rows,
+                 dots || few.n < WIDE_B ? COLUMN_UNIT / 4 : COLUMN_UNIT};
+  lp_parallel_for((few.n + job.unit - 1) / job.unit,
+                  THREAD_WORK / (few.m * few.k * job.unit + 1) + 1, half_range, &job);
   lp_block_free(a, capacity);
   return true;
 }

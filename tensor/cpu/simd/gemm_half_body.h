@@ -49,42 +49,46 @@ INLINE void NAME(dots_of)(const LpHalfGemm *g, int64_t begin, int64_t end,
   for (; j < end; j++) NAME(dot_tile)(g, j, rows, 1);
 }
 
-/* Columns of `vectors` vectors from j on. */
-INLINE void NAME(columns_of)(const LpHalfGemm *g, int64_t j, const int rows,
-                             const int vectors) {
+/* `count` columns from j on, in `vectors` vectors; the last one may reach into the next
+ * row of B, but for the last row, which is read by itself. */
+INLINE void NAME(columns_of)(const LpHalfGemm *g, int64_t j, int64_t count,
+                             const int rows, const int vectors) {
   V sum[LP_HALF_ROWS][IN_FLIGHT];
+  uint16_t last[IN_FLIGHT * LANES] = {0};
   const uint16_t *b = g->b + j;
+  memcpy(last, b + (g->k - 1) * g->ldb, (size_t)count * sizeof *b);
 #pragma GCC unroll 4
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) sum[i][v] = (V){0};
   for (int64_t p = 0; p < g->k; p++, b += g->ldb) {
+    const uint16_t *row = p < g->k - 1 ? b : last;
     __builtin_prefetch(b + ROWS_AHEAD * g->ldb);
     if (vectors > 1) __builtin_prefetch(b + ROWS_AHEAD * g->ldb + vectors * LANES / 2);
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) {
-      const V of_b = WIDEN(b + v * LANES);
+      const V of_b = WIDEN(row + v * LANES);
 #pragma GCC unroll 4
       for (int i = 0; i < rows; i++) sum[i][v] += g->a[i * g->k + p] * of_b;
     }
   }
   for (int i = 0; i < rows; i++)
-    for (int q = 0; q < vectors * LANES; q++)
-      NAME(put)(g, i, j + q, sum[i][q / LANES][q % LANES]);
+    for (int q = 0; q < count; q++) NAME(put)(g, i, j + q, sum[i][q / LANES][q % LANES]);
 }
 
 INLINE void NAME(rows_of)(const LpHalfGemm *g, int64_t begin, int64_t end,
                           const int rows) {
   int64_t j = begin;
   for (; j + IN_FLIGHT * LANES <= end; j += IN_FLIGHT * LANES)
-    NAME(columns_of)(g, j, rows, IN_FLIGHT);
-  for (; j + LANES <= end; j += LANES) NAME(columns_of)(g, j, rows, 1);
-  for (; j < end; j++)
+    NAME(columns_of)(g, j, IN_FLIGHT * LANES, rows, IN_FLIGHT);
+  for (; j < end && g->n >= LANES; j += LANES)
+    NAME(columns_of)(g, j, end - j < LANES ? end - j : LANES, rows, 1);
+  for (; j < end; j++) /* rows of B shorter than a vector */
     for (int i = 0; i < rows; i++) {
-      float total = 0;
+      float all = 0;
       for (int64_t p = 0; p < g->k; p++)
-        total += g->a[i * g->k + p] * TO_FLOAT(g->b[p * g->ldb + j]);
-      NAME(put)(g, i, j, total);
+        all += g->a[i * g->k + p] * TO_FLOAT(g->b[p * g->ldb + j]);
+      NAME(put)(g, i, j, all);
     }
 }
 
