@@ -163,30 +163,23 @@ void lp_winograd_multiply_pieces(const Products *m, int f, Range blocks) {
   lp_winograd_product(&p);
 }
 
-/* Some columns of some rows of C are 0. */
-static void clear(float *c, const Products *m, Range rows, Range columns) {
-  for (int64_t r = rows.begin; r < rows.end && columns.begin < columns.end; r++)
-    memset(c + r * m->ldc + columns.begin, 0,
-           (size_t)(columns.end - columns.begin) * sizeof *c);
-}
-
 /* x is the source, with channels that are contracted over, or the result. */
 static void multiply_floats(const Plan *p, const Products *m, int f, Range rows) {
   const int64_t lda = round_up(m->depth, lanes());
   const bool back = p->weights.flipped;
-  const Range depth = back ? (Range){0, m->depth} : channels_of(p, f, m->depth, false),
-              columns = back ? columns_of(p, f, m->first, m->columns, true)
+  const Range depth = back ? (Range){0, m->depth} : channels_of(p, f, m->depth),
+              columns = back ? columns_of(p, f, m->first, m->columns)
                              : (Range){0, depth.end > depth.begin ? m->columns : 0};
-  float *c = (float *)(m->c + f * m->step_c);
-  clear(c, m, rows, (Range){0, columns.begin});
-  clear(c, m, rows, (Range){columns.end, m->columns});
+  const int64_t count = rows.end - rows.begin;
+  float *c = (float *)(m->c + f * m->step_c) + rows.begin * m->ldc;
+  clear_rows(c, m->ldc, count, columns.begin);
+  clear_rows(c + columns.end, m->ldc, count, m->columns - columns.end);
   if (columns.end > columns.begin)
     lp_winograd_table()->product(
-        c + rows.begin * m->ldc + columns.begin, m->ldc,
+        c + columns.begin, m->ldc,
         (const float *)(m->a + f * m->step_a) + rows.begin * lda + depth.begin, lda,
-        (const float *)(m->b + f * m->step_b) + columns.begin * m->depth,
-        rows.end - rows.begin, columns.end - columns.begin, depth.end - depth.begin,
-        depth.begin, m->depth);
+        (const float *)(m->b + f * m->step_b) + columns.begin * m->depth, count,
+        columns.end - columns.begin, depth.end - depth.begin, depth.begin, m->depth);
 }
 
 /* Rows of A are tiles, from `tile` on. */

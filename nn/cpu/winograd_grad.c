@@ -143,12 +143,11 @@ static void add_products(const GradJob *j, const Sums *s, const char *a, const c
     return;
   }
   const Range tiles = range_of(p, f, j->first_group * GROUP, groups * GROUP),
-              columns = columns_of(p, f, s->column, s->columns, false);
+              columns = columns_of(p, f, s->column, s->columns);
   const int64_t lda = round_up(j->rows, lanes()), ldb = round_up(channels, lanes());
   float *c = (float *)((char *)s->to + f * s->step) + columns.begin;
   if (tiles.end == tiles.begin && !add)
-    for (int64_t r = 0; r < s->rows; r++)
-      memset(c + r * s->ld, 0, (size_t)(columns.end - columns.begin) * sizeof *c);
+    clear_rows(c, s->ld, s->rows, columns.end - columns.begin);
   else
     lp_winograd_table()->product_grad(
         c, s->ld, (const float *)(a + f * step_a) + tiles.begin * lda + s->row, lda,

@@ -4,6 +4,7 @@
 #define LP_NN_CPU_WINOGRAD_PARTS_H
 
 #include <stdatomic.h>
+#include <string.h>
 #include "cpu/winograd.h"
 #include "cpu/winograd_kernels.h"
 #include "cpu/winograd_split.h"
@@ -43,6 +44,10 @@ static inline int64_t round_up(int64_t n, int64_t to) {
   return (n + to - 1) / to * to;
 }
 
+static inline int64_t lanes(void) {
+  return lp_winograd_table()->lanes;
+}
+
 /* The upper left corner of a tile in the result. */
 typedef struct Corner {
   int64_t image, row, column;
@@ -79,30 +84,34 @@ static inline Range range_of(const Plan *p, int f, int64_t from, int64_t count) 
   return r;
 }
 
-/* Of `count` channels of x those whose kernels have frequency f. `flipped`: the kernels
- * are turned round. */
-static inline Range channels_of(const Plan *p, int f, int64_t count, bool flipped) {
+/* Of `count` channels of x those whose kernels have frequency f. */
+static inline Range channels_of(const Plan *p, int f, int64_t count) {
   if (!p->taps) return (Range){0, count};
   int kind[2] = {f / LP_WINOGRAD_SIDE, f % LP_WINOGRAD_SIDE};
   for (int d = 0; d < 2; d++) {
     kind[d] = kind[d] == 0 ? 0 : kind[d] == LP_WINOGRAD_SIDE - 1 ? 2 : 1;
-    if (flipped) kind[d] = 2 - kind[d];
+    if (p->weights.flipped) kind[d] = 2 - kind[d];
   }
   return (Range){p->taps->begin[kind[0]][kind[1]], p->taps->end[kind[0]][kind[1]]};
 }
 
 /* The same as columns of a product, counted from its first one, `from`: whole panels. */
-static inline Range columns_of(const Plan *p, int f, int64_t from, int64_t columns,
-                               bool flipped) {
-  const int64_t panel = 2 * lp_winograd_table()->lanes;
+static inline Range columns_of(const Plan *p, int f, int64_t from, int64_t columns) {
+  const int64_t panel = 2 * lanes();
   if (!p->taps) return (Range){0, columns};
-  Range r = channels_of(p, f, 0, flipped);
+  Range r = channels_of(p, f, 0);
   r.begin = r.begin / panel * panel - from;
-  r.end = (r.end + panel - 1) / panel * panel - from;
+  r.end = round_up(r.end, panel) - from;
   if (r.begin < 0) r.begin = 0;
   if (r.end > columns) r.end = columns;
   if (r.end <= r.begin) r.begin = r.end = 0;
   return r;
+}
+
+/* Some rows of floats, `ld` apart, become 0. */
+static inline void clear_rows(float *to, int64_t ld, int64_t rows, int64_t columns) {
+  for (int64_t r = 0; r < rows && columns > 0; r++)
+    memset(to + r * ld, 0, (size_t)columns * sizeof *to);
 }
 
 /* The pixels of a square, from some channel on; `missing` for those outside. */
@@ -130,10 +139,6 @@ static inline LpWinogradShape find_source(const Plan *p, int64_t tile, void *zer
 /* Frequencies of an operand lie a little more than a multiple of a page apart, so that
  * those of a tile do not share a set of the cache. */
 #define APART 192
-
-static inline int64_t lanes(void) {
-  return lp_winograd_table()->lanes;
-}
 
 /* Columns of B are made so many at a time. */
 static inline int64_t columns_at_once(const Plan *p) {

@@ -284,23 +284,18 @@ static void half_range(void *ctx, int64_t begin, int64_t end) {
   j->kernel(j->g, begin * j->unit, last < n ? last : n);
 }
 
-static inline void widen_halves(LpDtype dtype, float *to, const uint16_t *from,
-                                int64_t step, int64_t n) {
-  if (dtype == LP_BFLOAT16)
-    for (int64_t i = 0; i < n; i++) to[i] = lp_bf16_to_float(from[i * step]);
-  else
-    for (int64_t i = 0; i < n; i++) to[i] = lp_half_to_float(from[i * step]);
-}
-
 /* A row as the kernels want it: LpHalfGemmKernels.block. */
 static void arrange_halves(LpDtype dtype, float *to, const uint16_t *from, int64_t step,
                            int64_t n, int64_t block) {
+  const LpLoop widen = lp_cast_loop(LP_FLOAT32, dtype);
+  const int64_t size = (int64_t)sizeof *from, half = block / 2,
+                one[2] = {sizeof *to, step * size}, other[2] = {sizeof *to, one[1] * 2};
   int64_t p = 0;
   for (; block > 1 && p + block <= n; p += block, from += block * step) {
-    widen_halves(dtype, to + p, from, 2 * step, block / 2);
-    widen_halves(dtype, to + p + block / 2, from + step, 2 * step, block / 2);
+    widen((char *[]){(char *)(to + p), (char *)from}, other, half, NULL);
+    widen((char *[]){(char *)(to + p + half), (char *)(from + step)}, other, half, NULL);
   }
-  widen_halves(dtype, to + p, from, step, n - p);
+  widen((char *[]){(char *)(to + p), (char *)from}, one, n - p, NULL);
 }
 
 /* A few rows of A by B, or, the other way round, A by a vector: cpu/gemm_half.h. */
