@@ -1,5 +1,6 @@
 /* Convolutions by parts of their kernels against the definition in double precision. */
 #include <stdlib.h>
+#include "conv_values.h"
 #include "core/parallel.h"
 #include "cpu/caps.h"
 #include "cpu/conv_parts.h"
@@ -8,77 +9,18 @@
 /* As of Winograd: nn_winograd_test.c. */
 #define TOLERANCE 3e-6
 
-static LpConvGeometry stepping(int64_t step_h, int64_t step_w, int64_t n, int64_t c,
-                               int64_t k, int64_t h, int64_t w, int64_t kernel_h,
-                               int64_t kernel_w, int64_t pad_h, int64_t pad_w) {
-  return (LpConvGeometry){.ndim = 2,
-                          .n = n,
-                          .c = c,
-                          .k = k,
-                          .groups = 1,
-                          .in = {h, w},
-                          .out = {(h + 2 * pad_h - kernel_h) / step_h + 1,
-                                  (w + 2 * pad_w - kernel_w) / step_w + 1},
-                          .kernel = {kernel_h, kernel_w},
-                          .stride = {step_h, step_w},
-                          .padding = {pad_h, pad_w},
-                          .dilation = {1, 1}};
-}
-
 static LpConvGeometry geometry(int64_t n, int64_t c, int64_t k, int64_t h, int64_t w,
                                int64_t kernel_h, int64_t kernel_w, int64_t pad_h,
                                int64_t pad_w) {
   return stepping(1, 1, n, c, k, h, w, kernel_h, kernel_w, pad_h, pad_w);
 }
 
-/* x, w, y in the order of what the passes write: y, x, w. */
-typedef struct Buffers {
-  float *data[3], *bias;
-  int64_t counts[3];
-} Buffers;
-
-static Buffers buffers_of(const LpConvGeometry *g) {
-  Buffers b = {.counts = {g->n * g->out[0] * g->out[1] * g->k,
-                          g->n * g->in[0] * g->in[1] * g->c,
-                          g->k * g->c * g->kernel[0] * g->kernel[1]}};
-  for (int i = 0; i < 3; i++) {
-    b.data[i] = malloc((size_t)b.counts[i] * sizeof(float));
-    for (int64_t j = 0; j < b.counts[i]; j++) b.data[i][j] = (float)test_random();
-  }
-  b.bias = malloc((size_t)g->k * sizeof(float));
-  for (int64_t j = 0; j < g->k; j++) b.bias[j] = (float)test_random();
-  return b;
-}
-
-static void release(Buffers *b) {
-  for (int i = 0; i < 3; i++) free(b->data[i]);
-  free(b->bias);
-}
-
-static double *expected(LpConvPass pass, const LpConvGeometry *g, const Buffers *b) {
-  const float *y = b->data[0], *x = b->data[1], *w = b->data[2];
-  const int64_t taps = g->kernel[0] * g->kernel[1];
-  double *r = calloc((size_t)b->counts[pass], sizeof *r);
-  for (int64_t i = 0; pass == LP_CONV_FORWARD && i < b->counts[0]; i++)
-    r[i] = b->bias[i % g->k];
-  for (int64_t n = 0; n < g->n; n++)
-    for (int64_t at = 0; at < g->out[0] * g->out[1] * taps; at++) {
-      const int64_t tap = at % taps, oh = at / taps / g->out[1],
-                    ow = at / taps % g->out[1],
-                    ih = oh * g->stride[0] + tap / g->kernel[1] - g->padding[0],
-                    iw = ow * g->stride[1] + tap % g->kernel[1] - g->padding[1];
-      if (ih < 0 || ih >= g->in[0] || iw < 0 || iw >= g->in[1]) continue;
-      const int64_t xi = ((n * g->in[0] + ih) * g->in[1] + iw) * g->c,
-                    yi = ((n * g->out[0] + oh) * g->out[1] + ow) * g->k;
-      for (int64_t k = 0; k < g->k; k++)
-        for (int64_t c = 0; c < g->c; c++) {
-          const int64_t wi = (k * g->c + c) * taps + tap;
-          if (pass == LP_CONV_FORWARD) r[yi + k] += (double)x[xi + c] * w[wi];
-          if (pass == LP_CONV_INPUT_GRAD) r[xi + c] += (double)y[yi + k] * w[wi];
-          if (pass == LP_CONV_WEIGHT_GRAD) r[wi] += (double)y[yi + k] * x[xi + c];
-        }
-    }
-  return r;
+/* What a pass writes. */
+static float *written(LpConvPass pass, const Buffers *b, int64_t *count) {
+  *count = pass == LP_CONV_FORWARD      ? b->out
+           : pass == LP_CONV_INPUT_GRAD ? b->in
+                                        : b->weights;
+  return pass == LP_CONV_FORWARD ? b->y : pass == LP_CONV_INPUT_GRAD ? b->x : b->w;
 }
 
 static bool run(LpConvPass pass, const LpConvGeometry *g, const Buffers *b) {
@@ -86,9 +28,9 @@ static bool run(LpConvPass pass, const LpConvGeometry *g, const Buffers *b) {
                            .dtype = LP_FLOAT32,
                            .weight_dtype = LP_FLOAT32,
                            .channels_last = true,
-                           .x = b->data[1],
-                           .w = b->data[2],
-                           .y = b->data[0],
+                           .x = b->x,
+                           .w = b->w,
+                           .y = b->y,
                            .b = pass == LP_CONV_FORWARD ? b->bias : NULL};
   return lp_conv_parts(&call, g);
 }
@@ -97,10 +39,12 @@ static void check(const LpConvGeometry *g) {
   const bool overlap = g->stride[0] == 1 || g->stride[1] == 1; /* no input gradient */
   for (int pass = 0; pass < 3; pass += overlap ? 2 : 1) {
     Buffers b = buffers_of(g);
-    double *wanted = expected((LpConvPass)pass, g, &b), errors = 0, sizes = 0;
+    double *wanted = expected((LpConvPass)pass, g, &b, true), errors = 0, sizes = 0;
+    int64_t count;
+    const float *got = written((LpConvPass)pass, &b, &count);
     EXPECT(run((LpConvPass)pass, g, &b));
-    for (int64_t i = 0; i < b.counts[pass]; i++) {
-      const double d = b.data[pass][i] - wanted[i];
+    for (int64_t i = 0; i < count; i++) {
+      const double d = got[i] - wanted[i];
       errors += d * d;
       sizes += wanted[i] * wanted[i];
     }
@@ -155,13 +99,15 @@ TEST(conv_parts_do_not_depend_on_threads) {
   const int before = lp_num_threads();
   for (int pass = 0; pass < 3; pass += 2) {
     Buffers b = buffers_of(&g);
-    const size_t bytes = (size_t)b.counts[pass] * sizeof(float);
+    int64_t count;
+    const float *got = written((LpConvPass)pass, &b, &count);
+    const size_t bytes = (size_t)count * sizeof(float);
     float *first = malloc(bytes);
     for (int threads = 1; threads <= 5; threads += 2) {
       lp_set_num_threads(threads);
       EXPECT(run((LpConvPass)pass, &g, &b));
-      if (threads == 1) memcpy(first, b.data[pass], bytes);
-      EXPECT(!memcmp(first, b.data[pass], bytes));
+      if (threads == 1) memcpy(first, got, bytes);
+      EXPECT(!memcmp(first, got, bytes));
     }
     free(first);
     release(&b);

@@ -1,6 +1,7 @@
 /* Winograd convolution against the definition in double precision: every pass, odd
  * geometries, every instruction set; NaN and infinity; kept weights; failures. */
 #include <stdlib.h>
+#include "conv_values.h"
 #include "core/half.h"
 #include "core/parallel.h"
 #include "cpu/caps.h"
@@ -12,73 +13,9 @@
  * up to 1.0e-6 with tiles of 4 x 4, 3e-7 with 2 x 2. */
 #define TOLERANCE 3e-6
 
-static float *filled(int64_t n) {
-  float *p = aligned_alloc(64, (size_t)((n * 4 + 64) / 64 * 64));
-  for (int64_t i = 0; i < n; i++) p[i] = (float)test_random();
-  return p;
-}
-
 static LpConvGeometry geometry(int64_t n, int64_t c, int64_t k, int64_t h, int64_t w,
                                int64_t pad_h, int64_t pad_w) {
-  return (LpConvGeometry){.ndim = 2,
-                          .n = n,
-                          .c = c,
-                          .k = k,
-                          .groups = 1,
-                          .in = {h, w},
-                          .out = {h + 2 * pad_h - 2, w + 2 * pad_w - 2},
-                          .kernel = {3, 3},
-                          .stride = {1, 1},
-                          .padding = {pad_h, pad_w},
-                          .dilation = {1, 1}};
-}
-
-typedef struct Buffers {
-  float *x, *w, *bias, *y;
-  int64_t in, weights, out;
-} Buffers;
-
-static Buffers buffers_of(const LpConvGeometry *g) {
-  Buffers b = {.in = g->n * g->in[0] * g->in[1] * g->c,
-               .weights = g->k * g->c * 9,
-               .out = g->n * g->out[0] * g->out[1] * g->k};
-  b.x = filled(b.in);
-  b.w = filled(b.weights);
-  b.bias = filled(g->k);
-  b.y = filled(b.out);
-  return b;
-}
-
-static void release(Buffers *b) {
-  free(b->x);
-  free(b->w);
-  free(b->bias);
-  free(b->y);
-}
-
-/* What a pass should write, from buffers that it has not written yet. */
-static double *expected(LpConvPass pass, const LpConvGeometry *g, const Buffers *b,
-                        bool has_bias) {
-  const int64_t counts[] = {b->out, b->in, b->weights};
-  double *r = calloc((size_t)counts[pass], sizeof *r);
-  for (int64_t i = 0; pass == LP_CONV_FORWARD && has_bias && i < b->out; i++)
-    r[i] = b->bias[i % g->k];
-  for (int64_t n = 0; n < g->n; n++)
-    for (int64_t at = 0; at < g->out[0] * g->out[1] * 9; at++) {
-      const int64_t tap = at % 9, oh = at / 9 / g->out[1], ow = at / 9 % g->out[1];
-      const int64_t ih = oh + tap / 3 - g->padding[0], iw = ow + tap % 3 - g->padding[1];
-      if (ih < 0 || ih >= g->in[0] || iw < 0 || iw >= g->in[1]) continue;
-      const int64_t x = ((n * g->in[0] + ih) * g->in[1] + iw) * g->c,
-                    y = ((n * g->out[0] + oh) * g->out[1] + ow) * g->k;
-      for (int64_t k = 0; k < g->k; k++)
-        for (int64_t c = 0; c < g->c; c++) {
-          const int64_t w = (k * g->c + c) * 9 + tap;
-          if (pass == LP_CONV_FORWARD) r[y + k] += (double)b->x[x + c] * b->w[w];
-          if (pass == LP_CONV_INPUT_GRAD) r[x + c] += (double)b->y[y + k] * b->w[w];
-          if (pass == LP_CONV_WEIGHT_GRAD) r[w] += (double)b->y[y + k] * b->x[x + c];
-        }
-    }
-  return r;
+  return stepping(1, 1, n, c, k, h, w, 3, 3, pad_h, pad_w);
 }
 
 /* The result's size is at least what it is on average over results of so many products:
