@@ -464,6 +464,9 @@ static int run_protected(lua_State *L) {
   track_coroutines(L);
   read_prelude(L, w->pool->prelude);
   lua_settop(L, 0);
+  lua_getglobal(L, "require"); /* what crosses may use all that the Lua files add to the core */
+  lua_pushliteral(L, "lampad");
+  lua_call(L, 1, 0);
   lua_getglobal(L, "require");
   lua_pushstring(L, w->pool->module);
   lua_call(L, 1, 1);

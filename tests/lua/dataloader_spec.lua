@@ -222,6 +222,7 @@ describe("what crosses to a worker", function()
     command.write(folder .. "/script.lua", [[
       local crossing, data = require "lampad.crossing", torch.utils.data
       local _ = { nn.Linear, nn.LSTM, optim.SGD, data.RandomSampler, vision.transforms }
+      torch.unique(torch.ones(2)) -- its file replaces members of torch and of the core
       local names = {}
       for value, name in pairs(crossing.names()) do
         if name then
@@ -230,6 +231,9 @@ describe("what crosses to a worker", function()
         end
       end
       assert(#names > 1000)
+      -- What is in the core is asked for first, before names in other files have loaded those.
+      local function key(row) return (row[1]:match "^lampad%.core\0" and "0" or "1") .. row[1] end
+      table.sort(names, function(a, b) return key(a) < key(b) end)
       local Names = data.Dataset:extend "Names"
       function Names:init(names) self.names = names end
       function Names:len() return 1 end
