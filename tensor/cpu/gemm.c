@@ -34,6 +34,10 @@ static double imaginary(LpScalar s) {
   return s.kind == LP_SCALAR_COMPLEX ? s.v.c[1] : 0;
 }
 
+static LpDtype result_dtype(const LpGemm *g) {
+  return g->wide ? LP_FLOAT32 : g->dtype;
+}
+
 static char *row_of(const void *base, int64_t row, int64_t ld, size_t item) {
   return (char *)base + row * ld * (int64_t)item;
 }
@@ -42,7 +46,8 @@ static char *row_of(const void *base, int64_t row, int64_t ld, size_t item) {
  * ----------------------------------------------------------------------------- */
 
 static void scale_result(const LpGemm *g) {
-  size_t item = lp_dtype_size(g->dtype);
+  const LpDtype dtype = result_dtype(g);
+  size_t item = lp_dtype_size(dtype);
   for (int64_t i = 0; i < g->m; i++) {
     char *row = row_of(g->c, i, g->ldc, item);
     if (is_zero(g->beta)) {
@@ -51,7 +56,7 @@ static void scale_result(const LpGemm *g) {
     }
     double re = lp_scalar_to_double(g->beta), im = imaginary(g->beta);
     for (int64_t j = 0; j < g->n; j++) {
-      switch (g->dtype) {
+      switch (dtype) {
       case LP_FLOAT32: ((float *)row)[j] *= (float)re; break;
       case LP_FLOAT64: ((double *)row)[j] *= re; break;
       case LP_COMPLEX64: ((float complex *)row)[j] *= (float complex)(re + im * I); break;
@@ -91,7 +96,7 @@ bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t 
 
 static void row_range(void *ctx, int64_t begin, int64_t end) {
   const LpGemm *g = ctx;
-  size_t item = lp_dtype_size(g->dtype);
+  size_t item = lp_dtype_size(result_dtype(g));
   for (int64_t i = begin; i < end; i++)
     memcpy(row_of(g->c, i, g->ldc, item), g->row, (size_t)g->n * item);
 }
@@ -309,6 +314,7 @@ static bool gemm_half_few(const LpGemm *g, float alpha, float beta) {
                     .step_j = by_vector ? g->ldc : 1,
                     .b = by_vector ? g->a : g->b,
                     .c = g->c,
+                    .wide = g->wide,
                     .alpha = alpha,
                     .beta = beta};
   size_t capacity;
@@ -342,15 +348,14 @@ static bool gemm_half(const LpGemm *g) {
   if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, alpha, beta)) return true;
   int64_t rows_a = g->trans_a ? g->k : g->m, columns_a = g->trans_a ? g->m : g->k;
   int64_t rows_b = g->trans_b ? g->n : g->k, columns_b = g->trans_b ? g->k : g->n;
-  size_t bytes =
-      (size_t)(rows_a * columns_a + rows_b * columns_b + g->m * g->n) * sizeof(float);
-  size_t capacity;
-  float *a = lp_block_alloc(bytes, &capacity);
+  size_t floats = (size_t)(rows_a * columns_a + rows_b * columns_b), capacity;
+  float *a =
+      lp_block_alloc((floats + (g->wide ? 0 : g->m * g->n)) * sizeof *a, &capacity);
   if (!a) return false;
-  float *b = a + rows_a * columns_a, *c = b + rows_b * columns_b;
+  float *b = a + rows_a * columns_a, *c = g->wide ? g->c : a + floats;
   convert_rows(LP_FLOAT32, a, columns_a, g->dtype, g->a, g->lda, rows_a, columns_a);
   convert_rows(LP_FLOAT32, b, columns_b, g->dtype, g->b, g->ldb, rows_b, columns_b);
-  if (!is_zero(g->beta))
+  if (!g->wide && !is_zero(g->beta))
     convert_rows(LP_FLOAT32, c, g->n, g->dtype, g->c, g->ldc, g->m, g->n);
   LpGemm single = *g;
   single.dtype = LP_FLOAT32;
@@ -359,9 +364,10 @@ static bool gemm_half(const LpGemm *g) {
   single.c = c;
   single.lda = columns_a;
   single.ldb = columns_b;
-  single.ldc = g->n;
+  single.ldc = g->wide ? g->ldc : g->n;
   bool ok = gemm_float(&single, alpha, beta);
-  if (ok) convert_rows(g->dtype, g->c, g->ldc, LP_FLOAT32, c, g->n, g->m, g->n);
+  if (ok && !g->wide)
+    convert_rows(g->dtype, g->c, g->ldc, LP_FLOAT32, c, g->n, g->m, g->n);
   lp_block_free(a, capacity);
   return ok;
 }
@@ -474,7 +480,7 @@ bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
   BatchJob job = {.g = g,
                   .step_a = stride_a * item,
                   .step_b = stride_b * item,
-                  .step_c = stride_c * item};
+                  .step_c = stride_c * (int64_t)lp_dtype_size(result_dtype(g))};
   int64_t work = g->m * g->n * (g->k + 1);
   if (count >= 2 * (int64_t)lp_num_threads() || work < SMALL_PRODUCT) {
     /* Enough products to give each thread whole ones. */

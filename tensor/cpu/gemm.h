@@ -24,6 +24,7 @@ typedef struct LpGemm {
   void *c;
   int64_t lda, ldb, ldc; /* elements from one row of the memory to the next */
   LpScalar alpha, beta;  /* beta = 0: C is written without being read */
+  bool wide;             /* of float16 and bfloat16: C and the row are float32 */
   const void *row;       /* NULL, or n elements to add to each row of C; then beta = 0 */
   const void *packed_b;  /* NULL, or B once more as lp_split_pack_b packed it */
   bool keeps_b; /* the way is chosen as if packed_b were there: it is, or will be */

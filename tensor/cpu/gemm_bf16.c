@@ -37,11 +37,10 @@ static void drop(Call *call) {
   if (call->post_ops) dnnl_post_ops_destroy(call->post_ops);
 }
 
-static bool describe(dnnl_memory_desc_t *desc, int64_t rows, int64_t columns, bool trans,
-                     int64_t ld) {
+static bool describe(dnnl_memory_desc_t *desc, dnnl_data_type_t type, int64_t rows,
+                     int64_t columns, bool trans, int64_t ld) {
   dnnl_dims_t sizes = {rows, columns}, strides = {trans ? 1 : ld, trans ? ld : 1};
-  return dnnl_memory_desc_init_by_strides(desc, 2, sizes, dnnl_bf16, strides) ==
-         dnnl_success;
+  return dnnl_memory_desc_init_by_strides(desc, 2, sizes, type, strides) == dnnl_success;
 }
 
 /* alpha scales the product, beta (not 0) what c held. */
@@ -65,9 +64,10 @@ static bool is_fast(const Call *call) {
 }
 
 static bool run(Call *call, const LpGemm *g, float alpha, float beta) {
-  if (!describe(&call->a, g->m, g->k, g->trans_a, g->lda) ||
-      !describe(&call->b, g->k, g->n, g->trans_b, g->ldb) ||
-      !describe(&call->c, g->m, g->n, false, g->ldc) || !set_scales(call, alpha, beta))
+  if (!describe(&call->a, dnnl_bf16, g->m, g->k, g->trans_a, g->lda) ||
+      !describe(&call->b, dnnl_bf16, g->k, g->n, g->trans_b, g->ldb) ||
+      !describe(&call->c, g->wide ? dnnl_f32 : dnnl_bf16, g->m, g->n, false, g->ldc) ||
+      !set_scales(call, alpha, beta))
     return false;
   dnnl_matmul_desc_t op;
   if (dnnl_matmul_desc_init(&op, &call->a, &call->b, NULL, &call->c) != dnnl_success)

@@ -4,6 +4,7 @@
 #ifndef LP_CPU_GEMM_HALF_H
 #define LP_CPU_GEMM_HALF_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include "cpu/caps.h"
 
@@ -16,7 +17,8 @@ typedef struct LpHalfGemm {
   int64_t m, n, k, ldb, step_i, step_j;
   const float *a;
   const uint16_t *b;
-  uint16_t *c;
+  void *c; /* float32 when wide */
+  bool wide;
   float alpha, beta;
 } LpHalfGemm;
 

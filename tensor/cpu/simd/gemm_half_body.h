@@ -2,10 +2,15 @@
  * FROM_FLOAT. `rows`, those of A, are a constant at each call. */
 
 static inline void NAME(put)(const LpHalfGemm *g, int64_t i, int64_t j, float sum) {
-  uint16_t *c = g->c + i * g->step_i + j * g->step_j;
+  const int64_t at = i * g->step_i + j * g->step_j;
+  uint16_t *half = (uint16_t *)g->c + at;
+  float *wide = (float *)g->c + at;
   sum *= g->alpha;
-  if (g->beta != 0) sum += g->beta * TO_FLOAT(*c);
-  *c = FROM_FLOAT(sum);
+  if (g->beta != 0) sum += g->beta * (g->wide ? *wide : TO_FLOAT(*half));
+  if (g->wide)
+    *wide = sum;
+  else
+    *half = FROM_FLOAT(sum);
 }
 
 /* Dot products with `columns` columns of B, a constant, from j on. */
