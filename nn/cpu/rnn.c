@@ -4,6 +4,7 @@
 #include <string.h>
 #include "cpu/rnn_parts.h"
 #include "cpu/rnn_split.h"
+#include "dispatch/iter.h"
 
 /* --- shared with the backward pass --- */
 
@@ -127,7 +128,8 @@ static LpGemm product_of(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, i
                   .ldb = ldb,
                   .ldc = ldc,
                   .alpha = lp_scalar_float(1),
-                  .beta = lp_scalar_float(add)};
+                  .beta = lp_scalar_float(add),
+                  .wide = dtype == LP_BFLOAT16};
 }
 
 bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
@@ -140,9 +142,50 @@ bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n
   return done || lp_cpu_gemm(&g);
 }
 
+typedef struct RoundJob {
+  uint16_t *to;
+  const float *from;
+  int64_t ld, columns;
+} RoundJob;
+
+static void round_range(void *ctx, int64_t begin, int64_t end) {
+  const RoundJob *j = ctx;
+  for (int64_t r = begin; r < end; r++)
+    lp_cast_loop(LP_BFLOAT16, LP_FLOAT32)(
+        (char *[]){(char *)(j->to + r * j->columns), (char *)(j->from + r * j->ld)},
+        (int64_t[]){sizeof *j->to, sizeof *j->from}, j->columns, NULL);
+}
+
+void lp_rnn_round(uint16_t *to, const float *from, int64_t ld, int64_t rows,
+                  int64_t columns) {
+  RoundJob job = {to, from, ld, columns};
+  lp_parallel_for(rows, LP_GRAIN / (columns + 1) + 1, round_range, &job);
+}
+
+bool lp_rnn_state_gemm(const LpRnnLayer *l, bool trans_b, int64_t m, int64_t n, int64_t k,
+                       const void *a, int64_t lda, const void *b, int64_t ldb, void *c,
+                       int64_t ldc, bool add) {
+  if (l->of_state != LP_BFLOAT16)
+    return lp_rnn_gemm(l->dtype, false, trans_b, m, n, k, a, lda, b, ldb, c, ldc, add);
+  size_t capacity;
+  uint16_t *halves = lp_block_alloc((size_t)(m * k) * sizeof *halves + 1, &capacity);
+  TRY(halves);
+  lp_rnn_round(halves, a, lda, m, k);
+  const bool ok =
+      lp_rnn_gemm(LP_BFLOAT16, false, trans_b, m, n, k, halves, k, b, ldb, c, ldc, add);
+  lp_block_free(halves, capacity);
+  return ok;
+}
+
+LpDtype lp_rnn_state_dtype(const LpRnnLayer *l) {
+  const bool by_tiles = l->steps >= PACKED_STEPS &&
+                        lp_rnn_split_pays(LP_FLOAT32, l->batch, l->outputs, l->hidden);
+  return by_tiles ? LP_FLOAT32 : LP_BFLOAT16;
+}
+
 const void *lp_rnn_by_gates(RnnBlocks *blocks, const LpRnnLayer *l, const void *w) {
   if (l->kind != LP_RNN_GRU) return w;
-  const size_t item = lp_dtype_size(l->dtype);
+  const size_t item = lp_dtype_size(l->of_input);
   const int64_t part = l->hidden * l->inputs;
   char *turned = lp_rnn_block(blocks, (size_t)(3 * part) * item);
   TRY(turned);
@@ -194,10 +237,10 @@ static bool project(const Forward *f, const void *w, int64_t rows, int64_t to) {
   const int64_t in = l->inputs;
   void *c = rnn_at(l->gates, to, f->item);
   if (!l->keep_ih)
-    return lp_rnn_gemm(l->dtype, false, true, l->total, rows, in, l->x, in, w, in, c,
+    return lp_rnn_gemm(l->of_input, false, true, l->total, rows, in, l->x, in, w, in, c,
                        f->width, false);
-  const LpGemm g = product_of(l->dtype, false, true, l->total, rows, in, l->x, in, w, in,
-                              c, f->width, false);
+  const LpGemm g = product_of(l->of_input, false, true, l->total, rows, in, l->x, in, w,
+                              in, c, f->width, false);
   return lp_cpu_gemm_keeping(&g, l->keep_ih);
 }
 
@@ -207,7 +250,8 @@ static bool project_input(RnnBlocks *blocks, const Forward *f) {
   const int64_t h = l->hidden;
   if (l->kind == LP_RNN_GRU && (l->keep_ih || l->total < GATHERED_ROWS))
     return project(f, l->w_ih, 2 * h, h) && /* r and z, then n */
-           project(f, rnn_at(l->w_ih, 2 * h * l->inputs, f->item), h, 0);
+           project(f, rnn_at(l->w_ih, 2 * h * l->inputs, lp_dtype_size(l->of_input)), h,
+                   0);
   const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
   return w && project(f, w, lp_rnn_gates(l->kind) * h, 0);
 }
@@ -220,11 +264,11 @@ static bool recur_unpacked(const Forward *f, int64_t row, int64_t rows, const vo
   char *gates =
       rnn_at(l->gates, (f->step.first + row) * f->width + (gru ? hidden : 0), f->item);
   const int64_t added = gru ? 2 * hidden : f->width;
-  return lp_rnn_gemm(l->dtype, false, true, rows, added, out, h, out, l->w_hh, out, gates,
-                     f->width, true) &&
-         (!gru || lp_rnn_gemm(l->dtype, false, true, rows, hidden, out, h, out,
-                              rnn_at(l->w_hh, 2 * hidden * out, f->item), out,
-                              rnn_at(gates, 2 * hidden, f->item), f->width, false));
+  const void *w_n = rnn_at(l->w_hh, 2 * hidden * out, lp_dtype_size(l->of_state));
+  return lp_rnn_state_gemm(l, true, rows, added, out, h, out, l->w_hh, out, gates,
+                           f->width, true) &&
+         (!gru || lp_rnn_state_gemm(l, true, rows, hidden, out, h, out, w_n, out,
+                                    rnn_at(gates, 2 * hidden, f->item), f->width, false));
 }
 
 static void recur_panels(const Forward *f, int64_t begin, int64_t end, char *to) {
@@ -311,7 +355,9 @@ static bool pack_panels(Forward *f) {
 static bool pack_tiles(Forward *f) {
   const LpRnnLayer *l = f->l;
   RnnSplit *r = &f->recurrent_tiles, *p = &f->projection_tiles;
-  *r = (RnnSplit){.segments = 1,
+  const bool halves = l->of_state == LP_BFLOAT16;
+  *r = (RnnSplit){.halves = halves,
+                  .segments = 1,
                   .k = l->outputs,
                   .gates = lp_rnn_gates(l->kind),
                   .columns = l->hidden,
@@ -320,7 +366,8 @@ static bool pack_tiles(Forward *f) {
   for (int copy = 0; copy < 2; copy++)
     lp_rnn_split_fill(r, copy, 0, l->h0, l->outputs, l->batch, 0, l->outputs);
   if (!l->w_hr) return true;
-  *p = (RnnSplit){.segments = 1, .k = l->hidden, .gates = 1, .columns = l->outputs};
+  *p = (RnnSplit){
+      .halves = halves, .segments = 1, .k = l->hidden, .gates = 1, .columns = l->outputs};
   return lp_rnn_split_open(f->blocks, p, l->batch, l->w_hr, 1, l->hidden, l->keep_hr);
 }
 
@@ -399,9 +446,9 @@ static bool run_step(Forward *f) {
   else
     lp_rnn_over(&f->recurrent, s->rows, step_units, f);
   if (l->w_hr && !f->packed)
-    return lp_rnn_gemm(l->dtype, false, true, s->rows, l->outputs, l->hidden, f->raw,
-                       l->hidden, l->w_hr, l->hidden,
-                       rnn_at(l->out, s->first * l->outputs, f->item), l->outputs, false);
+    return lp_rnn_state_gemm(
+        l, true, s->rows, l->outputs, l->hidden, f->raw, l->hidden, l->w_hr, l->hidden,
+        rnn_at(l->out, s->first * l->outputs, f->item), l->outputs, false);
   if (l->w_hr) {
     TRY(check_tiles(f));
     if (f->tiles)
@@ -422,7 +469,7 @@ static bool prepare(Forward *f) {
     f->recurrent = lp_rnn_plain_panels(l->hidden);
     return true;
   }
-  f->tiles = lp_rnn_split_pays(l->dtype, l->batch, l->outputs, l->hidden);
+  f->tiles = lp_rnn_split_pays(l->of_state, l->batch, l->outputs, l->hidden);
   return f->tiles ? pack_tiles(f) : pack_panels(f);
 }
 

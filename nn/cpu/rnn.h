@@ -22,7 +22,12 @@
  * Note [Steps over threads]: R is packed once, in the order in which the product reads
  * it. Where a core's own cache holds it and there are rows enough, each thread runs its
  * rows through all steps and never waits. Otherwise a step is split by units, so that a
- * thread reads only its part of R, which stays in its cache from step to step. */
+ * thread reads only its part of R, which stays in its cache from step to step.
+ *
+ * Note [Layers of bfloat16]: states, gates and all sums are float32. Where the processor
+ * multiplies bfloat16, x and the weights stay as they are, and what they are multiplied
+ * by, states and derivatives of gates, is rounded for it. R is float32 all the same where
+ * the tile unit is quicker with that (cpu/rnn_split.h). */
 #ifndef LP_NN_CPU_RNN_H
 #define LP_NN_CPU_RNN_H
 
@@ -31,10 +36,11 @@
 
 typedef enum LpRnnKind { LP_RNN_RELU, LP_RNN_TANH, LP_RNN_LSTM, LP_RNN_GRU } LpRnnKind;
 
-/* float32 or float64 throughout. P = H but for an LSTM with a projection. */
+/* P = H but for an LSTM with a projection. */
 typedef struct LpRnnLayer {
   LpRnnKind kind;
-  LpDtype dtype;
+  LpDtype dtype;              /* float32 or float64, of all but what follows */
+  LpDtype of_input, of_state; /* of x and w_ih; of w_hh and w_hr: `dtype`, or bfloat16 */
   bool reverse;
   int64_t steps, total, batch;     /* steps at least 1; batch: batch_sizes[0] */
   int64_t inputs, hidden, outputs; /* I, H, P */
@@ -58,6 +64,10 @@ static inline int64_t lp_rnn_gates(LpRnnKind kind) {
 static inline int64_t lp_rnn_width(LpRnnKind kind) {
   return kind <= LP_RNN_TANH ? 1 : 4;
 }
+
+/* What suits w_hh and w_hr of a layer whose weights are bfloat16; the layer's sizes are
+ * known. */
+LpDtype lp_rnn_state_dtype(const LpRnnLayer *l);
 
 /* Fills out, gates, cells, and the last states (batch, P), (batch, H). */
 bool lp_rnn_forward(const LpRnnLayer *l, void *h_last, void *c_last);

@@ -18,6 +18,7 @@ typedef struct Backward {
   LpRnnPanels recurrent, projection; /* R and P as they stand */
   RnnSplit recurrent_tiles, projection_tiles;
   char *d_gates;     /* (total, width) */
+  void *factor;      /* the same of x's dtype, for products over all rows */
   char *d_out;       /* with a projection: of h', all rows (total, P) */
   char *d_raw, *raw; /* of one step (batch, H); all rows (total, H) */
   RnnStep step;
@@ -54,10 +55,10 @@ static bool pass_on_unpacked(const Backward *b) {
   const LpRnnLayer *l = b->l;
   const bool gru = l->kind == LP_RNN_GRU;
   if (!b->later) return true;
-  return lp_rnn_gemm(l->dtype, false, false, b->later, l->outputs,
-                     lp_rnn_gates(l->kind) * l->hidden,
-                     rnn_at(b->d_gates, b->later_first * b->width + h_column(b), b->item),
-                     b->width, l->w_hh, l->outputs, b->g->h0, l->outputs, gru);
+  return lp_rnn_state_gemm(
+      l, false, b->later, l->outputs, lp_rnn_gates(l->kind) * l->hidden,
+      rnn_at(b->d_gates, b->later_first * b->width + h_column(b), b->item), b->width,
+      l->w_hh, l->outputs, b->g->h0, l->outputs, gru);
 }
 
 /* Units [from, to) of the step, and their part of the next product's operand. */
@@ -160,13 +161,16 @@ static bool pack_panels(Backward *b) {
 static bool pack_tiles(Backward *b) {
   const LpRnnLayer *l = b->l;
   RnnSplit *r = &b->recurrent_tiles, *p = &b->projection_tiles;
-  *r = (RnnSplit){.segments = lp_rnn_gates(l->kind),
+  const bool halves = l->of_state == LP_BFLOAT16;
+  *r = (RnnSplit){.halves = halves,
+                  .segments = lp_rnn_gates(l->kind),
                   .k = l->hidden,
                   .gates = 1,
                   .columns = l->outputs};
   TRY(lp_rnn_split_open(b->blocks, r, l->batch, l->w_hh, l->outputs, 1, NULL));
   if (!l->w_hr) return true;
-  *p = (RnnSplit){.segments = 1, .k = l->outputs, .gates = 1, .columns = l->hidden};
+  *p = (RnnSplit){
+      .halves = halves, .segments = 1, .k = l->outputs, .gates = 1, .columns = l->hidden};
   return lp_rnn_split_open(b->blocks, p, l->batch, l->w_hr, l->hidden, 1, NULL);
 }
 
@@ -194,9 +198,9 @@ static bool run_step(Backward *b) {
   if (!l->w_hr) return over(b, false, rows, step_range);
   TRY(over(b, false, rows, output_range));
   if (!b->packed)
-    TRY(lp_rnn_gemm(l->dtype, false, false, rows, l->hidden, out,
-                    rnn_at(b->d_out, b->step.first * out, b->item), out, l->w_hr,
-                    l->hidden, b->d_raw, l->hidden, false));
+    TRY(lp_rnn_state_gemm(l, false, rows, l->hidden, out,
+                          rnn_at(b->d_out, b->step.first * out, b->item), out, l->w_hr,
+                          l->hidden, b->d_raw, l->hidden, false));
   return over(b, true, rows, projected_range);
 }
 
@@ -294,20 +298,27 @@ static bool through_time(Backward *b) {
   return b->packed ? over(b, false, b->later, pass_on_range) : pass_on_unpacked(b);
 }
 
+/* to = from, of x's dtype. */
+static void copy_rows(const LpRnnLayer *l, void *to, const void *from, int64_t rows) {
+  if (l->of_input == LP_BFLOAT16)
+    lp_rnn_round(to, from, l->outputs, rows, l->outputs);
+  else
+    memcpy(to, from, (size_t)(rows * l->outputs) * lp_dtype_size(l->dtype));
+}
+
 /* The states before each row, row by row: the other factor of R's gradient. */
 static char *states_before(RnnBlocks *blocks, const Backward *b) {
   const LpRnnLayer *l = b->l;
   const int64_t out = l->outputs;
-  char *all = lp_rnn_block(blocks, (size_t)(l->total * out) * b->item);
+  const size_t item = lp_dtype_size(l->of_input);
+  char *all = lp_rnn_block(blocks, (size_t)(l->total * out) * item);
   TRY(all);
   for (int64_t s = 0; s < l->steps; s++) {
     const RnnStep step = lp_rnn_step(l, s);
-    char *to = rnn_at(all, step.first * out, b->item);
-    memcpy(to, rnn_at(l->out, step.before * out, b->item),
-           (size_t)(step.continued * out) * b->item);
-    memcpy(rnn_at(to, step.continued * out, b->item),
-           rnn_at(l->h0, step.continued * out, b->item),
-           (size_t)((step.rows - step.continued) * out) * b->item);
+    char *to = rnn_at(all, step.first * out, item);
+    copy_rows(l, to, rnn_at(l->out, step.before * out, b->item), step.continued);
+    copy_rows(l, rnn_at(to, step.continued * out, item),
+              rnn_at(l->h0, step.continued * out, b->item), step.rows - step.continued);
   }
   return all;
 }
@@ -315,9 +326,10 @@ static char *states_before(RnnBlocks *blocks, const Backward *b) {
 /* d^T source, rows of a weight's gradient for columns of d_gates from one on. */
 static bool weight_grad(const Backward *b, int64_t column, int64_t rows,
                         const void *source, int64_t columns, void *to) {
-  return lp_rnn_gemm(b->l->dtype, true, false, rows, columns, b->l->total,
-                     rnn_at(b->d_gates, column, b->item), b->width, source, columns, to,
-                     columns, false);
+  const LpDtype dtype = b->l->of_input;
+  return lp_rnn_gemm(dtype, true, false, rows, columns, b->l->total,
+                     rnn_at(b->factor, column, lp_dtype_size(dtype)), b->width, source,
+                     columns, to, columns, false);
 }
 
 /* The gradients of both weights, when they are products of the same d_gates: *done. */
@@ -325,7 +337,7 @@ static bool both_weight_grads(const Backward *b, const char *before, bool *done)
   const LpRnnLayer *l = b->l;
   *done = false;
   if (l->kind == LP_RNN_GRU || l->inputs % 64 != 0) return true;
-  const LpGemm g = {.dtype = l->dtype,
+  const LpGemm g = {.dtype = l->of_input,
                     .m = b->width,
                     .n = l->inputs,
                     .k = l->total,
@@ -364,22 +376,30 @@ static bool w_ih_grad(RnnBlocks *blocks, const Backward *b) {
 static bool x_grad(RnnBlocks *blocks, const Backward *b) {
   const LpRnnLayer *l = b->l;
   const int64_t h = l->hidden, in = l->inputs, gates = lp_rnn_gates(l->kind) * h;
+  const LpDtype dtype = l->of_input;
+  const size_t item = lp_dtype_size(dtype);
   if (l->kind == LP_RNN_GRU && l->total < GATHERED_ROWS) /* r and z, then n */
-    return lp_rnn_gemm(l->dtype, false, false, l->total, in, 2 * h,
-                       rnn_at(b->d_gates, h, b->item), b->width, l->w_ih, in, b->g->x, in,
+    return lp_rnn_gemm(dtype, false, false, l->total, in, 2 * h,
+                       rnn_at(b->factor, h, item), b->width, l->w_ih, in, b->g->x, in,
                        false) &&
-           lp_rnn_gemm(l->dtype, false, false, l->total, in, h, b->d_gates, b->width,
-                       rnn_at(l->w_ih, 2 * h * in, b->item), in, b->g->x, in, true);
+           lp_rnn_gemm(dtype, false, false, l->total, in, h, b->factor, b->width,
+                       rnn_at(l->w_ih, 2 * h * in, item), in, b->g->x, in, true);
   const void *w = lp_rnn_by_gates(blocks, l, l->w_ih);
-  return w && lp_rnn_gemm(l->dtype, false, false, l->total, in, gates, b->d_gates,
-                          b->width, w, in, b->g->x, in, false);
+  return w && lp_rnn_gemm(dtype, false, false, l->total, in, gates, b->factor, b->width,
+                          w, in, b->g->x, in, false);
 }
 
 /* Of x and the weights. */
-static bool products(RnnBlocks *blocks, const Backward *b) {
+static bool products(RnnBlocks *blocks, Backward *b) {
   const LpRnnLayer *l = b->l;
   const LpRnnGrads *g = b->g;
   const int64_t h = l->hidden, out = l->outputs, gates = lp_rnn_gates(l->kind) * h;
+  b->factor = b->d_gates;
+  if (l->of_input != l->dtype && (g->x || g->w_ih || g->w_hh)) {
+    b->factor = lp_rnn_block(blocks, (size_t)(l->total * b->width) * sizeof(uint16_t));
+    TRY(b->factor);
+    lp_rnn_round(b->factor, (const float *)b->d_gates, b->width, l->total, b->width);
+  }
   if (g->x) TRY(x_grad(blocks, b));
   const char *before = g->w_hh ? states_before(blocks, b) : NULL;
   TRY(before || !g->w_hh);
@@ -436,7 +456,7 @@ static bool prepare(RnnBlocks *blocks, Backward *b) {
     b->projection = lp_rnn_plain_panels(h);
     return true;
   }
-  b->tiles = lp_rnn_split_pays(l->dtype, l->batch, lp_rnn_gates(l->kind) * h, out);
+  b->tiles = lp_rnn_split_pays(l->of_state, l->batch, lp_rnn_gates(l->kind) * h, out);
   return b->tiles ? pack_tiles(b) : pack_panels(b);
 }
 

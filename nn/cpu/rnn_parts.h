@@ -64,16 +64,25 @@ LpRnnPanels lp_rnn_plain_panels(int64_t columns);
 void lp_rnn_over(const LpRnnPanels *p, int64_t rows,
                  void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx);
 
-/* C = [C +] op(A) op(B), row-major. */
+/* C = [C +] op(A) op(B), row-major; A and B of the dtype, C float32 when that is
+ * bfloat16. */
 bool lp_rnn_gemm(LpDtype dtype, bool trans_a, bool trans_b, int64_t m, int64_t n,
                  int64_t k, const void *a, int64_t lda, const void *b, int64_t ldb,
                  void *c, int64_t ldc, bool add);
 
+/* C = [C +] A op(B), where B is R or P, and A is of the layer's dtype. */
+bool lp_rnn_state_gemm(const LpRnnLayer *l, bool trans_b, int64_t m, int64_t n, int64_t k,
+                       const void *a, int64_t lda, const void *b, int64_t ldb, void *c,
+                       int64_t ldc, bool add);
+/* Memory `to` (rows x columns) = from, rows ld apart, in bfloat16; in parallel. */
+void lp_rnn_round(uint16_t *to, const float *from, int64_t ld, int64_t rows,
+                  int64_t columns);
+
 /* With fewer rows two products cost less than a GRU's weight in another order. */
 #define GATHERED_ROWS 256
 
-/* For a GRU: the rows of a weight in the order n, r, z of `gates`; else the weight
+/* For a GRU: the rows of x's weight in the order n, r, z of `gates`; else the weight
  * itself. */
-const void *lp_rnn_by_gates(RnnBlocks *blocks, const LpRnnLayer *l, const void *w);
+const void *lp_rnn_by_gates(RnnBlocks *blocks, const LpRnnLayer *l, const void *w_ih);
 
 #endif

@@ -108,9 +108,19 @@ static const void *data_of(const Call *c, int which) {
 static bool begin(Call *c) {
   TRY(check(c));
   LpRnnLayer *l = &c->l;
-  l->dtype = nn_compute_dtype(lp_dtype(c->given[X]));
-  for (int i = 0; i < OPERANDS; i++)
-    TRY(!c->given[i] || (c->dense[i] = nn_dense(c->given[i], l->dtype)));
+  const LpDtype dtype = lp_dtype(c->given[X]);
+  l->dtype = l->of_input = l->of_state = nn_compute_dtype(dtype);
+  if (dtype == LP_BFLOAT16 && lp_cpu_multiplies_bf16()) {
+    l->of_input = dtype;
+    l->of_state = lp_rnn_state_dtype(l);
+  }
+  for (int i = 0; i < OPERANDS; i++) {
+    const bool of_input = i == X || i == W_IH, of_state = i == W_HH || i == W_HR;
+    if (c->given[i])
+      TRY(c->dense[i] = nn_dense(c->given[i], of_input   ? l->of_input
+                                              : of_state ? l->of_state
+                                                         : l->dtype));
+  }
   TRY(c->offsets = lp_alloc((size_t)c->batch_sizes.count * sizeof(int64_t)));
   for (int64_t t = 0, at = 0; t < l->steps; t++) {
     c->offsets[t] = at;

@@ -108,6 +108,54 @@ describe("recurrent modules", function()
     end
   end)
 
+  -- Sizes that fill no block of columns, whole ones, rows for each thread, few steps, packed rows, a projection.
+  local function differences(kind, options, steps, batch, lengths)
+    torch.manual_seed(1)
+    local half = nn[kind](options):to(torch.bfloat16)
+    local exact = nn[kind](options):double()
+    exact:load_state_dict(half:state_dict())
+    local x = torch.randn(steps, batch, options.input_size):to(torch.bfloat16)
+    local worst = 0
+    local function compare(got, expected)
+      local size = expected:abs():max():item()
+      worst = math.max(worst, (got:double() - expected):abs():max():item() / (size + 1e-3))
+    end
+    local function run(net, input)
+      input:requires_grad_()
+      local y, last = net(lengths and R.pack_padded_sequence(input, lengths, false, false) or input)
+      if lengths then y = R.pad_packed_sequence(y) end
+      local leaves, loss = { y, input }, (y:double():sin()):sum()
+      for i, state in ipairs(kind == "LSTM" and last or { last }) do
+        leaves[#leaves + 1] = state
+        loss = loss + (state:double() * i):cos():sum()
+      end
+      loss:backward()
+      for p in net:parameters() do leaves[#leaves + 1] = p end
+      return leaves
+    end
+    local got, expected = run(half, x:clone()), run(exact, x:double())
+    for i, leaf in ipairs(got) do
+      compare(leaf:detach(), expected[i]:detach())
+      if leaf.is_leaf then compare(leaf.grad, expected[i].grad) end
+    end
+    return worst
+  end
+
+  for _, kind in ipairs { "LSTM", "GRU", "RNN" } do
+    it("in bfloat16 round states and derivatives, no more: " .. kind, function()
+      for _, case in ipairs {
+        { 5, 7, 4, 3 }, { 37, 70, 6, 1 }, { 64, 64, 9, 32 }, { 33, 48, 5, 35 }, { 16, 40, 1, 4 }, { 16, 40, 2, 9 },
+        { 20, 36, 6, 5, { 3, 6, 1, 6, 2 } }, { 64, 96, 20, 33 },
+      } do
+        local input, hidden, steps, batch, lengths = table.unpack(case)
+        local options = { input_size = input, hidden_size = hidden, bidirectional = true }
+        assert.is_true(differences(kind, options, steps, batch, lengths) < 0.01)
+        options.bidirectional, options.proj_size = nil, hidden // 2
+        if kind == "LSTM" then assert.is_true(differences(kind, options, steps, batch, lengths) < 0.01) end
+      end
+    end)
+  end
+
   it("draw the dropout between layers only when training", function()
     torch.manual_seed(1)
     local net = nn.GRU(2, 3, 2, { dropout = 0.5 })
