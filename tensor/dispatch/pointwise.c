@@ -253,9 +253,10 @@ static bool check_alpha(LpTensor *self, LpTensor *other, LpScalar alpha) {
 static int pow_shortcut(const LpTensor *self, const LpTensor *exponent, LpDtype common) {
   if (!(exponent->flags & LP_FLAG_WRAPPED_NUMBER) || self->flags & LP_FLAG_WRAPPED_NUMBER)
     return -1;
-  if (!lp_dtype_is_floating(common)) return -1;
+  if (lp_dtype_is_integral(common, true)) return -1;
   LpScalar e;
   if (!lp_item((LpTensor *)exponent, &e)) return -1;
+  if (e.kind == LP_SCALAR_COMPLEX && e.v.c[1] != 0) return -1;
   double value = lp_scalar_to_double(e);
   return value == 2      ? LP_POINTWISE_UNARY(LP_UNARY_square)
          : value == 3    ? LP_POINTWISE_EXTRA(LP_EXTRA_cube)

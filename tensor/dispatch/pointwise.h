@@ -20,7 +20,7 @@
   X(gelu_tanh_backward, FLOAT, NONE, 0, 2)                                               \
   X(logit, FLOAT, INT_TO_FLOAT, 1, 1)                                                    \
   X(logit_backward, FLOAT, NONE, 1, 2)                                                   \
-  X(cube, FLOAT, NONE, 0, 1)                                                             \
+  X(cube, FLOAT_COMPLEX, NONE, 0, 1)                                                     \
   X(round_up, FLOAT, NONE, 1, 1)                                                         \
   X(round_down, FLOAT, NONE, 1, 1)                                                       \
   X(nan_to_num, FLOAT_COMPLEX, NONE, 3, 1)                                               \

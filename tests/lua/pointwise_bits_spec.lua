@@ -153,4 +153,29 @@ describe("elementwise functions", function()
       assert(m:clone():add_(row):equal(sum), "in place")
     end
   end)
+
+  it("of complex numbers are PyTorch's at zero, at infinities and near overflow, in a loop and by numbers", function()
+    local function numbers(re, im, dtype)
+      return torch.complex(torch.tensor(re, { dtype = dtype }), torch.tensor(im, { dtype = dtype }))
+    end
+    local function check(got, re, im)
+      got = torch.view_as_real(got):double()
+      local expected = torch.stack({ torch.tensor(re, { dtype = torch.float64 }), torch.tensor(im, { dtype = torch.float64 }) }, 1)
+      assert.is_true(torch.allclose(got, expected, { rtol = 1e-5, atol = 0, equal_nan = true }), tostring(got))
+    end
+    for _, dtype in ipairs { torch.float32, torch.float64 } do
+      local a = numbers({ 1, 0, -1, inf, 1, 1, 3, 0, 0 }, { 2, 0, 0, 1, nan, 1, 4, -0.0, 1 }, dtype)
+      local b = numbers({ 0, 0, 0, 1, 1, inf, 4, 0, 1e30 }, { 0, 0, 2, 1, 1, 1, -3, 1, 1e30 }, dtype)
+      check(a / b, { inf, nan, 0, inf, nan, 0, 0, 0, 5e-31 }, { inf, nan, 0.5, -inf, nan, 0, 1, 0, 5e-31 })
+      check(b:reciprocal(), { inf, inf, 0, 0.5, 0.5, 0, 0.16, 0, 5e-31 }, { nan, nan, -0.5, -0.5, -0.5, 0, 0.12, -1, -5e-31 })
+      check(a ^ 2, { -3, 0, 1, inf, nan, 0, -7, 0, -1 }, { 4, 0, 0, inf, nan, 2, 24, 0, 0 })
+      check(a ^ 3, { -11, 0, -1, nan, nan, -2, -117, 0, 0 }, { -2, 0, 0, inf, nan, 2, 44, 0, -1 })
+      check(a ^ -1, { 0.2, inf, -1, 0, nan, 0.5, 0.12, inf, 0 }, { -0.4, nan, 0, 0, nan, -0.5, -0.16, nan, -1 })
+      local sign = numbers({ 0, -0.0, 3, -3 }, { 0, -0.0, 4, 0 }, dtype):sgn()
+      check(sign, { 0, 0, 0.6, -1 }, { 0, 0, 0.8, 0 })
+      local bits = torch.view_as_real(sign):select(0, 1)
+      assert.is_true(bits:reciprocal():eq(inf):all():item(), "of -0 it is 0 without a sign")
+      assert.is_true(numbers({ 1 }, { 2 }, dtype):pow(2.5):isclose(numbers({ -6.9606645 }, { 2.7296245 }, dtype)):item())
+    end
+  end)
 end)

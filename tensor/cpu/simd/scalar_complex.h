@@ -17,18 +17,19 @@ static inline T FN(times)(T a, T b) {
                   FN(re)(a) * FN(im)(b) + FN(im)(a) * FN(re)(b));
 }
 static inline T FN(scale)(T a, R r) { return FN(make)(FN(re)(a) * r, FN(im)(a) * r); }
-/* Smith's method: scaled by the larger part of b, so that no square overflows. */
+/* Smith's method: scaled by the larger part of b, so that no square overflows. Without a
+ * branch, for loops over vectors: `large` and `small` are b's parts, `near` the part of a
+ * that goes with the large one. */
 static inline T FN(over)(T a, T b) {
-  R c = FN(re)(b), d = FN(im)(b);
-  if (BR(fabs)(c) >= BR(fabs)(d)) {
-    if (c == 0 && d == 0) return FN(make)(FN(re)(a) / BR(fabs)(c), FN(im)(a) / BR(fabs)(d));
-    R ratio = d / c, scale = 1 / (c + d * ratio);
-    return FN(make)((FN(re)(a) + FN(im)(a) * ratio) * scale,
-                    (FN(im)(a) - FN(re)(a) * ratio) * scale);
-  }
-  R ratio = c / d, scale = 1 / (d + c * ratio);
-  return FN(make)((FN(re)(a) * ratio + FN(im)(a)) * scale,
-                  (FN(im)(a) * ratio - FN(re)(a)) * scale);
+  const R c = FN(re)(b), d = FN(im)(b), x = FN(re)(a), y = FN(im)(a);
+  const bool turned = BR(fabs)(c) < BR(fabs)(d), zero = (c == 0) & (d == 0);
+  const R large = VR(sel)(turned, d, c), small = VR(sel)(turned, c, d);
+  const R near = VR(sel)(turned, y, x), far = VR(sel)(turned, x, y);
+  const R ratio = small / large, scale = 1 / (large + small * ratio);
+  const R product = near * ratio;
+  const R plus = VR(sel)(turned, product, far), minus = VR(sel)(turned, far, product);
+  return FN(make)(VR(sel)(zero, x / BR(fabs)(c), (near + far * ratio) * scale),
+                  VR(sel)(zero, y / BR(fabs)(d), (plus - minus) * scale));
 }
 static inline bool FN(nonzero)(T z) { return FN(re)(z) != 0 || FN(im)(z) != 0; }
 static inline T FN(conjugate)(T z) { return FN(make)(FN(re)(z), -FN(im)(z)); }
@@ -39,11 +40,15 @@ static inline T FN(angle)(T z) { return FN(make)(VR(atan2)(FN(im)(z), FN(re)(z))
 static inline T FN(neg)(T z) { return FN(make)(-FN(re)(z), -FN(im)(z)); }
 static inline T FN(sgn)(T z) {
   R r = VR(hypot)(FN(re)(z), FN(im)(z));
-  return r == 0 ? 0 : FN(make)(FN(re)(z) / r, FN(im)(z) / r);
+  r = VR(sel)(r == 0, 1, r);
+  return FN(make)(FN(re)(z) / r + 0, FN(im)(z) / r + 0); /* of 0 it is 0, without a sign */
 }
 static inline T FN(conj_physical)(T z) { return FN(conjugate)(z); }
 static inline T FN(square)(T z) { return FN(times)(z, z); }
-static inline bool FN(isnan)(T z) { return FN(re)(z) != FN(re)(z) || FN(im)(z) != FN(im)(z); }
+static inline T FN(cube)(T z) { return FN(times)(FN(times)(z, z), z); }
+static inline bool FN(isnan)(T z) {
+  return (FN(re)(z) != FN(re)(z)) | (FN(im)(z) != FN(im)(z));
+}
 static inline bool FN(isinf)(T z) {
   return BR(fabs)(FN(re)(z)) == (R)INFINITY || BR(fabs)(FN(im)(z)) == (R)INFINITY;
 }
@@ -136,8 +141,9 @@ static inline bool FN(logical_xor)(T a, T b) { return FN(nonzero)(a) != FN(nonze
 static inline bool FN(isclose)(T a, T b, T rtol, T atol, T equal_nan) {
   R gap = VR(hypot)(FN(re)(a) - FN(re)(b), FN(im)(a) - FN(im)(b));
   R allowed = FN(re)(atol) + FN(re)(rtol) * VR(hypot)(FN(re)(b), FN(im)(b));
-  return FN(eq)(a, b) || (gap < (R)INFINITY && gap <= allowed) ||
-         (FN(re)(equal_nan) != 0 && FN(isnan)(a) && FN(isnan)(b));
+  return ((FN(re)(a) == FN(re)(b)) & (FN(im)(a) == FN(im)(b))) |
+         ((gap < (R)INFINITY) & (gap <= allowed)) |
+         ((FN(re)(equal_nan) != 0) & FN(isnan)(a) & FN(isnan)(b));
 }
 static inline R FN(finite_part)(R x, R nan, R posinf, R neginf) {
   return x != x ? nan : x == (R)INFINITY ? posinf : x == -(R)INFINITY ? neginf : x;
