@@ -1,6 +1,6 @@
 /* Special functions of one or two doubles, for the rows of the schema whose dtypes are
  * "double": each is compiled once, and float32 rounds what it gives (Note [Kernels of
- * doubles] in cpu/double.h). A function of NaN is NaN; what stands at poles and outside a
+ * doubles] in cpu/double.h); erfinv and digamma for float64 alone. A function of NaN is NaN; what stands at poles and outside a
  * domain is said here. Owned by cpu/special_erf.c, special_gamma.c, special_bessel.c,
  * special_polynomial.c. */
 #ifndef LP_CPU_SPECIAL_H

@@ -67,7 +67,8 @@ LpTensor *lp_impl_gelu_backward(LpTensor *grad_output, LpTensor *self,
                       (LpTensor *[]){grad_output, self}, 2, NULL);
 }
 
-/* A copy in float64 or complex128, whose gradient returns to self's dtype by itself. */
+/* A copy in float64 or complex128, whose gradient returns to self's dtype by itself. A number stays one: pow has
+ * short cuts for some. */
 LpTensor *lp_impl_widen(LpTensor *self) {
   LpIter it;
   lp_iter_init(&it);
@@ -79,6 +80,7 @@ LpTensor *lp_impl_widen(LpTensor *self) {
       lp_iter_run(&it, lp_cast_loop(it.output_dtype, self->dtype), NULL))
     result = lp_iter_take(&it, 0);
   lp_iter_done(&it);
+  if (result) result->flags |= self->flags & LP_FLAG_WRAPPED_NUMBER;
   return result;
 }
 

@@ -203,12 +203,12 @@ op{ "erf(Tensor self) -> Tensor", module = "torch special", variants = all, kind
 op{ "erfc(Tensor self) -> Tensor", module = "torch special", variants = all, kind = "unary", dtypes = "float",
     promote = "int->float", grad = { self = "grad * (exp(-(self * self)) * -1.1283791670955126)" }, cases = shapes,
     doc = "Elementwise 1 - erf(x), exact where erf is near 1.", example = "torch.erfc(torch.tensor{1.0})" }
-op{ "erfinv(Tensor self) -> Tensor", module = "torch special", variants = all, kind = "unary", dtypes = "double",
+op{ "erfinv(Tensor self) -> Tensor", module = "torch special", variants = all, kind = "unary", dtypes = "float",
     promote = "int->float", grad = { self = "grad * (exp(result * result) * 0.8862269254527580)" }, cases = unit,
     doc = "Elementwise inverse of the error function.", example = "torch.erfinv(torch.tensor{0.5})" }
 op{ "lgamma(Tensor self) -> Tensor", variants = all, kind = "unary", dtypes = "float", promote = "int->float",
     grad = { self = "grad * digamma(self)" }, cases = positive,
     doc = "Elementwise logarithm of the absolute value of gamma.", example = "torch.lgamma(torch.tensor{5.0})" }
-op{ "digamma(Tensor self) -> Tensor", module = "torch special", variants = all, kind = "unary", dtypes = "double",
+op{ "digamma(Tensor self) -> Tensor", module = "torch special", variants = all, kind = "unary", dtypes = "float",
     promote = "int->float", grad = { self = "grad * polygamma(1, self)" }, cases = positive,
     doc = "Elementwise logarithmic derivative of gamma.", example = "torch.digamma(torch.tensor{1.0})" }

@@ -1,5 +1,6 @@
 /* The errors of float64's elementary functions against long double, in ulp, over their
- * whole range, as the comments of cpu/simd/vecmath_f64.h promise. */
+ * whole range, as the comments of cpu/simd/vecmath_f64.h promise; and those of float32's
+ * special functions (cpu/simd/vecmath_special.h) against double. */
 #include <float.h>
 #include <stdlib.h>
 #include "dispatch/pointwise.h"
@@ -88,6 +89,60 @@ TEST(accuracy_of_float64_functions) {
       test_failure(__FILE__, __LINE__, "%s(%.17g): %.2f ulp", ranges[k].name, at, worst);
     lp_tensor_release(x);
     lp_tensor_release(y);
+  }
+}
+
+/* One step of Newton's method from float32's own result: erf is well known. */
+static double inverse_erf(double y, double got) {
+  return got - (erf(got) - y) * 0.88622692545275801365 * exp(got * got);
+}
+
+TEST(accuracy_of_float32_special_functions) {
+  static const struct {
+    const char *name;
+    Unary f;
+    double from, to; /* by exponent where from is above 0 */
+    double ulps;
+  } rows[] = {
+      {"erfc", lp_erfc, -4, 4, 5},
+      {"erfc", lp_erfc, -0.8, 0.8, 5},
+      {"erfc", lp_erfc, 1, 9, 5},
+      {"erfinv", lp_erfinv, -1, 1, 3},
+      {"erfinv", lp_erfinv, -0.1, 0.1, 3},
+      {"erfinv", lp_erfinv, 1e-30, 1, 3},
+      {"digamma", lp_digamma, 1.46, 1.4632, 1.5},
+      {"digamma", lp_digamma, -20, 20, 1.5},
+      {"digamma", lp_digamma, 1e-30, 1e30, 1.5},
+  };
+  const int64_t count = COUNT;
+  for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
+    const double from = rows[k].from, to = rows[k].to;
+    LpTensor *x = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT32, lp_cpu()),
+             *wide = lp_tensor_new(lp_ints(&count, 1), LP_FLOAT64, lp_cpu());
+    float *xs = lp_data(x);
+    for (int i = 0; i < COUNT; i++) {
+      const double part = fmod(i * 0.6180339887498949, 1);
+      xs[i] = (float)(from > 0 ? exp2(log2(from) + part * (log2(to) - log2(from)))
+                               : from + part * (to - from));
+      ((double *)lp_data(wide))[i] = xs[i];
+    }
+    LpTensor *y = rows[k].f(x), *exact = rows[k].f(wide);
+    for (int i = 0; i < COUNT; i++) {
+      const double got = ((float *)lp_data(y))[i];
+      const double want = rows[k].f == lp_erfc     ? erfc(xs[i])
+                          : rows[k].f == lp_erfinv ? inverse_erf(xs[i], got)
+                                                   : ((double *)lp_data(exact))[i];
+      int exponent;
+      frexp(want, &exponent);
+      const double error = ldexp(fabs(got - want), FLT_MANT_DIG - exponent);
+      if (!(error <= rows[k].ulps) && isfinite(want))
+        test_failure(__FILE__, __LINE__, "%s(%.9g): %.2f ulp", rows[k].name, xs[i],
+                     error);
+    }
+    lp_tensor_release(x);
+    lp_tensor_release(wide);
+    lp_tensor_release(y);
+    lp_tensor_release(exact);
   }
 }
 

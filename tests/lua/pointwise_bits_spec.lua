@@ -154,6 +154,20 @@ describe("elementwise functions", function()
     end
   end)
 
+  it("go to the next number on either side of zero and up to infinity", function()
+    for dtype, tiny in pairs { [torch.float32] = 2.0 ^ -149, [torch.float64] = 2.0 ^ -1074 } do
+      local largest = torch.finfo(dtype).max
+      local from = torch.tensor({ 0, -0.0, 0, -0.0, tiny, -tiny, largest, inf, -inf, 1, 1, -1, 0, -0.0, 2, nan, 1 }, { dtype = dtype })
+      local to = torch.tensor({ 1, 1, -1, -1, -1, 1, inf, 0, 0, 2, 0, 0, -0.0, 0, 2, 1, nan }, { dtype = dtype })
+      local eps = torch.finfo(dtype).eps
+      local expected = torch.tensor({ tiny, tiny, -tiny, -tiny, 0, -0.0, inf, largest, -largest, 1 + eps, 1 - eps / 2, -1 + eps / 2,
+        -0.0, 0, 2, nan, nan }, { dtype = dtype })
+      local got = torch.nextafter(from, to)
+      assert.is_true(got:allclose(expected, { rtol = 0, atol = 0, equal_nan = true }), tostring(got))
+      assert.is_true(got:signbit():eq(expected:signbit()):narrow(0, 0, 15):all():item())
+    end
+  end)
+
   it("of complex numbers are PyTorch's at zero, at infinities and near overflow, in a loop and by numbers", function()
     local function numbers(re, im, dtype)
       return torch.complex(torch.tensor(re, { dtype = dtype }), torch.tensor(im, { dtype = dtype }))

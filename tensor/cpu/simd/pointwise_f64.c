@@ -1,5 +1,6 @@
 /* Pointwise kernels on float64. */
 #include "cpu/simd/kernels.h"
+#include "cpu/special.h"
 
 #define CATEGORY FLOAT
 #define IS_FLOAT 1

@@ -109,6 +109,7 @@ static inline void narrow_bf16(uint16_t *to, const float *from) {
 #define BINARY(name, id) [LP_POINTWISE_BINARY(LP_BINARY_##name)] = name##_##id
 #define ROW(id, infinity)                                                                \
   BITS_BLOCK(nextafter, id, next_bits(a[i], b[i], infinity))                             \
+  BITS_BLOCK(copysign, id, (a[i] & 0x7fff) | (b[i] & 0x8000))                            \
   BITS_BLOCK(neg, id, a[i] ^ 0x8000)                                                     \
   BITS_BLOCK(abs, id, a[i] & 0x7fff)                                                     \
   BITS_BLOCK(relu, id, relu_bits(a[i], infinity))                                        \
@@ -119,8 +120,8 @@ static inline void narrow_bf16(uint16_t *to, const float *from) {
   FLOAT_BLOCK(mul, id, 2, 0, x *y)                                                       \
   FLOAT_BLOCK(div, id, 2, 0, x / y)                                                      \
   const LpPointwiseRow LP_SIMD(lp_pointwise_##id) = {                                    \
-      {BINARY(nextafter, id), BINARY(add, id), BINARY(sub, id), BINARY(mul, id),         \
-       BINARY(div, id), UNARY(neg, id), UNARY(abs, id), UNARY(relu, id),                 \
+      {BINARY(nextafter, id), BINARY(copysign, id), BINARY(add, id), BINARY(sub, id),    \
+       BINARY(mul, id), BINARY(div, id), UNARY(neg, id), UNARY(abs, id), UNARY(relu, id),                 \
        UNARY(square, id), [LP_POINTWISE_EXTRA(LP_EXTRA_clamp)] = clamp_##id}};
 ROW(f16, 0x7c00)
 ROW(bf16, 0x7f80)

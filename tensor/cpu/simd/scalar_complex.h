@@ -107,9 +107,12 @@ static inline T FN(sinc)(T z) {
   T a = FN(scale)(z, (R)3.14159265358979323846);
   return FN(nonzero)(z) ? FN(over)(CX(csin)(a), a) : 1;
 }
+/* Of a real part that is far below 0, e^z itself: nothing overflows. */
 static inline T FN(sigmoid)(T z) {
-  T e = CX(cexp)(FN(neg)(z));
-  return FN(over)(1, FN(make)(1 + FN(re)(e), FN(im)(e)));
+  const R x = FN(re)(z), y = FN(im)(z), size = VR(exp)(-BR(fabs)(x));
+  const T e = FN(make)(size * VR(cos)(y), size * VR(sin)(VR(sel)(x < 0, y, -y)));
+  const T below = FN(make)(1 + FN(re)(e), FN(im)(e));
+  return FN(over)(FN(make)(VR(sel)(x < 0, FN(re)(e), 1), VR(sel)(x < 0, FN(im)(e), 0)), below);
 }
 static inline T FN(silu)(T z) { return FN(times)(z, FN(sigmoid)(z)); }
 /* Gradients are conjugated: PyTorch's convention for complex derivatives. */

@@ -4,6 +4,7 @@
 #define INV_SQRT2PI_ ((T)0.39894228040143267794)
 #define SQRT_2_PI_ ((T)0.79788456080286535588)
 #define INV_LN2_ ((T)1.44269504088896340736)
+#define LN2_ ((T)0.69314718055994530942)
 #define GELU_CUBE_ ((T)0.044715)
 
 static inline T FN(of)(LpScalar s) { return (T)lp_scalar_to_double(s); }
@@ -40,7 +41,8 @@ static inline bool FN(signbit)(T x) {
 static inline bool FN(logical_not)(T x) { return x == 0; }
 static inline T FN(angle)(T x) { return x < 0 ? PI_ : x != x ? x : 0; }
 static inline T FN(nan_to_num)(T x, T nan, T posinf, T neginf) {
-  return x != x ? nan : x == (T)INFINITY ? posinf : x == -(T)INFINITY ? neginf : x;
+  const T other = FN(sel)(x < 0, neginf, posinf), finite = FN(sel)(BI(fabs)(x) == (T)INFINITY, other, x);
+  return FN(sel)(x != x, nan, finite);
 }
 static inline T FN(deg2rad)(T x) { return x * (T)0.017453292519943295769; }
 static inline T FN(rad2deg)(T x) { return x * (T)57.295779513082320877; }
@@ -65,7 +67,7 @@ static inline T FN(logaddexp)(T a, T b) {
 }
 static inline T FN(logaddexp2)(T a, T b) {
   T high = a > b ? a : b;
-  T sum = high + V(log1p_unit)(V(exp2)(-BI(fabs)(a - b))) * INV_LN2_;
+  T sum = high + V(log1p_unit)(V(exp)(-BI(fabs)(a - b) * LN2_)) * INV_LN2_;
   return FN(sel)(a == b && BI(fabs)(a) == (T)INFINITY, a, FN(sel)(a != a || b != b, a + b, sum));
 }
 static inline T FN(xlogy)(T x, T y) {
@@ -110,6 +112,8 @@ static inline T FN(sinc)(T x) {
 /* --- special functions -------------------------------------------------------------- */
 static inline T FN(erf)(T x) { return V(erf)(x); }
 static inline T FN(erfc)(T x) { return V(erfc)(x); }
+static inline T FN(erfinv)(T x) { return V(erfinv)(x); }
+static inline T FN(digamma)(T x) { return V(digamma)(x); }
 static inline T FN(lgamma)(T x) { return V(lgamma)(x); }
 static inline T FN(entr)(T x) {
   T positive = -x * V(log)(x);
@@ -252,7 +256,18 @@ static inline T FN(minimum)(T a, T b) { return a != a ? a : a < b ? a : b; }
 static inline T FN(fmax)(T a, T b) { return a >= b || b != b ? a : b; }
 static inline T FN(fmin)(T a, T b) { return a <= b || b != b ? a : b; }
 static inline T FN(copysign)(T a, T b) { return BI(copysign)(a, b); }
-static inline T FN(nextafter)(T a, T b) { return BI(nextafter)(a, b); }
+/* Neighbours' bits differ by 1 on either side of zero. */
+static inline T FN(nextafter)(T a, T b) {
+  BITS bits, sign;
+  memcpy(&bits, &a, sizeof bits);
+  memcpy(&sign, &b, sizeof sign);
+  sign &= (BITS)1 << (sizeof sign * 8 - 1);
+  const BITS from_zero = sign | 1, next = (a < b) == (a > 0) ? bits + 1 : bits - 1;
+  bits = a == 0 ? from_zero : next;
+  T result;
+  memcpy(&result, &bits, sizeof result);
+  return FN(sel)(a == b, b, FN(sel)((a != a) | (b != b), a + b, result));
+}
 static inline T FN(heaviside)(T x, T at_zero) { return x == 0 ? at_zero : (T)(x > 0); }
 static inline bool FN(eq)(T a, T b) { return a == b; }
 static inline bool FN(ne)(T a, T b) { return a != b; }

@@ -21,9 +21,9 @@
   X(log1p, u10)                                                                          \
   X(tan, u10)                                                                            \
   X(sinh, u10)                                                                           \
-  X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10) X(erfc, u15) X(lgamma, u10)
+  X(cosh, u10) X(asinh, u10) X(acosh, u10) X(atanh, u10) X(lgamma, u10)
 #define LP_MATH_1_F32(X) X(sin, u35) X(cos, u35) X(asin, u10) X(acos, u10)
-#define LP_MATH_1_F64(X) X(exp2, u10) X(sin, u10) X(cos, u10)
+#define LP_MATH_1_F64(X) X(exp2, u10) X(sin, u10) X(cos, u10) X(erfc, u15)
 #define LP_MATH_2(X) X(pow, u10) X(atan2, u10) X(hypot, u05)
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && defined(LP_CAP)
@@ -397,8 +397,7 @@ static inline float lp_normal_tail_f32(float y) {
   return lp_sel_f32(y <= 5.8f, lp_normal_tail_inner_f32(y <= 5.8f ? y : 5.8f), far);
 }
 
-/* Odd polynomial up to 1, 1 - erfc beyond; within 2.5 ulp. */
-static inline float lp_erf_of_tail_f32(float x, float tail) {
+static inline float lp_erf_near_f32(float x) { /* |x| <= 1 */
   float u = x * x;
   float p = 7.853857823647559e-05f;
   p = p * u - 0.0008010192541405559f;
@@ -407,8 +406,12 @@ static inline float lp_erf_of_tail_f32(float x, float tail) {
   p = p * u + 0.1128358542919159f;
   p = p * u - 0.3761262595653534f;
   p = p * u + 1.1283791065216064f;
+  return x * p;
+}
+/* Odd polynomial up to 1, 1 - erfc beyond; within 2.5 ulp. */
+static inline float lp_erf_of_tail_f32(float x, float tail) {
   float large = __builtin_copysignf(1 - 2 * tail, x);
-  return lp_sel_f32(__builtin_fabsf(x) < 1, x * p, large);
+  return lp_sel_f32(__builtin_fabsf(x) < 1, lp_erf_near_f32(x), large);
 }
 static inline float lp_erf_inner_f32(float x) { /* |x| <= 4.1 */
   float y = __builtin_fabsf(x) * 1.41421356f;
@@ -457,5 +460,7 @@ static inline float lp_log1p_unit_f32(float x) {
 static inline double lp_log1p_unit_f64(double x) {
   return lp_log1p_f64(x);
 }
+
+#include "cpu/simd/vecmath_special.h"
 
 #endif
