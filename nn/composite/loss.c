@@ -455,14 +455,16 @@ LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTe
         SHAPE_TEXT(input), SHAPE_TEXT(var));
   CHECK(number || nn_float_index(lp_dtype(var)) >= 0, LP_ERR_TYPE,
         "expected 'var' of a floating dtype, got %s", lp_dtype_name(lp_dtype(var)));
-  LpTensor *variances = nn_dense(var, LP_FLOAT64);
-  TRY(variances);
-  bool negative = false;
-  for (int64_t i = 0; i < lp_numel(variances); i++)
-    negative = negative || ((double *)lp_data(variances))[i] < 0;
-  lp_tensor_release(variances);
-  CHECK(!negative, LP_ERR_ARGUMENT, "expected 'var' without negative entries");
   Expr e = {0};
+  LpTensor *zero = x_number(&e, 0), *given = keep(&e, lp_detach(var)),
+           *low = zero && given ? keep(&e, lp_lt(given, zero)) : NULL,
+           *any = low ? keep(&e, lp_any(low)) : NULL;
+  LpScalar negative = lp_scalar_bool(false);
+  if (!any || !lp_item(any, &negative)) return expr_end(&e, NULL);
+  if (lp_scalar_to_double(negative) != 0) {
+    lp_fail(LP_ERR_ARGUMENT, "expected 'var' without negative entries");
+    return expr_end(&e, NULL);
+  }
   bool fewer = lp_ndim(var) + 1 == lp_ndim(input); /* one variance for each row */
   LpTensor *v = fewer && !number ? x_unsqueeze(&e, var, -1) : var;
   /* The bound on the variance is no part of the gradient. */

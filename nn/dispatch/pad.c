@@ -2,6 +2,7 @@
  * and its adjoint, which adds along the same map. The dims are taken in the order of
  * memory, row-major or channels last. */
 #include "core/alloc.h"
+#include "core/move.h"
 #include "core/parallel.h"
 #include "cpu/rows.h"
 #include "dispatch/nn_util.h"
@@ -218,22 +219,28 @@ typedef struct PadCopy {
   size_t elem_bytes;
 } PadCopy;
 
-static void fill_with(char *to, const char *value, size_t elem_bytes, int64_t n) {
-  const size_t bytes = (size_t)n * elem_bytes;
-  size_t done = elem_bytes < bytes ? elem_bytes : bytes;
-  memcpy(to, value, done);
-  for (; done < bytes; done *= 2)
-    memcpy(to + done, to, done < bytes - done ? done : bytes - done);
-}
-
-/* memcpy; elements one by one without a call. */
+/* memcpy; elements and short rows without a call. */
+#define CHUNK 32
+#define SHORT_ROW 256 /* bytes */
 static inline void move(char *to, const char *from, size_t bytes) {
   switch (bytes) {
-  case 2: memcpy(to, from, 2); break;
-  case 4: memcpy(to, from, 4); break;
-  case 8: memcpy(to, from, 8); break;
-  default: memcpy(to, from, bytes);
+  case 2: memcpy(to, from, 2); return;
+  case 4: memcpy(to, from, 4); return;
+  case 8: memcpy(to, from, 8); return;
   }
+  if (bytes < CHUNK || bytes > SHORT_ROW) {
+    lp_move(to, from, bytes);
+    return;
+  }
+  for (size_t at = 0; at < bytes - CHUNK; at += CHUNK) memcpy(to + at, from + at, CHUNK);
+  memcpy(to + bytes - CHUNK, from + bytes - CHUNK, CHUNK);
+}
+
+static void fill_with(char *to, const char *value, size_t elem_bytes, int64_t n) {
+  const size_t bytes = (size_t)n * elem_bytes;
+  if (n > 0) move(to, value, elem_bytes);
+  for (size_t done = elem_bytes; done < bytes; done *= 2)
+    move(to + done, to, done < bytes - done ? done : bytes - done);
 }
 
 /* Rows [begin, end) of the result. */
@@ -242,15 +249,19 @@ static void copy_rows(void *ctx, int64_t begin, int64_t end) {
   const PadMap *m = c->m;
   const int64_t last = m->ndim - 1;
   const size_t entry = (size_t)m->unit * c->elem_bytes;
+  int64_t index[LP_MAX_DIMS], rest = begin;
+  for (int64_t d = last - 1; d >= 0; d--) {
+    index[d] = rest % m->out[d];
+    rest /= m->out[d];
+  }
   for (int64_t row = begin; row < end; row++) {
     char *to = c->y + (size_t)(row * m->out[last]) * entry;
-    int64_t in_row = 0, stride = 1, rest = row;
-    for (int64_t d = last - 1; d >= 0 && in_row >= 0; d--) {
-      const int64_t from = source_of(m, d, rest % m->out[d]);
-      in_row = from < 0 ? -1 : in_row + from * stride;
-      stride *= m->in[d];
-      rest /= m->out[d];
+    int64_t in_row = 0;
+    for (int64_t d = 0; d < last && in_row >= 0; d++) {
+      const int64_t from = source_of(m, d, index[d]);
+      in_row = from < 0 ? -1 : in_row * m->in[d] + from;
     }
+    for (int64_t d = last - 1; d >= 0 && ++index[d] == m->out[d]; d--) index[d] = 0;
     const char *x = c->x + (size_t)(in_row < 0 ? 0 : in_row * m->in[last]) * entry;
     for (const PadRun *r = m->runs; r < m->runs + m->n_runs; r++) {
       if (in_row < 0 || r->from < 0)

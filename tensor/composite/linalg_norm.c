@@ -295,6 +295,8 @@ LpTensor *lp_composite_cdist(LpTensor *x1, LpTensor *x2, double p,
 LpTensor *lp_composite_pair_distances_backward(LpTensor *grad, LpTensor *x1, LpTensor *x2,
                                                LpTensor *result, double p, bool product) {
   Steps s = {0};
+  if (!(product && p == 2) && p > 0 && isfinite(p) && !lp_grad_enabled())
+    return lp_pair_distances_slope(grad, x1, x2, result, p);
   if (product && p == 2) { /* sum over j of grad_ij (x1_i - x2_j) / result_ij */
     STEP(ratio, lp_div(grad, result));
     STEP(zero, lp_zeros(lp_ints(NULL, 0), (LpDtype)result->dtype, lp_cpu(), false));
@@ -323,6 +325,18 @@ LpTensor *lp_composite_pdist(LpTensor *self, double p) {
   CHECK(p >= 0, LP_ERR_ARGUMENT, "p must be >= 0, got %g", p);
   if (self->sizes[1] == 0) p = 2; /* no columns: all distances are 0, in every norm */
   Steps s = {0};
+  LpDtype computed = self->dtype == LP_FLOAT64 ? LP_FLOAT64 : LP_FLOAT32;
+  STEP(rows, converted(self, computed));
+  STEP(distances, lp_distances_of_rows(rows, p));
+  STEP(result, converted(distances, (LpDtype)self->dtype));
+  return steps_finish(&s, result);
+}
+
+LpTensor *lp_composite_distances_of_rows_backward(LpTensor *grad, LpTensor *self,
+                                                  LpTensor *result, double p) {
+  if (p > 0 && isfinite(p) && !lp_grad_enabled())
+    return lp_distances_of_rows_slope(grad, self, result, p);
+  Steps s = {0};
   int64_t n = self->sizes[0];
   STEP(pairs, lp_triu_indices(n, n, 1, LP_INT64, self->storage->device));
   STEP(rows, lp_select(pairs, 0, 0));
@@ -330,7 +344,10 @@ LpTensor *lp_composite_pdist(LpTensor *self, double p) {
   STEP(a, lp_index_select(self, 0, rows));
   STEP(b, lp_index_select(self, 0, columns));
   STEP(difference, lp_sub(a, b, lp_scalar_int(1)));
-  STEP(result, lp_linalg_vector_norm(difference, lp_scalar_float(p),
-                                     lp_ints((int64_t[]){-1}, 1), false, LP_DTYPE_NONE));
-  return steps_finish(&s, result);
+  STEP(each, lp_norm_backward(grad, difference, result, lp_scalar_float(p),
+                              lp_ints((int64_t[]){-1}, 1), false));
+  STEP(none, lp_zeros(lp_sizes(self), (LpDtype)self->dtype, lp_cpu(), false));
+  STEP(half, lp_index_add(none, 0, rows, each, lp_scalar_int(1)));
+  STEP(sum, lp_index_add(half, 0, columns, each, lp_scalar_int(-1)));
+  return steps_finish(&s, sum);
 }

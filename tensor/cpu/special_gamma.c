@@ -82,6 +82,20 @@ double lp_zeta_f64(double x, double q) {
   return fmod(x, 2) == 0 ? above + below : above - below;
 }
 
+/* zeta(2, x) by recurrence and the asymptotic series (6.4.6, 6.4.12), without powers. */
+static double trigamma_positive(double x) {
+  double sum = 0;
+  for (; x < 8; x += 2) { /* two terms by one quotient */
+    const double a = x * x, b = (x + 1) * (x + 1);
+    sum += (a + b) / (a * b);
+  }
+  const double inverse = 1 / x, square = inverse * inverse;
+  double power = inverse * square, series = 0;
+  for (int k = 1; k <= N_BERNOULLI; k++, power *= square)
+    series += bernoulli[k - 1] * power;
+  return sum + (inverse + 0.5 * square + series);
+}
+
 /* (-1)^(n+1) n! zeta(n+1, x) (Abramowitz and Stegun 6.4.10); trigamma of negative x by
  * reflection (6.4.7). */
 double lp_polygamma_f64(double x, double n) {
@@ -92,8 +106,9 @@ double lp_polygamma_f64(double x, double n) {
   if (n == 1 && x == INFINITY) return 0;
   if (n == 1 && x < 0) {
     double over = M_PI / sin(M_PI * off_integer(x));
-    return over * over - zeta_positive(2, 1 - x);
+    return over * over - trigamma_positive(1 - x);
   }
+  if (n == 1) return trigamma_positive(x);
   double zeta = lp_zeta_f64(s, x);
   if (s < 160) return sign * tgamma(s) * zeta;
   return sign * copysign(exp(lgamma(s) + log(fabs(zeta))), zeta); /* n! alone overflows */

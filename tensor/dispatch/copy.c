@@ -2,6 +2,7 @@
  * ops copy_, fill_, zero_, and the raw forms that other implementations call
  * (dispatch/shape.h). */
 #include <string.h>
+#include "core/move.h"
 #include "core/parallel.h"
 #include "cpu/copy.h"
 #include "dispatch/layout.h"
@@ -50,7 +51,7 @@ static void copy_block(void *ctx, int64_t begin, int64_t end) {
   for (int64_t at = begin; at < end; at += CHECK_BYTES) {
     int64_t n = end - at < CHECK_BYTES ? end - at : CHECK_BYTES;
     if (b->src)
-      memcpy(b->dst + at, b->src + at, (size_t)n);
+      lp_move(b->dst + at, b->src + at, (size_t)n);
     else
       memset(b->dst + at, 0, (size_t)n);
     if (lp_interrupt_pending()) {
@@ -64,7 +65,7 @@ static void copy_block(void *ctx, int64_t begin, int64_t end) {
 static bool copy_bytes(char *dst, const char *src, int64_t size_bytes) {
   if (size_bytes <= COPY_GRAIN) {
     if (src)
-      memcpy(dst, src, (size_t)size_bytes);
+      lp_move(dst, src, (size_t)size_bytes);
     else
       memset(dst, 0, (size_t)size_bytes);
     return true;

@@ -160,3 +160,136 @@ LpTensor *lp_impl_pair_distances(LpTensor *x1, LpTensor *x2, double p, bool prod
   if (!ok) lp_drop(&result);
   return result;
 }
+
+typedef struct Slopes {
+  bool wide;
+  int64_t n, r, m;
+  const char *grad, *x1, *x2, *distances;
+  char *out;
+  double p;
+  _Atomic bool no_memory;
+} Slopes;
+
+/* Rows of x1, of all the batch. */
+static void run_slopes(void *ctx, int64_t begin, int64_t end) {
+  Slopes *t = ctx;
+  const LpDistanceTable *table = lp_distance_table();
+  const int64_t elem = t->wide ? sizeof(double) : sizeof(float);
+  const size_t bytes = (size_t)(t->r * elem);
+  void *weights = lp_alloc(bytes);
+  if (!weights) {
+    atomic_store_explicit(&t->no_memory, true, memory_order_relaxed);
+    return;
+  }
+  for (int64_t i = begin; i < end && !lp_interrupt_pending(); i++) {
+    const char *others = t->x2 + i / t->n * t->r * t->m * elem,
+               *row = t->x1 + i * t->m * elem, *grad = t->grad + i * t->r * elem,
+               *distances = t->distances + i * t->r * elem;
+    char *to = t->out + i * t->m * elem;
+    if (t->wide) {
+      table->weights_f64(weights, (const double *)grad, (const double *)distances, t->r,
+                         t->p);
+      table->slope_f64((double *)to, (const double *)row, (const double *)others, weights,
+                       t->r, t->m, t->p);
+    } else {
+      table->weights_f32(weights, (const float *)grad, (const float *)distances, t->r,
+                         t->p);
+      table->slope_f32((float *)to, (const float *)row, (const float *)others, weights,
+                       t->r, t->m, t->p);
+    }
+  }
+  lp_free(weights, bytes);
+}
+
+LpTensor *lp_impl_pair_distances_slope(LpTensor *grad, LpTensor *x1, LpTensor *x2,
+                                       LpTensor *result, double p) {
+  LpTensor *given[4] = {grad, x1, x2, result}, *dense[4] = {NULL};
+  LpTensor *out = lp_tensor_new(lp_sizes(x1), lp_dtype(x1), lp_cpu());
+  bool ok = out;
+  for (int i = 0; ok && i < 4; i++) ok = (dense[i] = lp_contiguous_raw(given[i])) != NULL;
+  if (ok && lp_numel(out) > 0) {
+    Slopes t = {.wide = lp_dtype(x1) == LP_FLOAT64,
+                .n = lp_size(x1, 1),
+                .r = lp_size(x2, 1),
+                .m = lp_size(x1, 2),
+                .grad = lp_data(dense[0]),
+                .x1 = lp_data(dense[1]),
+                .x2 = lp_data(dense[2]),
+                .distances = lp_data(dense[3]),
+                .out = lp_data(out),
+                .p = p};
+    lp_parallel_for(lp_size(x1, 0) * t.n,
+                    1 + (int64_t)(32768 / ((double)t.r * (double)t.m + 1)), run_slopes,
+                    &t);
+    if (t.no_memory) ok = lp_fail(LP_ERR_MEMORY, "out of memory");
+    if (ok && lp_interrupt_take()) ok = lp_fail(LP_ERR_INTERRUPT, "interrupted");
+  }
+  for (int i = 0; i < 4; i++) lp_tensor_release(dense[i]);
+  if (!ok) lp_drop(&out);
+  return out;
+}
+
+/* --- of the rows of one matrix --------------------------------------------------- */
+
+static LpTensor *as_one_batch(LpTensor *t) {
+  return lp_tensor_alias(
+      t, lp_ints((int64_t[]){1, lp_size(t, 0), lp_size(t, 1)}, 3),
+      lp_ints((int64_t[]){0, lp_strides(t).data[0], lp_strides(t).data[1]}, 3),
+      t->offset_elems);
+}
+
+LpTensor *lp_impl_distances_of_rows(LpTensor *self, double p) {
+  const int64_t n = lp_size(self, 0), count = n < 2 ? 0 : n * (n - 1) / 2;
+  const size_t elem = lp_dtype_size(lp_dtype(self));
+  LpTensor *batch = as_one_batch(self);
+  LpTensor *all = batch ? lp_impl_pair_distances(batch, batch, p, false) : NULL;
+  LpTensor *result =
+      all ? lp_tensor_new(lp_ints(&count, 1), lp_dtype(self), lp_cpu()) : NULL;
+  char *to = result ? lp_data(result) : NULL;
+  for (int64_t i = 0; result && i + 1 < n; i++) {
+    const size_t bytes = (size_t)(n - i - 1) * elem;
+    memcpy(to, (char *)lp_data(all) + (size_t)(i * n + i + 1) * elem, bytes);
+    to += bytes;
+  }
+  lp_tensor_release(batch);
+  lp_tensor_release(all);
+  return result;
+}
+
+/* (1, n, n) of the numbers of each pair, in both orders; 0 on the diagonal. */
+static LpTensor *of_pairs(LpTensor *row, int64_t n) {
+  const size_t elem = lp_dtype_size(lp_dtype(row));
+  LpTensor *dense = lp_contiguous_raw(row);
+  LpTensor *square =
+      dense ? lp_tensor_new(lp_ints((int64_t[]){1, n, n}, 3), lp_dtype(row), lp_cpu())
+            : NULL;
+  const char *from = dense ? lp_data(dense) : NULL;
+  for (int64_t i = 0; square && i < n; i++) {
+    char *at = (char *)lp_data(square) + (size_t)(i * n + i) * elem;
+    memset(at, 0, elem);
+    for (int64_t j = i + 1; j < n; j++, from += elem) {
+      memcpy(at + (size_t)(j - i) * elem, from, elem);
+      memcpy(at + (size_t)((j - i) * n) * elem, from, elem);
+    }
+  }
+  lp_tensor_release(dense);
+  return square;
+}
+
+LpTensor *lp_impl_distances_of_rows_slope(LpTensor *grad, LpTensor *self,
+                                          LpTensor *result, double p) {
+  const int64_t n = lp_size(self, 0);
+  LpTensor *batch = as_one_batch(self), *grads = batch ? of_pairs(grad, n) : NULL,
+           *distances = grads ? of_pairs(result, n) : NULL;
+  LpTensor *slope =
+      distances ? lp_impl_pair_distances_slope(grads, batch, batch, distances, p) : NULL;
+  LpTensor *made = slope ? lp_tensor_alias(slope, lp_sizes(self),
+                                           lp_ints((int64_t[]){lp_size(self, 1), 1}, 2),
+                                           slope->offset_elems)
+                         : NULL;
+  lp_tensor_release(batch);
+  lp_tensor_release(grads);
+  lp_tensor_release(distances);
+  lp_tensor_release(slope);
+  return made;
+}

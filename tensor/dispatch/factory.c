@@ -233,12 +233,12 @@ static void fill_range(void *ctx, int64_t begin, int64_t end) {
         chunk.i[k] = (int64_t)((uint64_t)r->start_int +
                                (uint64_t)(at + k) * (uint64_t)r->step_int);
     } else {
-      for (int64_t k = 0; k < n; k++) {
-        int64_t i = at + k;
-        chunk.f[k] = r->from_end && i >= r->count / 2
-                         ? r->end - r->step * (double)(r->count - 1 - i)
-                         : r->start + r->step * (double)i;
-      }
+      /* Whole numbers below 2^53 as doubles, for a loop of vectors. */
+      const double step = r->step, first = (double)at, last = (double)(r->count - 1 - at);
+      const int64_t middle = r->from_end ? r->count / 2 - at : n;
+      const int64_t split = middle < 0 ? 0 : middle < n ? middle : n;
+      for (int k = 0; k < (int)split; k++) chunk.f[k] = r->start + step * (first + k);
+      for (int k = (int)split; k < (int)n; k++) chunk.f[k] = r->end - step * (last - k);
       if (r->kind == RANGE_LOG)
         for (int64_t k = 0; k < n; k++) chunk.f[k] = pow(r->base, chunk.f[k]);
     }

@@ -1,6 +1,7 @@
 /* Joining tensors: cat, stack and their kin. */
 #include <string.h>
 #include "core/alloc.h"
+#include "core/move.h"
 #include "core/parallel.h"
 #include "dispatch/iter.h"
 #include "dispatch/layout.h"
@@ -144,7 +145,7 @@ static bool join_blocks(LpTensor *out, LpTensors tensors, int64_t dim) {
       const LpTensor *t = tensors.data[i];
       if (t->numel == 0) continue;
       const int64_t bytes = t->numel / rows * size;
-      memcpy(at, (const char *)lp_data(t) + row * bytes, (size_t)bytes);
+      lp_move(at, (const char *)lp_data(t) + row * bytes, (size_t)bytes);
       at += bytes;
     }
   return true;

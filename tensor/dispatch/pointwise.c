@@ -120,6 +120,13 @@ LpTensor *lp_pointwise(int op, LpTensor *out, LpTensor *const *inputs, int n_inp
                          lp_result_type(inputs, n_inputs));
 }
 
+/* Does exchanging the inputs change no bit of the result? */
+static bool commutes(int op, LpDtype compute, const LpScalar *params) {
+  if (category(compute) == COMPLEX) return false;
+  return op == LP_POINTWISE_BINARY(LP_BINARY_mul) ||
+         (op == LP_POINTWISE_BINARY(LP_BINARY_add) && lp_scalar_to_double(params[0]) == 1);
+}
+
 LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
                           const LpScalar *params, LpDtype common) {
   const OpInfo *info = &infos[op];
@@ -165,7 +172,8 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
                block ? table->rows[compute]->by_number[op] : NULL,
                params,
                n_inputs,
-               {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}};
+               {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size},
+               commutes(op, compute, params)};
   LpDoubleCall call = {lp_double_kernel(op), params};
   LpLoop loop = block ? table->drive : lp_double_loop(compute);
   LpTensor *result = NULL;

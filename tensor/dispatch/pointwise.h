@@ -62,6 +62,7 @@ typedef struct LpDrive {
   const LpScalar *params;
   int n_inputs;
   int8_t sizes[4]; /* bytes per element: output, inputs */
+  bool commutes;   /* two inputs may change places */
 } LpDrive;
 
 /* op is LP_UNARY_x or LP_BINARY_x. out: NULL, or where to write (`self` itself: in place). Returns an

@@ -555,17 +555,20 @@ static void scale_loop(char *const *ptrs, const int64_t *strides, int64_t n,
       params; /* std at ptrs[have[0]], mean at ptrs[have[1]], 0 when absent; [2] dtype */
   LpLoop load = lp_cast_loop(LP_FLOAT64, (LpDtype)have[2]),
          store = lp_cast_loop((LpDtype)have[2], LP_FLOAT64);
-  const int64_t none[2] = {0, 0};
-  for (int64_t i = 0; i < n; i++) {
-    char *out = ptrs[0] + i * strides[0];
+  enum { CHUNK = 256 };
+  double v[CHUNK], w[CHUNK];
+  const int64_t size = sizeof *v;
+  for (int64_t at = 0; at < n; at += CHUNK) {
+    const int64_t count = n - at < CHUNK ? n - at : CHUNK;
+    char *out = ptrs[0] + at * strides[0];
     for (int step = 0; step < 2; step++) {
       if (!have[step]) continue;
-      double v, w;
-      load((char *[]){(char *)&v, out}, none, 1, NULL);
-      load((char *[]){(char *)&w, ptrs[have[step]] + i * strides[have[step]]}, none, 1,
-           NULL);
-      v = step == 0 ? v * w : v + w;
-      store((char *[]){out, (char *)&v}, none, 1, NULL);
+      const char *other = ptrs[have[step]] + at * strides[have[step]];
+      load((char *[]){(char *)v, out}, (int64_t[]){size, strides[0]}, count, NULL);
+      load((char *[]){(char *)w, (char *)other}, (int64_t[]){size, strides[have[step]]},
+           count, NULL);
+      for (int64_t i = 0; i < count; i++) v[i] = step == 0 ? v[i] * w[i] : v[i] + w[i];
+      store((char *[]){out, (char *)v}, (int64_t[]){strides[0], size}, count, NULL);
     }
   }
 }
@@ -592,11 +595,15 @@ typedef struct MinCheck {
 static void negative_loop(char *const *ptrs, const int64_t *strides, int64_t n,
                           const void *params) {
   const MinCheck *check = params;
-  for (int64_t i = 0; i < n; i++) {
-    double v;
-    check->to_double((char *[]){(char *)&v, ptrs[1] + i * strides[1]}, (int64_t[]){0, 0},
-                     1, NULL);
-    if (!(v >= 0)) *check->negative = true;
+  enum { CHUNK = 256 };
+  double v[CHUNK];
+  for (int64_t at = 0; at < n; at += CHUNK) {
+    const int64_t count = n - at < CHUNK ? n - at : CHUNK;
+    check->to_double((char *[]){(char *)v, ptrs[1] + at * strides[1]},
+                     (int64_t[]){sizeof *v, strides[1]}, count, NULL);
+    bool negative = false;
+    for (int64_t i = 0; i < count; i++) negative |= !(v[i] >= 0);
+    if (negative) *check->negative = true;
   }
 }
 

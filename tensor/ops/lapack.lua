@@ -287,6 +287,9 @@ op{ "pair_distances(Tensor x1, Tensor x2, float p, bool product) -> Tensor", var
       x2 = "pair_distances_backward(transpose(grad, -1, -2), x2, x1, transpose(result, -1, -2), p, product)" } }
 op{ "pair_distances_backward(Tensor grad, Tensor x1, Tensor x2, Tensor result, float p, bool product) -> Tensor",
     variants = "internal", kind = "composite" }
+--- The same without a gradient of its own, for 0 < p < inf: nothing of the size of all differences is made.
+op{ "pair_distances_slope(Tensor grad, Tensor x1, Tensor x2, Tensor result, float p) -> Tensor", variants = "internal",
+    grad = "none" }
 op{ "cdist(Tensor x1, Tensor x2, float p=2, \z
      str compute_mode='use_mm_for_euclid_dist_if_necessary') -> Tensor", variants = "function", kind = "composite",
     cases = { "(3,4), (5,4)", "(2,3,4), (2,5,4), 1.0", "(3,4), (5,4), 3.0", "(30,3), (70,3)",
@@ -294,6 +297,14 @@ op{ "cdist(Tensor x1, Tensor x2, float p=2, \z
               "(4,0), (5,0)" },
     doc = "The distances (of order p) between each row of x1 and each row of x2.",
     example = "torch.cdist(torch.zeros(2, 3), torch.ones(4, 3))" }
+--- The distances of each row of a matrix from those after it, all in one row.
+op{ "distances_of_rows(Tensor self, float p) -> Tensor", variants = "internal", node = "PdistBackward0",
+    grad = { self = "distances_of_rows_backward(grad, self, result, p)" } }
+op{ "distances_of_rows_backward(Tensor grad, Tensor self, Tensor result, float p) -> Tensor", variants = "internal",
+    kind = "composite" }
+--- The same without a gradient of its own, for 0 < p < inf.
+op{ "distances_of_rows_slope(Tensor grad, Tensor self, Tensor result, float p) -> Tensor", variants = "internal",
+    grad = "none" }
 op{ "pdist(Tensor self, float p=2) -> Tensor", module = "torch nn.functional", variants = "function", kind = "composite",
     cases = { "(4,3)", "(4,3), 1.0" },
     doc = "The distances between all pairs of rows.", example = "torch.pdist(torch.tensor{{0., 0.}, {3., 4.}, {0., 1.}})" }

@@ -4,6 +4,7 @@
 #include "cpu/simd/simd.h"
 #include <complex.h>
 #include <string.h>
+#include "core/move.h"
 #ifdef __F16C__
 #include <immintrin.h>
 #endif
@@ -28,6 +29,12 @@
       for (int64_t i = 0; i < n; i++) out[i] = STORE_##to(LOAD_##from(in[i]));           \
       return;                                                                            \
     }                                                                                    \
+    if (strides[0] == sizeof(to) && strides[1] == 0 && n > 0) {                          \
+      const to value = STORE_##to(LOAD_##from(*(const from *)ptrs[1]));                  \
+      to *out = (to *)ptrs[0];                                                           \
+      for (int64_t i = 0; i < n; i++) out[i] = value;                                    \
+      return;                                                                            \
+    }                                                                                    \
     char *out = ptrs[0];                                                                 \
     const char *in = ptrs[1];                                                            \
     for (int64_t i = 0; i < n; i++, out += strides[0], in += strides[1])                 \
@@ -39,7 +46,7 @@
   static void copy_##type(ARGS) {                                                        \
     const int64_t size = sizeof(type);                                                   \
     if (strides[0] == size && strides[1] == size) {                                      \
-      memmove(ptrs[0], ptrs[1], (size_t)(n * size));                                     \
+      lp_move(ptrs[0], ptrs[1], (size_t)(n * size));                                     \
       return;                                                                            \
     }                                                                                    \
     if (strides[0] == size && strides[1] == 0) {                                         \

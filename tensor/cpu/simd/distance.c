@@ -11,7 +11,7 @@
 #define T float
 #define FN(name) name##_f32
 #define V(name) lp_##name##_f32
-#define SQRT __builtin_sqrtf
+#define BI(name) __builtin_##name##f
 #define BITS int32_t
 #define SIGN INT32_MIN
 #define PANEL LP_DISTANCE_PANEL_F32
@@ -19,7 +19,7 @@
 #undef T
 #undef FN
 #undef V
-#undef SQRT
+#undef BI
 #undef PANEL
 #undef BITS
 #undef SIGN
@@ -27,7 +27,7 @@
 #define T double
 #define FN(name) name##_f64
 #define V(name) lp_##name##_f64
-#define SQRT __builtin_sqrt
+#define BI(name) __builtin_##name
 #define BITS int64_t
 #define SIGN INT64_MIN
 #define PANEL LP_DISTANCE_PANEL_F64
@@ -36,4 +36,8 @@
 const LpDistanceTable LP_SIMD(lp_distance_table) = {.panel_f32 = panel_f32,
                                                     .panel_f64 = panel_f64,
                                                     .root_f32 = root_f32,
-                                                    .root_f64 = root_f64};
+                                                    .root_f64 = root_f64,
+                                                    .slope_f32 = slope_f32,
+                                                    .slope_f64 = slope_f64,
+                                                    .weights_f32 = weights_f32,
+                                                    .weights_f64 = weights_f64};

@@ -1,5 +1,5 @@
 /* Included by distance.c once per type: T, V(name) the function of vecmath.h on it,
- * FN(name) ours, PANEL,
+ * BI(name) the compiler's, FN(name) ours, PANEL,
  * BITS an integer of the same size and SIGN its sign bit. */
 
 enum { FN(N_VECTORS) = PANEL * sizeof(T) / LP_VECTOR_BYTES };
@@ -49,7 +49,7 @@ static void FN(panel)(T *out, int64_t ldc, const T *a, int64_t n, int64_t m,
   for (int64_t i = 0; i < n; i++, out += ldc, a += m) {
     if (p == 2) {
       FN(sum_squares)(sums, a, m, panel);
-      for (int j = 0; j < PANEL; j++) sums[j] = SQRT(sums[j]);
+      for (int j = 0; j < PANEL; j++) sums[j] = BI(sqrt)(sums[j]);
     } else if (p == 1) {
       FN(sum_sizes)(sums, a, m, panel);
     } else if (p == 0) {
@@ -68,6 +68,52 @@ static void FN(root)(T *c, T a, const T *b, int64_t n) {
   LP_IVDEP
   for (int64_t j = 0; j < n; j++) {
     T square = c[j] + (a + b[j]);
-    c[j] = SQRT(square < 0 ? 0 : square);
+    c[j] = BI(sqrt)(square < 0 ? 0 : square);
+  }
+}
+
+/* A stretch of columns stays in the nearest cache, or in registers, for all rows. */
+enum { FN(STRETCH) = 8 * LP_VECTOR_BYTES / sizeof(T) };
+
+#define OVER_ROWS(term)                                                                  \
+  for (int64_t j = 0; j < r; j++) {                                                      \
+    const T w = weights[j], *x = others + j * m + from;                                  \
+    LP_IVDEP                                                                             \
+    for (int64_t c = 0; c < n; c++) {                                                    \
+      const T d = row[from + c] - x[c];                                                  \
+      sum[c] += term;                                                                    \
+    }                                                                                    \
+  }
+
+static void FN(slope)(T *to, const T *row, const T *others, const T *weights, int64_t r,
+                      int64_t m, double p) {
+  const T power = (T)(p - 1);
+  for (int64_t from = 0; from < m; from += FN(STRETCH)) {
+    const int64_t n = m - from < FN(STRETCH) ? m - from : FN(STRETCH);
+    T sum[FN(STRETCH)] = {0};
+    if (p == 2) {
+      OVER_ROWS(w * d)
+    } else if (p == 1) {
+      OVER_ROWS(V(sel)(d > 0, w, V(sel)(d < 0, -w, d * w)))
+    } else {
+      OVER_ROWS(V(sel)(d == 0, 0, w *BI(copysign)(V(pow)(BI(fabs)(d), power), d)))
+    }
+    memcpy(to + from, sum, (size_t)n * sizeof(T));
+  }
+}
+#undef OVER_ROWS
+
+static void FN(weights)(T *to, const T *grads, const T *distances, int64_t r, double p) {
+  const T power = (T)(p - 1);
+  if (p == 1) {
+    memcpy(to, grads, (size_t)r * sizeof(T));
+  } else if (p == 2) {
+    LP_IVDEP
+    for (int64_t j = 0; j < r; j++)
+      to[j] = V(sel)(distances[j] == 0, 0, grads[j] / distances[j]);
+  } else {
+    LP_IVDEP
+    for (int64_t j = 0; j < r; j++)
+      to[j] = V(sel)(distances[j] == 0, 0, grads[j] / V(pow)(distances[j], power));
   }
 }

@@ -62,6 +62,12 @@ static void drive_apart(const LpDrive *d, LpBlock block, char *const *ptrs,
 static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
                   const void *params) {
   const LpDrive *d = params;
+  char *const turned[] = {ptrs[0], ptrs[2], ptrs[1]};
+  const int64_t turned_strides[] = {strides[0], strides[2], strides[1]};
+  if (d->commutes && strides[1] == 0 && strides[2] != 0) {
+    ptrs = turned;
+    strides = turned_strides;
+  }
   const int n_operands = d->n_inputs + 1;
   const int8_t *sizes = d->sizes;
   const int64_t granule = LP_VECTOR_BYTES / (sizes[0] < sizes[1] ? sizes[0] : sizes[1]);
