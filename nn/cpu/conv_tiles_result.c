@@ -1,12 +1,13 @@
 /* The result of a weight's gradient by tiles; see conv_tiles_parts.h. */
 #include "cpu/conv_tiles_parts.h"
+#include "cpu/caps.h"
 #include "cpu/gemm_split.h"
 
 #if defined(__x86_64__) && defined(__linux__) && defined(LP_HAVE_X86_CAPS)
 #include "cpu/conv_tiles_vectors.h"
 
 bool lp_tiles_supported(void) {
-  return lp_split_supported() && __builtin_cpu_supports("avx512bf16");
+  return lp_split_supported() && lp_cpu_multiplies_bf16();
 }
 
 TILES static inline __m512 add_up(const float *sums, int64_t step, int64_t n) {

@@ -37,6 +37,15 @@ __attribute__((constructor(101))) static void choose_capability(void) {
   lp_cpu_capability = best;
 }
 
+bool lp_cpu_multiplies_bf16(void) {
+#ifdef LP_HAVE_X86_CAPS
+  return lp_cpu_capability == LP_CAPABILITY_AVX512 &&
+         __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
 const char *lp_cpu_capability_name(void) {
   static const char *const names[] = {"baseline", "avx2", "avx512"};
   return names[lp_cpu_capability];

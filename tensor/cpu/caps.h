@@ -32,6 +32,9 @@ typedef enum LpCapability {
 extern LpCapability lp_cpu_capability;
 extern bool lp_cpu_allows_tiles; /* where there are some */
 
+/* Are the kernels of AVX-512, and has the processor products of bfloat16 (AVX512_BF16)? */
+bool lp_cpu_multiplies_bf16(void);
+
 /* "baseline", "avx2" or "avx512": torch.backends.cpu.get_cpu_capability. */
 const char *lp_cpu_capability_name(void);
 
