@@ -19,6 +19,7 @@
 #include "core/kept.h"
 #include "core/parallel.h"
 #include "cpu/conv_parts.h"
+#include "cpu/conv_pairs.h"
 #include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
 #include "cpu/conv_windows.h"
@@ -329,6 +330,7 @@ typedef enum Way {
   WINDOWS,
   TILES,
   PARTS,
+  PAIRS,
   LIBRARY
 } Way;
 
@@ -346,6 +348,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (wants_turned_parts(pass, g, dtype)) return TURNED;
   if (wants_parts(pass, g, dtype)) return PARTS;
   if (wants_product_of_few(pass, g, dtype, keeps_weights)) return PRODUCT;
+  if (lp_conv_pairs_pays(pass, g, dtype)) return PAIRS;
   return LIBRARY;
 }
 
@@ -450,6 +453,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case WINDOWS: return lp_conv_windows(c, g);
   case TILES: return run_tiles(c, g);
   case PARTS: return lp_conv_parts(c, g);
+  case PAIRS: return lp_conv_pairs(c, g);
   default: return lp_conv_dnnl(c, g);
   }
 }
@@ -471,8 +475,8 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
 
 LpDtype lp_conv_weight_dtype(const LpConvGeometry *g, LpDtype dtype, bool last) {
   if (dtype != LP_BFLOAT16) return dtype;
-  const bool rounds = last && piece_of(g) == g->n &&
-                      way_of(LP_CONV_WEIGHT_GRAD, g, dtype, false) == TILES;
+  const Way way = way_of(LP_CONV_WEIGHT_GRAD, g, dtype, false);
+  const bool rounds = last && piece_of(g) == g->n && (way == TILES || way == PAIRS);
   return rounds ? LP_BFLOAT16 : LP_FLOAT32;
 }
 

@@ -1,0 +1,299 @@
+/* See conv_pairs.h. */
+#include "cpu/conv_pairs.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "core/alloc.h"
+#include "core/check.h"
+#include "core/parallel.h"
+#include "core/whole.h"
+#include "cpu/caps.h"
+
+#define ROWS LP_PAIRS_ROWS
+#define COLUMNS LP_PAIRS_COLUMNS
+/* Pairs of a chunk: so many of a panel of columns stay in the first cache. */
+#define CHUNK_PAIRS 128
+/* Pairs of a panel; a line more, so that panels are not all in the same lines of a cache.
+ */
+#define STEP(width) ((width)*CHUNK_PAIRS + 16)
+/* Of a block, at most: a chunk of both factors stays in the second cache. */
+#define BLOCK_ROWS 512
+#define BLOCK_COLUMNS 256
+
+/* Groups of results have sums of their own where those of all are few: threads then read
+ * other parts of x and y. */
+#define MOST_GROUPS 8
+#define GROUP_FLOATS (getenv("GF") ? atoi(getenv("GF")) * 1024 : 512 * 1024)
+#define LEAST_RESULTS 512
+
+/* A convolution in order depth, height, width; missing dims have size and kernel 1. */
+typedef struct Sweep {
+  int64_t c, k, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
+  int64_t taps, depth;   /* numbers of a kernel: of a channel, in all */
+  int64_t run_taps, run; /* taps that lie side by side in x; their numbers */
+  int64_t results;       /* of an output channel */
+  int64_t pitch;         /* from a row of the sums to the next */
+  const uint16_t *x, *y;
+} Sweep;
+
+static Sweep sweep_of(const LpConvGeometry *g, const LpConvCall *c) {
+  Sweep s = {.c = g->c, .k = g->k, .x = c->x, .y = c->y};
+  lp_conv_widen(g, s.in, s.out, s.kernel, s.stride, s.padding, s.dilation);
+  s.taps = lp_conv_volume(s.kernel, 3);
+  s.depth = s.taps * s.c;
+  s.run_taps = s.dilation[2] == 1 ? s.kernel[2] : 1;
+  s.run = s.run_taps * s.c;
+  s.results = g->n * lp_conv_volume(s.out, 3);
+  s.pitch = lp_ratio_up(s.depth, COLUMNS) * COLUMNS;
+  return s;
+}
+
+/* --- windows
+ * ------------------------------------------------------------------------------------ */
+
+/* The origin of a result's window, in pixels of x. */
+typedef struct Place {
+  int64_t image, at[3];
+} Place;
+
+static Place place_of(const Sweep *s, int64_t result) {
+  Place p;
+  for (int d = 2; d >= 0; d--) {
+    p.at[d] = result % s->out[d] * s->stride[d] - s->padding[d];
+    result /= s->out[d];
+  }
+  p.image = result;
+  return p;
+}
+
+static void go_on(const Sweep *s, Place *p) {
+  for (int d = 2; d >= 0; d--) {
+    p->at[d] += s->stride[d];
+    if (p->at[d] < s->out[d] * s->stride[d] - s->padding[d]) return;
+    p->at[d] = -s->padding[d];
+  }
+  p->image++;
+}
+
+/* Numbers [begin, end) of a run of a window, which begins `tap` pixels after the window.
+ */
+typedef struct Part {
+  int64_t tap[3], begin, end;
+} Part;
+
+static Part part_of(const Sweep *s, int64_t run, int64_t begin, int64_t end) {
+  const int64_t across = s->kernel[2] / s->run_taps, start = run * s->run;
+  return (Part){.tap = {run / across / s->kernel[1] * s->dilation[0],
+                        run / across % s->kernel[1] * s->dilation[1],
+                        run % across * s->dilation[2]},
+                .begin = begin > start ? begin - start : 0,
+                .end = lp_least(end - start, s->run)};
+}
+
+/* Where the part of a window lies in x; in `memory`, with zeros, if not all of it does.
+ */
+static const uint16_t *source_of(const Sweep *s, const Place *p, const Part *part,
+                                 uint16_t *memory) {
+  const int64_t d = p->at[0] + part->tap[0], h = p->at[1] + part->tap[1],
+                w = p->at[2] + part->tap[2], count = part->end - part->begin;
+  if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1]) {
+    lp_pairs_copy(memory, NULL, count);
+    return memory;
+  }
+  const uint16_t *x =
+      s->x + (((p->image * s->in[0] + d) * s->in[1] + h) * s->in[2] + w) * s->c;
+  const int64_t first = -w * s->c, last = (s->in[2] - w) * s->c;
+  if (first <= part->begin && part->end <= last) return x + part->begin;
+  const int64_t from = lp_least(first > part->begin ? first : part->begin, part->end),
+                until = last < from ? from : lp_least(last, part->end);
+  lp_pairs_copy(memory, NULL, count);
+  lp_pairs_copy(memory + from - part->begin, x + from, until - from);
+  return memory;
+}
+
+/* --- chunks
+ * ------------------------------------------------------------------------------------ */
+
+/* Memory of a thread. */
+typedef struct Chunk {
+  uint32_t a[BLOCK_ROWS / ROWS * STEP(ROWS)], b[BLOCK_COLUMNS / COLUMNS * STEP(COLUMNS)];
+  uint16_t windows[2][BLOCK_COLUMNS];
+  Part parts[BLOCK_COLUMNS]; /* of the windows */
+  int64_t n_parts;
+} Chunk;
+
+/* Of the gradient: rows and columns, from which results. */
+typedef struct Block {
+  int64_t row, rows, column, columns, first, last;
+  float *sums;
+} Block;
+
+static void lay_results(const Sweep *s, const Block *b, int64_t at, int64_t count,
+                        Chunk *chunk) {
+  const int64_t rows = lp_least(b->rows, s->k - b->row);
+  for (int64_t i = 0; i < count; i += 2) {
+    const uint16_t *y = s->y + (at + i) * s->k + b->row;
+    lp_pairs_lay(y, i + 1 < count ? y + s->k : NULL, rows, ROWS, chunk->a + i / 2 * ROWS,
+                 STEP(ROWS));
+  }
+}
+
+static void set_parts(const Sweep *s, int64_t begin, int64_t end, Chunk *chunk) {
+  chunk->n_parts = 0;
+  for (int64_t run = begin / s->run; run * s->run < end; run++)
+    chunk->parts[chunk->n_parts++] = part_of(s, run, begin, end);
+}
+
+/* Of two results, or one. */
+static void lay_pair(const Sweep *s, const Place p[2], bool both, Chunk *chunk,
+                     uint32_t *to) {
+  const bool direct = s->c % COLUMNS == 0;
+  const int64_t step = STEP(COLUMNS);
+  int64_t at = 0;
+  for (int64_t i = 0; i < chunk->n_parts; i++) {
+    const Part *part = &chunk->parts[i];
+    const int64_t count = part->end - part->begin;
+    const uint16_t *from[2] = {NULL, NULL};
+    for (int j = 0; j < 1 + both; j++) {
+      uint16_t *memory = chunk->windows[j] + at;
+      from[j] = source_of(s, &p[j], part, memory);
+      if (!direct && from[j] != memory) lp_pairs_copy(memory, from[j], count);
+    }
+    if (direct)
+      lp_pairs_lay(from[0], from[1], count, COLUMNS, to + at / COLUMNS * step, step);
+    at += count;
+  }
+  if (!direct)
+    lp_pairs_lay(chunk->windows[0], both ? chunk->windows[1] : NULL, at, COLUMNS, to,
+                 step);
+}
+
+static void lay_windows(const Sweep *s, int64_t at, int64_t count, Chunk *chunk) {
+  Place p[2] = {place_of(s, at)};
+  for (int64_t i = 0; i < count; i += 2) {
+    p[1] = p[0];
+    go_on(s, &p[1]);
+    lay_pair(s, p, i + 1 < count, chunk, chunk->b + i / 2 * COLUMNS);
+    p[0] = p[1];
+    go_on(s, &p[0]);
+  }
+}
+
+static void make_block(const Sweep *s, const Block *b, Chunk *chunk) {
+  const int64_t end = b->column + b->columns;
+  for (int64_t at = b->first; at < b->last; at += 2 * CHUNK_PAIRS) {
+    const int64_t count = lp_least(2 * CHUNK_PAIRS, b->last - at);
+    lay_results(s, b, at, count, chunk);
+    for (int64_t column = b->column; column < end; column += BLOCK_COLUMNS) {
+      const int64_t some = lp_least(BLOCK_COLUMNS, end - column);
+      set_parts(s, column, lp_least(column + some, s->depth), chunk);
+      lay_windows(s, at, count, chunk);
+      for (int64_t j = 0; j < some; j += COLUMNS)
+        lp_pairs_multiply(lp_ratio_up(count, 2), lp_ratio_up(b->rows, ROWS), chunk->a,
+                          STEP(ROWS), chunk->b + j / COLUMNS * STEP(COLUMNS),
+                          b->sums + b->row * s->pitch + column + j, s->pitch,
+                          at == b->first);
+    }
+  }
+}
+
+/* --- blocks
+ * ------------------------------------------------------------------------------------ */
+
+typedef struct Job {
+  Sweep s;
+  int64_t groups, rows, columns; /* blocks: groups of results, and along both sides */
+  float *sums;                   /* of each group (k, rounded up, taps, c) */
+  LpDtype dtype;                 /* of the gradient */
+  void *w;
+  _Atomic bool failed;
+} Job;
+
+static int64_t panels_of(const Sweep *s) {
+  return s->pitch / COLUMNS;
+}
+
+static int64_t sums_of(const Sweep *s) {
+  return lp_ratio_up(s->k, ROWS) * ROWS * s->pitch;
+}
+
+/* Groups where their sums are few, and as many blocks as there are threads. */
+static void set_blocks(Job *j) {
+  const Sweep *s = &j->s;
+  j->groups = 1;
+  while (j->groups < MOST_GROUPS && 2 * j->groups * sums_of(s) <= GROUP_FLOATS &&
+         2 * j->groups * LEAST_RESULTS <= s->results)
+    j->groups *= 2;
+  j->rows = lp_ratio_up(s->k, BLOCK_ROWS);
+  const int64_t most = panels_of(s), blocks = j->groups * j->rows,
+                threads = lp_parallel_threads(blocks * most, 1);
+  j->columns = lp_least(lp_ratio_up(threads, blocks), most);
+}
+
+static int64_t border(int64_t count, int64_t i, int64_t parts) {
+  return count * i / parts;
+}
+
+static Block block_of(const Job *j, int64_t i) {
+  const Sweep *s = &j->s;
+  const int64_t x = i % j->columns, y = i / j->columns % j->rows,
+                group = i / j->columns / j->rows, rows = lp_ratio_up(s->k, ROWS);
+  Block b = {.row = border(rows, y, j->rows) * ROWS,
+             .column = border(panels_of(s), x, j->columns) * COLUMNS,
+             .first = border(s->results, group, j->groups),
+             .last = border(s->results, group + 1, j->groups),
+             .sums = j->sums + group * sums_of(s)};
+  b.rows = border(rows, y + 1, j->rows) * ROWS - b.row;
+  b.columns = border(panels_of(s), x + 1, j->columns) * COLUMNS - b.column;
+  return b;
+}
+
+static void make_blocks(void *ctx, int64_t begin, int64_t end) {
+  Job *j = ctx;
+  size_t capacity;
+  Chunk *chunk = lp_block_alloc(sizeof *chunk, &capacity);
+  if (!chunk) {
+    atomic_store(&j->failed, true);
+    return;
+  }
+  for (int64_t i = begin; i < end; i++) {
+    const Block b = block_of(j, i);
+    make_block(&j->s, &b, chunk);
+  }
+  lp_block_free(chunk, capacity);
+}
+
+/* Rows of the gradient, from the sums of all groups. */
+static void finish(void *ctx, int64_t begin, int64_t end) {
+  const Job *j = ctx;
+  const Sweep *s = &j->s;
+  const int64_t row_bytes = s->depth * (int64_t)lp_dtype_size(j->dtype);
+  for (int64_t k = begin; k < end; k++) {
+    float *row = j->sums + k * s->pitch;
+    for (int64_t group = 1; group < j->groups; group++)
+      for (int64_t i = 0; i < s->depth; i++) row[i] += row[group * sums_of(s) + i];
+    lp_pairs_finish(row, s->taps, s->c, j->dtype == LP_BFLOAT16,
+                    (char *)j->w + k * row_bytes);
+  }
+}
+
+bool lp_conv_pairs(const LpConvCall *c, const LpConvGeometry *g) {
+  Job j = {.s = sweep_of(g, c), .dtype = c->weight_dtype, .w = c->w};
+  set_blocks(&j);
+  size_t capacity;
+  j.sums = lp_block_alloc((size_t)(j.groups * sums_of(&j.s)) * sizeof *j.sums, &capacity);
+  TRY(j.sums);
+  lp_parallel_for(j.groups * j.rows * j.columns, 1, make_blocks, &j);
+  const bool ok = !atomic_load(&j.failed);
+  if (ok) lp_parallel_for(j.s.k, LP_GRAIN / (j.s.depth * j.groups) + 1, finish, &j);
+  lp_block_free(j.sums, capacity);
+  CHECK(ok, LP_ERR_MEMORY, "out of memory in a convolution");
+  return true;
+}
+
+bool lp_conv_pairs_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
+  if (dtype != LP_BFLOAT16 || !lp_cpu_multiplies_bf16() || g->groups != 1) return false;
+  if (pass != LP_CONV_WEIGHT_GRAD) return false;
+  return getenv("PRODUCTS") != NULL;
+}
