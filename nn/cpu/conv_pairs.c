@@ -181,9 +181,10 @@ static void lay_windows(const Sweep *s, int64_t at, int64_t count, Chunk *chunk)
 }
 
 static void make_block(const Sweep *s, const Block *b, Chunk *chunk) {
-  const int64_t end = b->column + b->columns;
-  for (int64_t at = b->first; at < b->last; at += 2 * CHUNK_PAIRS) {
-    const int64_t count = lp_least(2 * CHUNK_PAIRS, b->last - at);
+  const int64_t end = b->column + b->columns, pairs = lp_ratio_up(b->last - b->first, 2),
+                even = 2 * lp_ratio_up(pairs, lp_ratio_up(pairs, CHUNK_PAIRS));
+  for (int64_t at = b->first; at < b->last; at += even) {
+    const int64_t count = lp_least(even, b->last - at);
     lay_results(s, b, at, count, chunk);
     for (int64_t column = b->column; column < end; column += BLOCK_COLUMNS) {
       const int64_t some = lp_least(BLOCK_COLUMNS, end - column);

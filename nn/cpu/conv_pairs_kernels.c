@@ -4,6 +4,7 @@
 #if defined(__x86_64__) && defined(LP_HAVE_X86_CAPS)
 #include "cpu/tiles.h"
 
+#define ROWS LP_PAIRS_ROWS
 #define PAIRS __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
 static inline __mmask32 first_words(int64_t n) {
@@ -51,22 +52,31 @@ PAIRS static inline __m512 add_product(__m512 sum, uint32_t a, __m512i b) {
 PAIRS void lp_pairs_multiply(int64_t depth, int64_t panels, const uint32_t *a,
                              int64_t step_a, const uint32_t *b, float *sums,
                              int64_t pitch, bool anew) {
-  for (; panels > 0; panels--, a += step_a, sums += LP_PAIRS_ROWS * pitch) {
-    __m512 s[LP_PAIRS_ROWS][2];
-    for (int i = 0; i < LP_PAIRS_ROWS; i++)
+  for (; panels > 0; panels--, a += step_a, sums += ROWS * pitch) {
+    __m512 s[ROWS][2];
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 2
       for (int j = 0; j < 2; j++)
         s[i][j] = anew ? _mm512_setzero_ps() : _mm512_loadu_ps(sums + i * pitch + 16 * j);
+    if (panels > 1 && !anew)
+      for (int i = 0; i < ROWS; i++) {
+        __builtin_prefetch(sums + (ROWS + i) * pitch, 1);
+        __builtin_prefetch(sums + (ROWS + i) * pitch + 16, 1);
+      }
     for (int64_t p = 0; p < depth; p++) {
       const __m512i b0 = _mm512_loadu_si512(b + p * LP_PAIRS_COLUMNS),
                     b1 = _mm512_loadu_si512(b + p * LP_PAIRS_COLUMNS + 16);
 #pragma GCC unroll 8
-      for (int i = 0; i < LP_PAIRS_ROWS; i++) {
-        const uint32_t row = a[p * LP_PAIRS_ROWS + i];
+      for (int i = 0; i < ROWS; i++) {
+        const uint32_t row = a[p * ROWS + i];
         s[i][0] = add_product(s[i][0], row, b0);
         s[i][1] = add_product(s[i][1], row, b1);
       }
     }
-    for (int i = 0; i < LP_PAIRS_ROWS; i++)
+#pragma GCC unroll 8
+    for (int i = 0; i < ROWS; i++)
+#pragma GCC unroll 2
       for (int j = 0; j < 2; j++) _mm512_storeu_ps(sums + i * pitch + 16 * j, s[i][j]);
   }
 }
