@@ -27,6 +27,9 @@
 #define GROUP_FLOATS (getenv("GF") ? atoi(getenv("GF")) * 1024 : 512 * 1024)
 #define LEAST_RESULTS 512
 
+/* Results whose numbers are asked for before they are laid. */
+#define AHEAD 8
+
 /* A convolution in order depth, height, width; missing dims have size and kernel 1. */
 typedef struct Sweep {
   int64_t c, k, in[3], out[3], kernel[3], stride[3], padding[3], dilation[3];
@@ -134,8 +137,8 @@ static void lay_results(const Sweep *s, const Block *b, int64_t at, int64_t coun
   const int64_t rows = lp_least(b->rows, s->k - b->row);
   for (int64_t i = 0; i < count; i += 2) {
     const uint16_t *y = s->y + (at + i) * s->k + b->row;
-    lp_pairs_lay(y, i + 1 < count ? y + s->k : NULL, rows, ROWS, chunk->a + i / 2 * ROWS,
-                 STEP(ROWS));
+    lp_pairs_lay(y, i + 1 < count ? y + s->k : NULL, rows, ROWS, AHEAD * s->k,
+                 chunk->a + i / 2 * ROWS, STEP(ROWS));
   }
 }
 
@@ -149,7 +152,7 @@ static void set_parts(const Sweep *s, int64_t begin, int64_t end, Chunk *chunk) 
 static void lay_pair(const Sweep *s, const Place p[2], bool both, Chunk *chunk,
                      uint32_t *to) {
   const bool direct = s->c % COLUMNS == 0;
-  const int64_t step = STEP(COLUMNS);
+  const int64_t step = STEP(COLUMNS), ahead = AHEAD * s->stride[2] * s->c;
   int64_t at = 0;
   for (int64_t i = 0; i < chunk->n_parts; i++) {
     const Part *part = &chunk->parts[i];
@@ -161,11 +164,12 @@ static void lay_pair(const Sweep *s, const Place p[2], bool both, Chunk *chunk,
       if (!direct && from[j] != memory) lp_pairs_copy(memory, from[j], count);
     }
     if (direct)
-      lp_pairs_lay(from[0], from[1], count, COLUMNS, to + at / COLUMNS * step, step);
+      lp_pairs_lay(from[0], from[1], count, COLUMNS, ahead, to + at / COLUMNS * step,
+                   step);
     at += count;
   }
   if (!direct)
-    lp_pairs_lay(chunk->windows[0], both ? chunk->windows[1] : NULL, at, COLUMNS, to,
+    lp_pairs_lay(chunk->windows[0], both ? chunk->windows[1] : NULL, at, COLUMNS, 0, to,
                  step);
 }
 

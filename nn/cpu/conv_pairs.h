@@ -27,7 +27,7 @@ bool lp_conv_pairs(const LpConvCall *call, const LpConvGeometry *g);
 /* Number i of both rows side by side, to panels that begin `step` pairs apart, `width` (8
  * or 32) in each; zeros to a multiple of 32 numbers. Without `second`, it is zeros. */
 void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                  int64_t width, uint32_t *to, int64_t step);
+                  int64_t width, int64_t ahead, uint32_t *to, int64_t step);
 
 /* A block of `sums`, rows `pitch` apart: of `panels` panels of a, each of `depth` pairs
  * and `step_a` pairs after the one before, by one of b; what is there is added to unless

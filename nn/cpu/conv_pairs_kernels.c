@@ -23,10 +23,12 @@ PAIRS void lp_pairs_copy(uint16_t *to, const uint16_t *from, int64_t count) {
 }
 
 PAIRS void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                        int64_t width, uint32_t *to, int64_t step) {
+                        int64_t width, int64_t ahead, uint32_t *to, int64_t step) {
   /* Within each 128 bits unpacking interleaves; the quarters are put in order before. */
   const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
   for (int64_t i = 0; i < count; i += 32) {
+    __builtin_prefetch(first + i + ahead);
+    if (second) __builtin_prefetch(second + i + ahead);
     const __m512i a = _mm512_permutexvar_epi64(order, load(first + i, count - i)),
                   b = _mm512_permutexvar_epi64(
                       order, load(second ? second + i : NULL, count - i)),
@@ -115,7 +117,7 @@ PAIRS void lp_pairs_finish(const float *sums, int64_t taps, int64_t c, bool roun
 #else
 
 void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                  int64_t width, uint32_t *to, int64_t step) {}
+                  int64_t width, int64_t ahead, uint32_t *to, int64_t step) {}
 void lp_pairs_multiply(int64_t depth, int64_t panels, const uint32_t *a, int64_t step_a,
                        const uint32_t *b, float *sums, int64_t pitch, bool anew) {}
 void lp_pairs_copy(uint16_t *to, const uint16_t *from, int64_t count) {}
