@@ -14,9 +14,9 @@
 #define COLUMNS LP_PAIRS_COLUMNS
 /* Pairs of a chunk: so many of a panel of columns stay in the first cache. */
 #define CHUNK_PAIRS 128
-/* Pairs of a panel; a line more, so that panels are not all in the same lines of a cache.
- */
-#define STEP(width) ((width)*CHUNK_PAIRS + 16)
+/* Pairs of a panel of rows; a line more, so that panels are not all in the same lines of
+ * a cache. */
+#define PANEL (ROWS * CHUNK_PAIRS + 16)
 /* Of a block, at most: a chunk of both factors stays in the second cache. */
 #define BLOCK_ROWS 512
 #define BLOCK_COLUMNS 256
@@ -101,7 +101,7 @@ static const uint16_t *source_of(const Sweep *s, const Place *p, const Part *par
   const int64_t d = p->at[0] + part->tap[0], h = p->at[1] + part->tap[1],
                 w = p->at[2] + part->tap[2], count = part->end - part->begin;
   if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1]) {
-    lp_pairs_copy(memory, NULL, count);
+    memset(memory, 0, (size_t)count * sizeof *memory);
     return memory;
   }
   const uint16_t *x =
@@ -110,8 +110,8 @@ static const uint16_t *source_of(const Sweep *s, const Place *p, const Part *par
   if (first <= part->begin && part->end <= last) return x + part->begin;
   const int64_t from = lp_least(first > part->begin ? first : part->begin, part->end),
                 until = last < from ? from : lp_least(last, part->end);
-  lp_pairs_copy(memory, NULL, count);
-  lp_pairs_copy(memory + from - part->begin, x + from, until - from);
+  memset(memory, 0, (size_t)count * sizeof *memory);
+  memcpy(memory + from - part->begin, x + from, (size_t)(until - from) * sizeof *memory);
   return memory;
 }
 
@@ -120,9 +120,10 @@ static const uint16_t *source_of(const Sweep *s, const Place *p, const Part *par
 
 /* Memory of a thread. */
 typedef struct Chunk {
-  uint32_t a[BLOCK_ROWS / ROWS * STEP(ROWS)], b[BLOCK_COLUMNS / COLUMNS * STEP(COLUMNS)];
-  uint16_t windows[2][BLOCK_COLUMNS];
-  Part parts[BLOCK_COLUMNS]; /* of the windows */
+  uint32_t a[BLOCK_ROWS / ROWS * PANEL], b[CHUNK_PAIRS * (BLOCK_COLUMNS + 16) + 32];
+  int64_t pitch;                   /* of rows of b: odd in lines of a cache */
+  uint16_t edge[2][BLOCK_COLUMNS]; /* parts that are not all in x */
+  Part parts[BLOCK_COLUMNS];       /* of the windows */
   int64_t n_parts;
 } Chunk;
 
@@ -137,8 +138,8 @@ static void lay_results(const Sweep *s, const Block *b, int64_t at, int64_t coun
   const int64_t rows = lp_least(b->rows, s->k - b->row);
   for (int64_t i = 0; i < count; i += 2) {
     const uint16_t *y = s->y + (at + i) * s->k + b->row;
-    lp_pairs_lay(y, i + 1 < count ? y + s->k : NULL, rows, ROWS, AHEAD * s->k,
-                 chunk->a + i / 2 * ROWS, STEP(ROWS));
+    lp_pairs_lay_panels(y, i + 1 < count ? y + s->k : NULL, rows, AHEAD * s->k,
+                        chunk->a + i / 2 * ROWS, PANEL);
   }
 }
 
@@ -151,26 +152,14 @@ static void set_parts(const Sweep *s, int64_t begin, int64_t end, Chunk *chunk) 
 /* Of two results, or one. */
 static void lay_pair(const Sweep *s, const Place p[2], bool both, Chunk *chunk,
                      uint32_t *to) {
-  const bool direct = s->c % COLUMNS == 0;
-  const int64_t step = STEP(COLUMNS), ahead = AHEAD * s->stride[2] * s->c;
-  int64_t at = 0;
+  const int64_t ahead = AHEAD * s->stride[2] * s->c;
   for (int64_t i = 0; i < chunk->n_parts; i++) {
     const Part *part = &chunk->parts[i];
-    const int64_t count = part->end - part->begin;
-    const uint16_t *from[2] = {NULL, NULL};
-    for (int j = 0; j < 1 + both; j++) {
-      uint16_t *memory = chunk->windows[j] + at;
-      from[j] = source_of(s, &p[j], part, memory);
-      if (!direct && from[j] != memory) lp_pairs_copy(memory, from[j], count);
-    }
-    if (direct)
-      lp_pairs_lay(from[0], from[1], count, COLUMNS, ahead, to + at / COLUMNS * step,
-                   step);
-    at += count;
+    lp_pairs_lay(source_of(s, &p[0], part, chunk->edge[0]),
+                 both ? source_of(s, &p[1], part, chunk->edge[1]) : NULL,
+                 part->end - part->begin, ahead, to);
+    to += part->end - part->begin;
   }
-  if (!direct)
-    lp_pairs_lay(chunk->windows[0], both ? chunk->windows[1] : NULL, at, COLUMNS, 0, to,
-                 step);
 }
 
 static void lay_windows(const Sweep *s, int64_t at, int64_t count, Chunk *chunk) {
@@ -178,7 +167,7 @@ static void lay_windows(const Sweep *s, int64_t at, int64_t count, Chunk *chunk)
   for (int64_t i = 0; i < count; i += 2) {
     p[1] = p[0];
     go_on(s, &p[1]);
-    lay_pair(s, p, i + 1 < count, chunk, chunk->b + i / 2 * COLUMNS);
+    lay_pair(s, p, i + 1 < count, chunk, chunk->b + i / 2 * chunk->pitch);
     p[0] = p[1];
     go_on(s, &p[0]);
   }
@@ -192,11 +181,12 @@ static void make_block(const Sweep *s, const Block *b, Chunk *chunk) {
     lay_results(s, b, at, count, chunk);
     for (int64_t column = b->column; column < end; column += BLOCK_COLUMNS) {
       const int64_t some = lp_least(BLOCK_COLUMNS, end - column);
+      chunk->pitch = some + 16;
       set_parts(s, column, lp_least(column + some, s->depth), chunk);
       lay_windows(s, at, count, chunk);
       for (int64_t j = 0; j < some; j += COLUMNS)
         lp_pairs_multiply(lp_ratio_up(count, 2), lp_ratio_up(b->rows, ROWS), chunk->a,
-                          STEP(ROWS), chunk->b + j / COLUMNS * STEP(COLUMNS),
+                          PANEL, chunk->b + j, chunk->pitch,
                           b->sums + b->row * s->pitch + column + j, s->pitch,
                           at == b->first);
     }

@@ -22,21 +22,23 @@ bool lp_conv_pairs(const LpConvCall *call, const LpConvGeometry *g);
 /* --- kernels: conv_pairs_kernels.c --- */
 
 #define LP_PAIRS_ROWS 8 /* of a product in registers; of a panel of the first factor */
-#define LP_PAIRS_COLUMNS 32 /* of it, and of a panel of the second */
+#define LP_PAIRS_COLUMNS 32 /* of it */
 
-/* Number i of both rows side by side, to panels that begin `step` pairs apart, `width` (8
- * or 32) in each; zeros to a multiple of 32 numbers. Without `second`, it is zeros. */
+/* Pairs of number i of both rows, zeros instead of the second one if that is NULL; up to
+ * 31 more are written. The numbers `ahead` of them are asked for. */
 void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                  int64_t width, int64_t ahead, uint32_t *to, int64_t step);
+                  int64_t ahead, uint32_t *to);
+/* The same, to panels that begin `step` pairs apart; zeros to a multiple of 32 numbers.
+ */
+void lp_pairs_lay_panels(const uint16_t *first, const uint16_t *second, int64_t count,
+                         int64_t ahead, uint32_t *to, int64_t step);
 
-/* A block of `sums`, rows `pitch` apart: of `panels` panels of a, each of `depth` pairs
- * and `step_a` pairs after the one before, by one of b; what is there is added to unless
- * `anew`. */
+/* COLUMNS columns of `sums`, rows `pitch` apart: of `panels` panels of a, each of `depth`
+ * pairs a row and `step_a` pairs after the one before, by the rows of b; what is there is
+ * added to unless `anew`. */
 void lp_pairs_multiply(int64_t depth, int64_t panels, const uint32_t *a, int64_t step_a,
-                       const uint32_t *b, float *sums, int64_t pitch, bool anew);
-
-/* `count` numbers; zeros without `from`. */
-void lp_pairs_copy(uint16_t *to, const uint16_t *from, int64_t count);
+                       const uint32_t *b, int64_t pitch_b, float *sums, int64_t pitch,
+                       bool anew);
 
 /* A row of sums (taps, c), in memory up to a multiple of 16, to (c, taps): float32, or
  * rounded to bfloat16. */

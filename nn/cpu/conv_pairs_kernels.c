@@ -16,33 +16,38 @@ PAIRS static inline __m512i load(const uint16_t *from, int64_t count) {
   return _mm512_maskz_loadu_epi16(first_words(count), from);
 }
 
-PAIRS void lp_pairs_copy(uint16_t *to, const uint16_t *from, int64_t count) {
-  for (int64_t i = 0; i < count; i += 32)
-    _mm512_mask_storeu_epi16(to + i, first_words(count - i),
-                             load(from ? from + i : NULL, count - i));
+/* 32 numbers of both rows, as pairs. */
+PAIRS static inline void interleave(const uint16_t *first, const uint16_t *second,
+                                    int64_t count, int64_t ahead, __m512i pairs[2]) {
+  /* Within each 128 bits unpacking interleaves; the quarters are put in order before. */
+  const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+  __builtin_prefetch(first + ahead);
+  if (second) __builtin_prefetch(second + ahead);
+  const __m512i a = _mm512_permutexvar_epi64(order, load(first, count)),
+                b = _mm512_permutexvar_epi64(order, load(second, count));
+  pairs[0] = _mm512_unpacklo_epi16(a, b);
+  pairs[1] = _mm512_unpackhi_epi16(a, b);
 }
 
 PAIRS void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                        int64_t width, int64_t ahead, uint32_t *to, int64_t step) {
-  /* Within each 128 bits unpacking interleaves; the quarters are put in order before. */
-  const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+                        int64_t ahead, uint32_t *to) {
   for (int64_t i = 0; i < count; i += 32) {
-    __builtin_prefetch(first + i + ahead);
-    if (second) __builtin_prefetch(second + i + ahead);
-    const __m512i a = _mm512_permutexvar_epi64(order, load(first + i, count - i)),
-                  b = _mm512_permutexvar_epi64(
-                      order, load(second ? second + i : NULL, count - i)),
-                  low = _mm512_unpacklo_epi16(a, b), high = _mm512_unpackhi_epi16(a, b);
-    if (width == LP_PAIRS_COLUMNS) {
-      _mm512_storeu_si512(to, low);
-      _mm512_storeu_si512(to + 16, high);
-      to += step;
-    } else {
-      _mm256_storeu_si256((__m256i *)to, _mm512_castsi512_si256(low));
-      _mm256_storeu_si256((__m256i *)(to + step), _mm512_extracti64x4_epi64(low, 1));
-      _mm256_storeu_si256((__m256i *)(to + 2 * step), _mm512_castsi512_si256(high));
-      _mm256_storeu_si256((__m256i *)(to + 3 * step), _mm512_extracti64x4_epi64(high, 1));
-      to += 4 * step;
+    __m512i pairs[2];
+    interleave(first + i, second ? second + i : NULL, count - i, ahead, pairs);
+    _mm512_storeu_si512(to + i, pairs[0]);
+    _mm512_storeu_si512(to + i + 16, pairs[1]);
+  }
+}
+
+PAIRS void lp_pairs_lay_panels(const uint16_t *first, const uint16_t *second,
+                               int64_t count, int64_t ahead, uint32_t *to, int64_t step) {
+  for (int64_t i = 0; i < count; i += 32, to += 4 * step) {
+    __m512i pairs[2];
+    interleave(first + i, second ? second + i : NULL, count - i, ahead, pairs);
+    for (int j = 0; j < 2; j++) {
+      uint32_t *at = to + 2 * j * step;
+      _mm256_storeu_si256((__m256i *)at, _mm512_castsi512_si256(pairs[j]));
+      _mm256_storeu_si256((__m256i *)(at + step), _mm512_extracti64x4_epi64(pairs[j], 1));
     }
   }
 }
@@ -52,8 +57,8 @@ PAIRS static inline __m512 add_product(__m512 sum, uint32_t a, __m512i b) {
 }
 
 PAIRS void lp_pairs_multiply(int64_t depth, int64_t panels, const uint32_t *a,
-                             int64_t step_a, const uint32_t *b, float *sums,
-                             int64_t pitch, bool anew) {
+                             int64_t step_a, const uint32_t *b, int64_t pitch_b,
+                             float *sums, int64_t pitch, bool anew) {
   for (; panels > 0; panels--, a += step_a, sums += ROWS * pitch) {
     __m512 s[ROWS][2];
 #pragma GCC unroll 8
@@ -67,8 +72,8 @@ PAIRS void lp_pairs_multiply(int64_t depth, int64_t panels, const uint32_t *a,
         __builtin_prefetch(sums + (ROWS + i) * pitch + 16, 1);
       }
     for (int64_t p = 0; p < depth; p++) {
-      const __m512i b0 = _mm512_loadu_si512(b + p * LP_PAIRS_COLUMNS),
-                    b1 = _mm512_loadu_si512(b + p * LP_PAIRS_COLUMNS + 16);
+      const __m512i b0 = _mm512_loadu_si512(b + p * pitch_b),
+                    b1 = _mm512_loadu_si512(b + p * pitch_b + 16);
 #pragma GCC unroll 8
       for (int i = 0; i < ROWS; i++) {
         const uint32_t row = a[p * ROWS + i];
@@ -117,10 +122,12 @@ PAIRS void lp_pairs_finish(const float *sums, int64_t taps, int64_t c, bool roun
 #else
 
 void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                  int64_t width, int64_t ahead, uint32_t *to, int64_t step) {}
+                  int64_t ahead, uint32_t *to) {}
+void lp_pairs_lay_panels(const uint16_t *first, const uint16_t *second, int64_t count,
+                         int64_t ahead, uint32_t *to, int64_t step) {}
 void lp_pairs_multiply(int64_t depth, int64_t panels, const uint32_t *a, int64_t step_a,
-                       const uint32_t *b, float *sums, int64_t pitch, bool anew) {}
-void lp_pairs_copy(uint16_t *to, const uint16_t *from, int64_t count) {}
+                       const uint32_t *b, int64_t pitch_b, float *sums, int64_t pitch,
+                       bool anew) {}
 void lp_pairs_finish(const float *sums, int64_t taps, int64_t c, bool rounded, void *to) {
 }
 
