@@ -55,10 +55,27 @@ static Sweep sweep_of(const LpConvGeometry *g, const LpConvCall *c) {
 /* --- windows
  * ------------------------------------------------------------------------------------ */
 
-/* The origin of a result's window, in pixels of x. */
+/* Of a result's window: its first pixel, which may be outside; the place of that in x; is
+ * all of the window inside, but for its columns? */
 typedef struct Place {
-  int64_t image, at[3];
+  int64_t image, at[3], x;
+  bool rows;
 } Place;
+
+static bool is_inside(const Sweep *s, const Place *p, int d) {
+  return p->at[d] >= 0 && p->at[d] + (s->kernel[d] - 1) * s->dilation[d] < s->in[d];
+}
+
+static bool is_whole(const Sweep *s, const Place *p) {
+  return p->rows && is_inside(s, p, 2);
+}
+
+static void set_row(const Sweep *s, Place *p) {
+  p->x =
+      (((p->image * s->in[0] + p->at[0]) * s->in[1] + p->at[1]) * s->in[2] + p->at[2]) *
+      s->c;
+  p->rows = is_inside(s, p, 0) && is_inside(s, p, 1);
+}
 
 static Place place_of(const Sweep *s, int64_t result) {
   Place p;
@@ -67,20 +84,28 @@ static Place place_of(const Sweep *s, int64_t result) {
     result /= s->out[d];
   }
   p.image = result;
+  set_row(s, &p);
   return p;
 }
 
-static void go_on(const Sweep *s, Place *p) {
+/* The place of the next result. */
+static Place after(const Sweep *s, const Place *p) {
+  Place next = *p;
   for (int d = 2; d >= 0; d--) {
-    p->at[d] += s->stride[d];
-    if (p->at[d] < s->out[d] * s->stride[d] - s->padding[d]) return;
-    p->at[d] = -s->padding[d];
+    next.at[d] += s->stride[d];
+    if (next.at[d] < s->out[d] * s->stride[d] - s->padding[d]) {
+      next.x += s->stride[2] * s->c;
+      if (d < 2) set_row(s, &next);
+      return next;
+    }
+    next.at[d] = -s->padding[d];
   }
-  p->image++;
+  next.image++;
+  set_row(s, &next);
+  return next;
 }
 
-/* Numbers [begin, end) of a run of a window, which begins `tap` pixels after the window.
- */
+/* Numbers [begin, end) of a run of windows, which begins `tap` pixels after them. */
 typedef struct Part {
   int64_t tap[3], begin, end;
 } Part;
@@ -94,25 +119,24 @@ static Part part_of(const Sweep *s, int64_t run, int64_t begin, int64_t end) {
                 .end = lp_least(end - start, s->run)};
 }
 
-/* Where the part of a window lies in x; in `memory`, with zeros, if not all of it does.
- */
-static const uint16_t *source_of(const Sweep *s, const Place *p, const Part *part,
-                                 uint16_t *memory) {
+static LpPairsRun run_of(const Sweep *s, const Part *p) {
+  const int64_t pixels = (p->tap[0] * s->in[1] + p->tap[1]) * s->in[2] + p->tap[2];
+  return (LpPairsRun){pixels * s->c + p->begin, p->end - p->begin};
+}
+
+/* A part of a window to `memory`, zeros where there is no x. */
+static void lay_edge(const Sweep *s, const Place *p, const Part *part, uint16_t *memory) {
   const int64_t d = p->at[0] + part->tap[0], h = p->at[1] + part->tap[1],
-                w = p->at[2] + part->tap[2], count = part->end - part->begin;
-  if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1]) {
-    memset(memory, 0, (size_t)count * sizeof *memory);
-    return memory;
-  }
-  const uint16_t *x =
-      s->x + (((p->image * s->in[0] + d) * s->in[1] + h) * s->in[2] + w) * s->c;
-  const int64_t first = -w * s->c, last = (s->in[2] - w) * s->c;
-  if (first <= part->begin && part->end <= last) return x + part->begin;
-  const int64_t from = lp_least(first > part->begin ? first : part->begin, part->end),
-                until = last < from ? from : lp_least(last, part->end);
-  memset(memory, 0, (size_t)count * sizeof *memory);
-  memcpy(memory + from - part->begin, x + from, (size_t)(until - from) * sizeof *memory);
-  return memory;
+                w = p->at[2] + part->tap[2];
+  memset(memory, 0, (size_t)(part->end - part->begin) * sizeof *memory);
+  if (d < 0 || d >= s->in[0] || h < 0 || h >= s->in[1]) return;
+  const int64_t first = -w * s->c, last = (s->in[2] - w) * s->c,
+                from = first > part->begin ? first : part->begin,
+                until = lp_least(last, part->end);
+  if (from < until)
+    memcpy(memory + from - part->begin,
+           s->x + p->x + run_of(s, part).at + from - part->begin,
+           (size_t)(until - from) * sizeof *memory);
 }
 
 /* --- chunks
@@ -121,9 +145,10 @@ static const uint16_t *source_of(const Sweep *s, const Place *p, const Part *par
 /* Memory of a thread. */
 typedef struct Chunk {
   uint32_t a[BLOCK_ROWS / ROWS * PANEL], b[CHUNK_PAIRS * (BLOCK_COLUMNS + 16) + 32];
-  int64_t pitch;                   /* of rows of b: odd in lines of a cache */
-  uint16_t edge[2][BLOCK_COLUMNS]; /* parts that are not all in x */
-  Part parts[BLOCK_COLUMNS];       /* of the windows */
+  int64_t pitch;                    /* of rows of b: odd in lines of a cache */
+  uint16_t edges[2][BLOCK_COLUMNS]; /* parts that are not all in x */
+  Part parts[BLOCK_COLUMNS];        /* of the windows */
+  LpPairsRun runs[BLOCK_COLUMNS];   /* where they lie */
   int64_t n_parts;
 } Chunk;
 
@@ -144,32 +169,37 @@ static void lay_results(const Sweep *s, const Block *b, int64_t at, int64_t coun
 }
 
 static void set_parts(const Sweep *s, int64_t begin, int64_t end, Chunk *chunk) {
-  chunk->n_parts = 0;
-  for (int64_t run = begin / s->run; run * s->run < end; run++)
-    chunk->parts[chunk->n_parts++] = part_of(s, run, begin, end);
+  int64_t n = 0;
+  for (int64_t run = begin / s->run; run * s->run < end; run++, n++) {
+    chunk->parts[n] = part_of(s, run, begin, end);
+    chunk->runs[n] = run_of(s, &chunk->parts[n]);
+  }
+  chunk->n_parts = n;
 }
 
 /* Of two results, or one. */
 static void lay_pair(const Sweep *s, const Place p[2], bool both, Chunk *chunk,
                      uint32_t *to) {
-  const int64_t ahead = AHEAD * s->stride[2] * s->c;
+  if (is_whole(s, &p[0]) && (!both || is_whole(s, &p[1]))) {
+    lp_pairs_lay(s->x + p[0].x, both ? s->x + p[1].x : NULL, chunk->runs, chunk->n_parts,
+                 AHEAD * s->stride[2] * s->c, to);
+    return;
+  }
   for (int64_t i = 0; i < chunk->n_parts; i++) {
-    const Part *part = &chunk->parts[i];
-    lp_pairs_lay(source_of(s, &p[0], part, chunk->edge[0]),
-                 both ? source_of(s, &p[1], part, chunk->edge[1]) : NULL,
-                 part->end - part->begin, ahead, to);
-    to += part->end - part->begin;
+    const LpPairsRun run = {0, chunk->runs[i].count};
+    for (int j = 0; j < 1 + both; j++)
+      lay_edge(s, &p[j], &chunk->parts[i], chunk->edges[j]);
+    lp_pairs_lay(chunk->edges[0], both ? chunk->edges[1] : NULL, &run, 1, 0, to);
+    to += run.count;
   }
 }
 
 static void lay_windows(const Sweep *s, int64_t at, int64_t count, Chunk *chunk) {
   Place p[2] = {place_of(s, at)};
   for (int64_t i = 0; i < count; i += 2) {
-    p[1] = p[0];
-    go_on(s, &p[1]);
+    p[1] = after(s, &p[0]);
     lay_pair(s, p, i + 1 < count, chunk, chunk->b + i / 2 * chunk->pitch);
-    p[0] = p[1];
-    go_on(s, &p[0]);
+    p[0] = after(s, &p[1]);
   }
 }
 

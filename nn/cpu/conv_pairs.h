@@ -24,12 +24,17 @@ bool lp_conv_pairs(const LpConvCall *call, const LpConvGeometry *g);
 #define LP_PAIRS_ROWS 8 /* of a product in registers; of a panel of the first factor */
 #define LP_PAIRS_COLUMNS 32 /* of it */
 
-/* Pairs of number i of both rows, zeros instead of the second one if that is NULL; up to
- * 31 more are written. The numbers `ahead` of them are asked for. */
-void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                  int64_t ahead, uint32_t *to);
-/* The same, to panels that begin `step` pairs apart; zeros to a multiple of 32 numbers.
- */
+/* Numbers that lie side by side, `at` after where something begins. */
+typedef struct LpPairsRun {
+  int64_t at, count;
+} LpPairsRun;
+
+/* Runs of both windows side by side: pairs of their numbers i, zeros instead of the
+ * second window's if that is NULL; up to 31 pairs more are written. What lies `ahead` is
+ * asked for. */
+void lp_pairs_lay(const uint16_t *first, const uint16_t *second, const LpPairsRun *runs,
+                  int64_t n_runs, int64_t ahead, uint32_t *to);
+/* One run, to panels that begin `step` pairs apart; zeros to a multiple of 32 numbers. */
 void lp_pairs_lay_panels(const uint16_t *first, const uint16_t *second, int64_t count,
                          int64_t ahead, uint32_t *to, int64_t step);
 

@@ -29,14 +29,17 @@ PAIRS static inline void interleave(const uint16_t *first, const uint16_t *secon
   pairs[1] = _mm512_unpackhi_epi16(a, b);
 }
 
-PAIRS void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                        int64_t ahead, uint32_t *to) {
-  for (int64_t i = 0; i < count; i += 32) {
-    __m512i pairs[2];
-    interleave(first + i, second ? second + i : NULL, count - i, ahead, pairs);
-    _mm512_storeu_si512(to + i, pairs[0]);
-    _mm512_storeu_si512(to + i + 16, pairs[1]);
-  }
+PAIRS void lp_pairs_lay(const uint16_t *first, const uint16_t *second,
+                        const LpPairsRun *runs, int64_t n_runs, int64_t ahead,
+                        uint32_t *to) {
+  for (; n_runs > 0; n_runs--, to += runs++->count)
+    for (int64_t i = 0; i < runs->count; i += 32) {
+      const int64_t at = runs->at + i;
+      __m512i pairs[2];
+      interleave(first + at, second ? second + at : NULL, runs->count - i, ahead, pairs);
+      _mm512_storeu_si512(to + i, pairs[0]);
+      _mm512_storeu_si512(to + i + 16, pairs[1]);
+    }
 }
 
 PAIRS void lp_pairs_lay_panels(const uint16_t *first, const uint16_t *second,
@@ -121,8 +124,8 @@ PAIRS void lp_pairs_finish(const float *sums, int64_t taps, int64_t c, bool roun
 
 #else
 
-void lp_pairs_lay(const uint16_t *first, const uint16_t *second, int64_t count,
-                  int64_t ahead, uint32_t *to) {}
+void lp_pairs_lay(const uint16_t *first, const uint16_t *second, const LpPairsRun *runs,
+                  int64_t n_runs, int64_t ahead, uint32_t *to) {}
 void lp_pairs_lay_panels(const uint16_t *first, const uint16_t *second, int64_t count,
                          int64_t ahead, uint32_t *to, int64_t step) {}
 void lp_pairs_multiply(int64_t depth, int64_t panels, const uint32_t *a, int64_t step_a,
