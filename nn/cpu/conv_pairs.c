@@ -70,13 +70,6 @@ static bool is_whole(const Sweep *s, const Place *p) {
   return p->rows && is_inside(s, p, 2);
 }
 
-static void set_row(const Sweep *s, Place *p) {
-  p->x =
-      (((p->image * s->in[0] + p->at[0]) * s->in[1] + p->at[1]) * s->in[2] + p->at[2]) *
-      s->c;
-  p->rows = is_inside(s, p, 0) && is_inside(s, p, 1);
-}
-
 static Place place_of(const Sweep *s, int64_t result) {
   Place p;
   for (int d = 2; d >= 0; d--) {
@@ -84,25 +77,28 @@ static Place place_of(const Sweep *s, int64_t result) {
     result /= s->out[d];
   }
   p.image = result;
-  set_row(s, &p);
+  p.x =
+      (((p.image * s->in[0] + p.at[0]) * s->in[1] + p.at[1]) * s->in[2] + p.at[2]) * s->c;
+  p.rows = is_inside(s, &p, 0) && is_inside(s, &p, 1);
   return p;
 }
 
-/* The place of the next result. */
-static Place after(const Sweep *s, const Place *p) {
-  Place next = *p;
-  for (int d = 2; d >= 0; d--) {
-    next.at[d] += s->stride[d];
-    if (next.at[d] < s->out[d] * s->stride[d] - s->padding[d]) {
-      next.x += s->stride[2] * s->c;
-      if (d < 2) set_row(s, &next);
-      return next;
+/* Of `count` results from one on. */
+static void set_places(const Sweep *s, int64_t first, int64_t count, Place *p) {
+  *p = place_of(s, first);
+  for (int64_t i = 1; i < count; i++, p++) {
+    const int64_t w = p->at[2] + s->stride[2];
+    if (w >= s->out[2] * s->stride[2] - s->padding[2]) {
+      p[1] = place_of(s, first + i);
+      continue;
     }
-    next.at[d] = -s->padding[d];
+    p[1].image = p->image;
+    p[1].at[0] = p->at[0];
+    p[1].at[1] = p->at[1];
+    p[1].at[2] = w;
+    p[1].x = p->x + s->stride[2] * s->c;
+    p[1].rows = p->rows;
   }
-  next.image++;
-  set_row(s, &next);
-  return next;
 }
 
 /* Numbers [begin, end) of a run of windows, which begins `tap` pixels after them. */
@@ -147,8 +143,9 @@ typedef struct Chunk {
   uint32_t a[BLOCK_ROWS / ROWS * PANEL], b[CHUNK_PAIRS * (BLOCK_COLUMNS + 16) + 32];
   int64_t pitch;                    /* of rows of b: odd in lines of a cache */
   uint16_t edges[2][BLOCK_COLUMNS]; /* parts that are not all in x */
-  Part parts[BLOCK_COLUMNS];        /* of the windows */
-  LpPairsRun runs[BLOCK_COLUMNS];   /* where they lie */
+  Place places[2 * CHUNK_PAIRS];
+  Part parts[BLOCK_COLUMNS];      /* of the windows */
+  LpPairsRun runs[BLOCK_COLUMNS]; /* where they lie */
   int64_t n_parts;
 } Chunk;
 
@@ -178,7 +175,7 @@ static void set_parts(const Sweep *s, int64_t begin, int64_t end, Chunk *chunk) 
 }
 
 /* Of two results, or one. */
-static void lay_pair(const Sweep *s, const Place p[2], bool both, Chunk *chunk,
+static void lay_pair(const Sweep *s, const Place *p, bool both, Chunk *chunk,
                      uint32_t *to) {
   if (is_whole(s, &p[0]) && (!both || is_whole(s, &p[1]))) {
     lp_pairs_lay(s->x + p[0].x, both ? s->x + p[1].x : NULL, chunk->runs, chunk->n_parts,
@@ -194,13 +191,9 @@ static void lay_pair(const Sweep *s, const Place p[2], bool both, Chunk *chunk,
   }
 }
 
-static void lay_windows(const Sweep *s, int64_t at, int64_t count, Chunk *chunk) {
-  Place p[2] = {place_of(s, at)};
-  for (int64_t i = 0; i < count; i += 2) {
-    p[1] = after(s, &p[0]);
-    lay_pair(s, p, i + 1 < count, chunk, chunk->b + i / 2 * chunk->pitch);
-    p[0] = after(s, &p[1]);
-  }
+static void lay_windows(const Sweep *s, int64_t count, Chunk *chunk) {
+  for (int64_t i = 0; i < count; i += 2)
+    lay_pair(s, chunk->places + i, i + 1 < count, chunk, chunk->b + i / 2 * chunk->pitch);
 }
 
 static void make_block(const Sweep *s, const Block *b, Chunk *chunk) {
@@ -209,11 +202,12 @@ static void make_block(const Sweep *s, const Block *b, Chunk *chunk) {
   for (int64_t at = b->first; at < b->last; at += even) {
     const int64_t count = lp_least(even, b->last - at);
     lay_results(s, b, at, count, chunk);
+    set_places(s, at, count, chunk->places);
     for (int64_t column = b->column; column < end; column += BLOCK_COLUMNS) {
       const int64_t some = lp_least(BLOCK_COLUMNS, end - column);
       chunk->pitch = some + 16;
       set_parts(s, column, lp_least(column + some, s->depth), chunk);
-      lay_windows(s, at, count, chunk);
+      lay_windows(s, count, chunk);
       for (int64_t j = 0; j < some; j += COLUMNS)
         lp_pairs_multiply(lp_ratio_up(count, 2), lp_ratio_up(b->rows, ROWS), chunk->a,
                           PANEL, chunk->b + j, chunk->pitch,
