@@ -2,7 +2,6 @@
 #include "cpu/conv_pairs.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
@@ -24,7 +23,7 @@
 /* Groups of results have sums of their own where those of all are few: threads then read
  * other parts of x and y. */
 #define MOST_GROUPS 8
-#define GROUP_FLOATS (getenv("GF") ? atoi(getenv("GF")) * 1024 : 512 * 1024)
+#define GROUP_FLOATS (512 * 1024)
 #define LEAST_RESULTS 512
 
 /* Results whose numbers are asked for before they are laid. */
@@ -131,7 +130,7 @@ static void lay_edge(const Sweep *s, const Place *p, const Part *part, uint16_t 
                 until = lp_least(last, part->end);
   if (from < until)
     memcpy(memory + from - part->begin,
-           s->x + p->x + run_of(s, part).at + from - part->begin,
+           s->x + (p->x + run_of(s, part).at + from - part->begin),
            (size_t)(until - from) * sizeof *memory);
 }
 
@@ -311,8 +310,18 @@ bool lp_conv_pairs(const LpConvCall *c, const LpConvGeometry *g) {
   return true;
 }
 
+/* Numbers of x or y that are laid, a vector of each, take about as long as so many
+ * products of vectors. */
+#define LEAST_PRODUCTS 40
+
+/* Kernels with steps of 1 read the same x for many results: that is what the library's
+ * make use of. */
 bool lp_conv_pairs_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
-  if (dtype != LP_BFLOAT16 || !lp_cpu_multiplies_bf16() || g->groups != 1) return false;
-  if (pass != LP_CONV_WEIGHT_GRAD) return false;
-  return getenv("PRODUCTS") != NULL;
+  if (dtype != LP_BFLOAT16 || pass != LP_CONV_WEIGHT_GRAD || g->groups != 1 ||
+      !lp_cpu_multiplies_bf16())
+    return false;
+  const int64_t depth = g->c * lp_conv_volume(g->kernel, g->ndim);
+  bool shares = false;
+  for (int d = 0; d < g->ndim; d++) shares |= g->kernel[d] > 1 && g->stride[d] == 1;
+  return !shares && depth * g->k >= LEAST_PRODUCTS * (depth + g->k);
 }
