@@ -312,7 +312,7 @@ bool lp_conv_pairs(const LpConvCall *c, const LpConvGeometry *g) {
 
 /* Numbers of x or y that are laid, a vector of each, take about as long as so many
  * products of vectors. */
-#define LEAST_PRODUCTS 40
+#define LEAST_PRODUCTS 48
 
 /* Kernels with steps of 1 read the same x for many results: that is what the library's
  * make use of. */
