@@ -76,10 +76,10 @@ static bool is_product(const LpConvGeometry *g) {
 }
 
 /* Rows are pixels; of the weight gradient, channels of y. */
-static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, void *x, void *w,
-                         const void *b, void *y) {
+static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
+                         void *w, const void *b, void *y) {
   const int64_t pixels = g->n * lp_conv_volume(g->out, g->ndim);
-  LpGemm p = {.dtype = LP_FLOAT32,
+  LpGemm p = {.dtype = dtype,
               .m = pixels,
               .n = g->c,
               .k = g->k,
@@ -111,35 +111,40 @@ static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, void *x, void
 static bool wants_product(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                           bool keeps_weights) {
   if (dtype != LP_FLOAT32 || !is_product(g)) return false;
-  const LpGemm p = product_of(pass, g, NULL, NULL, NULL, NULL);
+  const LpGemm p = product_of(pass, g, dtype, NULL, NULL, NULL, NULL);
   return lp_split_pays(&p, keeps_weights && pass == LP_CONV_FORWARD);
 }
 
 /* For fewer pixels the library spends more time on bringing weights, or their gradient,
- * into its order than on the product. */
+ * into its order than on the product; of bfloat16, on weights for the forward pass. */
 #define FEW_PIXELS 1024
+#define FEW_PIXELS_BF16 512
 
 static bool wants_product_of_few(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                                  bool keeps_weights) {
-  return dtype == LP_FLOAT32 && lp_vector_supported() && visits_pixels(g) &&
-         !(keeps_weights && pass == LP_CONV_FORWARD) &&
-         g->n * lp_conv_volume(g->out, g->ndim) <= FEW_PIXELS;
+  const bool serves = dtype == LP_FLOAT32
+                          ? lp_vector_supported()
+                          : pass == LP_CONV_FORWARD && lp_conv_pairs_supported();
+  return serves && visits_pixels(g) && !(keeps_weights && pass == LP_CONV_FORWARD) &&
+         g->n * lp_conv_volume(g->out, g->ndim) <=
+             (dtype == LP_FLOAT32 ? FEW_PIXELS : FEW_PIXELS_BF16);
 }
 
 /* Visited pixels of x to `dense`, or back: x is zero between them. */
-static void visit(const LpConvGeometry *g, float *x, float *dense, bool back) {
+static void visit(const LpConvGeometry *g, LpDtype dtype, char *x, char *dense,
+                  bool back) {
   LpConvGeometry wide;
   lp_conv_widen(g, wide.in, wide.out, wide.kernel, wide.stride, wide.padding,
                 wide.dilation);
   const int64_t *in = wide.in, *out = wide.out, *step = wide.stride;
-  const size_t bytes = (size_t)g->c * sizeof(float);
+  const size_t bytes = (size_t)g->c * lp_dtype_size(dtype);
   if (back) memset(x, 0, bytes * (size_t)(g->n * lp_conv_volume(g->in, g->ndim)));
-  for (int64_t i = 0; i < g->n * out[0] * out[1] * out[2]; i++, dense += g->c) {
+  for (int64_t i = 0; i < g->n * out[0] * out[1] * out[2]; i++, dense += bytes) {
     const int64_t w = i % out[2], h = i / out[2] % out[1],
                   d = i / out[2] / out[1] % out[0], n = i / (out[0] * out[1] * out[2]);
-    float *pixel =
-        x +
-        (((n * in[0] + d * step[0]) * in[1] + h * step[1]) * in[2] + w * step[2]) * g->c;
+    char *pixel = x + (size_t)(((n * in[0] + d * step[0]) * in[1] + h * step[1]) * in[2] +
+                               w * step[2]) *
+                          bytes;
     memcpy(back ? pixel : dense, back ? dense : pixel, bytes);
   }
 }
@@ -147,20 +152,21 @@ static void visit(const LpConvGeometry *g, float *x, float *dense, bool back) {
 static bool run_product_of_visited(const LpConvCall *c, const LpConvGeometry *g) {
   const bool back = c->pass == LP_CONV_INPUT_GRAD;
   size_t capacity;
-  float *dense = lp_block_alloc(
-      (size_t)(g->n * lp_conv_volume(g->out, g->ndim) * g->c) * sizeof *dense, &capacity);
+  char *dense = lp_block_alloc((size_t)(g->n * lp_conv_volume(g->out, g->ndim) * g->c) *
+                                   lp_dtype_size(c->dtype),
+                               &capacity);
   TRY(dense);
-  if (!back) visit(g, c->x, dense, false);
-  const LpGemm p = product_of(c->pass, g, dense, c->w, c->b, c->y);
+  if (!back) visit(g, c->dtype, c->x, dense, false);
+  const LpGemm p = product_of(c->pass, g, c->dtype, dense, c->w, c->b, c->y);
   const bool ok = lp_cpu_gemm(&p);
-  if (ok && back) visit(g, c->x, dense, true);
+  if (ok && back) visit(g, c->dtype, c->x, dense, true);
   lp_block_free(dense, capacity);
   return ok;
 }
 
 static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
   if (!is_product(g)) return run_product_of_visited(c, g);
-  const LpGemm p = product_of(c->pass, g, c->x, c->w, c->b, c->y);
+  const LpGemm p = product_of(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
   return c->keeps_weights && c->pass == LP_CONV_FORWARD
              ? lp_cpu_gemm_keeping(&p, c->weight)
              : lp_cpu_gemm(&p);

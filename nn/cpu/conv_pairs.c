@@ -8,6 +8,7 @@
 #include "core/parallel.h"
 #include "core/whole.h"
 #include "cpu/caps.h"
+#include "cpu/gemm_split.h"
 
 #define ROWS LP_PAIRS_ROWS
 #define COLUMNS LP_PAIRS_COLUMNS
@@ -310,18 +311,23 @@ bool lp_conv_pairs(const LpConvCall *c, const LpConvGeometry *g) {
   return true;
 }
 
+bool lp_conv_pairs_supported(void) {
+  return lp_cpu_multiplies_bf16() && !lp_split_supported();
+}
+
 /* Numbers of x or y that are laid, a vector of each, take about as long as so many
  * products of vectors. */
 #define LEAST_PRODUCTS 48
 
 /* Kernels with steps of 1 read the same x for many results: that is what the library's
- * make use of. */
+ * make use of, where there are no gaps. */
 bool lp_conv_pairs_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
   if (dtype != LP_BFLOAT16 || pass != LP_CONV_WEIGHT_GRAD || g->groups != 1 ||
-      !lp_cpu_multiplies_bf16())
+      !lp_conv_pairs_supported())
     return false;
   const int64_t depth = g->c * lp_conv_volume(g->kernel, g->ndim);
   bool shares = false;
-  for (int d = 0; d < g->ndim; d++) shares |= g->kernel[d] > 1 && g->stride[d] == 1;
+  for (int d = 0; d < g->ndim; d++)
+    shares |= g->kernel[d] > 1 && g->stride[d] == 1 && g->dilation[d] == 1;
   return !shares && depth * g->k >= LEAST_PRODUCTS * (depth + g->k);
 }

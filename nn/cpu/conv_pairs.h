@@ -13,6 +13,9 @@
 
 #include "cpu/conv.h"
 
+/* Does the processor multiply bfloat16, but has no tiles, which do so sooner? */
+bool lp_conv_pairs_supported(void);
+
 /* Is it served, and faster than the library? */
 bool lp_conv_pairs_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype);
 
