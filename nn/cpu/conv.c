@@ -7,8 +7,9 @@
  * for groups of few channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h)
  * loops of our own, where the machine has tiles a direct convolution by them
  * (cpu/conv_tiles.h), for larger kernels, also with steps, parts of them by Winograd's
- * algorithm (cpu/conv_parts.h), else oneDNN's direct kernels; im2col and a product for
- * the rest. The choice is by geometry, and by whether weights are kept from call to call,
+ * algorithm (cpu/conv_parts.h), for gradients of weights in bfloat16 products of pairs
+ * (cpu/conv_pairs.h), else oneDNN's direct kernels; im2col and a product for the rest.
+ * The choice is by geometry, and by whether weights are kept from call to call,
  * so that results do not depend on timing. */
 #include "cpu/conv.h"
 
@@ -18,8 +19,8 @@
 #include "core/half.h"
 #include "core/kept.h"
 #include "core/parallel.h"
-#include "cpu/conv_parts.h"
 #include "cpu/conv_pairs.h"
+#include "cpu/conv_parts.h"
 #include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
 #include "cpu/conv_windows.h"
@@ -353,8 +354,8 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
   if (wants_turned_parts(pass, g, dtype)) return TURNED;
   if (wants_parts(pass, g, dtype)) return PARTS;
-  if (wants_product_of_few(pass, g, dtype, keeps_weights)) return PRODUCT;
   if (lp_conv_pairs_pays(pass, g, dtype)) return PAIRS;
+  if (wants_product_of_few(pass, g, dtype, keeps_weights)) return PRODUCT;
   return LIBRARY;
 }
 
