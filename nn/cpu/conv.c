@@ -2,15 +2,15 @@
  *
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
- * and tiles make it soonest (cpu/gemm_split.h) or pixels are few, a loop of our own for
- * the weights of depthwise ones (cpu/depthwise.h), for their inputs the turned kernel,
- * for groups of few channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h)
- * loops of our own, where the machine has tiles a direct convolution by them
- * (cpu/conv_tiles.h), for larger kernels, also with steps, parts of them by Winograd's
- * algorithm (cpu/conv_parts.h), for gradients of weights in bfloat16 products of pairs
- * (cpu/conv_pairs.h), else oneDNN's direct kernels; im2col and a product for the rest.
- * The choice is by geometry, and by whether weights are kept from call to call,
- * so that results do not depend on timing. */
+ * and tiles make it soonest (cpu/gemm_split.h) or pixels are few, or in bfloat16 windows,
+ * a loop of our own for the weights of depthwise ones (cpu/depthwise.h), for their inputs
+ * the turned kernel, for groups of few channels (cpu/conv_thin.h) and for few channels
+ * (cpu/conv_windows.h) loops of our own, where the machine has tiles a direct convolution
+ * by them (cpu/conv_tiles.h), for larger kernels, also with steps, parts of them by
+ * Winograd's algorithm (cpu/conv_parts.h), for gradients of weights in bfloat16 products
+ * of pairs (cpu/conv_pairs.h), else oneDNN's direct kernels; im2col and a product for the
+ * rest. The choice is by geometry, and by whether weights are kept from call to call, so
+ * that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -171,6 +171,63 @@ static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
   return c->keeps_weights && c->pass == LP_CONV_FORWARD
              ? lp_cpu_gemm_keeping(&p, c->weight)
              : lp_cpu_gemm(&p);
+}
+
+/* --- few windows
+ * -------------------------------------------------------------------------------- */
+
+/* Of larger kernels, in bfloat16: windows are laid as the weights lie, as these are more.
+ */
+static bool wants_product_of_windows(LpConvPass pass, const LpConvGeometry *g,
+                                     LpDtype dtype, bool keeps_weights) {
+  const int64_t results = g->n * lp_conv_volume(g->out, g->ndim);
+  return pass == LP_CONV_FORWARD && dtype == LP_BFLOAT16 && !keeps_weights &&
+         g->groups == 1 && results <= FEW_PIXELS_BF16 && results <= g->k &&
+         lp_conv_pairs_supported();
+}
+
+typedef struct Windows {
+  LpConvGeometry g; /* in three dims */
+  const uint16_t *x;
+  uint16_t *to; /* (results, c, taps) */
+} Windows;
+
+static void lay_windows(void *ctx, int64_t begin, int64_t end) {
+  const Windows *w = ctx;
+  const LpConvGeometry *g = &w->g;
+  const int64_t taps = lp_conv_volume(g->kernel, 3), results = lp_conv_volume(g->out, 3);
+  for (int64_t i = begin * taps; i < end * taps; i++) {
+    int64_t result = i / taps, tap = i % taps, at[3];
+    uint16_t *to = w->to + result * g->c * taps + tap;
+    const int64_t image = result / results;
+    bool inside = true;
+    for (int d = 2; d >= 0; d--) {
+      at[d] = result % g->out[d] * g->stride[d] - g->padding[d] +
+              tap % g->kernel[d] * g->dilation[d];
+      inside = inside && at[d] >= 0 && at[d] < g->in[d];
+      result /= g->out[d];
+      tap /= g->kernel[d];
+    }
+    const int64_t pixel =
+        ((image * g->in[0] + at[0]) * g->in[1] + at[1]) * g->in[2] + at[2];
+    for (int64_t c = 0; c < g->c; c++) to[c * taps] = inside ? w->x[pixel * g->c + c] : 0;
+  }
+}
+
+static bool run_product_of_windows(const LpConvCall *c, const LpConvGeometry *g) {
+  Windows w = {.g = {.ndim = 3, .n = g->n, .c = g->c, .k = g->k}, .x = c->x};
+  lp_conv_widen(g, w.g.in, w.g.out, w.g.kernel, w.g.stride, w.g.padding, w.g.dilation);
+  LpConvGeometry each = w.g; /* a window is a pixel of many channels */
+  each.c *= lp_conv_volume(w.g.kernel, 3);
+  const int64_t results = g->n * lp_conv_volume(w.g.out, 3);
+  size_t capacity;
+  w.to = lp_block_alloc((size_t)(results * each.c) * sizeof *w.to, &capacity);
+  TRY(w.to);
+  lp_parallel_for(results, LP_GRAIN / each.c + 1, lay_windows, &w);
+  const LpGemm p = product_of(c->pass, &each, c->dtype, w.to, c->w, c->b, c->y);
+  const bool ok = lp_cpu_gemm(&p);
+  lp_block_free(w.to, capacity);
+  return ok;
 }
 
 /* --- the input gradient by the turned kernel
@@ -338,6 +395,7 @@ typedef enum Way {
   TILES,
   PARTS,
   PAIRS,
+  FEW_WINDOWS,
   LIBRARY
 } Way;
 
@@ -356,6 +414,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (wants_parts(pass, g, dtype)) return PARTS;
   if (lp_conv_pairs_pays(pass, g, dtype)) return PAIRS;
   if (wants_product_of_few(pass, g, dtype, keeps_weights)) return PRODUCT;
+  if (wants_product_of_windows(pass, g, dtype, keeps_weights)) return FEW_WINDOWS;
   return LIBRARY;
 }
 
@@ -461,6 +520,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case TILES: return run_tiles(c, g);
   case PARTS: return lp_conv_parts(c, g);
   case PAIRS: return lp_conv_pairs(c, g);
+  case FEW_WINDOWS: return run_product_of_windows(c, g);
   default: return lp_conv_dnnl(c, g);
   }
 }

@@ -112,6 +112,15 @@ describe("convolutions in bfloat16", function()
     case(40, 64, { 5, 6, 7 }, { 3, 2, 3 }, { padding = 1, stride = 2 })
   end)
 
+  it("of few results", function()
+    case(48, 96, { 5, 7 }, { 3, 3 }, { padding = 1, stride = 2, bias = true })
+    case(33, 70, { 8, 6 }, { 4, 3 }, { padding = { 1, 0 }, stride = { 2, 3 }, dilation = { 1, 2 } })
+    case(300, 200, { 3, 4 }, { 1, 1 }, { bias = true })
+    case(300, 200, { 5, 4 }, { 1, 1 }, { stride = 2 })
+    case(64, 100, { 33 }, { 5 }, { padding = 2, stride = 2, images = 2, bias = true })
+    case(20, 90, { 4, 5, 3 }, { 3, 2, 3 }, { padding = 1, stride = 2, bias = true })
+  end)
+
   it("in 1 and 3 dims", function()
     for taps = 1, 5 do case(48, 33, { 50 }, { taps }, { padding = taps // 2, stride = 2, bias = true }) end
     case(80, 80, { 1000 }, { 3 }, { padding = 1, images = 2 })
