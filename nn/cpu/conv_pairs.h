@@ -6,8 +6,8 @@
  * is the same number of two neighbours. For a chunk of results both factors are laid pair
  * by pair into memory that stays in a core's second cache, in panels of as many columns
  * as a product in registers has; windows are laid from x at once, the only copy. A block
- * of the gradient is one thread's, over all results, in float32: what a number is summed
- * from, and in which order, depends on the geometry alone. */
+ * of the gradient, from all results or a group of them, is one thread's, in float32: what
+ * a number is summed from, and in which order, depends on the geometry alone. */
 #ifndef LP_NN_CPU_CONV_PAIRS_H
 #define LP_NN_CPU_CONV_PAIRS_H
 
