@@ -2,14 +2,15 @@
  *
  * Note [Convolution algorithms]: on channels-last memory Winograd's algorithm where it
  * pays (cpu/winograd.h), a product where the convolution is one (each pixel by itself)
- * and tiles make it soonest (cpu/gemm_split.h) or pixels are few, a loop of our own for
- * the weights of depthwise ones (cpu/depthwise.h), for their inputs the turned kernel,
- * for groups of few channels (cpu/conv_thin.h) and for few channels (cpu/conv_windows.h)
- * loops of our own, where the machine has tiles a direct convolution by them
- * (cpu/conv_tiles.h), for larger kernels, also with steps, parts of them by Winograd's
- * algorithm (cpu/conv_parts.h), else oneDNN's direct kernels; im2col and a product for
- * the rest. The choice is by geometry, and by whether weights are kept from call to call,
- * so that results do not depend on timing. */
+ * and tiles make it soonest (cpu/gemm_split.h) or pixels are few, or in bfloat16 windows,
+ * a loop of our own for the weights of depthwise ones (cpu/depthwise.h), for their inputs
+ * the turned kernel, for groups of few channels (cpu/conv_thin.h) and for few channels
+ * (cpu/conv_windows.h) loops of our own, where the machine has tiles a direct convolution
+ * by them (cpu/conv_tiles.h), for larger kernels, also with steps, parts of them by
+ * Winograd's algorithm (cpu/conv_parts.h), for gradients of weights in bfloat16 products
+ * of pairs (cpu/conv_pairs.h), else oneDNN's direct kernels; im2col and a product for the
+ * rest. The choice is by geometry, and by whether weights are kept from call to call, so
+ * that results do not depend on timing. */
 #include "cpu/conv.h"
 
 #include <string.h>
@@ -18,6 +19,7 @@
 #include "core/half.h"
 #include "core/kept.h"
 #include "core/parallel.h"
+#include "cpu/conv_pairs.h"
 #include "cpu/conv_parts.h"
 #include "cpu/conv_thin.h"
 #include "cpu/conv_tiles.h"
@@ -75,10 +77,10 @@ static bool is_product(const LpConvGeometry *g) {
 }
 
 /* Rows are pixels; of the weight gradient, channels of y. */
-static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, void *x, void *w,
-                         const void *b, void *y) {
+static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype, void *x,
+                         void *w, const void *b, void *y) {
   const int64_t pixels = g->n * lp_conv_volume(g->out, g->ndim);
-  LpGemm p = {.dtype = LP_FLOAT32,
+  LpGemm p = {.dtype = dtype,
               .m = pixels,
               .n = g->c,
               .k = g->k,
@@ -110,35 +112,40 @@ static LpGemm product_of(LpConvPass pass, const LpConvGeometry *g, void *x, void
 static bool wants_product(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                           bool keeps_weights) {
   if (dtype != LP_FLOAT32 || !is_product(g)) return false;
-  const LpGemm p = product_of(pass, g, NULL, NULL, NULL, NULL);
+  const LpGemm p = product_of(pass, g, dtype, NULL, NULL, NULL, NULL);
   return lp_split_pays(&p, keeps_weights && pass == LP_CONV_FORWARD);
 }
 
 /* For fewer pixels the library spends more time on bringing weights, or their gradient,
- * into its order than on the product. */
+ * into its order than on the product; of bfloat16, on weights for the forward pass. */
 #define FEW_PIXELS 1024
+#define FEW_PIXELS_BF16 512
 
 static bool wants_product_of_few(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                                  bool keeps_weights) {
-  return dtype == LP_FLOAT32 && lp_vector_supported() && visits_pixels(g) &&
-         !(keeps_weights && pass == LP_CONV_FORWARD) &&
-         g->n * lp_conv_volume(g->out, g->ndim) <= FEW_PIXELS;
+  const bool serves = dtype == LP_FLOAT32
+                          ? lp_vector_supported()
+                          : pass == LP_CONV_FORWARD && lp_conv_pairs_supported();
+  return serves && visits_pixels(g) && !(keeps_weights && pass == LP_CONV_FORWARD) &&
+         g->n * lp_conv_volume(g->out, g->ndim) <=
+             (dtype == LP_FLOAT32 ? FEW_PIXELS : FEW_PIXELS_BF16);
 }
 
 /* Visited pixels of x to `dense`, or back: x is zero between them. */
-static void visit(const LpConvGeometry *g, float *x, float *dense, bool back) {
+static void visit(const LpConvGeometry *g, LpDtype dtype, char *x, char *dense,
+                  bool back) {
   LpConvGeometry wide;
   lp_conv_widen(g, wide.in, wide.out, wide.kernel, wide.stride, wide.padding,
                 wide.dilation);
   const int64_t *in = wide.in, *out = wide.out, *step = wide.stride;
-  const size_t bytes = (size_t)g->c * sizeof(float);
+  const size_t bytes = (size_t)g->c * lp_dtype_size(dtype);
   if (back) memset(x, 0, bytes * (size_t)(g->n * lp_conv_volume(g->in, g->ndim)));
-  for (int64_t i = 0; i < g->n * out[0] * out[1] * out[2]; i++, dense += g->c) {
+  for (int64_t i = 0; i < g->n * out[0] * out[1] * out[2]; i++, dense += bytes) {
     const int64_t w = i % out[2], h = i / out[2] % out[1],
                   d = i / out[2] / out[1] % out[0], n = i / (out[0] * out[1] * out[2]);
-    float *pixel =
-        x +
-        (((n * in[0] + d * step[0]) * in[1] + h * step[1]) * in[2] + w * step[2]) * g->c;
+    char *pixel = x + (size_t)(((n * in[0] + d * step[0]) * in[1] + h * step[1]) * in[2] +
+                               w * step[2]) *
+                          bytes;
     memcpy(back ? pixel : dense, back ? dense : pixel, bytes);
   }
 }
@@ -146,23 +153,81 @@ static void visit(const LpConvGeometry *g, float *x, float *dense, bool back) {
 static bool run_product_of_visited(const LpConvCall *c, const LpConvGeometry *g) {
   const bool back = c->pass == LP_CONV_INPUT_GRAD;
   size_t capacity;
-  float *dense = lp_block_alloc(
-      (size_t)(g->n * lp_conv_volume(g->out, g->ndim) * g->c) * sizeof *dense, &capacity);
+  char *dense = lp_block_alloc((size_t)(g->n * lp_conv_volume(g->out, g->ndim) * g->c) *
+                                   lp_dtype_size(c->dtype),
+                               &capacity);
   TRY(dense);
-  if (!back) visit(g, c->x, dense, false);
-  const LpGemm p = product_of(c->pass, g, dense, c->w, c->b, c->y);
+  if (!back) visit(g, c->dtype, c->x, dense, false);
+  const LpGemm p = product_of(c->pass, g, c->dtype, dense, c->w, c->b, c->y);
   const bool ok = lp_cpu_gemm(&p);
-  if (ok && back) visit(g, c->x, dense, true);
+  if (ok && back) visit(g, c->dtype, c->x, dense, true);
   lp_block_free(dense, capacity);
   return ok;
 }
 
 static bool run_product(const LpConvCall *c, const LpConvGeometry *g) {
   if (!is_product(g)) return run_product_of_visited(c, g);
-  const LpGemm p = product_of(c->pass, g, c->x, c->w, c->b, c->y);
+  const LpGemm p = product_of(c->pass, g, c->dtype, c->x, c->w, c->b, c->y);
   return c->keeps_weights && c->pass == LP_CONV_FORWARD
              ? lp_cpu_gemm_keeping(&p, c->weight)
              : lp_cpu_gemm(&p);
+}
+
+/* --- few windows
+ * -------------------------------------------------------------------------------- */
+
+/* Of larger kernels, in bfloat16: windows are laid as the weights lie, as these are more.
+ */
+static bool wants_product_of_windows(LpConvPass pass, const LpConvGeometry *g,
+                                     LpDtype dtype, bool keeps_weights) {
+  const int64_t results = g->n * lp_conv_volume(g->out, g->ndim);
+  return pass == LP_CONV_FORWARD && dtype == LP_BFLOAT16 && !keeps_weights &&
+         g->groups == 1 && results <= FEW_PIXELS_BF16 && results <= g->k &&
+         lp_conv_pairs_supported();
+}
+
+typedef struct Windows {
+  LpConvGeometry g; /* in three dims */
+  const uint16_t *x;
+  uint16_t *to; /* (results, c, taps) */
+} Windows;
+
+static void lay_windows(void *ctx, int64_t begin, int64_t end) {
+  const Windows *w = ctx;
+  const LpConvGeometry *g = &w->g;
+  const int64_t taps = lp_conv_volume(g->kernel, 3), results = lp_conv_volume(g->out, 3);
+  for (int64_t i = begin * taps; i < end * taps; i++) {
+    int64_t result = i / taps, tap = i % taps, at[3];
+    uint16_t *to = w->to + result * g->c * taps + tap;
+    const int64_t image = result / results;
+    bool inside = true;
+    for (int d = 2; d >= 0; d--) {
+      at[d] = result % g->out[d] * g->stride[d] - g->padding[d] +
+              tap % g->kernel[d] * g->dilation[d];
+      inside = inside && at[d] >= 0 && at[d] < g->in[d];
+      result /= g->out[d];
+      tap /= g->kernel[d];
+    }
+    const int64_t pixel =
+        ((image * g->in[0] + at[0]) * g->in[1] + at[1]) * g->in[2] + at[2];
+    for (int64_t c = 0; c < g->c; c++) to[c * taps] = inside ? w->x[pixel * g->c + c] : 0;
+  }
+}
+
+static bool run_product_of_windows(const LpConvCall *c, const LpConvGeometry *g) {
+  Windows w = {.g = {.ndim = 3, .n = g->n, .c = g->c, .k = g->k}, .x = c->x};
+  lp_conv_widen(g, w.g.in, w.g.out, w.g.kernel, w.g.stride, w.g.padding, w.g.dilation);
+  LpConvGeometry each = w.g; /* a window is a pixel of many channels */
+  each.c *= lp_conv_volume(w.g.kernel, 3);
+  const int64_t results = g->n * lp_conv_volume(w.g.out, 3);
+  size_t capacity;
+  w.to = lp_block_alloc((size_t)(results * each.c) * sizeof *w.to, &capacity);
+  TRY(w.to);
+  lp_parallel_for(results, LP_GRAIN / each.c + 1, lay_windows, &w);
+  const LpGemm p = product_of(c->pass, &each, c->dtype, w.to, c->w, c->b, c->y);
+  const bool ok = lp_cpu_gemm(&p);
+  lp_block_free(w.to, capacity);
+  return ok;
 }
 
 /* --- the input gradient by the turned kernel
@@ -329,6 +394,8 @@ typedef enum Way {
   WINDOWS,
   TILES,
   PARTS,
+  PAIRS,
+  FEW_WINDOWS,
   LIBRARY
 } Way;
 
@@ -345,7 +412,9 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
   if (wants_turned_parts(pass, g, dtype)) return TURNED;
   if (wants_parts(pass, g, dtype)) return PARTS;
+  if (lp_conv_pairs_pays(pass, g, dtype)) return PAIRS;
   if (wants_product_of_few(pass, g, dtype, keeps_weights)) return PRODUCT;
+  if (wants_product_of_windows(pass, g, dtype, keeps_weights)) return FEW_WINDOWS;
   return LIBRARY;
 }
 
@@ -450,6 +519,8 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   case WINDOWS: return lp_conv_windows(c, g);
   case TILES: return run_tiles(c, g);
   case PARTS: return lp_conv_parts(c, g);
+  case PAIRS: return lp_conv_pairs(c, g);
+  case FEW_WINDOWS: return run_product_of_windows(c, g);
   default: return lp_conv_dnnl(c, g);
   }
 }
@@ -471,8 +542,8 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
 
 LpDtype lp_conv_weight_dtype(const LpConvGeometry *g, LpDtype dtype, bool last) {
   if (dtype != LP_BFLOAT16) return dtype;
-  const bool rounds = last && piece_of(g) == g->n &&
-                      way_of(LP_CONV_WEIGHT_GRAD, g, dtype, false) == TILES;
+  const Way way = way_of(LP_CONV_WEIGHT_GRAD, g, dtype, false);
+  const bool rounds = last && piece_of(g) == g->n && (way == TILES || way == PAIRS);
   return rounds ? LP_BFLOAT16 : LP_FLOAT32;
 }
 

@@ -1,5 +1,5 @@
--- Convolutions in bfloat16 take ways of their own where the machine has the tile unit (nn/cpu/conv_tiles.h): all passes beside
--- float64 ones of the same numbers.
+-- Convolutions in bfloat16 take ways of their own where the machine has the tile unit (nn/cpu/conv_tiles.h), and gradients of weights
+-- where it multiplies bfloat16 without (nn/cpu/conv_pairs.h): all passes beside float64 ones of the same numbers.
 local torch = require "lampad"
 local core = require "lampad.core"
 local F = torch.nn.functional
@@ -100,6 +100,27 @@ describe("convolutions in bfloat16", function()
     case(8, 8, { 7, 7 }, { 3, 3 }, { images = 0 })
   end)
 
+  it("of many channels with steps or gaps", function()
+    case(64, 130, { 13, 16 }, { 3, 3 }, { padding = 1, stride = 2, bias = true })
+    case(96, 80, { 12, 10 }, { 4, 4 }, { padding = 1, stride = 2 })
+    case(3, 100, { 61, 47 }, { 11, 11 }, { padding = 2, stride = 4 })
+    case(72, 64, { 11, 9 }, { 3, 3 }, { padding = 2, dilation = 2 })
+    case(64, 200, { 9, 7 }, { 1, 1 }, { bias = true })
+    case(200, 64, { 9, 8 }, { 1, 1 }, { stride = 2, bias = true })
+    case(64, 64, { 30, 40 }, { 1, 1 }, { stride = { 1, 3 } })
+    case(64, 96, { 70 }, { 5 }, { padding = 2, stride = 3 })
+    case(40, 64, { 5, 6, 7 }, { 3, 2, 3 }, { padding = 1, stride = 2 })
+  end)
+
+  it("of few results", function()
+    case(48, 96, { 5, 7 }, { 3, 3 }, { padding = 1, stride = 2, bias = true })
+    case(33, 70, { 8, 6 }, { 4, 3 }, { padding = { 1, 0 }, stride = { 2, 3 }, dilation = { 1, 2 } })
+    case(300, 200, { 3, 4 }, { 1, 1 }, { bias = true })
+    case(300, 200, { 5, 4 }, { 1, 1 }, { stride = 2 })
+    case(64, 100, { 33 }, { 5 }, { padding = 2, stride = 2, images = 2, bias = true })
+    case(20, 90, { 4, 5, 3 }, { 3, 2, 3 }, { padding = 1, stride = 2, bias = true })
+  end)
+
   it("in 1 and 3 dims", function()
     for taps = 1, 5 do case(48, 33, { 50 }, { taps }, { padding = taps // 2, stride = 2, bias = true }) end
     case(80, 80, { 1000 }, { 3 }, { padding = 1, images = 2 })
@@ -127,6 +148,11 @@ describe("convolutions in bfloat16", function()
       check(a.grad, exact_a.grad, "the input's gradient")
       check(b.grad, exact_b.grad, "the weight's gradient")
     end
+    local x, weight = torch.randn(2, 72, 9, 8):to(bfloat16), torch.randn(72, 64, 4, 4):to(bfloat16):requires_grad_()
+    local exact_weight = weight:detach():double():requires_grad_()
+    F.conv_transpose2d(x, weight, nil, 2, 1):sum():backward()
+    F.conv_transpose2d(x:double(), exact_weight, nil, 2, 1):sum():backward()
+    check(weight.grad, exact_weight.grad, "the weight's gradient")
   end)
 
   it("pass infinities and NaN on, to the pixels they belong to", function()
@@ -160,11 +186,11 @@ describe("convolutions in bfloat16", function()
   end)
 
   it("give the same with any number of threads", function()
-    for _, size in ipairs { 30, 8 } do
+    for _, size in ipairs { 30, 8, 29 } do
       local x = torch.randn(8, 96, size, size):to(bfloat16):requires_grad_()
       local weight = torch.randn(160, 96, 3, 3):to(bfloat16):requires_grad_()
       local function run()
-        local y = F.conv2d(x, weight, nil, 1, 1)
+        local y = F.conv2d(x, weight, nil, size % 2 + 1, 1)
         local gx, gw = torch.autograd.grad(y, { x, weight }, torch.ones_like(y))
         return { y:detach(), gx, gw }
       end
