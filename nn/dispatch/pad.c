@@ -13,12 +13,15 @@ typedef struct PadRun {
   int64_t to, from, n;
 } PadRun;
 
+typedef struct PadDim {
+  char mode; /* the first letter, but 'e' for the edge; 0: all as they are */
+  int64_t before, low, left; /* where the input begins in the result; of a circular one:
+                                what is kept of the input begins at low and has left */
+} PadDim;
+
 typedef struct PadMap {
   int64_t ndim, in[LP_MAX_DIMS], out[LP_MAX_DIMS];
-  int64_t *from[LP_MAX_DIMS]; /* out[d] entries: the input index, -1 outside; NULL: all
-                                 as they are */
-  int64_t *block;
-  size_t block_bytes;
+  PadDim by[LP_MAX_DIMS];
   int64_t unit; /* elements of an entry of the last dim */
   PadRun *runs; /* along the last dim */
   int64_t n_runs;
@@ -29,15 +32,6 @@ typedef struct PadMap {
   size_t users_bytes;
 } PadMap;
 
-static int64_t source(int64_t i, int64_t n, char mode) {
-  if (i >= 0 && i < n) return i;
-  switch (mode) {
-  case 'r': return i < 0 ? -i : 2 * (n - 1) - i; /* reflect */
-  case 'e': return i < 0 ? 0 : n - 1;            /* replicate: the edge */
-  default: return -1;
-  }
-}
-
 static bool parse_mode(const char *mode, char *result) {
   if (!strcmp(mode, "constant"))
     *result = 'c';
@@ -46,7 +40,7 @@ static bool parse_mode(const char *mode, char *result) {
   else if (!strcmp(mode, "replicate"))
     *result = 'e';
   else if (!strcmp(mode, "circular"))
-    *result = 'w';
+    *result = 'w'; /* it wraps */
   else
     return lp_fail(LP_ERR_ARGUMENT,
                    "expected 'mode' to be 'constant', 'reflect', 'replicate' or "
@@ -95,26 +89,17 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
           "circular padding (%lld, %lld) leaves nothing to repeat in dim %lld of %s",
           (long long)before, (long long)after, (long long)d, text);
   }
-  int64_t numel; /* before time goes into the maps */
+  int64_t numel;
   TRY(lp_numel_of(lp_ints(m->out, m->ndim), &numel));
-  m->block_bytes = (size_t)(total + 1) * sizeof(int64_t);
-  m->block = lp_alloc(m->block_bytes);
-  TRY(m->block);
-  int64_t *next = m->block;
   for (int64_t d = 0; d < sizes.count; d++) {
     int64_t at = 2 * (sizes.count - 1 - d), before = at < pad.count ? pad.data[at] : 0,
             after = at < pad.count ? pad.data[at + 1] : 0;
     if (!before && !after) continue;
-    m->from[d] = next;
-    if (mode == 'w') { /* wraps within what negative numbers leave */
-      int64_t low = before < 0 ? -before : 0;
-      int64_t left = m->in[d] - low - (after < 0 ? -after : 0),
-              shift = before > 0 ? before : 0;
-      for (int64_t i = 0; i < m->out[d]; i++)
-        *next++ = low + ((i - shift) % left + left) % left;
-      continue;
-    }
-    for (int64_t i = 0; i < m->out[d]; i++) *next++ = source(i - before, m->in[d], mode);
+    const int64_t low = before < 0 ? -before : 0;
+    m->by[d] = (PadDim){.mode = mode,
+                        .before = before,
+                        .low = low,
+                        .left = m->in[d] - low - (after < 0 ? -after : 0)};
   }
   return true;
 }
@@ -122,39 +107,64 @@ static bool map_init(PadMap *m, LpInts sizes, LpInts pad, const char *mode_name)
 static void map_free(PadMap *m) {
   lp_free(m->users_block, m->users_bytes);
   lp_free(m->runs, m->runs_bytes);
-  lp_free(m->block, m->block_bytes);
 }
 
 /* Puts dim 1 last, where memory has it so, and joins neighbours that are not padded. */
 static void map_order(PadMap *m, bool last) {
   const int64_t in = m->in[1], out = m->out[1];
-  int64_t *from = m->from[1], n = 0;
+  const PadDim by = m->by[1];
+  int64_t n = 0;
   if (last) {
     for (int64_t d = 1; d + 1 < m->ndim; d++) {
       m->in[d] = m->in[d + 1];
       m->out[d] = m->out[d + 1];
-      m->from[d] = m->from[d + 1];
+      m->by[d] = m->by[d + 1];
     }
     m->in[m->ndim - 1] = in;
     m->out[m->ndim - 1] = out;
-    m->from[m->ndim - 1] = from;
+    m->by[m->ndim - 1] = by;
   }
   for (int64_t d = 1; d < m->ndim; d++) {
-    if (!m->from[n] && !m->from[d]) {
+    if (!m->by[n].mode && !m->by[d].mode) {
       m->in[n] = m->out[n] *= m->in[d];
     } else {
       n++;
       m->in[n] = m->in[d];
       m->out[n] = m->out[d];
-      m->from[n] = m->from[d];
+      m->by[n] = m->by[d];
     }
   }
-  if (n > 0 && !m->from[n]) m->unit = m->in[n--];
+  if (n > 0 && !m->by[n].mode) m->unit = m->in[n--];
   m->ndim = n + 1;
 }
 
+/* The input's index, or -1 outside. */
 static int64_t source_of(const PadMap *m, int64_t d, int64_t i) {
-  return m->from[d] ? m->from[d][i] : i;
+  const PadDim *by = &m->by[d];
+  const int64_t n = m->in[d], at = i - by->before;
+  if (at >= 0 && at < n && by->mode != 'w') return at;
+  switch (by->mode) {
+  case 'r': return at < 0 ? -at : 2 * (n - 1) - at;
+  case 'e': return at < 0 ? 0 : n - 1;
+  case 'w': { /* within what negative numbers leave */
+    const int64_t turn = (at - by->low) % by->left;
+    return by->low + (turn < 0 ? turn + by->left : turn);
+  }
+  default: return by->mode ? -1 : i;
+  }
+}
+
+/* Results from i on whose sources follow each other, or that all have none. */
+static int64_t run_length(const PadMap *m, int64_t d, int64_t i) {
+  const PadDim *by = &m->by[d];
+  const int64_t n = m->out[d], at = source_of(m, d, i);
+  const int64_t inside = m->in[d] - (i - by->before); /* to the input's end */
+  if (!by->mode) return n - i;
+  if (at < 0) return i < by->before && by->before < n ? by->before - i : n - i;
+  int64_t end = i + 1;
+  if (i >= by->before && inside > 0 && by->mode != 'w') end = i + inside;
+  if (by->mode == 'w') end = i + by->low + by->left - at;
+  return (end < n ? end : n) - i;
 }
 
 /* The last dim in runs of neighbours. */
@@ -164,10 +174,7 @@ static bool map_runs(PadMap *m) {
     PadRun run = {0};
     m->n_runs = 0;
     for (int64_t i = 0; i < n; i += run.n) {
-      run = (PadRun){i, source_of(m, d, i), m->from[d] ? 1 : n};
-      const int64_t step = run.from < 0 ? 0 : 1;
-      while (i + run.n < n && source_of(m, d, i + run.n) == run.from + step * run.n)
-        run.n++;
+      run = (PadRun){i, source_of(m, d, i), run_length(m, d, i)};
       if (pass) m->runs[m->n_runs] = run;
       m->n_runs++;
     }
@@ -183,19 +190,19 @@ static bool map_runs(PadMap *m) {
 static bool map_users(PadMap *m) {
   int64_t total = 1;
   for (int64_t d = 0; d + 1 < m->ndim; d++)
-    if (m->from[d]) total += m->in[d] + 1 + m->out[d];
+    if (m->by[d].mode) total += m->in[d] + 1 + m->out[d];
   m->users_bytes = (size_t)total * sizeof(int64_t);
   m->users_block = lp_calloc(m->users_bytes);
   TRY(m->users_block);
   int64_t *next = m->users_block;
   for (int64_t d = 0; d + 1 < m->ndim; d++) {
-    if (!m->from[d]) continue;
+    if (!m->by[d].mode) continue;
     int64_t *start = m->users[d] = next, *list = next + m->in[d] + 1;
     for (int64_t o = 0; o < m->out[d]; o++)
-      if (m->from[d][o] >= 0) start[m->from[d][o]]++;
+      if (source_of(m, d, o) >= 0) start[source_of(m, d, o)]++;
     for (int64_t i = 0; i < m->in[d]; i++) start[i + 1] += start[i];
     for (int64_t o = m->out[d]; o-- > 0;) /* each count falls from its end to its start */
-      if (m->from[d][o] >= 0) list[--start[m->from[d][o]]] = o;
+      if (source_of(m, d, o) >= 0) list[--start[source_of(m, d, o)]] = o;
     next = list + m->out[d];
   }
   return true;
@@ -328,7 +335,7 @@ static void add_users(const PadAdd *a, const int64_t *index, int64_t d, int64_t 
     return;
   }
   const int64_t i = index[d];
-  if (!m->from[d]) {
+  if (!m->by[d].mode) {
     add_users(a, index, d + 1, row * m->out[d] + i, to);
     return;
   }
