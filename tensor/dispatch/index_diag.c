@@ -2,6 +2,7 @@
 #include <string.h>
 #include "cpu/tasks.h"
 #include "dispatch/index.h"
+#include "dispatch/iter.h"
 #include "dispatch/reduce.h"
 #include "impl.h"
 
@@ -40,11 +41,8 @@ static void triangle_row(void *ctx, int64_t task) {
   clear(dst, d_step, t->elem, keep0);
   clear(dst + keep1 * d_step, d_step, t->elem, t->cols - keep1);
   if (t->in_place) return;
-  if (s_step == t->elem && d_step == t->elem) {
-    memcpy(dst + keep0 * t->elem, src + keep0 * t->elem, (size_t)((keep1 - keep0) * t->elem));
-    return;
-  }
-  for (int64_t c = keep0; c < keep1; c++) memcpy(dst + c * d_step, src + c * s_step, (size_t)t->elem);
+  lp_cast_loop(lp_dtype(t->src), lp_dtype(t->src))((char *[]){dst + keep0 * d_step, src + keep0 * s_step},
+                                                   (int64_t[]){d_step, s_step}, keep1 - keep0, NULL);
 }
 
 static LpTensor *triangle(LpTensor *out, LpTensor *self, int64_t diagonal, bool upper) {
