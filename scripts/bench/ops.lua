@@ -32,6 +32,10 @@ local makers = {
   g = function() return torch.randint(0, columns, { rows, columns }) end,
   t = function() return torch.randint(0, columns, { rows }) end,
   mask = function() return torch.rand(n):gt(0.5) end,
+  z = function() return torch.randn(n // 2, { dtype = torch.complex64 }) end,
+  y = function() return torch.randn(n // 2, { dtype = torch.complex64 }) end,
+  r = function() return torch.rand(n) end,
+  s = function() return torch.randn(n // 64 + 1, 8, 8) + torch.eye(8) * 8 end,
   image = function() return torch.randn(2, 16, pixels, pixels) end,
   filter = function() return torch.randn(16, 16, 3, 3) end,
 }

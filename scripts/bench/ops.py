@@ -29,6 +29,8 @@ makers = {
     "u": lambda: torch.randn(16, third, third),
     "i": lambda: torch.randint(0, n, (n,)), "j": lambda: torch.randint(0, rows, (rows,)),
     "g": lambda: torch.randint(0, columns, (rows, columns)), "t": lambda: torch.randint(0, columns, (rows,)),
+    "z": lambda: torch.randn(n // 2, dtype=torch.complex64), "y": lambda: torch.randn(n // 2, dtype=torch.complex64),
+    "r": lambda: torch.rand(n), "s": lambda: torch.randn(n // 64 + 1, 8, 8) + torch.eye(8) * 8,
     "mask": lambda: torch.rand(n) > 0.5, "image": lambda: torch.randn(2, 16, pixels, pixels),
     "filter": lambda: torch.randn(16, 16, 3, 3),
 }
