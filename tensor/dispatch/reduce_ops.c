@@ -20,6 +20,7 @@ static LpTensor *reduce(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype
 /* What sums and products of `from` giving `to` are computed in: never narrower than either. */
 static LpCompute sum_compute(LpDtype from, LpDtype to) {
   LpCompute c = lp_compute_of(to);
+  if (c == LP_AS_C128 && from == LP_COMPLEX64 && to == from) return LP_AS_C64;
   return c == LP_AS_F32 && lp_compute_of(from) != LP_AS_F32 ? LP_AS_F64 : c;
 }
 
@@ -72,7 +73,7 @@ static bool check_not_empty(const LpTensor *self, LpInts dims) {
 static LpTensor *extreme(LpTensor *self, LpInts dims, bool keepdim, LpReduceOp op) {
   TRY(check_real(self));
   TRY(check_not_empty(self, dims));
-  return reduce(self, dims, keepdim, lp_dtype(self), (LpReduction){op, lp_compute_of(lp_dtype(self))});
+  return reduce(self, dims, keepdim, lp_dtype(self), (LpReduction){op, lp_compute_of_extreme(lp_dtype(self))});
 }
 
 static LpTensor *truth(LpTensor *self, LpInts dims, bool keepdim, LpReduceOp op) {

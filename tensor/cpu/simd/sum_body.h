@@ -1,0 +1,128 @@
+/* Sums of one compute type; included by reduce.c once per type with
+ *   SUM_T, SUM_A  element and accumulator type (unsigned for integers: sums wrap around),
+ *   SUM_VT a vector of SUM_T of VB bytes,
+ *   NAME(x) the function's name for this type, ROW_BLOCK elements summed in SUM_T. */
+
+#define LANES LP_LANES(SUM_T)
+
+static inline SUM_VT NAME(sum_load)(const SUM_T *x) {
+  SUM_VT v;
+  memcpy(&v, x, VB);
+  return v;
+}
+
+static void NAME(sum_init)(void *acc, int64_t n) { memset(acc, 0, (size_t)n * sizeof(SUM_A)); }
+
+static void NAME(sum_merge)(void *acc, const void *other, int64_t n) {
+  SUM_A *a = acc;
+  const SUM_A *b = other;
+  for (int64_t i = 0; i < n; i++) a[i] += b[i];
+}
+
+/* The sums of the even and of the odd lanes, half by half: in registers, where a loop over an array of them
+ * would wait for its own stores. */
+static inline void NAME(sum_lanes)(SUM_VT s, SUM_T sums[2]) {
+  SUM_T lane[4] = {0}; /* two are there of 8 bytes */
+#if VB >= 64
+  typedef SUM_T V32 __attribute__((vector_size(32)));
+  V32 y, y_high;
+  memcpy(&y, &s, 32);
+  memcpy(&y_high, (const char *)&s + 32, 32);
+  y += y_high;
+#elif VB >= 32
+  const SUM_VT y = s;
+#endif
+#if VB >= 32
+  typedef SUM_T V16 __attribute__((vector_size(16)));
+  V16 x, x_high;
+  memcpy(&x, &y, 16);
+  memcpy(&x_high, (const char *)&y + 16, 16);
+  x += x_high;
+#else
+  const SUM_VT x = s;
+#endif
+  memcpy(lane, &x, 16);
+  sums[0] = lane[0] + lane[2];
+  sums[1] = lane[1] + lane[3];
+}
+
+/* The sums of the elements at even and at odd places (of complex numbers' parts, then) of one block: four
+ * vector accumulators, added pairwise at its end; the last, incomplete vector is one that ends with the
+ * block, without the lanes already counted. A block has whole pairs, or its sums serve as one. */
+static inline void NAME(sum_halves)(const SUM_T *x, int64_t n, SUM_T sums[2]) {
+  if (n < LANES) {
+    sums[0] = sums[1] = 0;
+    for (int64_t i = 0; i < n; i++) sums[i & 1] += x[i];
+    return;
+  }
+  SUM_VT s0 = NAME(sum_load)(x), s1 = {0}, s2 = {0}, s3 = {0};
+  int64_t i = LANES;
+  for (; i + 4 * LANES <= n; i += 4 * LANES) {
+    s0 += NAME(sum_load)(x + i);
+    s1 += NAME(sum_load)(x + i + LANES);
+    s2 += NAME(sum_load)(x + i + 2 * LANES);
+    s3 += NAME(sum_load)(x + i + 3 * LANES);
+  }
+  if (i + 2 * LANES <= n) {
+    s0 += NAME(sum_load)(x + i);
+    s1 += NAME(sum_load)(x + i + LANES);
+    i += 2 * LANES;
+  }
+  if (i + LANES <= n) {
+    s2 += NAME(sum_load)(x + i);
+    i += LANES;
+  }
+  if (i < n) {
+    VecI last, keep;
+    memcpy(&last, x + n - LANES, VB);
+    memcpy(&keep, (const char *)last_lanes + (n - i) * (int64_t)sizeof(SUM_T), VB);
+    last &= keep;
+    SUM_VT v;
+    memcpy(&v, &last, VB);
+    s3 += v;
+  }
+  NAME(sum_lanes)((s0 + s1) + (s2 + s3), sums);
+}
+
+static SUM_A NAME(sum_block)(const SUM_T *x, int64_t n) {
+  SUM_A total = 0;
+  if (n < LANES) { /* in the accumulator's type */
+    for (int64_t i = 0; i < n; i++) total += (SUM_A)x[i];
+    return total;
+  }
+  SUM_T sums[2];
+  NAME(sum_halves)(x, n, sums);
+  return (SUM_A)(sums[0] + sums[1]);
+}
+
+static void NAME(sum_row)(void *acc, const void *x, int64_t n, double p) {
+  const SUM_T *v = x;
+  SUM_A total = 0;
+  for (int64_t i = 0; i < n; i += ROW_BLOCK) {
+    total += NAME(sum_block)(v + i, n - i < ROW_BLOCK ? n - i : ROW_BLOCK);
+  }
+  *(SUM_A *)acc += total;
+}
+
+/* Thirty-two rows are added in T, eight at a time, before they join the wide accumulator. */
+static void NAME(sum_col)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
+  SUM_A *restrict a = acc;
+  SUM_T tile[LP_REDUCE_TILE];
+  for (int64_t r0 = 0; r0 < rows; r0 += 32) {
+    const SUM_T *v = (const SUM_T *)x + r0 * ld;
+    int64_t count = rows - r0 < 32 ? rows - r0 : 32, r = 0;
+    memset(tile, 0, (size_t)w * sizeof(SUM_T));
+    for (; r + 8 <= count; r += 8) {
+      const SUM_T *v0 = v + r * ld, *v1 = v0 + ld, *v2 = v1 + ld, *v3 = v2 + ld;
+      const SUM_T *v4 = v3 + ld, *v5 = v4 + ld, *v6 = v5 + ld, *v7 = v6 + ld;
+      for (int64_t j = 0; j < w; j++)
+        tile[j] += ((v0[j] + v1[j]) + (v2[j] + v3[j])) + ((v4[j] + v5[j]) + (v6[j] + v7[j]));
+    }
+    for (; r < count; r++) {
+      for (int64_t j = 0; j < w; j++) tile[j] += v[r * ld + j];
+    }
+    for (int64_t j = 0; j < w; j++) a[j] += (SUM_A)tile[j];
+  }
+}
+
+#undef LANES
