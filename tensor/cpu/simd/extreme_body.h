@@ -30,7 +30,8 @@ static void NAME(min_init)(void *acc, int64_t n) {
 #define PRAGMA(text) _Pragma(#text)
 
 /* The best of numbers is one instruction, so NaN is looked for apart. The last step ends with the elements:
- * one that is compared twice does no harm. */
+ * one that is compared twice does no harm. Of bytes a step would be so many that gcc jams the loops, and leaves
+ * them scalar; a vector of bests is enough for them. */
 #define EXTREME(op, BEATS)                                                             \
   static inline A NAME(op##2)(A a, A b) { return (a BEATS b) | IS_NAN(a) ? a : b; }    \
   static void NAME(op##_merge)(void *acc, const void *other, int64_t n) {              \
@@ -39,6 +40,11 @@ static void NAME(min_init)(void *acc, int64_t n) {
   }                                                                                    \
   static T NAME(op##_of)(const T *v, int64_t n) {                                      \
     T best = v[0];                                                                     \
+    if (sizeof(T) == 1) {                                                              \
+      PRAGMA(omp simd reduction(op : best))                                            \
+      for (int64_t i = 1; i < n; i++) best = v[i] BEATS best ? v[i] : best;            \
+      return best;                                                                     \
+    }                                                                                  \
     if (n < 2 * STEP) {                                                                \
       for (int64_t i = 1; i < n; i++) best = (v[i] BEATS best) | IS_NAN(v[i]) ? v[i] : best; \
       return best;                                                                     \
