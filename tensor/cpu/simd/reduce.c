@@ -255,6 +255,7 @@ static void c128_prod_init(void *acc, int64_t n) {
       im[k] = 0;                                                                            \
     }                                                                                       \
     for (; i + 16 <= n; i += 16) {                                                          \
+      _Pragma("omp simd")                                                                   \
       for (int k = 0; k < 16; k++) {                                                        \
         const double r = re[k], b_re = (double)v[2 * (i + k)], b_im = (double)v[2 * (i + k) + 1]; \
         re[k] = r * b_re - im[k] * b_im;                                                    \
@@ -272,7 +273,19 @@ static void c128_prod_init(void *acc, int64_t n) {
     for (; i < n; i++) name##_multiply(acc, v + 2 * i, 1);                                  \
   }                                                                                         \
   static void name##_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
-    for (int64_t r = 0; r < rows; r++) name##_multiply(acc, (const T *)x + 2 * r * ld, w);  \
+    double *restrict a = acc;                                                               \
+    const T *v = x;                                                                         \
+    int64_t r = 0;                                                                          \
+    for (; r + 2 <= rows; r += 2, v += 4 * ld) {                                            \
+      const T *u = v + 2 * ld;                                                              \
+      for (int64_t j = 0; j < 2 * w; j += 2) {                                              \
+        const double b = (double)v[j], b_im = (double)v[j + 1], c = (double)u[j], c_im = (double)u[j + 1]; \
+        const double re = b * c - b_im * c_im, im = b * c_im + b_im * c, a_re = a[j], a_im = a[j + 1]; \
+        a[j] = a_re * re - a_im * im;                                                       \
+        a[j + 1] = a_re * im + a_im * re;                                                   \
+      }                                                                                     \
+    }                                                                                       \
+    if (r < rows) name##_multiply(a, v, w);                                                 \
   }
 COMPLEX_PRODUCT(c128, double)
 COMPLEX_PRODUCT(c64, float)
