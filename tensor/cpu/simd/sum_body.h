@@ -104,23 +104,31 @@ static void NAME(sum_row)(void *acc, const void *x, int64_t n, double p) {
   *(SUM_A *)acc += total;
 }
 
-/* Thirty-two rows are added in T, eight at a time, before they join the wide accumulator. */
+/* Adds rows, eight at a time. */
+static inline void NAME(add_rows)(SUM_T *restrict sums, const SUM_T *v, int64_t rows, int64_t ld, int64_t w) {
+  int64_t r = 0;
+  for (; r + 8 <= rows; r += 8, v += 8 * ld) {
+    const SUM_T *v1 = v + ld, *v2 = v1 + ld, *v3 = v2 + ld, *v4 = v3 + ld;
+    const SUM_T *v5 = v4 + ld, *v6 = v5 + ld, *v7 = v6 + ld;
+    for (int64_t j = 0; j < w; j++)
+      sums[j] += ((v[j] + v1[j]) + (v2[j] + v3[j])) + ((v4[j] + v5[j]) + (v6[j] + v7[j]));
+  }
+  for (; r < rows; r++, v += ld) {
+    for (int64_t j = 0; j < w; j++) sums[j] += v[j];
+  }
+}
+
+/* Sixty-four rows are added in SUM_T before they join a wider accumulator. */
 static void NAME(sum_col)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
   SUM_A *restrict a = acc;
+  if (sizeof(SUM_T) == sizeof(SUM_A)) {
+    NAME(add_rows)(acc, x, rows, ld, w);
+    return;
+  }
   SUM_T tile[LP_REDUCE_TILE];
-  for (int64_t r0 = 0; r0 < rows; r0 += 32) {
-    const SUM_T *v = (const SUM_T *)x + r0 * ld;
-    int64_t count = rows - r0 < 32 ? rows - r0 : 32, r = 0;
+  for (int64_t r = 0; r < rows; r += 64) {
     memset(tile, 0, (size_t)w * sizeof(SUM_T));
-    for (; r + 8 <= count; r += 8) {
-      const SUM_T *v0 = v + r * ld, *v1 = v0 + ld, *v2 = v1 + ld, *v3 = v2 + ld;
-      const SUM_T *v4 = v3 + ld, *v5 = v4 + ld, *v6 = v5 + ld, *v7 = v6 + ld;
-      for (int64_t j = 0; j < w; j++)
-        tile[j] += ((v0[j] + v1[j]) + (v2[j] + v3[j])) + ((v4[j] + v5[j]) + (v6[j] + v7[j]));
-    }
-    for (; r < count; r++) {
-      for (int64_t j = 0; j < w; j++) tile[j] += v[r * ld + j];
-    }
+    NAME(add_rows)(tile, (const SUM_T *)x + r * ld, rows - r < 64 ? rows - r : 64, ld, w);
     for (int64_t j = 0; j < w; j++) a[j] += (SUM_A)tile[j];
   }
 }
