@@ -1,4 +1,4 @@
-/* Sorting and selecting pairs (cpu/sort.h): insertion sort for short rows, merge sort up to a hundred for each
+/* Sorting and selecting pairs (cpu/sort.h): insertion sort for short rows, merge sort up to a dozen for each
  * byte in which keys differ, then least-significant-digit radix sort over these bytes. */
 #include "cpu/sort.h"
 
@@ -101,7 +101,7 @@ void lp_sort_pairs(LpPair *pairs, LpPair *tmp, int64_t n) {
   if (!bits) return;
   int shifts[DIGITS];
   const int digits = find_digits(bits, shifts);
-  if (n < 96 * digits) merge_sort(pairs, tmp, n);
+  if (n < 12 * digits) merge_sort(pairs, tmp, n);
   else radix_sort(pairs, tmp, n, shifts, digits);
 }
 
