@@ -17,6 +17,7 @@ typedef enum LpCompute {
   LP_AS_I64,
   LP_AS_C128,
   LP_AS_C64,  /* two floats; accumulators as of LP_AS_C128 */
+  LP_AS_BF16, /* for sums: as LP_AS_F32 */
   LP_AS_U8,   /* short integers, which extremes need not widen: uint8 or bool */
   LP_AS_I8,
   LP_AS_I16,
@@ -89,6 +90,7 @@ static inline int lp_compute_bytes(LpCompute c) {
     case LP_AS_BOOL:
     case LP_AS_U8:
     case LP_AS_I8: return 1;
+    case LP_AS_BF16:
     case LP_AS_I16: return 2;
     case LP_AS_I32:
     case LP_AS_F32: return 4;

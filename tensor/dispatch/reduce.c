@@ -157,6 +157,7 @@ static bool is_native(LpCompute compute, LpDtype dtype) {
     case LP_AS_I16: return dtype == LP_INT16;
     case LP_AS_I32: return dtype == LP_INT32;
     case LP_AS_C64: return dtype == LP_COMPLEX64;
+    case LP_AS_BF16: return dtype == LP_BFLOAT16;
     case LP_AS_F32: return dtype == LP_FLOAT32;
     case LP_AS_F64: return dtype == LP_FLOAT64;
     case LP_AS_I64: return dtype == LP_INT64;

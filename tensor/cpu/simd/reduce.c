@@ -16,6 +16,8 @@ typedef long long VecI __attribute__((vector_size(VB)));
 typedef float VecF32 __attribute__((vector_size(VB)));
 typedef double VecF64 __attribute__((vector_size(VB)));
 typedef uint64_t VecU64 __attribute__((vector_size(VB)));
+typedef uint32_t VecU32 __attribute__((vector_size(VB)));
+typedef uint16_t VecU16 __attribute__((vector_size(VB / 2)));
 
 /* VB zero bytes, then VB bytes of ones: read from byte b, a mask of a vector's last b bytes. */
 static const uint64_t last_lanes[2 * VB / 8] = {
@@ -28,29 +30,95 @@ static const uint64_t last_lanes[2 * VB / 8] = {
 #endif
 };
 
+/* Elements as they are, and NaN as 0. */
+#define VECTORS_OF(type, T, V)                                                                \
+  static inline V type##_vector(const T *x) {                                                 \
+    V v;                                                                                      \
+    memcpy(&v, x, VB);                                                                        \
+    return v;                                                                                 \
+  }
+VECTORS_OF(f32, float, VecF32)
+VECTORS_OF(f64, double, VecF64)
+VECTORS_OF(u64, uint64_t, VecU64)
+#define NUMBERS_OF(type, T, V)                                                                \
+  static inline T type##_number(T x) { return x == x ? x : 0; }                               \
+  static inline V type##_numbers(const T *x) {                                                \
+    const V v = type##_vector(x);                                                             \
+    const VecI kept = (VecI)(v == v) & (VecI)v;                                               \
+    return (V)kept;                                                                           \
+  }
+NUMBERS_OF(f32, float, VecF32)
+NUMBERS_OF(f64, double, VecF64)
+static inline VecF32 bf16_vector(const uint16_t *x) {
+  VecU16 narrow;
+  memcpy(&narrow, x, sizeof narrow);
+  return (VecF32)(__builtin_convertvector(narrow, VecU32) << 16);
+}
+
 #define ROW_BLOCK 512
-#define NAME(x) f32_##x
 #define SUM_T float
 #define SUM_A double
 #define SUM_VT VecF32
+#define ELEM float
+#define NAME(x) f32_##x
+#define GET(x) (x)
+#define GET_VECTOR(p) f32_vector(p)
 #include "cpu/simd/sum_body.h"
 #undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define NAME(x) f32_nan##x
+#define GET(x) f32_number(x)
+#define GET_VECTOR(p) f32_numbers(p)
+#include "cpu/simd/sum_body.h"
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define ELEM uint16_t
+#define NAME(x) bf16_##x
+#define GET(x) lp_bf16_to_float(x)
+#define GET_VECTOR(p) bf16_vector(p)
+#include "cpu/simd/sum_body.h"
 #undef SUM_T
 #undef SUM_VT
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
 
-#define NAME(x) f64_##x
 #define SUM_T double
 #define SUM_VT VecF64
+#define ELEM double
+#define NAME(x) f64_##x
+#define GET(x) (x)
+#define GET_VECTOR(p) f64_vector(p)
 #include "cpu/simd/sum_body.h"
 #undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define NAME(x) f64_nan##x
+#define GET(x) f64_number(x)
+#define GET_VECTOR(p) f64_numbers(p)
+#include "cpu/simd/sum_body.h"
 #undef SUM_T
 #undef SUM_A
 #undef SUM_VT
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
 
-#define NAME(x) i64_##x
 #define SUM_T uint64_t
 #define SUM_A uint64_t
 #define SUM_VT VecU64
+#define ELEM uint64_t
+#define NAME(x) i64_##x
+#define GET(x) (x)
+#define GET_VECTOR(p) u64_vector(p)
 #include "cpu/simd/sum_body.h"
 #undef NAME
 
@@ -136,13 +204,10 @@ static const uint64_t last_lanes[2 * VB / 8] = {
     }                                                                                       \
   }
 
-#define KEEP_NUMBER(x) ((x) == (x) ? (double)(x) : 0.0)
 #define IS_NUMBER(x) ((x) == (x) ? 1.0 : 0.0)
 #define SQUARE(x) ((double)(x) * (double)(x))
 #define POWER(x) pow((double)(x), p)
 #define CUBE(x) ((double)(x) * (double)(x) * (double)(x))
-MAPPED(f32_nansum, float, KEEP_NUMBER)
-MAPPED(f64_nansum, double, KEEP_NUMBER)
 MAPPED(f32_nancount, float, IS_NUMBER)
 MAPPED(f64_nancount, double, IS_NUMBER)
 MAPPED(f64_square, double, SQUARE)
@@ -182,11 +247,16 @@ PRODUCT_OF(uint64_t)
     for (; i + 32 <= n; i += 32) {                                                          \
       for (int k = 0; k < 32; k++) lane[k] *= v[i + k];                                     \
     }                                                                                       \
-    for (int h = 16; h > 0; h /= 2) {                                                       \
-      for (int k = 0; k < h; k++) lane[k] *= lane[k + h];                                   \
+    if (n < 32) {                                                                           \
+      for (; i < n; i++) total *= v[i];                                                     \
+    } else if (i < n) { /* the last 32 elements, but for those seen */                      \
+      const int seen = 32 - (int)(n - i);                                                   \
+      _Pragma("omp simd")                                                                   \
+      for (int k = 0; k < 32; k++) lane[k] *= k < seen ? 1 : (A)v[n - 32 + k];              \
     }                                                                                       \
-    for (; i < n; i++) total *= v[i];                                                       \
-    *(A *)acc *= total * lane[0];                                                           \
+    _Pragma("omp simd reduction(* : total)")                                                \
+    for (int k = 0; k < 32; k++) total *= lane[k];                                          \
+    *(A *)acc *= total;                                                                     \
   }                                                                                         \
   static void name##_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
     A *restrict a = acc;                                                                    \
@@ -246,15 +316,14 @@ static void c128_prod_init(void *acc, int64_t n) {
       a[i + 1] = re * b_im + im * b_re;                                                     \
     }                                                                                       \
   }                                                                                         \
-  static void name##_prod_row(void *acc, const void *x, int64_t n, double p) {              \
-    const T *v = x;                                                                         \
+  /* n: a multiple of 16. */                                                                \
+  static void name##_multiply_lanes(double *acc, const T *v, int64_t n) {                   \
     double re[16], im[16];                                                                  \
-    int64_t i = 0;                                                                          \
     for (int k = 0; k < 16; k++) {                                                          \
       re[k] = 1;                                                                            \
       im[k] = 0;                                                                            \
     }                                                                                       \
-    for (; i + 16 <= n; i += 16) {                                                          \
+    for (int64_t i = 0; i < n; i += 16) {                                                   \
       _Pragma("omp simd")                                                                   \
       for (int k = 0; k < 16; k++) {                                                        \
         const double r = re[k], b_re = (double)v[2 * (i + k)], b_im = (double)v[2 * (i + k) + 1]; \
@@ -269,8 +338,13 @@ static void c128_prod_init(void *acc, int64_t n) {
         im[k] = r * im[k + h] + im[k] * re[k + h];                                          \
       }                                                                                     \
     }                                                                                       \
-    if (i) c128_multiply(acc, (const double[]){re[0], im[0]}, 1);                           \
-    for (; i < n; i++) name##_multiply(acc, v + 2 * i, 1);                                  \
+    c128_multiply(acc, (const double[]){re[0], im[0]}, 1);                                  \
+  }                                                                                         \
+  static void name##_prod_row(void *acc, const void *x, int64_t n, double p) {              \
+    const T *v = x;                                                                         \
+    const int64_t lanes = n & -16;                                                          \
+    if (lanes) name##_multiply_lanes(acc, v, lanes);                                        \
+    for (int64_t i = lanes; i < n; i++) name##_multiply(acc, v + 2 * i, 1);                 \
   }                                                                                         \
   static void name##_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
     double *restrict a = acc;                                                               \
@@ -584,12 +658,12 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_AS_C128] = LOAD_ROW(c128), [LP_AS_BOOL] = LOAD_ROW(bool), [LP_AS_ABS] = LOAD_ROW(abs),
     [LP_AS_U8] = {[LP_UINT8] = copy_1, [LP_BOOL] = copy_1}, [LP_AS_I8] = {[LP_INT8] = copy_1},
     [LP_AS_I16] = {[LP_INT16] = copy_2}, [LP_AS_I32] = {[LP_INT32] = copy_4},
-    [LP_AS_C64] = {[LP_COMPLEX64] = copy_8},
+    [LP_AS_C64] = {[LP_COMPLEX64] = copy_8}, [LP_AS_BF16] = {[LP_BFLOAT16] = copy_2},
   },
   .kernel = {
     [LP_REDUCE_SUM] = {PLAIN(F32, 8, f32_sum), PLAIN(F64, 8, f64_sum), PLAIN(I64, 8, i64_sum),
-                       PLAIN(C128, 16, c128_sum), COMPLEX_KERNEL(sum)},
-    [LP_REDUCE_NANSUM] = {DOUBLE_SUM(F32, f32_nansum), DOUBLE_SUM(F64, f64_nansum)},
+                       PLAIN(C128, 16, c128_sum), COMPLEX_KERNEL(sum), PLAIN(BF16, 8, bf16_sum)},
+    [LP_REDUCE_NANSUM] = {PLAIN(F32, 8, f32_nansum), PLAIN(F64, 8, f64_nansum)},
     [LP_REDUCE_NANCOUNT] = {DOUBLE_SUM(F32, f32_nancount), DOUBLE_SUM(F64, f64_nancount)},
     [LP_REDUCE_PROD] = {PRODUCT_KERNEL(F32, f32, double), PRODUCT_KERNEL(F64, f64, double),
                         PRODUCT_KERNEL(I64, i64, uint64_t), PLAIN(C128, 16, c128_prod),
