@@ -228,7 +228,7 @@ static void choose_walk(Plan *p) {
                                (p->n_in <= 12 && width >= 32));
   /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
   int64_t most = !p->outer    ? CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1)
-                 : p->native ? LP_REDUCE_TILE
+                 : p->native && keep_stride == 1 ? LP_REDUCE_TILE
                              : LP_REDUCE_TILE / 4;
   if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
   p->tile = width < most ? width : most > 1 ? most : 1;
