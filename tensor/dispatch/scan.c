@@ -177,7 +177,7 @@ static void step_lanes(const Scan *s, double *carry, double *x, int64_t n) {
       if (s->compute == LP_AS_C128)
         for (int64_t j = 0; j < 2 * n; j += 2) log_add_exp_complex(carry + j, x + j);
       else
-        for (int64_t j = 0; j < n; j++) carry[j] = log_add_exp(carry[j], x[j]);
+        lp_scan_table()->log_add_exp(carry, x, n);
   }
 }
 
@@ -236,6 +236,8 @@ static void scan_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
       double total = carry[0];
       for (int64_t j = 0; j < n; j++) buffer[j] = total *= buffer[j];
       carry[0] = total;
+    } else if (s->op == SCAN_LOGSUMEXP && s->compute == LP_AS_F64) {
+      for (int64_t j = 0; j < n; j++) buffer[j] = carry[0] = log_add_exp(carry[0], buffer[j]);
     } else {
       for (int64_t j = 0; j < n; j++) {
         step_lanes(s, carry, buffer + j * lane, 1);
@@ -399,7 +401,9 @@ static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op)
   LpRows rows;
   lp_rows_init(&rows, dim, (LpTensor *[]){self, result}, 2);
   const int last = rows.n_outer - 1;
-  const bool tile = last >= 0 && rows.sizes[last] > 1 && rows.strides[0][last] < rows.step[0];
+  /* Neighbours in memory, or rows that are worth any walk: functions of theirs are taken by vectors. */
+  const bool tile = last >= 0 && ((rows.sizes[last] > 1 && rows.strides[0][last] < rows.step[0]) ||
+                                  (rows.sizes[last] >= 8 && op == SCAN_LOGSUMEXP && s.compute == LP_AS_F64));
   if (tile ? run_tiles(&s, &rows) : run_separate(&s, &rows)) return result;
   lp_tensor_release(result);
   return NULL;
