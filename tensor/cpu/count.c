@@ -1,5 +1,5 @@
-/* Counts, a table for each thread, of several rows where there are few bins: neighbours often fall into one
- * bin, whose count would wait for the one before (cpu/count.h). */
+/* Counts, a table for each thread, of several rows where there are few bins: neighbours
+ * often fall into one bin, whose count would wait for the one before (cpu/count.h). */
 #include "cpu/count.h"
 
 #include <string.h>

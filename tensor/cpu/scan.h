@@ -1,4 +1,5 @@
-/* Running sums along contiguous elements, and steps of those side by side: cpu/simd/scan.c, for dispatch/scan.c. */
+/* Running sums along contiguous elements, and steps of those side by side:
+ * cpu/simd/scan.c, for dispatch/scan.c. */
 #ifndef LP_CPU_SCAN_H
 #define LP_CPU_SCAN_H
 
