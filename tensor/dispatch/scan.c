@@ -95,7 +95,7 @@ bool lp_rows_run(const LpRows *rows, int64_t work_elems, size_t scratch_bytes,
 typedef enum ScanOp { SCAN_SUM, SCAN_PROD, SCAN_LOGSUMEXP, SCAN_MAX, SCAN_MIN } ScanOp;
 
 /* The running results of n elements of four rows, in_room and out_room elements apart; out may be in. */
-typedef void (*Four)(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, void *carries);
+typedef void (*Four)(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries);
 
 typedef struct Scan {
   ScanOp op;
@@ -286,12 +286,16 @@ static bool run_tiles(Scan *s, const LpRows *rows) {
   return lp_run_tasks(t.rows.n_rows * t.count, rows->n[0] * t.tile, scan_tile, &t);
 }
 
+/* Each has the room of a pair: neighbours gcc would bring into one vector, whose parts are then taken apart
+ * for every element. */
+#define CARRIES(A) {(A *)carries, (A *)(carries + 2), (A *)(carries + 4), (A *)(carries + 6)}
+
 /* Four rows at once: while one waits for its last result the others go on. */
 #define FOUR_ROWS(name, T, A, next)                                                                      \
-  static void name(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, void *carries) { \
+  static void name(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries) { \
     const T *x = in, *x1 = x + in_room, *x2 = x1 + in_room, *x3 = x2 + in_room;                          \
     T *y = out, *y1 = y + out_room, *y2 = y1 + out_room, *y3 = y2 + out_room;                            \
-    A *carry = carries, a = carry[0], b = carry[1], c = carry[2], d = carry[3];                          \
+    A *carry[] = CARRIES(A), a = *carry[0], b = *carry[1], c = *carry[2], d = *carry[3];                 \
     for (int64_t i = 0; i < n; i++) {                                                                    \
       a = next(a, x[i]);                                                                                 \
       b = next(b, x1[i]);                                                                                \
@@ -302,7 +306,10 @@ static bool run_tiles(Scan *s, const LpRows *rows) {
       y2[i] = (T)c;                                                                                      \
       y3[i] = (T)d;                                                                                      \
     }                                                                                                    \
-    memcpy(carries, (A[]){a, b, c, d}, 4 * sizeof(A));                                                   \
+    *carry[0] = a;                                                                                       \
+    *carry[1] = b;                                                                                       \
+    *carry[2] = c;                                                                                       \
+    *carry[3] = d;                                                                                       \
   }
 
 typedef struct Pair {
@@ -367,7 +374,7 @@ static bool run_separate(Scan *s, LpRows *rows) {
   const int64_t size = rows->sizes[dim], fours = size / 4;
   s->in_step = rows->strides[0][dim];
   s->out_step = rows->strides[1][dim];
-  start_lanes(s, s->start, 4);
+  for (int k = 0; k < 4; k++) start_lanes(s, s->start + 2 * k, 1);
   if (is_native(s, rows)) {
     const int64_t elem = (int64_t)lp_dtype_size(s->native);
     s->direct = four_of(s, s->native == LP_FLOAT32);
