@@ -39,17 +39,8 @@ static void NAME(min_init)(void *acc, int64_t n) {
     A *a = acc;                                                                        \
     for (int64_t i = 0; i < n; i++) a[i] = NAME(op##2)(a[i], ((const A *)other)[i]);   \
   }                                                                                    \
-  static T NAME(op##_of)(const T *v, int64_t n) {                                      \
+  static __attribute__((noinline)) T NAME(op##_of_many)(const T *v, int64_t n) {       \
     T best = v[0];                                                                     \
-    if (sizeof(T) == 1) {                                                              \
-      PRAGMA(omp simd reduction(op : best))                                            \
-      for (int64_t i = 1; i < n; i++) best = v[i] BEATS best ? v[i] : best;            \
-      return best;                                                                     \
-    }                                                                                  \
-    if (n < 2 * STEP) {                                                                \
-      for (int64_t i = 1; i < n; i++) best = (best BEATS v[i]) | IS_NAN(best) ? best : v[i]; \
-      return best;                                                                     \
-    }                                                                                  \
     T tops[STEP];                                                                      \
     MASK_T nans[STEP] = {0}, nan = 0;                                                  \
     memcpy(tops, v, sizeof tops);                                                      \
@@ -68,6 +59,17 @@ static void NAME(min_init)(void *acc, int64_t n) {
       nan |= nans[k];                                                                  \
     }                                                                                  \
     return nan ? A_NAN : best;                                                         \
+  }                                                                                    \
+  static T NAME(op##_of)(const T *v, int64_t n) {                                      \
+    T best = v[0];                                                                     \
+    if (sizeof(T) == 1) {                                                              \
+      PRAGMA(omp simd reduction(op : best))                                            \
+      for (int64_t i = 1; i < n; i++) best = v[i] BEATS best ? v[i] : best;            \
+      return best;                                                                     \
+    }                                                                                  \
+    if (n >= 2 * STEP) return NAME(op##_of_many)(v, n);                                \
+    for (int64_t i = 1; i < n; i++) best = (best BEATS v[i]) | IS_NAN(best) ? best : v[i]; \
+    return best;                                                                       \
   }                                                                                    \
   static void NAME(op##_row)(void *acc, const void *x, int64_t n, double p) {          \
     if (n <= 0) return;                                                                \
