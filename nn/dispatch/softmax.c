@@ -3,6 +3,7 @@
  * onehot(target), in one pass each. */
 #include <math.h>
 #include "core/parallel.h"
+#include "core/whole.h"
 #include "cpu/copy.h"
 #include "cpu/softmax.h"
 #include "dispatch/nn_util.h"
@@ -11,11 +12,13 @@
 /* Short rows are turned into columns, some at a time, for the loops over columns. */
 #define SHORT 64
 #define ROWS 32
+#define PART 64 /* columns of a task */
 
 typedef struct SoftmaxJob {
   int type, is_log;
   size_t elem_bytes;
   int64_t n, inner; /* a tensor is (outer, n, inner) */
+  int64_t parts;    /* of `inner`, which are tasks of their own */
   bool by_columns;  /* short rows, many, and not of whole vectors */
   const char *x, *g;
   char *y;
@@ -50,6 +53,13 @@ static void backward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
   }
 }
 
+/* Where task i begins, in bytes, and its columns. */
+static size_t find_part(const SoftmaxJob *j, int64_t i, int64_t *columns) {
+  const int64_t first = i % j->parts * PART, rest = j->inner - first;
+  *columns = rest < PART ? rest : PART;
+  return (size_t)(i / j->parts * j->n * j->inner + first) * j->elem_bytes;
+}
+
 static void forward(void *ctx, int64_t begin, int64_t end) {
   SoftmaxJob *j = ctx;
   const LpSoftmaxKernels *k = lp_softmax_kernels();
@@ -57,12 +67,13 @@ static void forward(void *ctx, int64_t begin, int64_t end) {
     forward_short(j, begin, end);
     return;
   }
-  for (int64_t o = begin; o < end; o++) {
-    size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t columns;
+    const size_t at = find_part(j, i, &columns);
     if (j->inner == 1)
       k->row[j->type][j->is_log](j->y + at, j->x + at, j->n);
     else
-      k->inner[j->type][j->is_log](j->y + at, j->x + at, j->n, j->inner, j->inner);
+      k->inner[j->type][j->is_log](j->y + at, j->x + at, j->n, j->inner, columns);
   }
 }
 
@@ -73,46 +84,49 @@ static void backward(void *ctx, int64_t begin, int64_t end) {
     backward_short(j, begin, end);
     return;
   }
-  for (int64_t o = begin; o < end; o++) {
-    size_t at = (size_t)(o * j->n * j->inner) * j->elem_bytes;
+  for (int64_t i = begin; i < end; i++) {
+    int64_t columns;
+    const size_t at = find_part(j, i, &columns);
     if (j->inner == 1)
       k->row_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n);
     else
       k->inner_grad[j->type][j->is_log](j->y + at, j->g + at, j->x + at, j->n, j->inner,
-                                        j->inner);
+                                        columns);
   }
 }
 
 /* The job over t along dim; last: its memory has dim 1 behind the others. */
 static SoftmaxJob job_along(LpTensor *t, int64_t dim, int is_log, bool last,
-                            int64_t *outer) {
+                            int64_t *tasks) {
   SoftmaxJob j = {
       .type = nn_float_index(lp_dtype(t)), .is_log = is_log, .n = 1, .inner = 1};
   j.elem_bytes = lp_dtype_size(lp_dtype(t));
-  *outer = 1;
+  int64_t outer = 1;
   const int64_t end = t->ndim, place = last && dim == 1 ? end : dim;
   for (int64_t d = 0; d < t->ndim; d++) {
     const int64_t own = last && d == 1 ? end : d;
     if (own < place)
-      *outer *= t->sizes[d];
+      outer *= t->sizes[d];
     else if (own == place)
       j.n = t->sizes[d];
     else
       j.inner *= t->sizes[d];
   }
   j.by_columns =
-      j.inner == 1 && j.n <= SHORT && (size_t)j.n * j.elem_bytes % 64 && *outer >= ROWS;
+      j.inner == 1 && j.n <= SHORT && (size_t)j.n * j.elem_bytes % 64 && outer >= ROWS;
+  j.parts = lp_ratio_up(j.inner, PART);
+  *tasks = outer * j.parts;
   return j;
 }
 
 /* exp costs about 8 cheap elements */
 static int64_t grain_of(const SoftmaxJob *j) {
-  return LP_GRAIN / 8 / (j->n * j->inner + 1) + 1;
+  return LP_GRAIN / 8 / (j->n * (j->inner < PART ? j->inner : PART) + 1) + 1;
 }
 
 static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log) {
   if (dtype == LP_DTYPE_NONE) dtype = lp_dtype(self);
-  int64_t outer;
+  int64_t tasks;
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   CHECK(lp_dtype_is_floating(dtype), LP_ERR_TYPE,
         "expected an input of a floating dtype, got %s: give dtype to convert it",
@@ -122,10 +136,10 @@ static LpTensor *softmax(LpTensor *self, int64_t dim, LpDtype dtype, int is_log)
   TRY(x);
   LpTensor *y = nn_new_hidden(x, lp_sizes(x), dtype, last);
   if (y && lp_numel(y)) {
-    SoftmaxJob j = job_along(x, dim, is_log, last, &outer);
+    SoftmaxJob j = job_along(x, dim, is_log, last, &tasks);
     j.x = nn_laid_data(x, last);
     j.y = nn_laid_data(y, last);
-    lp_parallel_for(outer, grain_of(&j), forward, &j);
+    lp_parallel_for(tasks, grain_of(&j), forward, &j);
   }
   lp_tensor_release(x);
   return y;
@@ -139,12 +153,12 @@ static LpTensor *softmax_grad(LpTensor *grad, LpTensor *result, int64_t dim, int
   LpTensor *gx = y ? nn_new_laid(y, lp_sizes(y), dtype, last) : NULL;
   bool ok = g && gx;
   if (ok && lp_numel(gx)) {
-    int64_t outer;
-    SoftmaxJob j = job_along(y, dim, is_log, last, &outer);
+    int64_t tasks;
+    SoftmaxJob j = job_along(y, dim, is_log, last, &tasks);
     j.g = nn_laid_data(g, last);
     j.x = nn_laid_data(y, last);
     j.y = nn_laid_data(gx, last);
-    lp_parallel_for(outer, grain_of(&j), backward, &j);
+    lp_parallel_for(tasks, grain_of(&j), backward, &j);
   }
   lp_tensor_release(g);
   lp_tensor_release(y);

@@ -16,6 +16,12 @@ typedef enum LpCompute {
   LP_AS_F64,
   LP_AS_I64,
   LP_AS_C128,
+  LP_AS_C64,  /* two floats; accumulators as of LP_AS_C128 */
+  LP_AS_BF16, /* for sums: as LP_AS_F32 */
+  LP_AS_U8,   /* short integers, which extremes need not widen: uint8 or bool */
+  LP_AS_I8,
+  LP_AS_I16,
+  LP_AS_I32,
   LP_AS_BOOL, /* uint8: element != 0 (NaN counts as true) */
   LP_AS_ABS,  /* double: absolute value (of complex elements, the modulus) */
   LP_AS_COUNT
@@ -73,14 +79,24 @@ typedef struct LpArgKernel {
 typedef struct LpReduceTable {
   LpLoad load[LP_AS_COUNT][LP_DTYPE_COUNT];
   LpReduceKernel kernel[LP_REDUCE_OP_COUNT][LP_AS_COUNT];
-  LpArgKernel arg[2][LP_AS_COUNT]; /* [0] largest, [1] smallest; f32, f64, i64 */
+  LpArgKernel arg[2][LP_AS_COUNT]; /* [0] largest, [1] smallest; real numbers */
 } LpReduceTable;
 
 LP_DISPATCH(LpReduceTable, lp_reduce_table)
 
 /* Bytes of an element of a compute type. */
 static inline int lp_compute_bytes(LpCompute c) {
-  return c == LP_AS_F32 ? 4 : c == LP_AS_C128 ? 16 : c == LP_AS_BOOL ? 1 : 8;
+  switch (c) {
+    case LP_AS_BOOL:
+    case LP_AS_U8:
+    case LP_AS_I8: return 1;
+    case LP_AS_BF16:
+    case LP_AS_I16: return 2;
+    case LP_AS_I32:
+    case LP_AS_F32: return 4;
+    case LP_AS_C128: return 16;
+    default: return 8;
+  }
 }
 
 #endif

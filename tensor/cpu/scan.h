@@ -1,4 +1,5 @@
-/* Running sums along contiguous elements: cpu/simd/scan.c, for dispatch/scan.c. */
+/* Running sums along contiguous elements, and steps of those side by side:
+ * cpu/simd/scan.c, for dispatch/scan.c. */
 #ifndef LP_CPU_SCAN_H
 #define LP_CPU_SCAN_H
 
@@ -13,6 +14,8 @@ typedef struct LpScanTable {
   void (*sum_wide)(double *out, const double *in, int64_t n, double *carry);
   void (*sum_i64)(int64_t *out, const int64_t *in, int64_t n,
                   int64_t *carry); /* wraps around */
+  /* a[i] = log(exp(a[i]) + exp(x[i])) */
+  void (*log_add_exp)(double *a, const double *x, int64_t n);
 } LpScanTable;
 
 LP_DISPATCH(LpScanTable, lp_scan_table)

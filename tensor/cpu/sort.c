@@ -1,5 +1,5 @@
-/* Sorting and selecting pairs (cpu/sort.h): insertion sort for short rows, merge sort up to a few
- * hundred, then least-significant-digit radix sort that skips digits all keys share. */
+/* Sorting and selecting pairs (cpu/sort.h): insertion sort for short rows, merge sort up to a dozen for each
+ * byte in which keys differ, then least-significant-digit radix sort over these bytes. */
 #include "cpu/sort.h"
 
 #include <string.h>
@@ -52,23 +52,39 @@ static void merge_sort(LpPair *pairs, LpPair *tmp, int64_t n) {
   if (from != pairs) memcpy(pairs, from, (size_t)n * sizeof *pairs);
 }
 
-static void radix_sort(LpPair *pairs, LpPair *tmp, int64_t n) {
-  int64_t counts[8][256];
-  memset(counts, 0, sizeof counts);
+/* The bits in which keys differ. */
+static uint64_t differing_bits(const LpPair *p, int64_t n) {
+  uint64_t bits = 0;
+  for (int64_t i = 1; i < n; i++) bits |= p[i].key ^ p[0].key;
+  return bits;
+}
+
+#define DIGITS 8
+
+/* Digits of a byte from the lowest differing bit on, but for those that all keys share. */
+static int find_digits(uint64_t bits, int shifts[DIGITS]) {
+  int count = 0;
+  for (int at = __builtin_ctzll(bits); at < 64 && bits >> at; at += 8) {
+    if (bits >> at & 255) shifts[count++] = at;
+  }
+  return count;
+}
+
+static void radix_sort(LpPair *pairs, LpPair *tmp, int64_t n, const int *shifts, int digits) {
+  int64_t counts[DIGITS][256];
+  memset(counts, 0, (size_t)digits * sizeof counts[0]);
   for (int64_t i = 0; i < n; i++) {
-    uint64_t key = pairs[i].key;
-    for (int d = 0; d < 8; d++) counts[d][key >> 8 * d & 255]++;
+    for (int d = 0; d < digits; d++) counts[d][pairs[i].key >> shifts[d] & 255]++;
   }
   LpPair *from = pairs, *to = tmp;
-  for (int d = 0; d < 8; d++) {
+  for (int d = 0; d < digits; d++) {
     int64_t *count = counts[d], sum = 0;
-    if (count[from[0].key >> 8 * d & 255] == n) continue;
     for (int b = 0; b < 256; b++) {
       int64_t c = count[b];
       count[b] = sum;
       sum += c;
     }
-    for (int64_t i = 0; i < n; i++) to[count[from[i].key >> 8 * d & 255]++] = from[i];
+    for (int64_t i = 0; i < n; i++) to[count[from[i].key >> shifts[d] & 255]++] = from[i];
     LpPair *swap = from;
     from = to;
     to = swap;
@@ -77,9 +93,16 @@ static void radix_sort(LpPair *pairs, LpPair *tmp, int64_t n) {
 }
 
 void lp_sort_pairs(LpPair *pairs, LpPair *tmp, int64_t n) {
-  if (n <= 24) insertion_sort(pairs, n);
-  else if (n <= 768) merge_sort(pairs, tmp, n);
-  else radix_sort(pairs, tmp, n);
+  if (n <= 24) {
+    insertion_sort(pairs, n);
+    return;
+  }
+  const uint64_t bits = differing_bits(pairs, n);
+  if (!bits) return;
+  int shifts[DIGITS];
+  const int digits = find_digits(bits, shifts);
+  if (n < 12 * digits) merge_sort(pairs, tmp, n);
+  else radix_sort(pairs, tmp, n, shifts, digits);
 }
 
 /* --- selection ----------------------------------------------------------------------------------------- */

@@ -137,9 +137,27 @@ LpCompute lp_compute_of(LpDtype dtype) {
   }
 }
 
+/* The dtype's own type where extremes have kernels for it. */
+LpCompute lp_compute_of_extreme(LpDtype dtype) {
+  switch (dtype) {
+    case LP_BOOL:
+    case LP_UINT8: return LP_AS_U8;
+    case LP_INT8: return LP_AS_I8;
+    case LP_INT16: return LP_AS_I16;
+    case LP_INT32: return LP_AS_I32;
+    default: return lp_compute_of(dtype);
+  }
+}
+
 /* The dtype whose memory is an array of the compute type. */
 static bool is_native(LpCompute compute, LpDtype dtype) {
   switch (compute) {
+    case LP_AS_U8: return dtype == LP_UINT8 || dtype == LP_BOOL;
+    case LP_AS_I8: return dtype == LP_INT8;
+    case LP_AS_I16: return dtype == LP_INT16;
+    case LP_AS_I32: return dtype == LP_INT32;
+    case LP_AS_C64: return dtype == LP_COMPLEX64;
+    case LP_AS_BF16: return dtype == LP_BFLOAT16;
     case LP_AS_F32: return dtype == LP_FLOAT32;
     case LP_AS_F64: return dtype == LP_FLOAT64;
     case LP_AS_I64: return dtype == LP_INT64;
@@ -210,7 +228,7 @@ static void choose_walk(Plan *p) {
                                (p->n_in <= 12 && width >= 32));
   /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
   int64_t most = !p->outer    ? CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1)
-                 : p->native ? LP_REDUCE_TILE
+                 : p->native && keep_stride == 1 ? LP_REDUCE_TILE
                              : LP_REDUCE_TILE / 4;
   if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
   p->tile = width < most ? width : most > 1 ? most : 1;
@@ -284,7 +302,9 @@ STORE(store_pairs, double,
 /* Turns n accumulators into results at dst, stride elements apart. Overwrites acc. */
 static void finish(const Plan *p, void *acc, int64_t n, char *dst, int64_t stride) {
   double *v = acc;
-  int parts = p->r->compute == LP_AS_C128 ? 2 : 1;
+  const LpCompute compute = p->r->compute;
+  const int parts = compute == LP_AS_C128 || compute == LP_AS_C64 ? 2 : 1;
+  const bool ints = compute == LP_AS_BOOL || compute == LP_AS_I64 || (compute >= LP_AS_U8 && compute <= LP_AS_I32);
   stride *= p->out_bytes;
   switch (p->r->finish) {
     case LP_FINISH_PLAIN: break;
@@ -315,8 +335,7 @@ static void finish(const Plan *p, void *acc, int64_t n, char *dst, int64_t strid
       break;
   }
   if (parts == 2) store_pairs(dst, stride, p->out_dtype, v, n);
-  else if (p->r->compute == LP_AS_I64 || p->r->compute == LP_AS_BOOL)
-    store_ints(dst, stride, p->out_dtype, acc, n);
+  else if (ints) store_ints(dst, stride, p->out_dtype, acc, n);
   else store_doubles(dst, stride, p->out_dtype, v, n);
 }
 
@@ -593,7 +612,7 @@ static bool arg_merge(ArgPlan *p, int64_t chunks) {
 
 bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *out) {
   LpDtype dtype = lp_dtype(self);
-  LpCompute compute = lp_compute_of(dtype);
+  LpCompute compute = lp_compute_of_extreme(dtype);
   const LpReduceTable *table = lp_reduce_table();
   ArgPlan p = {.kernel = &table->arg[smallest][compute], .load = table->load[compute][dtype],
                .native = is_native(compute, dtype), .elem_bytes = (int)lp_dtype_size(dtype),

@@ -46,6 +46,8 @@ bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *o
 
 /* The compute type that holds every value of the dtype. */
 LpCompute lp_compute_of(LpDtype dtype);
+/* The same for extremes, narrower where they need no wide type. */
+LpCompute lp_compute_of_extreme(LpDtype dtype);
 
 /* The tensor itself (retained) when it is row-major and of the dtype, else a copy that is. */
 LpTensor *lp_dense(LpTensor *t, LpDtype dtype);

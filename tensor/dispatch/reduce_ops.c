@@ -18,9 +18,16 @@ static LpTensor *reduce(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype
 }
 
 /* What sums and products of `from` giving `to` are computed in: never narrower than either. */
-static LpCompute sum_compute(LpDtype from, LpDtype to) {
+static LpCompute sum_compute(LpReduceOp op, LpDtype from, LpDtype to) {
+  if (from == LP_COMPLEX64 && to == from) return LP_AS_C64;
+  if (from == LP_BFLOAT16 && to == from && op == LP_REDUCE_SUM) return LP_AS_BF16;
   LpCompute c = lp_compute_of(to);
   return c == LP_AS_F32 && lp_compute_of(from) != LP_AS_F32 ? LP_AS_F64 : c;
+}
+
+/* The same that are stored as `finish` tells. */
+static LpReduction sum_of(LpReduceOp op, LpDtype from, LpDtype to, LpFinish finish) {
+  return (LpReduction){op, sum_compute(op, from, to), finish};
 }
 
 static LpDtype sum_dtype(LpTensor *self, LpDtype dtype) {
@@ -31,13 +38,13 @@ static LpDtype sum_dtype(LpTensor *self, LpDtype dtype) {
 static LpTensor *sum(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype) {
   LpDtype to = sum_dtype(self, dtype);
   if (to == LP_BOOL) return reduce(self, dims, keepdim, to, (LpReduction){LP_REDUCE_ANY, LP_AS_BOOL});
-  return reduce(self, dims, keepdim, to, (LpReduction){LP_REDUCE_SUM, sum_compute(lp_dtype(self), to)});
+  return reduce(self, dims, keepdim, to, sum_of(LP_REDUCE_SUM, lp_dtype(self), to, LP_FINISH_PLAIN));
 }
 
 static LpTensor *prod(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype) {
   LpDtype to = sum_dtype(self, dtype);
   if (to == LP_BOOL) return reduce(self, dims, keepdim, to, (LpReduction){LP_REDUCE_ALL, LP_AS_BOOL});
-  return reduce(self, dims, keepdim, to, (LpReduction){LP_REDUCE_PROD, sum_compute(lp_dtype(self), to)});
+  return reduce(self, dims, keepdim, to, sum_of(LP_REDUCE_PROD, lp_dtype(self), to, LP_FINISH_PLAIN));
 }
 
 static LpTensor *mean(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype) {
@@ -45,8 +52,7 @@ static LpTensor *mean(LpTensor *self, LpInts dims, bool keepdim, LpDtype dtype) 
   CHECK(!lp_dtype_is_integral(to, true), LP_ERR_TYPE,
         "%s must be a floating or complex dtype, got %s: give dtype, as in mean{dtype = torch.float32}",
         dtype == LP_DTYPE_NONE ? "the input's dtype" : "dtype", lp_dtype_name(to));
-  return reduce(self, dims, keepdim, to,
-                (LpReduction){LP_REDUCE_SUM, sum_compute(lp_dtype(self), to), LP_FINISH_MEAN});
+  return reduce(self, dims, keepdim, to, sum_of(LP_REDUCE_SUM, lp_dtype(self), to, LP_FINISH_MEAN));
 }
 
 static bool check_real(LpTensor *self) {
@@ -72,7 +78,7 @@ static bool check_not_empty(const LpTensor *self, LpInts dims) {
 static LpTensor *extreme(LpTensor *self, LpInts dims, bool keepdim, LpReduceOp op) {
   TRY(check_real(self));
   TRY(check_not_empty(self, dims));
-  return reduce(self, dims, keepdim, lp_dtype(self), (LpReduction){op, lp_compute_of(lp_dtype(self))});
+  return reduce(self, dims, keepdim, lp_dtype(self), (LpReduction){op, lp_compute_of_extreme(lp_dtype(self))});
 }
 
 static LpTensor *truth(LpTensor *self, LpInts dims, bool keepdim, LpReduceOp op) {
@@ -93,7 +99,7 @@ LpTensor *lp_impl_nansum(LpTensor *out, LpTensor *self, LpInts dim, bool keepdim
   LpDtype to = sum_dtype(self, dtype), from = lp_dtype(self);
   if (lp_dtype_is_integral(from, true)) return lp_give(out, sum(self, dim, keepdim, dtype));
   CHECK(lp_dtype_is_floating(to), LP_ERR_TYPE, "dtype must be a floating dtype, got %s", lp_dtype_name(to));
-  return lp_give(out, reduce(self, dim, keepdim, to, (LpReduction){LP_REDUCE_NANSUM, sum_compute(from, to)}));
+  return lp_give(out, reduce(self, dim, keepdim, to, sum_of(LP_REDUCE_NANSUM, from, to, LP_FINISH_PLAIN)));
 }
 LpTensor *lp_impl_mean(LpTensor *self, LpDtype dtype) { return mean(self, lp_ints_none(), false, dtype); }
 LpTensor *lp_impl_mean_dim(LpTensor *out, LpTensor *self, LpInts dim, bool keepdim, LpDtype dtype) {

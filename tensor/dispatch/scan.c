@@ -8,7 +8,9 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
+#include "core/whole.h"
 #include "cpu/scan.h"
+#include "cpu/tasks.h"
 #include "dispatch/iter.h"
 #include "dispatch/reduce.h"
 #include "impl.h"
@@ -45,6 +47,16 @@ typedef struct RowsRun {
   _Atomic bool stopped, no_memory;
 } RowsRun;
 
+/* Where row i stands in each tensor. */
+static void find_row(const LpRows *r, int64_t i, char **ptrs) {
+  memcpy(ptrs, r->base, sizeof r->base);
+  for (int d = r->n_outer - 1; d >= 0; d--) {
+    int64_t at = i % r->sizes[d];
+    i /= r->sizes[d];
+    for (int k = 0; k < r->n_tensors; k++) ptrs[k] += at * r->strides[k][d];
+  }
+}
+
 static void run_rows(void *ctx, int64_t begin, int64_t end) {
   RowsRun *run = ctx;
   const LpRows *r = run->rows;
@@ -56,13 +68,7 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
   int64_t left = run->check_every;
   for (int64_t i = begin; i < end; i++) {
     char *ptrs[LP_ROWS_MAX];
-    int64_t rest = i;
-    memcpy(ptrs, r->base, sizeof ptrs);
-    for (int d = r->n_outer - 1; d >= 0; d--) {
-      int64_t at = rest % r->sizes[d];
-      rest /= r->sizes[d];
-      for (int k = 0; k < r->n_tensors; k++) ptrs[k] += at * r->strides[k][d];
-    }
+    find_row(r, i, ptrs);
     run->body(run->ctx, r, ptrs, scratch);
     if (--left > 0) continue;
     left = run->check_every;
@@ -88,6 +94,9 @@ bool lp_rows_run(const LpRows *rows, int64_t work_elems, size_t scratch_bytes,
 
 typedef enum ScanOp { SCAN_SUM, SCAN_PROD, SCAN_LOGSUMEXP, SCAN_MAX, SCAN_MIN } ScanOp;
 
+/* The running results of n elements of four rows, in_room and out_room elements apart; out may be in. */
+typedef void (*Four)(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries);
+
 typedef struct Scan {
   ScanOp op;
   LpCompute compute;
@@ -96,6 +105,9 @@ typedef struct Scan {
   LpDtype native; /* of both self and the result, for which there are loops over memory; or none */
   bool wide; /* the elements have fewer digits than the double they are summed in */
   int64_t width, in_step, out_step; /* neighbouring rows that are walked together; bytes between them */
+  Four four, direct; /* of rows in buffers, or as they lie */
+  int64_t in_room, out_room; /* direct: elements between rows */
+  double start[8];           /* the four's carries */
 } Scan;
 
 #define BLOCK 512 /* elements loaded at a time */
@@ -165,7 +177,7 @@ static void step_lanes(const Scan *s, double *carry, double *x, int64_t n) {
       if (s->compute == LP_AS_C128)
         for (int64_t j = 0; j < 2 * n; j += 2) log_add_exp_complex(carry + j, x + j);
       else
-        for (int64_t j = 0; j < n; j++) carry[j] = log_add_exp(carry[j], x[j]);
+        lp_scan_table()->log_add_exp(carry, x, n);
   }
 }
 
@@ -194,14 +206,18 @@ static void sum_native(LpDtype dtype, void *out, const void *in, int64_t n) {
   }
 }
 
+/* Are the row and its result contiguous elements of the native dtype? */
+static bool is_native(const Scan *s, const LpRows *r) {
+  return s->native != LP_DTYPE_NONE && r->step[0] == r->step[1] && r->step[0] == (int64_t)lp_dtype_size(s->native);
+}
+
 /* One row, block by block. */
 static void scan_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Scan *s = ctx;
   double buffer[2 * BLOCK], carry[2];
   int lane = lp_compute_bytes(s->compute) / 8;
   start_lanes(s, carry, 1);
-  if (s->native != LP_DTYPE_NONE && r->step[0] == r->step[1] &&
-      r->step[0] == (int64_t)lp_dtype_size(s->native)) {
+  if (s->op == SCAN_SUM && s->compute != LP_AS_C128 && is_native(s, r)) {
     sum_native(s->native, ptrs[1], ptrs[0], r->n[0]);
     return;
   }
@@ -220,6 +236,8 @@ static void scan_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
       double total = carry[0];
       for (int64_t j = 0; j < n; j++) buffer[j] = total *= buffer[j];
       carry[0] = total;
+    } else if (s->op == SCAN_LOGSUMEXP && s->compute == LP_AS_F64) {
+      for (int64_t j = 0; j < n; j++) buffer[j] = carry[0] = log_add_exp(carry[0], buffer[j]);
     } else {
       for (int64_t j = 0; j < n; j++) {
         step_lanes(s, carry, buffer + j * lane, 1);
@@ -231,55 +249,138 @@ static void scan_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
 }
 
 /* Neighbouring rows side by side: the walk goes along dim with a tile of carries. */
-static void scan_tile(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
-  const Scan *s = ctx;
-  double x[2 * BLOCK], carry[2 * BLOCK];
-  for (int64_t first = 0; first < s->width; first += BLOCK) {
-    int64_t w = s->width - first < BLOCK ? s->width - first : BLOCK;
-    start_lanes(s, carry, w);
-    for (int64_t i = 0; i < r->n[0]; i++) {
-      s->load(x, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
-      step_lanes(s, carry, x, w);
-      store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, carry, w);
-    }
+typedef struct Tiles {
+  const Scan *scan;
+  LpRows rows; /* but for the dim of the neighbours */
+  int64_t count, tile; /* tiles of neighbours, and the widest one's width */
+} Tiles;
+
+static void scan_tile(void *ctx, int64_t task) {
+  const Tiles *t = ctx;
+  const Scan *s = t->scan;
+  const LpRows *r = &t->rows;
+  const int64_t first = task % t->count * t->tile, rest = s->width - first, w = rest < t->tile ? rest : t->tile;
+  double x[4 * BLOCK + 128], *carry = x + 2 * BLOCK + 128; /* not whole pages apart */
+  char *ptrs[LP_ROWS_MAX];
+  find_row(r, task / t->count, ptrs);
+  start_lanes(s, carry, w);
+  for (int64_t i = 0; i < r->n[0]; i++) {
+    s->load(x, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
+    step_lanes(s, carry, x, w);
+    store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, carry, w);
   }
 }
 
-/* Four rows at once: while one waits for its last sum the others go on. */
-#define FOUR_ROWS(name, T, start, op)                                                                    \
-  static void name(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {                       \
-    const Scan *s = ctx;                                                                                 \
-    const char *a = ptrs[0], *b = a + s->in_step, *c = b + s->in_step, *d = c + s->in_step;              \
-    char *w = ptrs[1], *x = w + s->out_step, *y = x + s->out_step, *z = y + s->out_step;                 \
-    double total_a = start, total_b = start, total_c = start, total_d = start;                           \
-    for (int64_t i = 0, from = 0, to = 0; i < r->n[0]; i++, from += r->step[0], to += r->step[1]) {      \
-      total_a = total_a op * (const T *)(a + from);                                                      \
-      total_b = total_b op * (const T *)(b + from);                                                      \
-      total_c = total_c op * (const T *)(c + from);                                                      \
-      total_d = total_d op * (const T *)(d + from);                                                      \
-      *(T *)(w + to) = (T)total_a;                                                                       \
-      *(T *)(x + to) = (T)total_b;                                                                       \
-      *(T *)(y + to) = (T)total_c;                                                                       \
-      *(T *)(z + to) = (T)total_d;                                                                       \
-    }                                                                                                    \
-  }
-FOUR_ROWS(sum_four_f32, float, 0, +)
-FOUR_ROWS(sum_four_f64, double, 0, +)
-FOUR_ROWS(prod_four_f32, float, 1, *)
-FOUR_ROWS(prod_four_f64, double, 1, *)
+/* Wide tiles, but some for every thread. */
+static bool run_tiles(Scan *s, const LpRows *rows) {
+  Tiles t = {.scan = s, .rows = *rows};
+  const int last = --t.rows.n_outer;
+  s->width = rows->sizes[last];
+  s->in_step = rows->strides[0][last];
+  s->out_step = rows->strides[1][last];
+  t.tile = (rows->n_rows / (2 * lp_num_threads()) + 63) & -64;
+  if (t.tile < 64) t.tile = 64;
+  if (t.tile > BLOCK) t.tile = BLOCK;
+  t.count = s->width <= t.tile ? 1 : lp_ratio_up(s->width, t.tile);
+  t.rows.n_rows /= s->width;
+  return lp_run_tasks(t.rows.n_rows * t.count, rows->n[0] * t.tile, scan_tile, &t);
+}
 
-/* Rows four at a time where the outer dim allows it and every thread still has work; the others one by one. */
-static bool run_separate(Scan *s, LpRows *rows, LpDtype from, LpDtype to) {
+/* Each has the room of a pair: neighbours gcc would bring into one vector, whose parts are then taken apart
+ * for every element. */
+#define CARRIES(A) {(A *)carries, (A *)(carries + 2), (A *)(carries + 4), (A *)(carries + 6)}
+
+/* Four rows at once: while one waits for its last result the others go on. */
+#define FOUR_ROWS(name, T, A, next)                                                                      \
+  static void name(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries) { \
+    const T *x = in, *x1 = x + in_room, *x2 = x1 + in_room, *x3 = x2 + in_room;                          \
+    T *y = out, *y1 = y + out_room, *y2 = y1 + out_room, *y3 = y2 + out_room;                            \
+    A *carry[] = CARRIES(A), a = *carry[0], b = *carry[1], c = *carry[2], d = *carry[3];                 \
+    for (int64_t i = 0; i < n; i++) {                                                                    \
+      a = next(a, x[i]);                                                                                 \
+      b = next(b, x1[i]);                                                                                \
+      c = next(c, x2[i]);                                                                                \
+      d = next(d, x3[i]);                                                                                \
+      y[i] = (T)a;                                                                                       \
+      y1[i] = (T)b;                                                                                      \
+      y2[i] = (T)c;                                                                                      \
+      y3[i] = (T)d;                                                                                      \
+    }                                                                                                    \
+    *carry[0] = a;                                                                                       \
+    *carry[1] = b;                                                                                       \
+    *carry[2] = c;                                                                                       \
+    *carry[3] = d;                                                                                       \
+  }
+
+typedef struct Pair {
+  double re, im;
+} Pair;
+
+static inline Pair add_pairs(Pair a, Pair b) { return (Pair){a.re + b.re, a.im + b.im}; }
+static inline Pair multiply_pairs(Pair a, Pair b) {
+  return (Pair){a.re * b.re - a.im * b.im, a.re * b.im + a.im * b.re};
+}
+#define PLUS(a, b) ((a) + (b))
+#define TIMES(a, b) ((a) * (b))
+FOUR_ROWS(sum_four_f32, float, double, PLUS)
+FOUR_ROWS(sum_four_f64, double, double, PLUS)
+FOUR_ROWS(sum_four_pairs, Pair, Pair, add_pairs)
+FOUR_ROWS(prod_four_f32, float, double, TIMES)
+FOUR_ROWS(prod_four_f64, double, double, TIMES)
+FOUR_ROWS(prod_four_i64, uint64_t, uint64_t, TIMES)
+FOUR_ROWS(prod_four_pairs, Pair, Pair, multiply_pairs)
+
+/* For a compute type, or float32 as it lies. */
+static Four four_of(const Scan *s, bool float32) {
+  const bool sum = s->op == SCAN_SUM;
+  if (s->compute == LP_AS_C128) return sum ? sum_four_pairs : prod_four_pairs;
+  if (s->compute == LP_AS_I64) return sum ? NULL : prod_four_i64;
+  if (float32) return sum ? sum_four_f32 : prod_four_f32;
+  return sum ? sum_four_f64 : prod_four_f64;
+}
+
+#define ROOM 256 /* elements of each row that are loaded at a time */
+
+static void scan_four(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
+  const Scan *s = ctx;
+  double carry[8];
+  memcpy(carry, s->start, sizeof carry);
+  if (s->direct) {
+    s->direct(ptrs[1], s->out_room, ptrs[0], s->in_room, r->n[0], carry);
+    return;
+  }
+  const int bytes = lp_compute_bytes(s->compute);
+  _Alignas(64) char buffer[4 * ROOM * sizeof(Pair)];
+  for (int64_t i = 0; i < r->n[0]; i += ROOM) {
+    const int64_t n = r->n[0] - i < ROOM ? r->n[0] - i : ROOM;
+    for (int k = 0; k < 4; k++)
+      s->load(buffer + k * ROOM * bytes, ptrs[0] + k * s->in_step + i * r->step[0], r->step[0], n);
+    s->four(buffer, ROOM, buffer, ROOM, n, carry);
+    for (int k = 0; k < 4; k++)
+      store(s, ptrs[1] + k * s->out_step + i * r->step[1], r->step[1], buffer + k * ROOM * bytes, n);
+  }
+}
+
+/* Rows four at a time where the outer dim allows it and every thread still has work; the others one by one. Sums
+ * of integers have a faster way. */
+static bool run_separate(Scan *s, LpRows *rows) {
   int64_t work = rows->n[0];
-  const bool floats = from == to && (to == LP_FLOAT32 || to == LP_FLOAT64) && s->op <= SCAN_PROD;
+  s->four = s->op <= SCAN_PROD ? four_of(s, false) : NULL;
   int dim = rows->n_outer - 1;
   while (dim >= 0 && rows->sizes[dim] < 4) dim--;
-  if (!floats || dim < 0 || (rows->n_rows * work > LP_GRAIN && rows->n_rows < 4 * lp_num_threads()))
+  if (!s->four || dim < 0 || (rows->n_rows * work > LP_GRAIN && rows->n_rows < 4 * lp_num_threads()))
     return lp_rows_run(rows, work, 0, scan_row, s);
   LpRows left = *rows;
   const int64_t size = rows->sizes[dim], fours = size / 4;
   s->in_step = rows->strides[0][dim];
   s->out_step = rows->strides[1][dim];
+  for (int k = 0; k < 4; k++) start_lanes(s, s->start + 2 * k, 1);
+  if (is_native(s, rows)) {
+    const int64_t elem = (int64_t)lp_dtype_size(s->native);
+    s->direct = four_of(s, s->native == LP_FLOAT32);
+    s->in_room = s->in_step / elem;
+    s->out_room = s->out_step / elem;
+  }
   rows->sizes[dim] = fours;
   rows->n_rows = rows->n_rows / size * fours;
   left.sizes[dim] = size - 4 * fours;
@@ -288,9 +389,7 @@ static bool run_separate(Scan *s, LpRows *rows, LpDtype from, LpDtype to) {
     left.base[k] += 4 * fours * left.strides[k][dim];
     rows->strides[k][dim] *= 4;
   }
-  return lp_rows_run(rows, 4 * work, 0,
-                     s->op == SCAN_SUM ? to == LP_FLOAT32 ? sum_four_f32 : sum_four_f64
-                     : to == LP_FLOAT32 ? prod_four_f32 : prod_four_f64, s) &&
+  return lp_rows_run(rows, 4 * work, 0, scan_four, s) &&
          (left.n_rows == 0 || lp_rows_run(&left, work, 0, scan_row, s));
 }
 
@@ -301,26 +400,18 @@ static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op)
   Scan s = {.op = op, .compute = lp_compute_of(dtype)};
   if (s.compute == LP_AS_F32) s.compute = LP_AS_F64;
   s.load = lp_reduce_table()->load[s.compute][lp_dtype(self)];
-  bool native = op == SCAN_SUM && dtype == lp_dtype(self) &&
-                (dtype == LP_FLOAT32 || dtype == LP_FLOAT64 || dtype == LP_INT64);
+  bool native = op <= SCAN_PROD && dtype == lp_dtype(self) &&
+                (dtype == LP_FLOAT32 || dtype == LP_FLOAT64 || dtype == LP_INT64 || dtype == LP_COMPLEX128);
   s.native = native ? dtype : LP_DTYPE_NONE;
   s.wide = s.compute == LP_AS_F64 && lp_dtype_size(lp_dtype(self)) < sizeof(double);
   s.store = lp_cast_loop(dtype, s.compute == LP_AS_F64 ? LP_FLOAT64 : s.compute == LP_AS_I64 ? LP_INT64 : LP_COMPLEX128);
   LpRows rows;
   lp_rows_init(&rows, dim, (LpTensor *[]){self, result}, 2);
-  int64_t work = rows.n[0];
-  int last = rows.n_outer - 1;
-  bool tile = last >= 0 && rows.sizes[last] > 1 && rows.strides[0][last] < rows.step[0];
-  if (tile) {
-    s.width = rows.sizes[last];
-    s.in_step = rows.strides[0][last];
-    s.out_step = rows.strides[1][last];
-    rows.n_outer--;
-    rows.n_rows /= s.width;
-    work *= s.width;
-  }
-  if (tile ? lp_rows_run(&rows, work, 0, scan_tile, &s) : run_separate(&s, &rows, lp_dtype(self), dtype))
-    return result;
+  const int last = rows.n_outer - 1;
+  /* Neighbours in memory, or rows that are worth any walk: functions of theirs are taken by vectors. */
+  const bool tile = last >= 0 && ((rows.sizes[last] > 1 && rows.strides[0][last] < rows.step[0]) ||
+                                  (rows.sizes[last] >= 8 && op == SCAN_LOGSUMEXP && s.compute == LP_AS_F64));
+  if (tile ? run_tiles(&s, &rows) : run_separate(&s, &rows)) return result;
   lp_tensor_release(result);
   return NULL;
 }

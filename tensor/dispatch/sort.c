@@ -2,6 +2,7 @@
  * mapped to pairs of key and position (cpu/sort.h); results are copied from the row by position. */
 #include <math.h>
 #include <string.h>
+#include "cpu/index.h"
 #include "cpu/sort.h"
 #include "dispatch/index.h"
 #include "dispatch/reduce.h"
@@ -21,13 +22,25 @@ static inline void give(const Task *t, const LpRows *r, char *const *ptrs, int64
   *(int64_t *)(ptrs[2] + i * r->step[2]) = at;
 }
 
+/* All of n places, and the elements there. */
+static void give_all(const Task *t, const LpRows *r, char *const *ptrs, const LpPair *pairs, int64_t n) {
+  for (int64_t i = 0; i < n; i++) *(int64_t *)(ptrs[2] + i * r->step[2]) = pairs[i].at;
+  lp_index_table()->get[lp_size_class((int64_t)t->elem)](&(LpIndexRow){.t = ptrs[0],
+                                                                       .idx = (const int64_t *)ptrs[2],
+                                                                       .idx_step = r->step[2] / 8,
+                                                                       .scale = r->step[0],
+                                                                       .v = ptrs[1],
+                                                                       .v_step = r->step[1],
+                                                                       .n = n});
+}
+
 static void sort_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Task *t = ctx;
   int64_t n = r->n[0];
   LpPair *pairs = scratch;
   lp_sort_load(pairs, ptrs[0], r->step[0], t->dtype, n, t->descending);
   lp_sort_pairs(pairs, pairs + n, n);
-  for (int64_t i = 0; i < n; i++) give(t, r, ptrs, i, pairs[i].at);
+  give_all(t, r, ptrs, pairs, n);
 }
 
 static inline bool after(LpPair a, LpPair b) { return a.key > b.key || (a.key == b.key && a.at > b.at); }
@@ -145,7 +158,7 @@ static void topk_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
     }
     if (t->sorted) sort_shuffled(pairs, pairs + n, t->k);
   }
-  for (int64_t i = 0; i < t->k; i++) give(t, r, ptrs, i, pairs[i].at);
+  give_all(t, r, ptrs, pairs, t->k);
 }
 
 static int64_t select_place(const Task *t, const LpRows *r, char *const *ptrs, int64_t k, int64_t *nans,

@@ -32,7 +32,9 @@ static void named_bins(const void *ctx, int64_t first, int64_t n, int64_t *bins)
   const Named *named = ctx;
   const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(named->t)), step = lp_stride(named->t, 0) * elem;
   named->load((char *[]){(char *)bins, (char *)lp_data(named->t) + first * step}, (int64_t[]){8, step}, n, NULL);
-  for (int64_t i = 0; i < n; i++) bins[i] -= named->low;
+  const int64_t low = named->low;
+  if (low == 0) return;
+  for (int64_t i = 0; i < n; i++) bins[i] -= low;
 }
 
 /* --- unique --------------------------------------------------------------------------------------------

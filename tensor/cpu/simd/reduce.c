@@ -15,8 +15,9 @@
 typedef long long VecI __attribute__((vector_size(VB)));
 typedef float VecF32 __attribute__((vector_size(VB)));
 typedef double VecF64 __attribute__((vector_size(VB)));
-typedef int64_t VecI64 __attribute__((vector_size(VB)));
 typedef uint64_t VecU64 __attribute__((vector_size(VB)));
+typedef uint32_t VecU32 __attribute__((vector_size(VB)));
+typedef uint16_t VecU16 __attribute__((vector_size(VB / 2)));
 
 /* VB zero bytes, then VB bytes of ones: read from byte b, a mask of a vector's last b bytes. */
 static const uint64_t last_lanes[2 * VB / 8] = {
@@ -29,50 +30,155 @@ static const uint64_t last_lanes[2 * VB / 8] = {
 #endif
 };
 
-#define NAME(x) f32_##x
-#define T float
-#define A double
-#define VT VecF32
+/* Elements as they are, and NaN as 0. */
+#define VECTORS_OF(type, T, V)                                                                \
+  static inline V type##_vector(const T *x) {                                                 \
+    V v;                                                                                      \
+    memcpy(&v, x, VB);                                                                        \
+    return v;                                                                                 \
+  }
+VECTORS_OF(f32, float, VecF32)
+VECTORS_OF(f64, double, VecF64)
+VECTORS_OF(u64, uint64_t, VecU64)
+#define NUMBERS_OF(type, T, V)                                                                \
+  static inline T type##_number(T x) { return x == x ? x : 0; }                               \
+  static inline V type##_numbers(const T *x) {                                                \
+    const V v = type##_vector(x);                                                             \
+    const VecI kept = (VecI)(v == v) & (VecI)v;                                               \
+    return (V)kept;                                                                           \
+  }
+NUMBERS_OF(f32, float, VecF32)
+NUMBERS_OF(f64, double, VecF64)
+static inline VecF32 bf16_vector(const uint16_t *x) {
+  VecU16 narrow;
+  memcpy(&narrow, x, sizeof narrow);
+  return (VecF32)(__builtin_convertvector(narrow, VecU32) << 16);
+}
+
+#define ROW_BLOCK 512
 #define SUM_T float
 #define SUM_A double
 #define SUM_VT VecF32
-#define INDEX_T int32_t
-#define IS_FLOAT 1
-#define ROW_BLOCK 512
-#include "cpu/simd/reduce_body.h"
+#define ELEM float
+#define NAME(x) f32_##x
+#define GET(x) (x)
+#define GET_VECTOR(p) f32_vector(p)
+#include "cpu/simd/sum_body.h"
 #undef NAME
-#undef T
-#undef VT
+#undef GET
+#undef GET_VECTOR
+
+#define NAME(x) f32_nan##x
+#define GET(x) f32_number(x)
+#define GET_VECTOR(p) f32_numbers(p)
+#include "cpu/simd/sum_body.h"
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define ELEM uint16_t
+#define NAME(x) bf16_##x
+#define GET(x) lp_bf16_to_float(x)
+#define GET_VECTOR(p) bf16_vector(p)
+#include "cpu/simd/sum_body.h"
 #undef SUM_T
 #undef SUM_VT
-#undef INDEX_T
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
 
-#define NAME(x) f64_##x
-#define T double
-#define VT VecF64
 #define SUM_T double
 #define SUM_VT VecF64
-#define INDEX_T int64_t
-#include "cpu/simd/reduce_body.h"
+#define ELEM double
+#define NAME(x) f64_##x
+#define GET(x) (x)
+#define GET_VECTOR(p) f64_vector(p)
+#include "cpu/simd/sum_body.h"
 #undef NAME
-#undef T
-#undef A
-#undef VT
+#undef GET
+#undef GET_VECTOR
+
+#define NAME(x) f64_nan##x
+#define GET(x) f64_number(x)
+#define GET_VECTOR(p) f64_numbers(p)
+#include "cpu/simd/sum_body.h"
 #undef SUM_T
 #undef SUM_A
 #undef SUM_VT
-#undef IS_FLOAT
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
 
-#define NAME(x) i64_##x
-#define T int64_t
-#define A int64_t
-#define VT VecI64
 #define SUM_T uint64_t
 #define SUM_A uint64_t
 #define SUM_VT VecU64
-#define IS_FLOAT 0
-#include "cpu/simd/reduce_body.h"
+#define ELEM uint64_t
+#define NAME(x) i64_##x
+#define GET(x) (x)
+#define GET_VECTOR(p) u64_vector(p)
+#include "cpu/simd/sum_body.h"
 #undef NAME
+
+#define INDEX_T int32_t
+#define A double
+#define IS_FLOAT 1
+#define NAME(x) f32_##x
+#define T float
+#define MASK_T int32_t
+#include "cpu/simd/extreme_body.h"
+#undef NAME
+#undef T
+#undef MASK_T
+#undef INDEX_T
+
+#define INDEX_T int64_t
+#define MASK_T int64_t
+#define NAME(x) f64_##x
+#define T double
+#include "cpu/simd/extreme_body.h"
+#undef A
+#undef IS_FLOAT
+#undef NAME
+#undef T
+
+#define A int64_t
+#define IS_FLOAT 0
+#define NAME(x) i64_##x
+#define T int64_t
+#include "cpu/simd/extreme_body.h"
+#undef INDEX_T
+#undef MASK_T
+#undef NAME
+#undef T
+
+#define INDEX_T int32_t
+#define MASK_T T
+#define NAME(x) i32_##x
+#define T int32_t
+#include "cpu/simd/extreme_body.h"
+#undef NAME
+#undef T
+
+#define NAME(x) i16_##x
+#define T int16_t
+#include "cpu/simd/extreme_body.h"
+#undef NAME
+#undef T
+
+#define NAME(x) i8_##x
+#define T int8_t
+#include "cpu/simd/extreme_body.h"
+#undef NAME
+#undef T
+
+#define NAME(x) u8_##x
+#define T uint8_t
+#include "cpu/simd/extreme_body.h"
+#undef NAME
+#undef T
 
 /* --- sums over mapped elements -------------------------------------------------------------
  * MAPPED(name, type, map): the sum of map(x) in double. */
@@ -98,13 +204,10 @@ static const uint64_t last_lanes[2 * VB / 8] = {
     }                                                                                       \
   }
 
-#define KEEP_NUMBER(x) ((x) == (x) ? (double)(x) : 0.0)
 #define IS_NUMBER(x) ((x) == (x) ? 1.0 : 0.0)
 #define SQUARE(x) ((double)(x) * (double)(x))
 #define POWER(x) pow((double)(x), p)
 #define CUBE(x) ((double)(x) * (double)(x) * (double)(x))
-MAPPED(f32_nansum, float, KEEP_NUMBER)
-MAPPED(f64_nansum, double, KEEP_NUMBER)
 MAPPED(f32_nancount, float, IS_NUMBER)
 MAPPED(f64_nancount, double, IS_NUMBER)
 MAPPED(f64_square, double, SQUARE)
@@ -144,11 +247,16 @@ PRODUCT_OF(uint64_t)
     for (; i + 32 <= n; i += 32) {                                                          \
       for (int k = 0; k < 32; k++) lane[k] *= v[i + k];                                     \
     }                                                                                       \
-    for (int h = 16; h > 0; h /= 2) {                                                       \
-      for (int k = 0; k < h; k++) lane[k] *= lane[k + h];                                   \
+    if (n < 32) {                                                                           \
+      for (; i < n; i++) total *= v[i];                                                     \
+    } else if (i < n) { /* the last 32 elements, but for those seen */                      \
+      const int seen = 32 - (int)(n - i);                                                   \
+      _Pragma("omp simd")                                                                   \
+      for (int k = 0; k < 32; k++) lane[k] *= k < seen ? 1 : (A)v[n - 32 + k];              \
     }                                                                                       \
-    for (; i < n; i++) total *= v[i];                                                       \
-    *(A *)acc *= total * lane[0];                                                           \
+    _Pragma("omp simd reduction(* : total)")                                                \
+    for (int k = 0; k < 32; k++) total *= lane[k];                                          \
+    *(A *)acc *= total;                                                                     \
   }                                                                                         \
   static void name##_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
     A *restrict a = acc;                                                                    \
@@ -166,34 +274,31 @@ PRODUCT(f32, float, double)
 PRODUCT(f64, double, double)
 PRODUCT(i64, uint64_t, uint64_t)
 
-/* --- complex: sum and product over pairs of doubles ----------------------------------------- */
+/* --- complex: sum and product over pairs, accumulated in double ------------------------------- */
 
 static void c128_sum_init(void *acc, int64_t n) { memset(acc, 0, (size_t)n * 16); }
 static void c128_sum_merge(void *acc, const void *other, int64_t n) { f64_sum_merge(acc, other, 2 * n); }
-static void c128_sum_row(void *acc, const void *x, int64_t n, double p) {
-  const double *v = x;
-  double re[4] = {0}, im[4] = {0};
-  int64_t i = 0;
-  for (; i + 4 <= n; i += 4) {
-    for (int k = 0; k < 4; k++) {
-      re[k] += v[2 * (i + k)];
-      im[k] += v[2 * (i + k) + 1];
-    }
+
+/* Columns: twice as many of parts. */
+#define COMPLEX_SUM(name, type, T)                                                          \
+  static void name##_sum_row(void *acc, const void *x, int64_t n, double p) {               \
+    double *a = acc;                                                                        \
+    for (int64_t i = 0; i < 2 * n; i += ROW_BLOCK) {                                        \
+      T sums[2];                                                                            \
+      type##_sum_halves((const T *)x + i, 2 * n - i < ROW_BLOCK ? 2 * n - i : ROW_BLOCK, sums); \
+      a[0] += (double)sums[0];                                                              \
+      a[1] += (double)sums[1];                                                              \
+    }                                                                                       \
+  }                                                                                         \
+  static void name##_sum_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
+    for (int64_t j = 0; j < 2 * w; j += LP_REDUCE_TILE) {                                   \
+      const int64_t m = 2 * w - j < LP_REDUCE_TILE ? 2 * w - j : LP_REDUCE_TILE;            \
+      type##_sum_col((double *)acc + j, (const T *)x + j, rows, 2 * ld, m, p);              \
+    }                                                                                       \
   }
-  for (; i < n; i++) {
-    re[0] += v[2 * i];
-    im[0] += v[2 * i + 1];
-  }
-  ((double *)acc)[0] += (re[0] + re[1]) + (re[2] + re[3]);
-  ((double *)acc)[1] += (im[0] + im[1]) + (im[2] + im[3]);
-}
-static void c128_sum_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
-  double *restrict a = acc;
-  for (int64_t r = 0; r < rows; r++) {
-    const double *v = (const double *)x + 2 * r * ld;
-    for (int64_t j = 0; j < 2 * w; j++) a[j] += v[j];
-  }
-}
+COMPLEX_SUM(c64, f32, float)
+COMPLEX_SUM(c128, f64, double)
+
 static void c128_prod_init(void *acc, int64_t n) {
   double *a = acc;
   for (int64_t i = 0; i < n; i++) {
@@ -201,21 +306,64 @@ static void c128_prod_init(void *acc, int64_t n) {
     a[2 * i + 1] = 0;
   }
 }
-static void c128_prod_merge(void *acc, const void *other, int64_t n) {
-  double *a = acc;
-  const double *b = other;
-  for (int64_t i = 0; i < 2 * n; i += 2) {
-    double re = a[i] * b[i] - a[i + 1] * b[i + 1], im = a[i] * b[i + 1] + a[i + 1] * b[i];
-    a[i] = re;
-    a[i + 1] = im;
+
+/* a *= b, of n numbers each; T: type of b's parts. */
+#define COMPLEX_PRODUCT(name, T)                                                            \
+  static inline void name##_multiply(double *restrict a, const T *restrict b, int64_t n) {  \
+    for (int64_t i = 0; i < 2 * n; i += 2) {                                                \
+      const double re = a[i], im = a[i + 1], b_re = (double)b[i], b_im = (double)b[i + 1];  \
+      a[i] = re * b_re - im * b_im;                                                         \
+      a[i + 1] = re * b_im + im * b_re;                                                     \
+    }                                                                                       \
+  }                                                                                         \
+  /* n: a multiple of 16. */                                                                \
+  static void name##_multiply_lanes(double *acc, const T *v, int64_t n) {                   \
+    double re[16], im[16];                                                                  \
+    for (int k = 0; k < 16; k++) {                                                          \
+      re[k] = 1;                                                                            \
+      im[k] = 0;                                                                            \
+    }                                                                                       \
+    for (int64_t i = 0; i < n; i += 16) {                                                   \
+      _Pragma("omp simd")                                                                   \
+      for (int k = 0; k < 16; k++) {                                                        \
+        const double r = re[k], b_re = (double)v[2 * (i + k)], b_im = (double)v[2 * (i + k) + 1]; \
+        re[k] = r * b_re - im[k] * b_im;                                                    \
+        im[k] = r * b_im + im[k] * b_re;                                                    \
+      }                                                                                     \
+    }                                                                                       \
+    for (int h = 8; h > 0; h /= 2) {                                                        \
+      for (int k = 0; k < h; k++) {                                                         \
+        const double r = re[k];                                                             \
+        re[k] = r * re[k + h] - im[k] * im[k + h];                                          \
+        im[k] = r * im[k + h] + im[k] * re[k + h];                                          \
+      }                                                                                     \
+    }                                                                                       \
+    c128_multiply(acc, (const double[]){re[0], im[0]}, 1);                                  \
+  }                                                                                         \
+  static void name##_prod_row(void *acc, const void *x, int64_t n, double p) {              \
+    const T *v = x;                                                                         \
+    const int64_t lanes = n & -16;                                                          \
+    if (lanes) name##_multiply_lanes(acc, v, lanes);                                        \
+    for (int64_t i = lanes; i < n; i++) name##_multiply(acc, v + 2 * i, 1);                 \
+  }                                                                                         \
+  static void name##_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
+    double *restrict a = acc;                                                               \
+    const T *v = x;                                                                         \
+    int64_t r = 0;                                                                          \
+    for (; r + 2 <= rows; r += 2, v += 4 * ld) {                                            \
+      const T *u = v + 2 * ld;                                                              \
+      for (int64_t j = 0; j < 2 * w; j += 2) {                                              \
+        const double b = (double)v[j], b_im = (double)v[j + 1], c = (double)u[j], c_im = (double)u[j + 1]; \
+        const double re = b * c - b_im * c_im, im = b * c_im + b_im * c, a_re = a[j], a_im = a[j + 1]; \
+        a[j] = a_re * re - a_im * im;                                                       \
+        a[j + 1] = a_re * im + a_im * re;                                                   \
+      }                                                                                     \
+    }                                                                                       \
+    if (r < rows) name##_multiply(a, v, w);                                                 \
   }
-}
-static void c128_prod_row(void *acc, const void *x, int64_t n, double p) {
-  for (int64_t i = 0; i < n; i++) c128_prod_merge(acc, (const double *)x + 2 * i, 1);
-}
-static void c128_prod_col(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
-  for (int64_t r = 0; r < rows; r++) c128_prod_merge(acc, (const double *)x + 2 * r * ld, w);
-}
+COMPLEX_PRODUCT(c128, double)
+COMPLEX_PRODUCT(c64, float)
+static void c128_prod_merge(void *acc, const void *other, int64_t n) { c128_multiply(acc, other, n); }
 
 /* --- truth: any, all and counts over bytes ---------------------------------------------------- */
 
@@ -340,7 +488,7 @@ static inline double f64_exp_shifted(double x) { return lp_exp_f64(x); }
     const T *v = x;                                                                          \
     for (int64_t i0 = 0; i0 < n; i0 += 512) {                                                \
       int64_t end = n - i0 < 512 ? n : i0 + 512;                                             \
-      T m = type##_max_of(v + i0, end - i0, v[i0]), sum = 0;                                 \
+      T m = type##_max_of(v + i0, end - i0), sum = 0;                                 \
       if (absolute(m) < (T)INFINITY) {                                                       \
         _Pragma("omp simd reduction(+ : sum)")                                               \
         for (int64_t i = i0; i < end; i++) sum += type##_exp_shifted(v[i] - m);              \
@@ -473,6 +621,12 @@ static void half_f32_fast(void *dst, const char *src, int64_t stride, int64_t n)
 COMPLEX_LOADERS(c64, C64)
 COMPLEX_LOADERS(c128, C128)
 
+/* Elements as they are. */
+LOAD(copy_1, uint8_t, uint8_t, x)
+LOAD(copy_2, uint16_t, uint16_t, x)
+LOAD(copy_4, uint32_t, uint32_t, x)
+LOAD(copy_8, uint64_t, uint64_t, x)
+
 #define LOAD_ROW(suffix)                                                                     \
   {                                                                                          \
     [LP_UINT8] = u8_##suffix, [LP_INT8] = i8_##suffix, [LP_INT16] = i16_##suffix,            \
@@ -489,25 +643,34 @@ COMPLEX_LOADERS(c128, C128)
 #define DOUBLE_SUM(type, name) KERNEL(type, 8, f64_sum_init, name##_row, name##_col, f64_sum_merge)
 #define PRODUCT_KERNEL(type, name, acc) \
   KERNEL(type, 8, acc##_prod_init, name##_prod_row, name##_prod_col, acc##_prod_merge)
+#define COMPLEX_KERNEL(op) \
+  KERNEL(C64, 16, c128_##op##_init, c64_##op##_row, c64_##op##_col, c128_##op##_merge)
 #define SHIFTED(type, name) \
   KERNEL(type, sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge)
+#define EXTREME_INTS(op) \
+  PLAIN(I64, 8, i64_##op), PLAIN(I32, 8, i32_##op), PLAIN(I16, 8, i16_##op), PLAIN(I8, 8, i8_##op), \
+  PLAIN(U8, 8, u8_##op)
 #define ARG(type, name) [LP_AS_##type] = {name##_row, name##_col}
 
 const LpReduceTable LP_SIMD(lp_reduce_table) = {
   .load = {
     [LP_AS_F32] = LOAD_ROW(f32), [LP_AS_F64] = LOAD_ROW(f64), [LP_AS_I64] = LOAD_ROW(i64),
     [LP_AS_C128] = LOAD_ROW(c128), [LP_AS_BOOL] = LOAD_ROW(bool), [LP_AS_ABS] = LOAD_ROW(abs),
+    [LP_AS_U8] = {[LP_UINT8] = copy_1, [LP_BOOL] = copy_1}, [LP_AS_I8] = {[LP_INT8] = copy_1},
+    [LP_AS_I16] = {[LP_INT16] = copy_2}, [LP_AS_I32] = {[LP_INT32] = copy_4},
+    [LP_AS_C64] = {[LP_COMPLEX64] = copy_8}, [LP_AS_BF16] = {[LP_BFLOAT16] = copy_2},
   },
   .kernel = {
     [LP_REDUCE_SUM] = {PLAIN(F32, 8, f32_sum), PLAIN(F64, 8, f64_sum), PLAIN(I64, 8, i64_sum),
-                       PLAIN(C128, 16, c128_sum)},
-    [LP_REDUCE_NANSUM] = {DOUBLE_SUM(F32, f32_nansum), DOUBLE_SUM(F64, f64_nansum)},
+                       PLAIN(C128, 16, c128_sum), COMPLEX_KERNEL(sum), PLAIN(BF16, 8, bf16_sum)},
+    [LP_REDUCE_NANSUM] = {PLAIN(F32, 8, f32_nansum), PLAIN(F64, 8, f64_nansum)},
     [LP_REDUCE_NANCOUNT] = {DOUBLE_SUM(F32, f32_nancount), DOUBLE_SUM(F64, f64_nancount)},
     [LP_REDUCE_PROD] = {PRODUCT_KERNEL(F32, f32, double), PRODUCT_KERNEL(F64, f64, double),
-                        PRODUCT_KERNEL(I64, i64, uint64_t), PLAIN(C128, 16, c128_prod)},
-    [LP_REDUCE_MAX] = {PLAIN(F32, 8, f32_max), PLAIN(F64, 8, f64_max), PLAIN(I64, 8, i64_max),
+                        PRODUCT_KERNEL(I64, i64, uint64_t), PLAIN(C128, 16, c128_prod),
+                        COMPLEX_KERNEL(prod)},
+    [LP_REDUCE_MAX] = {PLAIN(F32, 8, f32_max), PLAIN(F64, 8, f64_max), EXTREME_INTS(max),
                        KERNEL(ABS, 8, f64_max_init, f64_max_row, f64_max_col, f64_max_merge)},
-    [LP_REDUCE_MIN] = {PLAIN(F32, 8, f32_min), PLAIN(F64, 8, f64_min), PLAIN(I64, 8, i64_min),
+    [LP_REDUCE_MIN] = {PLAIN(F32, 8, f32_min), PLAIN(F64, 8, f64_min), EXTREME_INTS(min),
                        KERNEL(ABS, 8, f64_min_init, f64_min_row, f64_min_col, f64_min_merge)},
     [LP_REDUCE_ANY] = {KERNEL(BOOL, 8, zero_init, any_row, any_col, any_merge)},
     [LP_REDUCE_ALL] = {KERNEL(BOOL, 8, one_init, all_row, all_col, all_merge)},
@@ -520,7 +683,9 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_REDUCE_SUM_EXP] = {SHIFTED(F32, f32_sum_exp), SHIFTED(F64, f64_sum_exp)},
   },
   .arg = {
-    {ARG(F32, f32_argmax), ARG(F64, f64_argmax), ARG(I64, i64_argmax)},
-    {ARG(F32, f32_argmin), ARG(F64, f64_argmin), ARG(I64, i64_argmin)},
+    {ARG(F32, f32_argmax), ARG(F64, f64_argmax), ARG(I64, i64_argmax), ARG(I32, i32_argmax),
+     ARG(I16, i16_argmax), ARG(I8, i8_argmax), ARG(U8, u8_argmax)},
+    {ARG(F32, f32_argmin), ARG(F64, f64_argmin), ARG(I64, i64_argmin), ARG(I32, i32_argmin),
+     ARG(I16, i16_argmin), ARG(I8, i8_argmin), ARG(U8, u8_argmin)},
   },
 };

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include "cpu/scan.h"
+#include "cpu/simd/vecmath.h"
 
 #define LANES LP_LANES(double)
 typedef double VecF64 __attribute__((vector_size(LP_VECTOR_BYTES)));
@@ -111,5 +112,16 @@ SUM(sum_f32, float, double, double, VecF64, wide_of_f32, store_f32)
 SUM(sum_wide, double, double, double, VecF64, wide_of_f64, store_f64)
 SUM(sum_i64, int64_t, int64_t, uint64_t, VecU64, wide_of_i64, store_i64)
 
-const LpScanTable LP_SIMD(lp_scan_table) = {
-    .sum_f32 = sum_f32, .sum_wide = sum_wide, .sum_i64 = sum_i64};
+static void log_add_exp(double *restrict a, const double *restrict x, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    const double b = x[i], c = a[i], high = c > b ? c : b;
+    const double sum = high + lp_log1p_unit_f64(lp_exp_f64(-__builtin_fabs(c - b)));
+    const bool same = (c == b) & (__builtin_fabs(c) == (double)INFINITY);
+    a[i] = lp_sel_f64(same, c, lp_sel_f64((c != c) | (b != b), c + b, sum));
+  }
+}
+
+const LpScanTable LP_SIMD(lp_scan_table) = {.sum_f32 = sum_f32,
+                                            .sum_wide = sum_wide,
+                                            .sum_i64 = sum_i64,
+                                            .log_add_exp = log_add_exp};
