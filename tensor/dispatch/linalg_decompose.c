@@ -3,6 +3,7 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "cpu/lapack.h"
+#include "cpu/qr.h"
 #include "dispatch/iter.h"
 #include "dispatch/linalg.h"
 #include "dispatch/linalg_batch.h"
@@ -186,8 +187,25 @@ typedef struct Qrs {
   int k, q_columns, wide; /* wide: columns of the work space */
 } Qrs;
 
+static LpQr own_qr(const Qrs *d, int64_t i) {
+  const int r_rows = (int)d->r->sizes[d->r->ndim - 2];
+  return (LpQr){.dtype = d->a->dtype,
+                .m = d->b.m,
+                .n = d->b.n,
+                .a = lp_data(d->a) + (size_t)i * d->b.matrix_bytes,
+                .r = at(d->r, i, (int64_t)r_rows * d->b.n),
+                .r_rows = r_rows,
+                .q = d->q ? at(d->q, i, (int64_t)d->b.m * d->q_columns) : NULL,
+                .q_columns = d->q_columns};
+}
+
 static int qr(void *ctx, int64_t i, char *columns) {
   const Qrs *d = ctx;
+  if (!lp_dtype_is_complex(d->a->dtype) && d->k > 0) {
+    const LpQr own = own_qr(d, i);
+    const int result = lp_cpu_qr(&own, columns);
+    if (result != LP_QR_UNFIT) return result;
+  }
   const LpDtype dtype = d->a->dtype;
   const LpBatch b = d->b;
   const size_t item = lp_dtype_size(dtype), n = (size_t)b.n;
@@ -213,7 +231,12 @@ static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
   d.q_columns = complete ? b.m : d.k;
   d.wide = b.n > d.q_columns ? b.n : d.q_columns;
   size_t elems = (size_t)b.m * (size_t)d.wide + (size_t)d.k + 1;
-  return each(a, 4.0 * b.m * d.wide * d.k, elems * lp_dtype_size(a->dtype), qr, &d);
+  size_t bytes = elems * lp_dtype_size(a->dtype);
+  if (!lp_dtype_is_complex(a->dtype)) {
+    const LpQr own = own_qr(&d, 0);
+    if (lp_cpu_qr_scratch_bytes(&own) > bytes) bytes = lp_cpu_qr_scratch_bytes(&own);
+  }
+  return each(a, 4.0 * b.m * d.wide * d.k, bytes, qr, &d);
 }
 
 bool lp_impl_linalg_qr(LpTensor **outs, LpTensor *A, const char *mode,
