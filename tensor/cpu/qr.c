@@ -71,7 +71,7 @@ static Layout layout_of(const LpQr *d) {
   const size_t item = lp_dtype_size(d->dtype), m = (size_t)d->m, n = (size_t)d->n;
   const size_t panel = LP_QR_PANEL_BYTES / item;
   const size_t k = m < n ? m : n, padded = (k + panel - 1) / panel * panel;
-  const size_t columns = d->q && (size_t)d->q_columns > n ? (size_t)d->q_columns : n;
+  const size_t columns = (size_t)d->q_columns > n ? (size_t)d->q_columns : n;
   const size_t blocks = (m + LP_QR_ROWS - 1) / LP_QR_ROWS;
   Layout l = {.panel = (int64_t)panel};
   l.v = l.work + (m * n * item + 63) / 64 * 64;

@@ -2,6 +2,7 @@
 #include <limits.h>
 #include <string.h>
 #include "core/alloc.h"
+#include "cpu/gemm.h"
 #include "cpu/lapack.h"
 #include "cpu/qr.h"
 #include "dispatch/iter.h"
@@ -271,14 +272,86 @@ typedef struct Svds {
   bool full;
 } Svds;
 
+/* Much longer one way than the other, t x k or k x t: Q R first, then the decomposition
+ * of R (k x k). */
+typedef struct Tall {
+  LpQr qr;
+  size_t turned, q, r, u, vh, long_u, work, end; /* places in the scratch memory */
+} Tall;
+
+static bool is_tall(const Svds *d) {
+  const int64_t longer = d->b.m > d->b.n ? d->b.m : d->b.n;
+  return !lp_dtype_is_complex(d->a->dtype) && 2 * longer >= 3 * d->k &&
+         !(d->u && d->full);
+}
+
+static Tall tall_layout(const Svds *d) {
+  const int t = d->b.m > d->b.n ? d->b.m : d->b.n, k = (int)d->k;
+  const size_t item = lp_dtype_size(d->a->dtype);
+  const size_t large = ((size_t)t * (size_t)k * item + 63) / 64 * 64,
+               small = ((size_t)k * (size_t)k * item + 63) / 64 * 64;
+  const bool wide = d->b.m < d->b.n, vectors = d->u != NULL;
+  Tall l = {.qr = {.dtype = d->a->dtype, .m = t, .n = k, .r_rows = k, .q_columns = k},
+            .turned = 0};
+  l.q = wide ? large : 0;
+  l.r = l.q + (vectors ? large : 0);
+  l.u = l.r + small;
+  l.vh = l.u + (vectors ? small : 0);
+  l.long_u = l.vh + (vectors && wide ? small : 0);
+  l.work = l.long_u + (vectors && wide ? large : 0);
+  l.end = l.work + lp_cpu_qr_scratch_bytes(&l.qr);
+  return l;
+}
+
+/* Besides LAPACK's codes LP_QR_UNFIT, with `matrix` as it was. */
+static int svd_tall(const Svds *d, int64_t i, const char *matrix, char *scratch) {
+  Tall l = tall_layout(d);
+  const LpDtype dtype = d->a->dtype;
+  const size_t item = lp_dtype_size(dtype);
+  const int t = l.qr.m, k = l.qr.n;
+  const bool wide = d->b.m < d->b.n;
+  if (wide) lp_linalg_turn(item, matrix, k, t, scratch + l.turned);
+  l.qr.a = wide ? scratch + l.turned : matrix;
+  l.qr.r = scratch + l.r;
+  l.qr.q = d->u ? scratch + l.q : NULL;
+  int info = lp_cpu_qr(&l.qr, scratch + l.work);
+  if (info) return info;
+  if (!d->u) return lp_lapack_svd(dtype, 'N', k, k, l.qr.r, at(d->s, i, k), NULL, NULL);
+  char *u = at(d->u, i, (int64_t)d->b.m * k), *vh = at(d->vh, i, (int64_t)d->b.n * k);
+  char *short_vh = wide ? scratch + l.vh : vh, *long_u = wide ? scratch + l.long_u : u;
+  info = lp_lapack_svd(dtype, 'S', k, k, l.qr.r, at(d->s, i, k), short_vh, scratch + l.u);
+  if (info) return info;
+  if (!lp_cpu_gemm(&(LpGemm){.dtype = dtype,
+                             .m = t,
+                             .n = k,
+                             .k = k,
+                             .a = l.qr.q,
+                             .b = scratch + l.u,
+                             .c = long_u,
+                             .lda = k,
+                             .ldb = k,
+                             .ldc = k,
+                             .alpha = lp_scalar_float(1),
+                             .beta = lp_scalar_float(0)}))
+    return LP_LAPACK_NO_MEMORY;
+  if (wide) { /* A^T = U S Vh */
+    lp_linalg_turn(item, long_u, t, k, vh);
+    lp_linalg_turn(item, short_vh, k, k, u);
+  }
+  return 0;
+}
+
 /* A row-major matrix is A^T to LAPACK: A^T = U' S V'^T, and U', column-major, is V^H
  * row-major. */
 static int svd(void *ctx, int64_t i, char *scratch) {
-  (void)scratch;
   const Svds *d = ctx;
   const LpBatch b = d->b;
   char *matrix = lp_data(d->a) + (size_t)i * b.matrix_bytes;
   if (!is_finite(d->a->dtype, matrix, b.matrix_bytes)) return LP_NOT_FINITE;
+  if (is_tall(d)) {
+    const int info = svd_tall(d, i, matrix, scratch);
+    if (info != LP_QR_UNFIT) return info;
+  }
   return lp_lapack_svd(d->a->dtype,
                        !d->u     ? 'N'
                        : d->full ? 'A'
@@ -291,7 +364,8 @@ static int svd(void *ctx, int64_t i, char *scratch) {
 static bool svd_all(LpTensor *A, bool full, LpTensor *u, LpTensor *s, LpTensor *vh) {
   Svds d = {lp_linalg_copy(A), u, s, vh, lp_batch_of(A), 0, full};
   d.k = d.b.m < d.b.n ? d.b.m : d.b.n;
-  bool ok = d.a && each(A, 20.0 * d.b.m * d.b.n * (double)d.k, 0, svd, &d);
+  bool ok = d.a && each(A, 20.0 * d.b.m * d.b.n * (double)d.k,
+                        is_tall(&d) ? tall_layout(&d).end : 0, svd, &d);
   lp_tensor_release(d.a);
   return ok;
 }
