@@ -539,23 +539,87 @@ typedef struct LeastSquares {
   bool by_svd;
 } LeastSquares;
 
+/* A with many more rows than columns: A = Q R, and R x = Q^H b is solved. */
+typedef struct Reduced {
+  bool used;
+  LpQr qr;
+  size_t q, r, c, work, end; /* places in the scratch memory */
+} Reduced;
+
+static Reduced reduction(const LeastSquares *s, size_t begin) {
+  const int m = s->ba.m, n = s->ba.n;
+  const LpDtype dtype = s->a->dtype;
+  const size_t item = lp_dtype_size(dtype);
+  Reduced l = {.used = !lp_dtype_is_complex(dtype) && n > 0 &&
+                       2 * (int64_t)m >= 3 * (int64_t)n,
+               .qr = {.dtype = dtype, .m = m, .n = n, .r_rows = n, .q_columns = n},
+               .q = (begin + 63) / 64 * 64};
+  l.r = l.q + ((size_t)m * (size_t)n * item + 63) / 64 * 64;
+  l.c = l.r + ((size_t)n * (size_t)n * item + 63) / 64 * 64;
+  l.work = l.c + ((size_t)n * (size_t)s->bb.n * item + 63) / 64 * 64;
+  l.end = l.used ? l.work + lp_cpu_qr_scratch_bytes(&l.qr) : begin;
+  return l;
+}
+
+static int reduce(Reduced *l, const LeastSquares *s, const char *a, const char *b,
+                  char *scratch) {
+  l->qr.a = a;
+  l->qr.q = scratch + l->q;
+  l->qr.r = scratch + l->r;
+  const int info = lp_cpu_qr(&l->qr, scratch + l->work);
+  if (info) return info;
+  return lp_cpu_gemm(&(LpGemm){.dtype = l->qr.dtype,
+                               .m = l->qr.n,
+                               .n = s->bb.n,
+                               .k = l->qr.m,
+                               .trans_a = true,
+                               .a = l->qr.q,
+                               .b = b,
+                               .c = scratch + l->c,
+                               .lda = l->qr.n,
+                               .ldb = s->bb.n,
+                               .ldc = s->bb.n,
+                               .alpha = lp_scalar_float(1),
+                               .beta = lp_scalar_float(0)})
+             ? 0
+             : LP_LAPACK_NO_MEMORY;
+}
+
+static size_t lstsq_bytes(const LeastSquares *s) {
+  const int tall = s->ba.m > s->ba.n ? s->ba.m : s->ba.n;
+  const size_t rhs_elems = (size_t)tall * (size_t)s->bb.n;
+  return s->ba.matrix_bytes + rhs_elems * lp_dtype_size(s->a->dtype) + 32;
+}
+
 static int lstsq(void *ctx, int64_t i, char *columns) {
   const LeastSquares *s = ctx;
   const LpBatch ba = s->ba, bb = s->bb;
   const LpDtype dtype = s->a->dtype;
   const size_t item = lp_dtype_size(dtype);
-  const int k = bb.n, tall = ba.m > ba.n ? ba.m : ba.n, small = ba.m < ba.n ? ba.m : ba.n;
+  const int k = bb.n, small = ba.m < ba.n ? ba.m : ba.n;
   const char *a = lp_data(s->a) + (size_t)i * ba.matrix_bytes;
   const char *b = lp_data(s->b) + (size_t)i * bb.matrix_bytes;
   char *rhs = columns + (ba.matrix_bytes + 15) / 16 * 16;
   if (!is_finite(dtype, a, ba.matrix_bytes) || !is_finite(dtype, b, bb.matrix_bytes))
     return LP_NOT_FINITE;
-  lp_linalg_turn(item, a, ba.m, ba.n, columns);
+  int rank = 0, info = 0, m = ba.m;
+  Reduced l = reduction(s, lstsq_bytes(s));
+  if (l.used && k > 0) {
+    info = reduce(&l, s, a, b, columns);
+    if (info == LP_LAPACK_NO_MEMORY) return info;
+    if (info == 0) {
+      a = columns + l.r;
+      b = columns + l.c;
+      m = ba.n;
+    }
+    info = 0;
+  }
+  const int tall = m > ba.n ? m : ba.n;
+  lp_linalg_turn(item, a, m, ba.n, columns);
   memset(rhs, 0, (size_t)tall * (size_t)k * item);
-  lp_linalg_turn_part(item, b, k, bb.m, k, rhs, tall);
-  int rank = 0, info = 0;
+  lp_linalg_turn_part(item, b, k, m, k, rhs, tall);
   if (small > 0 && k > 0)
-    info = lp_lapack_lstsq(dtype, ba.m, ba.n, k, columns, rhs, s->rcond, &rank,
+    info = lp_lapack_lstsq(dtype, m, ba.n, k, columns, rhs, s->rcond, &rank,
                            s->by_svd ? at(s->results[3], i, small) : NULL);
   ((int64_t *)lp_data(s->results[2]))[i] = rank;
   lp_linalg_turn_part(item, rhs, tall, k, ba.n, at(s->results[0], i, (int64_t)ba.n * k),
@@ -567,9 +631,8 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
                       LpTensor **results) {
   LeastSquares s = {a, b, results, lp_batch_of(a), lp_batch_of(b), rcond, by_svd};
   const int m = s.ba.m, n = s.ba.n, k = s.bb.n;
-  const size_t rhs_elems = (size_t)(m > n ? m : n) * (size_t)k;
-  return each(a, 4.0 * m * n * ((m < n ? m : n) + k),
-              s.ba.matrix_bytes + rhs_elems * lp_dtype_size(a->dtype) + 32, lstsq, &s);
+  return each(a, 4.0 * m * n * ((m < n ? m : n) + k), reduction(&s, lstsq_bytes(&s)).end,
+              lstsq, &s);
 }
 
 bool lp_impl_lstsq_solve(LpTensor *self, LpTensor *b, LpOptFloat rcond, bool by_svd,
