@@ -1,9 +1,10 @@
 /* Batches of matrices shared among threads.
  *
- * Note [Threads of a batch]: inside a parallel region OpenBLAS runs on the thread that
- * calls it, so that each thread has matrices of its own. Of large matrices there must be
- * enough to keep all threads busy; else they go one by one, and OpenBLAS's threads work
- * on each. */
+ * Note [Threads of a batch]: inside a parallel region OpenBLAS, and products of our own,
+ * run on the thread that calls them, so that each thread has matrices of its own. Of
+ * large matrices there must be enough to keep all threads busy; else they go one by one,
+ * and the threads work on each. A single matrix that is not large is worked on inside a
+ * region, too: OpenBLAS would share out operations that take less time than that. */
 #include "dispatch/linalg_batch.h"
 
 #include <pthread.h>
@@ -11,7 +12,7 @@
 #include "core/alloc.h"
 #include "core/parallel.h"
 
-#define LARGE_FLOPS 1e7 /* of a matrix that several threads are faster with */
+#define LARGE_FLOPS 1e7 /* see threads_from */
 #define CALL_FLOPS 1000 /* as many take the time of LAPACK's calls */
 
 typedef struct Run {
@@ -45,11 +46,20 @@ static void run_matrices(void *ctx, int64_t begin, int64_t end) {
   if (scratch) lp_block_free(scratch, capacity);
 }
 
+/* All by the one that has the first of two pieces. */
+static void run_alone(void *ctx, int64_t begin, int64_t end) {
+  (void)end;
+  if (begin == 0) run_matrices(ctx, 0, ((Run *)ctx)->loop->count);
+}
+
 int lp_linalg_each(const LpMatrixLoop *loop, int64_t *failed) {
   Run r = {.loop = loop, .lock = PTHREAD_MUTEX_INITIALIZER};
   atomic_init(&r.failed, loop->count);
-  if (loop->count < 2 * lp_num_threads() && loop->flops > LARGE_FLOPS)
+  const double large = loop->threads_from > 0 ? loop->threads_from : LARGE_FLOPS;
+  if (loop->count < 2 * lp_num_threads() && loop->flops > large)
     run_matrices(&r, 0, loop->count);
+  else if (loop->count == 1 && loop->flops > LP_GRAIN)
+    lp_parallel_for(2, 1, run_alone, &r);
   else
     lp_parallel_for(loop->count, 1 + (int64_t)(LP_GRAIN / (loop->flops + CALL_FLOPS)),
                     run_matrices, &r);

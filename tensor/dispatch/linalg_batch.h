@@ -14,7 +14,9 @@ typedef int (*LpMatrixStep)(void *ctx, int64_t i, char *scratch);
 
 typedef struct LpMatrixLoop {
   int64_t count;
-  double flops; /* of one matrix, roughly */
+  double flops;        /* of one matrix, roughly */
+  double threads_from; /* flops from which several threads are faster with one matrix;
+                          0: those of a factorisation that is made of products */
   size_t scratch_bytes;
   LpMatrixStep step;
   void *ctx;

@@ -26,13 +26,19 @@ static char *at(const LpTensor *t, int64_t i, int64_t elems) {
   return t ? lp_data(t) + (size_t)(i * elems) * lp_dtype_size(t->dtype) : NULL;
 }
 
+/* LpMatrixLoop's threads_from: half of the work on eigenvalues and singular values is
+ * with vectors, which OpenBLAS's threads spoil; QR has threads of our own. */
+#define VALUES_THREADS 3e8
+#define QR_THREADS 1e6
+
 /* Each matrix by `step`; raises the error of the first one that fails. */
-static bool each(const LpTensor *t, double flops, size_t scratch_bytes, LpMatrixStep step,
-                 void *ctx) {
+static bool each(const LpTensor *t, double flops, double threads_from,
+                 size_t scratch_bytes, LpMatrixStep step, void *ctx) {
   int64_t i;
   char text[64];
   const LpMatrixLoop loop = {.count = lp_batch_of(t).count,
                              .flops = flops,
+                             .threads_from = threads_from,
                              .scratch_bytes = scratch_bytes,
                              .step = step,
                              .ctx = ctx};
@@ -171,7 +177,7 @@ LpTensor *lp_impl_reflectors_product(LpTensor *self, LpTensor *tau) {
   int64_t k = tau->sizes[tau->ndim - 1];
   Products p = {.q = lp_linalg_copy(self), .b = b, .k = (int)k};
   p.factors = p.q ? lp_contiguous_raw(tau) : NULL;
-  bool ok = p.factors && (!b.matrix_bytes || each(p.q, 4.0 * b.m * b.n * (double)k,
+  bool ok = p.factors && (!b.matrix_bytes || each(p.q, 4.0 * b.m * b.n * (double)k, 0,
                                                   b.matrix_bytes, form_product, &p));
   lp_tensor_release(p.factors);
   lp_linalg_finish(ok, &p.q, 1);
@@ -237,7 +243,7 @@ static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
     const LpQr own = own_qr(&d, 0);
     if (lp_cpu_qr_scratch_bytes(&own) > bytes) bytes = lp_cpu_qr_scratch_bytes(&own);
   }
-  return each(a, 4.0 * b.m * d.wide * d.k, bytes, qr, &d);
+  return each(a, 4.0 * b.m * d.wide * d.k, QR_THREADS, bytes, qr, &d);
 }
 
 bool lp_impl_linalg_qr(LpTensor **outs, LpTensor *A, const char *mode,
@@ -303,6 +309,18 @@ static Tall tall_layout(const Svds *d) {
   return l;
 }
 
+typedef struct Square {
+  LpDtype dtype;
+  int k;
+  void *r, *s, *vh, *u; /* vh, u NULL: values only */
+} Square;
+
+static int svd_square(void *ctx, int64_t i, char *scratch) {
+  (void)i, (void)scratch;
+  const Square *q = ctx;
+  return lp_lapack_svd(q->dtype, q->u ? 'S' : 'N', q->k, q->k, q->r, q->s, q->vh, q->u);
+}
+
 /* Besides LAPACK's codes LP_QR_UNFIT, with `matrix` as it was. */
 static int svd_tall(const Svds *d, int64_t i, const char *matrix, char *scratch) {
   Tall l = tall_layout(d);
@@ -316,11 +334,18 @@ static int svd_tall(const Svds *d, int64_t i, const char *matrix, char *scratch)
   l.qr.q = d->u ? scratch + l.q : NULL;
   int info = lp_cpu_qr(&l.qr, scratch + l.work);
   if (info) return info;
-  if (!d->u) return lp_lapack_svd(dtype, 'N', k, k, l.qr.r, at(d->s, i, k), NULL, NULL);
   char *u = at(d->u, i, (int64_t)d->b.m * k), *vh = at(d->vh, i, (int64_t)d->b.n * k);
   char *short_vh = wide ? scratch + l.vh : vh, *long_u = wide ? scratch + l.long_u : u;
-  info = lp_lapack_svd(dtype, 'S', k, k, l.qr.r, at(d->s, i, k), short_vh, scratch + l.u);
-  if (info) return info;
+  Square q = {dtype, k, l.qr.r, at(d->s, i, k), NULL, NULL};
+  if (d->u) q.vh = short_vh, q.u = scratch + l.u;
+  const LpMatrixLoop one = {.count = 1,
+                            .flops = 20.0 * k * k * k,
+                            .threads_from = VALUES_THREADS,
+                            .step = svd_square,
+                            .ctx = &q};
+  int64_t failed;
+  info = lp_linalg_each(&one, &failed);
+  if (info || !d->u) return info;
   if (!lp_cpu_gemm(&(LpGemm){.dtype = dtype,
                              .m = t,
                              .n = k,
@@ -365,6 +390,7 @@ static bool svd_all(LpTensor *A, bool full, LpTensor *u, LpTensor *s, LpTensor *
   Svds d = {lp_linalg_copy(A), u, s, vh, lp_batch_of(A), 0, full};
   d.k = d.b.m < d.b.n ? d.b.m : d.b.n;
   bool ok = d.a && each(A, 20.0 * d.b.m * d.b.n * (double)d.k,
+                        is_tall(&d) ? QR_THREADS : VALUES_THREADS,
                         is_tall(&d) ? tall_layout(&d).end : 0, svd, &d);
   lp_tensor_release(d.a);
   return ok;
@@ -445,7 +471,8 @@ static int eigh(void *ctx, int64_t i, char *columns) {
 static bool eigh_all(LpTensor *A, char uplo, LpTensor *w, LpTensor *v) {
   Eigen e = {lp_linalg_copy(A), w, v, lp_batch_of(A), uplo};
   const double n = e.b.n;
-  bool ok = e.a && (e.b.n == 0 || each(A, 9 * n * n * n, e.b.matrix_bytes, eigh, &e));
+  bool ok = e.a && (e.b.n == 0 ||
+                    each(A, 9 * n * n * n, VALUES_THREADS, e.b.matrix_bytes, eigh, &e));
   lp_tensor_release(e.a);
   return ok;
 }
@@ -496,7 +523,7 @@ static bool eig_all(LpTensor *A, LpTensor *w, LpTensor *v) {
   Eigen e = {.a = lp_linalg_copy(A), .w = w, .v = v, .b = lp_batch_of(A)};
   const double n = e.b.n;
   size_t vectors_bytes = (size_t)e.b.n * (size_t)e.b.n * lp_dtype_size(w->dtype);
-  bool ok = e.a && (e.b.n == 0 || each(A, 25 * n * n * n,
+  bool ok = e.a && (e.b.n == 0 || each(A, 25 * n * n * n, VALUES_THREADS,
                                        e.b.matrix_bytes + vectors_bytes + 16, eig, &e));
   lp_tensor_release(e.a);
   return ok;
@@ -631,8 +658,8 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
                       LpTensor **results) {
   LeastSquares s = {a, b, results, lp_batch_of(a), lp_batch_of(b), rcond, by_svd};
   const int m = s.ba.m, n = s.ba.n, k = s.bb.n;
-  return each(a, 4.0 * m * n * ((m < n ? m : n) + k), reduction(&s, lstsq_bytes(&s)).end,
-              lstsq, &s);
+  return each(a, 4.0 * m * n * ((m < n ? m : n) + k), QR_THREADS,
+              reduction(&s, lstsq_bytes(&s)).end, lstsq, &s);
 }
 
 bool lp_impl_lstsq_solve(LpTensor *self, LpTensor *b, LpOptFloat rcond, bool by_svd,
