@@ -4,8 +4,8 @@
 -- --- helpers --------------------------------------------------------------------------------------------
 
 op{ "det_backward(Tensor grad, Tensor A, Tensor det) -> Tensor", variants = "internal", kind = "composite" }
-op{ "slogdet_backward(Tensor grad_sign, Tensor grad_logabsdet, Tensor A, Tensor sign) -> Tensor", variants = "internal",
-    kind = "composite" }
+op{ "slogdet_backward(Tensor? grad_sign, Tensor? grad_logabsdet, Tensor A, Tensor sign) -> Tensor",
+    variants = "internal", kind = "composite" }
 op{ "solve_backward_a(Tensor grad, Tensor A, int[] b_sizes, Tensor x, bool left) -> Tensor", variants = "internal",
     kind = "composite" }
 op{ "solve_backward_b(Tensor grad, Tensor A, int[] b_sizes, bool left) -> Tensor", variants = "internal",
