@@ -255,7 +255,7 @@ bool lp_impl_linalg_qr(LpTensor **outs, LpTensor *A, const char *mode,
         "mode must be 'reduced', 'complete' or 'r', got '%s'", mode);
   LpBatch b = lp_batch_of(A);
   int64_t k = complete ? b.m : b.m < b.n ? b.m : b.n, empty = 0;
-  LpTensor *a = lp_linalg_copy(A);
+  LpTensor *a = lp_contiguous_raw(A);
   if (!a) return false;
   results[0] = only_r ? lp_tensor_new(lp_ints(&empty, 1), A->dtype, A->storage->device)
                       : lp_linalg_new(A, (int64_t[]){b.m, k}, 2, A->dtype);
@@ -469,7 +469,7 @@ static int eigh(void *ctx, int64_t i, char *columns) {
 }
 
 static bool eigh_all(LpTensor *A, char uplo, LpTensor *w, LpTensor *v) {
-  Eigen e = {lp_linalg_copy(A), w, v, lp_batch_of(A), uplo};
+  Eigen e = {lp_contiguous_raw(A), w, v, lp_batch_of(A), uplo};
   const double n = e.b.n;
   bool ok = e.a && (e.b.n == 0 ||
                     each(A, 9 * n * n * n, VALUES_THREADS, e.b.matrix_bytes, eigh, &e));
@@ -520,7 +520,7 @@ static int eig(void *ctx, int64_t i, char *columns) {
 }
 
 static bool eig_all(LpTensor *A, LpTensor *w, LpTensor *v) {
-  Eigen e = {.a = lp_linalg_copy(A), .w = w, .v = v, .b = lp_batch_of(A)};
+  Eigen e = {.a = lp_contiguous_raw(A), .w = w, .v = v, .b = lp_batch_of(A)};
   const double n = e.b.n;
   size_t vectors_bytes = (size_t)e.b.n * (size_t)e.b.n * lp_dtype_size(w->dtype);
   bool ok = e.a && (e.b.n == 0 || each(A, 25 * n * n * n, VALUES_THREADS,
@@ -687,8 +687,8 @@ bool lp_impl_lstsq_solve(LpTensor *self, LpTensor *b, LpOptFloat rcond, bool by_
   LpTensor *wide_a = lp_expand_alias(self, lp_ints(batch, batch_ndim + 2));
   batch[batch_ndim + 1] = k;
   LpTensor *wide_b = lp_expand_alias(b, lp_ints(batch, batch_ndim + 2));
-  LpTensor *a = wide_a ? lp_linalg_copy(wide_a) : NULL,
-           *rhs = wide_b ? lp_linalg_copy(wide_b) : NULL;
+  LpTensor *a = wide_a ? lp_contiguous_raw(wide_a) : NULL,
+           *rhs = wide_b ? lp_contiguous_raw(wide_b) : NULL;
   bool ok = a && rhs;
   if (ok) {
     results[0] = lp_linalg_new(a, (int64_t[]){n, k}, 2, a->dtype);
