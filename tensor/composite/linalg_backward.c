@@ -134,30 +134,29 @@ LpTensor *lp_composite_slogdet_backward(LpTensor *grad_sign, LpTensor *grad_loga
  * ------------------------------------------------------------------------------------------
  */
 
-LpTensor *lp_composite_solve_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes,
-                                        bool left) {
+/* Both gradients come of A^-H grad. */
+bool lp_composite_solve_backward(LpTensor *grad, LpTensor *A, LpInts b_sizes, LpTensor *x,
+                                 bool left, unsigned wanted, LpTensor **results) {
   Steps s = {0};
   bool vectors = lp_solve_by_vectors(lp_sizes(A), b_sizes);
+  LpTensor *grad_a = NULL, *grad_b = NULL;
   STEP(turned, lp_mat_adjoint(A));
   STEP(g, vectors ? lp_unsqueeze(grad, -1) : lp_tensor_retain(grad));
   STEP(solved, lp_linalg_solve(turned, g, left));
-  if (vectors) RESTEP(solved, lp_squeeze_dim(solved, -1));
-  STEP(result, lp_sum_to_size(solved, b_sizes));
-  return steps_finish(&s, result);
-}
-
-LpTensor *lp_composite_solve_backward_a(LpTensor *grad, LpTensor *A, LpInts b_sizes,
-                                        LpTensor *x, bool left) {
-  Steps s = {0};
-  bool vectors = lp_solve_by_vectors(lp_sizes(A), b_sizes);
-  STEP(turned, lp_mat_adjoint(A));
-  STEP(g, vectors ? lp_unsqueeze(grad, -1) : lp_tensor_retain(grad));
-  STEP(wide_x, vectors ? lp_unsqueeze(x, -1) : lp_tensor_retain(x));
-  STEP(solved, lp_linalg_solve(turned, g, left));
-  STEP(product, left ? times_adjoint(solved, wide_x) : adjoint_times(wide_x, solved));
-  RESTEP(product, lp_neg(product));
-  STEP(result, lp_sum_to_size(product, lp_sizes(A)));
-  return steps_finish(&s, result);
+  if (wanted & 1) {
+    STEP(wide_x, vectors ? lp_unsqueeze(x, -1) : lp_tensor_retain(x));
+    STEP(product, left ? times_adjoint(solved, wide_x) : adjoint_times(wide_x, solved));
+    RESTEP(product, lp_neg(product));
+    RESTEP(grad_a, lp_sum_to_size(product, lp_sizes(A)));
+  }
+  if (wanted & 2) {
+    STEP(flat, vectors ? lp_squeeze_dim(solved, -1) : lp_tensor_retain(solved));
+    RESTEP(grad_b, lp_sum_to_size(flat, b_sizes));
+  }
+  results[0] = grad_a ? lp_tensor_retain(grad_a) : NULL;
+  results[1] = grad_b ? lp_tensor_retain(grad_b) : NULL;
+  steps_drop(&s);
+  return true;
 }
 
 LpTensor *lp_composite_triangular_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes,

@@ -84,6 +84,22 @@ describe("decompositions", function()
     end
   end)
 
+  it("solve and lstsq have gradients of each operand and of both", function()
+    torch.manual_seed(7)
+    local function check(f, a, b)
+      local plain_a, plain_b = a:detach(), b:detach()
+      for _, case in ipairs { { f, { a, b } }, { function(x) return f(x, plain_b) end, { a } },
+        { function(y) return f(plain_a, y) end, { b } } } do
+        assert.is_true(torch.autograd.gradcheck(case[1], case[2]))
+        assert.is_true(torch.autograd.gradgradcheck(case[1], case[2]))
+      end
+    end
+    local function both(...) return normal(...):requires_grad_() end
+    check(torch.linalg.solve, both { 3, 3 }, both { 2, 3, 2 })
+    check(torch.linalg.solve, both { 2, 3, 3 }, both { 2, 3 })
+    check(function(x, y) return (torch.linalg.lstsq(x, y)) end, both { 5, 3 }, both { 5, 2 })
+  end)
+
   it("det has a gradient at a singular matrix", function()
     local a = torch.tensor({ { 1., 2. }, { 2., 4. } }, { dtype = torch.float64, requires_grad = true })
     torch.linalg.det(a):backward()
