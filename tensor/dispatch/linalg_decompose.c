@@ -26,8 +26,9 @@ static char *at(const LpTensor *t, int64_t i, int64_t elems) {
   return t ? lp_data(t) + (size_t)(i * elems) * lp_dtype_size(t->dtype) : NULL;
 }
 
-/* LpMatrixLoop's threads_from: half of the work on eigenvalues and singular values is
- * with vectors, which OpenBLAS's threads spoil; QR has threads of our own. */
+/* LpMatrixLoop's threads_from: half of the work on eigenvalues and singular values, and
+ * of QR with pivots, is with vectors, which OpenBLAS's threads spoil; the other QR has
+ * threads of our own. */
 #define VALUES_THREADS 3e8
 #define QR_THREADS 1e6
 
@@ -618,6 +619,21 @@ static size_t lstsq_bytes(const LeastSquares *s) {
   return s->ba.matrix_bytes + rhs_elems * lp_dtype_size(s->a->dtype) + 32;
 }
 
+typedef struct LstsqCall {
+  LpDtype dtype;
+  int m, n, k;
+  void *a, *b, *values;
+  double rcond;
+  int rank;
+} LstsqCall;
+
+static int call_lstsq(void *ctx, int64_t i, char *scratch) {
+  (void)i, (void)scratch;
+  LstsqCall *c = ctx;
+  return lp_lapack_lstsq(c->dtype, c->m, c->n, c->k, c->a, c->b, c->rcond, &c->rank,
+                         c->values);
+}
+
 static int lstsq(void *ctx, int64_t i, char *columns) {
   const LeastSquares *s = ctx;
   const LpBatch ba = s->ba, bb = s->bb;
@@ -629,7 +645,7 @@ static int lstsq(void *ctx, int64_t i, char *columns) {
   char *rhs = columns + (ba.matrix_bytes + 15) / 16 * 16;
   if (!is_finite(dtype, a, ba.matrix_bytes) || !is_finite(dtype, b, bb.matrix_bytes))
     return LP_NOT_FINITE;
-  int rank = 0, info = 0, m = ba.m;
+  int info = 0, m = ba.m;
   Reduced l = reduction(s, lstsq_bytes(s));
   if (l.used && k > 0) {
     info = reduce(&l, s, a, b, columns);
@@ -645,10 +661,16 @@ static int lstsq(void *ctx, int64_t i, char *columns) {
   lp_linalg_turn(item, a, m, ba.n, columns);
   memset(rhs, 0, (size_t)tall * (size_t)k * item);
   lp_linalg_turn_part(item, b, k, m, k, rhs, tall);
-  if (small > 0 && k > 0)
-    info = lp_lapack_lstsq(dtype, m, ba.n, k, columns, rhs, s->rcond, &rank,
-                           s->by_svd ? at(s->results[3], i, small) : NULL);
-  ((int64_t *)lp_data(s->results[2]))[i] = rank;
+  LstsqCall call = {dtype, m, ba.n, k, columns, rhs, NULL, s->rcond, 0};
+  call.values = s->by_svd ? at(s->results[3], i, small) : NULL;
+  const LpMatrixLoop one = {.count = 1,
+                            .flops = 4.0 * m * ba.n * (ba.n + k),
+                            .threads_from = VALUES_THREADS,
+                            .step = call_lstsq,
+                            .ctx = &call};
+  int64_t failed;
+  if (small > 0 && k > 0) info = lp_linalg_each(&one, &failed);
+  ((int64_t *)lp_data(s->results[2]))[i] = call.rank;
   lp_linalg_turn_part(item, rhs, tall, k, ba.n, at(s->results[0], i, (int64_t)ba.n * k),
                       k);
   return info;
