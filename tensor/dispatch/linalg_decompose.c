@@ -4,7 +4,6 @@
 #include "core/alloc.h"
 #include "cpu/gemm.h"
 #include "cpu/lapack.h"
-#include "cpu/qr.h"
 #include "dispatch/iter.h"
 #include "dispatch/linalg.h"
 #include "dispatch/linalg_batch.h"
@@ -27,8 +26,7 @@ static char *at(const LpTensor *t, int64_t i, int64_t elems) {
 }
 
 /* LpMatrixLoop's threads_from: half of the work on eigenvalues and singular values, and
- * of QR with pivots, is with vectors, which OpenBLAS's threads spoil; the other QR has
- * threads of our own. */
+ * of QR with pivots, is with vectors, which OpenBLAS's threads spoil. */
 #define VALUES_THREADS 3e8
 #define QR_THREADS 1e6
 
@@ -189,62 +187,70 @@ LpTensor *lp_impl_reflectors_product(LpTensor *self, LpTensor *tau) {
  * ------------------------------------------------------------------------------------------------
  */
 
+/* Of one row-major matrix. */
+typedef struct Qr {
+  LpDtype dtype;
+  int m, n;
+  const void *a; /* m x n */
+  void *r;       /* r_rows x n, with zeros below the diagonal; r_rows is min(m, n) or m */
+  int r_rows;
+  void *q; /* m x q_columns, or NULL; q_columns is min(m, n) or m */
+  int q_columns;
+} Qr;
+
+static size_t qr_bytes(const Qr *d) {
+  const size_t m = (size_t)d->m, n = (size_t)d->n, wide = (size_t)d->q_columns;
+  return (m * (n > wide ? n : wide) + (m < n ? m : n) + 1) * lp_dtype_size(d->dtype);
+}
+
+/* columns: qr_bytes of scratch memory. */
+static int factor_qr(const Qr *d, char *columns) {
+  const size_t item = lp_dtype_size(d->dtype), m = (size_t)d->m, n = (size_t)d->n;
+  const size_t wide = n > (size_t)d->q_columns ? n : (size_t)d->q_columns;
+  const int k = d->m < d->n ? d->m : d->n;
+  char *tau = columns + m * wide * item;
+  lp_linalg_turn(item, d->a, d->m, d->n, columns);
+  int info = k > 0 ? lp_lapack_qr(d->dtype, d->m, d->n, columns, tau) : 0;
+  if (info) return info;
+  lp_linalg_turn_part(item, columns, d->m, d->n, d->r_rows, d->r, d->n);
+  for (size_t row = 0; row < (size_t)d->r_rows; row++)
+    memset((char *)d->r + row * n * item, 0, (row < n ? row : n) * item);
+  if (!d->q || d->q_columns == 0) return 0;
+  info = lp_lapack_qr_form(d->dtype, d->m, d->q_columns, k, columns, tau);
+  lp_linalg_turn(item, columns, d->q_columns, d->m, d->q);
+  return info;
+}
+
 typedef struct Qrs {
   LpTensor *a, *q, *r; /* q NULL: R only */
   LpBatch b;
-  int k, q_columns, wide; /* wide: columns of the work space */
+  int q_columns;
 } Qrs;
 
-static LpQr own_qr(const Qrs *d, int64_t i) {
+static Qr qr_of(const Qrs *d, int64_t i) {
   const int r_rows = (int)d->r->sizes[d->r->ndim - 2];
-  return (LpQr){.dtype = d->a->dtype,
-                .m = d->b.m,
-                .n = d->b.n,
-                .a = lp_data(d->a) + (size_t)i * d->b.matrix_bytes,
-                .r = at(d->r, i, (int64_t)r_rows * d->b.n),
-                .r_rows = r_rows,
-                .q = d->q ? at(d->q, i, (int64_t)d->b.m * d->q_columns) : NULL,
-                .q_columns = d->q_columns};
+  return (Qr){.dtype = d->a->dtype,
+              .m = d->b.m,
+              .n = d->b.n,
+              .a = lp_data(d->a) + (size_t)i * d->b.matrix_bytes,
+              .r = at(d->r, i, (int64_t)r_rows * d->b.n),
+              .r_rows = r_rows,
+              .q = d->q ? at(d->q, i, (int64_t)d->b.m * d->q_columns) : NULL,
+              .q_columns = d->q_columns};
 }
 
 static int qr(void *ctx, int64_t i, char *columns) {
-  const Qrs *d = ctx;
-  if (!lp_dtype_is_complex(d->a->dtype) && d->k > 0) {
-    const LpQr own = own_qr(d, i);
-    const int result = lp_cpu_qr(&own, columns);
-    if (result != LP_QR_UNFIT) return result;
-  }
-  const LpDtype dtype = d->a->dtype;
-  const LpBatch b = d->b;
-  const size_t item = lp_dtype_size(dtype), n = (size_t)b.n;
-  const int r_rows = (int)d->r->sizes[d->r->ndim - 2];
-  char *tau = columns + (size_t)b.m * (size_t)d->wide * item;
-  lp_linalg_turn(item, lp_data(d->a) + (size_t)i * b.matrix_bytes, b.m, b.n, columns);
-  int info = d->k > 0 ? lp_lapack_qr(dtype, b.m, b.n, columns, tau) : 0;
-  if (info) return info;
-  char *r = at(d->r, i, (int64_t)r_rows * b.n);
-  lp_linalg_turn_part(item, columns, b.m, b.n, r_rows, r, b.n);
-  for (size_t row = 0; row < (size_t)r_rows; row++)
-    memset(r + row * n * item, 0, (row < n ? row : n) * item);
-  if (!d->q || d->q_columns == 0) return 0;
-  info = lp_lapack_qr_form(dtype, b.m, d->q_columns, d->k, columns, tau);
-  lp_linalg_turn(item, columns, d->q_columns, b.m,
-                 at(d->q, i, (int64_t)b.m * d->q_columns));
-  return info;
+  const Qr one = qr_of(ctx, i);
+  return factor_qr(&one, columns);
 }
 
 static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
   LpBatch b = lp_batch_of(a);
-  Qrs d = {.a = a, .q = q, .r = r, .b = b, .k = b.m < b.n ? b.m : b.n};
-  d.q_columns = complete ? b.m : d.k;
-  d.wide = b.n > d.q_columns ? b.n : d.q_columns;
-  size_t elems = (size_t)b.m * (size_t)d.wide + (size_t)d.k + 1;
-  size_t bytes = elems * lp_dtype_size(a->dtype);
-  if (!lp_dtype_is_complex(a->dtype)) {
-    const LpQr own = own_qr(&d, 0);
-    if (lp_cpu_qr_scratch_bytes(&own) > bytes) bytes = lp_cpu_qr_scratch_bytes(&own);
-  }
-  return each(a, 4.0 * b.m * d.wide * d.k, QR_THREADS, bytes, qr, &d);
+  const int k = b.m < b.n ? b.m : b.n;
+  Qrs d = {.a = a, .q = q, .r = r, .b = b, .q_columns = complete ? b.m : k};
+  const Qr one = qr_of(&d, 0);
+  const int wide = b.n > d.q_columns ? b.n : d.q_columns;
+  return each(a, 4.0 * b.m * wide * k, QR_THREADS, qr_bytes(&one), qr, &d);
 }
 
 bool lp_impl_linalg_qr(LpTensor **outs, LpTensor *A, const char *mode,
@@ -282,7 +288,7 @@ typedef struct Svds {
 /* Much longer one way than the other, t x k or k x t: Q R first, then the decomposition
  * of R (k x k). */
 typedef struct Tall {
-  LpQr qr;
+  Qr qr;
   size_t turned, q, r, u, vh, long_u, work, end; /* places in the scratch memory */
 } Tall;
 
@@ -306,7 +312,7 @@ static Tall tall_layout(const Svds *d) {
   l.vh = l.u + (vectors ? small : 0);
   l.long_u = l.vh + (vectors && wide ? small : 0);
   l.work = l.long_u + (vectors && wide ? large : 0);
-  l.end = l.work + lp_cpu_qr_scratch_bytes(&l.qr);
+  l.end = l.work + qr_bytes(&l.qr);
   return l;
 }
 
@@ -322,7 +328,6 @@ static int svd_square(void *ctx, int64_t i, char *scratch) {
   return lp_lapack_svd(q->dtype, q->u ? 'S' : 'N', q->k, q->k, q->r, q->s, q->vh, q->u);
 }
 
-/* Besides LAPACK's codes LP_QR_UNFIT, with `matrix` as it was. */
 static int svd_tall(const Svds *d, int64_t i, const char *matrix, char *scratch) {
   Tall l = tall_layout(d);
   const LpDtype dtype = d->a->dtype;
@@ -333,7 +338,7 @@ static int svd_tall(const Svds *d, int64_t i, const char *matrix, char *scratch)
   l.qr.a = wide ? scratch + l.turned : matrix;
   l.qr.r = scratch + l.r;
   l.qr.q = d->u ? scratch + l.q : NULL;
-  int info = lp_cpu_qr(&l.qr, scratch + l.work);
+  int info = factor_qr(&l.qr, scratch + l.work);
   if (info) return info;
   char *u = at(d->u, i, (int64_t)d->b.m * k), *vh = at(d->vh, i, (int64_t)d->b.n * k);
   char *short_vh = wide ? scratch + l.vh : vh, *long_u = wide ? scratch + l.long_u : u;
@@ -374,10 +379,7 @@ static int svd(void *ctx, int64_t i, char *scratch) {
   const LpBatch b = d->b;
   char *matrix = lp_data(d->a) + (size_t)i * b.matrix_bytes;
   if (!is_finite(d->a->dtype, matrix, b.matrix_bytes)) return LP_NOT_FINITE;
-  if (is_tall(d)) {
-    const int info = svd_tall(d, i, matrix, scratch);
-    if (info != LP_QR_UNFIT) return info;
-  }
+  if (is_tall(d)) return svd_tall(d, i, matrix, scratch);
   return lp_lapack_svd(d->a->dtype,
                        !d->u     ? 'N'
                        : d->full ? 'A'
@@ -570,7 +572,7 @@ typedef struct LeastSquares {
 /* A with many more rows than columns: A = Q R, and R x = Q^H b is solved. */
 typedef struct Reduced {
   bool used;
-  LpQr qr;
+  Qr qr;
   size_t q, r, c, work, end; /* places in the scratch memory */
 } Reduced;
 
@@ -585,7 +587,7 @@ static Reduced reduction(const LeastSquares *s, size_t begin) {
   l.r = l.q + ((size_t)m * (size_t)n * item + 63) / 64 * 64;
   l.c = l.r + ((size_t)n * (size_t)n * item + 63) / 64 * 64;
   l.work = l.c + ((size_t)n * (size_t)s->bb.n * item + 63) / 64 * 64;
-  l.end = l.used ? l.work + lp_cpu_qr_scratch_bytes(&l.qr) : begin;
+  l.end = l.used ? l.work + qr_bytes(&l.qr) : begin;
   return l;
 }
 
@@ -594,7 +596,7 @@ static int reduce(Reduced *l, const LeastSquares *s, const char *a, const char *
   l->qr.a = a;
   l->qr.q = scratch + l->q;
   l->qr.r = scratch + l->r;
-  const int info = lp_cpu_qr(&l->qr, scratch + l->work);
+  const int info = factor_qr(&l->qr, scratch + l->work);
   if (info) return info;
   return lp_cpu_gemm(&(LpGemm){.dtype = l->qr.dtype,
                                .m = l->qr.n,
@@ -649,13 +651,10 @@ static int lstsq(void *ctx, int64_t i, char *columns) {
   Reduced l = reduction(s, lstsq_bytes(s));
   if (l.used && k > 0) {
     info = reduce(&l, s, a, b, columns);
-    if (info == LP_LAPACK_NO_MEMORY) return info;
-    if (info == 0) {
-      a = columns + l.r;
-      b = columns + l.c;
-      m = ba.n;
-    }
-    info = 0;
+    if (info) return info;
+    a = columns + l.r;
+    b = columns + l.c;
+    m = ba.n;
   }
   const int tall = m > ba.n ? m : ba.n;
   lp_linalg_turn(item, a, m, ba.n, columns);
