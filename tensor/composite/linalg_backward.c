@@ -106,13 +106,20 @@ LpTensor *lp_composite_det_backward(LpTensor *grad, LpTensor *A, LpTensor *det) 
 LpTensor *lp_composite_slogdet_backward(LpTensor *grad_sign, LpTensor *grad_logabsdet,
                                         LpTensor *A, LpTensor *sign) {
   Steps s = {0};
-  STEP(weight, lp_tensor_retain(grad_logabsdet));
-  if (lp_dtype_is_complex(
-          A->dtype)) { /* the phase turns with the imaginary part of trace(A^-1 dA) */
+  const bool turns = grad_sign && lp_dtype_is_complex(A->dtype);
+  if (!grad_logabsdet && !turns) /* a real determinant's sign does not change */
+    return lp_zeros_like(A, LP_DTYPE_NONE, (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE,
+                         false);
+  LpTensor *weight = NULL;
+  if (grad_logabsdet) RESTEP(weight, lp_tensor_retain(grad_logabsdet));
+  if (turns) { /* the phase turns with the imaginary part of trace(A^-1 dA) */
     STEP(conjugate, lp_conj(grad_sign));
     STEP(product, lp_mul(conjugate, sign));
     STEP(imaginary, lp_imag(product));
     RESTEP(imaginary, lp_neg(imaginary));
+    if (!weight)
+      RESTEP(weight, lp_zeros_like(imaginary, LP_DTYPE_NONE,
+                                   (LpDevice){LP_DEVICE_NONE, 0}, LP_FORMAT_NONE, false));
     RESTEP(weight, lp_complex(weight, imaginary));
   }
   RESTEP(weight, lp_unsqueeze(weight, -1));
@@ -127,30 +134,29 @@ LpTensor *lp_composite_slogdet_backward(LpTensor *grad_sign, LpTensor *grad_loga
  * ------------------------------------------------------------------------------------------
  */
 
-LpTensor *lp_composite_solve_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes,
-                                        bool left) {
+/* Both gradients come of A^-H grad. */
+bool lp_composite_solve_backward(LpTensor *grad, LpTensor *A, LpInts b_sizes, LpTensor *x,
+                                 bool left, unsigned wanted, LpTensor **results) {
   Steps s = {0};
   bool vectors = lp_solve_by_vectors(lp_sizes(A), b_sizes);
+  LpTensor *grad_a = NULL, *grad_b = NULL;
   STEP(turned, lp_mat_adjoint(A));
   STEP(g, vectors ? lp_unsqueeze(grad, -1) : lp_tensor_retain(grad));
   STEP(solved, lp_linalg_solve(turned, g, left));
-  if (vectors) RESTEP(solved, lp_squeeze_dim(solved, -1));
-  STEP(result, lp_sum_to_size(solved, b_sizes));
-  return steps_finish(&s, result);
-}
-
-LpTensor *lp_composite_solve_backward_a(LpTensor *grad, LpTensor *A, LpInts b_sizes,
-                                        LpTensor *x, bool left) {
-  Steps s = {0};
-  bool vectors = lp_solve_by_vectors(lp_sizes(A), b_sizes);
-  STEP(turned, lp_mat_adjoint(A));
-  STEP(g, vectors ? lp_unsqueeze(grad, -1) : lp_tensor_retain(grad));
-  STEP(wide_x, vectors ? lp_unsqueeze(x, -1) : lp_tensor_retain(x));
-  STEP(solved, lp_linalg_solve(turned, g, left));
-  STEP(product, left ? times_adjoint(solved, wide_x) : adjoint_times(wide_x, solved));
-  RESTEP(product, lp_neg(product));
-  STEP(result, lp_sum_to_size(product, lp_sizes(A)));
-  return steps_finish(&s, result);
+  if (wanted & 1) {
+    STEP(wide_x, vectors ? lp_unsqueeze(x, -1) : lp_tensor_retain(x));
+    STEP(product, left ? times_adjoint(solved, wide_x) : adjoint_times(wide_x, solved));
+    RESTEP(product, lp_neg(product));
+    RESTEP(grad_a, lp_sum_to_size(product, lp_sizes(A)));
+  }
+  if (wanted & 2) {
+    STEP(flat, vectors ? lp_squeeze_dim(solved, -1) : lp_tensor_retain(solved));
+    RESTEP(grad_b, lp_sum_to_size(flat, b_sizes));
+  }
+  results[0] = grad_a ? lp_tensor_retain(grad_a) : NULL;
+  results[1] = grad_b ? lp_tensor_retain(grad_b) : NULL;
+  steps_drop(&s);
+  return true;
 }
 
 LpTensor *lp_composite_triangular_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes,
@@ -336,7 +342,8 @@ static LpTensor *diagonal_of(LpTensor *values, LpTensor *vectors) {
 LpTensor *lp_composite_eigh_backward(LpTensor *grad_values, LpTensor *grad_vectors,
                                      LpTensor *values, LpTensor *vectors) {
   Steps s = {0};
-  LpTensor *sum = NULL; /* equal eigenvalues do no harm to the gradient of the values alone */
+  LpTensor *sum =
+      NULL; /* equal eigenvalues do no harm to the gradient of the values alone */
   if (grad_values) RESTEP(sum, diagonal_of(grad_values, vectors));
   if (grad_vectors) {
     STEP(inner, adjoint_times(vectors, grad_vectors));
@@ -384,7 +391,8 @@ static LpTensor *skew(LpTensor *x) {
   return steps_finish(&s, result);
 }
 
-/* The part of the inner matrix that the gradient of one side's vectors makes: skew(V^H gV) / E, beside S. */
+/* The part of the inner matrix that the gradient of one side's vectors makes: skew(V^H
+ * gV) / E, beside S. */
 static LpTensor *svd_side(LpTensor *skewed, LpTensor *e, LpTensor *sv) {
   Steps s = {0};
   STEP(quotient, lp_div(skewed, e));
@@ -402,9 +410,11 @@ LpTensor *lp_composite_svd_backward(LpTensor *grad_u, LpTensor *grad_s, LpTensor
   STEP(vh, lp_narrow(vh_full, -2, 0, k));
   STEP(s_row, lp_unsqueeze(sv, -2));
   STEP(s_column, lp_unsqueeze(sv, -1));
-  LpTensor *inner = NULL, *u_rest = NULL, *v_rest = NULL; /* rests: orthogonal to U, to V */
+  LpTensor *inner = NULL, *u_rest = NULL,
+           *v_rest = NULL; /* rests: orthogonal to U, to V */
   if (grad_s) RESTEP(inner, diagonal_of(grad_s, u));
-  if (grad_u || grad_vh) { /* needs singular values that differ; those of S alone do not */
+  if (grad_u ||
+      grad_vh) { /* needs singular values that differ; those of S alone do not */
     STEP(squares, lp_mul(sv, sv));
     STEP(e, differences(squares));
     if (grad_u) {

@@ -364,23 +364,26 @@ bool lp_composite_linalg_lstsq(LpTensor *self, LpTensor *b, LpOptFloat rcond,
   return false;
 }
 
-LpTensor *lp_composite_lstsq_backward_a(LpTensor *grad, LpTensor *A, LpTensor *b) {
+bool lp_composite_lstsq_backward(LpTensor *grad, LpTensor *A, LpTensor *b,
+                                 unsigned wanted, LpTensor **results) {
   Steps s = {0};
+  LpTensor *grad_a = NULL, *grad_b = NULL;
   STEP(pinv, lp_linalg_pinv(A, NULL, NULL, false));
-  STEP(turned, lp_mat_adjoint(b));
-  STEP(grad_pinv, lp_matmul(grad, turned));
-  STEP(result, lp_pinv_backward(grad_pinv, A, pinv));
-  RESTEP(result, lp_sum_to_size(result, lp_sizes(A)));
-  return steps_finish(&s, result);
-}
-
-LpTensor *lp_composite_lstsq_backward_b(LpTensor *grad, LpTensor *A, LpInts b_sizes) {
-  Steps s = {0};
-  STEP(pinv, lp_linalg_pinv(A, NULL, NULL, false));
-  STEP(turned, lp_mat_adjoint(pinv));
-  STEP(result, lp_matmul(turned, grad));
-  RESTEP(result, lp_sum_to_size(result, b_sizes));
-  return steps_finish(&s, result);
+  if (wanted & 1) {
+    STEP(turned, lp_mat_adjoint(b));
+    STEP(grad_pinv, lp_matmul(grad, turned));
+    STEP(whole, lp_pinv_backward(grad_pinv, A, pinv));
+    RESTEP(grad_a, lp_sum_to_size(whole, lp_sizes(A)));
+  }
+  if (wanted & 2) {
+    STEP(adjoint, lp_mat_adjoint(pinv));
+    STEP(whole, lp_matmul(adjoint, grad));
+    RESTEP(grad_b, lp_sum_to_size(whole, lp_sizes(b)));
+  }
+  results[0] = grad_a ? lp_tensor_retain(grad_a) : NULL;
+  results[1] = grad_b ? lp_tensor_retain(grad_b) : NULL;
+  steps_drop(&s);
+  return true;
 }
 
 /* --- the exponential

@@ -14,7 +14,9 @@
 #include "core/parallel.h"
 #include "cpu/copy.h"
 #include "cpu/lapack.h"
+#include "cpu/lu_small.h"
 #include "dispatch/iter.h"
+#include "dispatch/linalg_batch.h"
 #include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
@@ -150,42 +152,81 @@ static LpTensor *owned_if(bool ok, LpTensor *t) {
  * --------------------------------------------------------------------------------------
  */
 
+/* Runs g; codes go to `info` or, when that is NULL, the first singular matrix (*failed)
+ * ends it with its code. */
+static int run_small(LpSmallLu *g, int *info, int64_t *failed) {
+  const size_t bytes = (size_t)(g->count + 1) * sizeof *info;
+  int code = 0;
+  g->info = info ? info : lp_alloc(bytes);
+  if (!g->info) return LP_LAPACK_NO_MEMORY;
+  lp_small_lu(g);
+  if (info) return 0;
+  for (int64_t i = 0; code == 0 && i < g->count; i++) code = g->info[ *failed = i];
+  lp_free(g->info, bytes);
+  return code;
+}
+
+typedef struct Inversion {
+  LpTensor *a;
+  LpBatch b;
+  int *info;
+} Inversion;
+
+static int invert(void *ctx, int64_t i, char *scratch) {
+  const Inversion *v = ctx;
+  char *matrix = lp_data(v->a) + (size_t)i * v->b.matrix_bytes;
+  int code = lp_lapack_lu(v->a->dtype, v->b.n, v->b.n, matrix, (int *)scratch);
+  if (code == 0 || v->info) {
+    int second = lp_lapack_lu_invert(v->a->dtype, v->b.n, matrix, (int *)scratch);
+    if (second == LP_LAPACK_NO_MEMORY || code == 0) code = second;
+  }
+  if (code == LP_LAPACK_NO_MEMORY || !v->info) return code;
+  v->info[i] = code;
+  return 0;
+}
+
 /* info NULL: a singular matrix is an error; else LAPACK's codes go there and the rest
  * goes on. */
-static bool invert_all(LpTensor *a, int *info) {
-  LpBatch b = lp_batch_of(a);
-  Pivots pivots;
-  if (b.n == 0) return true;
-  TRY(new_pivots(&pivots, b.n));
+static LpTensor *inverse(LpTensor *A, int *info) {
+  LpBatch b = lp_batch_of(A);
+  bool small = lp_small_lu_takes(A->dtype, b.n, b.n);
+  LpTensor *result =
+      small ? lp_linalg_new(A, (int64_t[]){b.n, b.n}, 2, A->dtype) : lp_linalg_copy(A);
+  LpTensor *dense = small && result ? lp_contiguous_raw(A) : NULL;
+  if (!result || (small && !dense)) return owned_if(false, result);
+  int64_t i = 0;
   char text[64];
-  bool ok = true;
-  for (int64_t i = 0; ok && i < b.count; i++) {
-    char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes;
-    int code = lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
-    if (code == 0 || info) {
-      int second = lp_lapack_lu_invert(a->dtype, b.n, matrix, pivots.data);
-      if (second == LP_LAPACK_NO_MEMORY || code == 0) code = second;
-    }
-    if (code == LP_LAPACK_NO_MEMORY)
-      ok = false;
-    else if (info)
-      info[i] = code;
-    else if (code != 0)
-      ok = lp_fail(LP_ERR_LINALG,
-                   "%sThe diagonal element %d is zero, the inversion could not be "
-                   "completed because the input "
-                   "matrix is singular.",
-                   lp_batch_text(a, i, text, sizeof text), code);
-  }
-  lp_free(pivots.data, pivots.bytes);
-  return ok;
+  int code =
+      b.n == 0 ? 0
+      : small  ? run_small(&(LpSmallLu){.dtype = A->dtype,
+                                        .n = b.n,
+                                        .n_rhs = b.n,
+                                        .count = b.count,
+                                        .a = lp_data(dense),
+                                        .x = lp_data(result),
+                                        .left = true,
+                                        .identity = true},
+                           info, &i)
+               : lp_linalg_each(&(LpMatrixLoop){.count = b.count,
+                                                .flops = 2.0 * b.n * b.n * b.n,
+                                                .scratch_bytes = (size_t)b.n * sizeof(int),
+                                                .step = invert,
+                                                .ctx = &(Inversion){result, b, info}},
+                                &i);
+  lp_tensor_release(dense);
+  if (code > 0)
+    lp_fail(LP_ERR_LINALG,
+            "%sThe diagonal element %d is zero, the inversion could not be "
+            "completed because the input "
+            "matrix is singular.",
+            lp_batch_text(A, i, text, sizeof text), code);
+  return owned_if(code == 0, result);
 }
 
 LpTensor *lp_impl_linalg_inv(LpTensor *out, LpTensor *A) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
-  LpTensor *work = lp_linalg_copy(A);
-  return work ? lp_linalg_deliver(out, owned_if(invert_all(work, NULL), work)) : NULL;
+  return lp_linalg_deliver(out, inverse(A, NULL));
 }
 
 LpTensor *lp_linalg_new_info(const LpTensor *t) {
@@ -206,11 +247,11 @@ bool lp_impl_linalg_inv_ex(LpTensor **outs, LpTensor *A, bool check_errors,
                            LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   TRY(lp_check_square(A, "A"));
-  results[0] = lp_linalg_copy(A);
-  results[1] = results[0] ? lp_linalg_new_info(A) : NULL;
-  bool ok = results[1] &&
-            invert_all(results[0], check_errors ? NULL : (int *)lp_data(results[1]));
-  return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
+  results[1] = lp_linalg_new_info(A);
+  if (!results[1]) return false;
+  results[0] = inverse(A, check_errors ? NULL : (int *)lp_data(results[1]));
+  return lp_linalg_finish(results[0] != NULL, results, 2) &&
+         lp_give_all(outs, results, 2);
 }
 
 /* --- determinants
@@ -234,38 +275,76 @@ static void put(LpDtype dtype, void *p, size_t i, double complex v) {
   }
 }
 
-/* The determinant as sign (of modulus 1, or 0) and logarithm of the modulus; and as a
+/* The determinant as sign (of modulus 1, or 0) and logarithm of the modulus; or as a
  * product. */
-static bool determinants(LpTensor *A, LpTensor *det, LpTensor *sign, LpTensor *logabs) {
-  LpTensor *a = lp_linalg_copy(A);
-  if (!a) return false;
-  LpBatch b = lp_batch_of(a);
-  Pivots pivots;
-  if (!new_pivots(&pivots, b.n)) {
-    lp_tensor_release(a);
-    return false;
-  }
-  for (int64_t i = 0; i < b.count; i++) {
-    char *matrix = lp_data(a) + (size_t)i * b.matrix_bytes;
-    if (b.n > 0) lp_lapack_lu(a->dtype, b.n, b.n, matrix, pivots.data);
-    double complex product = 1, unit = 1;
-    double log_sum = 0;
-    for (int k = 0; k < b.n; k++) {
-      double complex pivot =
-          element(a->dtype, matrix, (size_t)k * (size_t)b.n + (size_t)k);
-      if (pivots.data[k] != k + 1) product = -product, unit = -unit;
-      double size = cabs(pivot);
-      product *= pivot;
+typedef struct Determinants {
+  LpTensor *a;
+  LpBatch b;
+  int *pivots; /* NULL: a is still to be factored */
+  LpTensor *det, *sign, *logabs;
+} Determinants;
+
+static int determinant(void *ctx, int64_t i, char *scratch) {
+  const Determinants *d = ctx;
+  const LpDtype dtype = d->a->dtype;
+  const size_t n = (size_t)d->b.n;
+  char *matrix = lp_data(d->a) + (size_t)i * d->b.matrix_bytes;
+  int *pivots = d->pivots ? d->pivots + (size_t)i * n : (int *)scratch;
+  if (!d->pivots && n > 0) lp_lapack_lu(dtype, d->b.n, d->b.n, matrix, pivots);
+  const bool is_complex = lp_dtype_is_complex(dtype);
+  double complex unit = 1;
+  double product = 1, log_sum = 0;
+  for (size_t k = 0; k < n; k++) {
+    const double complex pivot = element(dtype, matrix, k * n + k);
+    const double size = is_complex ? cabs(pivot) : fabs(creal(pivot));
+    if (pivots[k] != (int)k + 1) unit = -unit;
+    if (d->det && !is_complex) {
+      product *= creal(pivot);
+    } else if (d->det) {
+      unit *= pivot;
+    } else {
       unit *= size > 0 ? pivot / size : 0 * pivot;
       log_sum += log(size);
     }
-    if (det) put(det->dtype, lp_data(det), (size_t)i, product);
-    if (sign) put(sign->dtype, lp_data(sign), (size_t)i, unit);
-    if (logabs) put(logabs->dtype, lp_data(logabs), (size_t)i, log_sum);
   }
-  lp_free(pivots.data, pivots.bytes);
-  lp_tensor_release(a);
-  return true;
+  if (d->det) put(dtype, lp_data(d->det), (size_t)i, is_complex ? unit : unit * product);
+  if (d->sign) put(dtype, lp_data(d->sign), (size_t)i, unit);
+  if (d->logabs) put(d->logabs->dtype, lp_data(d->logabs), (size_t)i, log_sum);
+  return 0;
+}
+
+static bool determinants(LpTensor *A, LpTensor *det, LpTensor *sign, LpTensor *logabs) {
+  Determinants d = {.b = lp_batch_of(A), .det = det, .sign = sign, .logabs = logabs};
+  const int64_t n = d.b.n, count = d.b.count;
+  const bool small = lp_small_lu_takes(A->dtype, n, 0);
+  const size_t pivots_bytes = small ? (size_t)(count * n + 1) * sizeof(int) : 0;
+  LpTensor *dense = small ? lp_contiguous_raw(A) : NULL;
+  d.a = !small  ? lp_linalg_copy(A)
+        : dense ? lp_linalg_new(A, (int64_t[]){n, n}, 2, A->dtype)
+                : NULL;
+  d.pivots = small && d.a ? lp_alloc(pivots_bytes) : NULL;
+  bool ok = d.a && (!small || d.pivots);
+  if (ok && small && n > 0)
+    lp_small_lu(&(LpSmallLu){.dtype = A->dtype,
+                             .n = d.b.n,
+                             .count = count,
+                             .a = lp_data(dense),
+                             .lu = lp_data(d.a),
+                             .pivots = d.pivots,
+                             .left = true});
+  int64_t failed;
+  double size = (double)n;
+  ok = ok &&
+       lp_linalg_each(&(LpMatrixLoop){.count = count,
+                                      .flops = small ? 20 * size : size * size * size,
+                                      .scratch_bytes = (size_t)(n + 1) * sizeof(int),
+                                      .step = determinant,
+                                      .ctx = &d},
+                      &failed) == 0;
+  lp_free(d.pivots, pivots_bytes);
+  lp_tensor_release(dense);
+  lp_tensor_release(d.a);
+  return ok;
 }
 
 LpTensor *lp_impl_linalg_det(LpTensor *out, LpTensor *A) {
@@ -304,36 +383,67 @@ bool lp_solve_by_vectors(LpInts a, LpInts b) {
   return true;
 }
 
-static bool solve_all(LpTensor *a, LpTensor *x, bool left, int *info_of) {
-  LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
+typedef struct Systems {
+  LpTensor *a, *x;
+  LpBatch ba, bx;
+  bool left, turn;
+  int n_rhs, *info;
+} Systems;
+
+static int solve_one(void *ctx, int64_t i, char *scratch) {
+  const Systems *s = ctx;
+  const LpDtype dtype = s->a->dtype;
+  const size_t item = lp_dtype_size(dtype);
+  char *matrix = lp_data(s->a) + (size_t)i * s->ba.matrix_bytes;
+  char *rhs = lp_data(s->x) + (size_t)i * s->bx.matrix_bytes;
+  int *pivots = (int *)(scratch + (s->turn ? s->bx.matrix_bytes : 0));
+  int info = lp_lapack_lu(dtype, s->ba.n, s->ba.n, matrix, pivots);
+  if (s->info)
+    s->info[i] = info;
+  else if (info > 0)
+    return info;
+  if (s->turn) lp_linalg_turn(item, rhs, s->bx.m, s->bx.n, scratch);
+  lp_lapack_lu_solve(dtype, s->left ? 'T' : 'N', s->ba.n, s->n_rhs, matrix, pivots,
+                     s->turn ? scratch : rhs);
+  if (s->turn) lp_linalg_turn(item, scratch, s->bx.n, s->bx.m, rhs);
+  return 0;
+}
+
+/* a may be destroyed. */
+static bool solve_all(LpTensor *a, LpTensor *x, bool left, int *info) {
+  Systems s = {.a = a,
+               .x = x,
+               .ba = lp_batch_of(a),
+               .bx = lp_batch_of(x),
+               .left = left,
+               .info = info};
   if (x->numel == 0) return true;
-  Pivots pivots;
-  TRY(new_pivots(&pivots, ba.n));
-  size_t item = lp_dtype_size(a->dtype), capacity = 0;
-  int n_rhs = left ? bx.n : bx.m;
-  bool turn = left && n_rhs > 1, ok = true;
-  char text[64], *turned = turn ? lp_block_alloc(bx.matrix_bytes, &capacity) : NULL;
-  if (turn && !turned) ok = false;
-  for (int64_t i = 0; ok && i < ba.count; i++) {
-    char *matrix = lp_data(a) + (size_t)i * ba.matrix_bytes;
-    char *rhs = lp_data(x) + (size_t)i * bx.matrix_bytes;
-    int info = lp_lapack_lu(a->dtype, ba.n, ba.n, matrix, pivots.data);
-    if (info_of)
-      info_of[i] = info;
-    else if (info > 0) {
-      ok = lp_fail(LP_ERR_LINALG,
-                   "%sThe solver failed because the input matrix is singular.",
-                   lp_batch_text(a, i, text, sizeof text));
-      break;
-    }
-    if (turn) lp_linalg_turn(item, rhs, bx.m, bx.n, turned);
-    lp_lapack_lu_solve(a->dtype, left ? 'T' : 'N', ba.n, n_rhs, matrix, pivots.data,
-                       turn ? turned : rhs);
-    if (turn) lp_linalg_turn(item, turned, bx.n, bx.m, rhs);
-  }
-  if (turned) lp_block_free(turned, capacity);
-  lp_free(pivots.data, pivots.bytes);
-  return ok;
+  const int n = s.ba.n;
+  s.n_rhs = left ? s.bx.n : s.bx.m;
+  s.turn = left && s.n_rhs > 1;
+  int64_t i = 0;
+  char text[64];
+  int code =
+      lp_small_lu_takes(a->dtype, n, s.n_rhs)
+          ? run_small(&(LpSmallLu){.dtype = a->dtype,
+                                   .n = n,
+                                   .n_rhs = s.n_rhs,
+                                   .count = s.ba.count,
+                                   .a = lp_data(a),
+                                   .x = lp_data(x),
+                                   .left = left},
+                      info, &i)
+          : lp_linalg_each(&(LpMatrixLoop){.count = s.ba.count,
+                                           .flops = (double)n * n * (n + 2.0 * s.n_rhs),
+                                           .scratch_bytes = s.bx.matrix_bytes +
+                                                            (size_t)n * sizeof(int),
+                                           .step = solve_one,
+                                           .ctx = &s},
+                           &i);
+  if (code > 0)
+    lp_fail(LP_ERR_LINALG, "%sThe solver failed because the input matrix is singular.",
+            lp_batch_text(a, i, text, sizeof text));
+  return code == 0;
 }
 
 /* a expanded to the batch, with its last two dims. */
@@ -416,32 +526,53 @@ bool lp_impl_linalg_solve_ex(LpTensor **outs, LpTensor *A, LpTensor *B, bool lef
  * --------------------------------------------------------------------------------------
  */
 
+typedef struct Factoring {
+  LpTensor *lu, *pivots;
+  LpBatch b;
+  int64_t k;
+  int *info;
+} Factoring;
+
+static int factor_one(void *ctx, int64_t i, char *columns) {
+  const Factoring *f = ctx;
+  const LpDtype dtype = f->lu->dtype;
+  char *matrix = lp_data(f->lu) + (size_t)i * f->b.matrix_bytes;
+  lp_linalg_turn(lp_dtype_size(dtype), matrix, f->b.m, f->b.n, columns);
+  int code =
+      lp_lapack_lu(dtype, f->b.m, f->b.n, columns, (int *)lp_data(f->pivots) + i * f->k);
+  if (f->info) f->info[i] = code;
+  lp_linalg_turn(lp_dtype_size(dtype), columns, f->b.n, f->b.m, matrix);
+  return 0;
+}
+
 static bool factor(LpTensor *A, bool pivot, int *info, LpTensor **results) {
   TRY(lp_check_matrix(A, "A"));
   CHECK(pivot, LP_ERR_ARGUMENT, "pivot = false is possible on CUDA only");
   LpBatch b = lp_batch_of(A);
   int64_t k = b.m < b.n ? b.m : b.n;
-  LpTensor *lu = lp_linalg_copy(A),
-           *pivots = lu ? lp_linalg_new(A, &k, 1, LP_INT32) : NULL;
-  size_t capacity;
-  char *columns = pivots ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
-  if (!columns) {
-    lp_tensor_release(lu);
-    lp_tensor_release(pivots);
-    return false;
-  }
-  size_t item = lp_dtype_size(A->dtype);
-  for (int64_t i = 0; k > 0 && i < b.count; i++) {
-    char *matrix = lp_data(lu) + (size_t)i * b.matrix_bytes;
-    lp_linalg_turn(item, matrix, b.m, b.n, columns);
-    int code = lp_lapack_lu(A->dtype, b.m, b.n, columns, (int *)lp_data(pivots) + i * k);
-    if (info) info[i] = code;
-    lp_linalg_turn(item, columns, b.n, b.m, matrix);
-  }
-  lp_block_free(columns, capacity);
-  results[0] = lu;
-  results[1] = pivots;
-  return true;
+  Factoring f = {.lu = lp_linalg_copy(A), .b = b, .k = k, .info = info};
+  f.pivots = f.lu ? lp_linalg_new(A, &k, 1, LP_INT32) : NULL;
+  int64_t failed;
+  bool ok = f.pivots;
+  if (ok && k > 0 && b.m == b.n && lp_small_lu_takes(A->dtype, k, 0))
+    lp_small_lu(&(LpSmallLu){.dtype = A->dtype,
+                             .n = b.n,
+                             .count = b.count,
+                             .a = lp_data(f.lu),
+                             .lu = lp_data(f.lu),
+                             .pivots = (int *)lp_data(f.pivots),
+                             .info = info,
+                             .left = true});
+  else if (ok && k > 0)
+    ok = lp_linalg_each(&(LpMatrixLoop){.count = b.count,
+                                        .flops = (double)b.m * b.n * (double)k,
+                                        .scratch_bytes = b.matrix_bytes,
+                                        .step = factor_one,
+                                        .ctx = &f},
+                        &failed) == 0;
+  results[0] = f.lu;
+  results[1] = f.pivots;
+  return lp_linalg_finish(ok, results, 2);
 }
 
 bool lp_impl_linalg_lu_factor(LpTensor **outs, LpTensor *A, bool pivot,
@@ -521,6 +652,21 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
 /* --- triangular systems
  * -------------------------------------------------------------------------------- */
 
+typedef struct Triangles {
+  LpTensor *a, *x;
+  LpBatch ba, bx;
+  bool left, upper, unit;
+} Triangles;
+
+static int solve_triangle(void *ctx, int64_t i, char *scratch) {
+  (void)scratch;
+  const Triangles *t = ctx;
+  lp_blas_triangular_solve(t->a->dtype, t->left, t->upper, 'N', t->unit, t->bx.m, t->bx.n,
+                           lp_data(t->a) + (size_t)i * t->ba.matrix_bytes, t->ba.n,
+                           lp_data(t->x) + (size_t)i * t->bx.matrix_bytes, t->bx.n);
+  return 0;
+}
+
 LpTensor *lp_impl_linalg_solve_triangular(LpTensor *out, LpTensor *A, LpTensor *B,
                                           bool upper, bool left, bool unitriangular) {
   TRY(lp_check_matrix(A, "A"));
@@ -537,11 +683,14 @@ LpTensor *lp_impl_linalg_solve_triangular(LpTensor *out, LpTensor *A, LpTensor *
   LpTensor *a = expanded_copy(A, batch, batch_ndim),
            *x = a ? expanded_copy(B, batch, batch_ndim) : NULL;
   if (x && x->numel) {
-    LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
-    for (int64_t i = 0; i < bx.count; i++)
-      lp_blas_triangular_solve(a->dtype, left, upper, 'N', unitriangular, bx.m, bx.n,
-                               lp_data(a) + (size_t)i * ba.matrix_bytes, ba.n,
-                               lp_data(x) + (size_t)i * bx.matrix_bytes, bx.n);
+    Triangles t = {a, x, lp_batch_of(a), lp_batch_of(x), left, upper, unitriangular};
+    int64_t failed;
+    lp_linalg_each(
+        &(LpMatrixLoop){.count = t.bx.count,
+                        .flops = (double)x->numel / (double)t.bx.count * (double)n,
+                        .step = solve_triangle,
+                        .ctx = &t},
+        &failed);
   }
   lp_tensor_release(a);
   return lp_linalg_deliver(out, x);

@@ -1,9 +1,9 @@
 /* LDL and Householder factorisations with LAPACK: checks, batches, results. */
 #include <string.h>
-#include "core/alloc.h"
 #include "cpu/lapack_symmetric.h"
 #include "dispatch/iter.h"
 #include "dispatch/linalg.h"
+#include "dispatch/linalg_batch.h"
 #include "dispatch/reduce.h"
 #include "dispatch/shape.h"
 #include "impl.h"
@@ -17,31 +17,44 @@ static char *at(const LpTensor *t, int64_t i, int64_t elems) {
 /* --- LDL
  * ---------------------------------------------------------------------------------- */
 
+typedef struct Factoring {
+  LpTensor **results;
+  LpBatch b;
+  bool hermitian;
+} Factoring;
+
+static int ldl_one(void *ctx, int64_t i, char *columns) {
+  const Factoring *f = ctx;
+  const LpDtype dtype = (LpDtype)f->results[0]->dtype;
+  const size_t item = lp_dtype_size(dtype), n = (size_t)f->b.n;
+  char *matrix = lp_data(f->results[0]) + (size_t)i * f->b.matrix_bytes;
+  lp_linalg_turn(item, matrix, f->b.n, f->b.n, columns);
+  int info = lp_lapack_ldl(dtype, f->hermitian, f->b.n, columns,
+                           (int *)lp_data(f->results[1]) + i * f->b.n);
+  if (info == LP_LAPACK_NO_MEMORY) return info;
+  ((int *)lp_data(f->results[2]))[i] = info;
+  lp_linalg_turn(item, columns, f->b.n, f->b.n, matrix);
+  for (size_t row = 0; row < n; row++) /* the other triangle still holds A */
+    memset(matrix + (row * n + row + 1) * item, 0, (n - row - 1) * item);
+  return 0;
+}
+
 static bool ldl(LpTensor *self, bool hermitian, LpTensor **results) {
   TRY(lp_check_matrix(self, "self"));
   TRY(lp_check_square(self, "self"));
-  LpBatch b = lp_batch_of(self);
-  int64_t n = b.n;
-  size_t item = lp_dtype_size((LpDtype)self->dtype), capacity = 0;
+  Factoring f = {results, lp_batch_of(self), hermitian};
+  int64_t n = f.b.n, failed;
+  double size = (double)n;
   results[0] = lp_linalg_copy(self);
   results[1] = results[0] ? lp_linalg_new(self, &n, 1, LP_INT32) : NULL;
   results[2] = results[1] ? lp_linalg_new_info(self) : NULL;
-  char *columns = results[2] ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
-  bool ok = columns != NULL;
-  for (int64_t i = 0; ok && n > 0 && i < b.count; i++) {
-    char *matrix = lp_data(results[0]) + (size_t)i * b.matrix_bytes;
-    lp_linalg_turn(item, matrix, b.n, b.n, columns);
-    int info = lp_lapack_ldl((LpDtype)self->dtype, hermitian, b.n, columns,
-                             (int *)lp_data(results[1]) + i * n);
-    ok = info != LP_LAPACK_NO_MEMORY;
-    if (!ok) break;
-    ((int *)lp_data(results[2]))[i] = info;
-    lp_linalg_turn(item, columns, b.n, b.n, matrix);
-    for (size_t row = 0; row < (size_t)n; row++) /* the other triangle still holds A */
-      memset(matrix + (row * (size_t)n + row + 1) * item, 0,
-             ((size_t)n - row - 1) * item);
-  }
-  if (columns) lp_block_free(columns, capacity);
+  bool ok = results[2] &&
+            (n == 0 || lp_linalg_each(&(LpMatrixLoop){.count = f.b.count,
+                                                      .flops = size * size * size / 3,
+                                                      .scratch_bytes = f.b.matrix_bytes,
+                                                      .step = ldl_one,
+                                                      .ctx = &f},
+                                      &failed) == 0);
   return lp_linalg_finish(ok, results, 3);
 }
 
@@ -126,6 +139,27 @@ static bool check_pivots(const int *pivots, int64_t n) {
   return true;
 }
 
+typedef struct Systems {
+  LpTensor *a, *pivots, *x;
+  LpBatch ba, bx;
+  bool hermitian;
+} Systems;
+
+static int ldl_solve_one(void *ctx, int64_t i, char *columns) {
+  const Systems *s = ctx;
+  const LpDtype dtype = (LpDtype)s->a->dtype;
+  const size_t item = lp_dtype_size(dtype);
+  const LpBatch ba = s->ba, bx = s->bx;
+  char *matrix = lp_data(s->x) + (size_t)i * bx.matrix_bytes;
+  char *rhs = columns + ba.matrix_bytes;
+  lp_linalg_turn(item, lp_data(s->a) + (size_t)i * ba.matrix_bytes, ba.n, ba.n, columns);
+  lp_linalg_turn(item, matrix, bx.m, bx.n, rhs);
+  lp_lapack_ldl_solve(dtype, s->hermitian, ba.n, bx.n, columns,
+                      (const int *)lp_data(s->pivots) + i * ba.n, rhs);
+  lp_linalg_turn(item, rhs, bx.n, bx.m, matrix);
+  return 0;
+}
+
 LpTensor *lp_impl_linalg_ldl_solve(LpTensor *out, LpTensor *LD, LpTensor *pivots,
                                    LpTensor *B, bool hermitian) {
   TRY(check_system(LD, pivots, B));
@@ -135,25 +169,21 @@ LpTensor *lp_impl_linalg_ldl_solve(LpTensor *out, LpTensor *LD, LpTensor *pivots
   LpTensor *a = batched(LD, batch, batch_ndim, 2, (LpDtype)LD->dtype);
   LpTensor *p = a ? batched(pivots, batch, batch_ndim, 1, LP_INT32) : NULL;
   LpTensor *x = p ? batched(B, batch, batch_ndim, 2, (LpDtype)B->dtype) : NULL;
-  size_t item = lp_dtype_size((LpDtype)LD->dtype), capacity = 0;
-  char *columns = NULL;
   bool ok = x != NULL;
   if (ok && x->numel) {
-    LpBatch ba = lp_batch_of(a), bx = lp_batch_of(x);
-    columns = lp_block_alloc(ba.matrix_bytes + bx.matrix_bytes, &capacity);
-    ok = columns != NULL;
-    for (int64_t i = 0; ok && i < bx.count; i++) {
-      const int *rows = (const int *)lp_data(p) + i * ba.n;
-      char *matrix = lp_data(x) + (size_t)i * bx.matrix_bytes;
-      char *rhs = columns + ba.matrix_bytes;
-      if (!(ok = check_pivots(rows, ba.n))) break;
-      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.n, ba.n, columns);
-      lp_linalg_turn(item, matrix, bx.m, bx.n, rhs);
-      lp_lapack_ldl_solve((LpDtype)LD->dtype, hermitian, ba.n, bx.n, columns, rows, rhs);
-      lp_linalg_turn(item, rhs, bx.n, bx.m, matrix);
-    }
+    Systems s = {a, p, x, lp_batch_of(a), lp_batch_of(x), hermitian};
+    const double n = s.ba.n;
+    int64_t failed;
+    for (int64_t i = 0; ok && i < s.bx.count; i++)
+      ok = check_pivots((const int *)lp_data(p) + i * s.ba.n, s.ba.n);
+    ok = ok && lp_linalg_each(
+                   &(LpMatrixLoop){.count = s.bx.count,
+                                   .flops = 2 * n * n * s.bx.n,
+                                   .scratch_bytes = s.ba.matrix_bytes + s.bx.matrix_bytes,
+                                   .step = ldl_solve_one,
+                                   .ctx = &s},
+                   &failed) == 0;
   }
-  if (columns) lp_block_free(columns, capacity);
   lp_tensor_release(a);
   lp_tensor_release(p);
   if (!ok) lp_drop(&x);
@@ -163,23 +193,38 @@ LpTensor *lp_impl_linalg_ldl_solve(LpTensor *out, LpTensor *LD, LpTensor *pivots
 /* --- Householder reflectors
  * ------------------------------------------------------------------ */
 
+typedef struct Reflecting {
+  LpTensor *a, *tau, *c; /* c: what the reflectors are applied to */
+  LpBatch ba, bc;
+  bool left, transpose;
+} Reflecting;
+
+static int geqrf_one(void *ctx, int64_t i, char *columns) {
+  const Reflecting *r = ctx;
+  const LpDtype dtype = (LpDtype)r->a->dtype;
+  const LpBatch b = r->ba;
+  char *matrix = lp_data(r->a) + (size_t)i * b.matrix_bytes;
+  lp_linalg_turn(lp_dtype_size(dtype), matrix, b.m, b.n, columns);
+  int info = lp_lapack_qr(dtype, b.m, b.n, columns, at(r->tau, i, b.m < b.n ? b.m : b.n));
+  lp_linalg_turn(lp_dtype_size(dtype), columns, b.n, b.m, matrix);
+  return info;
+}
+
 bool lp_impl_geqrf(LpTensor **outs, LpTensor *self, LpTensor **results) {
   TRY(lp_check_matrix(self, "self"));
   LpBatch b = lp_batch_of(self);
-  int64_t k = b.m < b.n ? b.m : b.n;
-  size_t item = lp_dtype_size((LpDtype)self->dtype), capacity = 0;
+  int64_t k = b.m < b.n ? b.m : b.n, failed;
   results[0] = lp_linalg_copy(self);
   results[1] = results[0] ? lp_linalg_new(self, &k, 1, (LpDtype)self->dtype) : NULL;
-  char *columns = results[1] ? lp_block_alloc(b.matrix_bytes + 1, &capacity) : NULL;
-  bool ok = columns != NULL;
-  for (int64_t i = 0; ok && k > 0 && i < b.count; i++) {
-    char *matrix = lp_data(results[0]) + (size_t)i * b.matrix_bytes;
-    lp_linalg_turn(item, matrix, b.m, b.n, columns);
-    ok = lp_lapack_qr((LpDtype)self->dtype, b.m, b.n, columns, at(results[1], i, k)) !=
-         LP_LAPACK_NO_MEMORY;
-    lp_linalg_turn(item, columns, b.n, b.m, matrix);
-  }
-  if (columns) lp_block_free(columns, capacity);
+  Reflecting r = {.a = results[0], .tau = results[1], .ba = b};
+  bool ok =
+      results[1] &&
+      (k == 0 || lp_linalg_each(&(LpMatrixLoop){.count = b.count,
+                                                .flops = 2.0 * b.m * b.n * (double)k,
+                                                .scratch_bytes = b.matrix_bytes,
+                                                .step = geqrf_one,
+                                                .ctx = &r},
+                                &failed) == 0);
   return lp_linalg_finish(ok, results, 2) && lp_give_all(outs, results, 2);
 }
 
@@ -212,31 +257,44 @@ static bool check_reflectors(const LpTensor *self, const LpTensor *tau, const Lp
   return true;
 }
 
+static int apply_one(void *ctx, int64_t i, char *columns) {
+  const Reflecting *r = ctx;
+  const LpDtype dtype = (LpDtype)r->a->dtype;
+  const size_t item = lp_dtype_size(dtype);
+  const LpBatch ba = r->ba, bc = r->bc;
+  const int k = ba.m < ba.n ? ba.m : ba.n;
+  char *matrix = lp_data(r->c) + (size_t)i * bc.matrix_bytes;
+  char *turned = columns + ba.matrix_bytes;
+  lp_linalg_turn(item, lp_data(r->a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n, columns);
+  lp_linalg_turn(item, matrix, bc.m, bc.n, turned);
+  int info = lp_lapack_qr_apply(dtype, r->left, r->transpose, bc.m, bc.n, k, columns,
+                                at(r->tau, i, k), turned);
+  lp_linalg_turn(item, turned, bc.n, bc.m, matrix);
+  return info;
+}
+
 LpTensor *lp_impl_ormqr_apply(LpTensor *self, LpTensor *input2, LpTensor *input3,
                               bool left, bool transpose) {
   TRY(check_reflectors(self, input2, input3, left));
-  LpTensor *a = lp_linalg_copy(self), *tau = a ? lp_contiguous_raw(input2) : NULL;
-  LpTensor *c = tau ? lp_linalg_copy(input3) : NULL;
-  bool ok = c != NULL;
-  if (ok && c->numel) {
-    LpBatch ba = lp_batch_of(a), bc = lp_batch_of(c);
-    int k = ba.m < ba.n ? ba.m : ba.n;
-    size_t item = lp_dtype_size((LpDtype)a->dtype), capacity = 0;
-    char *columns = lp_block_alloc(ba.matrix_bytes + bc.matrix_bytes, &capacity);
-    ok = columns != NULL;
-    for (int64_t i = 0; ok && i < bc.count; i++) {
-      char *matrix = lp_data(c) + (size_t)i * bc.matrix_bytes;
-      char *turned = columns + ba.matrix_bytes;
-      lp_linalg_turn(item, lp_data(a) + (size_t)i * ba.matrix_bytes, ba.m, ba.n, columns);
-      lp_linalg_turn(item, matrix, bc.m, bc.n, turned);
-      ok = lp_lapack_qr_apply((LpDtype)a->dtype, left, transpose, bc.m, bc.n, k, columns,
-                              at(tau, i, k), turned) != LP_LAPACK_NO_MEMORY;
-      lp_linalg_turn(item, turned, bc.n, bc.m, matrix);
-    }
-    if (columns) lp_block_free(columns, capacity);
+  Reflecting r = {.a = lp_linalg_copy(self), .left = left, .transpose = transpose};
+  r.tau = r.a ? lp_contiguous_raw(input2) : NULL;
+  r.c = r.tau ? lp_linalg_copy(input3) : NULL;
+  bool ok = r.c != NULL;
+  if (ok && r.c->numel) {
+    int64_t failed;
+    r.ba = lp_batch_of(r.a);
+    r.bc = lp_batch_of(r.c);
+    ok = lp_linalg_each(
+             &(LpMatrixLoop){.count = r.bc.count,
+                             .flops = 4.0 * r.bc.m * r.bc.n *
+                                      (r.ba.m < r.ba.n ? r.ba.m : r.ba.n),
+                             .scratch_bytes = r.ba.matrix_bytes + r.bc.matrix_bytes,
+                             .step = apply_one,
+                             .ctx = &r},
+             &failed) == 0;
   }
-  lp_tensor_release(a);
-  lp_tensor_release(tau);
-  if (!ok) lp_drop(&c);
-  return c;
+  lp_tensor_release(r.a);
+  lp_tensor_release(r.tau);
+  if (!ok) lp_drop(&r.c);
+  return r.c;
 }

@@ -4,12 +4,10 @@
 -- --- helpers --------------------------------------------------------------------------------------------
 
 op{ "det_backward(Tensor grad, Tensor A, Tensor det) -> Tensor", variants = "internal", kind = "composite" }
-op{ "slogdet_backward(Tensor grad_sign, Tensor grad_logabsdet, Tensor A, Tensor sign) -> Tensor", variants = "internal",
-    kind = "composite" }
-op{ "solve_backward_a(Tensor grad, Tensor A, int[] b_sizes, Tensor x, bool left) -> Tensor", variants = "internal",
-    kind = "composite" }
-op{ "solve_backward_b(Tensor grad, Tensor A, int[] b_sizes, bool left) -> Tensor", variants = "internal",
-    kind = "composite" }
+op{ "slogdet_backward(Tensor? grad_sign, Tensor? grad_logabsdet, Tensor A, Tensor sign) -> Tensor",
+    variants = "internal", kind = "composite" }
+op{ "solve_backward(Tensor grad, Tensor A, int[] b_sizes, Tensor x, bool left, mask wanted) "
+      .. "-> (Tensor grad_A, Tensor grad_B)", variants = "internal", kind = "composite" }
 op{ "triangular_backward_a(Tensor grad, Tensor A, Tensor x, bool upper, bool left, bool unitriangular) -> Tensor",
     variants = "internal", kind = "composite" }
 op{ "triangular_backward_b(Tensor grad, Tensor A, int[] b_sizes, bool upper, bool left, bool unitriangular) -> Tensor",
@@ -29,8 +27,8 @@ op{ "eig_backward(Tensor? grad_values, Tensor? grad_vectors, Tensor values, Tens
 op{ "svd_backward(Tensor? grad_u, Tensor? grad_s, Tensor? grad_vh, Tensor u_full, Tensor sv, Tensor vh_full) -> Tensor",
     variants = "internal", kind = "composite" }
 op{ "pinv_backward(Tensor grad, Tensor A, Tensor pinv) -> Tensor", variants = "internal", kind = "composite" }
-op{ "lstsq_backward_a(Tensor grad, Tensor A, Tensor b) -> Tensor", variants = "internal", kind = "composite" }
-op{ "lstsq_backward_b(Tensor grad, Tensor A, int[] b_sizes) -> Tensor", variants = "internal", kind = "composite" }
+op{ "lstsq_backward(Tensor grad, Tensor A, Tensor b, mask wanted) -> (Tensor grad_A, Tensor grad_b)",
+    variants = "internal", kind = "composite" }
 op{ "svdvals_only(Tensor A) -> Tensor", variants = "internal", grad = "none" }
 op{ "eigvalsh_only(Tensor self, str UPLO) -> Tensor", variants = "internal", grad = "none" }
 op{ "eigvals_only(Tensor self) -> Tensor", variants = "internal", grad = "none" }
@@ -40,7 +38,7 @@ op{ "pinv_by_svd(Tensor A, Tensor? atol, Tensor? rtol, bool hermitian) -> Tensor
 op{ "lstsq_solve(Tensor self, Tensor b, float? rcond, bool by_svd) -> \z
      (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", variants = "internal",
     nondiff = "residuals rank singular_values",
-    grad = { self = "lstsq_backward_a(grad_solution, self, b)", b = "lstsq_backward_b(grad_solution, self, b.shape)" } }
+    grad = { ["self, b"] = "lstsq_backward(grad_solution, self, b, grad_mask)" } }
 
 -- --- inverse and determinant --------------------------------------------------------------------------------
 
@@ -76,14 +74,14 @@ op{ "logdet(Tensor self) -> Tensor", kind = "composite", cases = { "(3,3)s", "(2
 -- --- systems ---------------------------------------------------------------------------------------------------
 
 op{ "solve(Tensor A, Tensor B, *, bool left=true) -> Tensor", module = "linalg", variants = "function out",
-    grad = { A = "solve_backward_a(grad, A, B.shape, result, left)", B = "solve_backward_b(grad, A, B.shape, left)" },
+    grad = { ["A, B"] = "solve_backward(grad, A, B.shape, result, left, grad_mask)" },
     cases = { "(3,3)s, (3,2)", "(3,3)s, (3)", "(2,3,3)s, (2,3,2)", "(2,3,3)s, (2,3)", "(3,3)s, (2,3,4)",
               "(3,3)s, (2,3), left=false", "(0,0), (0,2)" },
     doc = "X with A X = B (X A = B when not left). B holds matrices, or one vector per matrix of A.",
     example = "torch.linalg.solve(torch.tensor{{2., 0.}, {0., 4.}}, torch.tensor{1., 1.})" }
 op{ "solve_ex(Tensor A, Tensor B, *, bool left=true, bool check_errors=false) -> (Tensor result, Tensor info)",
     module = "linalg", variants = "function out", nondiff = "info",
-    grad = { A = "solve_backward_a(grad, A, B.shape, result, left)", B = "solve_backward_b(grad, A, B.shape, left)" },
+    grad = { ["A, B"] = "solve_backward(grad, A, B.shape, result, left, grad_mask)" },
     cases = { "(3,3)s, (3,2)", "(2,3,3)s, (2,3)" },
     doc = "solve, and for each matrix 0 or the number of the pivot that is zero.",
     example = "torch.linalg.solve_ex(torch.tensor{{2., 0.}, {0., 4.}}, torch.tensor{1., 1.})" }

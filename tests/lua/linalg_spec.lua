@@ -71,6 +71,35 @@ describe("decompositions", function()
     assert.is_true(rebuilt(function(x) return torch.linalg.matrix_exp(x) end))
   end)
 
+  it("slogdet has gradients of each of its results and of both", function()
+    torch.manual_seed(2)
+    for _, dtype in ipairs { torch.float64, torch.complex128 } do
+      local a = torch.randn(2, 3, 3, { dtype = dtype }):requires_grad_()
+      local function sign(x) return (torch.linalg.slogdet(x)) end
+      local function logabs(x) return (select(2, torch.linalg.slogdet(x))) end
+      for _, f in ipairs { sign, logabs, function(x) return sign(x) * logabs(x) end } do
+        assert.is_true(torch.autograd.gradcheck(f, { a }))
+        if f ~= sign or torch.is_complex(a) then assert.is_true(torch.autograd.gradgradcheck(f, { a })) end
+      end
+    end
+  end)
+
+  it("solve and lstsq have gradients of each operand and of both", function()
+    torch.manual_seed(7)
+    local function check(f, a, b)
+      local plain_a, plain_b = a:detach(), b:detach()
+      for _, case in ipairs { { f, { a, b } }, { function(x) return f(x, plain_b) end, { a } },
+        { function(y) return f(plain_a, y) end, { b } } } do
+        assert.is_true(torch.autograd.gradcheck(case[1], case[2]))
+        assert.is_true(torch.autograd.gradgradcheck(case[1], case[2]))
+      end
+    end
+    local function both(...) return normal(...):requires_grad_() end
+    check(torch.linalg.solve, both { 3, 3 }, both { 2, 3, 2 })
+    check(torch.linalg.solve, both { 2, 3, 3 }, both { 2, 3 })
+    check(function(x, y) return (torch.linalg.lstsq(x, y)) end, both { 5, 3 }, both { 5, 2 })
+  end)
+
   it("det has a gradient at a singular matrix", function()
     local a = torch.tensor({ { 1., 2. }, { 2., 4. } }, { dtype = torch.float64, requires_grad = true })
     torch.linalg.det(a):backward()
@@ -91,6 +120,174 @@ describe("decompositions", function()
     fails("2x3 and 2x3", torch.mm, torch.ones(2, 3), torch.ones(2, 3))
     fails("the same dtype", torch.mm, torch.ones(2, 2), torch.ones(2, 2, { dtype = torch.float64 }))
     fails("subscripts", torch.einsum, "ij,jk->ik", torch.ones(2), torch.ones(2, 2))
+  end)
+end)
+
+describe("batches of matrices", function()
+  local dtypes = { torch.float32, torch.float64, torch.complex64, torch.complex128 }
+  local function tolerance_of(dtype) return (dtype == torch.float64 or dtype == torch.complex128) and 1e-9 or 2e-3 end
+  local function same(a, b) assert.is_true(torch.equal(a, b)) end
+  local function fails(text, f, ...)
+    local ok, message = pcall(f, ...)
+    assert.is_false(ok)
+    assert.matches(text, message, 1, true)
+  end
+  -- Well-conditioned, with the largest elements off the diagonal: rows must change places.
+  local function systems(count, n, dtype)
+    local a = torch.randn(count, n, n, { dtype = dtype }) * 0.1
+    return a + torch.eye(n, { dtype = dtype }):index_select(0, torch.randperm(n)) * (1 + n / 4)
+  end
+
+  it("are solved, inverted and factored, of every small order", function()
+    torch.manual_seed(3)
+    for n = 1, 20 do
+      for _, dtype in ipairs(dtypes) do
+        local a, e = systems(21, n, dtype), tolerance_of(dtype)
+        local b, v = torch.randn(21, n, 3, { dtype = dtype }), torch.randn(21, n, { dtype = dtype })
+        local x = torch.linalg.solve(a, b)
+        close(a:matmul(x), b, e)
+        same(torch.linalg.solve(a[5], b[5]), x[5]) -- alone as among others
+        close(torch.linalg.solve(a, b.mT, { left = false }):matmul(a), b.mT, e)
+        close(a:matmul(torch.linalg.solve(a, v):unsqueeze(-1)):squeeze(-1), v, e)
+        close(a:matmul(torch.linalg.inv(a)), torch.eye(n, { dtype = dtype }):expand(21, n, n), e)
+        close(torch.linalg.inv(a.mT).mT, torch.linalg.inv(a), e) -- not contiguous
+        local p, l, u = torch.linalg.lu(a)
+        close(p:matmul(l):matmul(u), a, e)
+        assert.is_true(l:abs():max():item() < 1.0001 or torch.is_complex(l)) -- the largest was the pivot
+        local product = torch.linalg.det(p) * u:diagonal(0, -2, -1):prod(-1)
+        close(torch.linalg.det(a) / product, torch.ones(21, { dtype = dtype }), e)
+        local sign, logabs = torch.linalg.slogdet(a)
+        close(sign * logabs:exp() / product, torch.ones(21, { dtype = dtype }), e)
+      end
+    end
+  end)
+
+  it("name the first matrix that is singular, whatever comes after it", function()
+    for _, n in ipairs { 2, 3, 16, 17, 40 } do
+      local a = torch.eye(n):expand(50, n, n):clone()
+      a["23, 1"], a["24, 0"], a["41, :"] = 0, 0, 0
+      fails("(Batch element 23): The diagonal element 2 is zero", torch.linalg.inv, a)
+      fails("(Batch element 23): The solver failed because the input matrix is singular", torch.linalg.solve, a, a)
+      fails("(Batch element 23): ", torch.linalg.cholesky, a)
+      local _, info = torch.linalg.inv_ex(a)
+      local wanted = torch.zeros(50, { dtype = torch.int32 })
+      wanted[23], wanted[24], wanted[41] = 2, 1, 1
+      same(info, wanted)
+      same(select(3, torch.linalg.lu_factor_ex(a)), wanted)
+      same(select(2, torch.linalg.solve_ex(a, a)), wanted)
+      assert.are.equal(47, torch.linalg.det(a):sum():item())
+      assert.are.equal(-math.huge, select(2, torch.linalg.slogdet(a))[23]:item())
+      a["30, 0, 0"], a["31, 0, 0"] = 0 / 0, math.huge
+      for _, f in ipairs { torch.linalg.svd, torch.linalg.eigh, torch.linalg.eig } do
+        fails("(Batch element 30): The algorithm failed to converge because the input", f, a)
+      end
+    end
+  end)
+
+  it("keep NaN to the matrix that has one", function()
+    for _, n in ipairs { 1, 5, 16, 20 } do
+      local a = systems(40, n, torch.float64)
+      local whole, det = torch.linalg.inv(a), torch.linalg.det(a)
+      a[{ 17, n - 1, n - 1 }] = 0 / 0
+      local inverse, rest = torch.linalg.inv(a), torch.arange(40):ne(17)
+      assert.is_true(inverse[17]:isnan():any():item() and torch.linalg.det(a)[17]:isnan():item())
+      same(inverse[rest], whole[rest])
+      same(torch.linalg.det(a)[rest], det[rest])
+    end
+  end)
+
+  it("may be empty", function()
+    local none = torch.zeros(0, 8, 8)
+    for _, f in ipairs { torch.linalg.inv, torch.linalg.det, torch.linalg.cholesky, torch.linalg.eigvalsh } do
+      assert.are.equal(0, (f(none)):size(0))
+    end
+    assert.are.equal(0, torch.linalg.solve(none, none):numel())
+    assert.are.equal(0, (torch.linalg.qr(none)):numel())
+    assert.are.equal(0, (torch.linalg.svd(none)):numel())
+    same(torch.linalg.det(torch.zeros(3, 0, 0)), torch.ones(3))
+    assert.are.equal(0, torch.linalg.inv(torch.zeros(3, 0, 0)):numel())
+  end)
+
+  it("do not depend on the number of threads", function()
+    local a, threads = torch.randn(90, 12, 12), torch.get_num_threads()
+    local function all()
+      local symmetric, results = a + a.mT, {}
+      for _, f in ipairs { torch.linalg.inv, torch.linalg.qr, torch.linalg.svd } do results[#results + 1] = { f(a) } end
+      results[#results + 1] = { torch.linalg.eigh(symmetric) }
+      return results
+    end
+    torch.set_num_threads(1)
+    local one = all()
+    torch.set_num_threads(threads > 1 and threads or 2)
+    for i, r in ipairs(all()) do
+      for k = 1, #r do same(r[k], one[i][k]) end
+    end
+    torch.set_num_threads(threads)
+  end)
+end)
+
+describe("QR and what begins with it", function()
+  local shapes = { { 200, 70 }, { 70, 200 }, { 70, 33 }, { 33, 70 }, { 32, 32 }, { 5, 1 }, { 1, 5 }, { 2500, 20 },
+    { 3, 8, 8 }, { 2, 100, 17 } }
+
+  local function check(a, mode)
+    local q, r = torch.linalg.qr(a, mode)
+    local wide, n = a:double(), q:size(-1)
+    local size, e = wide:norm():item() + 1e-300, a.dtype == torch.float32 and 1e-5 or 1e-13
+    assert.is_true((q:double():matmul(r:double()) - wide):norm():item() <= e * size)
+    local gram = q:double().mT:matmul(q:double())
+    assert.is_true((gram - torch.eye(n, { dtype = torch.float64 })):abs():max():item() <= 4 * e)
+    assert.are.equal(0, r:tril(-1):abs():max():item())
+    if mode ~= "complete" then assert.is_true(torch.equal(select(2, torch.linalg.qr(a, "r")), r)) end
+  end
+
+  it("gives orthonormal columns and an upper triangle", function()
+    torch.manual_seed(4)
+    for _, shape in ipairs(shapes) do
+      for _, dtype in ipairs { torch.float32, torch.float64 } do
+        local a = torch.randn(shape, { dtype = dtype })
+        for _, mode in ipairs { "reduced", "complete" } do
+          if shape[1] < 200 or mode == "reduced" then check(a, mode) end
+        end
+        check(a * 1e-25, "reduced") -- squares that are no float32
+        check(a * 1e25, "reduced")
+        a:select(-1, shape[#shape] // 2):zero_()
+        check(a, "reduced")
+      end
+    end
+    check(torch.eye(40), "reduced")
+    check(torch.ones(200, 50), "reduced")
+  end)
+
+  it("gives the singular values and vectors of long matrices", function()
+    torch.manual_seed(5)
+    for _, shape in ipairs(shapes) do
+      local a = torch.randn(shape, { dtype = torch.float64 })
+      for _, x in ipairs { a, a.mT, a * 0, a * 1e-200 } do
+        local u, s, vh = torch.linalg.svd(x, false)
+        close(u:matmul(torch.diag_embed(s)):matmul(vh), x)
+        close(u.mT:matmul(u), torch.eye(s:size(-1), { dtype = torch.float64 }):expand(u.mT:matmul(u):size()))
+        close(vh:matmul(vh.mT), torch.eye(s:size(-1), { dtype = torch.float64 }):expand(vh:matmul(vh.mT):size()))
+        close(torch.linalg.svdvals(x), s)
+        close(s:square():sum(-1), x:square():sum { -2, -1 })
+        assert.is_true((s:diff():le(0)):all():item())
+      end
+    end
+  end)
+
+  it("solves least squares of many rows", function()
+    torch.manual_seed(6)
+    for _, driver in ipairs { "gelsy", "gelsd", "gels" } do
+      local a, b = normal { 3, 90, 20 }, normal { 3, 90, 4 }
+      local x = torch.linalg.lstsq(a, b, { driver = driver })
+      close(a.mT:matmul(a:matmul(x) - b), torch.zeros(3, 20, 4, { dtype = torch.float64 }))
+      if driver ~= "gels" then -- of the many solutions the shortest
+        a["..., :, 7"] = a["..., :, 3"] * 2
+        local best, _, rank = torch.linalg.lstsq(a, b, { driver = driver })
+        close(best, torch.linalg.pinv(a):matmul(b))
+        assert.is_true(rank:eq(19):all():item())
+      end
+    end
   end)
 end)
 
