@@ -1,5 +1,6 @@
-/* Sorting and selecting pairs (cpu/sort.h): insertion sort for short rows, merge sort up to a dozen for each
- * byte in which keys differ, then least-significant-digit radix sort over these bytes. */
+/* Sorting and selecting pairs (cpu/sort.h): insertion sort for short rows; up to LP_SORT_RANKED each element to
+ * its rank, where keys differ in 32 bits at most; merge sort up to a dozen for each byte in which keys differ,
+ * then least-significant-digit radix sort over these bytes. */
 #include "cpu/sort.h"
 
 #include <string.h>
@@ -92,6 +93,17 @@ static void radix_sort(LpPair *pairs, LpPair *tmp, int64_t n, const int *shifts,
   if (from != pairs) memcpy(pairs, from, (size_t)n * sizeof *pairs);
 }
 
+/* Keys that differ in 32 bits from `shift` on: every one is compared with all others, a vector of them at a
+ * time. Equal ones follow each other. */
+static void rank_sort(LpPair *pairs, LpPair *tmp, int64_t n, int shift) {
+  int32_t keys[LP_SORT_RANKED] = {0}, ranks[LP_SORT_RANKED];
+  uint8_t seen[LP_SORT_RANKED] = {0};
+  for (int64_t i = 0; i < n; i++) keys[i] = (int32_t)((uint32_t)(pairs[i].key >> shift) ^ 0x80000000u);
+  lp_sort_kernels()->ranks(keys, n, ranks);
+  for (int64_t i = 0; i < n; i++) tmp[ranks[i] + seen[ranks[i]]++] = pairs[i];
+  memcpy(pairs, tmp, (size_t)n * sizeof *pairs);
+}
+
 void lp_sort_pairs(LpPair *pairs, LpPair *tmp, int64_t n) {
   if (n <= 24) {
     insertion_sort(pairs, n);
@@ -99,6 +111,11 @@ void lp_sort_pairs(LpPair *pairs, LpPair *tmp, int64_t n) {
   }
   const uint64_t bits = differing_bits(pairs, n);
   if (!bits) return;
+  const int shift = __builtin_ctzll(bits);
+  if (n <= LP_SORT_RANKED && bits >> shift <= UINT32_MAX) {
+    rank_sort(pairs, tmp, n, shift);
+    return;
+  }
   int shifts[DIGITS];
   const int digits = find_digits(bits, shifts);
   if (n < 12 * digits) merge_sort(pairs, tmp, n);

@@ -19,7 +19,11 @@ typedef struct LpSortKernels {
   void (*keys[LP_DTYPE_COUNT])(uint64_t *keys, const char *src, int64_t step, int64_t n, uint64_t flip);
   /* Adds how many keys lie below `low`, and how many are NaN's. */
   void (*tally)(const uint64_t *keys, int64_t n, uint64_t low, int64_t *below, int64_t *nans);
+  /* For each of LP_SORT_RANKED keys, how many of the first n are smaller. */
+  void (*ranks)(const int32_t *keys, int64_t n, int32_t *ranks);
 } LpSortKernels;
+
+#define LP_SORT_RANKED 64
 
 LP_DISPATCH(LpSortKernels, lp_sort_kernels)
 

@@ -71,6 +71,14 @@ static void tally(const uint64_t *keys, int64_t n, uint64_t low, int64_t *below,
   *nans += most;
 }
 
+static void ranks(const int32_t *restrict keys, int64_t n, int32_t *restrict to) {
+  memset(to, 0, LP_SORT_RANKED * sizeof *to);
+  for (int64_t i = 0; i < n; i++) {
+    const int32_t x = keys[i];
+    for (int j = 0; j < LP_SORT_RANKED; j++) to[j] += x < keys[j];
+  }
+}
+
 const LpSortKernels LP_SIMD(lp_sort_kernels) = {.keys = {[LP_BOOL] = keys_u8,
                                                          [LP_UINT8] = keys_u8,
                                                          [LP_INT8] = keys_i8,
@@ -81,4 +89,5 @@ const LpSortKernels LP_SIMD(lp_sort_kernels) = {.keys = {[LP_BOOL] = keys_u8,
                                                          [LP_BFLOAT16] = keys_bf16,
                                                          [LP_FLOAT32] = keys_f32,
                                                          [LP_FLOAT64] = keys_f64},
-                                                .tally = tally};
+                                                .tally = tally,
+                                                .ranks = ranks};
