@@ -456,7 +456,7 @@ LpTensor *lp_composite_gaussian_nll_loss(LpTensor *input, LpTensor *target, LpTe
   CHECK(number || nn_float_index(lp_dtype(var)) >= 0, LP_ERR_TYPE,
         "expected 'var' of a floating dtype, got %s", lp_dtype_name(lp_dtype(var)));
   Expr e = {0};
-  LpTensor *zero = x_number(&e, 0), *given = keep(&e, lp_detach(var)),
+  LpTensor *zero = x_number(&e, 0), *given = keep(&e, lp_detach(lp_whole(var))),
            *low = zero && given ? keep(&e, lp_lt(given, zero)) : NULL,
            *any = low ? keep(&e, lp_any(low)) : NULL;
   LpScalar negative = lp_scalar_bool(false);

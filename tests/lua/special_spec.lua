@@ -158,11 +158,17 @@ describe("special functions", function()
   end)
 
   it("round to float32, and pass float16 through it", function()
+    local vectors_of_float = { erfinv = 3, digamma = 1, erfc = 5 } -- computed in loops over vectors: ulp
     for name, rows in pairs(of_one) do
       for _, row in ipairs(rows) do
         local x = torch.tensor(row[1], { dtype = torch.float32 })
-        local wide = torch.special[name](x:double())
-        assert.equal(wide:float():item(), torch.special[name](x):item(), name)
+        local wide, got = torch.special[name](x:double()):item(), torch.special[name](x):item()
+        local loose = vectors_of_float[name] and wide == wide and math.abs(wide) < math.huge
+        if loose then
+          assert.is_true(math.abs(got - wide) <= vectors_of_float[name] * math.abs(wide) * 2 ^ -23, name)
+        else
+          assert.equal(string.pack("<f", wide), string.pack("<f", got), name)
+        end
       end
     end
     local half = torch.special.i0e(torch.tensor({ 0.5 }, { dtype = torch.float16 }))
