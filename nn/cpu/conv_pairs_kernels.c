@@ -7,26 +7,17 @@
 #define ROWS LP_PAIRS_ROWS
 #define PAIRS __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 
-static inline __mmask32 first_words(int64_t n) {
-  return n >= 32 ? 0xffffffffu : (__mmask32)((1u << n) - 1);
-}
-
 PAIRS static inline __m512i load(const uint16_t *from, int64_t count) {
   if (!from) return _mm512_setzero_si512();
-  return _mm512_maskz_loadu_epi16(first_words(count), from);
+  return _mm512_maskz_loadu_epi16(lp_first_words(count), from);
 }
 
 /* 32 numbers of both rows, as pairs. */
 PAIRS static inline void interleave(const uint16_t *first, const uint16_t *second,
                                     int64_t count, int64_t ahead, __m512i pairs[2]) {
-  /* Within each 128 bits unpacking interleaves; the quarters are put in order before. */
-  const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
   __builtin_prefetch(first + ahead);
   if (second) __builtin_prefetch(second + ahead);
-  const __m512i a = _mm512_permutexvar_epi64(order, load(first, count)),
-                b = _mm512_permutexvar_epi64(order, load(second, count));
-  pairs[0] = _mm512_unpacklo_epi16(a, b);
-  pairs[1] = _mm512_unpackhi_epi16(a, b);
+  lp_pair_words(load(first, count), load(second, count), pairs);
 }
 
 PAIRS void lp_pairs_lay(const uint16_t *first, const uint16_t *second,

@@ -18,7 +18,7 @@ TILES static inline __m512 add_up(const float *sums, int64_t step, int64_t n) {
 
 TILES static inline void put_sums(const LpTilesResult *to, int64_t at, __m512 sums,
                                   int64_t count) {
-  const __mmask16 there = (__mmask16)first_words(count);
+  const __mmask16 there = (__mmask16)lp_first_words(count);
   if (to->rounded)
     _mm256_mask_storeu_epi16((uint16_t *)to->w + at, there,
                              (__m256i)_mm512_cvtneps_pbh(sums));

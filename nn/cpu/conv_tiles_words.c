@@ -9,7 +9,7 @@
  * ----------------------------------------------------------------------- */
 
 TILES static inline __m512i words_of(const Pixel *p, int64_t c) {
-  const __mmask32 inside = first_words(p->end - c) & ~first_words(p->from - c);
+  const __mmask32 inside = lp_first_words(p->end - c) & ~lp_first_words(p->from - c);
   return _mm512_maskz_loadu_epi16(inside, (const uint16_t *)p->channels + c);
 }
 
@@ -79,7 +79,7 @@ TILES static void untangle(const Untangling *u, const uint16_t *from, int64_t co
   }
   __m512i lines[VECTOR_TAPS];
   for (int64_t v = 0; v < taps; v++)
-    lines[v] = _mm512_maskz_loadu_epi16(first_words(count * taps - 32 * v),
+    lines[v] = _mm512_maskz_loadu_epi16(lp_first_words(count * taps - 32 * v),
                                         from + (count ? 32 * v : 0));
   for (int64_t t = 0; t < taps; t += TAPS_AT_ONCE) {
     __m512i of[TAPS_AT_ONCE];
@@ -173,7 +173,7 @@ TILES static void multiply(const LpTilesSweep *s, const LpTilesPair *p,
 
 TILES static inline __m512 bias_at(const LpTilesSweep *s, int64_t k) {
   if (!s->bias || k >= s->k) return _mm512_setzero_ps();
-  const __mmask16 there = (__mmask16)first_words(s->k - k);
+  const __mmask16 there = (__mmask16)lp_first_words(s->k - k);
   return (__m512)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(
                                        there, (const uint16_t *)s->bias + k)),
                                    16);
@@ -182,7 +182,7 @@ TILES static inline __m512 bias_at(const LpTilesSweep *s, int64_t k) {
 TILES static void put(const LpTilesSweep *s, const LpTilesLane lanes[LP_TILES_LANES],
                       int64_t row, int64_t column, int64_t k, const float *sums) {
   const int64_t at = (row * s->h.gap * s->w.whole + column * s->w.gap) * s->k + k;
-  const __mmask32 there = first_words(s->k - k);
+  const __mmask32 there = lp_first_words(s->k - k);
   const __m512 b0 = bias_at(s, k), b1 = bias_at(s, k + 16);
   for (int i = 0; i < LP_TILES_LANES; i++, sums += 32) {
     if (row >= lanes[i].rows || column >= lanes[i].columns) continue;
@@ -239,7 +239,7 @@ TILES static inline __m512i output_of(const LpTilesSweep *s, const LpTilesLane *
   const uint16_t *from =
       (const uint16_t *)lane->to + (row * s->w.out + column) * s->k + k;
   __builtin_prefetch(from + AHEAD * s->k);
-  return _mm512_maskz_loadu_epi16(first_words(s->k - k), from);
+  return _mm512_maskz_loadu_epi16(lp_first_words(s->k - k), from);
 }
 
 TILES static bool pack_y(const LpTilesSweep *s, const LpTilesLane *lanes, int64_t row,

@@ -20,16 +20,12 @@ void lp_rnn_pairs_pack(void *block, const uint16_t *source, int64_t step, int64_
 }
 
 #ifdef LP_HAVE_X86_CAPS
-#include <immintrin.h>
+#include "cpu/tiles.h"
 
 #define PAIRS __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
 #define INLINE PAIRS static inline __attribute__((always_inline))
 #define ROWS                                                                             \
   6 /* with as many blocks sums fill the registers, but for B and a pair of A */
-
-INLINE __mmask16 first(int64_t n) {
-  return (__mmask16)((1u << n) - 1);
-}
 
 INLINE void tile(const int rows, const int blocks, const RnnPairs *t, int64_t row) {
   __m512 sum[ROWS][RNN_PAIRS_BLOCKS];
@@ -39,7 +35,7 @@ INLINE void tile(const int rows, const int blocks, const RnnPairs *t, int64_t ro
     b[j] = t->at[j].b;
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
-      sum[i][j] = t->at[j].add ? _mm512_maskz_loadu_ps(first(t->at[j].columns),
+      sum[i][j] = t->at[j].add ? _mm512_maskz_loadu_ps(lp_first(t->at[j].columns),
                                                        t->at[j].c + (row + i) * t->ldc)
                                : _mm512_setzero_ps();
   }
@@ -62,7 +58,7 @@ INLINE void tile(const int rows, const int blocks, const RnnPairs *t, int64_t ro
   for (int j = 0; j < blocks; j++)
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
-      _mm512_mask_storeu_ps(t->at[j].c + (row + i) * t->ldc, first(t->at[j].columns),
+      _mm512_mask_storeu_ps(t->at[j].c + (row + i) * t->ldc, lp_first(t->at[j].columns),
                             sum[i][j]);
 }
 
@@ -92,21 +88,10 @@ void lp_rnn_pairs_product(const RnnPairs *t) {
   }
 }
 
-PAIRS void lp_rnn_pairs_round(uint16_t *to, const float *from, int64_t n) {
-  for (int64_t i = 0; i < n; i += 16) {
-    const __mmask16 here = first(n - i < 16 ? n - i : 16);
-    const __m512 x = _mm512_maskz_loadu_ps(here, from + i);
-    _mm256_mask_storeu_epi16(to + i, here, (__m256i)_mm512_cvtneps_pbh(x));
-  }
-}
-
 #else /* rnn_split.c does not come here */
 
 void lp_rnn_pairs_product(const RnnPairs *t) {
   (void)t;
-}
-void lp_rnn_pairs_round(uint16_t *to, const float *from, int64_t n) {
-  (void)to, (void)from, (void)n;
 }
 
 #endif

@@ -34,7 +34,5 @@ void lp_rnn_pairs_product(const RnnPairs *t);
  * step]. The last pair of an odd k and missing columns are filled with zeros. */
 void lp_rnn_pairs_pack(void *block, const uint16_t *source, int64_t step, int64_t k_step,
                        int64_t count, int64_t k);
-/* to = from, rounded to the nearest. */
-void lp_rnn_pairs_round(uint16_t *to, const float *from, int64_t n);
 
 #endif

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "cpu/caches.h"
 #include "cpu/rnn_pairs.h"
+#include "dispatch/iter.h"
 
 /* Fewer rows leave too much of a tile empty, smaller matrices too little work. */
 #define LEAST_ROWS 8
@@ -110,8 +111,10 @@ void lp_rnn_split_fill(RnnSplit *s, int copy, int64_t segment, const float *sour
                        int64_t step, int64_t rows, int64_t from, int64_t to) {
   if (s->halves) {
     char *row = s->a[copy] + segment * half_segment(s) + from * 2;
+    const LpLoop narrow = lp_cast_loop(LP_BFLOAT16, LP_FLOAT32);
     for (int64_t r = 0; r < rows; r++, row += half_row(s))
-      lp_rnn_pairs_round((uint16_t *)row, source + r * step + from, to - from);
+      narrow((char *[]){row, (char *)(source + r * step + from)},
+             (int64_t[]){sizeof(uint16_t), sizeof *source}, to - from, NULL);
     return;
   }
   char *block = s->a[copy] + segment * s->segment_bytes + lp_split_block_bytes(from);

@@ -1,6 +1,6 @@
 /* What the kernels that multiply by the tile unit (AMX) share: gemm_split.c and
  * nn/cpu/winograd_split.c, whose functions are compiled for it one by one, and the
- * AVX-512 loops that pack for it. To be included where there is x86-64 only. */
+ * AVX-512 loops that pack for it and for products of pairs. To be included where there is x86-64 only. */
 #ifndef LP_CPU_TILES_H
 #define LP_CPU_TILES_H
 
@@ -128,6 +128,20 @@ AMX static inline bool lp_are_finite(const __m512 sums[2]) {
 
 static inline __mmask16 lp_first(int64_t n) {
   return n >= 16 ? 0xffff : n <= 0 ? 0 : (__mmask16)((1u << n) - 1);
+}
+static inline __mmask32 lp_first_words(int64_t n) {
+  return n >= 32 ? 0xffffffffu : n <= 0 ? 0 : (__mmask32)((1u << n) - 1);
+}
+
+/* Words i of both side by side: of the first 16 to pairs[0], of the others to pairs[1]. */
+__attribute__((target("avx512f,avx512bw"), always_inline)) static inline void
+lp_pair_words(__m512i even, __m512i odd, __m512i pairs[2]) {
+  /* Within each 128 bits unpacking interleaves; the quarters are put in order before. */
+  const __m512i order = _mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m512i e = _mm512_permutexvar_epi64(order, even),
+                o = _mm512_permutexvar_epi64(order, odd);
+  pairs[0] = _mm512_unpacklo_epi16(e, o);
+  pairs[1] = _mm512_unpackhi_epi16(e, o);
 }
 
 /* A 16 x 16 matrix of 32-bit numbers turned over. */
