@@ -342,8 +342,7 @@ static LpTensor *diagonal_of(LpTensor *values, LpTensor *vectors) {
 LpTensor *lp_composite_eigh_backward(LpTensor *grad_values, LpTensor *grad_vectors,
                                      LpTensor *values, LpTensor *vectors) {
   Steps s = {0};
-  LpTensor *sum =
-      NULL; /* equal eigenvalues do no harm to the gradient of the values alone */
+  LpTensor *sum = NULL; /* equal eigenvalues do no harm to the gradient of the values alone */
   if (grad_values) RESTEP(sum, diagonal_of(grad_values, vectors));
   if (grad_vectors) {
     STEP(inner, adjoint_times(vectors, grad_vectors));
@@ -391,8 +390,7 @@ static LpTensor *skew(LpTensor *x) {
   return steps_finish(&s, result);
 }
 
-/* The part of the inner matrix that the gradient of one side's vectors makes: skew(V^H
- * gV) / E, beside S. */
+/* The part of the inner matrix that the gradient of one side's vectors makes: skew(V^H gV) / E, beside S. */
 static LpTensor *svd_side(LpTensor *skewed, LpTensor *e, LpTensor *sv) {
   Steps s = {0};
   STEP(quotient, lp_div(skewed, e));
@@ -410,11 +408,9 @@ LpTensor *lp_composite_svd_backward(LpTensor *grad_u, LpTensor *grad_s, LpTensor
   STEP(vh, lp_narrow(vh_full, -2, 0, k));
   STEP(s_row, lp_unsqueeze(sv, -2));
   STEP(s_column, lp_unsqueeze(sv, -1));
-  LpTensor *inner = NULL, *u_rest = NULL,
-           *v_rest = NULL; /* rests: orthogonal to U, to V */
+  LpTensor *inner = NULL, *u_rest = NULL, *v_rest = NULL; /* rests: orthogonal to U, to V */
   if (grad_s) RESTEP(inner, diagonal_of(grad_s, u));
-  if (grad_u ||
-      grad_vh) { /* needs singular values that differ; those of S alone do not */
+  if (grad_u || grad_vh) { /* needs singular values that differ; those of S alone do not */
     STEP(squares, lp_mul(sv, sv));
     STEP(e, differences(squares));
     if (grad_u) {
