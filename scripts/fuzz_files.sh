@@ -30,7 +30,7 @@ build_target() {
          -DLP_NO_CACHE -Itensor -Itensor/include -I"$folder/gen" -Itests/fuzz -w)
   mkdir -p "$folder/gen/lampad"
   lua5.4 scripts/gen/main.lua . "$folder/gen" tensor/ops/*.lua nn/ops/*.lua || stop "the generator failed"
-  for file in tensor/io/*.c tensor/core/*.c tests/fuzz/*.c; do
+  for file in tensor/io/*.c tensor/core/*.c tests/fuzz/{formats,mutate}.c; do
     object=$folder/objects/$(basename "$file").o
     objects+=("$object")
     [ -f "$object" ] && [ -z "$(find tensor/io tensor/core tensor/include tests/fuzz -name '*.[ch]' -newer "$object")" ] &&

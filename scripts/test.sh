@@ -1,7 +1,8 @@
 #!/bin/bash
-# Runs every test: lint, C unit tests, op tests, PyTorch's op and module samples, a short run of the fuzzer, specs (with
-# the examples of docs/). Installs what is missing and builds first. A part that fails does not stop the rest. The last line is
-# "N passed, N failed"; the exit status is 0 only when something passed and nothing failed.
+# Runs every test: lint, C unit tests, op tests, PyTorch's op and module samples, a short run of the fuzzer, the
+# corpus of the file fuzzer, specs (with the examples of docs/). Installs what is missing and builds first. A part that
+# fails does not stop the rest. The last line is "N passed, N failed"; the exit status is 0 only when something passed and
+# nothing failed.
 #   scripts/test.sh [BUILD_FOLDER]
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -20,6 +21,7 @@ part "op tests" "$folder/lampad" tests/ops/run.lua
 part "op samples" "$folder/lampad" tests/opinfo/run.lua
 part "module samples" "$folder/lampad" tests/modules/run.lua
 part "fuzzing" "$folder/lampad" tests/fuzz/ops.lua --seed 1 --steps 3000
+part "files of the fuzzer" bash tests/fuzz/replay.sh "$folder/lampad_fuzz_replay"
 part "vmap over ops" "$folder/lampad" tests/ops/vmap.lua
 part "specs" "$folder/lampad" tests/lua/run.lua
 summary

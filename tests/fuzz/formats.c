@@ -2,7 +2,8 @@
  * safetensors, npy, npz. FUZZ_FORMAT in the environment names the format. A reader must
  * give values that lie within their memory, or a recorded error; what was read must
  * survive being written and read again; all memory comes back. scripts/fuzz_files.sh
- * builds and runs it; mutate.c changes the inputs along the grain of their format.
+ * builds and runs it; mutate.c changes the inputs along the grain of their format. The
+ * tests read the corpus by it (replay.c).
  *
  * Only tensor/io and tensor/core are linked; the few things they need of the rest of the
  * engine are at the end. */
@@ -52,7 +53,7 @@ static void look_at_tensor(const LpTensor *t) {
   for (int d = 0; d < lp_ndim(t); d++) last += (lp_size(t, d) - 1) * lp_stride(t, d);
   if (last < 0) fail("a negative stride");
   const size_t unit = lp_dtype_size(lp_dtype(t)), bytes = ((size_t)last + 1) * unit;
-  const uint8_t *data = lp_data(t), *start = t->storage->data;
+  const uint8_t *data = lp_data(t), *start = lp_storage_data(t->storage);
   if (data < start || bytes > t->storage->size_bytes - (size_t)(data - start))
     fail("a tensor outside of its storage");
   look_at_bytes(data, bytes);
@@ -330,6 +331,10 @@ size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size,
 
 void lp_autograd_free(struct LpAutograd *autograd) {
   fail("a gradient in a file");
+}
+
+void lp_storage_to_plain(LpStorage *s) {
+  fail("a storage of a layout of ours in a file");
 }
 
 /* The elements one by one, in C order. */
