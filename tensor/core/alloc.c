@@ -5,9 +5,10 @@
  *   - up to SMALL_MAX: free lists of the calling thread, no lock;
  *   - above: one list per class and one over all by age, under a mutex. A miss may take a
  * block of the next two classes (at most 31% larger). Before fresh memory is asked for,
- * the oldest cached blocks go until live + cached is at most half as much again as the
- * peak of live bytes: with less room, classes take turns in giving memory back that the
- * system must clear anew, a tenth of a training step; few networks come to fill it.
+ * the oldest cached blocks go until live + cached is at most twice the peak of live bytes,
+ * and three quarters of the machine's memory: with less room, classes take turns in giving
+ * memory back that the system must clear anew, a tenth of a training step. Networks of
+ * constant shapes come to fill half of it; sequences that vary in length, more.
  *   - from MMAP_MIN: fresh mappings, 2 MiB aligned, with huge pages asked for.
  * When memory runs out: the pressure hook, an empty cache, one more try, then
  * LP_ERR_MEMORY. Thread lists are given back when the thread ends. Under a sanitizer
@@ -385,7 +386,9 @@ static void *try_alloc(int class, size_t *capacity) {
     size_t live = atomic_load_explicit(&live_bytes, memory_order_relaxed) + *capacity;
     size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
     if (peak < live) peak = live;
-    trim_cache(peak - live + peak / 2 + SLACK_BYTES);
+    size_t most = 2 * peak + SLACK_BYTES, share = physical_bytes() / 4 * 3;
+    if (most > share) most = share;
+    trim_cache(most > live ? most - live : 0);
   }
   void *p = system_alloc(*capacity);
   if (p) atomic_fetch_add_explicit(&miss_count, 1, memory_order_relaxed);
