@@ -1,8 +1,9 @@
 /* Sorting and selecting pairs (cpu/sort.h): insertion sort for short rows; up to LP_SORT_RANKED each element to
  * its rank, where keys differ in 32 bits at most; merge sort up to a dozen for each byte in which keys differ,
- * then least-significant-digit radix sort over these bytes. */
+ * then least-significant-digit radix sort over these bytes; long rows in buckets (Note [Buckets]). */
 #include "cpu/sort.h"
 
+#include <stdatomic.h>
 #include <string.h>
 #include "core/parallel.h"
 #include "cpu/index.h"
@@ -15,13 +16,27 @@ void lp_sort_keys(uint64_t *keys, const char *src, int64_t step, LpDtype dtype, 
   lp_sort_kernels()->keys[dtype](keys, src, step, n, descending ? UINT64_MAX : 0);
 }
 
-void lp_sort_load(LpPair *pairs, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending) {
+typedef struct Load {
+  LpPair *pairs;
+  const char *src;
+  int64_t step;
+  LpDtype dtype;
+  bool descending;
+} Load;
+
+static void load_range(void *ctx, int64_t begin, int64_t end) {
+  const Load *l = ctx;
   uint64_t keys[CHUNK];
-  for (int64_t at = 0; at < n; at += CHUNK) {
-    const int64_t m = n - at < CHUNK ? n - at : CHUNK;
-    lp_sort_keys(keys, src + at * step, step, dtype, m, descending);
-    for (int64_t i = 0; i < m; i++) pairs[at + i] = (LpPair){keys[i], at + i};
+  for (int64_t at = begin; at < end; at += CHUNK) {
+    const int64_t m = end - at < CHUNK ? end - at : CHUNK;
+    lp_sort_keys(keys, l->src + at * l->step, l->step, l->dtype, m, l->descending);
+    for (int64_t i = 0; i < m; i++) l->pairs[at + i] = (LpPair){keys[i], at + i};
   }
+}
+
+void lp_sort_load(LpPair *pairs, const char *src, int64_t step, LpDtype dtype, int64_t n, bool descending) {
+  Load l = {pairs, src, step, dtype, descending};
+  lp_parallel_for(n, LP_GRAIN, load_range, &l);
 }
 
 /* --- sorting ------------------------------------------------------------------------------------------- */
@@ -35,8 +50,10 @@ static void insertion_sort(LpPair *p, int64_t n) {
   }
 }
 
+/* These leave the result in `pairs` or in `tmp`, and give it. */
+
 /* Runs of 16 by insertion, then merged pairwise between the two arrays. */
-static void merge_sort(LpPair *pairs, LpPair *tmp, int64_t n) {
+static LpPair *merge_sort(LpPair *pairs, LpPair *tmp, int64_t n) {
   for (int64_t i = 0; i < n; i += 16) insertion_sort(pairs + i, n - i < 16 ? n - i : 16);
   LpPair *from = pairs, *to = tmp;
   for (int64_t run = 16; run < n; run *= 2) {
@@ -50,7 +67,7 @@ static void merge_sort(LpPair *pairs, LpPair *tmp, int64_t n) {
     from = to;
     to = swap;
   }
-  if (from != pairs) memcpy(pairs, from, (size_t)n * sizeof *pairs);
+  return from;
 }
 
 /* The bits in which keys differ. */
@@ -71,7 +88,7 @@ static int find_digits(uint64_t bits, int shifts[DIGITS]) {
   return count;
 }
 
-static void radix_sort(LpPair *pairs, LpPair *tmp, int64_t n, const int *shifts, int digits) {
+static LpPair *radix_sort(LpPair *pairs, LpPair *tmp, int64_t n, const int *shifts, int digits) {
   int64_t counts[DIGITS][256];
   memset(counts, 0, (size_t)digits * sizeof counts[0]);
   for (int64_t i = 0; i < n; i++) {
@@ -90,36 +107,137 @@ static void radix_sort(LpPair *pairs, LpPair *tmp, int64_t n, const int *shifts,
     from = to;
     to = swap;
   }
-  if (from != pairs) memcpy(pairs, from, (size_t)n * sizeof *pairs);
+  return from;
 }
 
 /* Keys that differ in 32 bits from `shift` on: every one is compared with all others, a vector of them at a
  * time. Equal ones follow each other. */
-static void rank_sort(LpPair *pairs, LpPair *tmp, int64_t n, int shift) {
+static LpPair *rank_sort(LpPair *pairs, LpPair *tmp, int64_t n, int shift) {
   int32_t keys[LP_SORT_RANKED] = {0}, ranks[LP_SORT_RANKED];
   uint8_t seen[LP_SORT_RANKED] = {0};
   for (int64_t i = 0; i < n; i++) keys[i] = (int32_t)((uint32_t)(pairs[i].key >> shift) ^ 0x80000000u);
   lp_sort_kernels()->ranks(keys, n, ranks);
   for (int64_t i = 0; i < n; i++) tmp[ranks[i] + seen[ranks[i]]++] = pairs[i];
-  memcpy(pairs, tmp, (size_t)n * sizeof *pairs);
+  return tmp;
+}
+
+/* By one thread. */
+static LpPair *sort_alone(LpPair *pairs, LpPair *tmp, int64_t n) {
+  if (n <= 24) {
+    insertion_sort(pairs, n);
+    return pairs;
+  }
+  const uint64_t bits = differing_bits(pairs, n);
+  if (!bits) return pairs;
+  const int shift = __builtin_ctzll(bits);
+  if (n <= LP_SORT_RANKED && bits >> shift <= UINT32_MAX) return rank_sort(pairs, tmp, n, shift);
+  int shifts[DIGITS];
+  const int digits = find_digits(bits, shifts);
+  return n < 12 * digits ? merge_sort(pairs, tmp, n) : radix_sort(pairs, tmp, n, shifts, digits);
+}
+
+/* Note [Buckets]: the pairs of a long row are dealt out to buckets by the leading digit of their keys, by pieces
+ * of the row in parallel, each with a place of its own in every bucket; then the buckets are sorted in parallel,
+ * most of them within a cache. A bucket that holds much of the row (one number far from all others) is dealt out
+ * again. */
+
+#define LONG 65536          /* a row from here on */
+#define LEAD 10             /* bits of the leading digit: a float's sign, exponent and more */
+#define BUCKETS (1 << LEAD)
+#define MOST_PIECES 16
+
+typedef struct Deal {
+  LpPair *from, *to;
+  int64_t n, piece;
+  int shift;
+  int64_t count[MOST_PIECES][BUCKETS]; /* of a piece in a bucket; then where its next one goes */
+  int64_t begin[BUCKETS + 1];          /* of a bucket */
+  _Atomic int64_t next;                  /* bucket that nobody has taken */
+  _Atomic uint64_t bits;
+} Deal;
+
+static inline int64_t bucket_of(const Deal *d, LpPair p) { return (int64_t)(p.key >> d->shift) & (BUCKETS - 1); }
+
+static int64_t end_of_piece(const Deal *d, int64_t p) {
+  return (p + 1) * d->piece < d->n ? (p + 1) * d->piece : d->n;
+}
+
+static void find_bits(void *ctx, int64_t begin, int64_t end) {
+  Deal *d = ctx;
+  uint64_t bits = 0;
+  for (int64_t i = begin; i < end; i++) bits |= d->from[i].key ^ d->from[0].key;
+  atomic_fetch_or(&d->bits, bits);
+}
+
+static void count_pieces(void *ctx, int64_t begin, int64_t end) {
+  Deal *d = ctx;
+  for (int64_t p = begin; p < end; p++) {
+    const int64_t last = end_of_piece(d, p);
+    memset(d->count[p], 0, sizeof d->count[p]);
+    for (int64_t i = p * d->piece; i < last; i++) d->count[p][bucket_of(d, d->from[i])]++;
+  }
+}
+
+static void deal_pieces(void *ctx, int64_t begin, int64_t end) {
+  Deal *d = ctx;
+  for (int64_t p = begin; p < end; p++) {
+    const int64_t last = end_of_piece(d, p);
+    for (int64_t i = p * d->piece; i < last; i++) d->to[d->count[p][bucket_of(d, d->from[i])]++] = d->from[i];
+  }
+}
+
+/* Buckets lie in `to`, and go back sorted. */
+static void sort_buckets(void *ctx, int64_t begin, int64_t end) {
+  Deal *d = ctx;
+  for (;;) {
+    const int64_t b = atomic_fetch_add_explicit(&d->next, 1, memory_order_relaxed);
+    if (b >= BUCKETS) return;
+    const int64_t at = d->begin[b], n = d->begin[b + 1] - at;
+    if (n >= LONG && n > d->n / 4) continue;
+    const LpPair *sorted = sort_alone(d->to + at, d->from + at, n);
+    if (sorted != d->from + at) memcpy(d->from + at, sorted, (size_t)n * sizeof *sorted);
+  }
+}
+
+static void sort_long(LpPair *pairs, LpPair *tmp, int64_t n) {
+  Deal d = {.from = pairs, .to = tmp, .n = n};
+  lp_parallel_for(n, LONG / 2, find_bits, &d);
+  const uint64_t bits = d.bits;
+  if (!bits) return;
+  d.shift = 64 - LEAD - __builtin_clzll(bits);
+  if (d.shift < 0) d.shift = 0;
+  const int64_t threads = lp_parallel_threads(n, LONG / 2);
+  int64_t pieces = 4 * threads < MOST_PIECES ? 4 * threads : MOST_PIECES;
+  d.piece = (n + pieces - 1) / pieces;
+  pieces = (n + d.piece - 1) / d.piece;
+  lp_parallel_for(pieces, 1, count_pieces, &d);
+  int64_t sum = 0;
+  for (int64_t b = 0; b < BUCKETS; b++) {
+    d.begin[b] = sum;
+    for (int64_t p = 0; p < pieces; p++) {
+      const int64_t count = d.count[p][b];
+      d.count[p][b] = sum;
+      sum += count;
+    }
+  }
+  d.begin[BUCKETS] = n;
+  lp_parallel_for(pieces, 1, deal_pieces, &d);
+  lp_parallel_for(threads, 1, sort_buckets, &d);
+  for (int64_t b = 0; b < BUCKETS; b++) {
+    const int64_t at = d.begin[b], of_bucket = d.begin[b + 1] - at;
+    if (of_bucket < LONG || of_bucket <= n / 4) continue;
+    memcpy(pairs + at, tmp + at, (size_t)of_bucket * sizeof *pairs);
+    sort_long(pairs + at, tmp + at, of_bucket);
+  }
 }
 
 void lp_sort_pairs(LpPair *pairs, LpPair *tmp, int64_t n) {
-  if (n <= 24) {
-    insertion_sort(pairs, n);
+  if (n >= LONG) {
+    sort_long(pairs, tmp, n);
     return;
   }
-  const uint64_t bits = differing_bits(pairs, n);
-  if (!bits) return;
-  const int shift = __builtin_ctzll(bits);
-  if (n <= LP_SORT_RANKED && bits >> shift <= UINT32_MAX) {
-    rank_sort(pairs, tmp, n, shift);
-    return;
-  }
-  int shifts[DIGITS];
-  const int digits = find_digits(bits, shifts);
-  if (n < 12 * digits) merge_sort(pairs, tmp, n);
-  else radix_sort(pairs, tmp, n, shifts, digits);
+  const LpPair *sorted = sort_alone(pairs, tmp, n);
+  if (sorted != pairs) memcpy(pairs, sorted, (size_t)n * sizeof *pairs);
 }
 
 /* --- selection ----------------------------------------------------------------------------------------- */

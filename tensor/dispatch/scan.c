@@ -61,7 +61,8 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
   RowsRun *run = ctx;
   const LpRows *r = run->rows;
   void *scratch = NULL;
-  if (run->scratch_bytes && !(scratch = lp_alloc(run->scratch_bytes))) {
+  size_t capacity = 0;
+  if (run->scratch_bytes && !(scratch = lp_block_alloc(run->scratch_bytes, &capacity))) {
     atomic_store_explicit(&run->no_memory, true, memory_order_relaxed);
     return;
   }
@@ -75,7 +76,7 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
     if (lp_interrupt_pending()) atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
     if (atomic_load_explicit(&run->stopped, memory_order_relaxed)) break;
   }
-  lp_free(scratch, run->scratch_bytes);
+  if (scratch) lp_block_free(scratch, capacity);
 }
 
 bool lp_rows_run(const LpRows *rows, int64_t work_elems, size_t scratch_bytes,

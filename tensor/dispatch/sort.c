@@ -2,6 +2,7 @@
  * mapped to pairs of key and position (cpu/sort.h); results are copied from the row by position. */
 #include <math.h>
 #include <string.h>
+#include "core/parallel.h"
 #include "cpu/index.h"
 #include "cpu/sort.h"
 #include "dispatch/index.h"
@@ -22,16 +23,31 @@ static inline void give(const Task *t, const LpRows *r, char *const *ptrs, int64
   *(int64_t *)(ptrs[2] + i * r->step[2]) = at;
 }
 
-/* All of n places, and the elements there. */
-static void give_all(const Task *t, const LpRows *r, char *const *ptrs, const LpPair *pairs, int64_t n) {
-  for (int64_t i = 0; i < n; i++) *(int64_t *)(ptrs[2] + i * r->step[2]) = pairs[i].at;
-  lp_index_table()->get[lp_size_class((int64_t)t->elem)](&(LpIndexRow){.t = ptrs[0],
-                                                                       .idx = (const int64_t *)ptrs[2],
+typedef struct Giving {
+  const LpRows *rows;
+  char *const *ptrs;
+  const LpPair *pairs;
+  size_t elem;
+} Giving;
+
+static void give_range(void *ctx, int64_t begin, int64_t end) {
+  const Giving *g = ctx;
+  const LpRows *r = g->rows;
+  char *values = g->ptrs[1] + begin * r->step[1], *places = g->ptrs[2] + begin * r->step[2];
+  for (int64_t i = 0; i < end - begin; i++) *(int64_t *)(places + i * r->step[2]) = g->pairs[begin + i].at;
+  lp_index_table()->get[lp_size_class((int64_t)g->elem)](&(LpIndexRow){.t = g->ptrs[0],
+                                                                       .idx = (const int64_t *)places,
                                                                        .idx_step = r->step[2] / 8,
                                                                        .scale = r->step[0],
-                                                                       .v = ptrs[1],
+                                                                       .v = values,
                                                                        .v_step = r->step[1],
-                                                                       .n = n});
+                                                                       .n = end - begin});
+}
+
+/* All of n places, and the elements there. */
+static void give_all(const Task *t, const LpRows *r, char *const *ptrs, const LpPair *pairs, int64_t n) {
+  Giving g = {r, ptrs, pairs, t->elem};
+  lp_parallel_for(n, LP_GRAIN, give_range, &g);
 }
 
 static void sort_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {

@@ -145,8 +145,8 @@ static void rank_elements(void *ctx, int64_t begin, int64_t end) {
 static bool unique_counted(LpTensor *t, int64_t low, int64_t n_bins, LpInts inverse_shape, bool want_inverse,
                            bool want_counts, LpTensor **results) {
   const Named named = {t, lp_cast_loop(LP_INT64, lp_dtype(t)), low};
-  const size_t bytes = (size_t)n_bins * sizeof(int64_t);
-  int64_t *counts = lp_alloc(bytes), groups = 0;
+  size_t capacity;
+  int64_t *counts = lp_block_alloc((size_t)n_bins * sizeof(int64_t), &capacity), groups = 0;
   bool ok = counts && lp_count(counts, n_bins, lp_numel(t), named_bins, &named);
   for (int64_t b = 0; ok && b < n_bins; b++) groups += counts[b] > 0;
   LpTensor *values = ok ? lp_tensor_new(lp_ints(&groups, 1), LP_INT64, lp_cpu()) : NULL;
@@ -164,7 +164,7 @@ static bool unique_counted(LpTensor *t, int64_t low, int64_t n_bins, LpInts inve
     results[0] = lp_dense(values, lp_dtype(t));
   }
   lp_tensor_release(values);
-  lp_free(counts, bytes);
+  if (counts) lp_block_free(counts, capacity);
   return results[0] || drop_results(results);
 }
 
@@ -247,26 +247,35 @@ static bool unique_runs(LpTensor *t, LpInts inverse_shape, bool want_inverse, bo
   return results[0] || drop_results(results);
 }
 
-/* Distinct elements of a 1-d dense tensor in their order. NaN equals nothing. */
+typedef struct Scatter {
+  const int64_t *order, *from; /* to[order[i]] = from[i] */
+  int64_t *to;
+} Scatter;
+
+static void scatter_range(void *ctx, int64_t begin, int64_t end) {
+  const Scatter *s = ctx;
+  for (int64_t i = begin; i < end; i++) s->to[s->order[i]] = s->from[i];
+}
+
+/* Distinct elements of a 1-d dense tensor in their order: its runs once it is sorted. NaN equals nothing. */
 static bool unique_sorted(LpTensor *t, LpInts inverse_shape, bool want_inverse, bool want_counts, LpTensor **results) {
-  const LpDtype dtype = lp_dtype(t);
   const int64_t n = lp_numel(t);
-  const size_t bytes = 2 * (size_t)(n + 1) * sizeof(LpPair);
-  Groups g = {0};
-  LpPair *pairs = lp_alloc(bytes);
-  const bool ok = groups_new(&g, n) && pairs;
-  if (ok) {
-    lp_sort_load(pairs, lp_data(t), (int64_t)lp_dtype_size(dtype), dtype, n, false);
-    lp_sort_pairs(pairs, pairs + n, n);
-    const bool floating = lp_dtype_is_floating(dtype);
-    for (int64_t i = 0; i < n; i++) {
-      g.order[i] = pairs[i].at;
-      g.starts[i] = i == 0 || pairs[i].key != pairs[i - 1].key || (floating && pairs[i].key == LP_KEY_NAN);
-      g.count += g.starts[i];
+  LpTensor *sorted[2] = {NULL, NULL};
+  TRY(lp_impl_sort(NULL, t, 0, false, sorted));
+  bool ok = unique_runs(sorted[0], lp_ints(&n, 1), want_inverse, want_counts, results);
+  if (ok && want_inverse) {
+    LpTensor *inverse = lp_tensor_new(inverse_shape, LP_INT64, lp_cpu());
+    if (inverse) {
+      Scatter s = {lp_data(sorted[1]), lp_data(results[1]), lp_data(inverse)};
+      lp_parallel_for(n, LP_GRAIN, scatter_range, &s);
     }
+    lp_tensor_release(results[1]);
+    results[1] = inverse;
+    ok = inverse || drop_results(results);
   }
-  lp_free(pairs, bytes);
-  return unique_finish(&g, ok, t, 0, inverse_shape, want_inverse, want_counts, results);
+  lp_tensor_release(sorted[0]);
+  lp_tensor_release(sorted[1]);
+  return ok;
 }
 
 /* Distinct elements of the flattened tensor; in order, or as runs. */
@@ -561,8 +570,8 @@ LpTensor *lp_impl_searchsorted_tensor(LpTensor *out, LpTensor *sorted_sequence, 
   }
   int64_t n = sequence ? lp_numel(sequence) : 0, m = values ? lp_numel(values) : 0;
   int64_t elem = (int64_t)lp_dtype_size(dtype);
-  size_t bytes = (size_t)(n + m + 1) * sizeof(LpPair);
-  LpPair *pairs = sequence && values && (!sorter || order) ? lp_alloc(bytes) : NULL;
+  size_t bytes = (size_t)(n + m + 1) * sizeof(LpPair), capacity;
+  LpPair *pairs = sequence && values && (!sorter || order) ? lp_block_alloc(bytes, &capacity) : NULL;
   if (pairs && (result = lp_tensor_new(lp_sizes(self), LP_INT64, lp_device(self)))) {
     lp_sort_load(pairs, lp_data(sequence), elem, dtype, n, false);
     lp_sort_load(pairs + n, lp_data(values), elem, dtype, m, false);
@@ -574,7 +583,7 @@ LpTensor *lp_impl_searchsorted_tensor(LpTensor *out, LpTensor *sorted_sequence, 
       result = NULL;
     }
   }
-  lp_free(pairs, bytes);
+  if (pairs) lp_block_free(pairs, capacity);
   lp_tensor_release(sequence);
   lp_tensor_release(values);
   lp_tensor_release(order);
@@ -586,34 +595,45 @@ LpTensor *lp_impl_searchsorted_tensor(LpTensor *out, LpTensor *sorted_sequence, 
   return lp_give(out, result);
 }
 
+typedef struct Membership {
+  const LpPair *wanted, *tests; /* tests in order */
+  int64_t m;
+  bool floating, invert;
+  uint8_t *flags;
+} Membership;
+
+static void test_range(void *ctx, int64_t begin, int64_t end) {
+  const Membership *s = ctx;
+  for (int64_t i = begin; i < end; i++) {
+    uint64_t key = s->wanted[i].key;
+    int64_t low = 0, high = s->m;
+    while (low < high) {
+      int64_t middle = low + (high - low) / 2;
+      if (s->tests[middle].key < key) low = middle + 1;
+      else high = middle;
+    }
+    bool found = low < s->m && s->tests[low].key == key && !(s->floating && key == LP_KEY_NAN);
+    s->flags[i] = found != s->invert;
+  }
+}
+
 LpTensor *lp_impl_isin_tensor_tensor(LpTensor *out, LpTensor *elements, LpTensor *test_elements, bool assume_unique,
                                      bool invert) {
   LpDtype dtype = lp_promote_types(lp_dtype(elements), lp_dtype(test_elements));
   CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "elements must be real, got %s", lp_dtype_name(dtype));
   LpTensor *a = lp_dense(elements, dtype), *b = lp_dense(test_elements, dtype), *result = NULL;
   int64_t n = lp_numel(elements), m = lp_numel(test_elements), elem = (int64_t)lp_dtype_size(dtype);
-  size_t bytes = (size_t)(n + 2 * m + 1) * sizeof(LpPair);
-  LpPair *pairs = a && b ? lp_alloc(bytes) : NULL;
+  size_t bytes = (size_t)(n + 2 * m + 1) * sizeof(LpPair), capacity;
+  LpPair *pairs = a && b ? lp_block_alloc(bytes, &capacity) : NULL;
   if (pairs && (result = lp_tensor_new(lp_sizes(elements), LP_BOOL, lp_device(elements)))) {
     LpPair *tests = pairs + n;
-    bool floating = lp_dtype_is_floating(dtype);
-    uint8_t *flags = lp_data(result);
     lp_sort_load(pairs, lp_data(a), elem, dtype, n, false);
     lp_sort_load(tests, lp_data(b), elem, dtype, m, false);
     lp_sort_pairs(tests, tests + m, m);
-    for (int64_t i = 0; i < n; i++) {
-      uint64_t key = pairs[i].key;
-      int64_t low = 0, high = m;
-      while (low < high) {
-        int64_t middle = low + (high - low) / 2;
-        if (tests[middle].key < key) low = middle + 1;
-        else high = middle;
-      }
-      bool found = low < m && tests[low].key == key && !(floating && key == LP_KEY_NAN);
-      flags[i] = found != invert;
-    }
+    Membership s = {pairs, tests, m, lp_dtype_is_floating(dtype), invert, lp_data(result)};
+    lp_parallel_for(n, LP_GRAIN / 16, test_range, &s);
   }
-  lp_free(pairs, bytes);
+  if (pairs) lp_block_free(pairs, capacity);
   lp_tensor_release(a);
   lp_tensor_release(b);
   return lp_give(out, result);

@@ -1,4 +1,6 @@
 /* Sorting, selection, sets and search. */
+#include <math.h>
+#include <stdlib.h>
 #include "lampad/memory.h"
 #include "values.h"
 
@@ -42,6 +44,57 @@ TEST(sort_sizes_and_dtypes) {
       lp_tensor_release(x);
       lp_tensor_release(r[0]);
       lp_tensor_release(r[1]);
+    }
+  }
+}
+
+/* Is r = {values, positions} the stable order of x? */
+static bool is_sorted(LpTensor *x, LpTensor **r, bool descending) {
+  const int64_t n = lp_numel(x), *at = lp_data(r[1]);
+  uint8_t *seen = calloc((size_t)n, 1);
+  bool ok = seen != NULL;
+  for (int64_t i = 0; i < n && ok; i++) {
+    ok = at[i] >= 0 && at[i] < n && !seen[at[i]];
+    if (!ok) break;
+    seen[at[i]] = 1;
+    const double v = number_at(r[0], i), source = number_at(x, at[i]);
+    ok = v == source || (isnan(v) && isnan(source));
+    if (i == 0 || !ok) continue;
+    const double before = number_at(r[0], i - 1), low = descending ? v : before, high = descending ? before : v;
+    const bool equal = v == before || (isnan(v) && isnan(before));
+    ok = equal ? at[i - 1] < at[i] : isnan(high) || low < high;
+  }
+  free(seen);
+  return ok;
+}
+
+/* Rows that are dealt out to buckets: even ones, one bucket with nearly all, a chain of such. */
+TEST(sort_long_rows) {
+  const LpDtype dtypes[] = {LP_INT64, LP_INT32, LP_INT16, LP_BFLOAT16, LP_FLOAT32, LP_FLOAT64};
+  const int64_t n = 150001;
+  uint32_t state = 3;
+  for (size_t k = 0; k < sizeof dtypes / sizeof *dtypes; k++) {
+    for (int kind = 0; kind < 6; kind++) {
+      LpTensor *x = lp_tensor_new(INTS(n), dtypes[k], lp_cpu()), *r[2] = {NULL, NULL};
+      for (int64_t i = 0; i < n; i++) {
+        state = state * 1664525u + 1013904223u;
+        const double any = (double)(int32_t)state / (dtypes[k] == LP_INT16 ? 65536 : 1), few = (double)(state >> 28);
+        double v = kind == 0   ? any
+                   : kind == 1 ? few
+                   : kind == 2 ? (i == n / 2 ? -30000 : few)                       /* one far from the others */
+                   : kind == 3 ? (i % 1000 == 7 ? any : i % 3 == 0 ? 300 : few)    /* some */
+                   : kind == 4 ? (double)(n - i) / 8                               /* in order, backwards */
+                               : 5;
+        if (kind == 3 && i % 5000 == 0 && lp_dtype_is_floating(dtypes[k])) v = i % 10000 ? NAN : -INFINITY;
+        put_number(x, i, v);
+      }
+      for (int descending = 0; descending < 2; descending++) {
+        bool ok = lp_sort(x, 0, descending, r) && is_sorted(x, r, descending);
+        if (!ok) test_failure(__FILE__, __LINE__, "%s, kind %d", lp_dtype_name(dtypes[k]), kind);
+        lp_tensor_release(r[0]);
+        lp_tensor_release(r[1]);
+      }
+      lp_tensor_release(x);
     }
   }
 }
