@@ -15,11 +15,19 @@ typedef void (*LpTransposeTile)(char *dst, int64_t dst_step, const char *src,
 typedef void (*LpReverseBlocks)(char *dst, const char *src, int64_t n,
                                 int64_t block_bytes);
 
+/* Packs rows of n elements, which are `stride` bytes apart (0: the same one), and the
+ * rows row_stride: to[r * n + i] = from[r][i]. Up to LP_PACK_SLACK bytes behind them are
+ * written, too. */
+typedef void (*LpPackRows)(char *to, const char *from, int size, int64_t stride,
+                           int64_t n, int64_t row_stride, int64_t rows);
+#define LP_PACK_SLACK 64
+
 /* Indexed by the logarithm of the element size: 1, 2, 4, 8, 16 bytes. */
 typedef struct LpCopyKernels {
   LpTransposeTile transpose[5];
   LpLoop fill[5]; /* operand 0 is set to the element that params points to */
   LpReverseBlocks reverse;
+  LpPackRows pack;
 } LpCopyKernels;
 
 LP_DISPATCH(LpCopyKernels, lp_copy_kernels)

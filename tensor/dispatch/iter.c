@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include "core/parallel.h"
+#include "cpu/copy.h"
 #include "dispatch/layout.h"
 
 /* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap
@@ -611,73 +612,80 @@ bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
 /* --- packed rows -------------------------------------------------------------------- */
 
 #define PACK_BYTES 4096 /* of an operand's buffer */
-/* Longer rows are worth a call each: where rows are packed anew, and where they repeat.
- */
+/* Longer rows are worth a call each: where rows are packed anew, and where they are used
+ * as they lie or again. */
 #define PACK_MAX 64
 #define PACK_MAX_REPEATED 256
+/* Elements of a plane (the first two dims) that are worth a call each. */
+#define PLANE_MIN 512
+
+/* What a loop over many rows reads of an operand. A run and a still one end with each
+ * plane. */
+typedef enum Packing {
+  PACK_FLAT,  /* its memory, which runs on from row to row */
+  PACK_SAME,  /* a row, packed once as often as there are rows */
+  PACK_RUN,   /* its memory */
+  PACK_STILL, /* as PACK_SAME, for each plane */
+  PACK_EACH   /* each row, packed */
+} Packing;
 
 typedef struct Packed {
   Run run;
+  bool planes;      /* are there runs or still ones? */
   int64_t rows_max; /* packed at a time */
   int sizes[LP_ITER_MAX_OPERANDS];
-  unsigned flat;     /* operands whose memory runs on from row to row */
-  unsigned repeated; /* operands whose rows are all the same */
+  Packing packing[LP_ITER_MAX_OPERANDS];
 } Packed;
+
+static Packing packing_of(const LpIter *it, int k, int size) {
+  const int64_t *strides = it->strides[k], row = size * it->shape[0];
+  bool flat = true, same = true;
+  int64_t run = size;
+  for (int d = 0; d < it->ndim; d++) {
+    flat = flat && strides[d] == run;
+    same = same && (d == 0 || strides[d] == 0);
+    run *= it->shape[d];
+  }
+  if (flat) return PACK_FLAT;
+  if (same) return PACK_SAME;
+  if (it->shape[0] * it->shape[1] < PLANE_MIN) return PACK_EACH;
+  if (strides[0] == size && strides[1] == row) return PACK_RUN;
+  return strides[1] == 0 ? PACK_STILL : PACK_EACH;
+}
 
 /* False: not the case for packing. */
 static bool plan_packing(const LpIter *it, Packed *p) {
   if (it->ndim < 2 || it->cast_mask || it->shape[0] > PACK_MAX_REPEATED || !it->numel)
     return false;
   int largest = 1;
-  p->flat = p->repeated = 0;
+  bool anew = false;
+  p->planes = false;
   for (int k = 0; k < it->n_operands; k++) {
     const bool scalar = it->data[k] == it->scalars[k];
     const int size =
         (int)lp_dtype_size(scalar ? it->common_dtype : (LpDtype)it->operands[k]->dtype);
-    bool flat = true, repeated = true;
-    int64_t run = size;
-    for (int d = 0; d < it->ndim; d++) {
-      flat = flat && it->strides[k][d] == run;
-      repeated = repeated && (d == 0 || it->strides[k][d] == 0);
-      run *= it->shape[d];
-    }
-    p->flat |= (unsigned)flat << k;
-    p->repeated |= (unsigned)repeated << k;
+    const Packing packing = packing_of(it, k, size);
+    if (k < it->n_outputs && packing != PACK_FLAT) return false;
+    p->packing[k] = packing;
+    p->planes = p->planes || packing == PACK_RUN || packing == PACK_STILL;
+    anew = anew || packing == PACK_EACH;
     p->sizes[k] = size;
     if (size > largest) largest = size;
   }
-  const unsigned outputs = (1u << it->n_outputs) - 1, all = (1u << it->n_operands) - 1;
-  if ((p->flat | p->repeated) != all && it->shape[0] > PACK_MAX) return false;
+  if (anew && it->shape[0] > PACK_MAX) return false;
   p->rows_max = PACK_BYTES / largest / it->shape[0];
-  return (p->flat & outputs) == outputs && p->rows_max > 1;
+  return p->rows_max > 1;
 }
 
-/* `rows` rows of n elements, row_stride bytes apart, one behind the other. */
-#define PACK(type)                                                                       \
-  {                                                                                      \
-    type *out = (type *)to;                                                              \
-    for (int64_t r = 0; r < rows; r++, out += n, from += row_stride) {                   \
-      const type *in = (const type *)from;                                               \
-      if (stride == 0) {                                                                 \
-        const type value = *in;                                                          \
-        for (int64_t i = 0; i < n; i++) out[i] = value;                                  \
-      } else if (stride == sizeof(type)) {                                               \
-        for (int64_t i = 0; i < n; i++) out[i] = in[i];                                  \
-      } else {                                                                           \
-        for (int64_t i = 0; i < n; i++) out[i] = *(const type *)(from + i * stride);     \
-      }                                                                                  \
-    }                                                                                    \
-    break;                                                                               \
+/* Where operand k's row number `row` begins; its index in the dims from 1 on. */
+static const char *find_row(const LpIter *it, int k, int64_t row, int64_t *index) {
+  const char *from = it->data[k];
+  for (int64_t d = 1; d < it->ndim; d++) {
+    index[d] = row % it->shape[d];
+    row /= it->shape[d];
+    from += index[d] * it->strides[k][d];
   }
-static void pack(char *restrict to, const char *restrict from, int size, int64_t stride,
-                 int64_t n, int64_t row_stride, int64_t rows) {
-  switch (size) {
-  case 1: PACK(uint8_t)
-  case 2: PACK(uint16_t)
-  case 4: PACK(uint32_t)
-  case 8: PACK(uint64_t)
-  default: PACK(double _Complex)
-  }
+  return from;
 }
 
 /* Packs operand k's rows from number `first` on. */
@@ -685,15 +693,10 @@ static void pack_operand(const LpIter *it, int k, int size, int64_t first, int64
                          char *to) {
   const int64_t n = it->shape[0], *strides = it->strides[k];
   int64_t index[LP_MAX_DIMS];
-  const char *from = it->data[k];
-  for (int64_t d = 1; d < it->ndim; d++) {
-    index[d] = first % it->shape[d];
-    first /= it->shape[d];
-    from += index[d] * strides[d];
-  }
+  const char *from = find_row(it, k, first, index);
   while (rows > 0) {
     int64_t m = it->shape[1] - index[1] < rows ? it->shape[1] - index[1] : rows;
-    pack(to, from, size, strides[0], n, strides[1], m);
+    lp_copy_kernels()->pack(to, from, size, strides[0], n, strides[1], m);
     to += m * n * size;
     rows -= m;
     from -= index[1] * strides[1];
@@ -711,18 +714,31 @@ static void pack_operand(const LpIter *it, int k, int size, int64_t first, int64
 static void run_packed(void *ctx, int64_t begin, int64_t end) {
   Packed *p = ctx;
   const LpIter *it = p->run.it;
-  const int64_t n = it->shape[0];
-  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES];
+  const int64_t n = it->shape[0], plane_rows = it->shape[1];
+  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES + LP_PACK_SLACK];
   char *at[LP_ITER_MAX_OPERANDS];
-  int64_t steps[LP_ITER_MAX_OPERANDS], until_check = CHECK_ELEMS;
+  int64_t steps[LP_ITER_MAX_OPERANDS], index[LP_MAX_DIMS], until_check = CHECK_ELEMS;
   for (int k = 0; k < it->n_operands; k++) steps[k] = p->sizes[k];
   for (int64_t row = begin, m; row < end; row += m) {
+    const int64_t in_plane = row % plane_rows;
     m = end - row < p->rows_max ? end - row : p->rows_max;
+    if (p->planes && m > plane_rows - in_plane) m = plane_rows - in_plane;
     for (int k = 0; k < it->n_operands; k++) {
-      const bool flat = p->flat >> k & 1;
-      at[k] = flat ? it->data[k] + row * n * p->sizes[k] : buffers[k];
-      if (!flat && !(p->repeated >> k & 1 && row > begin))
-        pack_operand(it, k, p->sizes[k], row, m, buffers[k]);
+      const int size = p->sizes[k];
+      at[k] = buffers[k];
+      switch (p->packing[k]) {
+      case PACK_FLAT: at[k] = it->data[k] + row * n * size; break;
+      case PACK_RUN: at[k] = (char *)find_row(it, k, row, index); break;
+      case PACK_SAME:
+      case PACK_STILL:
+        if (row == begin || (in_plane == 0 && p->packing[k] == PACK_STILL))
+          lp_copy_kernels()->pack(
+              buffers[k], find_row(it, k, row, index), size, it->strides[k][0], n, 0,
+              p->packing[k] == PACK_SAME || p->rows_max < plane_rows ? p->rows_max
+                                                                     : plane_rows);
+        break;
+      case PACK_EACH: pack_operand(it, k, size, row, m, buffers[k]); break;
+      }
     }
     p->run.loop(at, steps, m * n, p->run.params);
     if ((until_check -= m * n) > 0) continue;

@@ -120,11 +120,22 @@ LpTensor *lp_pointwise(int op, LpTensor *out, LpTensor *const *inputs, int n_inp
                          lp_result_type(inputs, n_inputs));
 }
 
-/* Does exchanging the inputs change no bit of the result? */
-static bool commutes(int op, LpDtype compute, const LpScalar *params) {
-  if (category(compute) == COMPLEX) return false;
-  return op == LP_POINTWISE_BINARY(LP_BINARY_mul) ||
-         (op == LP_POINTWISE_BINARY(LP_BINARY_add) && lp_scalar_to_double(params[0]) == 1);
+/* The op that gives the same bits with its two inputs exchanged; -1: there is none. */
+static int turned_op(int op, LpDtype compute, const LpScalar *params) {
+  if (category(compute) == COMPLEX) return -1;
+  switch (op - LP_POINTWISE_BINARY(0)) {
+  case LP_BINARY_add: return lp_scalar_to_double(params[0]) == 1 ? op : -1;
+  case LP_BINARY_mul:
+  case LP_BINARY_eq:
+  case LP_BINARY_ne: return op;
+  case LP_BINARY_sub: return LP_POINTWISE_BINARY(LP_BINARY_rsub);
+  case LP_BINARY_rsub: return LP_POINTWISE_BINARY(LP_BINARY_sub);
+  case LP_BINARY_lt: return LP_POINTWISE_BINARY(LP_BINARY_gt);
+  case LP_BINARY_gt: return LP_POINTWISE_BINARY(LP_BINARY_lt);
+  case LP_BINARY_le: return LP_POINTWISE_BINARY(LP_BINARY_ge);
+  case LP_BINARY_ge: return LP_POINTWISE_BINARY(LP_BINARY_le);
+  default: return -1;
+  }
 }
 
 LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
@@ -168,12 +179,10 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   }
   for (int k = 0; k < n_inputs; k++) it.no_resize = it.no_resize || out == inputs[k];
   int8_t size = (int8_t)lp_dtype_size(compute);
-  LpDrive d = {block,
-               block ? table->rows[compute]->by_number[op] : NULL,
-               params,
-               n_inputs,
-               {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size},
-               commutes(op, compute, params)};
+  LpDrive d = {block,    block ? table->rows[compute]->by_number[op] : NULL,       params,
+               n_inputs, {(int8_t)lp_dtype_size(it.loop_dtype), size, size, size}, NULL};
+  const int turned = n_inputs == 2 ? turned_op(op, compute, params) : -1;
+  if (block && turned >= 0) d.turned = table->rows[compute]->by_number[turned];
   LpDoubleCall call = {lp_double_kernel(op), params};
   LpLoop loop = block ? table->drive : lp_double_loop(compute);
   LpTensor *result = NULL;

@@ -58,11 +58,11 @@ typedef struct LpPointwiseRow {
 
 /* What the driver, an LpLoop, takes as its params. */
 typedef struct LpDrive {
-  LpBlock block, by_number; /* by_number may be NULL */
+  LpBlock block, by_number; /* by_number: the last inputs are numbers; may be NULL */
   const LpScalar *params;
   int n_inputs;
   int8_t sizes[4]; /* bytes per element: output, inputs */
-  bool commutes;   /* two inputs may change places */
+  LpBlock turned;  /* by_number of the op that wants two inputs the other way round, or NULL */
 } LpDrive;
 
 /* op is LP_UNARY_x or LP_BINARY_x. out: NULL, or where to write (`self` itself: in place). Returns an

@@ -170,8 +170,89 @@ static void reverse_blocks(char *dst, const char *src, int64_t n, int64_t bytes)
   for (; i < n; i++) memcpy(dst + i * bytes, src - i * bytes, (size_t)bytes);
 }
 
+/* --- packed rows
+ * ---------------------------------------------------------------------- */
+
+/* Of one element each, repeated. */
+#define PACK_REPEATED(type)                                                              \
+  {                                                                                      \
+    typedef type Lanes __attribute__((vector_size(LP_VECTOR_BYTES)));                    \
+    for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride) {                \
+      const Lanes lanes = (Lanes){0} + *(const type *)from;                              \
+      for (int64_t at = 0; at < bytes; at += LP_VECTOR_BYTES)                            \
+        memcpy(to + at, &lanes, LP_VECTOR_BYTES);                                        \
+    }                                                                                    \
+    break;                                                                               \
+  }
+static void pack_repeated(char *to, const char *from, int size, int64_t bytes,
+                          int64_t row_stride, int64_t rows) {
+  switch (size) {
+  case 1: PACK_REPEATED(uint8_t)
+  case 2: PACK_REPEATED(uint16_t)
+  case 4: PACK_REPEATED(uint32_t)
+  case 8: PACK_REPEATED(uint64_t)
+  default:
+    for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride)
+      for (int64_t at = 0; at < bytes; at += 16) memcpy(to + at, from, 16);
+  }
+}
+
+/* Of dense bytes, as pieces of one length, of which the last one may overlap the one
+ * before. */
+#define PACK_PIECES(piece)                                                               \
+  for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride) {                  \
+    for (int64_t at = 0; at + piece < bytes; at += piece)                                \
+      memcpy(to + at, from + at, piece);                                                 \
+    memcpy(to + bytes - piece, from + bytes - piece, piece);                             \
+  }
+static void pack_dense(char *restrict to, const char *restrict from, int64_t bytes,
+                       int64_t row_stride, int64_t rows) {
+  if (bytes >= 64) {
+    PACK_PIECES(64)
+  } else if (bytes >= 32) {
+    PACK_PIECES(32)
+  } else if (bytes >= 16) {
+    PACK_PIECES(16)
+  } else if (bytes >= 8) {
+    PACK_PIECES(8)
+  } else if (bytes >= 4) {
+    PACK_PIECES(4)
+  } else {
+    PACK_PIECES(1)
+  }
+}
+
+#define PACK_SPREAD(type)                                                                \
+  {                                                                                      \
+    type *out = (type *)to;                                                              \
+    for (int64_t r = 0; r < rows; r++, out += n, from += row_stride)                     \
+      for (int64_t i = 0; i < n; i++) out[i] = *(const type *)(from + i * stride);       \
+    break;                                                                               \
+  }
+static void pack_spread(char *restrict to, const char *restrict from, int size,
+                        int64_t stride, int64_t n, int64_t row_stride, int64_t rows) {
+  switch (size) {
+  case 1: PACK_SPREAD(uint8_t)
+  case 2: PACK_SPREAD(uint16_t)
+  case 4: PACK_SPREAD(uint32_t)
+  case 8: PACK_SPREAD(uint64_t)
+  default: PACK_SPREAD(double _Complex)
+  }
+}
+
+static void pack_rows(char *to, const char *from, int size, int64_t stride, int64_t n,
+                      int64_t row_stride, int64_t rows) {
+  if (stride == 0)
+    pack_repeated(to, from, size, n * size, row_stride, rows);
+  else if (stride == size)
+    pack_dense(to, from, n * size, row_stride, rows);
+  else
+    pack_spread(to, from, size, stride, n, row_stride, rows);
+}
+
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
     .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_e8,
                   transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
-    .reverse = reverse_blocks};
+    .reverse = reverse_blocks,
+    .pack = pack_rows};

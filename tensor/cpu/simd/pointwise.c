@@ -62,12 +62,6 @@ static void drive_apart(const LpDrive *d, LpBlock block, char *const *ptrs,
 static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
                   const void *params) {
   const LpDrive *d = params;
-  char *const turned[] = {ptrs[0], ptrs[2], ptrs[1]};
-  const int64_t turned_strides[] = {strides[0], strides[2], strides[1]};
-  if (d->commutes && strides[1] == 0 && strides[2] != 0) {
-    ptrs = turned;
-    strides = turned_strides;
-  }
   const int n_operands = d->n_inputs + 1;
   const int8_t *sizes = d->sizes;
   const int64_t granule = LP_VECTOR_BYTES / (sizes[0] < sizes[1] ? sizes[0] : sizes[1]);
@@ -76,19 +70,27 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
     direct = direct && strides[k] == sizes[k];
     by_number = by_number && strides[k] == 0;
   }
-  const LpBlock block = direct ? d->block : by_number ? d->by_number : NULL;
+  const bool turns =
+      d->turned && strides[0] == sizes[0] && strides[1] == 0 && strides[2] == sizes[2];
+  char *const turned[] = {ptrs[0], turns ? ptrs[2] : NULL, ptrs[1]};
+  const int64_t turned_strides[] = {sizes[0], sizes[2], 0};
+  const LpBlock block = direct      ? d->block
+                        : by_number ? d->by_number
+                        : turns     ? d->turned
+                                    : NULL;
+  char *const *in = turns ? turned : ptrs;
   if (block && n >= granule) {
     bool apart = true;
     for (int k = 1; k < n_operands; k++) apart = apart && ptrs[k] != ptrs[0];
     if (apart) {
-      drive_apart(d, block, ptrs, strides, n, granule);
+      drive_apart(d, block, in, turns ? turned_strides : strides, n, granule);
       return;
     }
   }
   int64_t done = 0;
   if (block) {
     done = n & -granule;
-    if (done) block(ptrs, done, d->params);
+    if (done) block(in, done, d->params);
     if (done == n) return;
   }
   _Alignas(64) char buffers[4][BUFFER_BYTES];
