@@ -13,6 +13,7 @@
 #include "core/alloc.h"
 #include "core/half.h"
 #include "core/parallel.h"
+#include "cpu/copy.h"
 #include "dispatch/iter.h"
 #include "dispatch/layout.h"
 
@@ -25,15 +26,23 @@ typedef struct Dim {
   int64_t size, stride, out_stride; /* strides in elements */
 } Dim;
 
+/* How elements become those of a kernel's compute type. */
+typedef struct Source {
+  LpLoad load;
+  LpTransposeTile transpose; /* of elements as they are */
+  bool native;               /* elements of unit stride are read in place */
+  int elem_bytes, compute_bytes;
+  int64_t short_row; /* rows up to this length are turned into columns, many side by side */
+} Source;
+
 typedef struct Plan {
   const LpReduction *r;
   const LpReduceKernel *kernel;
-  LpLoad load;
-  bool native; /* elements of unit stride are read in place */
+  Source from;
   const char *src;
   char *dst;
   LpDtype out_dtype;
-  int elem_bytes, out_bytes, compute_bytes;
+  int out_bytes;
   int n_keep, n_red;
   Dim keep[LP_MAX_DIMS], red[LP_MAX_DIMS]; /* outermost first */
   int64_t n_out, n_in;                     /* results; elements per result */
@@ -167,6 +176,43 @@ static bool is_native(LpCompute compute, LpDtype dtype) {
   }
 }
 
+static Source source_of(LpCompute compute, LpDtype dtype) {
+  const int bytes = (int)lp_dtype_size(dtype);
+  return (Source){.load = lp_reduce_table()->load[compute][dtype],
+                  .transpose = lp_copy_kernels()->transpose[__builtin_ctz((unsigned)bytes)],
+                  .native = is_native(compute, dtype), .elem_bytes = bytes,
+                  .compute_bytes = lp_compute_bytes(compute),
+                  .short_row = bytes == 4 || bytes == 8 ? 64 : 16};
+}
+
+/* Elements that a buffer holds before and after they are loaded. */
+static int64_t room_of(const Source *from) {
+  return BUFFER_BYTES / (from->elem_bytes > from->compute_bytes ? from->elem_bytes : from->compute_bytes);
+}
+
+/* How many rows of n are turned at a time: whole vectors, and an odd number of them lest the columns' starts
+ * crowd in few of the cache's sets. */
+static int64_t turned_tile(const Source *from, int64_t n) {
+  int64_t vectors = room_of(from) / (n > 0 ? n : 1) / 16;
+  if (vectors > 15) vectors = 15;
+  return vectors > 1 ? 16 * ((vectors - 1) | 1) : 16;
+}
+
+/* Brings `rows` rows of w elements, `step` apart, into one block; the rows are ld apart. Columns along memory
+ * are turned at once. */
+static void load_rows(const Source *from, char *to, const char *src, int64_t rows, int64_t ld, int64_t step,
+                      int64_t w) {
+  const int64_t bytes = from->elem_bytes;
+  if (ld == 1 && rows > 1) {
+    _Alignas(64) char turned[BUFFER_BYTES];
+    from->transpose(from->native ? to : turned, w, src, step, w, rows);
+    if (!from->native) from->load(to, turned, bytes, rows * w);
+    return;
+  }
+  for (int64_t r = 0; r < rows; r++)
+    from->load(to + r * w * from->compute_bytes, src + r * ld * bytes, step * bytes, w);
+}
+
 /* --- planning --------------------------------------------------------------------------------- */
 
 /* Largest strides first; equal ones keep their order. */
@@ -224,11 +270,13 @@ static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides, 
 static void choose_walk(Plan *p) {
   int64_t keep_stride = p->n_keep ? p->keep[p->n_keep - 1].stride : 0;
   int64_t width = p->n_keep ? p->keep[p->n_keep - 1].size : 1;
-  p->outer = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride ||
-                               (p->n_in <= 12 && width >= 32));
+  const bool along = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride);
+  const bool turned = !along && p->n_red == 1 && p->red[0].stride == 1 && p->n_in <= p->from.short_row && width >= 16;
+  p->outer = along || turned || (p->n_in <= 12 && width >= 32);
   /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
   int64_t most = !p->outer    ? CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1)
-                 : p->native && keep_stride == 1 ? LP_REDUCE_TILE
+                 : turned ? turned_tile(&p->from, p->n_in)
+                 : p->from.native && keep_stride == 1 ? LP_REDUCE_TILE
                              : LP_REDUCE_TILE / 4;
   if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
   p->tile = width < most ? width : most > 1 ? most : 1;
@@ -357,8 +405,8 @@ static bool next_line(const Dim *red, const int64_t *lo, const int64_t *hi, int 
 static void reduce_inner(const Plan *p, void *acc, const char *src, const int64_t *lo, const int64_t *hi) {
   int last = p->n_red - 1;
   int64_t index[LP_MAX_DIMS], offset = 0, n = hi[last] - lo[last];
-  int64_t stride = p->red[last].stride * p->elem_bytes;
-  if (last == 0 && p->native && stride == p->elem_bytes) {
+  int64_t stride = p->red[last].stride * p->from.elem_bytes;
+  if (last == 0 && p->from.native && stride == p->from.elem_bytes) {
     p->kernel->row(acc, src + lo[0] * stride, n, p->r->p);
     return;
   }
@@ -366,17 +414,17 @@ static void reduce_inner(const Plan *p, void *acc, const char *src, const int64_
     index[d] = lo[d];
     offset += lo[d] * p->red[d].stride;
   }
-  if (p->native && stride == p->elem_bytes && n >= 64) {
-    do p->kernel->row(acc, src + offset * p->elem_bytes, n, p->r->p);
+  if (p->from.native && stride == p->from.elem_bytes && n >= 64) {
+    do p->kernel->row(acc, src + offset * p->from.elem_bytes, n, p->r->p);
     while (next_line(p->red, lo, hi, p->n_red, index, &offset));
     return;
   }
   _Alignas(64) char buffer[BUFFER_BYTES];
-  int64_t room = BUFFER_BYTES / p->compute_bytes, fill = 0;
+  int64_t room = BUFFER_BYTES / p->from.compute_bytes, fill = 0;
   do {
     for (int64_t i = 0; i < n;) {
       int64_t m = n - i < room - fill ? n - i : room - fill;
-      p->load(buffer + fill * p->compute_bytes, src + offset * p->elem_bytes + i * stride, stride, m);
+      p->from.load(buffer + fill * p->from.compute_bytes, src + offset * p->from.elem_bytes + i * stride, stride, m);
       i += m;
       fill += m;
       if (fill < room) continue;
@@ -392,26 +440,23 @@ static void reduce_inner(const Plan *p, void *acc, const char *src, const int64_
 static void reduce_rows(const Plan *p, char *acc, const char *src, int64_t rows, int64_t ld, int64_t w) {
   const LpReduceKernel *k = p->kernel;
   int64_t step = p->keep[p->n_keep - 1].stride, fold = LP_REDUCE_TILE / 2 / w;
-  if (p->native && step == 1 && ld == w && fold >= 4 && rows >= 8 * fold) {
+  if (p->from.native && step == 1 && ld == w && fold >= 4 && rows >= 8 * fold) {
     _Alignas(64) char wide[LP_REDUCE_TILE / 2 * sizeof(LpVarAcc)];
     k->init(wide, fold * w);
     k->col(wide, src, rows / fold, fold * ld, fold * w, p->r->p);
     for (int64_t i = 0; i < fold; i++) k->merge(acc, wide + i * w * k->acc_bytes, w);
-    src += rows / fold * fold * ld * p->elem_bytes;
+    src += rows / fold * fold * ld * p->from.elem_bytes;
     rows %= fold;
   }
-  if (p->native && step == 1) {
+  if (p->from.native && step == 1) {
     k->col(acc, src, rows, ld, w, p->r->p);
     return;
   }
   _Alignas(64) char buffer[BUFFER_BYTES];
-  int64_t room = BUFFER_BYTES / p->compute_bytes / w;
+  int64_t room = room_of(&p->from) / w;
   for (int64_t r = 0; r < rows; r += room) {
     int64_t m = rows - r < room ? rows - r : room;
-    for (int64_t i = 0; i < m; i++) {
-      p->load(buffer + i * w * p->compute_bytes, src + (r + i) * ld * p->elem_bytes,
-              step * p->elem_bytes, w);
-    }
+    load_rows(&p->from, buffer, src + r * ld * p->from.elem_bytes, m, ld, step, w);
     k->col(acc, buffer, m, w, w, p->r->p);
   }
 }
@@ -429,7 +474,7 @@ static void reduce_outer(const Plan *p, char *acc, const char *src, int64_t w, c
     index[d] = lo[d];
     offset += lo[d] * p->red[d].stride;
   }
-  do reduce_rows(p, acc, src + offset * p->elem_bytes, hi[last] - lo[last], p->red[last].stride, w);
+  do reduce_rows(p, acc, src + offset * p->from.elem_bytes, hi[last] - lo[last], p->red[last].stride, w);
   while (next_line(p->red, lo, hi, p->n_red, index, &offset));
 }
 
@@ -462,7 +507,7 @@ static void run_unit(void *ctx, int64_t task) {
   _Alignas(64) char local[LP_REDUCE_TILE * sizeof(LpVarAcc)];
   int64_t w = locate(p, u, &src, &dst);
   char *acc = p->partial ? p->partial + task * p->tile * p->kernel->acc_bytes : local;
-  const char *at = p->src + src * p->elem_bytes;
+  const char *at = p->src + src * p->from.elem_bytes;
   for (int d = 0; d < p->n_red; d++) {
     lo[d] = 0;
     hi[d] = p->red[d].size;
@@ -475,11 +520,11 @@ static void run_unit(void *ctx, int64_t task) {
   int64_t out_step = p->n_keep ? p->keep[p->n_keep - 1].out_stride : 1;
   if (p->n_in > 0 && p->outer) reduce_outer(p, acc, at, w, lo, hi);
   else if (p->n_in > 0 && p->n_red > 0) {
-    int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->elem_bytes : 0;
+    int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
     for (int64_t j = 0; j < w; j++) reduce_inner(p, acc + j * p->kernel->acc_bytes, at + j * step, lo, hi);
   } else if (p->n_in > 0) {
     char one[16];
-    p->load(one, at, p->elem_bytes, 1);
+    p->from.load(one, at, p->from.elem_bytes, 1);
     p->kernel->row(acc, one, 1, p->r->p);
   }
   if (!p->partial) finish(p, acc, w, p->dst + dst * p->out_bytes, out_step);
@@ -501,13 +546,10 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
   Plan plan, *p = &plan;
   p->r = r;
   p->kernel = &table->kernel[r->op][r->compute];
-  p->load = table->load[r->compute][dtype];
-  ASSERT(p->kernel->acc_bytes && p->load);
-  p->native = is_native(r->compute, dtype);
+  p->from = source_of(r->compute, dtype);
+  ASSERT(p->kernel->acc_bytes && p->from.load);
   p->out_dtype = lp_dtype(out);
-  p->elem_bytes = (int)lp_dtype_size(dtype);
   p->out_bytes = (int)lp_dtype_size(p->out_dtype);
-  p->compute_bytes = lp_compute_bytes(r->compute);
   int64_t strides[LP_MAX_DIMS];
   p->src = lp_strided_data(self, strides);
   p->dst = lp_data(out);
@@ -529,94 +571,156 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
 
 /* --- positions -------------------------------------------------------------------------------- */
 
+/* Widest tile of results; that of columns read in place. */
+#define ARG_TILE 240
+#define ARG_COLUMNS 64
+
 typedef struct ArgPlan {
   const LpArgKernel *kernel;
-  LpLoad load;
-  bool native, outer;
-  int elem_bytes, compute_bytes;
+  Source from;
+  bool outer; /* tiles of neighbouring results side by side; else row by row */
   const char *src;
   int64_t *dst;
-  int64_t n, stride;                  /* the searched dim; stride in elements */
-  int64_t width;                      /* outer: length of a line of neighbouring results */
+  char *values;       /* the elements found, laid out as dst; NULL: not wanted */
+  int64_t n, stride;  /* the searched dim; stride in elements */
+  int64_t tile, tiles; /* results per tile; tiles per line of them */
   Dim keep[LP_MAX_DIMS];
   int n_keep;
-  int64_t *partial;                   /* best index of each chunk of one long row */
-  int64_t chunk_len;
+  int64_t n_chunks, chunk_len; /* of the searched dim, where results are few */
+  int64_t *partial; /* the best index of each chunk, a tile for each task */
 } ArgPlan;
 
 /* The index of the extreme of n elements; a buffer serves foreign dtypes and strides, block by block,
  * each block led by the best element so far. */
 static int64_t arg_row(const ArgPlan *p, const char *src, int64_t n) {
-  int64_t stride = p->stride * p->elem_bytes;
-  if (p->native && stride == p->elem_bytes) return p->kernel->row(src, n);
+  const int bytes = p->from.compute_bytes;
+  int64_t stride = p->stride * p->from.elem_bytes;
+  if (p->from.native && stride == p->from.elem_bytes) return p->kernel->row(src, n);
   _Alignas(64) char buffer[8192 + 16];
-  int64_t room = 8192 / p->compute_bytes, best = 0;
+  int64_t room = 8192 / bytes, best = 0;
   for (int64_t i = 0; i < n; i += room) {
     int64_t m = n - i < room ? n - i : room;
-    p->load(buffer, src + best * stride, stride, 1);
-    p->load(buffer + p->compute_bytes, src + i * stride, stride, m);
+    p->from.load(buffer, src + best * stride, stride, 1);
+    p->from.load(buffer + bytes, src + i * stride, stride, m);
     int64_t k = p->kernel->row(buffer, m + 1);
     if (k > 0) best = i + k - 1;
   }
   return best;
 }
 
-static void arg_task(void *ctx, int64_t task) {
-  ArgPlan *p = ctx;
-  const char *src = p->src;
-  int64_t dst = 0, rest = task;
-  int d = p->n_keep - 1;
-  if (p->partial) {
-    int64_t first = task * p->chunk_len, n = p->n - first < p->chunk_len ? p->n - first : p->chunk_len;
-    p->partial[task] = first + arg_row(p, src + first * p->stride * p->elem_bytes, n);
-    return;
+/* The best of few candidates, which need not be in order, in a column. */
+static int64_t arg_among(const ArgPlan *p, const char *src, int64_t *at, int count) {
+  _Alignas(64) char values[2 * 16 * 8];
+  for (int i = 1; i < count; i++) {
+    const int64_t x = at[i];
+    int j = i;
+    for (; j > 0 && at[j - 1] > x; j--) at[j] = at[j - 1];
+    at[j] = x;
   }
-  int64_t w = 1, tile = 0;
+  for (int i = 0; i < count; i++)
+    p->from.load(values + i * p->from.compute_bytes, src + at[i] * p->stride * p->from.elem_bytes,
+                 p->from.elem_bytes, 1);
+  return at[p->kernel->row(values, count)];
+}
+
+/* Of w neighbouring columns of n elements. Narrow contiguous rows are taken sixteen at a time, as one wide
+ * row, whose winners, and the last rows, are compared then. */
+static void arg_columns(const ArgPlan *p, const char *src, int64_t n, int64_t w, int64_t *index) {
+  const int64_t step = p->keep[p->n_keep - 1].stride, fold = 16;
+  if (!p->from.native || step != 1) {
+    _Alignas(64) char buffer[BUFFER_BYTES];
+    load_rows(&p->from, buffer, src, n, p->stride, step, w);
+    p->kernel->col(buffer, n, w, w, index);
+  } else if (p->stride == w && fold * w <= ARG_TILE && n >= 8 * fold) {
+    int64_t wide[ARG_TILE], at[2 * 16];
+    p->kernel->col(src, n / fold, fold * w, fold * w, wide);
+    for (int64_t j = 0; j < w; j++) {
+      int count = 0;
+      for (int64_t i = 0; i < fold; i++) at[count++] = wide[i * w + j] * fold + i;
+      for (int64_t i = n / fold * fold; i < n; i++) at[count++] = i;
+      index[j] = arg_among(p, src + j * p->from.elem_bytes, at, count);
+    }
+  } else {
+    p->kernel->col(src, n, p->stride, w, index);
+  }
+}
+
+/* Unit u of the results, of how many: where its elements and its results start. */
+static int64_t arg_locate(const ArgPlan *p, int64_t u, const char **src, int64_t *dst) {
+  int d = p->n_keep - 1;
+  int64_t w = 1, offset = 0;
+  *dst = 0;
   if (p->outer) {
-    int64_t tiles = (p->width + 63) / 64;
-    tile = rest % tiles * 64;
-    rest /= tiles;
-    w = p->width - tile < 64 ? p->width - tile : 64;
-    src += tile * p->keep[d].stride * p->elem_bytes;
-    dst += tile * p->keep[d].out_stride;
+    const int64_t first = u % p->tiles * p->tile;
+    u /= p->tiles;
+    w = p->keep[d].size - first < p->tile ? p->keep[d].size - first : p->tile;
+    offset = first * p->keep[d].stride;
+    *dst = first * p->keep[d].out_stride;
     d--;
   }
   for (; d >= 0; d--) {
-    int64_t i = rest % p->keep[d].size;
-    rest /= p->keep[d].size;
-    src += i * p->keep[d].stride * p->elem_bytes;
-    dst += i * p->keep[d].out_stride;
+    const int64_t i = u % p->keep[d].size;
+    u /= p->keep[d].size;
+    offset += i * p->keep[d].stride;
+    *dst += i * p->keep[d].out_stride;
   }
-  if (!p->outer) {
-    p->dst[dst] = arg_row(p, src, p->n);
+  *src = p->src + offset * p->from.elem_bytes;
+  return w;
+}
+
+#define TAKE(type)                                                                 \
+  for (int64_t j = 0; j < w; j++)                                                  \
+    ((type *)p->values)[dst + j * line.out_stride] =                               \
+        ((const type *)src)[j * line.stride + index[j] * p->stride];               \
+  break;
+static void arg_give(const ArgPlan *p, const char *src, int64_t dst, const int64_t *index, int64_t w) {
+  const Dim line = p->n_keep ? p->keep[p->n_keep - 1] : (Dim){1, 1, 1};
+  for (int64_t j = 0; j < w; j++) p->dst[dst + j * line.out_stride] = index[j];
+  if (!p->values) return;
+  switch (p->from.elem_bytes) {
+    case 1: TAKE(uint8_t)
+    case 2: TAKE(uint16_t)
+    case 4: TAKE(uint32_t)
+    default: TAKE(uint64_t)
+  }
+}
+
+static void arg_task(void *ctx, int64_t task) {
+  const ArgPlan *p = ctx;
+  const char *src;
+  int64_t dst, index[ARG_TILE], w = arg_locate(p, task / p->n_chunks, &src, &dst);
+  const int64_t first = task % p->n_chunks * p->chunk_len;
+  const int64_t n = p->n - first < p->chunk_len ? p->n - first : p->chunk_len;
+  const char *at = src + first * p->stride * p->from.elem_bytes;
+  if (p->outer) arg_columns(p, at, n, w, index);
+  else index[0] = arg_row(p, at, n);
+  if (!p->partial) {
+    arg_give(p, src, dst, index, w);
     return;
   }
-  int64_t index[64], out_stride = p->keep[p->n_keep - 1].out_stride;
-  p->kernel->col(src, p->n, p->stride, w, index);
-  for (int64_t j = 0; j < w; j++) p->dst[dst + j * out_stride] = index[j];
+  for (int64_t j = 0; j < w; j++) p->partial[task * p->tile + j] = first + index[j];
 }
 
-/* The best of the chunks' winners: they are gathered, in order, and searched in turn. */
-static bool arg_merge(ArgPlan *p, int64_t chunks) {
-  size_t bytes = (size_t)chunks * (size_t)p->compute_bytes;
-  char *values = lp_alloc(bytes);
-  if (!values) return false;
-  for (int64_t c = 0; c < chunks; c++) {
-    p->load(values + c * p->compute_bytes, p->src + p->partial[c] * p->stride * p->elem_bytes,
-            p->elem_bytes, 1);
+/* The best of the chunks' winners. */
+static void arg_merge(const ArgPlan *p, int64_t units) {
+  for (int64_t u = 0; u < units; u++) {
+    const char *src;
+    int64_t dst, index[ARG_TILE], at[MAX_CHUNKS], w = arg_locate(p, u, &src, &dst);
+    const int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
+    for (int64_t j = 0; j < w; j++) {
+      for (int64_t c = 0; c < p->n_chunks; c++) at[c] = p->partial[(u * p->n_chunks + c) * p->tile + j];
+      index[j] = arg_among(p, src + j * step, at, (int)p->n_chunks);
+    }
+    arg_give(p, src, dst, index, w);
   }
-  p->dst[0] = p->partial[p->kernel->row(values, chunks)];
-  lp_free(values, bytes);
-  return true;
 }
 
-bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *out) {
+bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *out, LpTensor *values) {
   LpDtype dtype = lp_dtype(self);
   LpCompute compute = lp_compute_of_extreme(dtype);
-  const LpReduceTable *table = lp_reduce_table();
-  ArgPlan p = {.kernel = &table->arg[smallest][compute], .load = table->load[compute][dtype],
-               .native = is_native(compute, dtype), .elem_bytes = (int)lp_dtype_size(dtype),
-               .compute_bytes = lp_compute_bytes(compute), .dst = lp_data(out)};
+  ArgPlan p = {.kernel = &lp_reduce_table()->arg[smallest][compute], .from = source_of(compute, dtype),
+               .dst = lp_data(out), .values = values ? lp_data(values) : NULL, .tile = 1, .tiles = 1,
+               .n_chunks = 1};
   int64_t strides[LP_MAX_DIMS];
   p.src = lp_strided_data(self, strides);
   int64_t ndim = lp_ndim(self), results = 1;
@@ -634,19 +738,23 @@ bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *o
   }
   if (results == 0) return true;
   p.n_keep = join_dims(p.keep, p.n_keep);
-  if (results == 1 && p.n >= 2 * CHUNK_ELEMS) {
-    p.chunk_len = CHUNK_ELEMS;
-    int64_t chunks = (p.n + p.chunk_len - 1) / p.chunk_len;
-    TRY(p.partial = lp_alloc((size_t)chunks * sizeof *p.partial));
-    bool ok = lp_run_tasks(chunks, p.chunk_len, arg_task, &p) && arg_merge(&p, chunks);
-    lp_free(p.partial, (size_t)chunks * sizeof *p.partial);
-    return ok;
+  const Dim line = p.n_keep ? p.keep[p.n_keep - 1] : (Dim){1, 1, 1};
+  const bool in_place = p.from.native && line.stride == 1 && p.stride != 1;
+  p.outer = p.n_keep > 0 && (in_place || (p.n <= p.from.short_row && line.size >= 16));
+  if (p.outer) {
+    p.tile = in_place ? ARG_COLUMNS : turned_tile(&p.from, p.n);
+    if (p.tile > line.size) p.tile = line.size;
+    p.tiles = (line.size + p.tile - 1) / p.tile;
   }
-  int64_t tasks = results;
-  if (p.n_keep && p.native && p.keep[p.n_keep - 1].stride == 1 && p.stride != 1) {
-    p.outer = true;
-    p.width = p.keep[p.n_keep - 1].size;
-    tasks = results / p.width * ((p.width + 63) / 64);
-  }
-  return lp_run_tasks(tasks, p.n * (p.outer ? 64 : 1), arg_task, &p);
+  const int64_t units = results / (p.outer ? line.size : 1) * p.tiles, work = p.n * p.tile;
+  if (units < MAX_CHUNKS)
+    while (p.n_chunks < MAX_CHUNKS && work / CHUNK_ELEMS >= 2 * p.n_chunks && p.n_chunks < p.n) p.n_chunks *= 2;
+  p.chunk_len = (p.n + p.n_chunks - 1) / p.n_chunks;
+  p.n_chunks = (p.n + p.chunk_len - 1) / p.chunk_len;
+  const size_t partial_bytes = (size_t)(units * p.n_chunks * p.tile) * sizeof *p.partial;
+  if (p.n_chunks > 1) TRY(p.partial = lp_alloc(partial_bytes));
+  const bool ok = lp_run_tasks(units * p.n_chunks, work / p.n_chunks, arg_task, &p);
+  if (ok && p.partial) arg_merge(&p, units);
+  if (p.partial) lp_free(p.partial, partial_bytes);
+  return ok;
 }
