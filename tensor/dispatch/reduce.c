@@ -52,6 +52,7 @@ typedef struct Plan {
   int64_t n_chunks, chunk_len;             /* along red[split] */
   int split;
   bool outer;
+  bool rows; /* inner: by the kernel of many rows */
   char *partial; /* n_chunks x n_units x tile accumulators; NULL without chunks */
   double count;  /* elements per result, before dims of size 1 were dropped */
 } Plan;
@@ -271,11 +272,14 @@ static void choose_walk(Plan *p) {
   int64_t keep_stride = p->n_keep ? p->keep[p->n_keep - 1].stride : 0;
   int64_t width = p->n_keep ? p->keep[p->n_keep - 1].size : 1;
   const bool along = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride);
-  const bool turned = !along && p->n_red == 1 && p->red[0].stride == 1 && p->n_in <= p->from.short_row && width >= 16;
-  p->outer = along || turned || (p->n_in <= 12 && width >= 32);
+  p->rows = !along && p->n_keep > 0 && p->n_red == 1 && p->red[0].stride == 1 && p->from.native &&
+            p->kernel->rows && p->n_in >= p->kernel->rows_from;
+  const bool turned = !along && p->n_red == 1 && p->red[0].stride == 1 &&
+                      p->n_in <= p->from.short_row && width >= 16;
+  p->outer = along || (!p->rows && (turned || (p->n_in <= 12 && width >= 32)));
   /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
   int64_t most = !p->outer    ? CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1)
-                 : turned ? turned_tile(&p->from, p->n_in)
+                 : turned     ? turned_tile(&p->from, p->n_in)
                  : p->from.native && keep_stride == 1 ? LP_REDUCE_TILE
                              : LP_REDUCE_TILE / 4;
   if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
@@ -357,11 +361,9 @@ static void finish(const Plan *p, void *acc, int64_t n, char *dst, int64_t strid
   switch (p->r->finish) {
     case LP_FINISH_PLAIN: break;
     case LP_FINISH_MEAN:
-      for (int64_t i = 0; i < n * parts; i++) v[i] /= p->count;
+      lp_reduce_table()->finish.divide(v, n * parts, p->count);
       break;
-    case LP_FINISH_SQRT:
-      for (int64_t i = 0; i < n; i++) v[i] = sqrt(v[i]);
-      break;
+    case LP_FINISH_SQRT: lp_reduce_table()->finish.root(v, n); break;
     case LP_FINISH_ROOT:
       for (int64_t i = 0; i < n; i++) v[i] = pow(v[i], 1.0 / p->r->p);
       break;
@@ -383,6 +385,10 @@ static void finish(const Plan *p, void *acc, int64_t n, char *dst, int64_t strid
       break;
   }
   if (parts == 2) store_pairs(dst, stride, p->out_dtype, v, n);
+  else if (p->out_dtype == LP_INT64 && ints && stride == 8) memcpy(dst, acc, (size_t)n * 8);
+  else if (p->out_dtype == LP_FLOAT64 && !ints && stride == 8) memcpy(dst, acc, (size_t)n * 8);
+  else if (p->out_dtype == LP_FLOAT32 && !ints && stride == 4)
+    lp_reduce_table()->finish.narrow((float *)dst, v, n);
   else if (ints) store_ints(dst, stride, p->out_dtype, acc, n);
   else store_doubles(dst, stride, p->out_dtype, v, n);
 }
@@ -521,7 +527,10 @@ static void run_unit(void *ctx, int64_t task) {
   if (p->n_in > 0 && p->outer) reduce_outer(p, acc, at, w, lo, hi);
   else if (p->n_in > 0 && p->n_red > 0) {
     int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
-    for (int64_t j = 0; j < w; j++) reduce_inner(p, acc + j * p->kernel->acc_bytes, at + j * step, lo, hi);
+    if (p->rows)
+      p->kernel->rows(acc, at + lo[0] * p->from.elem_bytes, w, p->keep[p->n_keep - 1].stride, hi[0] - lo[0]);
+    else
+      for (int64_t j = 0; j < w; j++) reduce_inner(p, acc + j * p->kernel->acc_bytes, at + j * step, lo, hi);
   } else if (p->n_in > 0) {
     char one[16];
     p->from.load(one, at, p->from.elem_bytes, 1);

@@ -58,8 +58,8 @@ TRANSPOSE(e16)
 
 #if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
 /* A block of 8 rows of 4-byte elements, in registers: `columns` of them, up to 8. */
-static inline __attribute__((always_inline)) void block_e4(float *dst, int64_t ds, const float *src,
-                                                           int64_t ss, int64_t columns) {
+static inline __attribute__((always_inline)) void
+block_e4(float *dst, int64_t ds, const float *src, int64_t ss, int64_t columns) {
   __m256 r[8], t[8];
   if (columns == 8) {
     for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(src + i * ss);
@@ -79,15 +79,16 @@ static inline __attribute__((always_inline)) void block_e4(float *dst, int64_t d
     r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
   }
   for (int i = 0; i < 4; i++) {
-    if (i < columns) _mm256_storeu_ps(dst + i * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+    if (i < columns)
+      _mm256_storeu_ps(dst + i * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
     if (i + 4 < columns)
       _mm256_storeu_ps(dst + (i + 4) * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
   }
 }
 
 /* A block of 4 rows of 8-byte elements. */
-static inline __attribute__((always_inline)) void block_e8(double *dst, int64_t ds, const double *src,
-                                                           int64_t ss, int64_t columns) {
+static inline __attribute__((always_inline)) void
+block_e8(double *dst, int64_t ds, const double *src, int64_t ss, int64_t columns) {
   __m256d r[4], t[4];
   if (columns == 4) {
     for (int i = 0; i < 4; i++) r[i] = _mm256_loadu_pd(src + i * ss);
@@ -101,20 +102,21 @@ static inline __attribute__((always_inline)) void block_e8(double *dst, int64_t 
     t[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
   }
   for (int i = 0; i < 2; i++) {
-    if (i < columns) _mm256_storeu_pd(dst + i * ds, _mm256_permute2f128_pd(t[i], t[i + 2], 0x20));
+    if (i < columns)
+      _mm256_storeu_pd(dst + i * ds, _mm256_permute2f128_pd(t[i], t[i + 2], 0x20));
     if (i + 2 < columns)
       _mm256_storeu_pd(dst + (i + 2) * ds, _mm256_permute2f128_pd(t[i], t[i + 2], 0x31));
   }
 }
 
-/* The last blocks of rows and of columns may overlap the ones before; rows of less than a block are read in
- * part. */
+/* The last blocks of rows and of columns may overlap the ones before; rows of less than a
+ * block are read in part. */
 #define TRANSPOSE_BLOCKS(name, type, B)                                                  \
-  static void transpose_fast_##name(char *dst_, int64_t ds, const char *src_, int64_t ss, \
-                                    int64_t rows, int64_t columns) {                     \
+  static void transpose_fast_##name(char *dst_, int64_t ds, const char *src_,            \
+                                    int64_t ss, int64_t rows, int64_t columns) {         \
     type *dst = (type *)dst_;                                                            \
     const type *src = (const type *)src_;                                                \
-    if (rows < B || ss <= 4) {                                                              \
+    if (rows < B || ss <= 4) {                                                           \
       transpose_##name(dst_, ds, src_, ss, rows, columns);                               \
       return;                                                                            \
     }                                                                                    \

@@ -30,6 +30,19 @@ static const uint64_t last_lanes[2 * VB / 8] = {
 #endif
 };
 
+/* The numbers of a vector's lanes. */
+typedef int32_t Lanes4 __attribute__((vector_size(VB)));
+#if VB >= 64
+#define LANE_NUMBERS_4 ((Lanes4){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#define LANE_NUMBERS_8 ((VecI){0, 1, 2, 3, 4, 5, 6, 7})
+#elif VB >= 32
+#define LANE_NUMBERS_4 ((Lanes4){0, 1, 2, 3, 4, 5, 6, 7})
+#define LANE_NUMBERS_8 ((VecI){0, 1, 2, 3})
+#else
+#define LANE_NUMBERS_4 ((Lanes4){0, 1, 2, 3})
+#define LANE_NUMBERS_8 ((VecI){0, 1})
+#endif
+
 /* Elements as they are, and NaN as 0. */
 #define VECTORS_OF(type, T, V)                                                                \
   static inline V type##_vector(const T *x) {                                                 \
@@ -59,6 +72,8 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
 #define SUM_T float
 #define SUM_A double
 #define SUM_VT VecF32
+#define SUM_LANES Lanes4
+#define SUM_LANE_NUMBERS LANE_NUMBERS_4
 #define ELEM float
 #define NAME(x) f32_##x
 #define GET(x) (x)
@@ -91,6 +106,10 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
 
 #define SUM_T double
 #define SUM_VT VecF64
+#undef SUM_LANES
+#undef SUM_LANE_NUMBERS
+#define SUM_LANES VecI
+#define SUM_LANE_NUMBERS LANE_NUMBERS_8
 #define ELEM double
 #define NAME(x) f64_##x
 #define GET(x) (x)
@@ -521,6 +540,18 @@ static inline double f64_exp_shifted(double x) { return lp_exp_f64(x); }
 SUM_EXP(f32, float, fabsf)
 SUM_EXP(f64, double, fabs)
 
+/* --- last steps ------------------------------------------------------------------------------ */
+
+static void finish_divide(double *v, int64_t n, double divisor) {
+  for (int64_t i = 0; i < n; i++) v[i] /= divisor;
+}
+static void finish_root(double *v, int64_t n) {
+  for (int64_t i = 0; i < n; i++) v[i] = sqrt(v[i]);
+}
+static void finish_narrow(float *restrict dst, const double *restrict v, int64_t n) {
+  for (int64_t i = 0; i < n; i++) dst[i] = (float)v[i];
+}
+
 /* --- loaders --------------------------------------------------------------------------------- */
 
 typedef struct { uint16_t bits; } Bf16;
@@ -640,6 +671,8 @@ LOAD(copy_8, uint64_t, uint64_t, x)
   [LP_AS_##type] = {acc, init, row, col, merge}
 #define PLAIN(type, acc, name) \
   KERNEL(type, acc, name##_init, name##_row, name##_col, name##_merge)
+#define SUM(type, T, name)                                                                   \
+  [LP_AS_##type] = {8, name##_init, name##_row, name##_col, name##_merge, name##_rows, LP_LANES(T)}
 #define DOUBLE_SUM(type, name) KERNEL(type, 8, f64_sum_init, name##_row, name##_col, f64_sum_merge)
 #define PRODUCT_KERNEL(type, name, acc) \
   KERNEL(type, 8, acc##_prod_init, name##_prod_row, name##_prod_col, acc##_prod_merge)
@@ -661,9 +694,9 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_AS_C64] = {[LP_COMPLEX64] = copy_8}, [LP_AS_BF16] = {[LP_BFLOAT16] = copy_2},
   },
   .kernel = {
-    [LP_REDUCE_SUM] = {PLAIN(F32, 8, f32_sum), PLAIN(F64, 8, f64_sum), PLAIN(I64, 8, i64_sum),
-                       PLAIN(C128, 16, c128_sum), COMPLEX_KERNEL(sum), PLAIN(BF16, 8, bf16_sum)},
-    [LP_REDUCE_NANSUM] = {PLAIN(F32, 8, f32_nansum), PLAIN(F64, 8, f64_nansum)},
+    [LP_REDUCE_SUM] = {SUM(F32, float, f32_sum), SUM(F64, double, f64_sum), SUM(I64, int64_t, i64_sum),
+                       PLAIN(C128, 16, c128_sum), COMPLEX_KERNEL(sum), SUM(BF16, float, bf16_sum)},
+    [LP_REDUCE_NANSUM] = {SUM(F32, float, f32_nansum), SUM(F64, double, f64_nansum)},
     [LP_REDUCE_NANCOUNT] = {DOUBLE_SUM(F32, f32_nancount), DOUBLE_SUM(F64, f64_nancount)},
     [LP_REDUCE_PROD] = {PRODUCT_KERNEL(F32, f32, double), PRODUCT_KERNEL(F64, f64, double),
                         PRODUCT_KERNEL(I64, i64, uint64_t), PLAIN(C128, 16, c128_prod),
@@ -688,4 +721,5 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     {ARG(F32, f32_argmin), ARG(F64, f64_argmin), ARG(I64, i64_argmin), ARG(I32, i32_argmin),
      ARG(I16, i16_argmin), ARG(I8, i8_argmin), ARG(U8, u8_argmin)},
   },
+  .finish = {finish_divide, finish_root, finish_narrow},
 };
