@@ -41,6 +41,11 @@ static inline void NAME(sum_lanes)(SUM_VT s, SUM_T sums[2]) {
   sums[1] = lane[1] + lane[3];
 }
 
+static inline SUM_VT NAME(sum_kept)(SUM_VT v, VecI keep) {
+  const VecI kept = (VecI)v & keep;
+  return (SUM_VT)kept;
+}
+
 /* The sum of n elements, LANES or more, as a vector: four accumulators, added pairwise at the end; the last,
  * incomplete vector is one that ends with the elements, without the lanes already counted. */
 static inline SUM_VT NAME(sum_vector)(const ELEM *x, int64_t n) {
@@ -62,13 +67,9 @@ static inline SUM_VT NAME(sum_vector)(const ELEM *x, int64_t n) {
     i += LANES;
   }
   if (i < n) {
-    SUM_VT v = GET_VECTOR(x + n - LANES);
-    VecI last, keep;
-    memcpy(&last, &v, VB);
+    VecI keep;
     memcpy(&keep, (const char *)last_lanes + (n - i) * (int64_t)sizeof(SUM_T), VB);
-    last &= keep;
-    memcpy(&v, &last, VB);
-    s3 += v;
+    s3 += NAME(sum_kept)(GET_VECTOR(x + n - LANES), keep);
   }
   return (s0 + s1) + (s2 + s3);
 }
@@ -113,20 +114,38 @@ static inline __attribute__((always_inline)) SUM_VT NAME(sum_join)(SUM_VT a, SUM
   return own + __builtin_shuffle(other, lane ^ bit);
 }
 
-/* The rows' vectors become one that has a row's sum in each lane. */
+/* The rows' vectors become one that has a row's sum in each lane. Rows of few vectors are read side by side. */
 static void NAME(sum_rows)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t n) {
   SUM_A *restrict a = acc;
   const ELEM *v = x;
+  const int64_t whole = n / LANES * LANES;
+  VecI keep;
+  memcpy(&keep, (const char *)last_lanes + (n - whole) * (int64_t)sizeof(SUM_T), VB);
   int64_t r = 0;
   for (; n <= ROW_BLOCK && r + LANES <= rows; r += LANES, v += LANES * ld) {
     SUM_VT s[LANES];
+    if (n < 8 * LANES) {
 #pragma GCC unroll 16
-    for (int k = 0; k < LANES; k++) s[k] = NAME(sum_vector)(v + k * ld, n);
+      for (int k = 0; k < LANES; k++) s[k] = GET_VECTOR(v + k * ld);
+      for (int64_t i = LANES; i < whole; i += LANES) {
+#pragma GCC unroll 16
+        for (int k = 0; k < LANES; k++) s[k] += GET_VECTOR(v + k * ld + i);
+      }
+      if (whole < n) {
+#pragma GCC unroll 16
+        for (int k = 0; k < LANES; k++)
+          s[k] += NAME(sum_kept)(GET_VECTOR(v + k * ld + n - LANES), keep);
+      }
+    } else {
+      for (int k = 0; k < LANES; k++) s[k] = NAME(sum_vector)(v + k * ld, n);
+    }
 #pragma GCC unroll 4
     for (int bit = 1; bit < LANES; bit *= 2)
 #pragma GCC unroll 8
       for (int k = 0; k < LANES / bit; k += 2) s[k / 2] = NAME(sum_join)(s[k], s[k + 1], bit);
-    for (int k = 0; k < LANES; k++) a[r + k] += (SUM_A)s[0][k];
+    SUM_T sums[LANES];
+    memcpy(sums, s, VB);
+    for (int k = 0; k < LANES; k++) a[r + k] += (SUM_A)sums[k];
   }
   for (; r < rows; r++, v += ld) NAME(sum_row)(a + r, v, n, 0);
 }
