@@ -48,7 +48,7 @@ typedef struct Plan {
   int64_t n_out, n_in;                     /* results; elements per result */
   int64_t n_units;    /* tiles of neighbouring results */
   int64_t tile;       /* results per tile */
-  int64_t tiles;      /* tiles per line of results */
+  int64_t lines;      /* whole lines of results per tile, where they are narrow: packed side by side */
   int64_t n_chunks, chunk_len;             /* along red[split] */
   int split;
   bool outer;
@@ -268,6 +268,22 @@ static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides, 
   p->n_red = join_dims(p->red, p->n_red);
 }
 
+/* Narrow lines down which a single dim is reduced make a wide one, if their results are neighbours: as many as
+ * give the kernel rows enough at a time, and the threads tasks enough. */
+static int64_t lines_per_tile(const Plan *p, bool along) {
+  if (!along || p->n_keep < 2 || p->n_red != 1 || p->red[0].size > 256) return 1;
+  const Dim *line = &p->keep[p->n_keep - 1], *next = line - 1;
+  if (line->size > 128 || next->out_stride != line->size * line->out_stride) return 1;
+  const int64_t rows = p->red[0].size < 32 ? p->red[0].size : 32;
+  int64_t width = room_of(&p->from) / rows;
+  if (width > LP_REDUCE_TILE / 2) width = LP_REDUCE_TILE / 2;
+  const int64_t share = p->n_out / line->size / MAX_CHUNKS;
+  int64_t lines = width / line->size;
+  if (lines > next->size) lines = next->size;
+  if (lines > share) lines = share;
+  return lines > 1 ? lines : 1;
+}
+
 static void choose_walk(Plan *p) {
   int64_t keep_stride = p->n_keep ? p->keep[p->n_keep - 1].stride : 0;
   int64_t width = p->n_keep ? p->keep[p->n_keep - 1].size : 1;
@@ -284,8 +300,13 @@ static void choose_walk(Plan *p) {
                              : LP_REDUCE_TILE / 4;
   if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
   p->tile = width < most ? width : most > 1 ? most : 1;
-  p->tiles = (width + p->tile - 1) / p->tile;
-  p->n_units = p->n_out / width * p->tiles;
+  p->n_units = p->n_out / width * ((width + p->tile - 1) / p->tile);
+  p->lines = lines_per_tile(p, along);
+  if (p->lines > 1) {
+    const int64_t lines = p->keep[p->n_keep - 2].size;
+    p->n_units = p->n_out / width / lines * ((lines + p->lines - 1) / p->lines);
+    p->tile = width * p->lines;
+  }
 
   p->n_chunks = 1;
   p->split = 0;
@@ -467,6 +488,21 @@ static void reduce_rows(const Plan *p, char *acc, const char *src, int64_t rows,
   }
 }
 
+/* `lines` lines of results: their rows are packed side by side, a buffer of them at a time. */
+static void reduce_lines(const Plan *p, char *acc, const char *src, int64_t lines) {
+  const Dim *line = &p->keep[p->n_keep - 1], *red = &p->red[0];
+  const int64_t bytes = p->from.elem_bytes, width = lines * line->size, room = room_of(&p->from) / width;
+  _Alignas(64) char packed[BUFFER_BYTES + LP_PACK_SLACK], loaded[BUFFER_BYTES];
+  for (int64_t r = 0; r < red->size; r += room) {
+    const int64_t m = red->size - r < room ? red->size - r : room;
+    for (int64_t i = 0; i < m; i++)
+      lp_copy_kernels()->pack(packed + i * width * bytes, src + (r + i) * red->stride * bytes, (int)bytes,
+                              line->stride * bytes, line->size, line[-1].stride * bytes, lines);
+    if (!p->from.native) p->from.load(loaded, packed, bytes, m * width);
+    p->kernel->col(acc, p->from.native ? packed : loaded, m, width, width, p->r->p);
+  }
+}
+
 /* A tile of w neighbouring results: down the reduced dims. */
 static void reduce_outer(const Plan *p, char *acc, const char *src, int64_t w, const int64_t *lo,
                          const int64_t *hi) {
@@ -486,22 +522,21 @@ static void reduce_outer(const Plan *p, char *acc, const char *src, int64_t w, c
 
 /* Unit u of the results: where it starts, and how many results it holds. */
 static int64_t locate(const Plan *p, int64_t u, int64_t *src, int64_t *dst) {
-  int d = p->n_keep - 1;
-  int64_t w = 1;
+  int64_t w = 1, per_tile = p->tile;
   *src = *dst = 0;
-  if (d >= 0) {
-    int64_t first = u % p->tiles * p->tile;
-    u /= p->tiles;
-    w = p->keep[d].size - first < p->tile ? p->keep[d].size - first : p->tile;
-    *src = first * p->keep[d].stride;
-    *dst = first * p->keep[d].out_stride;
-    d--;
-  }
-  for (; d >= 0; d--) {
-    int64_t i = u % p->keep[d].size;
-    u /= p->keep[d].size;
-    *src += i * p->keep[d].stride;
-    *dst += i * p->keep[d].out_stride;
+  for (int d = p->n_keep - 1; d >= 0; d--) {
+    const Dim *dim = &p->keep[d];
+    if (p->lines > 1 && d == p->n_keep - 1) { /* whole */
+      w = dim->size;
+      per_tile = p->lines;
+      continue;
+    }
+    const int64_t tiles = (dim->size + per_tile - 1) / per_tile, first = u % tiles * per_tile;
+    u /= tiles;
+    if (per_tile > 1) w *= dim->size - first < per_tile ? dim->size - first : per_tile;
+    *src += first * dim->stride;
+    *dst += first * dim->out_stride;
+    per_tile = 1;
   }
   return w;
 }
@@ -524,7 +559,8 @@ static void run_unit(void *ctx, int64_t task) {
   }
   p->kernel->init(acc, w);
   int64_t out_step = p->n_keep ? p->keep[p->n_keep - 1].out_stride : 1;
-  if (p->n_in > 0 && p->outer) reduce_outer(p, acc, at, w, lo, hi);
+  if (p->n_in > 0 && p->lines > 1) reduce_lines(p, acc, at, w / p->keep[p->n_keep - 1].size);
+  else if (p->n_in > 0 && p->outer) reduce_outer(p, acc, at, w, lo, hi);
   else if (p->n_in > 0 && p->n_red > 0) {
     int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
     if (p->rows)
