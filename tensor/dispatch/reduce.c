@@ -183,7 +183,7 @@ static Source source_of(LpCompute compute, LpDtype dtype) {
                   .transpose = lp_copy_kernels()->transpose[__builtin_ctz((unsigned)bytes)],
                   .native = is_native(compute, dtype), .elem_bytes = bytes,
                   .compute_bytes = lp_compute_bytes(compute),
-                  .short_row = bytes == 4 || bytes == 8 ? 64 : 16};
+                  .short_row = bytes == 8 ? 40 : bytes == 4 ? 56 : 12};
 }
 
 /* Elements that a buffer holds before and after they are loaded. */
@@ -204,7 +204,7 @@ static int64_t turned_tile(const Source *from, int64_t n) {
 static void load_rows(const Source *from, char *to, const char *src, int64_t rows, int64_t ld, int64_t step,
                       int64_t w) {
   const int64_t bytes = from->elem_bytes;
-  if (ld == 1 && rows > 1) {
+  if (ld == 1 && rows > 1 && (bytes == 4 || bytes == 8)) {
     _Alignas(64) char turned[BUFFER_BYTES];
     from->transpose(from->native ? to : turned, w, src, step, w, rows);
     if (!from->native) from->load(to, turned, bytes, rows * w);
@@ -212,6 +212,18 @@ static void load_rows(const Source *from, char *to, const char *src, int64_t row
   }
   for (int64_t r = 0; r < rows; r++)
     from->load(to + r * w * from->compute_bytes, src + r * ld * bytes, step * bytes, w);
+}
+
+/* The same of `lines` lines, side by side: rows of lines * line->size elements, and some bytes behind them. */
+static void load_lines(const Source *from, char *to, const char *src, const Dim *line, int64_t rows, int64_t ld,
+                       int64_t lines) {
+  const int64_t bytes = from->elem_bytes, width = lines * line->size;
+  _Alignas(64) char other[BUFFER_BYTES + LP_PACK_SLACK];
+  char *packed = from->native ? to : other;
+  for (int64_t r = 0; r < rows; r++)
+    lp_copy_kernels()->pack(packed + r * width * bytes, src + r * ld * bytes, (int)bytes, line->stride * bytes,
+                            line->size, line[-1].stride * bytes, lines);
+  if (!from->native) from->load(to, packed, bytes, rows * width);
 }
 
 /* --- planning --------------------------------------------------------------------------------- */
@@ -246,6 +258,44 @@ static int64_t counted(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
+/* Narrow lines down which one dim is reduced make a wide one, if their results are neighbours: as many as let
+ * `rows` rows into a buffer and make at most `most` results, and tasks enough for the threads. */
+static int64_t lines_per_tile(const Source *from, const Dim *keep, int n_keep, int64_t n_out, int64_t rows,
+                              int64_t most) {
+  const Dim *line = keep + n_keep - 1, *next = line - 1;
+  if (n_keep < 2 || line->size * from->elem_bytes > 224 ||
+      next->out_stride != line->size * line->out_stride)
+    return 1;
+  const int64_t width = room_of(from) / rows, share = n_out / line->size / MAX_CHUNKS;
+  int64_t lines = (width < most ? width : most) / line->size;
+  if (lines > next->size) lines = next->size;
+  if (lines > share) lines = share;
+  return lines > 1 ? lines : 1;
+}
+
+/* Unit u of the results, tiles along the last dim kept or of some of its lines: where it starts, and how many
+ * results it holds. */
+static int64_t locate(const Dim *keep, int n_keep, int64_t tile, int64_t lines, int64_t u, int64_t *src,
+                      int64_t *dst) {
+  int64_t w = 1, part = tile;
+  *src = *dst = 0;
+  for (int d = n_keep - 1; d >= 0; d--) {
+    const Dim *dim = &keep[d];
+    if (lines > 1 && d == n_keep - 1) { /* whole */
+      w = dim->size;
+      part = lines;
+      continue;
+    }
+    const int64_t parts = (dim->size + part - 1) / part, first = u % parts * part;
+    u /= parts;
+    if (part > 1) w *= dim->size - first < part ? dim->size - first : part;
+    *src += first * dim->stride;
+    *dst += first * dim->out_stride;
+    part = 1;
+  }
+  return w;
+}
+
 /* strides: of self's memory, as it lies. */
 static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides, const LpReduceDims *dims,
                          const LpTensor *out) {
@@ -268,22 +318,6 @@ static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides, 
   p->n_red = join_dims(p->red, p->n_red);
 }
 
-/* Narrow lines down which a single dim is reduced make a wide one, if their results are neighbours: as many as
- * give the kernel rows enough at a time, and the threads tasks enough. */
-static int64_t lines_per_tile(const Plan *p, bool along) {
-  if (!along || p->n_keep < 2 || p->n_red != 1 || p->red[0].size > 256) return 1;
-  const Dim *line = &p->keep[p->n_keep - 1], *next = line - 1;
-  if (line->size > 128 || next->out_stride != line->size * line->out_stride) return 1;
-  const int64_t rows = p->red[0].size < 32 ? p->red[0].size : 32;
-  int64_t width = room_of(&p->from) / rows;
-  if (width > LP_REDUCE_TILE / 2) width = LP_REDUCE_TILE / 2;
-  const int64_t share = p->n_out / line->size / MAX_CHUNKS;
-  int64_t lines = width / line->size;
-  if (lines > next->size) lines = next->size;
-  if (lines > share) lines = share;
-  return lines > 1 ? lines : 1;
-}
-
 static void choose_walk(Plan *p) {
   int64_t keep_stride = p->n_keep ? p->keep[p->n_keep - 1].stride : 0;
   int64_t width = p->n_keep ? p->keep[p->n_keep - 1].size : 1;
@@ -301,7 +335,10 @@ static void choose_walk(Plan *p) {
   if (most > LP_REDUCE_TILE) most = LP_REDUCE_TILE;
   p->tile = width < most ? width : most > 1 ? most : 1;
   p->n_units = p->n_out / width * ((width + p->tile - 1) / p->tile);
-  p->lines = lines_per_tile(p, along);
+  const int64_t rows = p->n_in < 1 ? 1 : p->n_in < 32 ? p->n_in : 32;
+  p->lines = along && p->n_red == 1 && p->n_in <= 256
+                 ? lines_per_tile(&p->from, p->keep, p->n_keep, p->n_out, rows, LP_REDUCE_TILE / 2)
+                 : 1;
   if (p->lines > 1) {
     const int64_t lines = p->keep[p->n_keep - 2].size;
     p->n_units = p->n_out / width / lines * ((lines + p->lines - 1) / p->lines);
@@ -488,18 +525,15 @@ static void reduce_rows(const Plan *p, char *acc, const char *src, int64_t rows,
   }
 }
 
-/* `lines` lines of results: their rows are packed side by side, a buffer of them at a time. */
+/* `lines` lines of results, a buffer of rows at a time. */
 static void reduce_lines(const Plan *p, char *acc, const char *src, int64_t lines) {
   const Dim *line = &p->keep[p->n_keep - 1], *red = &p->red[0];
-  const int64_t bytes = p->from.elem_bytes, width = lines * line->size, room = room_of(&p->from) / width;
-  _Alignas(64) char packed[BUFFER_BYTES + LP_PACK_SLACK], loaded[BUFFER_BYTES];
+  const int64_t width = lines * line->size, room = room_of(&p->from) / width;
+  _Alignas(64) char buffer[BUFFER_BYTES + LP_PACK_SLACK];
   for (int64_t r = 0; r < red->size; r += room) {
     const int64_t m = red->size - r < room ? red->size - r : room;
-    for (int64_t i = 0; i < m; i++)
-      lp_copy_kernels()->pack(packed + i * width * bytes, src + (r + i) * red->stride * bytes, (int)bytes,
-                              line->stride * bytes, line->size, line[-1].stride * bytes, lines);
-    if (!p->from.native) p->from.load(loaded, packed, bytes, m * width);
-    p->kernel->col(acc, p->from.native ? packed : loaded, m, width, width, p->r->p);
+    load_lines(&p->from, buffer, src + r * red->stride * p->from.elem_bytes, line, m, red->stride, lines);
+    p->kernel->col(acc, buffer, m, width, width, p->r->p);
   }
 }
 
@@ -520,33 +554,12 @@ static void reduce_outer(const Plan *p, char *acc, const char *src, int64_t w, c
   while (next_line(p->red, lo, hi, p->n_red, index, &offset));
 }
 
-/* Unit u of the results: where it starts, and how many results it holds. */
-static int64_t locate(const Plan *p, int64_t u, int64_t *src, int64_t *dst) {
-  int64_t w = 1, per_tile = p->tile;
-  *src = *dst = 0;
-  for (int d = p->n_keep - 1; d >= 0; d--) {
-    const Dim *dim = &p->keep[d];
-    if (p->lines > 1 && d == p->n_keep - 1) { /* whole */
-      w = dim->size;
-      per_tile = p->lines;
-      continue;
-    }
-    const int64_t tiles = (dim->size + per_tile - 1) / per_tile, first = u % tiles * per_tile;
-    u /= tiles;
-    if (per_tile > 1) w *= dim->size - first < per_tile ? dim->size - first : per_tile;
-    *src += first * dim->stride;
-    *dst += first * dim->out_stride;
-    per_tile = 1;
-  }
-  return w;
-}
-
 static void run_unit(void *ctx, int64_t task) {
   const Plan *p = ctx;
   int64_t chunk = task % p->n_chunks, u = task / p->n_chunks, src, dst;
   int64_t lo[LP_MAX_DIMS], hi[LP_MAX_DIMS];
   _Alignas(64) char local[LP_REDUCE_TILE * sizeof(LpVarAcc)];
-  int64_t w = locate(p, u, &src, &dst);
+  int64_t w = locate(p->keep, p->n_keep, p->tile, p->lines, u, &src, &dst);
   char *acc = p->partial ? p->partial + task * p->tile * p->kernel->acc_bytes : local;
   const char *at = p->src + src * p->from.elem_bytes;
   for (int d = 0; d < p->n_red; d++) {
@@ -578,7 +591,7 @@ static void run_unit(void *ctx, int64_t task) {
 static void merge_chunks(const Plan *p) {
   int acc_bytes = p->kernel->acc_bytes;
   for (int64_t u = 0; u < p->n_units; u++) {
-    int64_t src, dst, w = locate(p, u, &src, &dst);
+    int64_t src, dst, w = locate(p->keep, p->n_keep, p->tile, p->lines, u, &src, &dst);
     char *acc = p->partial + u * p->n_chunks * p->tile * acc_bytes;
     for (int64_t c = 1; c < p->n_chunks; c++) p->kernel->merge(acc, acc + c * p->tile * acc_bytes, w);
     finish(p, acc, w, p->dst + dst * p->out_bytes, p->n_keep ? p->keep[p->n_keep - 1].out_stride : 1);
@@ -623,12 +636,12 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
 typedef struct ArgPlan {
   const LpArgKernel *kernel;
   Source from;
-  bool outer; /* tiles of neighbouring results side by side; else row by row */
+  bool outer; /* neighbouring results side by side; else row by row */
   const char *src;
   int64_t *dst;
   char *values;       /* the elements found, laid out as dst; NULL: not wanted */
   int64_t n, stride;  /* the searched dim; stride in elements */
-  int64_t tile, tiles; /* results per tile; tiles per line of them */
+  int64_t tile, lines; /* results per tile; whole lines of them per tile, where they are narrow */
   Dim keep[LP_MAX_DIMS];
   int n_keep;
   int64_t n_chunks, chunk_len; /* of the searched dim, where results are few */
@@ -690,29 +703,16 @@ static void arg_columns(const ArgPlan *p, const char *src, int64_t n, int64_t w,
   }
 }
 
-/* Unit u of the results, of how many: where its elements and its results start. */
-static int64_t arg_locate(const ArgPlan *p, int64_t u, const char **src, int64_t *dst) {
-  int d = p->n_keep - 1;
-  int64_t w = 1, offset = 0;
-  *dst = 0;
-  if (p->outer) {
-    const int64_t first = u % p->tiles * p->tile;
-    u /= p->tiles;
-    w = p->keep[d].size - first < p->tile ? p->keep[d].size - first : p->tile;
-    offset = first * p->keep[d].stride;
-    *dst = first * p->keep[d].out_stride;
-    d--;
-  }
-  for (; d >= 0; d--) {
-    const int64_t i = u % p->keep[d].size;
-    u /= p->keep[d].size;
-    offset += i * p->keep[d].stride;
-    *dst += i * p->keep[d].out_stride;
-  }
-  *src = p->src + offset * p->from.elem_bytes;
-  return w;
+/* Of whole lines of columns, side by side. */
+static void arg_lines(const ArgPlan *p, const char *src, int64_t lines, int64_t *index) {
+  const Dim *line = &p->keep[p->n_keep - 1];
+  const int64_t width = lines * line->size;
+  _Alignas(64) char buffer[BUFFER_BYTES + LP_PACK_SLACK];
+  load_lines(&p->from, buffer, src, line, p->n, p->stride, lines);
+  p->kernel->col(buffer, p->n, width, width, index);
 }
 
+/* What was found for the w results at dst, of elements at src. */
 #define TAKE(type)                                                                 \
   for (int64_t j = 0; j < w; j++)                                                  \
     ((type *)p->values)[dst + j * line.out_stride] =                               \
@@ -720,6 +720,12 @@ static int64_t arg_locate(const ArgPlan *p, int64_t u, const char **src, int64_t
   break;
 static void arg_give(const ArgPlan *p, const char *src, int64_t dst, const int64_t *index, int64_t w) {
   const Dim line = p->n_keep ? p->keep[p->n_keep - 1] : (Dim){1, 1, 1};
+  if (p->lines > 1 && w > line.size) { /* line by line */
+    for (int64_t i = 0; i < w / line.size; i++)
+      arg_give(p, src + i * p->keep[p->n_keep - 2].stride * p->from.elem_bytes,
+               dst + i * line.size * line.out_stride, index + i * line.size, line.size);
+    return;
+  }
   for (int64_t j = 0; j < w; j++) p->dst[dst + j * line.out_stride] = index[j];
   if (!p->values) return;
   switch (p->from.elem_bytes) {
@@ -729,31 +735,39 @@ static void arg_give(const ArgPlan *p, const char *src, int64_t dst, const int64
     default: TAKE(uint64_t)
   }
 }
+#undef TAKE
 
 static void arg_task(void *ctx, int64_t task) {
   const ArgPlan *p = ctx;
-  const char *src;
-  int64_t dst, index[ARG_TILE], w = arg_locate(p, task / p->n_chunks, &src, &dst);
-  const int64_t first = task % p->n_chunks * p->chunk_len;
-  const int64_t n = p->n - first < p->chunk_len ? p->n - first : p->chunk_len;
-  const char *at = src + first * p->stride * p->from.elem_bytes;
-  if (p->outer) arg_columns(p, at, n, w, index);
-  else index[0] = arg_row(p, at, n);
+  int64_t offset, dst, index[ARG_TILE], first = 0, n = p->n, unit = task;
+  if (p->partial) {
+    unit = task / p->n_chunks;
+    first = task % p->n_chunks * p->chunk_len;
+    n = n - first < p->chunk_len ? n - first : p->chunk_len;
+  }
+  const int64_t w = locate(p->keep, p->n_keep, p->tile, p->lines, unit, &offset, &dst);
+  const int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
+  const char *src = p->src + offset * p->from.elem_bytes, *at = src + first * p->stride * p->from.elem_bytes;
+  if (p->lines > 1) arg_lines(p, at, w / p->keep[p->n_keep - 1].size, index);
+  else if (p->outer) arg_columns(p, at, n, w, index);
+  else
+    for (int64_t j = 0; j < w; j++) index[j] = arg_row(p, at + j * step, n);
   if (!p->partial) {
     arg_give(p, src, dst, index, w);
     return;
   }
-  for (int64_t j = 0; j < w; j++) p->partial[task * p->tile + j] = first + index[j];
+  for (int64_t j = 0; j < w; j++) p->partial[task * ARG_TILE + j] = first + index[j];
 }
 
 /* The best of the chunks' winners. */
 static void arg_merge(const ArgPlan *p, int64_t units) {
   for (int64_t u = 0; u < units; u++) {
-    const char *src;
-    int64_t dst, index[ARG_TILE], at[MAX_CHUNKS], w = arg_locate(p, u, &src, &dst);
+    int64_t offset, dst, index[ARG_TILE], at[MAX_CHUNKS];
+    const int64_t w = locate(p->keep, p->n_keep, p->tile, p->lines, u, &offset, &dst);
     const int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
+    const char *src = p->src + offset * p->from.elem_bytes;
     for (int64_t j = 0; j < w; j++) {
-      for (int64_t c = 0; c < p->n_chunks; c++) at[c] = p->partial[(u * p->n_chunks + c) * p->tile + j];
+      for (int64_t c = 0; c < p->n_chunks; c++) at[c] = p->partial[(u * p->n_chunks + c) * ARG_TILE + j];
       index[j] = arg_among(p, src + j * step, at, (int)p->n_chunks);
     }
     arg_give(p, src, dst, index, w);
@@ -764,8 +778,7 @@ bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *o
   LpDtype dtype = lp_dtype(self);
   LpCompute compute = lp_compute_of_extreme(dtype);
   ArgPlan p = {.kernel = &lp_reduce_table()->arg[smallest][compute], .from = source_of(compute, dtype),
-               .dst = lp_data(out), .values = values ? lp_data(values) : NULL, .tile = 1, .tiles = 1,
-               .n_chunks = 1};
+               .dst = lp_data(out), .values = values ? lp_data(values) : NULL, .lines = 1, .n_chunks = 1};
   int64_t strides[LP_MAX_DIMS];
   p.src = lp_strided_data(self, strides);
   int64_t ndim = lp_ndim(self), results = 1;
@@ -784,19 +797,26 @@ bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *o
   if (results == 0) return true;
   p.n_keep = join_dims(p.keep, p.n_keep);
   const Dim line = p.n_keep ? p.keep[p.n_keep - 1] : (Dim){1, 1, 1};
-  const bool in_place = p.from.native && line.stride == 1 && p.stride != 1;
-  p.outer = p.n_keep > 0 && (in_place || (p.n <= p.from.short_row && line.size >= 16));
-  if (p.outer) {
-    p.tile = in_place ? ARG_COLUMNS : turned_tile(&p.from, p.n);
-    if (p.tile > line.size) p.tile = line.size;
-    p.tiles = (line.size + p.tile - 1) / p.tile;
-  }
-  const int64_t units = results / (p.outer ? line.size : 1) * p.tiles, work = p.n * p.tile;
+  const bool along = p.n_keep > 0 && line.stride < p.stride, in_place = along && p.from.native && line.stride == 1;
+  if (along && p.n > 0 && p.n <= 64)
+    p.lines = lines_per_tile(&p.from, p.keep, p.n_keep, results, p.n, ARG_TILE);
+  p.outer = in_place || (p.n_keep > 0 && p.n <= p.from.short_row && line.size >= 16);
+  p.tile = p.lines > 1 ? line.size * p.lines
+           : in_place  ? ARG_COLUMNS
+           : p.outer   ? turned_tile(&p.from, p.n)
+                       : CHUNK_ELEMS / 4 / p.n;
+  if (p.tile > ARG_TILE) p.tile = ARG_TILE;
+  if (p.lines <= 1 && p.tile > line.size) p.tile = line.size;
+  if (p.tile < 1) p.tile = 1;
+  const int64_t units = p.lines > 1 ? results / line.size / p.keep[p.n_keep - 2].size *
+                                          ((p.keep[p.n_keep - 2].size + p.lines - 1) / p.lines)
+                                    : results / line.size * ((line.size + p.tile - 1) / p.tile);
+  const int64_t work = p.n * p.tile;
   if (units < MAX_CHUNKS)
     while (p.n_chunks < MAX_CHUNKS && work / CHUNK_ELEMS >= 2 * p.n_chunks && p.n_chunks < p.n) p.n_chunks *= 2;
   p.chunk_len = (p.n + p.n_chunks - 1) / p.n_chunks;
   p.n_chunks = (p.n + p.chunk_len - 1) / p.chunk_len;
-  const size_t partial_bytes = (size_t)(units * p.n_chunks * p.tile) * sizeof *p.partial;
+  const size_t partial_bytes = (size_t)(units * p.n_chunks * ARG_TILE) * sizeof *p.partial;
   if (p.n_chunks > 1) TRY(p.partial = lp_alloc(partial_bytes));
   const bool ok = lp_run_tasks(units * p.n_chunks, work / p.n_chunks, arg_task, &p);
   if (ok && p.partial) arg_merge(&p, units);
