@@ -16,6 +16,7 @@
 #include "cpu/gemm_half.h"
 #include "cpu/gemm_int.h"
 #include "cpu/gemm_small.h"
+#include "cpu/gemm_tiny.h"
 #include "cpu/gemm_split.h"
 #include "cpu/gemm_vector.h"
 #include "dispatch/iter.h"
@@ -474,6 +475,76 @@ static void batch_range(void *ctx, int64_t begin, int64_t end) {
     if (!one_of_batch(job, i)) atomic_store(&job->failed, true);
 }
 
+/* --- many tiny products: cpu/gemm_tiny.h --- */
+
+/* Multiply-adds of one, up to which the BLAS is slower. */
+#define TINY_PRODUCT 512
+#define TINY_PRODUCT_NT 2048
+#define TINY_COUNT 4
+
+typedef struct TinyJob {
+  LpTinyGemm g;
+  bool dots;
+} TinyJob;
+
+static void tiny_range(void *ctx, int64_t begin, int64_t end) {
+  const TinyJob *j = ctx;
+  const LpTinyGemmKernels *kernels = lp_tiny_gemm_kernels();
+  (j->dots ? kernels->dots : kernels->products)(&j->g, begin, end);
+}
+
+/* False: not such products. */
+static bool tiny_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
+                       int64_t stride_c) {
+  const LpTinyGemmKernels *kernels = lp_tiny_gemm_kernels();
+  const int64_t work = g->m * g->n * g->k;
+  if (g->dtype != LP_FLOAT32 || count < TINY_COUNT || work == 0 || is_zero(g->alpha) ||
+      g->row || kernels->columns == 0)
+    return false;
+  TinyJob job = {.g = {.m = g->m,
+                       .n = g->n,
+                       .k = g->k,
+                       .a = g->a,
+                       .b = g->b,
+                       .c = g->c,
+                       .a_row = g->trans_a ? 1 : g->lda,
+                       .a_column = g->trans_a ? g->lda : 1,
+                       .a_next = stride_a,
+                       .b_row = g->trans_b ? 1 : g->ldb,
+                       .b_column = g->trans_b ? g->ldb : 1,
+                       .b_next = stride_b,
+                       .c_row = g->ldc,
+                       .c_next = stride_c,
+                       .alpha = (float)lp_scalar_to_double(g->alpha),
+                       .beta = (float)lp_scalar_to_double(g->beta)}};
+  LpTinyGemm *t = &job.g;
+  if (t->m == 1 && t->n > 1 && t->a_column == 1 && t->b_row == 1) { /* C^T = B^T A^T */
+    *t = (LpTinyGemm){.m = t->n,
+                      .n = 1,
+                      .k = t->k,
+                      .a = t->b,
+                      .b = t->a,
+                      .c = t->c,
+                      .a_row = t->b_column,
+                      .a_column = 1,
+                      .a_next = t->b_next,
+                      .b_row = 1,
+                      .b_column = t->k,
+                      .b_next = t->a_next,
+                      .c_row = 1,
+                      .c_next = t->c_next,
+                      .alpha = t->alpha,
+                      .beta = t->beta};
+  }
+  job.dots = t->n == 1 && (t->a_column == 1 || t->k == 1) && (t->b_row == 1 || t->k == 1);
+  const bool by_rows = t->b_column == 1 && !job.dots;
+  if (work > (by_rows ? TINY_PRODUCT : TINY_PRODUCT_NT) || t->n > kernels->columns ||
+      (t->b_column != 1 && !job.dots && t->k > LP_TINY_DEPTH))
+    return false;
+  lp_parallel_for(count, LP_GRAIN * 4 / (work + 8) + 1, tiny_range, &job);
+  return true;
+}
+
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c) {
   int64_t item = (int64_t)lp_dtype_size(g->dtype);
@@ -482,6 +553,7 @@ bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
                   .step_b = stride_b * item,
                   .step_c = stride_c * (int64_t)lp_dtype_size(result_dtype(g))};
   int64_t work = g->m * g->n * (g->k + 1);
+  if (tiny_batch(g, count, stride_a, stride_b, stride_c)) return true;
   if (count >= 2 * (int64_t)lp_num_threads() || work < SMALL_PRODUCT) {
     /* Enough products to give each thread whole ones. */
     lp_parallel_for(count, LP_GRAIN * 4 / (work + 1) + 1, batch_range, &job);
