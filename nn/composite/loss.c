@@ -113,6 +113,13 @@ LpTensor *lp_impl_bent_distance(LpTensor *input, LpTensor *target, double bend,
                       (LpTensor *const[]){input, target}, 2, params);
 }
 
+LpTensor *lp_impl_bent_slope(LpTensor *input, LpTensor *target, LpTensor *above,
+                             double bend, double steep) {
+  const LpScalar params[] = {lp_scalar_float(bend), lp_scalar_float(steep)};
+  return lp_pointwise(LP_POINTWISE_EXTRA(LP_EXTRA_bent_slope), NULL,
+                      (LpTensor *const[]){input, target, above}, 3, params);
+}
+
 LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,
                                       LpOptBool size_average, LpOptBool reduce,
                                       const char *reduction, double beta) {

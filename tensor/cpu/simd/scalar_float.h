@@ -296,6 +296,10 @@ static inline T FN(bent_distance)(T a, T b, T bend, T half, T slope) {
   const T z = BI(fabs)(a - b), square = z * z * half, line = (z - (T)0.5 * bend) * slope;
   return FN(sel)(z < bend, square, line);
 }
+/* Its slope by a, times a gradient. */
+static inline T FN(bent_slope)(T a, T b, T grad, T bend, T steep) {
+  return grad * FN(clamp)(a - b, -bend, bend) * steep;
+}
 /* Both ends are exact; the nearer end is the base, which keeps the result monotonic. */
 static inline T FN(lerp)(T a, T b, T w) {
   return BI(fabs)(w) < (T)0.5 ? a + w * (b - a) : b - (b - a) * (1 - w);
