@@ -291,6 +291,9 @@ static inline T FN(clamp)(T x, T low, T high) {
 static inline T FN(clamp_backward)(T grad, T x, T low, T high) {
   return (x > low || low == -(T)INFINITY) && (x < high || high == (T)INFINITY) ? grad : 0;
 }
+static inline T FN(squared_distance)(T a, T b) { return (a - b) * (a - b); }
+/* Its slope by a, times a gradient. */
+static inline T FN(squared_slope)(T a, T b, T grad) { return 2 * (a - b) * grad; }
 /* Of z = |a - b|: a parabola below the bend, straight above it. */
 static inline T FN(bent_distance)(T a, T b, T bend, T half, T slope) {
   const T z = BI(fabs)(a - b), square = z * z * half, line = (z - (T)0.5 * bend) * slope;
