@@ -189,13 +189,15 @@ static void kth_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch
   give(t, r, ptrs, 0, select_place(t, r, ptrs, t->k, &nans, scratch));
 }
 
+/* Where the median of n elements stands, some of them NaN: their keys are the largest, the first one first. */
+static int64_t median_rank(const Task *t, int64_t n, int64_t nans) {
+  return nans == 0 ? (n - 1) / 2 : t->skip_nan && nans < n ? (n - nans - 1) / 2 : n - nans;
+}
+
 static void median_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Task *t = ctx;
-  int64_t n = r->n[0], nans, at = select_place(t, r, ptrs, (n - 1) / 2 + 1, &nans, scratch);
-  if (nans > 0) { /* their keys are the largest: they stand behind the numbers, the first one first */
-    int64_t k = t->skip_nan && nans < n ? (n - nans - 1) / 2 + 1 : n - nans + 1;
-    at = select_place(t, r, ptrs, k, &nans, scratch);
-  }
+  int64_t n = r->n[0], nans, at = select_place(t, r, ptrs, median_rank(t, n, 0) + 1, &nans, scratch);
+  if (nans > 0) at = select_place(t, r, ptrs, median_rank(t, n, nans) + 1, &nans, scratch);
   give(t, r, ptrs, 0, at);
 }
 
@@ -219,19 +221,22 @@ static void mode_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
 typedef struct ShortRows {
   const Task *task;
   const LpRows *rows;
+  int64_t first; /* rank of the first result */
+  bool median;   /* it is the median's, instead */
   _Atomic bool stopped;
 } ShortRows;
 
 #define GIVE_RANKED(type)                                                                                   \
   for (int64_t i = 0; i < n; i++) {                                                                         \
-    const int64_t rank = ranks[i * LP_SORT_ROWS];                                                           \
-    if (rank >= k) continue;                                                                                \
+    const int64_t rank = ranks[i * LP_SORT_ROWS] - first;                                                   \
+    if (rank < 0 || rank >= k) continue;                                                                    \
     *(type *)(ptrs[1] + rank * r->step[1]) = *(const type *)(ptrs[0] + i * r->step[0]);                     \
     *(int64_t *)(ptrs[2] + rank * r->step[2]) = i;                                                          \
   }                                                                                                         \
   break;
 
-static void give_ranked(const LpRows *r, size_t elem, char *const *ptrs, const uint8_t *ranks) {
+/* Elements from rank `first` on, as many as the results have. */
+static void give_ranked(const LpRows *r, size_t elem, char *const *ptrs, const uint8_t *ranks, int64_t first) {
   const int64_t n = r->n[0], k = r->n[1];
   switch (elem) {
   case 1: GIVE_RANKED(uint8_t)
@@ -262,14 +267,19 @@ static void short_rows(void *ctx, int64_t begin, int64_t end) {
         for (int t = 0; t < 3; t++) ptrs[x][t] = ptrs[x - 1][t] + r->strides[t][last];
     }
     kernels->row_ranks(keys, r->n[0], ranks);
-    for (int64_t j = 0; j < count; j++) give_ranked(r, s->task->elem, ptrs[j], ranks + j);
+    for (int64_t j = 0; j < count; j++) {
+      int64_t first = s->first, nans = 0;
+      for (int64_t i = 0; s->median && i < r->n[0]; i++) nans += keys[i * LP_SORT_ROWS + j] == LP_KEY_NAN;
+      if (s->median) first = median_rank(s->task, r->n[0], nans);
+      give_ranked(r, s->task->elem, ptrs[j], ranks + j, first);
+    }
     if (lp_interrupt_pending()) atomic_store_explicit(&s->stopped, true, memory_order_relaxed);
     if (atomic_load_explicit(&s->stopped, memory_order_relaxed)) return;
   }
 }
 
-static bool run_short(const LpRows *rows, const Task *t) {
-  ShortRows s = {.task = t, .rows = rows};
+static bool run_short(const LpRows *rows, const Task *t, int64_t first, bool median) {
+  ShortRows s = {.task = t, .rows = rows, .first = first, .median = median};
   lp_parallel_for(rows->n_rows, LP_GRAIN / (8 * rows->n[0]) + 1, short_rows, &s);
   if (!s.stopped) return true;
   lp_interrupt_take();
@@ -296,8 +306,8 @@ static bool run(LpTensor *self, int64_t dim, int64_t out_size, RowBody body, Tas
     t->dtype = dtype;
     t->elem = lp_dtype_size(dtype);
     lp_rows_init(&rows, dim, (LpTensor *[]){self, results[0], results[1]}, 3);
-    if ((body == sort_row || body == topk_row) && rows.n[0] <= LP_SORT_SHORT) {
-      ok = run_short(&rows, t);
+    if (body != mode_row && rows.n[0] <= LP_SORT_SHORT) {
+      ok = run_short(&rows, t, body == kth_row ? t->k - 1 : 0, body == median_row);
     } else {
       /* A sort costs a few dozen times a sum. */
       const bool selects = body == kth_row || body == median_row;
