@@ -12,6 +12,7 @@
 #include "core/kept.h"
 #include "core/parallel.h"
 #include "cpu/caps.h"
+#include "cpu/copy.h"
 #include "cpu/gemm_bf16.h"
 #include "cpu/gemm_half.h"
 #include "cpu/gemm_int.h"
@@ -98,6 +99,12 @@ bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t 
 static void row_range(void *ctx, int64_t begin, int64_t end) {
   const LpGemm *g = ctx;
   size_t item = lp_dtype_size(result_dtype(g));
+  if (g->n == 1) {
+    lp_copy_kernels()->fill[__builtin_ctzll(item)](
+        (char *[]){row_of(g->c, begin, g->ldc, item)},
+        (int64_t[]){g->ldc * (int64_t)item}, end - begin, g->row);
+    return;
+  }
   for (int64_t i = begin; i < end; i++)
     memcpy(row_of(g->c, i, g->ldc, item), g->row, (size_t)g->n * item);
 }
@@ -212,11 +219,18 @@ static bool takes_row(const LpGemm *g) {
          lp_vector_supported() && small_way(g) == NOT_SMALL;
 }
 
+/* C = 0, to be added to: its factor 1. With 0 the BLAS would pass over C once more. */
+static int zero_vector(const LpGemm *g) {
+  LpGemm zeros = *g;
+  zeros.row = &(double){0};
+  spread_row(&zeros);
+  return 1;
+}
+
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   const float *a = g->a, *b = g->b;
   if (g->n == 1) { /* B is a vector */
-    if (beta == 0)
-      for (int64_t i = 0; i < g->m; i++) ((float *)g->c)[i * g->ldc] = 0;
+    if (beta == 0) beta = zero_vector(g);
     cblas_sgemv(CblasRowMajor, flag(g->trans_a), (int)(g->trans_a ? g->k : g->m),
                 (int)(g->trans_a ? g->m : g->k), alpha, a, (int)g->lda, b,
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
@@ -236,8 +250,7 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
 
 static void gemm_double(const LpGemm *g, double alpha, double beta) {
   if (g->n == 1) {
-    if (beta == 0)
-      for (int64_t i = 0; i < g->m; i++) ((double *)g->c)[i * g->ldc] = 0;
+    if (beta == 0) beta = zero_vector(g);
     cblas_dgemv(CblasRowMajor, flag(g->trans_a), (int)(g->trans_a ? g->k : g->m),
                 (int)(g->trans_a ? g->m : g->k), alpha, g->a, (int)g->lda, g->b,
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
