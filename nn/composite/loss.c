@@ -85,8 +85,12 @@ LpTensor *lp_composite_mse_loss(LpTensor *input, LpTensor *target, LpOptBool siz
   TRY(broadcastable(input, target));
   Expr e = {0};
   if (!as_numbers(&e, &input, &target)) return expr_end(&e, NULL);
-  LpTensor *d = x_sub(&e, input, target);
-  LpTensor *loss = d ? keep(&e, lp_square(d)) : NULL;
+  const bool floating =
+      lp_dtype_is_floating(lp_result_type((LpTensor *[]){input, target}, 2));
+  LpTensor *d = floating ? NULL : x_sub(&e, input, target);
+  LpTensor *loss = floating ? keep(&e, lp_squared_distance(input, target))
+                   : d      ? keep(&e, lp_square(d))
+                            : NULL;
   return expr_end(&e, weighted_reduce(&e, loss, weight, how));
 }
 
@@ -102,6 +106,15 @@ LpTensor *lp_composite_l1_loss(LpTensor *input, LpTensor *target, LpOptBool size
   return expr_end(&e, weighted_reduce(&e, loss, weight, how));
 }
 
+LpTensor *lp_impl_squared_distance(LpTensor *input, LpTensor *target) {
+  return lp_pointwise(LP_POINTWISE_EXTRA(LP_EXTRA_squared_distance), NULL,
+                      (LpTensor *const[]){input, target}, 2, NULL);
+}
+LpTensor *lp_impl_squared_slope(LpTensor *input, LpTensor *target, LpTensor *above) {
+  return lp_pointwise(LP_POINTWISE_EXTRA(LP_EXTRA_squared_slope), NULL,
+                      (LpTensor *const[]){input, target, above}, 3, NULL);
+}
+
 /* steep * z^2 / 2 below the bend, straight above it: z = |input - target|. */
 LpTensor *lp_impl_bent_distance(LpTensor *input, LpTensor *target, double bend,
                                 double steep) {
@@ -111,6 +124,13 @@ LpTensor *lp_impl_bent_distance(LpTensor *input, LpTensor *target, double bend,
                              lp_scalar_float(bend * steep)};
   return lp_pointwise(LP_POINTWISE_EXTRA(LP_EXTRA_bent_distance), NULL,
                       (LpTensor *const[]){input, target}, 2, params);
+}
+
+LpTensor *lp_impl_bent_slope(LpTensor *input, LpTensor *target, LpTensor *above,
+                             double bend, double steep) {
+  const LpScalar params[] = {lp_scalar_float(bend), lp_scalar_float(steep)};
+  return lp_pointwise(LP_POINTWISE_EXTRA(LP_EXTRA_bent_slope), NULL,
+                      (LpTensor *const[]){input, target, above}, 3, params);
 }
 
 LpTensor *lp_composite_smooth_l1_loss(LpTensor *input, LpTensor *target,

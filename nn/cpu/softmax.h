@@ -7,6 +7,9 @@
 #include "cpu/caps.h"
 #include "core/tensor.h"
 
+#define LP_SOFTMAX_ROWS 64
+#define LP_SOFTMAX_SHORT 48
+
 typedef struct LpSoftmaxKernels {
   /* [type][0: softmax, 1: log_softmax] */
   void (*row[4][2])(void *y, const void *x, int64_t n);
@@ -19,6 +22,11 @@ typedef struct LpSoftmaxKernels {
   double (*logsumexp[4])(const void *x, int64_t n);
   /* y = scale * exp(x - shift) */
   void (*scaled_exp[4])(void *y, const void *x, int64_t n, double shift, double scale);
+  /* Both for up to LP_SOFTMAX_ROWS rows, one after the other, of up to LP_SOFTMAX_SHORT
+   * elements: a lane for each row. */
+  void (*short_logsumexp[4])(const void *x, int64_t rows, int64_t n, double *to);
+  void (*short_scaled_exp[4])(void *y, const void *x, int64_t rows, int64_t n,
+                              const double *shift, const double *scale);
   double (*get[4])(const void *x, int64_t i);
   void (*add_at[4])(void *x, int64_t i, double v);
 } LpSoftmaxKernels;

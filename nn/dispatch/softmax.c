@@ -192,29 +192,49 @@ typedef struct EntropyJob {
   char *gx;
 } EntropyJob;
 
+/* Rows that are made together, from row r on. */
+static int64_t rows_at_once(const EntropyJob *j, int64_t r, int64_t end) {
+  if (j->classes > LP_SOFTMAX_SHORT) return 1;
+  return end - r < LP_SOFTMAX_ROWS ? end - r : LP_SOFTMAX_ROWS;
+}
+
 static void entropy_rows(void *ctx, int64_t begin, int64_t end) {
   EntropyJob *j = ctx;
   const LpSoftmaxKernels *k = lp_softmax_kernels();
+  const size_t row_bytes = (size_t)j->classes * j->elem_bytes;
   double *lse = (double *)j->lse;
-  for (int64_t r = begin; r < end; r++) {
-    const char *x = j->x + (size_t)(r * j->classes) * j->elem_bytes;
-    bool ignored = j->target[r] == j->ignore_index;
-    lse[r] = k->logsumexp[j->type](x, j->classes);
-    j->out[r] = ignored ? 0 : lse[r] - k->get[j->type](x, j->target[r]);
+  for (int64_t r = begin, m; r < end; r += m) {
+    const char *x = j->x + (size_t)r * row_bytes;
+    m = rows_at_once(j, r, end);
+    if (j->classes <= LP_SOFTMAX_SHORT)
+      k->short_logsumexp[j->type](x, m, j->classes, lse + r);
+    else
+      lse[r] = k->logsumexp[j->type](x, j->classes);
+    for (int64_t i = r; i < r + m; i++, x += row_bytes)
+      j->out[i] =
+          j->target[i] == j->ignore_index ? 0 : lse[i] - k->get[j->type](x, j->target[i]);
   }
 }
 
 static void entropy_grad_rows(void *ctx, int64_t begin, int64_t end) {
   EntropyJob *j = ctx;
   const LpSoftmaxKernels *k = lp_softmax_kernels();
-  for (int64_t r = begin; r < end; r++) {
-    size_t at = (size_t)(r * j->classes) * j->elem_bytes;
-    if (j->target[r] == j->ignore_index) {
-      memset(j->gx + at, 0, (size_t)j->classes * j->elem_bytes);
-      continue;
+  const size_t row_bytes = (size_t)j->classes * j->elem_bytes;
+  for (int64_t r = begin, m; r < end; r += m) {
+    const size_t at = (size_t)r * row_bytes;
+    m = rows_at_once(j, r, end);
+    if (j->classes <= LP_SOFTMAX_SHORT)
+      k->short_scaled_exp[j->type](j->gx + at, j->x + at, m, j->classes, j->lse + r,
+                                   j->scale + r);
+    else if (j->target[r] != j->ignore_index)
+      k->scaled_exp[j->type](j->gx + at, j->x + at, j->classes, j->lse[r], j->scale[r]);
+    for (int64_t i = r; i < r + m; i++) {
+      char *row = j->gx + (size_t)i * row_bytes;
+      if (j->target[i] == j->ignore_index)
+        memset(row, 0, row_bytes);
+      else
+        k->add_at[j->type](row, j->target[i], -j->scale[i]);
     }
-    k->scaled_exp[j->type](j->gx + at, j->x + at, j->classes, j->lse[r], j->scale[r]);
-    k->add_at[j->type](j->gx + at, j->target[r], -j->scale[r]);
   }
 }
 

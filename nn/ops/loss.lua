@@ -24,9 +24,20 @@ loss{ "huber_loss(Tensor input, Tensor target, str reduction='mean', float delta
       cases = { "(3,4),(3,4)", "(3,4),(3,4),'sum',0.5" },
       doc = "With z = |input - target|: z^2 / 2 below delta, delta * (z - delta / 2) above.",
       example = "F.huber_loss(torch.tensor{1., 2.}, torch.tensor{1.5, 4.}, {delta = 0.5})" }
+op{ "squared_distance(Tensor input, Tensor target) -> Tensor", variants = "internal",
+    grad = { input = "sum_to_size(squared_slope(input, target, grad), input.shape)",
+             target = "sum_to_size(-squared_slope(input, target, grad), target.shape)" } }
+op{ "squared_slope(Tensor input, Tensor target, Tensor above) -> Tensor", variants = "internal",
+    grad = { input = "sum_to_size(grad * above * 2, input.shape)",
+             target = "sum_to_size(-(grad * above * 2), target.shape)",
+             above = "sum_to_size(squared_slope(input, target, grad), above.shape)" } }
 op{ "bent_distance(Tensor input, Tensor target, float bend, float steep) -> Tensor", variants = "internal",
-    grad = { input = "sum_to_size(grad * clamp(input - target, -bend, bend) * steep, input.shape)",
-             target = "sum_to_size(-(grad * clamp(input - target, -bend, bend) * steep), target.shape)" } }
+    grad = { input = "sum_to_size(bent_slope(input, target, grad, bend, steep), input.shape)",
+             target = "sum_to_size(-bent_slope(input, target, grad, bend, steep), target.shape)" } }
+op{ "bent_slope(Tensor input, Tensor target, Tensor above, float bend, float steep) -> Tensor", variants = "internal",
+    grad = { input = "sum_to_size(clamp_backward(grad * above, input - target, -bend, bend) * steep, input.shape)",
+             target = "sum_to_size(-(clamp_backward(grad * above, input - target, -bend, bend) * steep), target.shape)",
+             above = "sum_to_size(bent_slope(input, target, grad, bend, steep), above.shape)" } }
 loss{ "binary_cross_entropy(Tensor input, Tensor target, Tensor? weight=nil, " .. legacy .. ") -> Tensor",
       cases = { "(3,4)u,(3,4)ug", "(3,4)u,(3,4)ug,(4,)ug,reduction='sum'" },
       doc = "-(target * log(input) + (1 - target) * log(1 - input)) for probabilities.",

@@ -12,10 +12,12 @@
 #include "core/kept.h"
 #include "core/parallel.h"
 #include "cpu/caps.h"
+#include "cpu/copy.h"
 #include "cpu/gemm_bf16.h"
 #include "cpu/gemm_half.h"
 #include "cpu/gemm_int.h"
 #include "cpu/gemm_small.h"
+#include "cpu/gemm_tiny.h"
 #include "cpu/gemm_split.h"
 #include "cpu/gemm_vector.h"
 #include "dispatch/iter.h"
@@ -97,6 +99,12 @@ bool lp_cpu_gemm_prefers_add_after(LpDtype dtype, int64_t m, int64_t n, int64_t 
 static void row_range(void *ctx, int64_t begin, int64_t end) {
   const LpGemm *g = ctx;
   size_t item = lp_dtype_size(result_dtype(g));
+  if (g->n == 1) {
+    lp_copy_kernels()->fill[__builtin_ctzll(item)](
+        (char *[]){row_of(g->c, begin, g->ldc, item)},
+        (int64_t[]){g->ldc * (int64_t)item}, end - begin, g->row);
+    return;
+  }
   for (int64_t i = begin; i < end; i++)
     memcpy(row_of(g->c, i, g->ldc, item), g->row, (size_t)g->n * item);
 }
@@ -211,11 +219,18 @@ static bool takes_row(const LpGemm *g) {
          lp_vector_supported() && small_way(g) == NOT_SMALL;
 }
 
+/* C = 0, to be added to: its factor 1. With 0 the BLAS would pass over C once more. */
+static int zero_vector(const LpGemm *g) {
+  LpGemm zeros = *g;
+  zeros.row = &(double){0};
+  spread_row(&zeros);
+  return 1;
+}
+
 static bool gemm_float(const LpGemm *g, float alpha, float beta) {
   const float *a = g->a, *b = g->b;
   if (g->n == 1) { /* B is a vector */
-    if (beta == 0)
-      for (int64_t i = 0; i < g->m; i++) ((float *)g->c)[i * g->ldc] = 0;
+    if (beta == 0) beta = zero_vector(g);
     cblas_sgemv(CblasRowMajor, flag(g->trans_a), (int)(g->trans_a ? g->k : g->m),
                 (int)(g->trans_a ? g->m : g->k), alpha, a, (int)g->lda, b,
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
@@ -235,8 +250,7 @@ static bool gemm_float(const LpGemm *g, float alpha, float beta) {
 
 static void gemm_double(const LpGemm *g, double alpha, double beta) {
   if (g->n == 1) {
-    if (beta == 0)
-      for (int64_t i = 0; i < g->m; i++) ((double *)g->c)[i * g->ldc] = 0;
+    if (beta == 0) beta = zero_vector(g);
     cblas_dgemv(CblasRowMajor, flag(g->trans_a), (int)(g->trans_a ? g->k : g->m),
                 (int)(g->trans_a ? g->m : g->k), alpha, g->a, (int)g->lda, g->b,
                 (int)(g->trans_b ? 1 : g->ldb), beta, g->c, (int)g->ldc);
@@ -474,6 +488,76 @@ static void batch_range(void *ctx, int64_t begin, int64_t end) {
     if (!one_of_batch(job, i)) atomic_store(&job->failed, true);
 }
 
+/* --- many tiny products: cpu/gemm_tiny.h --- */
+
+/* Multiply-adds of one, up to which the BLAS is slower. */
+#define TINY_PRODUCT 512
+#define TINY_PRODUCT_NT 2048
+#define TINY_COUNT 4
+
+typedef struct TinyJob {
+  LpTinyGemm g;
+  bool dots;
+} TinyJob;
+
+static void tiny_range(void *ctx, int64_t begin, int64_t end) {
+  const TinyJob *j = ctx;
+  const LpTinyGemmKernels *kernels = lp_tiny_gemm_kernels();
+  (j->dots ? kernels->dots : kernels->products)(&j->g, begin, end);
+}
+
+/* False: not such products. */
+static bool tiny_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
+                       int64_t stride_c) {
+  const LpTinyGemmKernels *kernels = lp_tiny_gemm_kernels();
+  const int64_t work = g->m * g->n * g->k;
+  if (g->dtype != LP_FLOAT32 || count < TINY_COUNT || work == 0 || is_zero(g->alpha) ||
+      g->row || kernels->columns == 0)
+    return false;
+  TinyJob job = {.g = {.m = g->m,
+                       .n = g->n,
+                       .k = g->k,
+                       .a = g->a,
+                       .b = g->b,
+                       .c = g->c,
+                       .a_row = g->trans_a ? 1 : g->lda,
+                       .a_column = g->trans_a ? g->lda : 1,
+                       .a_next = stride_a,
+                       .b_row = g->trans_b ? 1 : g->ldb,
+                       .b_column = g->trans_b ? g->ldb : 1,
+                       .b_next = stride_b,
+                       .c_row = g->ldc,
+                       .c_next = stride_c,
+                       .alpha = (float)lp_scalar_to_double(g->alpha),
+                       .beta = (float)lp_scalar_to_double(g->beta)}};
+  LpTinyGemm *t = &job.g;
+  if (t->m == 1 && t->n > 1 && t->a_column == 1 && t->b_row == 1) { /* C^T = B^T A^T */
+    *t = (LpTinyGemm){.m = t->n,
+                      .n = 1,
+                      .k = t->k,
+                      .a = t->b,
+                      .b = t->a,
+                      .c = t->c,
+                      .a_row = t->b_column,
+                      .a_column = 1,
+                      .a_next = t->b_next,
+                      .b_row = 1,
+                      .b_column = t->k,
+                      .b_next = t->a_next,
+                      .c_row = 1,
+                      .c_next = t->c_next,
+                      .alpha = t->alpha,
+                      .beta = t->beta};
+  }
+  job.dots = t->n == 1 && (t->a_column == 1 || t->k == 1) && (t->b_row == 1 || t->k == 1);
+  const bool by_rows = t->b_column == 1 && !job.dots;
+  if (work > (by_rows ? TINY_PRODUCT : TINY_PRODUCT_NT) || t->n > kernels->columns ||
+      (t->b_column != 1 && !job.dots && t->k > LP_TINY_DEPTH))
+    return false;
+  lp_parallel_for(count, LP_GRAIN * 4 / (work + 8) + 1, tiny_range, &job);
+  return true;
+}
+
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c) {
   int64_t item = (int64_t)lp_dtype_size(g->dtype);
@@ -482,6 +566,7 @@ bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
                   .step_b = stride_b * item,
                   .step_c = stride_c * (int64_t)lp_dtype_size(result_dtype(g))};
   int64_t work = g->m * g->n * (g->k + 1);
+  if (tiny_batch(g, count, stride_a, stride_b, stride_c)) return true;
   if (count >= 2 * (int64_t)lp_num_threads() || work < SMALL_PRODUCT) {
     /* Enough products to give each thread whole ones. */
     lp_parallel_for(count, LP_GRAIN * 4 / (work + 1) + 1, batch_range, &job);

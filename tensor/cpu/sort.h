@@ -21,9 +21,14 @@ typedef struct LpSortKernels {
   void (*tally)(const uint64_t *keys, int64_t n, uint64_t low, int64_t *below, int64_t *nans);
   /* For each of LP_SORT_RANKED keys, how many of the first n are smaller. */
   void (*ranks)(const int32_t *keys, int64_t n, int32_t *ranks);
+  /* Of each of LP_SORT_ROWS rows of n keys, n up to LP_SORT_SHORT: to which place it goes. Element i of row r is at
+   * [i * LP_SORT_ROWS + r]. */
+  void (*row_ranks)(const uint64_t *keys, int64_t n, uint8_t *ranks);
 } LpSortKernels;
 
 #define LP_SORT_RANKED 64
+#define LP_SORT_ROWS 64
+#define LP_SORT_SHORT 16
 
 LP_DISPATCH(LpSortKernels, lp_sort_kernels)
 

@@ -29,7 +29,10 @@
   X(isclose, FLOAT_COMPLEX, BOOL_RESULT, 3, 2)                                           \
   X(clamp, FLOAT_INT_BOOL, NONE, 0, 3)                                                   \
   X(clamp_backward, FLOAT, NONE, 2, 2)                                                   \
+  X(squared_distance, FLOAT, NONE, 0, 2)                                                 \
+  X(squared_slope, FLOAT, NONE, 0, 3)                                                    \
   X(bent_distance, FLOAT, INT_TO_FLOAT, 3, 2)                                            \
+  X(bent_slope, FLOAT, INT_TO_FLOAT, 2, 3)                                               \
   X(lerp, FLOAT_COMPLEX, NONE, 0, 3)                                                     \
   X(addcmul, FLOAT_COMPLEX_INT, NONE, 1, 3)                                              \
   X(addcdiv, FLOAT_COMPLEX, NONE, 1, 3)

@@ -29,12 +29,20 @@ void lp_rows_init(LpRows *r, int64_t dim, LpTensor *const *tensors, int n_tensor
     r->step[k] = lp_ndim(t) ? lp_stride(t, dim) * elem : elem;
   }
   for (int64_t d = 0; d < lp_ndim(tensors[0]); d++) {
+    const int64_t size = lp_size(tensors[0], d);
     if (d == dim) continue;
-    r->sizes[r->n_outer] = lp_size(tensors[0], d);
-    r->n_rows *= lp_size(tensors[0], d);
-    for (int k = 0; k < n_tensors; k++)
-      r->strides[k][r->n_outer] = lp_stride(tensors[k], d) * (int64_t)lp_dtype_size(lp_dtype(tensors[k]));
-    r->n_outer++;
+    r->n_rows *= size;
+    if (size == 1) continue;
+    /* A dim that goes on where the one before steps to is part of it. */
+    bool goes_on = r->n_outer > 0;
+    int64_t strides[LP_ROWS_MAX];
+    for (int k = 0; k < n_tensors; k++) {
+      strides[k] = lp_stride(tensors[k], d) * (int64_t)lp_dtype_size(lp_dtype(tensors[k]));
+      goes_on = goes_on && r->strides[k][r->n_outer - 1] == size * strides[k];
+    }
+    if (!goes_on) r->sizes[r->n_outer++] = 1;
+    r->sizes[r->n_outer - 1] *= size;
+    for (int k = 0; k < n_tensors; k++) r->strides[k][r->n_outer - 1] = strides[k];
   }
 }
 
@@ -47,14 +55,15 @@ typedef struct RowsRun {
   _Atomic bool stopped, no_memory;
 } RowsRun;
 
-/* Where row i stands in each tensor. */
-static void find_row(const LpRows *r, int64_t i, char **ptrs) {
+int64_t lp_rows_find(const LpRows *r, int64_t i, char **ptrs) {
+  const int64_t inner = r->n_outer ? r->sizes[r->n_outer - 1] : 1, after = inner - i % inner;
   memcpy(ptrs, r->base, sizeof r->base);
   for (int d = r->n_outer - 1; d >= 0; d--) {
     int64_t at = i % r->sizes[d];
     i /= r->sizes[d];
     for (int k = 0; k < r->n_tensors; k++) ptrs[k] += at * r->strides[k][d];
   }
+  return after;
 }
 
 static void run_rows(void *ctx, int64_t begin, int64_t end) {
@@ -69,7 +78,7 @@ static void run_rows(void *ctx, int64_t begin, int64_t end) {
   int64_t left = run->check_every;
   for (int64_t i = begin; i < end; i++) {
     char *ptrs[LP_ROWS_MAX];
-    find_row(r, i, ptrs);
+    lp_rows_find(r, i, ptrs);
     run->body(run->ctx, r, ptrs, scratch);
     if (--left > 0) continue;
     left = run->check_every;
@@ -263,7 +272,7 @@ static void scan_tile(void *ctx, int64_t task) {
   const int64_t first = task % t->count * t->tile, rest = s->width - first, w = rest < t->tile ? rest : t->tile;
   double x[4 * BLOCK + 128], *carry = x + 2 * BLOCK + 128; /* not whole pages apart */
   char *ptrs[LP_ROWS_MAX];
-  find_row(r, task / t->count, ptrs);
+  lp_rows_find(r, task / t->count, ptrs);
   start_lanes(s, carry, w);
   for (int64_t i = 0; i < r->n[0]; i++) {
     s->load(x, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);

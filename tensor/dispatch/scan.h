@@ -19,6 +19,8 @@ typedef struct LpRows {
 
 /* dim is wrapped; a 0-d tensor is one row of one element. */
 void lp_rows_init(LpRows *rows, int64_t dim, LpTensor *const *tensors, int n_tensors);
+/* Where row i stands in each tensor. How many rows from it on are strides[..][n_outer - 1] apart. */
+int64_t lp_rows_find(const LpRows *rows, int64_t i, char **ptrs);
 /* body(ctx, rows, ptrs, scratch) for each row, in parallel; work_elems is the cost of a row. scratch_bytes of
  * memory serve a thread's rows. False when interrupted or out of memory, with the error recorded. */
 bool lp_rows_run(const LpRows *rows, int64_t work_elems, size_t scratch_bytes,

@@ -1,6 +1,7 @@
 /* Sorting and order statistics along a dim: sort, argsort, topk, kthvalue, median, mode. Each row is
  * mapped to pairs of key and position (cpu/sort.h); results are copied from the row by position. */
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 #include "core/parallel.h"
 #include "cpu/index.h"
@@ -188,13 +189,15 @@ static void kth_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch
   give(t, r, ptrs, 0, select_place(t, r, ptrs, t->k, &nans, scratch));
 }
 
+/* Where the median of n elements stands, some of them NaN: their keys are the largest, the first one first. */
+static int64_t median_rank(const Task *t, int64_t n, int64_t nans) {
+  return nans == 0 ? (n - 1) / 2 : t->skip_nan && nans < n ? (n - nans - 1) / 2 : n - nans;
+}
+
 static void median_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Task *t = ctx;
-  int64_t n = r->n[0], nans, at = select_place(t, r, ptrs, (n - 1) / 2 + 1, &nans, scratch);
-  if (nans > 0) { /* their keys are the largest: they stand behind the numbers, the first one first */
-    int64_t k = t->skip_nan && nans < n ? (n - nans - 1) / 2 + 1 : n - nans + 1;
-    at = select_place(t, r, ptrs, k, &nans, scratch);
-  }
+  int64_t n = r->n[0], nans, at = select_place(t, r, ptrs, median_rank(t, n, 0) + 1, &nans, scratch);
+  if (nans > 0) at = select_place(t, r, ptrs, median_rank(t, n, nans) + 1, &nans, scratch);
   give(t, r, ptrs, 0, at);
 }
 
@@ -211,6 +214,76 @@ static void mode_row(void *ctx, const LpRows *r, char *const *ptrs, void *scratc
     best_end = i;
   }
   give(t, r, ptrs, 0, pairs[best_end].at);
+}
+
+/* --- short rows: each element to its rank, many rows at a time --- */
+
+typedef struct ShortRows {
+  const Task *task;
+  const LpRows *rows;
+  int64_t first; /* rank of the first result */
+  bool median;   /* it is the median's, instead */
+  _Atomic bool stopped;
+} ShortRows;
+
+#define GIVE_RANKED(type)                                                                                   \
+  for (int64_t i = 0; i < n; i++) {                                                                         \
+    const int64_t rank = ranks[i * LP_SORT_ROWS] - first;                                                   \
+    if (rank < 0 || rank >= k) continue;                                                                    \
+    *(type *)(ptrs[1] + rank * r->step[1]) = *(const type *)(ptrs[0] + i * r->step[0]);                     \
+    *(int64_t *)(ptrs[2] + rank * r->step[2]) = i;                                                          \
+  }                                                                                                         \
+  break;
+
+/* Elements from rank `first` on, as many as the results have. */
+static void give_ranked(const LpRows *r, size_t elem, char *const *ptrs, const uint8_t *ranks, int64_t first) {
+  const int64_t n = r->n[0], k = r->n[1];
+  switch (elem) {
+  case 1: GIVE_RANKED(uint8_t)
+  case 2: GIVE_RANKED(uint16_t)
+  case 4: GIVE_RANKED(uint32_t)
+  default: GIVE_RANKED(uint64_t)
+  }
+}
+
+static void short_rows(void *ctx, int64_t begin, int64_t end) {
+  ShortRows *s = ctx;
+  const LpRows *r = s->rows;
+  const int last = r->n_outer - 1;
+  const LpSortKernels *kernels = lp_sort_kernels();
+  const uint64_t flip = s->task->descending ? UINT64_MAX : 0;
+  uint64_t keys[LP_SORT_SHORT * LP_SORT_ROWS] = {0};
+  uint8_t ranks[LP_SORT_SHORT * LP_SORT_ROWS];
+  char *ptrs[LP_SORT_ROWS][LP_ROWS_MAX];
+  for (int64_t row = begin, count; row < end; row += count) {
+    count = end - row < LP_SORT_ROWS ? end - row : LP_SORT_ROWS;
+    for (int64_t j = 0, run; j < count; j += run) { /* rows with a constant step */
+      run = lp_rows_find(r, row + j, ptrs[j]);
+      if (run > count - j) run = count - j;
+      const int64_t step = last < 0 ? 0 : r->strides[0][last];
+      for (int64_t i = 0; i < r->n[0]; i++)
+        kernels->keys[s->task->dtype](keys + i * LP_SORT_ROWS + j, ptrs[j][0] + i * r->step[0], step, run, flip);
+      for (int64_t x = j + 1; x < j + run; x++)
+        for (int t = 0; t < 3; t++) ptrs[x][t] = ptrs[x - 1][t] + r->strides[t][last];
+    }
+    kernels->row_ranks(keys, r->n[0], ranks);
+    for (int64_t j = 0; j < count; j++) {
+      int64_t first = s->first, nans = 0;
+      for (int64_t i = 0; s->median && i < r->n[0]; i++) nans += keys[i * LP_SORT_ROWS + j] == LP_KEY_NAN;
+      if (s->median) first = median_rank(s->task, r->n[0], nans);
+      give_ranked(r, s->task->elem, ptrs[j], ranks + j, first);
+    }
+    if (lp_interrupt_pending()) atomic_store_explicit(&s->stopped, true, memory_order_relaxed);
+    if (atomic_load_explicit(&s->stopped, memory_order_relaxed)) return;
+  }
+}
+
+static bool run_short(const LpRows *rows, const Task *t, int64_t first, bool median) {
+  ShortRows s = {.task = t, .rows = rows, .first = first, .median = median};
+  lp_parallel_for(rows->n_rows, LP_GRAIN / (8 * rows->n[0]) + 1, short_rows, &s);
+  if (!s.stopped) return true;
+  lp_interrupt_take();
+  return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
 }
 
 /* --- the walk ------------------------------------------------------------------------------------------ */
@@ -233,10 +306,14 @@ static bool run(LpTensor *self, int64_t dim, int64_t out_size, RowBody body, Tas
     t->dtype = dtype;
     t->elem = lp_dtype_size(dtype);
     lp_rows_init(&rows, dim, (LpTensor *[]){self, results[0], results[1]}, 3);
-    /* A sort costs a few dozen times a sum. */
-    const bool selects = body == kth_row || body == median_row;
-    const size_t scratch = selects ? lp_select_scratch(rows.n[0]) : 2 * (size_t)rows.n[0] * sizeof(LpPair);
-    ok = lp_rows_run(&rows, 16 * rows.n[0], scratch, body, t);
+    if (body != mode_row && rows.n[0] <= LP_SORT_SHORT) {
+      ok = run_short(&rows, t, body == kth_row ? t->k - 1 : 0, body == median_row);
+    } else {
+      /* A sort costs a few dozen times a sum. */
+      const bool selects = body == kth_row || body == median_row;
+      const size_t scratch = selects ? lp_select_scratch(rows.n[0]) : 2 * (size_t)rows.n[0] * sizeof(LpPair);
+      ok = lp_rows_run(&rows, 16 * rows.n[0], scratch, body, t);
+    }
   }
   for (int i = 0; i < 2 && !ok; i++) {
     lp_tensor_release(results[i]);

@@ -99,6 +99,53 @@ TEST(sort_long_rows) {
   }
 }
 
+/* Rows of up to 17 elements with ties and NaN, along each dim of a dense tensor and of one with gaps. */
+TEST(sort_short_rows) {
+  const LpDtype dtypes[] = {LP_UINT8, LP_BFLOAT16, LP_INT32, LP_FLOAT32, LP_FLOAT64};
+  uint32_t state = 5;
+  for (int64_t n = 1; n <= 17; n++)
+    for (size_t k = 0; k < sizeof dtypes / sizeof *dtypes; k++)
+      for (int dim = 0; dim < 3; dim++)
+        for (int form = 0; form < 4; form++) {
+          const bool descending = form & 1, by_topk = form & 2;
+          int64_t sizes[3] = {form ? 7 : 30, 6, 11}, steps[3];
+          sizes[dim] = n;
+          const int64_t count = sizes[0] * sizes[1] * sizes[2], kept = by_topk ? (n + 1) / 2 : n;
+          LpTensor *x = lp_tensor_new(lp_ints(sizes, 3), dtypes[k], lp_cpu()), *r[2] = {NULL, NULL};
+          for (int64_t i = 0; i < count; i++) {
+            state = state * 1664525u + 1013904223u;
+            const bool nan = state >> 27 == 3 && lp_dtype_is_floating(dtypes[k]);
+            put_number(x, i, nan ? NAN : (double)(state >> 29));
+          }
+          x = form == 3 ? strided(x) : x;
+          bool ok = by_topk ? lp_topk(x, kept, dim, descending, true, r) : lp_sort(x, dim, descending, r);
+          LpTensor *dense = lp_contiguous(x, LP_CONTIGUOUS);
+          steps[2] = 1, steps[1] = sizes[2], steps[0] = sizes[1] * sizes[2];
+          const int64_t rows = count / n, *at = ok ? lp_data(r[1]) : NULL;
+          for (int64_t row = 0; row < rows && ok; row++) {
+            const int64_t inner = steps[dim], from = row / inner * inner * n + row % inner,
+                          to = row / inner * inner * kept + row % inner;
+            for (int64_t i = 0; i < kept && ok; i++) {
+              int64_t before = 0; /* how many of the row come before this one */
+              const int64_t own = at[to + i * inner];
+              const double v = number_at(dense, from + own * inner), given = number_at(r[0], to + i * inner);
+              for (int64_t j = 0; j < n; j++) {
+                const double w = number_at(dense, from + j * inner);
+                const bool less = isnan(v) ? !isnan(w) : w < v, more = isnan(w) ? !isnan(v) : w > v;
+                before += (descending ? more : less) || (!less && !more && j < own);
+              }
+              ok = before == i && (v == given || (isnan(v) && isnan(given)));
+            }
+          }
+          if (!ok)
+            test_failure(__FILE__, __LINE__, "%s, %d elements, dim %d, form %d", lp_dtype_name(dtypes[k]), (int)n, dim, form);
+          lp_tensor_release(dense);
+          lp_tensor_release(x);
+          lp_tensor_release(r[0]);
+          lp_tensor_release(r[1]);
+        }
+}
+
 TEST(sort_selection) {
   LpTensor *x = TENSOR(LP_INT32, INTS(2, 5), 3, 1, 4, 1, 5, 9, 2, 6, 5, 3), *r[2];
   EXPECT(lp_topk(x, 2, -1, true, true, r));

@@ -24,6 +24,8 @@ const LpSoftmaxKernels LP_SIMD(lp_softmax_kernels) = {
     .inner_grad = PAIRS(softmax_inner_grad, log_softmax_inner_grad),
     .logsumexp = EACH_TYPE(logsumexp),
     .scaled_exp = EACH_TYPE(scaled_exp),
+    .short_logsumexp = EACH_TYPE(short_logsumexp),
+    .short_scaled_exp = EACH_TYPE(short_scaled_exp),
     .get = EACH_TYPE(get),
     .add_at = EACH_TYPE(add_at),
 };

@@ -169,7 +169,13 @@ static inline void TYPED(inner)(void *py, const void *px, int64_t n, int64_t str
         if (keeps) out[j] = STORE(e);
       }
     }
-    for (int64_t j = 0; j < w; j++) sum[j] = is_log ? (A)log((double)sum[j]) : 1 / sum[j];
+    if (is_log) {
+      LP_IVDEP
+      for (int64_t j = 0; j < w; j++) sum[j] = (A)lp_log_f64((double)sum[j]);
+    } else {
+      LP_IVDEP
+      for (int64_t j = 0; j < w; j++) sum[j] = 1 / sum[j];
+    }
     for (int64_t i = 0; i < n; i++) {
       const T *row = x + i * stride;
       T *out = y + i * stride;
@@ -238,6 +244,48 @@ static void TYPED(scaled_exp)(void *py, const void *px, int64_t n, double shift,
   const A b = (A)shift, s = (A)scale;
   LP_IVDEP
   for (int64_t i = 0; i < n; i++) y[i] = STORE(TYPED(exp_of)(LOAD(x[i]) - b) * s);
+}
+
+static void TYPED(short_logsumexp)(const void *px, int64_t rows, int64_t n, double *to) {
+  const T *x = px;
+  A lanes[LP_SOFTMAX_SHORT][LP_SOFTMAX_ROWS], top[LP_SOFTMAX_ROWS], sum[LP_SOFTMAX_ROWS];
+  for (int64_t r = 0; r < LP_SOFTMAX_ROWS; r++) {
+    const T *row = x + (r < rows ? r : 0) * n;
+    for (int64_t i = 0; i < n; i++) lanes[i][r] = LOAD(row[i]);
+    top[r] = -(A)INFINITY;
+    sum[r] = 0;
+  }
+  for (int64_t i = 0; i < n; i++) {
+    LP_IVDEP
+    for (int r = 0; r < LP_SOFTMAX_ROWS; r++)
+      top[r] = lanes[i][r] > top[r] ? lanes[i][r] : top[r];
+  }
+  for (int64_t i = 0; i < n; i++) {
+    LP_IVDEP
+    for (int r = 0; r < LP_SOFTMAX_ROWS; r++)
+      sum[r] += TYPED(exp_of)(lanes[i][r] - top[r]);
+  }
+  double logs[LP_SOFTMAX_ROWS];
+  LP_IVDEP
+  for (int r = 0; r < LP_SOFTMAX_ROWS; r++)
+    logs[r] = (double)top[r] + lp_log_f64((double)sum[r]);
+  memcpy(to, logs, (size_t)rows * sizeof *to);
+}
+
+static void TYPED(short_scaled_exp)(void *py, const void *px, int64_t rows, int64_t n,
+                                    const double *shift, const double *scale) {
+  const T *x = px;
+  T *y = py;
+  A shifts[LP_SOFTMAX_SHORT * LP_SOFTMAX_ROWS],
+      scales[LP_SOFTMAX_SHORT * LP_SOFTMAX_ROWS];
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t i = 0; i < n; i++) {
+      shifts[r * n + i] = (A)shift[r];
+      scales[r * n + i] = (A)scale[r];
+    }
+  LP_IVDEP
+  for (int64_t i = 0; i < rows * n; i++)
+    y[i] = STORE(TYPED(exp_of)(LOAD(x[i]) - shifts[i]) * scales[i]);
 }
 
 static double TYPED(get)(const void *x, int64_t i) {

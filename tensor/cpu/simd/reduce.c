@@ -501,20 +501,43 @@ static void sum_exp_merge(void *acc, const void *other, int64_t n) {
 static inline float f32_exp_shifted(float x) { return lp_exp_inner_f32(x < -87 ? -87 : x); }
 static inline double f64_exp_shifted(double x) { return lp_exp_f64(x); }
 
-/* Infinite and NaN maxima are no shift: the sum itself becomes infinite, NaN or 0. */
+/* An infinite maximum is no shift: the sum itself becomes infinite or 0; a NaN, which is no maximum, makes it NaN.
+ * What is left beside whole vectors is filled up with -inf, whose exponential does not count beside exp(0). */
 #define SUM_EXP(type, T, absolute)                                                           \
+  static T type##_sum_of_exps(const T *v, int64_t n, T *top) {                               \
+    enum { L = LP_LANES(T) };                                                                \
+    T rest[L], lanes[L], m = -(T)INFINITY, sum = 0;                                          \
+    const int64_t whole = n & -(int64_t)L;                                                   \
+    for (int j = 0; j < L; j++) rest[j] = -(T)INFINITY;                                      \
+    for (int64_t i = whole; i < n; i++) rest[i - whole] = v[i];                              \
+    for (int j = 0; j < L; j++) lanes[j] = rest[j] > m ? rest[j] : m;                        \
+    for (int64_t i = 0; i < whole; i += L) {                                                 \
+      _Pragma("omp simd")                                                                    \
+      for (int j = 0; j < L; j++) lanes[j] = v[i + j] > lanes[j] ? v[i + j] : lanes[j];      \
+    }                                                                                        \
+    _Pragma("omp simd reduction(max : m)")                                                   \
+    for (int j = 0; j < L; j++) m = lanes[j] > m ? lanes[j] : m;                             \
+    *top = m;                                                                                \
+    if (!(absolute(m) < (T)INFINITY)) {                                                      \
+      *top = 0;                                                                              \
+      for (int64_t i = 0; i < n; i++) sum += lp_exp_##type(v[i]);                            \
+      return sum;                                                                            \
+    }                                                                                        \
+    _Pragma("omp simd")                                                                      \
+    for (int j = 0; j < L; j++) lanes[j] = type##_exp_shifted(rest[j] - m);                  \
+    for (int64_t i = 0; i < whole; i += L) {                                                 \
+      _Pragma("omp simd")                                                                    \
+      for (int j = 0; j < L; j++) lanes[j] += type##_exp_shifted(v[i + j] - m);              \
+    }                                                                                        \
+    _Pragma("omp simd reduction(+ : sum)")                                                   \
+    for (int j = 0; j < L; j++) sum += lanes[j];                                             \
+    return sum;                                                                              \
+  }                                                                                          \
   static void type##_sum_exp_row(void *acc, const void *x, int64_t n, double p) {            \
     const T *v = x;                                                                          \
     for (int64_t i0 = 0; i0 < n; i0 += 512) {                                                \
-      int64_t end = n - i0 < 512 ? n : i0 + 512;                                             \
-      T m = type##_max_of(v + i0, end - i0), sum = 0;                                 \
-      if (absolute(m) < (T)INFINITY) {                                                       \
-        _Pragma("omp simd reduction(+ : sum)")                                               \
-        for (int64_t i = i0; i < end; i++) sum += type##_exp_shifted(v[i] - m);              \
-      } else {                                                                               \
-        m = 0;                                                                               \
-        for (int64_t i = i0; i < end; i++) sum += lp_exp_##type(v[i]);                       \
-      }                                                                                      \
+      T m;                                                                                   \
+      const T sum = type##_sum_of_exps(v + i0, n - i0 < 512 ? n - i0 : 512, &m);             \
       sum_exp_join(acc, (double)m, (double)sum);                                             \
     }                                                                                        \
   }                                                                                          \

@@ -291,10 +291,17 @@ static inline T FN(clamp)(T x, T low, T high) {
 static inline T FN(clamp_backward)(T grad, T x, T low, T high) {
   return (x > low || low == -(T)INFINITY) && (x < high || high == (T)INFINITY) ? grad : 0;
 }
+static inline T FN(squared_distance)(T a, T b) { return (a - b) * (a - b); }
+/* Its slope by a, times a gradient. */
+static inline T FN(squared_slope)(T a, T b, T grad) { return 2 * (a - b) * grad; }
 /* Of z = |a - b|: a parabola below the bend, straight above it. */
 static inline T FN(bent_distance)(T a, T b, T bend, T half, T slope) {
   const T z = BI(fabs)(a - b), square = z * z * half, line = (z - (T)0.5 * bend) * slope;
   return FN(sel)(z < bend, square, line);
+}
+/* Its slope by a, times a gradient. */
+static inline T FN(bent_slope)(T a, T b, T grad, T bend, T steep) {
+  return grad * FN(clamp)(a - b, -bend, bend) * steep;
 }
 /* Both ends are exact; the nearer end is the base, which keeps the result monotonic. */
 static inline T FN(lerp)(T a, T b, T w) {

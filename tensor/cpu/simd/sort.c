@@ -79,6 +79,23 @@ static void ranks(const int32_t *restrict keys, int64_t n, int32_t *restrict to)
   }
 }
 
+/* Equal keys stay in their order. */
+static void row_ranks(const uint64_t *restrict keys, int64_t n, uint8_t *restrict to) {
+  uint64_t ranks[LP_SORT_SHORT][LP_SORT_ROWS];
+  memset(ranks, 0, (size_t)n * sizeof ranks[0]);
+  for (int64_t i = 0; i < n; i++)
+    for (int64_t j = i + 1; j < n; j++) {
+      const uint64_t *x = keys + i * LP_SORT_ROWS, *y = keys + j * LP_SORT_ROWS;
+      for (int r = 0; r < LP_SORT_ROWS; r++) {
+        const uint64_t later = x[r] > y[r];
+        ranks[i][r] += later;
+        ranks[j][r] += 1 - later;
+      }
+    }
+  for (int64_t i = 0; i < n; i++)
+    for (int r = 0; r < LP_SORT_ROWS; r++) to[i * LP_SORT_ROWS + r] = (uint8_t)ranks[i][r];
+}
+
 const LpSortKernels LP_SIMD(lp_sort_kernels) = {.keys = {[LP_BOOL] = keys_u8,
                                                          [LP_UINT8] = keys_u8,
                                                          [LP_INT8] = keys_i8,
@@ -90,4 +107,5 @@ const LpSortKernels LP_SIMD(lp_sort_kernels) = {.keys = {[LP_BOOL] = keys_u8,
                                                          [LP_FLOAT32] = keys_f32,
                                                          [LP_FLOAT64] = keys_f64},
                                                 .tally = tally,
-                                                .ranks = ranks};
+                                                .ranks = ranks,
+                                                .row_ranks = row_ranks};
