@@ -21,6 +21,8 @@
 #define CHUNK_ELEMS 65536
 /* Loaded elements of one task; their source has room in the cache beside them. */
 #define BUFFER_BYTES 16384
+/* Most rows that are turned, to results side by side, at a time. */
+#define TURNED_TILE 256
 
 typedef struct Dim {
   int64_t size, stride, out_stride; /* strides in elements */
@@ -32,6 +34,7 @@ typedef struct Source {
   LpTransposeTile transpose; /* of elements as they are */
   bool native;               /* elements of unit stride are read in place */
   int elem_bytes, compute_bytes;
+  bool turns;        /* so fast that it pays for ... */
   int64_t short_row; /* rows up to this length are turned into columns, many side by side */
 } Source;
 
@@ -183,6 +186,7 @@ static Source source_of(LpCompute compute, LpDtype dtype) {
                   .transpose = lp_copy_kernels()->transpose[__builtin_ctz((unsigned)bytes)],
                   .native = is_native(compute, dtype), .elem_bytes = bytes,
                   .compute_bytes = lp_compute_bytes(compute),
+                  .turns = bytes == 4 || bytes == 8,
                   .short_row = bytes == 8 ? 40 : bytes == 4 ? 56 : 12};
 }
 
@@ -194,9 +198,10 @@ static int64_t room_of(const Source *from) {
 /* How many rows of n are turned at a time: whole vectors, and an odd number of them lest the columns' starts
  * crowd in few of the cache's sets. */
 static int64_t turned_tile(const Source *from, int64_t n) {
-  int64_t vectors = room_of(from) / (n > 0 ? n : 1) / 16;
-  if (vectors > 15) vectors = 15;
-  return vectors > 1 ? 16 * ((vectors - 1) | 1) : 16;
+  const int64_t lanes = 64 / from->elem_bytes;
+  int64_t most = room_of(from) / (n > 0 ? n : 1);
+  if (most > TURNED_TILE) most = TURNED_TILE;
+  return most / lanes > 1 ? ((most / lanes - 1) | 1) * lanes : lanes;
 }
 
 /* Brings `rows` rows of w elements, `step` apart, into one block; the rows are ld apart. Columns along memory
@@ -204,7 +209,7 @@ static int64_t turned_tile(const Source *from, int64_t n) {
 static void load_rows(const Source *from, char *to, const char *src, int64_t rows, int64_t ld, int64_t step,
                       int64_t w) {
   const int64_t bytes = from->elem_bytes;
-  if (ld == 1 && rows > 1 && (bytes == 4 || bytes == 8)) {
+  if (ld == 1 && rows > 1 && from->turns) {
     _Alignas(64) char turned[BUFFER_BYTES];
     from->transpose(from->native ? to : turned, w, src, step, w, rows);
     if (!from->native) from->load(to, turned, bytes, rows * w);
@@ -324,7 +329,7 @@ static void choose_walk(Plan *p) {
   const bool along = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride);
   p->rows = !along && p->n_keep > 0 && p->n_red == 1 && p->red[0].stride == 1 && p->from.native &&
             p->kernel->rows && p->n_in >= p->kernel->rows_from;
-  const bool turned = !along && p->n_red == 1 && p->red[0].stride == 1 &&
+  const bool turned = !along && p->from.turns && p->n_red == 1 && p->red[0].stride == 1 &&
                       p->n_in <= p->from.short_row && width >= 16;
   p->outer = along || (!p->rows && (turned || (p->n_in <= 12 && width >= 32)));
   /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
@@ -630,7 +635,7 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
 /* --- positions -------------------------------------------------------------------------------- */
 
 /* Widest tile of results; that of columns read in place. */
-#define ARG_TILE 240
+#define ARG_TILE TURNED_TILE
 #define ARG_COLUMNS 64
 
 typedef struct ArgPlan {
