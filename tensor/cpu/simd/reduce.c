@@ -15,6 +15,7 @@
 typedef long long VecI __attribute__((vector_size(VB)));
 typedef float VecF32 __attribute__((vector_size(VB)));
 typedef double VecF64 __attribute__((vector_size(VB)));
+typedef float HalfF32 __attribute__((vector_size(VB / 2)));
 typedef uint64_t VecU64 __attribute__((vector_size(VB)));
 typedef uint32_t VecU32 __attribute__((vector_size(VB)));
 typedef uint16_t VecU16 __attribute__((vector_size(VB / 2)));
@@ -62,6 +63,16 @@ VECTORS_OF(u64, uint64_t, VecU64)
   }
 NUMBERS_OF(f32, float, VecF32)
 NUMBERS_OF(f64, double, VecF64)
+static inline VecF64 f64_squares(const double *x) {
+  const VecF64 v = f64_vector(x);
+  return v * v;
+}
+static inline VecF64 f32_squares(const float *x) {
+  HalfF32 narrow;
+  memcpy(&narrow, x, sizeof narrow);
+  const VecF64 v = __builtin_convertvector(narrow, VecF64);
+  return v * v;
+}
 static inline VecF32 bf16_vector(const uint16_t *x) {
   VecU16 narrow;
   memcpy(&narrow, x, sizeof narrow);
@@ -122,6 +133,24 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
 #define NAME(x) f64_nan##x
 #define GET(x) f64_number(x)
 #define GET_VECTOR(p) f64_numbers(p)
+#include "cpu/simd/sum_body.h"
+#undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define NAME(x) f64_square_##x
+#define GET(x) ((x) * (x))
+#define GET_VECTOR(p) f64_squares(p)
+#include "cpu/simd/sum_body.h"
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define ELEM float
+#define NAME(x) f32_square_##x
+#define GET(x) ((double)(x) * (double)(x))
+#define GET_VECTOR(p) f32_squares(p)
 #include "cpu/simd/sum_body.h"
 #undef SUM_T
 #undef SUM_A
@@ -224,13 +253,10 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
   }
 
 #define IS_NUMBER(x) ((x) == (x) ? 1.0 : 0.0)
-#define SQUARE(x) ((double)(x) * (double)(x))
 #define POWER(x) pow((double)(x), p)
 #define CUBE(x) ((double)(x) * (double)(x) * (double)(x))
 MAPPED(f32_nancount, float, IS_NUMBER)
 MAPPED(f64_nancount, double, IS_NUMBER)
-MAPPED(f64_square, double, SQUARE)
-MAPPED(f32_square, float, SQUARE)
 MAPPED(f64_any_pow, double, POWER)
 MAPPED(f64_cube, double, CUBE)
 
@@ -733,8 +759,8 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_REDUCE_COUNT] = {KERNEL(BOOL, 8, zero_init, count_row, count_col, count_merge)},
     [LP_REDUCE_VAR] = {PLAIN(F64, sizeof(LpVarAcc), var)},
     [LP_REDUCE_SUM_ABS] = {KERNEL(ABS, 8, f64_sum_init, f64_sum_row, f64_sum_col, f64_sum_merge)},
-    [LP_REDUCE_SUM_SQUARE] = {DOUBLE_SUM(F32, f32_square), DOUBLE_SUM(F64, f64_square),
-                              DOUBLE_SUM(ABS, f64_square)},
+    [LP_REDUCE_SUM_SQUARE] = {SUM(F32, double, f32_square_sum), SUM(F64, double, f64_square_sum),
+                              PLAIN(ABS, 8, f64_square_sum)},
     [LP_REDUCE_SUM_POW] = {DOUBLE_SUM(ABS, f64_pow)},
     [LP_REDUCE_SUM_EXP] = {SHIFTED(F32, f32_sum_exp), SHIFTED(F64, f64_sum_exp)},
   },
