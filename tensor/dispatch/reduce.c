@@ -31,10 +31,9 @@ typedef struct Dim {
 /* How elements become those of a kernel's compute type. */
 typedef struct Source {
   LpLoad load;
-  LpTransposeTile transpose; /* of elements as they are */
+  LpTransposeTile transpose; /* of elements as they are, where it is fast; NULL */
   bool native;               /* elements of unit stride are read in place */
   int elem_bytes, compute_bytes;
-  bool turns;        /* so fast that it pays for ... */
   int64_t short_row; /* rows up to this length are turned into columns, many side by side */
 } Source;
 
@@ -182,12 +181,12 @@ static bool is_native(LpCompute compute, LpDtype dtype) {
 
 static Source source_of(LpCompute compute, LpDtype dtype) {
   const int bytes = (int)lp_dtype_size(dtype);
+  const bool turns = (bytes == 4 || bytes == 8) && lp_cpu_capability > LP_CAPABILITY_BASELINE;
   return (Source){.load = lp_reduce_table()->load[compute][dtype],
-                  .transpose = lp_copy_kernels()->transpose[__builtin_ctz((unsigned)bytes)],
+                  .transpose = turns ? lp_copy_kernels()->transpose[bytes == 4 ? 2 : 3] : NULL,
                   .native = is_native(compute, dtype), .elem_bytes = bytes,
                   .compute_bytes = lp_compute_bytes(compute),
-                  .turns = bytes == 4 || bytes == 8,
-                  .short_row = bytes == 8 ? 40 : bytes == 4 ? 56 : 12};
+                  .short_row = !turns ? 12 : bytes == 4 ? 56 : 40};
 }
 
 /* Elements that a buffer holds before and after they are loaded. */
@@ -205,11 +204,11 @@ static int64_t turned_tile(const Source *from, int64_t n) {
 }
 
 /* Brings `rows` rows of w elements, `step` apart, into one block; the rows are ld apart. Columns along memory
- * are turned at once. */
-static void load_rows(const Source *from, char *to, const char *src, int64_t rows, int64_t ld, int64_t step,
-                      int64_t w) {
+ * are turned at once, but for few that are loaded anyway. */
+static __attribute__((noinline)) void load_rows(const Source *from, char *to, const char *src, int64_t rows,
+                                                int64_t ld, int64_t step, int64_t w) {
   const int64_t bytes = from->elem_bytes;
-  if (ld == 1 && rows > 1 && from->turns) {
+  if (ld == 1 && from->transpose && rows > (from->native ? 1 : 4)) {
     _Alignas(64) char turned[BUFFER_BYTES];
     from->transpose(from->native ? to : turned, w, src, step, w, rows);
     if (!from->native) from->load(to, turned, bytes, rows * w);
@@ -220,8 +219,8 @@ static void load_rows(const Source *from, char *to, const char *src, int64_t row
 }
 
 /* The same of `lines` lines, side by side: rows of lines * line->size elements, and some bytes behind them. */
-static void load_lines(const Source *from, char *to, const char *src, const Dim *line, int64_t rows, int64_t ld,
-                       int64_t lines) {
+static __attribute__((noinline)) void load_lines(const Source *from, char *to, const char *src, const Dim *line,
+                                                 int64_t rows, int64_t ld, int64_t lines) {
   const int64_t bytes = from->elem_bytes, width = lines * line->size;
   _Alignas(64) char other[BUFFER_BYTES + LP_PACK_SLACK];
   char *packed = from->native ? to : other;
@@ -329,8 +328,9 @@ static void choose_walk(Plan *p) {
   const bool along = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride);
   p->rows = !along && p->n_keep > 0 && p->n_red == 1 && p->red[0].stride == 1 && p->from.native &&
             p->kernel->rows && p->n_in >= p->kernel->rows_from;
-  const bool turned = !along && p->from.turns && p->n_red == 1 && p->red[0].stride == 1 &&
-                      p->n_in <= p->from.short_row && width >= 16;
+  const int64_t own = p->kernel->rows_from;
+  const bool turned = !along && p->from.transpose && p->n_red == 1 && p->red[0].stride == 1 &&
+                      p->n_in <= p->from.short_row && width >= 16 && (own == 0 || p->n_in < own);
   p->outer = along || (!p->rows && (turned || (p->n_in <= 12 && width >= 32)));
   /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
   int64_t most = !p->outer    ? CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1)
@@ -655,10 +655,9 @@ typedef struct ArgPlan {
 
 /* The index of the extreme of n elements; a buffer serves foreign dtypes and strides, block by block,
  * each block led by the best element so far. */
-static int64_t arg_row(const ArgPlan *p, const char *src, int64_t n) {
+static __attribute__((noinline)) int64_t arg_row(const ArgPlan *p, const char *src, int64_t n) {
   const int bytes = p->from.compute_bytes;
   int64_t stride = p->stride * p->from.elem_bytes;
-  if (p->from.native && stride == p->from.elem_bytes) return p->kernel->row(src, n);
   _Alignas(64) char buffer[8192 + 16];
   int64_t room = 8192 / bytes, best = 0;
   for (int64_t i = 0; i < n; i += room) {
@@ -686,14 +685,20 @@ static int64_t arg_among(const ArgPlan *p, const char *src, int64_t *at, int cou
   return at[p->kernel->row(values, count)];
 }
 
+/* Of w neighbouring columns of n elements that are not read in place: of a buffer's rows. */
+static __attribute__((noinline)) void arg_loaded(const ArgPlan *p, const char *src, int64_t n, int64_t w,
+                                                 int64_t *index) {
+  _Alignas(64) char buffer[BUFFER_BYTES];
+  load_rows(&p->from, buffer, src, n, p->stride, p->keep[p->n_keep - 1].stride, w);
+  p->kernel->col(buffer, n, w, w, index);
+}
+
 /* Of w neighbouring columns of n elements. Narrow contiguous rows are taken sixteen at a time, as one wide
  * row, whose winners, and the last rows, are compared then. */
 static void arg_columns(const ArgPlan *p, const char *src, int64_t n, int64_t w, int64_t *index) {
   const int64_t step = p->keep[p->n_keep - 1].stride, fold = 16;
   if (!p->from.native || step != 1) {
-    _Alignas(64) char buffer[BUFFER_BYTES];
-    load_rows(&p->from, buffer, src, n, p->stride, step, w);
-    p->kernel->col(buffer, n, w, w, index);
+    arg_loaded(p, src, n, w, index);
   } else if (p->stride == w && fold * w <= ARG_TILE && n >= 8 * fold) {
     int64_t wide[ARG_TILE], at[2 * 16];
     p->kernel->col(src, n / fold, fold * w, fold * w, wide);
@@ -709,7 +714,7 @@ static void arg_columns(const ArgPlan *p, const char *src, int64_t n, int64_t w,
 }
 
 /* Of whole lines of columns, side by side. */
-static void arg_lines(const ArgPlan *p, const char *src, int64_t lines, int64_t *index) {
+static __attribute__((noinline)) void arg_lines(const ArgPlan *p, const char *src, int64_t lines, int64_t *index) {
   const Dim *line = &p->keep[p->n_keep - 1];
   const int64_t width = lines * line->size;
   _Alignas(64) char buffer[BUFFER_BYTES + LP_PACK_SLACK];
@@ -753,10 +758,12 @@ static void arg_task(void *ctx, int64_t task) {
   const int64_t w = locate(p->keep, p->n_keep, p->tile, p->lines, unit, &offset, &dst);
   const int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
   const char *src = p->src + offset * p->from.elem_bytes, *at = src + first * p->stride * p->from.elem_bytes;
+  const bool in_place = p->from.native && p->stride == 1;
   if (p->lines > 1) arg_lines(p, at, w / p->keep[p->n_keep - 1].size, index);
   else if (p->outer) arg_columns(p, at, n, w, index);
   else
-    for (int64_t j = 0; j < w; j++) index[j] = arg_row(p, at + j * step, n);
+    for (int64_t j = 0; j < w; j++)
+      index[j] = in_place ? p->kernel->row(at + j * step, n) : arg_row(p, at + j * step, n);
   if (!p->partial) {
     arg_give(p, src, dst, index, w);
     return;

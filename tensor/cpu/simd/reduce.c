@@ -727,8 +727,8 @@ LOAD(copy_8, uint64_t, uint64_t, x)
   KERNEL(type, 8, acc##_prod_init, name##_prod_row, name##_prod_col, acc##_prod_merge)
 #define COMPLEX_KERNEL(op) \
   KERNEL(C64, 16, c128_##op##_init, c64_##op##_row, c64_##op##_col, c128_##op##_merge)
-#define SHIFTED(type, name) \
-  KERNEL(type, sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge)
+#define SHIFTED(type, T, name) \
+  [LP_AS_##type] = {sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge, NULL, 2 * LP_LANES(T)}
 #define EXTREME_INTS(op) \
   PLAIN(I64, 8, i64_##op), PLAIN(I32, 8, i32_##op), PLAIN(I16, 8, i16_##op), PLAIN(I8, 8, i8_##op), \
   PLAIN(U8, 8, u8_##op)
@@ -762,7 +762,7 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_REDUCE_SUM_SQUARE] = {SUM(F32, double, f32_square_sum), SUM(F64, double, f64_square_sum),
                               PLAIN(ABS, 8, f64_square_sum)},
     [LP_REDUCE_SUM_POW] = {DOUBLE_SUM(ABS, f64_pow)},
-    [LP_REDUCE_SUM_EXP] = {SHIFTED(F32, f32_sum_exp), SHIFTED(F64, f64_sum_exp)},
+    [LP_REDUCE_SUM_EXP] = {SHIFTED(F32, float, f32_sum_exp), SHIFTED(F64, double, f64_sum_exp)},
   },
   .arg = {
     {ARG(F32, f32_argmax), ARG(F64, f64_argmax), ARG(I64, i64_argmax), ARG(I32, i32_argmax),
