@@ -265,9 +265,9 @@ static int64_t counted(int64_t a, int64_t b) {
 /* Narrow lines down which one dim is reduced make a wide one, if their results are neighbours: as many as let
  * `rows` rows into a buffer and make at most `most` results, and tasks enough for the threads. */
 static int64_t lines_per_tile(const Source *from, const Dim *keep, int n_keep, int64_t n_out, int64_t rows,
-                              int64_t most) {
+                              int64_t most, int64_t narrow_bytes) {
   const Dim *line = keep + n_keep - 1, *next = line - 1;
-  if (n_keep < 2 || line->size * from->elem_bytes > 224 ||
+  if (n_keep < 2 || line->size * from->elem_bytes > narrow_bytes ||
       next->out_stride != line->size * line->out_stride)
     return 1;
   const int64_t width = room_of(from) / rows, share = n_out / line->size / MAX_CHUNKS;
@@ -342,7 +342,7 @@ static void choose_walk(Plan *p) {
   p->n_units = p->n_out / width * ((width + p->tile - 1) / p->tile);
   const int64_t rows = p->n_in < 1 ? 1 : p->n_in < 32 ? p->n_in : 32;
   p->lines = along && p->n_red == 1 && p->n_in <= 256
-                 ? lines_per_tile(&p->from, p->keep, p->n_keep, p->n_out, rows, LP_REDUCE_TILE / 2)
+                 ? lines_per_tile(&p->from, p->keep, p->n_keep, p->n_out, rows, LP_REDUCE_TILE / 2, 224)
                  : 1;
   if (p->lines > 1) {
     const int64_t lines = p->keep[p->n_keep - 2].size;
@@ -634,9 +634,7 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
 
 /* --- positions -------------------------------------------------------------------------------- */
 
-/* Widest tile of results; that of columns read in place. */
-#define ARG_TILE TURNED_TILE
-#define ARG_COLUMNS 64
+#define ARG_TILE TURNED_TILE /* widest tile of results */
 
 typedef struct ArgPlan {
   const LpArgKernel *kernel;
@@ -811,10 +809,10 @@ bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *o
   const Dim line = p.n_keep ? p.keep[p.n_keep - 1] : (Dim){1, 1, 1};
   const bool along = p.n_keep > 0 && line.stride < p.stride, in_place = along && p.from.native && line.stride == 1;
   if (along && p.n > 0 && p.n <= 64)
-    p.lines = lines_per_tile(&p.from, p.keep, p.n_keep, results, p.n, ARG_TILE);
+    p.lines = lines_per_tile(&p.from, p.keep, p.n_keep, results, p.n, ARG_TILE, 64);
   p.outer = in_place || (p.n_keep > 0 && p.n <= p.from.short_row && line.size >= 16);
   p.tile = p.lines > 1 ? line.size * p.lines
-           : in_place  ? ARG_COLUMNS
+           : in_place  ? (results >= 128 * 64 ? results / 64 & -64 : 64)
            : p.outer   ? turned_tile(&p.from, p.n)
                        : CHUNK_ELEMS / 4 / p.n;
   if (p.tile > ARG_TILE) p.tile = ARG_TILE;
