@@ -54,7 +54,8 @@ typedef struct Plan {
   int64_t n_chunks, chunk_len;             /* along red[split] */
   int split;
   bool outer;
-  bool rows; /* inner: by the kernel of many rows */
+  bool rows;   /* inner: by the kernel of many rows */
+  bool loaded; /* inner: many rows are loaded at a time */
   char *partial; /* n_chunks x n_units x tile accumulators; NULL without chunks */
   double count;  /* elements per result, before dims of size 1 were dropped */
 } Plan;
@@ -326,11 +327,11 @@ static void choose_walk(Plan *p) {
   int64_t keep_stride = p->n_keep ? p->keep[p->n_keep - 1].stride : 0;
   int64_t width = p->n_keep ? p->keep[p->n_keep - 1].size : 1;
   const bool along = p->n_keep > 0 && (p->n_red == 0 || keep_stride < p->red[p->n_red - 1].stride);
-  p->rows = !along && p->n_keep > 0 && p->n_red == 1 && p->red[0].stride == 1 && p->from.native &&
-            p->kernel->rows && p->n_in >= p->kernel->rows_from;
+  const bool plain = !along && p->n_keep > 0 && p->n_red == 1 && p->red[0].stride == 1;
+  p->loaded = plain && !p->from.native && p->n_in <= room_of(&p->from) / 8;
+  p->rows = plain && p->kernel->rows && p->n_in >= p->kernel->rows_from && (p->from.native || p->loaded);
   const int64_t own = p->kernel->rows_from;
-  const bool turned = !along && p->from.transpose && p->n_red == 1 && p->red[0].stride == 1 &&
-                      p->n_in <= p->from.short_row && width >= 16 && (own == 0 || p->n_in < own);
+  const bool turned = plain && p->from.transpose && p->n_in <= p->from.short_row && width >= 16 && (own == 0 || p->n_in < own);
   p->outer = along || (!p->rows && (turned || (p->n_in <= 12 && width >= 32)));
   /* Wide tiles read memory in long runs; through the buffer, narrow ones give the kernel many rows. */
   int64_t most = !p->outer    ? CHUNK_ELEMS / 4 / (p->n_in > 0 ? p->n_in : 1)
@@ -504,6 +505,25 @@ static void reduce_inner(const Plan *p, void *acc, const char *src, const int64_
   if (fill) p->kernel->row(acc, buffer, fill, p->r->p);
 }
 
+/* Results whose short rows lie along memory, a buffer of them at a time. */
+static __attribute__((noinline)) void reduce_loaded(const Plan *p, char *acc, const char *src, int64_t rows) {
+  const LpReduceKernel *k = p->kernel;
+  const int64_t n = p->n_in, ld = p->keep[p->n_keep - 1].stride, room = room_of(&p->from) / n;
+  const int64_t bytes = p->from.elem_bytes, row_bytes = n * p->from.compute_bytes;
+  _Alignas(64) char buffer[BUFFER_BYTES];
+  for (int64_t r = 0; r < rows; r += room) {
+    const int64_t m = rows - r < room ? rows - r : room;
+    const char *from = src + r * ld * bytes;
+    char *to = acc + r * k->acc_bytes;
+    if (ld == n) p->from.load(buffer, from, bytes, m * n);
+    else
+      for (int64_t i = 0; i < m; i++) p->from.load(buffer + i * row_bytes, from + i * ld * bytes, bytes, n);
+    if (p->rows) k->rows(to, buffer, m, n, n);
+    else
+      for (int64_t i = 0; i < m; i++) k->row(to + i * k->acc_bytes, buffer + i * row_bytes, n, p->r->p);
+  }
+}
+
 /* Rows of w neighbouring results, `rows` of them ld elements apart. Narrow contiguous rows are taken
  * several at a time, as one wide row. */
 static void reduce_rows(const Plan *p, char *acc, const char *src, int64_t rows, int64_t ld, int64_t w) {
@@ -581,7 +601,8 @@ static void run_unit(void *ctx, int64_t task) {
   else if (p->n_in > 0 && p->outer) reduce_outer(p, acc, at, w, lo, hi);
   else if (p->n_in > 0 && p->n_red > 0) {
     int64_t step = p->n_keep ? p->keep[p->n_keep - 1].stride * p->from.elem_bytes : 0;
-    if (p->rows)
+    if (p->loaded) reduce_loaded(p, acc, at, w);
+    else if (p->rows)
       p->kernel->rows(acc, at + lo[0] * p->from.elem_bytes, w, p->keep[p->n_keep - 1].stride, hi[0] - lo[0]);
     else
       for (int64_t j = 0; j < w; j++) reduce_inner(p, acc + j * p->kernel->acc_bytes, at + j * step, lo, hi);
@@ -640,6 +661,7 @@ typedef struct ArgPlan {
   const LpArgKernel *kernel;
   Source from;
   bool outer; /* neighbouring results side by side; else row by row */
+  bool packs; /* several lines of results are packed */
   const char *src;
   int64_t *dst;
   char *values;       /* the elements found, laid out as dst; NULL: not wanted */
@@ -711,10 +733,15 @@ static void arg_columns(const ArgPlan *p, const char *src, int64_t n, int64_t w,
   }
 }
 
-/* Of whole lines of columns, side by side. */
+/* Of whole lines of columns: side by side where they are so narrow that they are packed, else line by line. */
 static __attribute__((noinline)) void arg_lines(const ArgPlan *p, const char *src, int64_t lines, int64_t *index) {
   const Dim *line = &p->keep[p->n_keep - 1];
   const int64_t width = lines * line->size;
+  if (!p->packs) {
+    for (int64_t i = 0; i < lines; i++)
+      arg_columns(p, src + i * line[-1].stride * p->from.elem_bytes, p->n, line->size, index + i * line->size);
+    return;
+  }
   _Alignas(64) char buffer[BUFFER_BYTES + LP_PACK_SLACK];
   load_lines(&p->from, buffer, src, line, p->n, p->stride, lines);
   p->kernel->col(buffer, p->n, width, width, index);
@@ -810,6 +837,9 @@ bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *o
   const bool along = p.n_keep > 0 && line.stride < p.stride, in_place = along && p.from.native && line.stride == 1;
   if (along && p.n > 0 && p.n <= 64)
     p.lines = lines_per_tile(&p.from, p.keep, p.n_keep, results, p.n, ARG_TILE, 64);
+  p.packs = p.lines > 1;
+  if (in_place && !p.packs && p.n <= 256)
+    p.lines = lines_per_tile(&p.from, p.keep, p.n_keep, results, 1, ARG_TILE, 1024);
   p.outer = in_place || (p.n_keep > 0 && p.n <= p.from.short_row && line.size >= 16);
   p.tile = p.lines > 1 ? line.size * p.lines
            : in_place  ? (results >= 128 * 64 ? results / 64 & -64 : 64)
