@@ -64,8 +64,8 @@ typedef struct LpReduceKernel {
   /* Reduces `rows` rows of w contiguous elements, ld elements apart, into w accumulators. */
   void (*col)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p);
   void (*merge)(void *acc, const void *other, int64_t n);
-  /* Reduces `rows` rows of n contiguous elements, ld elements apart, into as many accumulators; of n from
-   * rows_from on. NULL: one by one; from rows_from on (0: never) as fast as columns. */
+  /* Reduces `rows` rows of n contiguous elements, ld elements apart, into as many accumulators; of n
+   * from rows_from on. NULL: one by one; from rows_from on (0: never) as fast as columns. */
   void (*rows)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t n);
   int64_t rows_from;
 } LpReduceKernel;

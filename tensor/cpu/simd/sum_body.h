@@ -46,8 +46,9 @@ static inline SUM_VT NAME(sum_kept)(SUM_VT v, VecI keep) {
   return (SUM_VT)kept;
 }
 
-/* The sum of n elements, LANES or more, as a vector: four accumulators, added pairwise at the end; the last,
- * incomplete vector is one that ends with the elements, without the lanes already counted. */
+/* The sum of n elements, LANES or more, as a vector: four accumulators, added pairwise at the end;
+ * the last, incomplete vector is one that ends with the elements, without the lanes already
+ * counted. */
 static inline SUM_VT NAME(sum_vector)(const ELEM *x, int64_t n) {
   SUM_VT s0 = GET_VECTOR(x), s1 = {0}, s2 = {0}, s3 = {0};
   int64_t i = LANES;
@@ -74,8 +75,8 @@ static inline SUM_VT NAME(sum_vector)(const ELEM *x, int64_t n) {
   return (s0 + s1) + (s2 + s3);
 }
 
-/* The sums of the elements at even and at odd places (of complex numbers' parts, then) of one block. A block
- * has whole pairs, or its sums serve as one. */
+/* The sums of the elements at even and at odd places (of complex numbers' parts, then) of one
+ * block. A block has whole pairs, or its sums serve as one. */
 static inline void NAME(sum_halves)(const ELEM *x, int64_t n, SUM_T sums[2]) {
   if (n < LANES) {
     sums[0] = sums[1] = 0;
@@ -105,16 +106,18 @@ static void NAME(sum_row)(void *acc, const void *x, int64_t n, double p) {
   *(SUM_A *)acc += total;
 }
 
-/* Of a and b, sums of rows in which a lane's row is told by the bits of its number below `bit`, one vector in
- * which this bit tells a's rows from b's. */
-static inline __attribute__((always_inline)) SUM_VT NAME(sum_join)(SUM_VT a, SUM_VT b, const int bit) {
+/* Of a and b, sums of rows in which a lane's row is told by the bits of its number below `bit`,
+ * one vector in which this bit tells a's rows from b's. */
+static inline __attribute__((always_inline)) SUM_VT NAME(sum_join)(SUM_VT a, SUM_VT b,
+                                                                   const int bit) {
   const SUM_LANES lane = SUM_LANE_NUMBERS, of_b = ((lane & bit) != 0) & LANES;
   const SUM_VT own = __builtin_shuffle(a, b, lane + of_b);
   const SUM_VT other = __builtin_shuffle(a, b, lane + (LANES - of_b));
   return own + __builtin_shuffle(other, lane ^ bit);
 }
 
-/* The rows' vectors become one that has a row's sum in each lane. Rows of few vectors are read side by side. */
+/* The rows' vectors become one that has a row's sum in each lane. Rows of few vectors are read side
+ * by side. */
 static void NAME(sum_rows)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t n) {
   SUM_A *restrict a = acc;
   const ELEM *v = x;
@@ -153,7 +156,8 @@ static void NAME(sum_rows)(void *acc, const void *x, int64_t rows, int64_t ld, i
 /* Adds rows, eight at a time. */
 #define TWO(v) (GET((v)[j]) + GET((v)[j + ld]))
 #define FOUR(v) (TWO(v) + TWO((v) + 2 * ld))
-static inline void NAME(add_rows)(SUM_T *restrict sums, const ELEM *v, int64_t rows, int64_t ld, int64_t w) {
+static inline void NAME(add_rows)(SUM_T *restrict sums, const ELEM *v, int64_t rows, int64_t ld,
+                                  int64_t w) {
   for (; rows >= 8; rows -= 8, v += 8 * ld) {
     for (int64_t j = 0; j < w; j++) sums[j] += FOUR(v) + FOUR(v + 4 * ld);
   }
@@ -172,8 +176,9 @@ static inline void NAME(add_rows)(SUM_T *restrict sums, const ELEM *v, int64_t r
   }
 }
 
-/* The same of few rows, straight to accumulators of any type. */
-static inline void NAME(add_few)(SUM_A *restrict sums, const ELEM *v, int64_t rows, int64_t ld, int64_t w) {
+/* The same of up to four rows, straight to the accumulators. */
+static inline void NAME(add_few)(SUM_A *restrict sums, const ELEM *v, int64_t rows, int64_t ld,
+                                 int64_t w) {
   switch (rows) {
     case 1:
       for (int64_t j = 0; j < w; j++) sums[j] += (SUM_A)GET(v[j]);
