@@ -78,7 +78,51 @@ static void combine_planes(void *ctx, int64_t begin, int64_t end) {
     }
 }
 
-/* Columns of a matrix (n, channels): plane is 1. */
+/* Columns of a matrix (n, channels): plane is 1. A single one is a row. */
+static void column_moments(const ChannelJob *j, const char *x, int64_t rows,
+                           int64_t columns, const double *pivot, double *s, double *q) {
+  const LpRowKernels *k = lp_row_kernels();
+  if (j->channels == 1)
+    k->moments[j->type](x, rows, *pivot, s, q);
+  else
+    k->column_moments[j->type](x, rows, j->channels, columns, pivot, s, q);
+}
+
+static void column_affine(const ChannelJob *j, size_t at, int64_t rows, int64_t first,
+                          int64_t columns) {
+  const LpRowKernels *k = lp_row_kernels();
+  const double *a = j->a + first, *b = j->b + first;
+  if (j->channels == 1)
+    k->affine[j->type](j->y + at, j->x + at, rows, *a, *b);
+  else
+    k->column_affine[j->type](j->y + at, j->x + at, rows, j->channels, columns, a, b);
+}
+
+static void column_grad_moments(const ChannelJob *j, size_t at, int64_t rows,
+                                int64_t first, int64_t columns, double *s, double *q) {
+  const LpRowKernels *k = lp_row_kernels();
+  const LpRowGate gate = gate_at(j, at);
+  const char *g = j->g + at, *x = j->x + at;
+  const double *mean = j->mean + first;
+  if (j->channels == 1)
+    k->grad_moments[j->type](g, gate, x, rows, *mean, s, q);
+  else
+    k->column_grad_moments[j->type](g, gate, x, rows, j->channels, columns, mean, s, q);
+}
+
+static void column_combine(const ChannelJob *j, size_t at, int64_t rows, int64_t first,
+                           int64_t columns) {
+  const LpRowKernels *k = lp_row_kernels();
+  const LpRowGate gate = gate_at(j, at);
+  const char *g = j->g + at, *x = j->x + at;
+  char *y = j->y + at;
+  const double *a = j->a + first, *b = j->b + first, *c = j->c + first;
+  if (j->channels == 1)
+    k->combine[j->type](y, g, gate, x, rows, *a, *b, *c);
+  else
+    k->column_combine[j->type](y, g, gate, x, rows, j->channels, columns, a, b, c);
+}
+
 static void stats_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
   const LpRowKernels *k = lp_row_kernels();
@@ -88,49 +132,39 @@ static void stats_columns(void *ctx, int64_t begin, int64_t end) {
     if (!isfinite(pivot[c])) pivot[c] = 0;
     j->s[c] = j->q[c] = 0;
   }
-  k->column_moments[j->type](j->x + (size_t)begin * j->elem_bytes, j->n, j->channels,
-                             end - begin, pivot + begin, j->s + begin, j->q + begin);
+  column_moments(j, j->x + (size_t)begin * j->elem_bytes, j->n, end - begin,
+                 pivot + begin, j->s + begin, j->q + begin);
   for (int64_t c = begin; c < end; c++) finish_moments(j, c, pivot[c]);
 }
 
 static void affine_columns(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, j->n, j->channels,
-                                           end - begin, j->a + begin, j->b + begin);
+  const ChannelJob *j = ctx;
+  column_affine(j, (size_t)begin * j->elem_bytes, j->n, begin, end - begin);
 }
 
 static void grad_sums_columns(void *ctx, int64_t begin, int64_t end) {
   ChannelJob *j = ctx;
-  size_t at = (size_t)begin * j->elem_bytes;
   for (int64_t c = begin; c < end; c++) j->s[c] = j->q[c] = 0;
-  lp_row_kernels()->column_grad_moments[j->type](
-      j->g + at, gate_at(j, at), j->x + at, j->n, j->channels, end - begin,
-      j->mean + begin, j->s + begin, j->q + begin);
+  column_grad_moments(j, (size_t)begin * j->elem_bytes, j->n, begin, end - begin,
+                      j->s + begin, j->q + begin);
 }
 
 static void combine_columns(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  size_t at = (size_t)begin * j->elem_bytes;
-  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, gate_at(j, at),
-                                            j->x + at, j->n, j->channels, end - begin,
-                                            j->a + begin, j->b + begin, j->c + begin);
+  const ChannelJob *j = ctx;
+  column_combine(j, (size_t)begin * j->elem_bytes, j->n, begin, end - begin);
 }
 
 /* Rows [begin, end) of such a matrix, all channels. */
 static void affine_rows(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
-  lp_row_kernels()->column_affine[j->type](j->y + at, j->x + at, end - begin, j->channels,
-                                           j->channels, j->a, j->b);
+  const ChannelJob *j = ctx;
+  column_affine(j, (size_t)(begin * j->channels) * j->elem_bytes, end - begin, 0,
+                j->channels);
 }
 
 static void combine_rows(void *ctx, int64_t begin, int64_t end) {
-  ChannelJob *j = ctx;
-  const size_t at = (size_t)(begin * j->channels) * j->elem_bytes;
-  lp_row_kernels()->column_combine[j->type](j->y + at, j->g + at, gate_at(j, at),
-                                            j->x + at, end - begin, j->channels,
-                                            j->channels, j->a, j->b, j->c);
+  const ChannelJob *j = ctx;
+  column_combine(j, (size_t)(begin * j->channels) * j->elem_bytes, end - begin, 0,
+                 j->channels);
 }
 
 /* Sums over pieces of the rows, each into arrays of its own. */
@@ -144,7 +178,6 @@ typedef struct RowSums {
 static void sum_rows(void *ctx, int64_t begin, int64_t end) {
   const RowSums *r = ctx;
   const ChannelJob *j = r->job;
-  const LpRowKernels *k = lp_row_kernels();
   for (int64_t p = begin; p < end; p++) {
     const int64_t row = p * r->piece, left = j->n - row,
                   rows = left < r->piece ? left : r->piece;
@@ -152,11 +185,9 @@ static void sum_rows(void *ctx, int64_t begin, int64_t end) {
     double *s = r->s + p * j->channels, *q = r->q + p * j->channels;
     for (int64_t c = 0; c < j->channels; c++) s[c] = q[c] = 0;
     if (r->of_gradient)
-      k->column_grad_moments[j->type](j->g + at, gate_at(j, at), j->x + at, rows,
-                                      j->channels, j->channels, j->mean, s, q);
+      column_grad_moments(j, at, rows, 0, j->channels, s, q);
     else
-      k->column_moments[j->type](j->x + at, rows, j->channels, j->channels, j->mean, s,
-                                 q);
+      column_moments(j, j->x + at, rows, j->channels, j->mean, s, q);
   }
 }
 

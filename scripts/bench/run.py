@@ -1,11 +1,12 @@
 """Measures Lampad and PyTorch side by side, the processes taking turns, on the same machine with the same threads.
 
-  LAMPAD_BENCH_PYTHON=/path/to/python scripts/dev bench [--all [PATTERN] | --ops [PATTERN]] [--quick] [--threads N] [--no-write]
+  LAMPAD_BENCH_PYTHON=/path/to/python scripts/dev bench [--all [PATTERN] | --ops [PATTERN] | --shapes [PATTERN]]
+                                                        [--quick] [--threads N] [--no-write]
 
 --all, which is also what happens without it, runs the workloads of the list below (those whose name contains PATTERN) and
 prints a table: medians, their spread, the ratio, the ratio aimed at, the peak memory of both processes. It takes 15 to 20
 minutes on a quiet machine, --quick less than 5: one round, short samples, a tenth of the training data. --ops: the time of
-single ops (ops.tsv) on tensors of three sizes. A whole table goes between its marks in docs/performance.md, which has one
+single ops (ops.tsv) on tensors of three sizes; --shapes: of calls (shapes.tsv) on tensors of odd shapes. A whole table goes between its marks in docs/performance.md, which has one
 for processors with a tile unit and one for those without.
 
 A round is one process of each side, the order changing from round to round; a process gives the median of its samples. The
@@ -33,6 +34,7 @@ PAGE = os.path.join(ROOT, "docs", "performance.md")
 ALL_MARKS = "<!-- measured: begin -->", "<!-- measured: end -->"  # on a processor with a tile unit (AMX)
 PLAIN_MARKS = "<!-- measured, vectors: begin -->", "<!-- measured, vectors: end -->"  # without one
 OPS_MARKS = "<!-- ops: begin -->", "<!-- ops: end -->"
+SHAPES_MARKS = "<!-- shapes: begin -->", "<!-- shapes: end -->"
 SIZES = {"1e3 elements": 1000, "1e6 elements": 1000000, "1e8 bytes": 25000000}
 
 
@@ -291,10 +293,32 @@ def measure_ops(options, version):
     return lines
 
 
+def measure_shapes(options, version):
+    """The lines of a table of calls: the median and the greatest of their ratios over all shapes."""
+    workload = Workload("shapes", None, ["scripts/bench/shapes.lua", options.shapes], {"": ["scripts/bench/shapes.py", options.shapes]},
+                        Run.named_seconds, 1 if options.quick else 3)
+    lampad, pytorch = measure(workload, options.threads, True)
+    sides = [[run.named_seconds() for run in runs] for runs in (lampad, pytorch[""])]
+    ratios = {}
+    for title in sides[0][0]:
+        name, shape = title.split(", ")
+        ratio = statistics.median(a[title] / b[title] for a, b in zip(*sides))
+        ratios.setdefault(name, []).append((ratio, shape))
+    lines = [conditions(options.threads, version) + " Times of Lampad / of PyTorch.", "",
+             "| | median of the shapes | greatest | of shape |", "|---|---|---|---|"]
+    for name, list_of in ratios.items():
+        worst, shape = max(list_of)
+        lines.append(f"| {name} | {statistics.median(ratio for ratio, _ in list_of):.2f} | {worst:.2f} | {shape} |")
+    every = [ratio for list_of in ratios.values() for ratio, _ in list_of]
+    lines += ["", f"Median ratio {statistics.median(every):.2f}; {sum(r > 1.2 for r in every)} of {len(every)} above 1.2."]
+    return lines
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--all", nargs="?", const="", default="", metavar="PATTERN", help="the workloads whose name contains PATTERN")
     parser.add_argument("--ops", nargs="?", const="", metavar="PATTERN", help="single ops whose name contains PATTERN")
+    parser.add_argument("--shapes", nargs="?", const="", metavar="PATTERN", help="calls on odd shapes whose name contains PATTERN")
     parser.add_argument("--quick", action="store_true", help="one round, short samples, a tenth of the training data")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-write", action="store_true", help="print the table only")
@@ -305,16 +329,18 @@ def main():
     if not version:
         print(f"{PYTHON} has no PyTorch: measuring Lampad alone (set LAMPAD_BENCH_PYTHON)")
 
-    failures = []
-    if options.ops is not None:
+    failures, marks = [], ALL_MARKS if has_tiles() else PLAIN_MARKS
+    if options.ops is not None or options.shapes is not None:
         if not version:
-            sys.exit("error: --ops compares with PyTorch")
-        lines = measure_ops(options, version)
+            sys.exit("error: --ops and --shapes compare with PyTorch")
+        by_shape = options.shapes is not None
+        lines = (measure_shapes if by_shape else measure_ops)(options, version)
+        marks = SHAPES_MARKS if by_shape else OPS_MARKS
     else:
         lines, failures = measure_all(options, version)
     print("\n".join(["", *lines]))
-    if version and not (options.no_write or options.quick or options.ops or options.all):
-        write_table(OPS_MARKS if options.ops is not None else ALL_MARKS if has_tiles() else PLAIN_MARKS, lines)
+    if version and not (options.no_write or options.quick or options.ops or options.all or options.shapes):
+        write_table(marks, lines)
     if failures:
         sys.exit("error: these did not run: " + "; ".join(failures))
 

@@ -181,4 +181,31 @@ describe("the dtypes of norms", function()
     assert.matches("expected 'weight' of shape %[4%] %(one per channel of the input, %[2, 4%]%), got %[3%]", err)
     assert.matches("in 0 %(BatchNorm1d%) of Sequential", err)
   end)
+
+  it("of one channel equal their formula, whichever way the memory is read", function()
+    torch.manual_seed(4)
+    local norms = {
+      batch = { function(x) return F.batch_norm(x, nil, nil, nil, nil, true) end, { 0, 1, 2, 3 } },
+      group = { function(x) return F.group_norm(x, 1) end, { 1, 2, 3 } },
+      instance = { function(x) return F.instance_norm(x) end, { 2, 3 } },
+    }
+    for _, norm in pairs(norms) do
+      local call, dims = table.unpack(norm)
+      for _, sizes in ipairs { { 5, 1, 3, 4 }, { 64, 1, 8, 8 }, { 3, 1, 120, 130 } } do
+        local x = torch.randn(sizes):add(3)
+        local weight = torch.randn(sizes)
+        for _, format in ipairs { torch.contiguous_format, torch.channels_last } do
+          local a = x:clone({ memory_format = format }):requires_grad_()
+          local b = x:double():requires_grad_()
+          local y = call(a)
+          local mean, variance = b:mean(dims, true), b:var(dims, false, true)
+          local expected = (b - mean) / (variance + 1e-5):sqrt();
+          (y * weight):sum():backward();
+          (expected * weight:double()):sum():backward()
+          assert.is_true(torch.allclose(y:double(), expected, 1e-5, 1e-5))
+          assert.is_true(torch.allclose(a.grad:double(), b.grad, 1e-4, 1e-5))
+        end
+      end
+    end
+  end)
 end)

@@ -192,4 +192,26 @@ describe("elementwise functions", function()
       assert.is_true(numbers({ 1 }, { 2 }, dtype):pow(2.5):isclose(numbers({ -6.9606645 }, { 2.7296245 }, dtype)):item())
     end
   end)
+
+  it("of float16 and bfloat16 that compare words give what their numbers give", function()
+    torch.manual_seed(2)
+    local words = torch.arange(-32768, 32768):to(torch.int16)
+    for _, dtype in ipairs { torch.float16, torch.bfloat16 } do
+      local x = words:view(dtype)
+      local others = { words[torch.randperm(65536)]:view(dtype), words[torch.randperm(65536)]:view(dtype), x }
+      for _, number in ipairs { 0, -0.0, 1.5, -2, math.huge, -math.huge, 0 / 0 } do
+        others[#others + 1] = torch.full({ 1 }, number, { dtype = dtype })
+      end
+      for _, y in ipairs(others) do
+        for _, name in ipairs { "eq", "ne", "lt", "le", "gt", "ge" } do
+          assert.is_true(torch.equal(torch[name](x, y), torch[name](x:float(), y:float())))
+          assert.is_true(torch.equal(torch[name](y, x), torch[name](y:float(), x:float())))
+        end
+        for _, name in ipairs { "maximum", "minimum" } do
+          same(torch[name](x, y):float(), torch[name](x:float(), y:float()), name)
+          same(torch[name](y, x):float(), torch[name](y:float(), x:float()), name)
+        end
+      end
+    end
+  end)
 end)

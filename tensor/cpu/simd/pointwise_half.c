@@ -40,6 +40,17 @@ static inline uint16_t clamp_bits(uint16_t a, uint16_t low, uint16_t high,
   const bool above = (rank(b) > rank(high)) & !is_nan(b, infinity);
   return select_bits(above | is_nan(high, infinity), high, b);
 }
+static inline bool are_ordered(uint16_t a, uint16_t b, uint16_t infinity) {
+  return !is_nan(a, infinity) & !is_nan(b, infinity);
+}
+static inline uint16_t maximum_bits(uint16_t a, uint16_t b, uint16_t infinity) {
+  return select_bits(is_nan(a, infinity) | ((rank(a) > rank(b)) & !is_nan(b, infinity)),
+                     a, b);
+}
+static inline uint16_t minimum_bits(uint16_t a, uint16_t b, uint16_t infinity) {
+  return select_bits(is_nan(a, infinity) | ((rank(a) < rank(b)) & !is_nan(b, infinity)),
+                     a, b);
+}
 static inline uint16_t relu_bits(uint16_t a, uint16_t infinity) {
   return select_bits((rank(a) < 0) & !is_nan(a, infinity), 0, a);
 }
@@ -84,6 +95,19 @@ static inline void narrow_bf16(uint16_t *to, const float *from) {
     for (int64_t i = 0; i < (n & -(int64_t)LP_LANES(uint16_t)); i++)                     \
       out[i] = (uint16_t)(expression);                                                   \
   }
+/* Whether the numbers of two words are in some order, by their ranks x and y;
+ * `unordered`: when one is NaN. */
+#define ORDER_BLOCK(name, id, infinity, unordered, expression)                           \
+  static void name##_##id(char *const *ptrs, int64_t n, const LpScalar *params) {        \
+    uint8_t *out = (uint8_t *)ptrs[0];                                                   \
+    const uint16_t *a = (const uint16_t *)ptrs[1], *b = (const uint16_t *)ptrs[2];       \
+    LP_IVDEP                                                                             \
+    for (int64_t i = 0; i < (n & -(int64_t)LP_LANES(uint8_t)); i++) {                    \
+      const int16_t x = rank(a[i]), y = rank(b[i]);                                      \
+      const uint16_t holds = expression, ordered = are_ordered(a[i], b[i], infinity);    \
+      out[i] = (uint8_t)((holds & ordered) | (unordered & !ordered));                    \
+    }                                                                                    \
+  }
 /* Of floats: an expression in x and y, the inputs (of one input the same), and in the
  * parameter p. */
 #define FLOAT_BLOCK(name, id, arity, n_params, expression)                               \
@@ -114,6 +138,14 @@ static inline void narrow_bf16(uint16_t *to, const float *from) {
   BITS_BLOCK(abs, id, a[i] & 0x7fff)                                                     \
   BITS_BLOCK(relu, id, relu_bits(a[i], infinity))                                        \
   BITS_BLOCK(clamp, id, clamp_bits(a[i], b[i], c[i], infinity))                          \
+  BITS_BLOCK(maximum, id, maximum_bits(a[i], b[i], infinity))                            \
+  BITS_BLOCK(minimum, id, minimum_bits(a[i], b[i], infinity))                            \
+  ORDER_BLOCK(eq, id, infinity, 0, x == y)                                               \
+  ORDER_BLOCK(ne, id, infinity, 1, x != y)                                               \
+  ORDER_BLOCK(lt, id, infinity, 0, x < y)                                                \
+  ORDER_BLOCK(le, id, infinity, 0, x <= y)                                               \
+  ORDER_BLOCK(gt, id, infinity, 0, x > y)                                                \
+  ORDER_BLOCK(ge, id, infinity, 0, x >= y)                                               \
   FLOAT_BLOCK(square, id, 1, 0, x *x)                                                    \
   FLOAT_BLOCK(add, id, 2, 1, x + p * y)                                                  \
   FLOAT_BLOCK(sub, id, 2, 1, x - p * y)                                                  \
@@ -121,7 +153,9 @@ static inline void narrow_bf16(uint16_t *to, const float *from) {
   FLOAT_BLOCK(div, id, 2, 0, x / y)                                                      \
   const LpPointwiseRow LP_SIMD(lp_pointwise_##id) = {                                    \
       {BINARY(nextafter, id), BINARY(copysign, id), BINARY(add, id), BINARY(sub, id),    \
-       BINARY(mul, id), BINARY(div, id), UNARY(neg, id), UNARY(abs, id), UNARY(relu, id),                 \
-       UNARY(square, id), [LP_POINTWISE_EXTRA(LP_EXTRA_clamp)] = clamp_##id}};
+       BINARY(mul, id), BINARY(div, id), UNARY(neg, id), UNARY(abs, id),                 \
+       UNARY(relu, id), UNARY(square, id), BINARY(maximum, id), BINARY(minimum, id),     \
+       BINARY(eq, id), BINARY(ne, id), BINARY(lt, id), BINARY(le, id), BINARY(gt, id),   \
+       BINARY(ge, id), [LP_POINTWISE_EXTRA(LP_EXTRA_clamp)] = clamp_##id}};
 ROW(f16, 0x7c00)
 ROW(bf16, 0x7f80)
