@@ -64,6 +64,10 @@ typedef struct LpReduceKernel {
   /* Reduces `rows` rows of w contiguous elements, ld elements apart, into w accumulators. */
   void (*col)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p);
   void (*merge)(void *acc, const void *other, int64_t n);
+  /* Reduces `rows` rows of n contiguous elements, ld elements apart, into as many accumulators; of n
+   * from rows_from on. NULL: one by one; from rows_from on (0: never) as fast as columns. */
+  void (*rows)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t n);
+  int64_t rows_from;
 } LpReduceKernel;
 
 #define LP_REDUCE_TILE 1024 /* widest tile `col` may be given */
@@ -76,10 +80,18 @@ typedef struct LpArgKernel {
   void (*col)(const void *x, int64_t rows, int64_t ld, int64_t w, int64_t *index);
 } LpArgKernel;
 
+/* The last steps from n accumulators of double to results. */
+typedef struct LpFinishKernels {
+  void (*divide)(double *v, int64_t n, double divisor);
+  void (*root)(double *v, int64_t n);
+  void (*narrow)(float *dst, const double *v, int64_t n);
+} LpFinishKernels;
+
 typedef struct LpReduceTable {
   LpLoad load[LP_AS_COUNT][LP_DTYPE_COUNT];
   LpReduceKernel kernel[LP_REDUCE_OP_COUNT][LP_AS_COUNT];
   LpArgKernel arg[2][LP_AS_COUNT]; /* [0] largest, [1] smallest; real numbers */
+  LpFinishKernels finish;
 } LpReduceTable;
 
 LP_DISPATCH(LpReduceTable, lp_reduce_table)

@@ -613,7 +613,7 @@ bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
 
 #define PACK_BYTES 4096 /* of an operand's buffer */
 /* Longer rows are worth a call each: where rows are packed anew, and where they are used
- * as they lie or again. */
+ * as they lie or again, or are one element repeated. */
 #define PACK_MAX 64
 #define PACK_MAX_REPEATED 256
 /* Elements of a plane (the first two dims) that are worth a call each. */
@@ -668,7 +668,7 @@ static bool plan_packing(const LpIter *it, Packed *p) {
     if (k < it->n_outputs && packing != PACK_FLAT) return false;
     p->packing[k] = packing;
     p->planes = p->planes || packing == PACK_RUN || packing == PACK_STILL;
-    anew = anew || packing == PACK_EACH;
+    anew = anew || (packing == PACK_EACH && it->strides[k][0] != 0);
     p->sizes[k] = size;
     if (size > largest) largest = size;
   }

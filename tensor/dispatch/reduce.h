@@ -41,8 +41,10 @@ bool lp_reduce_dims(const LpTensor *self, LpInts dims, bool keepdim, LpReduceDim
 LpTensor *lp_reduce_output(const LpTensor *self, const LpReduceDims *dims, LpDtype dtype);
 /* Reduces self into out, which has the reduced shape and any strides and dtype. */
 bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDims *dims, LpTensor *out);
-/* Index of the first largest (smallest) element along dim, or NaN's when there is one; int64. */
-bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *out);
+/* Index of the first largest (smallest) element along dim, or NaN's when there is one; int64.
+ * values, which may be NULL, of out's sizes and strides and self's dtype, gets the elements. */
+bool lp_reduce_arg(const LpTensor *self, int64_t dim, bool smallest, LpTensor *out,
+                   LpTensor *values);
 
 /* The compute type that holds every value of the dtype. */
 LpCompute lp_compute_of(LpDtype dtype);

@@ -123,15 +123,20 @@ LpTensor *lp_impl_amin(LpTensor *out, LpTensor *self, LpInts dim, bool keepdim) 
 LpTensor *lp_impl_max(LpTensor *self) { return extreme(self, lp_ints_none(), false, LP_REDUCE_MAX); }
 LpTensor *lp_impl_min(LpTensor *self) { return extreme(self, lp_ints_none(), false, LP_REDUCE_MIN); }
 
-/* Positions along dim as an int64 tensor with dim kept at size 1. */
-static LpTensor *positions(LpTensor *self, int64_t dim, bool smallest) {
+/* Positions along dim as an int64 tensor with dim kept at size 1; and the elements there, where `values` is. */
+static LpTensor *positions(LpTensor *self, int64_t dim, bool smallest, LpTensor **values) {
   LpReduceDims d;
   TRY(check_real(self));
   TRY(check_not_empty(self, lp_ints(&dim, 1)));
   TRY(lp_reduce_dims(self, lp_ints(&dim, 1), true, &d));
   LpTensor *out = lp_reduce_output(self, &d, LP_INT64);
-  if (!out || lp_reduce_arg(self, dim, smallest, out)) return out;
+  LpTensor *found = out && values ? lp_reduce_output(self, &d, lp_dtype(self)) : NULL;
+  if (out && (found || !values) && lp_reduce_arg(self, dim, smallest, out, found)) {
+    if (values) *values = found;
+    return out;
+  }
   lp_tensor_release(out);
+  lp_tensor_release(found);
   return NULL;
 }
 
@@ -148,10 +153,9 @@ static bool settle_dim(LpTensor *t, int64_t dim, bool keepdim) {
 static bool extreme_dim(LpTensor **outs, LpTensor *self, int64_t dim, bool keepdim, bool smallest,
                         LpTensor **results) {
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
-  LpTensor *at = positions(self, dim, smallest);
+  LpTensor *values, *at = positions(self, dim, smallest, &values);
   if (!at) return false;
-  LpTensor *values = lp_impl_gather(NULL, self, dim, at, false);
-  if (!values || !settle_dim(values, dim, keepdim) || !settle_dim(at, dim, keepdim)) {
+  if (!settle_dim(values, dim, keepdim) || !settle_dim(at, dim, keepdim)) {
     lp_tensor_release(values);
     lp_tensor_release(at);
     return false;
@@ -172,7 +176,7 @@ static LpTensor *arg_extreme(LpTensor *self, LpOptInt dim, bool keepdim, bool sm
   if (dim.has) {
     int64_t d;
     TRY(lp_wrap_dim(dim.value, lp_ndim(self), &d));
-    LpTensor *at = positions(self, d, smallest);
+    LpTensor *at = positions(self, d, smallest, NULL);
     if (!at || settle_dim(at, d, keepdim)) return at;
     lp_tensor_release(at);
     return NULL;
@@ -184,7 +188,7 @@ static LpTensor *arg_extreme(LpTensor *self, LpOptInt dim, bool keepdim, bool sm
   int64_t ones[LP_MAX_DIMS];
   for (int i = 0; i < LP_MAX_DIMS; i++) ones[i] = 1;
   LpTensor *flat = lp_tensor_alias(dense, lp_ints(&n, 1), lp_ints(&one, 1), dense->offset_elems);
-  LpTensor *at = flat ? positions(flat, 0, smallest) : NULL;
+  LpTensor *at = flat ? positions(flat, 0, smallest, NULL) : NULL;
   lp_tensor_release(flat);
   lp_tensor_release(dense);
   int64_t ndim = keepdim ? lp_ndim(self) : 0;

@@ -185,6 +185,212 @@ describe("sums and products", function()
   end)
 end)
 
+describe("many short rows", function()
+  --- Numbers of rows x n, some tied, in a block whose rows lie next to each other, apart, or across memory; and
+  --- as one of a stack of narrow columns.
+  local function blocks(v, rows, n, dtype)
+    local x = torch.tensor(v, { dtype = dtype }):view(rows, n)
+    local room = torch.zeros({ rows, n + 3 }, { dtype = dtype })
+    local apart = room:narrow(1, 2, n)
+    apart:copy_(x)
+    local across = x:t():contiguous():t()
+    return { together = x, apart = apart, across = across }
+  end
+  --- v's rows one by one.
+  local function each_row(v, rows, n, f)
+    for r = 0, rows - 1 do f(r + 1, table.move(v, r * n + 1, r * n + n, 1, {})) end
+  end
+  local function with_threads(f)
+    local threads = torch.get_num_threads()
+    for count = 1, 3 do
+      torch.set_num_threads(count)
+      f(count)
+    end
+    torch.set_num_threads(threads)
+  end
+  local function length_of(n) return n <= 20 and 1 or 7 end
+
+  for _, dtype in ipairs { "uint8", "int8", "int16", "int32", "int64", "float32", "float64", "bfloat16", "float16" } do
+    it("have extremes and places, of " .. dtype, function()
+      local n = 1
+      while n <= 70 do
+        for _, rows in ipairs { 17, 250 } do
+          local v = dtype == "uint8" and list(rows * n, 0, 9) or list(rows * n, -9, 9)
+          if not dtype:find "int" then
+            for _ = 1, 5 do v[pick(1, #v)] = 0 / 0 end
+          end
+          local high, low, at_high, at_low = {}, {}, {}, {}
+          each_row(v, rows, n, function(r, row) high[r], low[r], at_high[r], at_low[r] = extremes(row) end)
+          for name, x in pairs(blocks(v, rows, n, torch[dtype])) do
+            local what = ("%s, %d x %d, %s"):format(dtype, rows, n, name)
+            local most, at = x:max(1)
+            check("max " .. what, most, high)
+            check("its places " .. what, at, at_high)
+            local least, there = x:min(1, true)
+            check("min " .. what, least, low)
+            check("its places " .. what, there, at_low)
+            check("argmax " .. what, x:argmax(1), at_high)
+            check("argmin " .. what, x:argmin(1), at_low)
+            check("amax " .. what, x:amax(1), high)
+            check("amin " .. what, x:amin(1), low)
+          end
+        end
+        n = n + length_of(n)
+      end
+    end)
+  end
+
+  it("have sums, products, norms, variances and truths", function()
+    local n = 1
+    while n <= 70 do
+      for _, rows in ipairs { 17, 100 } do
+        local v = list(rows * n, -3, 3)
+        local sums, means, squares, variances, any, all, count, products = {}, {}, {}, {}, {}, {}, {}, {}
+        each_row(v, rows, n, function(r, row)
+          local total, square, product, nonzero = 0, 0, 1, 0
+          for i = 1, n do
+            total, square, product = total + row[i], square + row[i] ^ 2, product * (row[i] % 2 == 0 and 2 or -1)
+            nonzero = nonzero + (row[i] ~= 0 and 1 or 0)
+          end
+          sums[r], means[r], squares[r], products[r] = total, total / n, math.sqrt(square), product
+          variances[r] = square / n - (total / n) ^ 2
+          any[r], all[r], count[r] = nonzero > 0, nonzero == n, nonzero
+        end)
+        for _, dtype in ipairs { "int8", "int32", "int64", "float32", "float64", "bfloat16", "float16", "complex64" } do
+          for name, x in pairs(blocks(v, rows, n, torch[dtype])) do
+            local what = ("%s, %d x %d, %s"):format(dtype, rows, n, name)
+            local tol = (dtype == "bfloat16" or dtype == "float16") and 4e-3 or dtype == "float64" and 1e-14 or 1e-6
+            local is_int, is_complex = dtype:find "int", dtype:find "complex"
+            local sum = x:sum(1)
+            check("sum " .. what, is_complex and torch.real(sum) or sum, sums)
+            check("any " .. what, x:any(1), any)
+            check("all " .. what, x:all(1), all)
+            check("nonzero " .. what, torch.count_nonzero(x, 1), count)
+            if not is_int then
+              local mean = x:mean(1, true)
+              check("mean " .. what, is_complex and torch.real(mean) or mean, means, tol)
+              check("norm " .. what, x:norm(2, 1), squares, tol)
+            end
+            if not is_int and not is_complex then
+              check("nansum " .. what, x:nansum(1), sums)
+              check("var " .. what, x:var(1, false), variances, 2 * tol)
+              check("norm 1 " .. what, x:norm(1, 1), x:abs():sum(1):tolist())
+            end
+            if not is_complex and n < 60 then
+              local signs = torch.where(x:remainder(2):eq(0), 2, -1):to(is_int and torch.int64 or torch.float64)
+              check("prod " .. what, signs:prod(1), products)
+            end
+          end
+        end
+      end
+      n = n + length_of(n)
+    end
+  end)
+
+  it("skip NaN where they are told to, and keep it elsewhere", function()
+    for _, n in ipairs { 3, 15, 16, 17, 33, 50 } do
+      local v, numbers, totals = list(100 * n, -9, 9), {}, {}
+      for i = 3, #v, 37 do v[i] = 0 / 0 end
+      each_row(v, 100, n, function(r, row)
+        numbers[r], totals[r] = 0, 0
+        for i = 1, n do
+          totals[r] = totals[r] + row[i]
+          if row[i] == row[i] then numbers[r] = numbers[r] + row[i] end
+        end
+      end)
+      for _, dtype in ipairs { "float32", "float64", "bfloat16" } do
+        for name, x in pairs(blocks(v, 100, n, torch[dtype])) do
+          check(("nansum of %d %s, %s"):format(n, dtype, name), x:nansum(1), numbers)
+          check(("sum of %d %s, %s"):format(n, dtype, name), x:sum(1), totals)
+        end
+      end
+    end
+  end)
+
+  it("are those of a middle dim, whatever its width", function()
+    for _, w in ipairs { 2, 3, 7, 13, 16, 50, 129 } do
+      for _, n in ipairs { 1, 2, 3, 4, 5, 7, 8, 33, 260 } do
+        local lines = n > 50 and 20 or 70
+        local v, sums, high, at = list(lines * n * w, -9, 9), {}, {}, {}
+        for g = 0, lines - 1 do
+          for j = 1, w do
+            local column, total = {}, 0
+            for r = 1, n do
+              column[r] = v[(g * n + r - 1) * w + j]
+              total = total + column[r]
+            end
+            local k = g * w + j
+            sums[k] = total
+            high[k], at[k] = extremes(column), select(3, extremes(column))
+          end
+        end
+        for _, dtype in ipairs { "float32", "float64", "bfloat16", "int8", "int64", "complex64" } do
+          local x = torch.tensor(v, { dtype = torch[dtype] }):view(lines, n, w)
+          local room = torch.zeros({ lines, n, w + 1 }, { dtype = torch[dtype] }):narrow(2, 1, w)
+          room:copy_(x)
+          local turned = x:transpose(0, 2):contiguous():transpose(0, 2)
+          local tol = dtype == "bfloat16" and 4e-3 or 0
+          for name, y in pairs { together = x, apart = room, turned = turned } do
+            local what = ("%s, %d x %d x %d, %s"):format(dtype, lines, n, w, name)
+            local is_complex = dtype:find "complex"
+            local sum = y:sum(1)
+            check("sum " .. what, (is_complex and torch.real(sum) or sum):contiguous(), sums, tol)
+            if not is_complex then
+              check("amax " .. what, y:amax(1):contiguous(), high)
+              local most, places = y:max(1)
+              check("max " .. what, most:contiguous(), high)
+              check("its places " .. what, places:contiguous(), at)
+            end
+          end
+        end
+      end
+    end
+  end)
+
+  it("and few long columns, do not depend on the number of threads", function()
+    for _, shape in ipairs { { 20000, 3 }, { 3, 70000 }, { 7000, 17 }, { 300, 7, 13 }, { 90000, 2 }, { 40, 65, 129 } } do
+      local x = torch.randn(shape)
+      local first
+      with_threads(function(count)
+        local results = { x:sum(0), x:sum(-1), x:mean(1), x:norm(2, -1), x:var(0), x:argmax(0), x:argmin(-1), x:argmax(1) }
+        if count == 1 then first = results end
+        for i, r in ipairs(results) do assert.is_true(torch.equal(r, first[i])) end
+      end)
+    end
+  end)
+
+  it("of few long columns the first of equals is the place", function()
+    for _, w in ipairs { 2, 3, 5, 15, 16 } do
+      for _, n in ipairs { 127, 128, 145, 50003 } do
+        for _, dtype in ipairs { "float32", "int64", "int8" } do
+          local x = torch.zeros({ n, w }, { dtype = torch[dtype] })
+          local high, low = {}, {}
+          for j = 1, w do
+            local first, other = pick(0, n - 1), pick(0, n - 1)
+            x:select(1, j - 1):narrow(0, first, 1):fill_(1)
+            x:select(1, j - 1):narrow(0, other, 1):fill_(1)
+            high[j], low[j] = math.min(first, other), (first == 0 or other == 0) and -1 or 0
+          end
+          for j = 1, w do
+            if low[j] == -1 then
+              local column = x:select(1, j - 1)
+              low[j] = column:narrow(0, 1, 1):item() == 0 and 1 or 2
+            end
+          end
+          check(("argmax of %d x %d %s"):format(n, w, dtype), x:argmax(0), high)
+          check(("argmin of %d x %d %s"):format(n, w, dtype), x:argmin(0), low)
+          if dtype == "float32" then
+            local nan = pick(0, n - 2)
+            x:select(1, 1):narrow(0, nan, 2):fill_(0 / 0)
+            assert.equal(nan, x:argmax(0):select(0, 1):item())
+            assert.equal(nan, x:argmin(0):select(0, 1):item())
+          end
+        end
+      end
+    end
+  end)
+end)
+
 describe("running results", function()
   --- Sums and products along dim of rows x n numbers, dim 1 of the list of rows.
   local function running(v, rows, n, first, step)

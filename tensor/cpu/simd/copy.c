@@ -57,10 +57,17 @@ TRANSPOSE(e8)
 TRANSPOSE(e16)
 
 #if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
-/* An 8 x 8 block of 4-byte elements, in registers. */
-static inline void transpose_8x8(float *dst, int64_t ds, const float *src, int64_t ss) {
+/* A block of 8 rows of 4-byte elements, in registers: `columns` of them, up to 8. */
+static inline __attribute__((always_inline)) void
+block_e4(float *dst, int64_t ds, const float *src, int64_t ss, int64_t columns) {
   __m256 r[8], t[8];
-  for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(src + i * ss);
+  if (columns == 8) {
+    for (int i = 0; i < 8; i++) r[i] = _mm256_loadu_ps(src + i * ss);
+  } else {
+    const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    const __m256i mask = _mm256_cmpgt_epi32(_mm256_set1_epi32((int)columns), lane);
+    for (int i = 0; i < 8; i++) r[i] = _mm256_maskload_ps(src + i * ss, mask);
+  }
   for (int i = 0; i < 8; i += 2) {
     t[i] = _mm256_unpacklo_ps(r[i], r[i + 1]);
     t[i + 1] = _mm256_unpackhi_ps(r[i], r[i + 1]);
@@ -72,28 +79,64 @@ static inline void transpose_8x8(float *dst, int64_t ds, const float *src, int64
     r[i + 3] = _mm256_shuffle_ps(t[i + 1], t[i + 3], 0xee);
   }
   for (int i = 0; i < 4; i++) {
-    _mm256_storeu_ps(dst + i * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
-    _mm256_storeu_ps(dst + (i + 4) * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
+    if (i < columns)
+      _mm256_storeu_ps(dst + i * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x20));
+    if (i + 4 < columns)
+      _mm256_storeu_ps(dst + (i + 4) * ds, _mm256_permute2f128_ps(r[i], r[i + 4], 0x31));
   }
 }
 
-static void transpose_fast_e4(char *dst_, int64_t ds, const char *src_, int64_t ss,
-                              int64_t rows, int64_t columns) {
-  float *dst = (float *)dst_;
-  const float *src = (const float *)src_;
-  int64_t full_rows = rows / 8 * 8, full_columns = columns / 8 * 8;
-  for (int64_t i = 0; i < full_rows; i += 8)
-    for (int64_t j = 0; j < full_columns; j += 8)
-      transpose_8x8(dst + j * ds + i, ds, src + i * ss + j, ss);
-  if (full_columns < columns)
-    transpose_e4((char *)(dst + full_columns * ds), ds,
-                 (const char *)(src + full_columns), ss, rows, columns - full_columns);
-  if (full_rows < rows)
-    transpose_e4((char *)(dst + full_rows), ds, (const char *)(src + full_rows * ss), ss,
-                 rows - full_rows, full_columns);
+/* A block of 4 rows of 8-byte elements. */
+static inline __attribute__((always_inline)) void
+block_e8(double *dst, int64_t ds, const double *src, int64_t ss, int64_t columns) {
+  __m256d r[4], t[4];
+  if (columns == 4) {
+    for (int i = 0; i < 4; i++) r[i] = _mm256_loadu_pd(src + i * ss);
+  } else {
+    const __m256i mask =
+        _mm256_cmpgt_epi64(_mm256_set1_epi64x(columns), _mm256_setr_epi64x(0, 1, 2, 3));
+    for (int i = 0; i < 4; i++) r[i] = _mm256_maskload_pd(src + i * ss, mask);
+  }
+  for (int i = 0; i < 4; i += 2) {
+    t[i] = _mm256_unpacklo_pd(r[i], r[i + 1]);
+    t[i + 1] = _mm256_unpackhi_pd(r[i], r[i + 1]);
+  }
+  for (int i = 0; i < 2; i++) {
+    if (i < columns)
+      _mm256_storeu_pd(dst + i * ds, _mm256_permute2f128_pd(t[i], t[i + 2], 0x20));
+    if (i + 2 < columns)
+      _mm256_storeu_pd(dst + (i + 2) * ds, _mm256_permute2f128_pd(t[i], t[i + 2], 0x31));
+  }
 }
+
+/* The last blocks of rows and of columns may overlap the ones before; rows of less than a
+ * block are read in part. */
+#define TRANSPOSE_BLOCKS(name, type, B)                                                  \
+  static void transpose_fast_##name(char *dst_, int64_t ds, const char *src_,            \
+                                    int64_t ss, int64_t rows, int64_t columns) {         \
+    type *dst = (type *)dst_;                                                            \
+    const type *src = (const type *)src_;                                                \
+    if (rows < B || ss <= 4) {                                                           \
+      transpose_##name(dst_, ds, src_, ss, rows, columns);                               \
+      return;                                                                            \
+    }                                                                                    \
+    for (int64_t i = 0; i < rows; i += B) {                                              \
+      if (i > rows - B) i = rows - B;                                                    \
+      if (columns < B) {                                                                 \
+        block_##name(dst + i, ds, src + i * ss, ss, columns);                            \
+        continue;                                                                        \
+      }                                                                                  \
+      for (int64_t j = 0; j < columns; j += B) {                                         \
+        if (j > columns - B) j = columns - B;                                            \
+        block_##name(dst + j * ds + i, ds, src + i * ss + j, ss, B);                     \
+      }                                                                                  \
+    }                                                                                    \
+  }
+TRANSPOSE_BLOCKS(e4, float, 8)
+TRANSPOSE_BLOCKS(e8, double, 4)
 #else
 #define transpose_fast_e4 transpose_e4
+#define transpose_fast_e8 transpose_e8
 #endif
 
 #define FILL(type)                                                                       \
@@ -251,7 +294,7 @@ static void pack_rows(char *to, const char *from, int size, int64_t stride, int6
 }
 
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
-    .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_e8,
+    .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_fast_e8,
                   transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
     .reverse = reverse_blocks,

@@ -15,6 +15,7 @@
 typedef long long VecI __attribute__((vector_size(VB)));
 typedef float VecF32 __attribute__((vector_size(VB)));
 typedef double VecF64 __attribute__((vector_size(VB)));
+typedef float HalfF32 __attribute__((vector_size(VB / 2)));
 typedef uint64_t VecU64 __attribute__((vector_size(VB)));
 typedef uint32_t VecU32 __attribute__((vector_size(VB)));
 typedef uint16_t VecU16 __attribute__((vector_size(VB / 2)));
@@ -29,6 +30,19 @@ static const uint64_t last_lanes[2 * VB / 8] = {
     UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX,
 #endif
 };
+
+/* The numbers of a vector's lanes. */
+typedef int32_t Lanes4 __attribute__((vector_size(VB)));
+#if VB >= 64
+#define LANE_NUMBERS_4 ((Lanes4){0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15})
+#define LANE_NUMBERS_8 ((VecI){0, 1, 2, 3, 4, 5, 6, 7})
+#elif VB >= 32
+#define LANE_NUMBERS_4 ((Lanes4){0, 1, 2, 3, 4, 5, 6, 7})
+#define LANE_NUMBERS_8 ((VecI){0, 1, 2, 3})
+#else
+#define LANE_NUMBERS_4 ((Lanes4){0, 1, 2, 3})
+#define LANE_NUMBERS_8 ((VecI){0, 1})
+#endif
 
 /* Elements as they are, and NaN as 0. */
 #define VECTORS_OF(type, T, V)                                                                \
@@ -49,6 +63,16 @@ VECTORS_OF(u64, uint64_t, VecU64)
   }
 NUMBERS_OF(f32, float, VecF32)
 NUMBERS_OF(f64, double, VecF64)
+static inline VecF64 f64_squares(const double *x) {
+  const VecF64 v = f64_vector(x);
+  return v * v;
+}
+static inline VecF64 f32_squares(const float *x) {
+  HalfF32 narrow;
+  memcpy(&narrow, x, sizeof narrow);
+  const VecF64 v = __builtin_convertvector(narrow, VecF64);
+  return v * v;
+}
 static inline VecF32 bf16_vector(const uint16_t *x) {
   VecU16 narrow;
   memcpy(&narrow, x, sizeof narrow);
@@ -59,6 +83,8 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
 #define SUM_T float
 #define SUM_A double
 #define SUM_VT VecF32
+#define SUM_LANES Lanes4
+#define SUM_LANE_NUMBERS LANE_NUMBERS_4
 #define ELEM float
 #define NAME(x) f32_##x
 #define GET(x) (x)
@@ -91,6 +117,10 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
 
 #define SUM_T double
 #define SUM_VT VecF64
+#undef SUM_LANES
+#undef SUM_LANE_NUMBERS
+#define SUM_LANES VecI
+#define SUM_LANE_NUMBERS LANE_NUMBERS_8
 #define ELEM double
 #define NAME(x) f64_##x
 #define GET(x) (x)
@@ -103,6 +133,24 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
 #define NAME(x) f64_nan##x
 #define GET(x) f64_number(x)
 #define GET_VECTOR(p) f64_numbers(p)
+#include "cpu/simd/sum_body.h"
+#undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define NAME(x) f64_square_##x
+#define GET(x) ((x) * (x))
+#define GET_VECTOR(p) f64_squares(p)
+#include "cpu/simd/sum_body.h"
+#undef ELEM
+#undef NAME
+#undef GET
+#undef GET_VECTOR
+
+#define ELEM float
+#define NAME(x) f32_square_##x
+#define GET(x) ((double)(x) * (double)(x))
+#define GET_VECTOR(p) f32_squares(p)
 #include "cpu/simd/sum_body.h"
 #undef SUM_T
 #undef SUM_A
@@ -205,13 +253,10 @@ static inline VecF32 bf16_vector(const uint16_t *x) {
   }
 
 #define IS_NUMBER(x) ((x) == (x) ? 1.0 : 0.0)
-#define SQUARE(x) ((double)(x) * (double)(x))
 #define POWER(x) pow((double)(x), p)
 #define CUBE(x) ((double)(x) * (double)(x) * (double)(x))
 MAPPED(f32_nancount, float, IS_NUMBER)
 MAPPED(f64_nancount, double, IS_NUMBER)
-MAPPED(f64_square, double, SQUARE)
-MAPPED(f32_square, float, SQUARE)
 MAPPED(f64_any_pow, double, POWER)
 MAPPED(f64_cube, double, CUBE)
 
@@ -544,6 +589,18 @@ static inline double f64_exp_shifted(double x) { return lp_exp_f64(x); }
 SUM_EXP(f32, float, fabsf)
 SUM_EXP(f64, double, fabs)
 
+/* --- last steps ------------------------------------------------------------------------------ */
+
+static void finish_divide(double *v, int64_t n, double divisor) {
+  for (int64_t i = 0; i < n; i++) v[i] /= divisor;
+}
+static void finish_root(double *v, int64_t n) {
+  for (int64_t i = 0; i < n; i++) v[i] = sqrt(v[i]);
+}
+static void finish_narrow(float *restrict dst, const double *restrict v, int64_t n) {
+  for (int64_t i = 0; i < n; i++) dst[i] = (float)v[i];
+}
+
 /* --- loaders --------------------------------------------------------------------------------- */
 
 typedef struct { uint16_t bits; } Bf16;
@@ -663,13 +720,15 @@ LOAD(copy_8, uint64_t, uint64_t, x)
   [LP_AS_##type] = {acc, init, row, col, merge}
 #define PLAIN(type, acc, name) \
   KERNEL(type, acc, name##_init, name##_row, name##_col, name##_merge)
+#define SUM(type, T, name)                                                                   \
+  [LP_AS_##type] = {8, name##_init, name##_row, name##_col, name##_merge, name##_rows, LP_LANES(T)}
 #define DOUBLE_SUM(type, name) KERNEL(type, 8, f64_sum_init, name##_row, name##_col, f64_sum_merge)
 #define PRODUCT_KERNEL(type, name, acc) \
   KERNEL(type, 8, acc##_prod_init, name##_prod_row, name##_prod_col, acc##_prod_merge)
 #define COMPLEX_KERNEL(op) \
   KERNEL(C64, 16, c128_##op##_init, c64_##op##_row, c64_##op##_col, c128_##op##_merge)
-#define SHIFTED(type, name) \
-  KERNEL(type, sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge)
+#define SHIFTED(type, T, name) \
+  [LP_AS_##type] = {sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge, NULL, 2 * LP_LANES(T)}
 #define EXTREME_INTS(op) \
   PLAIN(I64, 8, i64_##op), PLAIN(I32, 8, i32_##op), PLAIN(I16, 8, i16_##op), PLAIN(I8, 8, i8_##op), \
   PLAIN(U8, 8, u8_##op)
@@ -684,9 +743,9 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_AS_C64] = {[LP_COMPLEX64] = copy_8}, [LP_AS_BF16] = {[LP_BFLOAT16] = copy_2},
   },
   .kernel = {
-    [LP_REDUCE_SUM] = {PLAIN(F32, 8, f32_sum), PLAIN(F64, 8, f64_sum), PLAIN(I64, 8, i64_sum),
-                       PLAIN(C128, 16, c128_sum), COMPLEX_KERNEL(sum), PLAIN(BF16, 8, bf16_sum)},
-    [LP_REDUCE_NANSUM] = {PLAIN(F32, 8, f32_nansum), PLAIN(F64, 8, f64_nansum)},
+    [LP_REDUCE_SUM] = {SUM(F32, float, f32_sum), SUM(F64, double, f64_sum), SUM(I64, int64_t, i64_sum),
+                       PLAIN(C128, 16, c128_sum), COMPLEX_KERNEL(sum), SUM(BF16, float, bf16_sum)},
+    [LP_REDUCE_NANSUM] = {SUM(F32, float, f32_nansum), SUM(F64, double, f64_nansum)},
     [LP_REDUCE_NANCOUNT] = {DOUBLE_SUM(F32, f32_nancount), DOUBLE_SUM(F64, f64_nancount)},
     [LP_REDUCE_PROD] = {PRODUCT_KERNEL(F32, f32, double), PRODUCT_KERNEL(F64, f64, double),
                         PRODUCT_KERNEL(I64, i64, uint64_t), PLAIN(C128, 16, c128_prod),
@@ -700,10 +759,10 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_REDUCE_COUNT] = {KERNEL(BOOL, 8, zero_init, count_row, count_col, count_merge)},
     [LP_REDUCE_VAR] = {PLAIN(F64, sizeof(LpVarAcc), var)},
     [LP_REDUCE_SUM_ABS] = {KERNEL(ABS, 8, f64_sum_init, f64_sum_row, f64_sum_col, f64_sum_merge)},
-    [LP_REDUCE_SUM_SQUARE] = {DOUBLE_SUM(F32, f32_square), DOUBLE_SUM(F64, f64_square),
-                              DOUBLE_SUM(ABS, f64_square)},
+    [LP_REDUCE_SUM_SQUARE] = {SUM(F32, double, f32_square_sum), SUM(F64, double, f64_square_sum),
+                              PLAIN(ABS, 8, f64_square_sum)},
     [LP_REDUCE_SUM_POW] = {DOUBLE_SUM(ABS, f64_pow)},
-    [LP_REDUCE_SUM_EXP] = {SHIFTED(F32, f32_sum_exp), SHIFTED(F64, f64_sum_exp)},
+    [LP_REDUCE_SUM_EXP] = {SHIFTED(F32, float, f32_sum_exp), SHIFTED(F64, double, f64_sum_exp)},
   },
   .arg = {
     {ARG(F32, f32_argmax), ARG(F64, f64_argmax), ARG(I64, i64_argmax), ARG(I32, i32_argmax),
@@ -711,4 +770,5 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     {ARG(F32, f32_argmin), ARG(F64, f64_argmin), ARG(I64, i64_argmin), ARG(I32, i32_argmin),
      ARG(I16, i16_argmin), ARG(I8, i8_argmin), ARG(U8, u8_argmin)},
   },
+  .finish = {finish_divide, finish_root, finish_narrow},
 };

@@ -41,15 +41,15 @@ static inline void NAME(sum_lanes)(SUM_VT s, SUM_T sums[2]) {
   sums[1] = lane[1] + lane[3];
 }
 
-/* The sums of the elements at even and at odd places (of complex numbers' parts, then) of one block: four
- * vector accumulators, added pairwise at its end; the last, incomplete vector is one that ends with the
- * block, without the lanes already counted. A block has whole pairs, or its sums serve as one. */
-static inline void NAME(sum_halves)(const ELEM *x, int64_t n, SUM_T sums[2]) {
-  if (n < LANES) {
-    sums[0] = sums[1] = 0;
-    for (int64_t i = 0; i < n; i++) sums[i & 1] += GET(x[i]);
-    return;
-  }
+static inline SUM_VT NAME(sum_kept)(SUM_VT v, VecI keep) {
+  const VecI kept = (VecI)v & keep;
+  return (SUM_VT)kept;
+}
+
+/* The sum of n elements, LANES or more, as a vector: four accumulators, added pairwise at the end;
+ * the last, incomplete vector is one that ends with the elements, without the lanes already
+ * counted. */
+static inline SUM_VT NAME(sum_vector)(const ELEM *x, int64_t n) {
   SUM_VT s0 = GET_VECTOR(x), s1 = {0}, s2 = {0}, s3 = {0};
   int64_t i = LANES;
   for (; i + 4 * LANES <= n; i += 4 * LANES) {
@@ -68,15 +68,22 @@ static inline void NAME(sum_halves)(const ELEM *x, int64_t n, SUM_T sums[2]) {
     i += LANES;
   }
   if (i < n) {
-    SUM_VT v = GET_VECTOR(x + n - LANES);
-    VecI last, keep;
-    memcpy(&last, &v, VB);
+    VecI keep;
     memcpy(&keep, (const char *)last_lanes + (n - i) * (int64_t)sizeof(SUM_T), VB);
-    last &= keep;
-    memcpy(&v, &last, VB);
-    s3 += v;
+    s3 += NAME(sum_kept)(GET_VECTOR(x + n - LANES), keep);
   }
-  NAME(sum_lanes)((s0 + s1) + (s2 + s3), sums);
+  return (s0 + s1) + (s2 + s3);
+}
+
+/* The sums of the elements at even and at odd places (of complex numbers' parts, then) of one
+ * block. A block has whole pairs, or its sums serve as one. */
+static inline void NAME(sum_halves)(const ELEM *x, int64_t n, SUM_T sums[2]) {
+  if (n < LANES) {
+    sums[0] = sums[1] = 0;
+    for (int64_t i = 0; i < n; i++) sums[i & 1] += GET(x[i]);
+    return;
+  }
+  NAME(sum_lanes)(NAME(sum_vector)(x, n), sums);
 }
 
 static SUM_A NAME(sum_block)(const ELEM *x, int64_t n) {
@@ -99,24 +106,104 @@ static void NAME(sum_row)(void *acc, const void *x, int64_t n, double p) {
   *(SUM_A *)acc += total;
 }
 
-/* Adds rows, eight at a time. */
-static inline void NAME(add_rows)(SUM_T *restrict sums, const ELEM *v, int64_t rows, int64_t ld, int64_t w) {
+/* Of a and b, sums of rows in which a lane's row is told by the bits of its number below `bit`,
+ * one vector in which this bit tells a's rows from b's. */
+static inline __attribute__((always_inline)) SUM_VT NAME(sum_join)(SUM_VT a, SUM_VT b,
+                                                                   const int bit) {
+  const SUM_LANES lane = SUM_LANE_NUMBERS, of_b = ((lane & bit) != 0) & LANES;
+  const SUM_VT own = __builtin_shuffle(a, b, lane + of_b);
+  const SUM_VT other = __builtin_shuffle(a, b, lane + (LANES - of_b));
+  return own + __builtin_shuffle(other, lane ^ bit);
+}
+
+/* The rows' vectors become one that has a row's sum in each lane. Rows of few vectors are read side
+ * by side. */
+static void NAME(sum_rows)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t n) {
+  SUM_A *restrict a = acc;
+  const ELEM *v = x;
+  const int64_t whole = n / LANES * LANES;
+  VecI keep;
+  memcpy(&keep, (const char *)last_lanes + (n - whole) * (int64_t)sizeof(SUM_T), VB);
   int64_t r = 0;
-  for (; r + 8 <= rows; r += 8, v += 8 * ld) {
-    const ELEM *v1 = v + ld, *v2 = v1 + ld, *v3 = v2 + ld, *v4 = v3 + ld;
-    const ELEM *v5 = v4 + ld, *v6 = v5 + ld, *v7 = v6 + ld;
-    for (int64_t j = 0; j < w; j++)
-      sums[j] += ((GET(v[j]) + GET(v1[j])) + (GET(v2[j]) + GET(v3[j]))) +
-                 ((GET(v4[j]) + GET(v5[j])) + (GET(v6[j]) + GET(v7[j])));
+  for (; n <= ROW_BLOCK && r + LANES <= rows; r += LANES, v += LANES * ld) {
+    SUM_VT s[LANES];
+    if (n < 8 * LANES) {
+#pragma GCC unroll 16
+      for (int k = 0; k < LANES; k++) s[k] = GET_VECTOR(v + k * ld);
+      for (int64_t i = LANES; i < whole; i += LANES) {
+#pragma GCC unroll 16
+        for (int k = 0; k < LANES; k++) s[k] += GET_VECTOR(v + k * ld + i);
+      }
+      if (whole < n) {
+#pragma GCC unroll 16
+        for (int k = 0; k < LANES; k++)
+          s[k] += NAME(sum_kept)(GET_VECTOR(v + k * ld + n - LANES), keep);
+      }
+    } else {
+      for (int k = 0; k < LANES; k++) s[k] = NAME(sum_vector)(v + k * ld, n);
+    }
+#pragma GCC unroll 4
+    for (int bit = 1; bit < LANES; bit *= 2)
+#pragma GCC unroll 8
+      for (int k = 0; k < LANES / bit; k += 2) s[k / 2] = NAME(sum_join)(s[k], s[k + 1], bit);
+    SUM_T sums[LANES];
+    memcpy(sums, s, VB);
+    for (int k = 0; k < LANES; k++) a[r + k] += (SUM_A)sums[k];
   }
-  for (; r < rows; r++, v += ld) {
+  for (; r < rows; r++, v += ld) NAME(sum_row)(a + r, v, n, 0);
+}
+
+/* Adds rows, eight at a time. */
+#define TWO(v) (GET((v)[j]) + GET((v)[j + ld]))
+#define FOUR(v) (TWO(v) + TWO((v) + 2 * ld))
+static inline void NAME(add_rows)(SUM_T *restrict sums, const ELEM *v, int64_t rows, int64_t ld,
+                                  int64_t w) {
+  for (; rows >= 8; rows -= 8, v += 8 * ld) {
+    for (int64_t j = 0; j < w; j++) sums[j] += FOUR(v) + FOUR(v + 4 * ld);
+  }
+  if (rows >= 4) {
+    for (int64_t j = 0; j < w; j++) sums[j] += FOUR(v);
+    rows -= 4;
+    v += 4 * ld;
+  }
+  if (rows >= 2) {
+    for (int64_t j = 0; j < w; j++) sums[j] += TWO(v);
+    rows -= 2;
+    v += 2 * ld;
+  }
+  if (rows) {
     for (int64_t j = 0; j < w; j++) sums[j] += GET(v[j]);
   }
 }
 
+/* The same of up to four rows, straight to the accumulators. */
+static inline void NAME(add_few)(SUM_A *restrict sums, const ELEM *v, int64_t rows, int64_t ld,
+                                 int64_t w) {
+  switch (rows) {
+    case 1:
+      for (int64_t j = 0; j < w; j++) sums[j] += (SUM_A)GET(v[j]);
+      break;
+    case 2:
+      for (int64_t j = 0; j < w; j++) sums[j] += (SUM_A)TWO(v);
+      break;
+    case 3:
+      for (int64_t j = 0; j < w; j++) sums[j] += (SUM_A)(TWO(v) + GET(v[j + 2 * ld]));
+      break;
+    case 4:
+      for (int64_t j = 0; j < w; j++) sums[j] += (SUM_A)FOUR(v);
+      break;
+  }
+}
+#undef TWO
+#undef FOUR
+
 /* Sixty-four rows are added in SUM_T before they join a wider accumulator. */
 static void NAME(sum_col)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) {
   SUM_A *restrict a = acc;
+  if (rows <= 4) {
+    NAME(add_few)(acc, x, rows, ld, w);
+    return;
+  }
   if (sizeof(SUM_T) == sizeof(SUM_A)) {
     NAME(add_rows)(acc, x, rows, ld, w);
     return;
