@@ -27,6 +27,8 @@ typedef struct LpIndexTable {
   /* offsets[j] += scale * (idx[j] < 0 ? idx[j] + size : idx[j]) for all j < n; whether each of these
    * lies in [0, size). */
   bool (*add_offsets)(int64_t *offsets, const int64_t *idx, int64_t n, int64_t size, int64_t scale);
+  /* places[j] = from[j] + scale * idx[j] for all j < n; whether 0 <= idx[j] < size. */
+  bool (*place)(int64_t *places, const int64_t *from, const int64_t *idx, int64_t n, int64_t size, int64_t scale);
   /* The offsets that lie in [low, low + span), in their order, and first + j, their places. Both arrays
    * hold n entries; the count is returned. */
   int64_t (*within)(const int64_t *offsets, int64_t n, int64_t low, int64_t span, int64_t first,

@@ -143,6 +143,26 @@ static bool add_offsets(int64_t *offsets, const int64_t *idx, int64_t n, int64_t
   return !(outside >> 63);
 }
 
+static bool place(int64_t *places, const int64_t *from, const int64_t *idx, int64_t n, int64_t size, int64_t scale) {
+  uint64_t outside = 0; /* as in in_range */
+  if (scale == 1) {
+    LP_IVDEP
+    for (int64_t j = 0; j < n; j++) {
+      const uint64_t at = (uint64_t)idx[j];
+      outside |= at | ((uint64_t)size - 1 - at);
+      places[j] = (int64_t)((uint64_t)from[j] + at);
+    }
+  } else {
+    LP_IVDEP
+    for (int64_t j = 0; j < n; j++) {
+      const uint64_t at = (uint64_t)idx[j];
+      outside |= at | ((uint64_t)size - 1 - at);
+      places[j] = (int64_t)((uint64_t)from[j] + at * (uint64_t)scale);
+    }
+  }
+  return !(outside >> 63);
+}
+
 static int64_t within(const int64_t *offsets, int64_t n, int64_t low, int64_t span, int64_t first,
                       int64_t *chosen, int64_t *places) {
   int64_t count = 0, j = 0;
@@ -201,6 +221,7 @@ static int64_t true_places(const uint8_t *truth, int64_t n, int64_t first, int64
 const LpIndexTable LP_SIMD(lp_index_table) = {
   .in_range = in_range,
   .add_offsets = add_offsets,
+  .place = place,
   .within = within,
   .count_true = count_true,
   .true_places = true_places,
