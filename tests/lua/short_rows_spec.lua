@@ -93,6 +93,37 @@ describe("short rows", function()
     end
   end)
 
+  it("are selected, added to, copied and filled along any dim", function()
+    local shapes = { { 3000, 3 }, { 3, 900 }, { 500, 1 }, { 700, 17 }, { 100, 63 }, { 100, 64 }, { 60, 70 }, { 40, 7, 5 }, { 6, 50, 2, 3 },
+      { 20, 1, 30 }, { 4, 90, 50 }, { 2, 9000, 2 }, { 30, 100 }, { 7 } }
+    for number, s in ipairs(shapes) do
+      for i, name in ipairs(dtypes) do
+        local dtype = torch[name]
+        local x = torch.randint(0, 9, s):to(dtype)
+        local turned = #s > 1 and x:transpose(0, -1):contiguous():transpose(0, -1) or x
+        for dim = 0, #s - 1 do
+          for _, n in ipairs { 1, 5, i ~= 1 + number % 5 and 30 or dim == 0 and s[2] == 3 and 30000 or 300 } do
+            torch.set_num_threads(1 + (number + n) % 3)
+            local index, ones, sizes = torch.randint(0, s[dim + 1], { n }), {}, table.move(s, 1, #s, 1, {})
+            for d = 1, #s do ones[d] = d == dim + 1 and n or 1 end
+            sizes[dim + 1] = n
+            local flat, v = flat_places(s, dim, index:view(ones):expand(sizes)), torch.randint(0, 9, sizes):to(dtype)
+            same(x:index_select(dim, index), x:take(flat))
+            same(turned:index_select(dim, index), x:take(flat))
+            same(x:index_copy(dim, index, v), x:put(flat, v))
+            same(x:index_add(dim, index, v), x:put(flat, v, true))
+            same(x:index_fill(dim, index, 3), x:put(flat, torch.full_like(v, 3)))
+            same(turned:clone():index_copy_(dim, index, v), x:put(flat, v))
+            same(turned:clone():index_add_(dim, index, v), x:put(flat, v, true))
+            local wide = torch.cat({ v, v }, -1):narrow(-1, 1, sizes[#s])
+            same(x:index_copy(dim, index, wide), x:put(flat, wide:contiguous()))
+            same(x:index_add(dim, index, wide), x:put(flat, wide:contiguous(), true))
+          end
+        end
+      end
+    end
+  end)
+
   it("report bad indices wherever they stand", function()
     for _, s in ipairs { { 3000, 3 }, { 2, 3000, 5 }, { 70, 64 } } do
       local x = torch.randn(s)

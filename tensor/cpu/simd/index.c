@@ -53,6 +53,37 @@ MOVES(4, uint32_t)
 MOVES(8, uint64_t)
 MOVES(16, Bytes16)
 
+/* Blocks as pieces of one length, of which the last one may overlap the one before. */
+#define MOVE_PIECES(piece)                                                                  \
+  for (int64_t i = 0; i < m->n; i++) {                                                      \
+    char *to = m->to + (m->to_at ? m->to_at[i] : i) * to_step;                              \
+    const char *from = m->from + (m->from_at ? m->from_at[i] : i) * from_step;              \
+    for (int64_t at = 0; at + piece < bytes; at += piece) memcpy(to + at, from + at, piece); \
+    memcpy(to + bytes - piece, from + bytes - piece, piece);                                \
+  }
+static void move_blocks(const LpIndexMoves *m) {
+  const int64_t bytes = m->bytes, to_step = m->to_step, from_step = m->from_step;
+  if (bytes > 1024) {
+    for (int64_t i = 0; i < m->n; i++)
+      memcpy(m->to + (m->to_at ? m->to_at[i] : i) * to_step, m->from + (m->from_at ? m->from_at[i] : i) * from_step,
+             (size_t)bytes);
+  } else if (bytes >= 64) {
+    MOVE_PIECES(64)
+  } else if (bytes >= 32) {
+    MOVE_PIECES(32)
+  } else if (bytes >= 16) {
+    MOVE_PIECES(16)
+  } else if (bytes >= 8) {
+    MOVE_PIECES(8)
+  } else if (bytes >= 4) {
+    MOVE_PIECES(4)
+  } else if (bytes >= 2) {
+    MOVE_PIECES(2)
+  } else {
+    MOVE_PIECES(1)
+  }
+}
+
 #define DENSE(T, combine)                                                                   \
   T *t0 = (T *)row->t;                                                                      \
   const T *v0 = (const T *)row->v;                                                          \
@@ -225,6 +256,7 @@ const LpIndexTable LP_SIMD(lp_index_table) = {
   .within = within,
   .count_true = count_true,
   .true_places = true_places,
+  .move = move_blocks,
   .get = {get_1, get_2, get_4, get_8, get_16},
   .put = {put_1, put_2, put_4, put_8, put_16},
   .add = {[LP_UINT8] = add_8, [LP_INT8] = add_8, [LP_INT16] = add_16, [LP_INT32] = add_32,
