@@ -29,12 +29,19 @@ void lp_rows_init(LpRows *r, int64_t dim, LpTensor *const *tensors, int n_tensor
     r->step[k] = lp_ndim(t) ? lp_stride(t, dim) * elem : elem;
   }
   for (int64_t d = 0; d < lp_ndim(tensors[0]); d++) {
-    if (d == dim) continue;
-    r->sizes[r->n_outer] = lp_size(tensors[0], d);
-    r->n_rows *= lp_size(tensors[0], d);
-    for (int k = 0; k < n_tensors; k++)
-      r->strides[k][r->n_outer] = lp_stride(tensors[k], d) * (int64_t)lp_dtype_size(lp_dtype(tensors[k]));
-    r->n_outer++;
+    const int64_t size = lp_size(tensors[0], d);
+    if (d == dim || size == 1) continue;
+    bool joins = r->n_outer > 0; /* the dim before: one walk in all tensors */
+    for (int k = 0; k < n_tensors; k++) {
+      const int64_t stride = lp_stride(tensors[k], d) * (int64_t)lp_dtype_size(lp_dtype(tensors[k]));
+      joins = joins && r->strides[k][r->n_outer - 1] == stride * size;
+      r->strides[k][r->n_outer] = stride;
+    }
+    if (joins)
+      for (int k = 0; k < n_tensors; k++) r->strides[k][r->n_outer - 1] = r->strides[k][r->n_outer];
+    r->sizes[joins ? r->n_outer - 1 : r->n_outer] = joins ? r->sizes[r->n_outer - 1] * size : size;
+    r->n_outer += !joins;
+    r->n_rows *= size;
   }
 }
 
@@ -105,6 +112,7 @@ typedef struct Scan {
   LpLoop store; /* compute type to the result's dtype */
   LpDtype native; /* of both self and the result, for which there are loops over memory; or none */
   bool wide; /* the elements have fewer digits than the double they are summed in */
+  int64_t in_bytes, out_bytes; /* of an element */
   int64_t width, in_step, out_step; /* neighbouring rows that are walked together; bytes between them */
   Four four, direct; /* of rows in buffers, or as they lie */
   int64_t in_room, out_room; /* direct: elements between rows */
@@ -254,6 +262,8 @@ typedef struct Tiles {
   const Scan *scan;
   LpRows rows; /* but for the dim of the neighbours */
   int64_t count, tile; /* tiles of neighbours, and the widest one's width */
+  LpScanDown direct;   /* over memory, or NULL */
+  LpScanDown blocks;   /* over blocks of whole rows, loaded as one, or NULL */
 } Tiles;
 
 static void scan_tile(void *ctx, int64_t task) {
@@ -265,7 +275,18 @@ static void scan_tile(void *ctx, int64_t task) {
   char *ptrs[LP_ROWS_MAX];
   find_row(r, task / t->count, ptrs);
   start_lanes(s, carry, w);
-  for (int64_t i = 0; i < r->n[0]; i++) {
+  if (t->direct) {
+    t->direct(ptrs[1] + first * s->out_bytes, r->step[1] / s->out_bytes, ptrs[0] + first * s->in_bytes,
+              r->step[0] / s->in_bytes, w, r->n[0], carry);
+    return;
+  }
+  for (int64_t i = 0, n = BLOCK / w; i < r->n[0] && t->blocks; i += n) {
+    if (n > r->n[0] - i) n = r->n[0] - i;
+    s->load(x, ptrs[0] + i * r->step[0], s->in_bytes, n * w);
+    t->blocks(x + BLOCK, w, x, w, w, n, carry);
+    store(s, ptrs[1] + i * r->step[1], s->out_bytes, x + BLOCK, n * w);
+  }
+  for (int64_t i = 0; i < r->n[0] && !t->blocks; i++) {
     s->load(x, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
     step_lanes(s, carry, x, w);
     store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, carry, w);
@@ -279,11 +300,21 @@ static bool run_tiles(Scan *s, const LpRows *rows) {
   s->width = rows->sizes[last];
   s->in_step = rows->strides[0][last];
   s->out_step = rows->strides[1][last];
-  t.tile = (rows->n_rows / (2 * lp_num_threads()) + 63) & -64;
-  if (t.tile < 64) t.tile = 64;
-  if (t.tile > BLOCK) t.tile = BLOCK;
-  t.count = s->width <= t.tile ? 1 : lp_ratio_up(s->width, t.tile);
   t.rows.n_rows /= s->width;
+  t.count = lp_ratio_up(2 * lp_num_threads(), t.rows.n_rows);
+  if (t.count * BLOCK < s->width) t.count = lp_ratio_up(s->width, BLOCK);
+  t.tile = (lp_ratio_up(s->width, t.count) + 15) & -16;
+  if (t.tile < 64) t.tile = 64;
+  t.count = lp_ratio_up(s->width, t.tile);
+  const LpScanTable *table = lp_scan_table();
+  if (s->op <= SCAN_PROD && s->in_step == s->in_bytes && s->out_step == s->out_bytes) {
+    const bool dense = t.count == 1 && t.rows.step[0] == s->width * s->in_bytes && t.rows.step[1] == s->width * s->out_bytes;
+    if (s->native == LP_FLOAT32) t.direct = table->down_f32[s->op];
+    else if (s->native == LP_FLOAT64) t.direct = table->down_f64[s->op];
+    else if (s->native == LP_INT64) t.direct = table->down_i64[s->op];
+    else if (dense && s->compute != LP_AS_C128)
+      t.blocks = s->compute == LP_AS_I64 ? table->down_i64[s->op] : table->down_f64[s->op];
+  }
   return lp_run_tasks(t.rows.n_rows * t.count, rows->n[0] * t.tile, scan_tile, &t);
 }
 
@@ -394,11 +425,57 @@ static bool run_separate(Scan *s, LpRows *rows) {
          (left.n_rows == 0 || lp_rows_run(&left, work, 0, scan_row, s));
 }
 
+/* Short rows that follow one another in memory: their sums, many at a time. */
+typedef struct Sums {
+  const Scan *scan;
+  const LpRows *rows;
+  LpScanRows direct, blocks; /* over memory, or over blocks of rows that are loaded as one */
+  int64_t piece;             /* rows of a task */
+} Sums;
+
+static void sum_rows(void *ctx, int64_t task) {
+  const Sums *t = ctx;
+  const Scan *s = t->scan;
+  const LpRows *r = t->rows;
+  const int64_t n = r->n[0], first = task * t->piece, left = r->n_rows - first, rows = left < t->piece ? left : t->piece;
+  char *in = r->base[0] + first * n * s->in_bytes, *out = r->base[1] + first * n * s->out_bytes;
+  if (t->direct) {
+    t->direct(out, in, n, rows);
+    return;
+  }
+  double x[BLOCK], y[BLOCK];
+  const int64_t most = BLOCK / n;
+  for (int64_t i = 0; i < rows; i += most) {
+    const int64_t some = rows - i < most ? rows - i : most;
+    s->load(x, in + i * n * s->in_bytes, s->in_bytes, some * n);
+    t->blocks(y, x, n, some);
+    store(s, out + i * n * s->out_bytes, s->out_bytes, y, some * n);
+  }
+}
+
+/* Sums that may be taken in groups, of rows that a block holds some of. */
+static bool has_short_sums(const Scan *s, const LpRows *r) {
+  const int64_t n = r->n[0];
+  return s->op == SCAN_SUM && (s->wide || s->compute == LP_AS_I64) && n <= BLOCK / 4 && r->n_outer == 1 &&
+         r->step[0] == s->in_bytes && r->step[1] == s->out_bytes && r->strides[0][0] == n * s->in_bytes &&
+         r->strides[1][0] == n * s->out_bytes;
+}
+
+static bool run_short_sums(const Scan *s, const LpRows *r) {
+  const LpScanTable *table = lp_scan_table();
+  Sums t = {.scan = s, .rows = r, .blocks = s->compute == LP_AS_I64 ? table->rows_i64 : table->rows_wide};
+  if (s->native == LP_FLOAT32) t.direct = table->rows_f32;
+  if (s->native == LP_INT64) t.direct = table->rows_i64;
+  t.piece = lp_ratio_up(LP_GRAIN / 4, r->n[0]);
+  return lp_run_tasks(lp_ratio_up(r->n_rows, t.piece), t.piece * r->n[0], sum_rows, &t);
+}
+
 static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op) {
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   LpTensor *result = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
   if (!result || lp_numel(self) == 0) return result;
-  Scan s = {.op = op, .compute = lp_compute_of(dtype)};
+  Scan s = {.op = op, .compute = lp_compute_of(dtype), .in_bytes = (int64_t)lp_dtype_size(lp_dtype(self)),
+            .out_bytes = (int64_t)lp_dtype_size(dtype)};
   if (s.compute == LP_AS_F32) s.compute = LP_AS_F64;
   s.load = lp_reduce_table()->load[s.compute][lp_dtype(self)];
   bool native = op <= SCAN_PROD && dtype == lp_dtype(self) &&
@@ -412,7 +489,10 @@ static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op)
   /* Neighbours in memory, or rows that are worth any walk: functions of theirs are taken by vectors. */
   const bool tile = last >= 0 && ((rows.sizes[last] > 1 && rows.strides[0][last] < rows.step[0]) ||
                                   (rows.sizes[last] >= 8 && op == SCAN_LOGSUMEXP && s.compute == LP_AS_F64));
-  if (tile ? run_tiles(&s, &rows) : run_separate(&s, &rows)) return result;
+  if (tile                        ? run_tiles(&s, &rows)
+      : has_short_sums(&s, &rows) ? run_short_sums(&s, &rows)
+                                  : run_separate(&s, &rows))
+    return result;
   lp_tensor_release(result);
   return NULL;
 }

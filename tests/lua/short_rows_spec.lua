@@ -124,6 +124,68 @@ describe("short rows", function()
     end
   end)
 
+  -- The results of step(carry, slice, number) along dim, one slice after the other.
+  local function run_along(x, dim, step)
+    local results, carry = {}, nil
+    for i = 0, x:size(dim) - 1 do
+      carry = step(carry, x:select(dim, i), i)
+      results[i + 1] = carry
+    end
+    return torch.stack(results, dim)
+  end
+
+  it("have running sums, products and extremes along any dim", function()
+    local names = { "float32", "float64", "bfloat16", "float16", "int64", "int32", "uint8", "bool", "complex64", "complex128" }
+    local shapes = { { 40, 70, 2 }, { 3, 5, 64, 9 }, { 11, 33 }, { 5000, 3 } }
+    for n = 1, 20 do shapes[#shapes + 1] = { n, 41 } end
+    for _, n in ipairs { 31, 32, 33, 63, 64, 65, 70 } do shapes[#shapes + 1] = { n, 130 } end
+    for number, s in ipairs(shapes) do
+      torch.set_num_threads(1 + number % 3)
+      for _, name in ipairs(names) do
+        local x = torch.randint(0, 2, s):to(torch[name])
+        local signs = torch.randint(0, 2, s):mul(2):sub(1):to(torch[name])
+        local wide = torch.cat({ x, x }, -1):narrow(-1, 1, s[#s])
+        local turned = x:transpose(0, -1):contiguous():transpose(0, -1)
+        local sum_dtype = x:cumsum(0).dtype
+        for dim = s[1] > 1000 and 1 or 0, #s - 1 do
+          local function sums(of)
+            return run_along(of:to(sum_dtype), dim, function(carry, slice) return carry and carry + slice or slice end)
+          end
+          same(x:cumsum(dim), sums(x))
+          same(turned:cumsum(dim), sums(x))
+          same(wide:cumsum(dim), sums(wide))
+          same(signs:cumprod(dim), run_along(signs:to(sum_dtype), dim, function(c, slice) return c and c * slice or slice end))
+          if not torch[name].is_complex and name ~= "bool" then
+            local best = x:cummax(dim)
+            same(best, run_along(x, dim, function(c, slice) return c and torch.maximum(c, slice) or slice end))
+            local _, places = x:cummax(dim)
+            same(places, run_along(x, dim, function(c, slice, i)
+              local at, before = torch.full_like(slice, i):to(torch.int64), c or torch.zeros_like(slice):to(torch.int64)
+              local held = x:gather(dim, before:unsqueeze(dim)):squeeze(dim)
+              return torch.where(slice:ge(held), at, before)
+            end))
+          end
+        end
+      end
+    end
+  end)
+
+  it("have sums that no other row enters", function()
+    for n = 1, 70 do
+      for _, name in ipairs { "float32", "float64", "bfloat16" } do
+        local x = torch.ones({ 50, n }, { dtype = torch[name] })
+        x:select(0, 7):fill_(0 / 0)
+        x:select(0, 20):fill_(math.huge)
+        x:select(0, 21):fill_(-math.huge)
+        local rows, columns = x:cumsum(1), x:t():contiguous():cumsum(0)
+        same(rows:nan_to_num(0), columns:t():nan_to_num(0))
+        assert.equal(n, rows:isnan():sum():item())
+        assert.equal(2 * n, rows:isinf():sum():item())
+        same(rows:select(0, 49), torch.arange(1, n + 1):to(torch[name]))
+      end
+    end
+  end)
+
   it("report bad indices wherever they stand", function()
     for _, s in ipairs { { 3000, 3 }, { 2, 3000, 5 }, { 70, 64 } } do
       local x = torch.randn(s)
