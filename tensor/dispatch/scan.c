@@ -102,8 +102,10 @@ bool lp_rows_run(const LpRows *rows, int64_t work_elems, size_t scratch_bytes,
 
 typedef enum ScanOp { SCAN_SUM, SCAN_PROD, SCAN_LOGSUMEXP, SCAN_MAX, SCAN_MIN } ScanOp;
 
-/* The running results of n elements of four rows, in_room and out_room elements apart; out may be in. */
-typedef void (*Four)(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries);
+/* The running results of n elements of `fours` times four rows, in_room and out_room elements apart; out may be in.
+ * Each four begins with the carries of `start`; the last one's go to `end`. */
+typedef void (*Four)(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, int64_t fours,
+                     const double *start, double *end);
 
 typedef struct Scan {
   ScanOp op;
@@ -320,28 +322,33 @@ static bool run_tiles(Scan *s, const LpRows *rows) {
 
 /* Each has the room of a pair: neighbours gcc would bring into one vector, whose parts are then taken apart
  * for every element. */
-#define CARRIES(A) {(A *)carries, (A *)(carries + 2), (A *)(carries + 4), (A *)(carries + 6)}
+#define CARRY(A, carries, k) (*(A *)((carries) + 2 * (k)))
 
 /* Four rows at once: while one waits for its last result the others go on. */
-#define FOUR_ROWS(name, T, A, next)                                                                      \
-  static void name(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries) { \
-    const T *x = in, *x1 = x + in_room, *x2 = x1 + in_room, *x3 = x2 + in_room;                          \
-    T *y = out, *y1 = y + out_room, *y2 = y1 + out_room, *y3 = y2 + out_room;                            \
-    A *carry[] = CARRIES(A), a = *carry[0], b = *carry[1], c = *carry[2], d = *carry[3];                 \
-    for (int64_t i = 0; i < n; i++) {                                                                    \
-      a = next(a, x[i]);                                                                                 \
-      b = next(b, x1[i]);                                                                                \
-      c = next(c, x2[i]);                                                                                \
-      d = next(d, x3[i]);                                                                                \
-      y[i] = (T)a;                                                                                       \
-      y1[i] = (T)b;                                                                                      \
-      y2[i] = (T)c;                                                                                      \
-      y3[i] = (T)d;                                                                                      \
-    }                                                                                                    \
-    *carry[0] = a;                                                                                       \
-    *carry[1] = b;                                                                                       \
-    *carry[2] = c;                                                                                       \
-    *carry[3] = d;                                                                                       \
+#define FOUR_ROWS(name, T, A, next)                                                                                \
+  static void name(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, int64_t fours,         \
+                   const double *start, double *end) {                                                             \
+    for (int64_t f = 0; f < fours; f++) {                                                                          \
+      const T *x = (const T *)in + 4 * f * in_room, *x1 = x + in_room, *x2 = x1 + in_room, *x3 = x2 + in_room;     \
+      T *y = (T *)out + 4 * f * out_room, *y1 = y + out_room, *y2 = y1 + out_room, *y3 = y2 + out_room;            \
+      A a = CARRY(const A, start, 0), b = CARRY(const A, start, 1);                                                \
+      A c = CARRY(const A, start, 2), d = CARRY(const A, start, 3);                                                \
+      for (int64_t i = 0; i < n; i++) {                                                                            \
+        a = next(a, x[i]);                                                                                         \
+        b = next(b, x1[i]);                                                                                        \
+        c = next(c, x2[i]);                                                                                        \
+        d = next(d, x3[i]);                                                                                        \
+        y[i] = (T)a;                                                                                               \
+        y1[i] = (T)b;                                                                                              \
+        y2[i] = (T)c;                                                                                              \
+        y3[i] = (T)d;                                                                                              \
+      }                                                                                                            \
+      if (f + 1 < fours) continue;                                                                                 \
+      CARRY(A, end, 0) = a;                                                                                        \
+      CARRY(A, end, 1) = b;                                                                                        \
+      CARRY(A, end, 2) = c;                                                                                        \
+      CARRY(A, end, 3) = d;                                                                                        \
+    }                                                                                                              \
   }
 
 typedef struct Pair {
@@ -373,12 +380,18 @@ static Four four_of(const Scan *s, bool float32) {
 
 #define ROOM 256 /* elements of each row that are loaded at a time */
 
+typedef struct Fours {
+  const Scan *scan;
+  char *in, *out;
+  int64_t n, fours, piece;
+} Fours;
+
 static void scan_four(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Scan *s = ctx;
   double carry[8];
   memcpy(carry, s->start, sizeof carry);
   if (s->direct) {
-    s->direct(ptrs[1], s->out_room, ptrs[0], s->in_room, r->n[0], carry);
+    s->direct(ptrs[1], s->out_room, ptrs[0], s->in_room, r->n[0], 1, carry, carry);
     return;
   }
   const int bytes = lp_compute_bytes(s->compute);
@@ -387,10 +400,20 @@ static void scan_four(void *ctx, const LpRows *r, char *const *ptrs, void *scrat
     const int64_t n = r->n[0] - i < ROOM ? r->n[0] - i : ROOM;
     for (int k = 0; k < 4; k++)
       s->load(buffer + k * ROOM * bytes, ptrs[0] + k * s->in_step + i * r->step[0], r->step[0], n);
-    s->four(buffer, ROOM, buffer, ROOM, n, carry);
+    s->four(buffer, ROOM, buffer, ROOM, n, 1, carry, carry);
     for (int k = 0; k < 4; k++)
       store(s, ptrs[1] + k * s->out_step + i * r->step[1], r->step[1], buffer + k * ROOM * bytes, n);
   }
+}
+
+/* Task: some neighbouring fours of short rows, as they lie. */
+static void scan_fours(void *ctx, int64_t task) {
+  const Fours *t = ctx;
+  const Scan *s = t->scan;
+  const int64_t first = task * t->piece, left = t->fours - first;
+  double end[8];
+  s->direct(t->out + first * 4 * s->out_step, s->out_room, t->in + first * 4 * s->in_step, s->in_room, t->n,
+            left < t->piece ? left : t->piece, s->start, end);
 }
 
 /* Rows four at a time where the outer dim allows it and every thread still has work; the others one by one. Sums
@@ -413,6 +436,8 @@ static bool run_separate(Scan *s, LpRows *rows) {
     s->in_room = s->in_step / elem;
     s->out_room = s->out_step / elem;
   }
+  Fours many = {s, rows->base[0], rows->base[1], rows->n[0], fours, lp_ratio_up(LP_GRAIN / 16, work)};
+  const bool short_rows = s->direct && rows->n_outer == 1 && work < ROOM;
   rows->sizes[dim] = fours;
   rows->n_rows = rows->n_rows / size * fours;
   left.sizes[dim] = size - 4 * fours;
@@ -421,7 +446,8 @@ static bool run_separate(Scan *s, LpRows *rows) {
     left.base[k] += 4 * fours * left.strides[k][dim];
     rows->strides[k][dim] *= 4;
   }
-  return lp_rows_run(rows, 4 * work, 0, scan_four, s) &&
+  return (short_rows ? lp_run_tasks(lp_ratio_up(fours, many.piece), 4 * many.piece * work, scan_fours, &many)
+                     : lp_rows_run(rows, 4 * work, 0, scan_four, s)) &&
          (left.n_rows == 0 || lp_rows_run(&left, work, 0, scan_row, s));
 }
 
