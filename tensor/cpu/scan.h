@@ -26,6 +26,13 @@ typedef struct LpScanTable {
   LpScanRows rows_f32, rows_wide, rows_i64;
   /* Of sums, and of products; carries of floats are doubles. */
   LpScanDown down_f32[2], down_f64[2], down_i64[2];
+  /* Row i of n neighbours, beside the extremes before it ([0] largest, [1] smallest): where
+   * x[j] is no worse than best[j], or NaN, it becomes best[j] and i becomes at[j]; a NaN in
+   * best[j] gives way to NaN alone. */
+  void (*extreme_f64[2])(double *best, int64_t *at, const double *x, int64_t i,
+                         int64_t n);
+  void (*extreme_i64[2])(int64_t *best, int64_t *at, const int64_t *x, int64_t i,
+                         int64_t n);
   /* a[i] = log(exp(a[i]) + exp(x[i])) */
   void (*log_add_exp)(double *a, const double *x, int64_t n);
 } LpScanTable;

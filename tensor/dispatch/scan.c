@@ -288,15 +288,21 @@ static void scan_tile(void *ctx, int64_t task) {
     t->blocks(x + BLOCK, w, x, w, w, n, carry);
     store(s, ptrs[1] + i * r->step[1], s->out_bytes, x + BLOCK, n * w);
   }
+  /* Functions take whole vectors at the price of an element. */
+  const int64_t lanes = s->op == SCAN_LOGSUMEXP && s->compute == LP_AS_F64 ? (w + 7) & -8 : w;
+  if (lanes > w) {
+    memset(x + w, 0, (size_t)(lanes - w) * sizeof *x);
+    memset(carry + w, 0, (size_t)(lanes - w) * sizeof *carry);
+  }
   for (int64_t i = 0; i < r->n[0] && !t->blocks; i++) {
     s->load(x, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
-    step_lanes(s, carry, x, w);
+    step_lanes(s, carry, x, lanes);
     store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, carry, w);
   }
 }
 
 /* Wide tiles, but some for every thread. */
-static bool run_tiles(Scan *s, const LpRows *rows) {
+static void tiles_init(Tiles *tiles, Scan *s, const LpRows *rows) {
   Tiles t = {.scan = s, .rows = *rows};
   const int last = --t.rows.n_outer;
   s->width = rows->sizes[last];
@@ -308,6 +314,12 @@ static bool run_tiles(Scan *s, const LpRows *rows) {
   t.tile = (lp_ratio_up(s->width, t.count) + 15) & -16;
   if (t.tile < 64) t.tile = 64;
   t.count = lp_ratio_up(s->width, t.tile);
+  *tiles = t;
+}
+
+static bool run_tiles(Scan *s, const LpRows *rows) {
+  Tiles t;
+  tiles_init(&t, s, rows);
   const LpScanTable *table = lp_scan_table();
   if (s->op <= SCAN_PROD && s->in_step == s->in_bytes && s->out_step == s->out_bytes) {
     const bool dense = t.count == 1 && t.rows.step[0] == s->width * s->in_bytes && t.rows.step[1] == s->width * s->out_bytes;
@@ -571,6 +583,28 @@ static void scan_extreme(void *ctx, const LpRows *r, char *const *ptrs, void *sc
   }
 }
 
+/* Neighbouring rows side by side, as in scan_tile. */
+static void extreme_tile(void *ctx, int64_t task) {
+  const Tiles *t = ctx;
+  const Scan *s = t->scan;
+  const LpRows *r = &t->rows;
+  const int64_t first = task % t->count * t->tile, rest = s->width - first, w = rest < t->tile ? rest : t->tile;
+  const bool smallest = s->op == SCAN_MIN, ints = s->compute == LP_AS_I64;
+  double x[BLOCK], best[BLOCK];
+  int64_t at[BLOCK];
+  char *ptrs[LP_ROWS_MAX];
+  find_row(r, task / t->count, ptrs);
+  for (int64_t i = 0; i < r->n[0]; i++) {
+    char *places = ptrs[2] + i * r->step[2] + first * (int64_t)sizeof *at;
+    s->load(i ? x : best, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
+    if (i == 0) memset(at, 0, (size_t)w * sizeof *at);
+    else if (ints) lp_scan_table()->extreme_i64[smallest]((int64_t *)best, at, (int64_t *)x, i, w);
+    else lp_scan_table()->extreme_f64[smallest](best, at, x, i, w);
+    store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, best, w);
+    memcpy(places, at, (size_t)w * sizeof *at);
+  }
+}
+
 static bool run_extreme(LpTensor **outs, LpTensor *self, int64_t dim, ScanOp op, LpTensor **results) {
   LpDtype dtype = lp_dtype(self);
   CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "self must be real, got %s: complex numbers have no order",
@@ -585,7 +619,13 @@ static bool run_extreme(LpTensor **outs, LpTensor *self, int64_t dim, ScanOp op,
   if (ok && lp_numel(self) > 0) {
     LpRows rows;
     lp_rows_init(&rows, dim, (LpTensor *[]){self, results[0], results[1]}, 3);
-    ok = lp_rows_run(&rows, rows.n[0], 0, scan_extreme, &s);
+    const int last = rows.n_outer - 1;
+    const bool tile = last >= 0 && rows.sizes[last] >= 8 && rows.strides[0][last] < rows.step[0] &&
+                      rows.strides[2][last] == (int64_t)sizeof(int64_t);
+    Tiles t;
+    if (tile) tiles_init(&t, &s, &rows);
+    ok = tile ? lp_run_tasks(t.rows.n_rows * t.count, rows.n[0] * t.tile, extreme_tile, &t)
+              : lp_rows_run(&rows, rows.n[0], 0, scan_extreme, &s);
   }
   if (ok) return lp_give_all(outs, results, 2);
   for (int i = 0; i < 2; i++) {

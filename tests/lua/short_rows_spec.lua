@@ -186,6 +186,26 @@ describe("short rows", function()
     end
   end)
 
+  it("have running extremes and log-sums down columns as along rows, NaN and infinities among them", function()
+    for _, s in ipairs { { 50, 3 }, { 40, 8 }, { 30, 70 }, { 9, 600 }, { 1, 20 } } do
+      for _, name in ipairs { "float32", "float64", "bfloat16", "int64", "uint8" } do
+        local x = torch.randint(0, 6, s):to(torch[name])
+        if x.dtype.is_floating_point then
+          x = torch.where(torch.rand(s):lt(0.02), torch.full_like(x, 0 / 0), x)
+          x = torch.where(torch.rand(s):lt(0.05), torch.full_like(x, -math.huge), x)
+          local down, along = x:logcumsumexp(0), x:t():contiguous():logcumsumexp(1):t()
+          assert.is_true(torch.allclose(down, along, { rtol = 1e-2, atol = 1e-2, equal_nan = true }))
+        end
+        for _, op in ipairs { "cummax", "cummin" } do
+          local values, places = x[op](x, 0)
+          local row_values, row_places = x:t():contiguous()[op](x:t():contiguous(), 1)
+          same(places, row_places:t():contiguous())
+          assert.is_true(torch.allclose(values:double(), row_values:t():double(), { rtol = 0, atol = 0, equal_nan = true }))
+        end
+      end
+    end
+  end)
+
   it("report bad indices wherever they stand", function()
     for _, s in ipairs { { 3000, 3 }, { 2, 3000, 5 }, { 70, 64 } } do
       local x = torch.randn(s)

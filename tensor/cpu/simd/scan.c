@@ -271,6 +271,21 @@ DOWN_BOTH(f32, float, double, VecF64, wide_of_f32, store_f32, wide_of_f64, store
 DOWN_BOTH(f64, double, double, VecF64, wide_of_f64, store_f64, wide_of_f64, store_f64)
 DOWN_BOTH(i64, uint64_t, uint64_t, VecU64, wide_of_u64, store_u64, wide_of_u64, store_u64)
 
+#define EXTREME(name, T, wins)                                                           \
+  static void name(T *restrict best, int64_t *restrict at, const T *restrict x, int64_t i,\
+                   int64_t n) {                                                          \
+    for (int64_t j = 0; j < n; j++) {                                                    \
+      const T a = best[j], b = x[j];                                                     \
+      const bool better = wins;                                                          \
+      best[j] = better ? b : a;                                                          \
+      at[j] = better ? i : at[j];                                                        \
+    }                                                                                    \
+  }
+EXTREME(max_f64, double, (b != b) | (b >= a))
+EXTREME(min_f64, double, (b != b) | (b <= a))
+EXTREME(max_i64, int64_t, b >= a)
+EXTREME(min_i64, int64_t, b <= a)
+
 static void log_add_exp(double *restrict a, const double *restrict x, int64_t n) {
   for (int64_t i = 0; i < n; i++) {
     const double b = x[i], c = a[i], high = c > b ? c : b;
@@ -289,4 +304,6 @@ const LpScanTable LP_SIMD(lp_scan_table) = {.sum_f32 = sum_f32,
                                             .down_f32 = {sum_down_f32, prod_down_f32},
                                             .down_f64 = {sum_down_f64, prod_down_f64},
                                             .down_i64 = {sum_down_i64, prod_down_i64},
+                                            .extreme_f64 = {max_f64, min_f64},
+                                            .extreme_i64 = {max_i64, min_i64},
                                             .log_add_exp = log_add_exp};
