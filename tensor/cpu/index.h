@@ -45,6 +45,8 @@ typedef struct LpIndexTable {
   /* How many of n bytes are not 0; and their places, first + j, in an array of n + 7 entries. */
   int64_t (*count_true)(const uint8_t *truth, int64_t n);
   int64_t (*true_places)(const uint8_t *truth, int64_t n, int64_t first, int64_t *places);
+  /* rests[j * step] = places[j] % size, and places[j] /= size; places in [0, 2^52), size > 0. */
+  void (*split_places)(int64_t *places, int64_t n, int64_t size, int64_t *rests, int64_t step);
   void (*move)(const LpIndexMoves *moves);
   LpIndexKernel get[5], put[5]; /* v = t, t = v; by log2 of the element's bytes */
   LpIndexKernel add[LP_DTYPE_COUNT], mul[LP_DTYPE_COUNT]; /* t += v, t *= v */

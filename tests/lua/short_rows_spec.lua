@@ -206,6 +206,26 @@ describe("short rows", function()
     end
   end)
 
+  it("have their true elements named by every dim", function()
+    local shapes = { { 3, 5, 1, 2 }, { 40, 40, 40 }, { 3000, 1, 1, 3 }, { 2, 3, 0 } }
+    for n = 1, 20 do shapes[#shapes + 1] = { 400, 7, n } end
+    for number, s in ipairs(shapes) do
+      torch.set_num_threads(1 + number % 3)
+      for _, share in ipairs { 0, 0.1, 0.9, 1 } do
+        local mask = torch.rand(s):lt(share)
+        local flat, at = torch.zeros({ mask:sum():item() }, { dtype = torch.int64 }), mask:nonzero()
+        assert.equal(#s, at:size(1))
+        for d = 1, #s do
+          local column = at:select(1, d - 1)
+          assert.is_true(column:ge(0):all():item() and column:lt(s[d]):all():item())
+          flat = flat * s[d] + column
+        end
+        same(flat, mask:flatten():nonzero():select(1, 0))
+        for d, column in ipairs(torch.where(mask)) do same(column, at:select(1, d - 1)) end
+      end
+    end
+  end)
+
   it("report bad indices wherever they stand", function()
     for _, s in ipairs { { 3000, 3 }, { 2, 3000, 5 }, { 70, 64 } } do
       local x = torch.randn(s)

@@ -249,6 +249,21 @@ static int64_t true_places(const uint8_t *truth, int64_t n, int64_t first, int64
   return count;
 }
 
+/* The quotient of doubles is off by one at most. */
+static void split_places(int64_t *restrict places, int64_t n, int64_t size, int64_t *restrict rests, int64_t step) {
+  const double inverse = 1.0 / (double)size;
+  for (int64_t j = 0; j < n; j++) {
+    int64_t quotient = (int64_t)((double)places[j] * inverse);
+    int64_t rest = places[j] - quotient * size;
+    const int64_t below = rest >> 63; /* -1 where the quotient is too large */
+    quotient += below;
+    rest += below & size;
+    const int64_t above = ~((rest - size) >> 63); /* -1 where it is too small */
+    places[j] = quotient - above;
+    rests[j * step] = rest - (above & size);
+  }
+}
+
 const LpIndexTable LP_SIMD(lp_index_table) = {
   .in_range = in_range,
   .add_offsets = add_offsets,
@@ -256,6 +271,7 @@ const LpIndexTable LP_SIMD(lp_index_table) = {
   .within = within,
   .count_true = count_true,
   .true_places = true_places,
+  .split_places = split_places,
   .move = move_blocks,
   .get = {get_1, get_2, get_4, get_8, get_16},
   .put = {put_1, put_2, put_4, put_8, put_16},
