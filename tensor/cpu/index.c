@@ -5,6 +5,7 @@
  * along the dims after, else each task takes the blocks that start in its own range of t. */
 #include "cpu/index.h"
 
+#include <string.h>
 #include "core/parallel.h"
 #include "cpu/tasks.h"
 
@@ -211,7 +212,23 @@ static int join_dims(LpIndexDim *dims, int n) {
   return last + 1;
 }
 
+#define ROW_BYTES 1024
+
+/* One value for all elements of dense blocks, as a row of it that is moved to each. */
+static void repeat_value(LpIndexBlocks *b, char *row) {
+  const int64_t bytes = b->n_after == 1 ? b->after[0].size * b->elem_bytes : 0;
+  if (bytes == 0 || bytes > ROW_BYTES || b->kernel != put_of(b) || b->after[0].t_stride != b->elem_bytes ||
+      b->after[0].v_stride != 0 || b->v_k_stride != 0)
+    return;
+  for (int d = 0; d < b->n_before; d++)
+    if (b->before[d].v_stride != 0) return;
+  for (int64_t at = 0; at < bytes; at += b->elem_bytes) memcpy(row + at, b->v, (size_t)b->elem_bytes);
+  b->v = row;
+  b->after[0].v_stride = b->elem_bytes;
+}
+
 bool lp_index_blocks_run(LpIndexBlocks *b) {
+  char row[ROW_BYTES];
   Walk w = {.b = b, .before = 1, .inner = 1, .pieces = 1, .k_pieces = 1, .buckets = 1};
   for (int d = 0; d < b->n_before; d++) w.before *= b->before[d].size;
   for (int d = 0; d < b->n_after; d++) w.inner *= b->after[d].size;
@@ -219,6 +236,7 @@ bool lp_index_blocks_run(LpIndexBlocks *b) {
   b->n_before = join_dims(b->before, b->n_before);
   b->n_after = join_dims(b->after, b->n_after);
   if (has_short_rows(&w)) return run_short_rows(&w);
+  repeat_value(b, row);
   w.move = b->n_after == 1 && b->after[0].t_stride == b->elem_bytes && b->after[0].v_stride == b->elem_bytes &&
            (b->kernel == get_of(b) || b->kernel == put_of(b));
   int64_t block = w.inner, total = w.before * b->k * block;
