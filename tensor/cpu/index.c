@@ -23,6 +23,7 @@ typedef struct Walk {
 
 #define CHUNK 1024   /* elements brought together */
 #define SHORT_ROW 64
+#define FINE 2048    /* elements of a task: some for every thread, and no long wait for the last */
 
 /* One block, or its piece [first, first + n) of the last dim. */
 static void run_block(const LpIndexBlocks *b, char *t, char *v, int64_t first, int64_t n) {
@@ -193,7 +194,7 @@ static bool run_short_rows(Walk *w) {
   w->together_rows = CHUNK / b->k < rows->size ? CHUNK / b->k : rows->size;
   for (int64_t i = 0; i < w->together_rows; i++)
     for (int64_t j = 0; j < b->k; j++) places[at++] = (i * rows->t_stride + b->offsets[j]) / b->elem_bytes;
-  w->rows_piece = LP_GRAIN / 4 / b->k < rows->size ? LP_GRAIN / 4 / b->k : rows->size;
+  w->rows_piece = FINE / b->k < rows->size ? FINE / b->k : rows->size;
   const int64_t tasks = w->before / rows->size * ((rows->size + w->rows_piece - 1) / w->rows_piece);
   return lp_run_tasks(tasks, w->rows_piece * b->k, run_rows, w);
 }
@@ -244,8 +245,8 @@ bool lp_index_blocks_run(LpIndexBlocks *b) {
   w.k_piece = b->k;
   bool small = total < 2 * LP_GRAIN || lp_num_threads() == 1;
   if (!b->ordered) {
-    /* Pieces of about a grain, so that interrupts are seen and threads find work. */
-    int64_t wanted = LP_GRAIN / block;
+    /* Pieces, so that interrupts are seen and threads find work. */
+    int64_t wanted = FINE / block;
     w.k_piece = wanted < 1 ? 1 : wanted < b->k ? wanted : b->k;
     w.k_pieces = (b->k + w.k_piece - 1) / w.k_piece;
   } else if (!small && w.before < 16 && w.width >= 8192) {

@@ -97,7 +97,7 @@ static bool triangle_run(Triangle *t) {
     const int64_t tasks = (t->numel * t->elem + t->period - 1) / t->period;
     return lp_run_tasks(tasks, t->period / t->elem, triangle_masked, t);
   }
-  t->stripe = (LP_GRAIN + t->cols - 1) / t->cols;
+  t->stripe = (LP_GRAIN / 8 + t->cols - 1) / t->cols;
   if (t->stripe > t->rows) t->stripe = t->rows;
   t->stripes = (t->rows + t->stripe - 1) / t->stripe;
   return lp_run_tasks(t->numel / matrix * t->stripes, t->stripe * t->cols, triangle_rows, t);

@@ -146,7 +146,7 @@ typedef struct LineDim {
 
 #define CHUNK 1024     /* elements of short rows that go together */
 #define SHORT_ROW 64
-#define TASK 8192      /* elements */
+#define TASK 2048      /* elements; rows are cut where they are much longer */
 
 /* t at (i with index[i] in place of i[dim]) beside v at i, for every i of index's shape: rows along the last dim,
  * blocks of them along the dim before. */
@@ -249,7 +249,7 @@ static int64_t cut_lines(Lines *l, bool ordered, int64_t numel) {
   l->inside = -1;
   for (int d = 0; d < l->n_dims - 2 && ordered; d++)
     if (l->dims[d].indexed) l->inside = d;
-  l->piece = (ordered && inner->indexed) || inner->size < TASK ? inner->size : TASK / 2;
+  l->piece = (ordered && inner->indexed) || inner->size < 4 * TASK ? inner->size : 2 * TASK;
   l->rows_piece = ordered && outer->indexed ? outer->size : (TASK + l->piece - 1) / l->piece;
   if (l->rows_piece > outer->size) l->rows_piece = outer->size;
   l->pieces = (inner->size + l->piece - 1) / l->piece;

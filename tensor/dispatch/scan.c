@@ -448,7 +448,7 @@ static bool run_separate(Scan *s, LpRows *rows) {
     s->in_room = s->in_step / elem;
     s->out_room = s->out_step / elem;
   }
-  Fours many = {s, rows->base[0], rows->base[1], rows->n[0], fours, lp_ratio_up(LP_GRAIN / 16, work)};
+  Fours many = {s, rows->base[0], rows->base[1], rows->n[0], fours, lp_ratio_up(LP_GRAIN / 64, work)};
   const bool short_rows = s->direct && rows->n_outer == 1 && work < ROOM;
   rows->sizes[dim] = fours;
   rows->n_rows = rows->n_rows / size * fours;
@@ -504,7 +504,7 @@ static bool run_short_sums(const Scan *s, const LpRows *r) {
   Sums t = {.scan = s, .rows = r, .blocks = s->compute == LP_AS_I64 ? table->rows_i64 : table->rows_wide};
   if (s->native == LP_FLOAT32) t.direct = table->rows_f32;
   if (s->native == LP_INT64) t.direct = table->rows_i64;
-  t.piece = lp_ratio_up(LP_GRAIN / 4, r->n[0]);
+  t.piece = lp_ratio_up(LP_GRAIN / 16, r->n[0]);
   return lp_run_tasks(lp_ratio_up(r->n_rows, t.piece), t.piece * r->n[0], sum_rows, &t);
 }
 
