@@ -229,13 +229,15 @@ static void join_line_dims(Lines *l) {
   int n = 0;
   LineDim dims[LP_MAX_DIMS + 1];
   for (int d = 0; d < l->n_dims; d++) {
-    const LineDim *dim = &l->dims[d], *last = &dims[n - 1];
-    if (dim->size == 1) continue;
-    if (n && !dim->indexed && !last->indexed && last->t_stride == dim->t_stride * dim->size &&
-        last->v_stride == dim->v_stride * dim->size && last->i_stride == dim->i_stride * dim->size)
-      n--, dims[n] = (LineDim){last->size * dim->size, dim->t_stride, dim->v_stride, dim->i_stride, false};
-    else dims[n] = *dim;
-    n++;
+    LineDim dim = l->dims[d];
+    if (dim.size == 1) continue;
+    const LineDim *last = n ? &dims[n - 1] : NULL;
+    if (last && !dim.indexed && !last->indexed && last->t_stride == dim.t_stride * dim.size &&
+        last->v_stride == dim.v_stride * dim.size && last->i_stride == dim.i_stride * dim.size) {
+      dim.size *= last->size;
+      n--;
+    }
+    dims[n++] = dim;
   }
   const int missing = n < 2 ? 2 - n : 0;
   for (int d = 0; d < missing; d++) l->dims[d] = (LineDim){.size = 1};
