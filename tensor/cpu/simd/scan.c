@@ -16,6 +16,10 @@ typedef float VecF32 __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
 
 /* Lanes of (zeros, v) that move v up by 1, 2, 4 lanes; the last lane for all. */
 #if LP_VECTOR_BYTES == 64
+#define NUMBERS                                                                          \
+  (Lanes) {                                                                              \
+    0, 1, 2, 3, 4, 5, 6, 7                                                               \
+  }
 #define UP_1                                                                             \
   (Lanes) {                                                                              \
     0, 8, 9, 10, 11, 12, 13, 14                                                          \
@@ -33,6 +37,10 @@ typedef float VecF32 __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
     7, 7, 7, 7, 7, 7, 7, 7                                                               \
   }
 #elif LP_VECTOR_BYTES == 32
+#define NUMBERS                                                                          \
+  (Lanes) {                                                                              \
+    0, 1, 2, 3                                                                           \
+  }
 #define UP_1                                                                             \
   (Lanes) {                                                                              \
     0, 4, 5, 6                                                                           \
@@ -46,6 +54,10 @@ typedef float VecF32 __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
     3, 3, 3, 3                                                                           \
   }
 #else
+#define NUMBERS                                                                          \
+  (Lanes) {                                                                              \
+    0, 1                                                                                 \
+  }
 #define UP_1                                                                             \
   (Lanes) {                                                                              \
     0, 2                                                                                 \
@@ -121,11 +133,10 @@ SUM(sum_f32, float, double, double, VecF64, wide_of_f32, store_f32)
 SUM(sum_wide, double, double, double, VecF64, wide_of_f64, store_f64)
 SUM(sum_i64, int64_t, int64_t, uint64_t, VecU64, wide_of_i64, store_i64)
 
-/* Lanes of (zeros, v) that move v up by some lanes within groups of n. */
-static Lanes up_within(int64_t n, int64_t by) {
-  Lanes up = {0};
-  for (int64_t i = 0; i < LANES; i++) up[i] = i % n >= by ? LANES + i - by : 0;
-  return up;
+/* Lanes of (zeros, v) that move v up by some lanes within groups of n <= LANES. */
+static inline Lanes up_within(int64_t n, int64_t by) {
+  const Lanes group = ((NUMBERS * ((63 + n) / n)) >> 6); /* NUMBERS / n */
+  return (NUMBERS - group * n >= by) & (LANES + NUMBERS - by);
 }
 
 /* Whole vectors: what the last of a row has too much reaches into the rows behind, which
@@ -184,21 +195,19 @@ SUM_ROWS(rows_i64, sum_i64, int64_t, int64_t, uint64_t, VecU64, wide_of_i64, sto
 #define DOWN(name, T, A, VA, load, store, load_carry, store_carry, combine)              \
   static void name##_narrow(T *out, int64_t out_step, const T *in, int64_t in_step,      \
                             int64_t w, int64_t rows, A *carry) {                         \
-    A lanes[LANES] = {0};                                                                \
-    memcpy(lanes, carry, (size_t)w * sizeof(A));                                         \
     int64_t r = 0;                                                                       \
+    memset(carry + w, 0, LANES * sizeof(A));                                             \
     if (out_step == w && in_step == w) {                                                 \
-      VA c = load_carry(lanes);                                                          \
+      VA c = load_carry(carry);                                                          \
       for (; (rows - r) * w >= LANES; r++) {                                             \
         c = combine(c, load(in + r * w));                                                \
         store(out + r * w, c);                                                           \
       }                                                                                  \
-      store_carry(lanes, c);                                                             \
+      store_carry(carry, c);                                                             \
     }                                                                                    \
     for (; r < rows; r++)                                                                \
       for (int64_t j = 0; j < w; j++)                                                    \
-        out[r * out_step + j] = (T)(lanes[j] = combine(lanes[j], in[r * in_step + j]));  \
-    memcpy(carry, lanes, (size_t)w * sizeof(A));                                         \
+        out[r * out_step + j] = (T)(carry[j] = combine(carry[j], in[r * in_step + j]));  \
   }                                                                                      \
   static inline void name##_vector(T *out, int64_t out_step, const T *in,                \
                                    int64_t in_step, int64_t rows, A *carry) {            \
@@ -213,12 +222,12 @@ SUM_ROWS(rows_i64, sum_i64, int64_t, int64_t, uint64_t, VecU64, wide_of_i64, sto
                    int64_t w, int64_t rows, void *carries) {                             \
     T *out = to;                                                                         \
     const T *in = from;                                                                  \
-    A *carry = carries, tail[LANES];                                                     \
+    A *carry = carries, *tail = carry + w;                                               \
     if (w < LANES) {                                                                     \
       name##_narrow(out, out_step, in, in_step, w, rows, carry);                         \
       return;                                                                            \
     }                                                                                    \
-    memcpy(tail, carry + w - LANES, sizeof tail);                                        \
+    memcpy(tail, carry + w - LANES, LANES * sizeof(A));                                  \
     for (int64_t r = 0; r < rows; r += DOWN_ROWS) {                                      \
       const int64_t n = rows - r < DOWN_ROWS ? rows - r : DOWN_ROWS;                     \
       const T *x = in + r * in_step;                                                     \
@@ -250,9 +259,9 @@ SUM_ROWS(rows_i64, sum_i64, int64_t, int64_t, uint64_t, VecU64, wide_of_i64, sto
       if (j < w)                                                                         \
         name##_vector(y + w - LANES, out_step, x + w - LANES, in_step, n, tail);         \
       else                                                                               \
-        memcpy(tail, carry + w - LANES, sizeof tail);                                    \
+        memcpy(tail, carry + w - LANES, LANES * sizeof(A));                              \
     }                                                                                    \
-    memcpy(carry + w - LANES, tail, sizeof tail);                                        \
+    memcpy(carry + w - LANES, tail, LANES * sizeof(A));                                  \
   }
 #define PLUS(a, b) ((a) + (b))
 #define TIMES(a, b) ((a) * (b))
@@ -272,8 +281,8 @@ DOWN_BOTH(f64, double, double, VecF64, wide_of_f64, store_f64, wide_of_f64, stor
 DOWN_BOTH(i64, uint64_t, uint64_t, VecU64, wide_of_u64, store_u64, wide_of_u64, store_u64)
 
 #define EXTREME(name, T, wins)                                                           \
-  static void name(T *restrict best, int64_t *restrict at, const T *restrict x, int64_t i,\
-                   int64_t n) {                                                          \
+  static void name(T *restrict best, int64_t *restrict at, const T *restrict x,          \
+                   int64_t i, int64_t n) {                                               \
     for (int64_t j = 0; j < n; j++) {                                                    \
       const T a = best[j], b = x[j];                                                     \
       const bool better = wins;                                                          \
