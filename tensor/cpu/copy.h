@@ -22,12 +22,16 @@ typedef void (*LpPackRows)(char *to, const char *from, int size, int64_t stride,
                            int64_t n, int64_t row_stride, int64_t rows);
 #define LP_PACK_SLACK 64
 
+/* dst[i] = src[i] & mask[i], bytes; src is dst or apart from it. */
+typedef void (*LpMaskBytes)(char *dst, const char *src, const char *mask, int64_t n);
+
 /* Indexed by the logarithm of the element size: 1, 2, 4, 8, 16 bytes. */
 typedef struct LpCopyKernels {
   LpTransposeTile transpose[5];
   LpLoop fill[5]; /* operand 0 is set to the element that params points to */
   LpReverseBlocks reverse;
   LpPackRows pack;
+  LpMaskBytes mask;
 } LpCopyKernels;
 
 LP_DISPATCH(LpCopyKernels, lp_copy_kernels)

@@ -21,12 +21,23 @@ typedef struct LpIndexRow {
 } LpIndexRow;
 typedef void (*LpIndexKernel)(const LpIndexRow *row);
 
+/* n blocks of `bytes` bytes, in order: block i to to + (to_at ? to_at[i] : i) * to_step, and likewise from. The two
+ * memories lie apart. */
+typedef struct LpIndexMoves {
+  char *to;
+  const char *from;
+  const int64_t *to_at, *from_at;
+  int64_t to_step, from_step, bytes, n;
+} LpIndexMoves;
+
 typedef struct LpIndexTable {
   /* Whether 0 <= idx[j * step] < size for all j < n. */
   bool (*in_range)(const int64_t *idx, int64_t step, int64_t n, int64_t size);
   /* offsets[j] += scale * (idx[j] < 0 ? idx[j] + size : idx[j]) for all j < n; whether each of these
    * lies in [0, size). */
   bool (*add_offsets)(int64_t *offsets, const int64_t *idx, int64_t n, int64_t size, int64_t scale);
+  /* places[j] = from[j] + scale * idx[j] for all j < n; whether 0 <= idx[j] < size. */
+  bool (*place)(int64_t *places, const int64_t *from, const int64_t *idx, int64_t n, int64_t size, int64_t scale);
   /* The offsets that lie in [low, low + span), in their order, and first + j, their places. Both arrays
    * hold n entries; the count is returned. */
   int64_t (*within)(const int64_t *offsets, int64_t n, int64_t low, int64_t span, int64_t first,
@@ -34,6 +45,9 @@ typedef struct LpIndexTable {
   /* How many of n bytes are not 0; and their places, first + j, in an array of n + 7 entries. */
   int64_t (*count_true)(const uint8_t *truth, int64_t n);
   int64_t (*true_places)(const uint8_t *truth, int64_t n, int64_t first, int64_t *places);
+  /* rests[j * step] = places[j] % size, and places[j] /= size; places in [0, 2^52), size > 0. */
+  void (*split_places)(int64_t *places, int64_t n, int64_t size, int64_t *rests, int64_t step);
+  void (*move)(const LpIndexMoves *moves);
   LpIndexKernel get[5], put[5]; /* v = t, t = v; by log2 of the element's bytes */
   LpIndexKernel add[LP_DTYPE_COUNT], mul[LP_DTYPE_COUNT]; /* t += v, t *= v */
   LpIndexKernel max[LP_DTYPE_COUNT], min[LP_DTYPE_COUNT]; /* NaN wins; none for complex */

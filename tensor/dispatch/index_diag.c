@@ -1,5 +1,7 @@
 /* Triangles and diagonals, and copies with one part replaced. */
 #include <string.h>
+#include "core/parallel.h"
+#include "cpu/copy.h"
 #include "cpu/tasks.h"
 #include "dispatch/index.h"
 #include "dispatch/iter.h"
@@ -8,41 +10,97 @@
 
 /* --- triangles --------------------------------------------------------------------------------------- */
 
+#define MASK_BYTES 4096
+
+/* Column c of row r is kept when c - r >= diagonal (upper) or <= (lower). edge(r) = r + shift, brought into
+ * [0, cols], is the first kept (upper) or the first dropped (lower) column. dst is row-major beside src, or src
+ * itself, which may have any strides. */
 typedef struct Triangle {
-  bool upper, in_place;
-  int64_t diagonal, rows, cols, elem;
-  LpTensor *src, *dst;
+  bool upper, in_place, dense;
+  int64_t shift, rows, cols, elem, numel;
+  char *src, *dst;
+  const LpTensor *geometry; /* of dst, where it is not dense */
+  int64_t stripe, stripes;  /* rows of a task, and tasks of a matrix */
+  int64_t period;           /* bytes of some whole matrices, whose mask this is */
+  char mask[MASK_BYTES];
 } Triangle;
 
-static void clear(char *dst, int64_t step, int64_t elem, int64_t n) {
-  if (step == elem) memset(dst, 0, (size_t)(n * elem));
-  else
-    for (int64_t i = 0; i < n; i++) memset(dst + i * step, 0, (size_t)elem);
+static inline int64_t edge_of(const Triangle *t, int64_t r) {
+  const int64_t edge = r + t->shift;
+  return edge < 0 ? 0 : edge > t->cols ? t->cols : edge;
 }
 
-/* Task: one row of one matrix. Column c of row r is kept when c - r >= diagonal (upper), <= (lower). */
-static void triangle_row(void *ctx, int64_t task) {
-  const Triangle *t = ctx;
-  int64_t ndim = lp_ndim(t->src), r = task % t->rows, rest = task / t->rows;
-  char *src = lp_data(t->src), *dst = lp_data(t->dst);
-  src += r * lp_stride(t->src, ndim - 2) * t->elem;
-  dst += r * lp_stride(t->dst, ndim - 2) * t->elem;
+/* n elements of memory, kept or dropped. */
+static void whole_part(const Triangle *t, bool kept, int64_t first, int64_t n) {
+  const size_t at = (size_t)(first * t->elem), bytes = (size_t)(n * t->elem);
+  if (n <= 0) return;
+  if (!kept) memset(t->dst + at, 0, bytes);
+  else if (!t->in_place) memcpy(t->dst + at, t->src + at, bytes);
+}
+
+static void drop_with_steps(const Triangle *t, int64_t matrix, int64_t r) {
+  const LpTensor *g = t->geometry;
+  const int64_t ndim = lp_ndim(g), step = lp_stride(g, ndim - 1) * t->elem, edge = edge_of(t, r);
+  char *dst = t->dst + r * lp_stride(g, ndim - 2) * t->elem;
   for (int64_t d = ndim - 3; d >= 0; d--) {
-    int64_t at = rest % lp_size(t->src, d);
-    rest /= lp_size(t->src, d);
-    src += at * lp_stride(t->src, d) * t->elem;
-    dst += at * lp_stride(t->dst, d) * t->elem;
+    dst += matrix % lp_size(g, d) * lp_stride(g, d) * t->elem;
+    matrix /= lp_size(g, d);
   }
-  int64_t edge = r + t->diagonal + (t->upper ? 0 : 1); /* first kept (upper) or first dropped (lower) column */
-  if (edge < 0) edge = 0;
-  if (edge > t->cols) edge = t->cols;
-  int64_t keep0 = t->upper ? edge : 0, keep1 = t->upper ? t->cols : edge;
-  int64_t s_step = lp_stride(t->src, ndim - 1) * t->elem, d_step = lp_stride(t->dst, ndim - 1) * t->elem;
-  clear(dst, d_step, t->elem, keep0);
-  clear(dst + keep1 * d_step, d_step, t->elem, t->cols - keep1);
-  if (t->in_place) return;
-  lp_cast_loop(lp_dtype(t->src), lp_dtype(t->src))((char *[]){dst + keep0 * d_step, src + keep0 * s_step},
-                                                   (int64_t[]){d_step, s_step}, keep1 - keep0, NULL);
+  for (int64_t c = t->upper ? 0 : edge; c < (t->upper ? edge : t->cols); c++)
+    memset(dst + c * step, 0, (size_t)t->elem);
+}
+
+/* Task: a stripe of one matrix's rows. Those before `mixed` and from `end` on are of one kind. */
+static void triangle_rows(void *ctx, int64_t task) {
+  const Triangle *t = ctx;
+  const int64_t matrix = task / t->stripes, r0 = task % t->stripes * t->stripe;
+  const int64_t r1 = t->rows - r0 < t->stripe ? t->rows : r0 + t->stripe;
+  if (!t->dense) {
+    for (int64_t r = r0; r < r1; r++) drop_with_steps(t, matrix, r);
+    return;
+  }
+  const int64_t start = matrix * t->rows, cols = t->cols;
+  int64_t mixed = 1 - t->shift, end = cols - t->shift;
+  mixed = mixed < r0 ? r0 : mixed > r1 ? r1 : mixed;
+  end = end < mixed ? mixed : end > r1 ? r1 : end;
+  whole_part(t, t->upper, (start + r0) * cols, (mixed - r0) * cols);
+  for (int64_t r = mixed; r < end; r++) {
+    const int64_t first = (start + r) * cols, edge = edge_of(t, r);
+    whole_part(t, !t->upper, first, edge);
+    whole_part(t, t->upper, first + edge, cols - edge);
+  }
+  whole_part(t, !t->upper, (start + end) * cols, (r1 - end) * cols);
+}
+
+/* Task: some small matrices, through the mask. */
+static void triangle_masked(void *ctx, int64_t task) {
+  const Triangle *t = ctx;
+  const int64_t first = task * t->period, left = t->numel * t->elem - first;
+  lp_copy_kernels()->mask(t->dst + first, t->src + first, t->mask, left < t->period ? left : t->period);
+}
+
+static void make_mask(Triangle *t) {
+  const int64_t matrix = t->rows * t->cols * t->elem;
+  t->period = MASK_BYTES / matrix * matrix;
+  memset(t->mask, 0, sizeof t->mask);
+  for (int64_t at = 0, r = 0; at < t->period; at += t->cols * t->elem, r = r + 1 < t->rows ? r + 1 : 0) {
+    const int64_t edge = edge_of(t, r), first = t->upper ? edge : 0, end = t->upper ? t->cols : edge;
+    memset(t->mask + at + first * t->elem, 0xff, (size_t)((end - first) * t->elem));
+  }
+}
+
+static bool triangle_run(Triangle *t) {
+  const int64_t matrix = t->rows * t->cols;
+  if (t->numel == 0) return true;
+  if (t->dense && t->numel > matrix && matrix * t->elem <= MASK_BYTES) {
+    make_mask(t);
+    const int64_t tasks = (t->numel * t->elem + t->period - 1) / t->period;
+    return lp_run_tasks(tasks, t->period / t->elem, triangle_masked, t);
+  }
+  t->stripe = (LP_GRAIN / 8 + t->cols - 1) / t->cols;
+  if (t->stripe > t->rows) t->stripe = t->rows;
+  t->stripes = (t->rows + t->stripe - 1) / t->stripe;
+  return lp_run_tasks(t->numel / matrix * t->stripes, t->stripe * t->cols, triangle_rows, t);
 }
 
 static LpTensor *triangle(LpTensor *out, LpTensor *self, int64_t diagonal, bool upper) {
@@ -50,11 +108,20 @@ static LpTensor *triangle(LpTensor *out, LpTensor *self, int64_t diagonal, bool 
   CHECK(ndim >= 2, LP_ERR_ARGUMENT, "self must have at least 2 dims, got shape %s", SHAPE_TEXT(self));
   LpTensor *fresh = out == self ? lp_tensor_retain(self) : lp_tensor_new(lp_sizes(self), lp_dtype(self), lp_device(self));
   if (!fresh) return NULL;
-  Triangle t = {.upper = upper, .in_place = out == self, .rows = lp_size(self, ndim - 2), .cols = lp_size(self, ndim - 1),
-                .elem = (int64_t)lp_dtype_size(lp_dtype(self)), .src = self, .dst = fresh};
+  Triangle t;
+  t.upper = upper;
+  t.rows = lp_size(self, ndim - 2);
+  t.cols = lp_size(self, ndim - 1);
+  t.numel = lp_numel(self);
+  t.elem = (int64_t)lp_dtype_size(lp_dtype(self));
+  t.in_place = out == self || !self->is_contiguous;
+  t.dense = fresh->is_contiguous;
+  t.geometry = fresh;
+  t.dst = lp_data(fresh);
+  t.src = t.in_place ? t.dst : lp_data(self);
   int64_t limit = t.rows + t.cols; /* beyond it nothing changes, and sums do not overflow */
-  t.diagonal = diagonal > limit ? limit : diagonal < -limit ? -limit : diagonal;
-  bool ok = lp_numel(self) == 0 || lp_run_tasks(lp_numel(self) / t.cols, t.cols, triangle_row, &t);
+  t.shift = (diagonal > limit ? limit : diagonal < -limit ? -limit : diagonal) + !upper;
+  bool ok = (out == self || self->is_contiguous || lp_copy_values(fresh, self)) && triangle_run(&t);
   if (!ok) {
     lp_tensor_release(fresh);
     return NULL;

@@ -138,81 +138,159 @@ LpTensor *lp_impl_index_fill_int_scalar(LpTensor *out, LpTensor *self, int64_t d
 
 /* --- element by element ------------------------------------------------------------------------------- */
 
-/* t at (i with index[i] in place of i[dim]) beside v at i, for every i of index's shape. */
+/* One dim of index's shape; t_stride is 0 for the dim that is indexed. Bytes, but for the index in elements. */
+typedef struct LineDim {
+  int64_t size, t_stride, v_stride, i_stride;
+  bool indexed;
+} LineDim;
+
+#define CHUNK 1024     /* elements of short rows that go together */
+#define SHORT_ROW 64
+#define TASK 2048      /* elements; rows are cut where they are much longer */
+
+/* t at (i with index[i] in place of i[dim]) beside v at i, for every i of index's shape: rows along the last dim,
+ * blocks of them along the dim before. */
 typedef struct Lines {
   LpIndexKernel kernel;
-  int64_t elem, ndim, dim;
-  int64_t sizes[LP_MAX_DIMS], i_strides[LP_MAX_DIMS]; /* of index, in elements */
-  int64_t t_strides[LP_MAX_DIMS], v_strides[LP_MAX_DIMS]; /* bytes */
+  int64_t elem, scale;
+  int n_dims, inside;    /* inside: the dim outside of blocks that is walked by one task, or -1 */
+  LineDim dims[LP_MAX_DIMS + 1];
   char *t, *v;
   const int64_t *index;
-  bool checks;            /* of indices against size, in the walk */
+  bool checks;           /* of indices against size, in the walk */
   int64_t size;
   _Atomic bool out_of_range;
-  int64_t inner;          /* the dim of the inner loop: the last of index that is longer than 1 */
-  int64_t piece, pieces;  /* how the inner dim is cut; not when it is dim */
+  int64_t rows_piece, rows_pieces, piece, pieces; /* how the last two dims are cut */
+  int64_t *together;     /* where some short rows' elements lie without their indices, in elements; or NULL */
+  int64_t together_rows;
 } Lines;
 
-/* Task: one position in all dims but dim and the inner one, one piece of the inner dim; dim runs inside, so
- * that no other task writes there. */
-static void run_line(void *ctx, int64_t task) {
-  Lines *l = ctx;
-  int64_t first = task % l->pieces * l->piece, rest = task / l->pieces;
-  char *t = l->t + first * (l->inner == l->dim ? 0 : l->t_strides[l->inner]);
-  char *v = l->v + first * l->v_strides[l->inner];
-  const int64_t *index = l->index + first * l->i_strides[l->inner];
-  for (int64_t d = l->ndim - 1; d >= 0; d--) {
-    if (d == l->inner || d == l->dim) continue;
-    int64_t at = rest % l->sizes[d];
-    rest /= l->sizes[d];
-    t += at * l->t_strides[d];
-    v += at * l->v_strides[d];
-    index += at * l->i_strides[d];
+static bool run_row(Lines *l, LpIndexRow *row) {
+  if (l->checks && !lp_index_table()->in_range(row->idx, row->idx_step, row->n, l->size)) return false;
+  l->kernel(row);
+  return true;
+}
+
+/* `rows` rows of n elements; false where an index is out of range. */
+static bool run_line_block(Lines *l, char *t, char *v, const int64_t *index, int64_t rows, int64_t n) {
+  const LineDim *outer = &l->dims[l->n_dims - 2], *inner = outer + 1;
+  if (!l->together) {
+    LpIndexRow row = {.t = t, .t_step = inner->t_stride, .idx = index, .idx_step = inner->i_stride, .scale = l->scale,
+                      .v = v, .v_step = inner->v_stride, .n = n};
+    for (int64_t i = 0; i < rows; i++) {
+      TRY(run_row(l, &row));
+      row.t += outer->t_stride;
+      row.v += outer->v_stride;
+      row.idx += outer->i_stride;
+    }
+    return true;
   }
-  int64_t n = l->sizes[l->inner] - first < l->piece ? l->sizes[l->inner] - first : l->piece;
-  LpIndexRow row = {.t = t, .t_step = l->inner == l->dim ? 0 : l->t_strides[l->inner], .idx = index,
-                    .idx_step = l->i_strides[l->inner], .scale = l->t_strides[l->dim], .v = v,
-                    .v_step = l->v_strides[l->inner], .n = n};
-  bool (*in_range)(const int64_t *, int64_t, int64_t, int64_t) = lp_index_table()->in_range;
-  int64_t rows = l->inner == l->dim ? 1 : l->sizes[l->dim];
-  for (int64_t i = 0; i < rows; i++) {
-    if (l->checks && !in_range(row.idx, row.idx_step, n, l->size)) {
+  int64_t places[CHUNK];
+  for (int64_t i = 0; i < rows; i += l->together_rows) {
+    const int64_t m = (rows - i < l->together_rows ? rows - i : l->together_rows);
+    TRY(lp_index_table()->place(places, l->together, index + i * n, m * n, l->size, l->scale / l->elem));
+    l->kernel(&(LpIndexRow){.t = t + i * outer->t_stride, .idx = places, .idx_step = 1, .scale = l->elem,
+                            .v = v + i * outer->v_stride, .v_step = inner->v_stride, .n = m * n});
+  }
+  return true;
+}
+
+/* Task: one piece of a block; with all positions of the dim inside. */
+static void run_lines(void *ctx, int64_t task) {
+  Lines *l = ctx;
+  const LineDim *outer = &l->dims[l->n_dims - 2], *inner = outer + 1;
+  const int64_t first = task % l->pieces * l->piece, first_row = task / l->pieces % l->rows_pieces * l->rows_piece;
+  int64_t rest = task / l->pieces / l->rows_pieces;
+  char *t = l->t + first * inner->t_stride + first_row * outer->t_stride;
+  char *v = l->v + first * inner->v_stride + first_row * outer->v_stride;
+  const int64_t *index = l->index + first * inner->i_stride + first_row * outer->i_stride;
+  for (int d = l->n_dims - 3; d >= 0; d--) {
+    const LineDim *dim = &l->dims[d];
+    if (d == l->inside) continue;
+    const int64_t at = rest % dim->size;
+    rest /= dim->size;
+    t += at * dim->t_stride;
+    v += at * dim->v_stride;
+    index += at * dim->i_stride;
+  }
+  const int64_t n = inner->size - first < l->piece ? inner->size - first : l->piece;
+  const int64_t rows = outer->size - first_row < l->rows_piece ? outer->size - first_row : l->rows_piece;
+  const LineDim once = {.size = 1}, *inside = l->inside < 0 ? &once : &l->dims[l->inside];
+  for (int64_t i = 0; i < inside->size; i++) {
+    if (!run_line_block(l, t, v + i * inside->v_stride, index + i * inside->i_stride, rows, n)) {
       atomic_store_explicit(&l->out_of_range, true, memory_order_relaxed);
       return;
     }
-    l->kernel(&row);
-    row.idx += l->i_strides[l->dim];
-    row.v += l->v_strides[l->dim];
   }
+}
+
+/* Joins neighbouring dims that are one walk for all three; gives two dims at least. */
+static void join_line_dims(Lines *l) {
+  int n = 0;
+  LineDim dims[LP_MAX_DIMS + 1];
+  for (int d = 0; d < l->n_dims; d++) {
+    LineDim dim = l->dims[d];
+    if (dim.size == 1) continue;
+    const LineDim *last = n ? &dims[n - 1] : NULL;
+    if (last && !dim.indexed && !last->indexed && last->t_stride == dim.t_stride * dim.size &&
+        last->v_stride == dim.v_stride * dim.size && last->i_stride == dim.i_stride * dim.size) {
+      dim.size *= last->size;
+      n--;
+    }
+    dims[n++] = dim;
+  }
+  const int missing = n < 2 ? 2 - n : 0;
+  for (int d = 0; d < missing; d++) l->dims[d] = (LineDim){.size = 1};
+  memcpy(l->dims + missing, dims, (size_t)n * sizeof *dims);
+  l->n_dims = n + missing;
+}
+
+/* What tasks cut: anything when t is read, all but the indexed dim when it is written. */
+static int64_t cut_lines(Lines *l, bool ordered, int64_t numel) {
+  const LineDim *outer = &l->dims[l->n_dims - 2], *inner = outer + 1;
+  l->inside = -1;
+  for (int d = 0; d < l->n_dims - 2 && ordered; d++)
+    if (l->dims[d].indexed) l->inside = d;
+  l->piece = (ordered && inner->indexed) || inner->size < 4 * TASK ? inner->size : 2 * TASK;
+  l->rows_piece = ordered && outer->indexed ? outer->size : (TASK + l->piece - 1) / l->piece;
+  if (l->rows_piece > outer->size) l->rows_piece = outer->size;
+  l->pieces = (inner->size + l->piece - 1) / l->piece;
+  l->rows_pieces = (outer->size + l->rows_piece - 1) / l->rows_piece;
+  return numel / (outer->size * inner->size) / (l->inside < 0 ? 1 : l->dims[l->inside].size) * l->pieces * l->rows_pieces;
+}
+
+/* Short rows that follow one another in v and the index go together. */
+static void bring_together(Lines *l, int64_t *places) {
+  const LineDim *outer = &l->dims[l->n_dims - 2], *inner = outer + 1;
+  if (inner->size >= SHORT_ROW || outer->size == 1 || inner->i_stride != 1 || outer->i_stride != inner->size ||
+      outer->v_stride != inner->size * inner->v_stride)
+    return;
+  l->together = places;
+  l->together_rows = CHUNK / inner->size < outer->size ? CHUNK / inner->size : outer->size;
+  for (int64_t i = 0; i < l->together_rows; i++)
+    for (int64_t j = 0; j < inner->size; j++)
+      *places++ = (i * outer->t_stride + j * inner->t_stride) / l->elem;
 }
 
 /* v NULL: one value for all, at `value`. Where an index may still be out of range (`checks`), t and v may
  * be written in part before that is found. */
 static bool lines_run(LpTensor *t, int64_t dim, LpTensor *index, const LpTensor *v, void *value,
                       LpIndexKernel kernel, bool checks) {
-  int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t)), numel = lp_numel(index);
-  Lines l = {.kernel = kernel, .elem = elem, .ndim = lp_ndim(index), .dim = dim, .t = lp_data(t),
-             .v = v ? lp_data(v) : value, .index = lp_data(index), .checks = checks,
-             .size = lp_ndim(t) ? lp_size(t, dim) : 1};
+  int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t)), numel = lp_numel(index), places[CHUNK];
   if (numel == 0) return true;
-  for (int64_t d = 0; d < l.ndim; d++) {
-    l.sizes[d] = lp_size(index, d);
-    l.i_strides[d] = lp_stride(index, d);
-    l.t_strides[d] = lp_ndim(t) ? lp_stride(t, d) * elem : 0;
-    l.v_strides[d] = v && lp_ndim(v) ? lp_stride(v, d) * elem : 0;
-  }
-  if (l.ndim == 0) { /* as one line of one element */
-    l.ndim = 1;
-    l.sizes[0] = 1;
-    l.t_strides[0] = lp_ndim(t) ? lp_stride(t, 0) * elem : 0;
-  }
-  l.inner = l.ndim - 1;
-  while (l.inner > 0 && l.sizes[l.inner] == 1) l.inner--;
-  l.piece = l.inner == dim ? l.sizes[l.inner] : 4096;
-  l.pieces = (l.sizes[l.inner] + l.piece - 1) / l.piece;
-  int64_t tasks = numel / l.sizes[l.inner] * l.pieces;
-  if (l.inner != dim) tasks /= l.sizes[dim];
-  TRY(lp_run_tasks(tasks, numel / tasks, run_line, &l));
+  Lines l = {.kernel = kernel, .elem = elem, .scale = lp_ndim(t) ? lp_stride(t, dim) * elem : elem,
+             .n_dims = (int)lp_ndim(index), .t = lp_data(t), .v = v ? lp_data(v) : value, .index = lp_data(index),
+             .checks = checks, .size = lp_ndim(t) ? lp_size(t, dim) : 1};
+  for (int d = 0; d < l.n_dims; d++)
+    l.dims[d] = (LineDim){.size = lp_size(index, d),
+                          .t_stride = lp_ndim(t) && d != dim ? lp_stride(t, d) * elem : 0,
+                          .v_stride = v && lp_ndim(v) ? lp_stride(v, d) * elem : 0,
+                          .i_stride = lp_stride(index, d),
+                          .indexed = d == dim};
+  join_line_dims(&l);
+  bring_together(&l, places);
+  const int64_t tasks = cut_lines(&l, kernel != get_kernel(t), numel);
+  TRY(lp_run_tasks(tasks, numel / tasks, run_lines, &l));
   return !l.out_of_range || lp_check_index_range(index, l.size, dim); /* which says what is wrong */
 }
 

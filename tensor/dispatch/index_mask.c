@@ -70,9 +70,17 @@ static void line_seek(Line *line, const LpTensor *t, int64_t place) {
   }
 }
 
-/* Places in rising order become positions; where the next one goes is returned. */
-static int64_t *spread(const Scan *s, Line *line, const int64_t *places, int64_t n, int64_t *out) {
+#define SHORT_LINE 16 /* below it a place is divided for less than the walk from line to line takes */
+
+/* Places in rising order, which are lost, become positions; where the next one goes is returned. */
+static int64_t *spread(const Scan *s, Line *line, int64_t *places, int64_t n, int64_t *out) {
   const int64_t outer = lp_ndim(s->t) - 1, dim_stride = s->dim_stride, step = s->step;
+  if (outer > 0 && line->length < SHORT_LINE) {
+    for (int64_t d = outer; d > 0; d--)
+      lp_index_table()->split_places(places, n, lp_size(s->t, d), out + d * dim_stride, step);
+    for (int64_t j = 0; j < n; j++) out[j * step] = places[j];
+    return out + n * step;
+  }
   if (outer == 0 && step == 1) {
     memcpy(out, places, (size_t)n * sizeof *out);
     return out + n;

@@ -104,8 +104,10 @@ bool lp_rows_run(const LpRows *rows, int64_t work_elems, size_t scratch_bytes,
 
 typedef enum ScanOp { SCAN_SUM, SCAN_PROD, SCAN_LOGSUMEXP, SCAN_MAX, SCAN_MIN } ScanOp;
 
-/* The running results of n elements of four rows, in_room and out_room elements apart; out may be in. */
-typedef void (*Four)(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries);
+/* The running results of n elements of `fours` times four rows, in_room and out_room elements apart; out may be in.
+ * Each four begins with the carries of `start`; the last one's go to `end`. */
+typedef void (*Four)(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, int64_t fours,
+                     const double *start, double *end);
 
 typedef struct Scan {
   ScanOp op;
@@ -114,6 +116,7 @@ typedef struct Scan {
   LpLoop store; /* compute type to the result's dtype */
   LpDtype native; /* of both self and the result, for which there are loops over memory; or none */
   bool wide; /* the elements have fewer digits than the double they are summed in */
+  int64_t in_bytes, out_bytes; /* of an element */
   int64_t width, in_step, out_step; /* neighbouring rows that are walked together; bytes between them */
   Four four, direct; /* of rows in buffers, or as they lie */
   int64_t in_room, out_room; /* direct: elements between rows */
@@ -263,6 +266,8 @@ typedef struct Tiles {
   const Scan *scan;
   LpRows rows; /* but for the dim of the neighbours */
   int64_t count, tile; /* tiles of neighbours, and the widest one's width */
+  LpScanDown direct;   /* over memory, or NULL */
+  LpScanDown blocks;   /* over blocks of whole rows, loaded as one, or NULL */
 } Tiles;
 
 static void scan_tile(void *ctx, int64_t task) {
@@ -274,52 +279,90 @@ static void scan_tile(void *ctx, int64_t task) {
   char *ptrs[LP_ROWS_MAX];
   lp_rows_find(r, task / t->count, ptrs);
   start_lanes(s, carry, w);
-  for (int64_t i = 0; i < r->n[0]; i++) {
+  if (t->direct) {
+    t->direct(ptrs[1] + first * s->out_bytes, r->step[1] / s->out_bytes, ptrs[0] + first * s->in_bytes,
+              r->step[0] / s->in_bytes, w, r->n[0], carry);
+    return;
+  }
+  for (int64_t i = 0, n = BLOCK / w; i < r->n[0] && t->blocks; i += n) {
+    if (n > r->n[0] - i) n = r->n[0] - i;
+    s->load(x, ptrs[0] + i * r->step[0], s->in_bytes, n * w);
+    t->blocks(x + BLOCK, w, x, w, w, n, carry);
+    store(s, ptrs[1] + i * r->step[1], s->out_bytes, x + BLOCK, n * w);
+  }
+  /* Functions take whole vectors at the price of an element. */
+  const int64_t lanes = s->op == SCAN_LOGSUMEXP && s->compute == LP_AS_F64 ? (w + 7) & -8 : w;
+  if (lanes > w) {
+    memset(x + w, 0, (size_t)(lanes - w) * sizeof *x);
+    memset(carry + w, 0, (size_t)(lanes - w) * sizeof *carry);
+  }
+  for (int64_t i = 0; i < r->n[0] && !t->blocks; i++) {
     s->load(x, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
-    step_lanes(s, carry, x, w);
+    step_lanes(s, carry, x, lanes);
     store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, carry, w);
   }
 }
 
 /* Wide tiles, but some for every thread. */
-static bool run_tiles(Scan *s, const LpRows *rows) {
+static void tiles_init(Tiles *tiles, Scan *s, const LpRows *rows) {
   Tiles t = {.scan = s, .rows = *rows};
   const int last = --t.rows.n_outer;
   s->width = rows->sizes[last];
   s->in_step = rows->strides[0][last];
   s->out_step = rows->strides[1][last];
-  t.tile = (rows->n_rows / (2 * lp_num_threads()) + 63) & -64;
-  if (t.tile < 64) t.tile = 64;
-  if (t.tile > BLOCK) t.tile = BLOCK;
-  t.count = s->width <= t.tile ? 1 : lp_ratio_up(s->width, t.tile);
   t.rows.n_rows /= s->width;
+  t.count = lp_ratio_up(2 * lp_num_threads(), t.rows.n_rows);
+  if (t.count * BLOCK < s->width) t.count = lp_ratio_up(s->width, BLOCK);
+  t.tile = (lp_ratio_up(s->width, t.count) + 15) & -16;
+  if (t.tile < 64) t.tile = 64;
+  t.count = lp_ratio_up(s->width, t.tile);
+  *tiles = t;
+}
+
+static bool run_tiles(Scan *s, const LpRows *rows) {
+  Tiles t;
+  tiles_init(&t, s, rows);
+  const LpScanTable *table = lp_scan_table();
+  if (s->op <= SCAN_PROD && s->in_step == s->in_bytes && s->out_step == s->out_bytes) {
+    const bool dense = t.count == 1 && t.rows.step[0] == s->width * s->in_bytes && t.rows.step[1] == s->width * s->out_bytes;
+    if (s->native == LP_FLOAT32) t.direct = table->down_f32[s->op];
+    else if (s->native == LP_FLOAT64) t.direct = table->down_f64[s->op];
+    else if (s->native == LP_INT64) t.direct = table->down_i64[s->op];
+    else if (dense && s->compute != LP_AS_C128)
+      t.blocks = s->compute == LP_AS_I64 ? table->down_i64[s->op] : table->down_f64[s->op];
+  }
   return lp_run_tasks(t.rows.n_rows * t.count, rows->n[0] * t.tile, scan_tile, &t);
 }
 
 /* Each has the room of a pair: neighbours gcc would bring into one vector, whose parts are then taken apart
  * for every element. */
-#define CARRIES(A) {(A *)carries, (A *)(carries + 2), (A *)(carries + 4), (A *)(carries + 6)}
+#define CARRY(A, carries, k) (*(A *)((carries) + 2 * (k)))
 
 /* Four rows at once: while one waits for its last result the others go on. */
-#define FOUR_ROWS(name, T, A, next)                                                                      \
-  static void name(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, double *carries) { \
-    const T *x = in, *x1 = x + in_room, *x2 = x1 + in_room, *x3 = x2 + in_room;                          \
-    T *y = out, *y1 = y + out_room, *y2 = y1 + out_room, *y3 = y2 + out_room;                            \
-    A *carry[] = CARRIES(A), a = *carry[0], b = *carry[1], c = *carry[2], d = *carry[3];                 \
-    for (int64_t i = 0; i < n; i++) {                                                                    \
-      a = next(a, x[i]);                                                                                 \
-      b = next(b, x1[i]);                                                                                \
-      c = next(c, x2[i]);                                                                                \
-      d = next(d, x3[i]);                                                                                \
-      y[i] = (T)a;                                                                                       \
-      y1[i] = (T)b;                                                                                      \
-      y2[i] = (T)c;                                                                                      \
-      y3[i] = (T)d;                                                                                      \
-    }                                                                                                    \
-    *carry[0] = a;                                                                                       \
-    *carry[1] = b;                                                                                       \
-    *carry[2] = c;                                                                                       \
-    *carry[3] = d;                                                                                       \
+#define FOUR_ROWS(name, T, A, next)                                                                                \
+  static void name(void *out, int64_t out_room, const void *in, int64_t in_room, int64_t n, int64_t fours,         \
+                   const double *start, double *end) {                                                             \
+    for (int64_t f = 0; f < fours; f++) {                                                                          \
+      const T *x = (const T *)in + 4 * f * in_room, *x1 = x + in_room, *x2 = x1 + in_room, *x3 = x2 + in_room;     \
+      T *y = (T *)out + 4 * f * out_room, *y1 = y + out_room, *y2 = y1 + out_room, *y3 = y2 + out_room;            \
+      A a = CARRY(const A, start, 0), b = CARRY(const A, start, 1);                                                \
+      A c = CARRY(const A, start, 2), d = CARRY(const A, start, 3);                                                \
+      for (int64_t i = 0; i < n; i++) {                                                                            \
+        a = next(a, x[i]);                                                                                         \
+        b = next(b, x1[i]);                                                                                        \
+        c = next(c, x2[i]);                                                                                        \
+        d = next(d, x3[i]);                                                                                        \
+        y[i] = (T)a;                                                                                               \
+        y1[i] = (T)b;                                                                                              \
+        y2[i] = (T)c;                                                                                              \
+        y3[i] = (T)d;                                                                                              \
+      }                                                                                                            \
+      if (f + 1 < fours) continue;                                                                                 \
+      CARRY(A, end, 0) = a;                                                                                        \
+      CARRY(A, end, 1) = b;                                                                                        \
+      CARRY(A, end, 2) = c;                                                                                        \
+      CARRY(A, end, 3) = d;                                                                                        \
+    }                                                                                                              \
   }
 
 typedef struct Pair {
@@ -351,12 +394,18 @@ static Four four_of(const Scan *s, bool float32) {
 
 #define ROOM 256 /* elements of each row that are loaded at a time */
 
+typedef struct Fours {
+  const Scan *scan;
+  char *in, *out;
+  int64_t n, fours, piece;
+} Fours;
+
 static void scan_four(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Scan *s = ctx;
   double carry[8];
   memcpy(carry, s->start, sizeof carry);
   if (s->direct) {
-    s->direct(ptrs[1], s->out_room, ptrs[0], s->in_room, r->n[0], carry);
+    s->direct(ptrs[1], s->out_room, ptrs[0], s->in_room, r->n[0], 1, carry, carry);
     return;
   }
   const int bytes = lp_compute_bytes(s->compute);
@@ -365,10 +414,20 @@ static void scan_four(void *ctx, const LpRows *r, char *const *ptrs, void *scrat
     const int64_t n = r->n[0] - i < ROOM ? r->n[0] - i : ROOM;
     for (int k = 0; k < 4; k++)
       s->load(buffer + k * ROOM * bytes, ptrs[0] + k * s->in_step + i * r->step[0], r->step[0], n);
-    s->four(buffer, ROOM, buffer, ROOM, n, carry);
+    s->four(buffer, ROOM, buffer, ROOM, n, 1, carry, carry);
     for (int k = 0; k < 4; k++)
       store(s, ptrs[1] + k * s->out_step + i * r->step[1], r->step[1], buffer + k * ROOM * bytes, n);
   }
+}
+
+/* Task: some neighbouring fours of short rows, as they lie. */
+static void scan_fours(void *ctx, int64_t task) {
+  const Fours *t = ctx;
+  const Scan *s = t->scan;
+  const int64_t first = task * t->piece, left = t->fours - first;
+  double end[8];
+  s->direct(t->out + first * 4 * s->out_step, s->out_room, t->in + first * 4 * s->in_step, s->in_room, t->n,
+            left < t->piece ? left : t->piece, s->start, end);
 }
 
 /* Rows four at a time where the outer dim allows it and every thread still has work; the others one by one. Sums
@@ -391,6 +450,8 @@ static bool run_separate(Scan *s, LpRows *rows) {
     s->in_room = s->in_step / elem;
     s->out_room = s->out_step / elem;
   }
+  Fours many = {s, rows->base[0], rows->base[1], rows->n[0], fours, lp_ratio_up(LP_GRAIN / 64, work)};
+  const bool short_rows = s->direct && rows->n_outer == 1 && work < ROOM;
   rows->sizes[dim] = fours;
   rows->n_rows = rows->n_rows / size * fours;
   left.sizes[dim] = size - 4 * fours;
@@ -399,15 +460,62 @@ static bool run_separate(Scan *s, LpRows *rows) {
     left.base[k] += 4 * fours * left.strides[k][dim];
     rows->strides[k][dim] *= 4;
   }
-  return lp_rows_run(rows, 4 * work, 0, scan_four, s) &&
+  return (short_rows ? lp_run_tasks(lp_ratio_up(fours, many.piece), 4 * many.piece * work, scan_fours, &many)
+                     : lp_rows_run(rows, 4 * work, 0, scan_four, s)) &&
          (left.n_rows == 0 || lp_rows_run(&left, work, 0, scan_row, s));
+}
+
+/* Short rows that follow one another in memory: their sums, many at a time. */
+typedef struct Sums {
+  const Scan *scan;
+  const LpRows *rows;
+  LpScanRows direct, blocks; /* over memory, or over blocks of rows that are loaded as one */
+  int64_t piece;             /* rows of a task */
+} Sums;
+
+static void sum_rows(void *ctx, int64_t task) {
+  const Sums *t = ctx;
+  const Scan *s = t->scan;
+  const LpRows *r = t->rows;
+  const int64_t n = r->n[0], first = task * t->piece, left = r->n_rows - first, rows = left < t->piece ? left : t->piece;
+  char *in = r->base[0] + first * n * s->in_bytes, *out = r->base[1] + first * n * s->out_bytes;
+  if (t->direct) {
+    t->direct(out, in, n, rows);
+    return;
+  }
+  double x[BLOCK], y[BLOCK];
+  const int64_t most = BLOCK / n;
+  for (int64_t i = 0; i < rows; i += most) {
+    const int64_t some = rows - i < most ? rows - i : most;
+    s->load(x, in + i * n * s->in_bytes, s->in_bytes, some * n);
+    t->blocks(y, x, n, some);
+    store(s, out + i * n * s->out_bytes, s->out_bytes, y, some * n);
+  }
+}
+
+/* Sums that may be taken in groups, of rows that a block holds some of. */
+static bool has_short_sums(const Scan *s, const LpRows *r) {
+  const int64_t n = r->n[0];
+  return s->op == SCAN_SUM && (s->wide || s->compute == LP_AS_I64) && n <= BLOCK / 4 && r->n_outer == 1 &&
+         r->step[0] == s->in_bytes && r->step[1] == s->out_bytes && r->strides[0][0] == n * s->in_bytes &&
+         r->strides[1][0] == n * s->out_bytes;
+}
+
+static bool run_short_sums(const Scan *s, const LpRows *r) {
+  const LpScanTable *table = lp_scan_table();
+  Sums t = {.scan = s, .rows = r, .blocks = s->compute == LP_AS_I64 ? table->rows_i64 : table->rows_wide};
+  if (s->native == LP_FLOAT32) t.direct = table->rows_f32;
+  if (s->native == LP_INT64) t.direct = table->rows_i64;
+  t.piece = lp_ratio_up(LP_GRAIN / 16, r->n[0]);
+  return lp_run_tasks(lp_ratio_up(r->n_rows, t.piece), t.piece * r->n[0], sum_rows, &t);
 }
 
 static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op) {
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
   LpTensor *result = lp_tensor_new(lp_sizes(self), dtype, lp_device(self));
   if (!result || lp_numel(self) == 0) return result;
-  Scan s = {.op = op, .compute = lp_compute_of(dtype)};
+  Scan s = {.op = op, .compute = lp_compute_of(dtype), .in_bytes = (int64_t)lp_dtype_size(lp_dtype(self)),
+            .out_bytes = (int64_t)lp_dtype_size(dtype)};
   if (s.compute == LP_AS_F32) s.compute = LP_AS_F64;
   s.load = lp_reduce_table()->load[s.compute][lp_dtype(self)];
   bool native = op <= SCAN_PROD && dtype == lp_dtype(self) &&
@@ -421,7 +529,10 @@ static LpTensor *run_scan(LpTensor *self, int64_t dim, LpDtype dtype, ScanOp op)
   /* Neighbours in memory, or rows that are worth any walk: functions of theirs are taken by vectors. */
   const bool tile = last >= 0 && ((rows.sizes[last] > 1 && rows.strides[0][last] < rows.step[0]) ||
                                   (rows.sizes[last] >= 8 && op == SCAN_LOGSUMEXP && s.compute == LP_AS_F64));
-  if (tile ? run_tiles(&s, &rows) : run_separate(&s, &rows)) return result;
+  if (tile                        ? run_tiles(&s, &rows)
+      : has_short_sums(&s, &rows) ? run_short_sums(&s, &rows)
+                                  : run_separate(&s, &rows))
+    return result;
   lp_tensor_release(result);
   return NULL;
 }
@@ -474,6 +585,28 @@ static void scan_extreme(void *ctx, const LpRows *r, char *const *ptrs, void *sc
   }
 }
 
+/* Neighbouring rows side by side, as in scan_tile. */
+static void extreme_tile(void *ctx, int64_t task) {
+  const Tiles *t = ctx;
+  const Scan *s = t->scan;
+  const LpRows *r = &t->rows;
+  const int64_t first = task % t->count * t->tile, rest = s->width - first, w = rest < t->tile ? rest : t->tile;
+  const bool smallest = s->op == SCAN_MIN, ints = s->compute == LP_AS_I64;
+  double x[BLOCK], best[BLOCK];
+  int64_t at[BLOCK];
+  char *ptrs[LP_ROWS_MAX];
+  find_row(r, task / t->count, ptrs);
+  for (int64_t i = 0; i < r->n[0]; i++) {
+    char *places = ptrs[2] + i * r->step[2] + first * (int64_t)sizeof *at;
+    s->load(i ? x : best, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
+    if (i == 0) memset(at, 0, (size_t)w * sizeof *at);
+    else if (ints) lp_scan_table()->extreme_i64[smallest]((int64_t *)best, at, (int64_t *)x, i, w);
+    else lp_scan_table()->extreme_f64[smallest](best, at, x, i, w);
+    store(s, ptrs[1] + i * r->step[1] + first * s->out_step, s->out_step, best, w);
+    memcpy(places, at, (size_t)w * sizeof *at);
+  }
+}
+
 static bool run_extreme(LpTensor **outs, LpTensor *self, int64_t dim, ScanOp op, LpTensor **results) {
   LpDtype dtype = lp_dtype(self);
   CHECK(!lp_dtype_is_complex(dtype), LP_ERR_TYPE, "self must be real, got %s: complex numbers have no order",
@@ -488,7 +621,13 @@ static bool run_extreme(LpTensor **outs, LpTensor *self, int64_t dim, ScanOp op,
   if (ok && lp_numel(self) > 0) {
     LpRows rows;
     lp_rows_init(&rows, dim, (LpTensor *[]){self, results[0], results[1]}, 3);
-    ok = lp_rows_run(&rows, rows.n[0], 0, scan_extreme, &s);
+    const int last = rows.n_outer - 1;
+    const bool tile = last >= 0 && rows.sizes[last] >= 8 && rows.strides[0][last] < rows.step[0] &&
+                      rows.strides[2][last] == (int64_t)sizeof(int64_t);
+    Tiles t;
+    if (tile) tiles_init(&t, &s, &rows);
+    ok = tile ? lp_run_tasks(t.rows.n_rows * t.count, rows.n[0] * t.tile, extreme_tile, &t)
+              : lp_rows_run(&rows, rows.n[0], 0, scan_extreme, &s);
   }
   if (ok) return lp_give_all(outs, results, 2);
   for (int i = 0; i < 2; i++) {

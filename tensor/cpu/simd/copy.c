@@ -293,9 +293,15 @@ static void pack_rows(char *to, const char *from, int size, int64_t stride, int6
     pack_spread(to, from, size, stride, n, row_stride, rows);
 }
 
+static void mask_bytes(char *dst, const char *src, const char *mask, int64_t n) {
+  LP_IVDEP
+  for (int64_t i = 0; i < n; i++) dst[i] = (char)(src[i] & mask[i]);
+}
+
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
     .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_fast_e8,
                   transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
     .reverse = reverse_blocks,
-    .pack = pack_rows};
+    .pack = pack_rows,
+    .mask = mask_bytes};

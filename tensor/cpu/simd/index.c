@@ -53,6 +53,37 @@ MOVES(4, uint32_t)
 MOVES(8, uint64_t)
 MOVES(16, Bytes16)
 
+/* Blocks as pieces of one length, of which the last one may overlap the one before. */
+#define MOVE_PIECES(piece)                                                                  \
+  for (int64_t i = 0; i < m->n; i++) {                                                      \
+    char *to = m->to + (m->to_at ? m->to_at[i] : i) * to_step;                              \
+    const char *from = m->from + (m->from_at ? m->from_at[i] : i) * from_step;              \
+    for (int64_t at = 0; at + piece < bytes; at += piece) memcpy(to + at, from + at, piece); \
+    memcpy(to + bytes - piece, from + bytes - piece, piece);                                \
+  }
+static void move_blocks(const LpIndexMoves *m) {
+  const int64_t bytes = m->bytes, to_step = m->to_step, from_step = m->from_step;
+  if (bytes > 1024) {
+    for (int64_t i = 0; i < m->n; i++)
+      memcpy(m->to + (m->to_at ? m->to_at[i] : i) * to_step, m->from + (m->from_at ? m->from_at[i] : i) * from_step,
+             (size_t)bytes);
+  } else if (bytes >= 64) {
+    MOVE_PIECES(64)
+  } else if (bytes >= 32) {
+    MOVE_PIECES(32)
+  } else if (bytes >= 16) {
+    MOVE_PIECES(16)
+  } else if (bytes >= 8) {
+    MOVE_PIECES(8)
+  } else if (bytes >= 4) {
+    MOVE_PIECES(4)
+  } else if (bytes >= 2) {
+    MOVE_PIECES(2)
+  } else {
+    MOVE_PIECES(1)
+  }
+}
+
 #define DENSE(T, combine)                                                                   \
   T *t0 = (T *)row->t;                                                                      \
   const T *v0 = (const T *)row->v;                                                          \
@@ -143,6 +174,26 @@ static bool add_offsets(int64_t *offsets, const int64_t *idx, int64_t n, int64_t
   return !(outside >> 63);
 }
 
+static bool place(int64_t *places, const int64_t *from, const int64_t *idx, int64_t n, int64_t size, int64_t scale) {
+  uint64_t outside = 0; /* as in in_range */
+  if (scale == 1) {
+    LP_IVDEP
+    for (int64_t j = 0; j < n; j++) {
+      const uint64_t at = (uint64_t)idx[j];
+      outside |= at | ((uint64_t)size - 1 - at);
+      places[j] = (int64_t)((uint64_t)from[j] + at);
+    }
+  } else {
+    LP_IVDEP
+    for (int64_t j = 0; j < n; j++) {
+      const uint64_t at = (uint64_t)idx[j];
+      outside |= at | ((uint64_t)size - 1 - at);
+      places[j] = (int64_t)((uint64_t)from[j] + at * (uint64_t)scale);
+    }
+  }
+  return !(outside >> 63);
+}
+
 static int64_t within(const int64_t *offsets, int64_t n, int64_t low, int64_t span, int64_t first,
                       int64_t *chosen, int64_t *places) {
   int64_t count = 0, j = 0;
@@ -198,12 +249,30 @@ static int64_t true_places(const uint8_t *truth, int64_t n, int64_t first, int64
   return count;
 }
 
+/* The quotient of doubles is off by one at most. */
+static void split_places(int64_t *restrict places, int64_t n, int64_t size, int64_t *restrict rests, int64_t step) {
+  const double inverse = 1.0 / (double)size;
+  for (int64_t j = 0; j < n; j++) {
+    int64_t quotient = (int64_t)((double)places[j] * inverse);
+    int64_t rest = places[j] - quotient * size;
+    const int64_t below = rest >> 63; /* -1 where the quotient is too large */
+    quotient += below;
+    rest += below & size;
+    const int64_t above = ~((rest - size) >> 63); /* -1 where it is too small */
+    places[j] = quotient - above;
+    rests[j * step] = rest - (above & size);
+  }
+}
+
 const LpIndexTable LP_SIMD(lp_index_table) = {
   .in_range = in_range,
   .add_offsets = add_offsets,
+  .place = place,
   .within = within,
   .count_true = count_true,
   .true_places = true_places,
+  .split_places = split_places,
+  .move = move_blocks,
   .get = {get_1, get_2, get_4, get_8, get_16},
   .put = {put_1, put_2, put_4, put_8, put_16},
   .add = {[LP_UINT8] = add_8, [LP_INT8] = add_8, [LP_INT16] = add_16, [LP_INT32] = add_32,
