@@ -595,7 +595,7 @@ static void extreme_tile(void *ctx, int64_t task) {
   double x[BLOCK], best[BLOCK];
   int64_t at[BLOCK];
   char *ptrs[LP_ROWS_MAX];
-  find_row(r, task / t->count, ptrs);
+  lp_rows_find(r, task / t->count, ptrs);
   for (int64_t i = 0; i < r->n[0]; i++) {
     char *places = ptrs[2] + i * r->step[2] + first * (int64_t)sizeof *at;
     s->load(i ? x : best, ptrs[0] + i * r->step[0] + first * s->in_step, s->in_step, w);
