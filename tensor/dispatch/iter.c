@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "cpu/copy.h"
 #include "dispatch/layout.h"
+#include "dispatch/rows.h"
 
 /* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap
  * work. */
@@ -485,7 +486,10 @@ typedef struct Run {
   atomic_bool stopped;
 } Run;
 
-static _Thread_local bool last_backwards;
+bool lp_iter_turn(void) {
+  static _Thread_local bool last_backwards;
+  return last_backwards = !last_backwards;
+}
 
 /* One row of n elements, with the operands of cast_mask going through buffers. */
 static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides,
@@ -591,7 +595,7 @@ static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel)
   }
   Run run = {.it = it, .loop = loop, .params = params};
   if (parallel) {
-    run.backwards = last_backwards = !last_backwards;
+    run.backwards = lp_iter_turn();
     lp_parallel_walk(it->numel, LP_GRAIN, run_range, &run, run.backwards);
   } else {
     run_forwards(&run, 0, it->numel);
@@ -691,23 +695,17 @@ static const char *find_row(const LpIter *it, int k, int64_t row, int64_t *index
 /* Packs operand k's rows from number `first` on. */
 static void pack_operand(const LpIter *it, int k, int size, int64_t first, int64_t rows,
                          char *to) {
-  const int64_t n = it->shape[0], *strides = it->strides[k];
+  const LpMove move = {it->ndim, size, it->shape, NULL, it->strides[k]};
+  lp_move_rows(&move, to, it->data[k], first, rows);
+}
+
+/* Packs its row number `row` as often as asked. */
+static void pack_repeated(const LpIter *it, int k, int size, int64_t row, int64_t times,
+                          char *to) {
+  const int64_t n = it->shape[0];
   int64_t index[LP_MAX_DIMS];
-  const char *from = find_row(it, k, first, index);
-  while (rows > 0) {
-    int64_t m = it->shape[1] - index[1] < rows ? it->shape[1] - index[1] : rows;
-    lp_copy_kernels()->pack(to, from, size, strides[0], n, strides[1], m);
-    to += m * n * size;
-    rows -= m;
-    from -= index[1] * strides[1];
-    index[1] = 0;
-    for (int d = 2; d < it->ndim; d++) {
-      from += strides[d];
-      if (++index[d] < it->shape[d]) break;
-      from -= it->shape[d] * strides[d];
-      index[d] = 0;
-    }
-  }
+  const LpRows r = {size, n, size, it->strides[k][0], n * size, 0};
+  lp_copy_kernels()->move(&r, to, find_row(it, k, row, index), times);
 }
 
 /* Rows [begin, end) of the walk, as many at a time as the buffers hold. */
@@ -715,7 +713,7 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
   Packed *p = ctx;
   const LpIter *it = p->run.it;
   const int64_t n = it->shape[0], plane_rows = it->shape[1];
-  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES + LP_PACK_SLACK];
+  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES];
   char *at[LP_ITER_MAX_OPERANDS];
   int64_t steps[LP_ITER_MAX_OPERANDS], index[LP_MAX_DIMS], until_check = CHECK_ELEMS;
   for (int k = 0; k < it->n_operands; k++) steps[k] = p->sizes[k];
@@ -732,10 +730,11 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
       case PACK_SAME:
       case PACK_STILL:
         if (row == begin || (in_plane == 0 && p->packing[k] == PACK_STILL))
-          lp_copy_kernels()->pack(
-              buffers[k], find_row(it, k, row, index), size, it->strides[k][0], n, 0,
-              p->packing[k] == PACK_SAME || p->rows_max < plane_rows ? p->rows_max
-                                                                     : plane_rows);
+          pack_repeated(it, k, size, row,
+                        p->packing[k] == PACK_SAME || p->rows_max < plane_rows
+                            ? p->rows_max
+                            : plane_rows,
+                        buffers[k]);
         break;
       case PACK_EACH: pack_operand(it, k, size, row, m, buffers[k]); break;
       }

@@ -57,6 +57,8 @@ void lp_iter_lengthen(LpIter *it);
  * it lengthens. */
 bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params);
 bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params);
+/* Is a large op that is to be walked now to begin at the end? See Note [There and back]. */
+bool lp_iter_turn(void);
 /* The i-th operand, owned by the caller from now on. */
 LpTensor *lp_iter_take(LpIter *it, int i);
 void lp_iter_done(LpIter *it);

@@ -2,6 +2,7 @@
  * (cpu/copy.h). */
 #include "cpu/simd/simd.h"
 #include <string.h>
+#include "core/move.h"
 #include "cpu/copy.h"
 #if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
 #include <immintrin.h>
@@ -170,84 +171,138 @@ static void reverse_blocks(char *dst, const char *src, int64_t n, int64_t bytes)
   for (; i < n; i++) memcpy(dst + i * bytes, src - i * bytes, (size_t)bytes);
 }
 
-/* --- packed rows
- * ---------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 
-/* Of one element each, repeated. */
-#define PACK_REPEATED(type)                                                              \
-  {                                                                                      \
-    typedef type Lanes __attribute__((vector_size(LP_VECTOR_BYTES)));                    \
-    for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride) {                \
-      const Lanes lanes = (Lanes){0} + *(const type *)from;                              \
-      for (int64_t at = 0; at < bytes; at += LP_VECTOR_BYTES)                            \
-        memcpy(to + at, &lanes, LP_VECTOR_BYTES);                                        \
+#define EACH_ROW                                                                         \
+  for (int64_t left = rows; left > 0; left--, to += r->to_row, from += r->from_row)
+#define INLINE static inline __attribute__((always_inline))
+
+/* What is written densely is made of pieces of one constant length, of which the last one
+ * may overlap the one before. CALL(p) with the largest of those lengths in the row. */
+#define WITH_PIECES(bytes, CALL)                                                         \
+  if (bytes >= 64) {                                                                     \
+    CALL(64);                                                                            \
+  } else if (bytes >= 32) {                                                              \
+    CALL(32);                                                                            \
+  } else if (bytes >= 16) {                                                              \
+    CALL(16);                                                                            \
+  } else if (bytes >= 8) {                                                               \
+    CALL(8);                                                                             \
+  } else if (bytes >= 4) {                                                               \
+    CALL(4);                                                                             \
+  } else if (bytes >= 2) {                                                               \
+    CALL(2);                                                                             \
+  } else {                                                                               \
+    CALL(1);                                                                             \
+  }
+
+INLINE void dense_pieces(const LpRows *r, char *restrict to, const char *restrict from,
+                         int64_t rows, int64_t bytes, const int64_t piece) {
+  EACH_ROW {
+    for (int64_t at = 0; at + piece < bytes; at += piece)
+      memcpy(to + at, from + at, (size_t)piece);
+    memcpy(to + bytes - piece, from + bytes - piece, (size_t)piece);
+  }
+}
+
+#define LONG_ROW 2048 /* bytes; what memcpy does better */
+
+static void move_dense(const LpRows *r, char *to, const char *from, int64_t rows,
+                       int64_t bytes) {
+  if (bytes >= LONG_ROW) {
+    EACH_ROW lp_move(to, from, (size_t)bytes);
+    return;
+  }
+#define DENSE(piece) dense_pieces(r, to, from, rows, bytes, piece)
+  WITH_PIECES(bytes, DENSE)
+}
+
+/* A row of one element: 16 bytes of it, again and again. */
+INLINE void repeated_pieces(const LpRows *r, char *restrict to, const char *restrict from,
+                            int64_t rows, const int64_t piece) {
+  typedef uint64_t Lanes __attribute__((vector_size(64)));
+  const int64_t bytes = r->n * r->size;
+  EACH_ROW {
+    uint64_t low, high;
+    switch (r->size) {
+    case 1: low = high = *(const uint8_t *)from * UINT64_C(0x0101010101010101); break;
+    case 2: low = high = *(const uint16_t *)from * UINT64_C(0x0001000100010001); break;
+    case 4: low = high = *(const uint32_t *)from * UINT64_C(0x0000000100000001); break;
+    case 8: low = high = *(const uint64_t *)from; break;
+    default: low = *(const uint64_t *)from, high = *(const uint64_t *)(from + 8);
+    }
+    const Lanes lanes = {low, high, low, high, low, high, low, high};
+    for (int64_t at = 0; at + piece < bytes; at += piece)
+      memcpy(to + at, &lanes, (size_t)piece);
+    memcpy(to + bytes - piece, &lanes, (size_t)piece);
+  }
+}
+
+static void move_repeated(const LpRows *r, char *to, const char *from, int64_t rows){
+#define REPEATED(piece) repeated_pieces(r, to, from, rows, piece)
+    WITH_PIECES(r->n * r->size, REPEATED)}
+
+/* Rows that are read from their end to their front, and any others. */
+#define MOVE_ELEMENTS(type)                                                              \
+  INLINE void reversed_pieces_##type(const LpRows *r, char *restrict to,                 \
+                                     const char *restrict from, int64_t rows,            \
+                                     const int64_t lanes) {                              \
+    const int64_t n = r->n;                                                              \
+    EACH_ROW {                                                                           \
+      type *out = (type *)to;                                                            \
+      const type *in = (const type *)from;                                               \
+      for (int64_t at = 0; at + lanes < n; at += lanes)                                  \
+        for (int64_t i = 0; i < lanes; i++) out[at + i] = in[-at - i];                   \
+      out += n - lanes, in -= n - lanes;                                                 \
+      for (int64_t i = 0; i < lanes; i++) out[i] = in[-i];                               \
     }                                                                                    \
-    break;                                                                               \
+  }                                                                                      \
+  static void move_reversed_##type(const LpRows *r, char *to, const char *from,          \
+                                   int64_t rows) {                                       \
+    if (r->n >= LP_LANES(type))                                                          \
+      reversed_pieces_##type(r, to, from, rows, LP_LANES(type));                         \
+    else if (r->n >= 8)                                                                  \
+      reversed_pieces_##type(r, to, from, rows, 8);                                      \
+    else if (r->n >= 4)                                                                  \
+      reversed_pieces_##type(r, to, from, rows, 4);                                      \
+    else                                                                                 \
+      reversed_pieces_##type(r, to, from, rows, 1);                                      \
+  }                                                                                      \
+  static void move_spread_##type(const LpRows *r, char *restrict to,                     \
+                                 const char *restrict from, int64_t rows) {              \
+    const int64_t n = r->n, to_step = r->to_step, from_step = r->from_step;              \
+    if (n >= 8 || n >= rows) {                                                           \
+      EACH_ROW for (int64_t i = 0; i < n; i++) * (type *)(to + i * to_step) =            \
+          *(const type *)(from + i * from_step);                                         \
+      return;                                                                            \
+    }                                                                                    \
+    for (int64_t i = 0; i < n; i++, to += to_step, from += from_step)                    \
+      for (int64_t j = 0; j < rows; j++)                                                 \
+        *(type *)(to + j * r->to_row) = *(const type *)(from + j * r->from_row);         \
   }
-static void pack_repeated(char *to, const char *from, int size, int64_t bytes,
-                          int64_t row_stride, int64_t rows) {
-  switch (size) {
-  case 1: PACK_REPEATED(uint8_t)
-  case 2: PACK_REPEATED(uint16_t)
-  case 4: PACK_REPEATED(uint32_t)
-  case 8: PACK_REPEATED(uint64_t)
-  default:
-    for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride)
-      for (int64_t at = 0; at < bytes; at += 16) memcpy(to + at, from, 16);
-  }
-}
 
-/* Of dense bytes, as pieces of one length, of which the last one may overlap the one
- * before. */
-#define PACK_PIECES(piece)                                                               \
-  for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride) {                  \
-    for (int64_t at = 0; at + piece < bytes; at += piece)                                \
-      memcpy(to + at, from + at, piece);                                                 \
-    memcpy(to + bytes - piece, from + bytes - piece, piece);                             \
+MOVE_ELEMENTS(e1) MOVE_ELEMENTS(e2) MOVE_ELEMENTS(e4) MOVE_ELEMENTS(e8) MOVE_ELEMENTS(e16)
+
+#define BY_SIZE(kind)                                                                    \
+  switch (r->size) {                                                                     \
+  case 1: kind##_e1(r, to, from, rows); break;                                           \
+  case 2: kind##_e2(r, to, from, rows); break;                                           \
+  case 4: kind##_e4(r, to, from, rows); break;                                           \
+  case 8: kind##_e8(r, to, from, rows); break;                                           \
+  default: kind##_e16(r, to, from, rows);                                                \
   }
-static void pack_dense(char *restrict to, const char *restrict from, int64_t bytes,
-                       int64_t row_stride, int64_t rows) {
-  if (bytes >= 64) {
-    PACK_PIECES(64)
-  } else if (bytes >= 32) {
-    PACK_PIECES(32)
-  } else if (bytes >= 16) {
-    PACK_PIECES(16)
-  } else if (bytes >= 8) {
-    PACK_PIECES(8)
-  } else if (bytes >= 4) {
-    PACK_PIECES(4)
+
+    static void move_rows(const LpRows *r, char *to, const char *from, int64_t rows) {
+  const bool dense = r->to_step == r->size;
+  if (r->n == 1 || (dense && r->from_step == r->size)) {
+    move_dense(r, to, from, rows, r->n * r->size);
+  } else if (dense && r->from_step == 0) {
+    move_repeated(r, to, from, rows);
+  } else if (dense && r->from_step == -r->size) {
+    BY_SIZE(move_reversed)
   } else {
-    PACK_PIECES(1)
+    BY_SIZE(move_spread)
   }
-}
-
-#define PACK_SPREAD(type)                                                                \
-  {                                                                                      \
-    type *out = (type *)to;                                                              \
-    for (int64_t r = 0; r < rows; r++, out += n, from += row_stride)                     \
-      for (int64_t i = 0; i < n; i++) out[i] = *(const type *)(from + i * stride);       \
-    break;                                                                               \
-  }
-static void pack_spread(char *restrict to, const char *restrict from, int size,
-                        int64_t stride, int64_t n, int64_t row_stride, int64_t rows) {
-  switch (size) {
-  case 1: PACK_SPREAD(uint8_t)
-  case 2: PACK_SPREAD(uint16_t)
-  case 4: PACK_SPREAD(uint32_t)
-  case 8: PACK_SPREAD(uint64_t)
-  default: PACK_SPREAD(double _Complex)
-  }
-}
-
-static void pack_rows(char *to, const char *from, int size, int64_t stride, int64_t n,
-                      int64_t row_stride, int64_t rows) {
-  if (stride == 0)
-    pack_repeated(to, from, size, n * size, row_stride, rows);
-  else if (stride == size)
-    pack_dense(to, from, n * size, row_stride, rows);
-  else
-    pack_spread(to, from, size, stride, n, row_stride, rows);
 }
 
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
@@ -255,4 +310,4 @@ const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
                   transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
     .reverse = reverse_blocks,
-    .pack = pack_rows};
+    .move = move_rows};
