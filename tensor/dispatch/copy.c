@@ -168,12 +168,10 @@ static bool try_transpose(LpIter *it, int log_size, bool *done) {
 
 /* Short rows and elements that lie apart. Long rows are cut between threads by the
  * iterator. */
-#define ROW_BYTES 8192
-
 static bool move_rows(LpIter *it, int64_t size, bool *done) {
   const bool apart = it->ndim == 1;
   *done = apart ? it->strides[0][0] != size || it->strides[1][0] != size
-                : it->shape[0] * size <= ROW_BYTES;
+                : it->shape[0] * size <= LP_SHORT_ROW_BYTES;
   if (!*done) return true;
   int64_t shape[2] = {1, it->shape[0]}, to[2] = {size, it->strides[0][0]},
           from[2] = {size, it->strides[1][0]};

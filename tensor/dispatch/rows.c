@@ -54,7 +54,9 @@ static void move_range(void *ctx, int64_t begin, int64_t end) {
   const int64_t block = BLOCK_ELEMS / a->m->shape[0] + 1;
   while (begin < end) {
     const int64_t n = end - begin < block ? end - begin : block;
-    lp_move_rows(a->m, a->to, a->from, a->backwards ? end - n : begin, n);
+    const int64_t first = a->backwards ? end - n : begin;
+    lp_move_rows(a->m, a->to + (a->m->to ? 0 : first * a->m->shape[0] * a->m->size),
+                 a->from, first, n);
     if (a->backwards)
       end -= n;
     else

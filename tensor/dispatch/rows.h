@@ -16,6 +16,8 @@ typedef struct LpMove {
  * where the rows follow each other; else both pointers are of the walk's beginning. */
 void lp_move_rows(const LpMove *m, char *to, const char *from, int64_t first,
                   int64_t rows);
+/* Rows that are worth a call each are better cut between threads than counted. */
+#define LP_SHORT_ROW_BYTES 8192
 /* Moves all, in parallel; false when interrupted. */
 bool lp_move_all(const LpMove *m, char *to, const char *from);
 

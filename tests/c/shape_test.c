@@ -603,3 +603,41 @@ TEST(shape_joins_short_rows) {
           }
   lp_set_num_threads(threads);
 }
+
+TEST(shape_flips_rows_of_any_length) {
+  const LpDtype dtypes[] = {LP_UINT8, LP_INT16, LP_FLOAT32, LP_FLOAT64, LP_COMPLEX128};
+  const int threads = lp_num_threads();
+  for (int n_threads = 1; n_threads <= 3; n_threads++)
+    for (int d = 0; d < 5; d++)
+      for (int64_t n = 1; n <= 70; n += n < 20 ? 1 : 7)
+        for (int set = 1; set < 8; set++) {
+          lp_set_num_threads(n_threads);
+          const int64_t m = set == 2 ? 150 : 5, rows = 40000 / (n * m) + 2;
+          LpTensor *x = part_of(rows, m * n, dtypes[d], set % 2, set),
+                   *y = lp_unflatten(x, 1, INTS(m, n));
+          int64_t dims[3], n_dims = 0;
+          for (int i = 0; i < 3; i++)
+            if (set >> i & 1) dims[n_dims++] = i;
+          LpTensor *f = lp_flip(y, lp_ints(dims, n_dims));
+          const size_t size = lp_dtype_size(dtypes[d]);
+          const char *got = lp_data(f), *from = lp_data(y);
+          int bad = 0;
+          for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < m; j++)
+              for (int64_t k = 0; k < n; k++, got += size)
+                bad += memcmp(got,
+                              from + (size_t)((set & 1 ? rows - 1 - i : i) *
+                                                  lp_stride(y, 0) +
+                                              (set & 2 ? m - 1 - j : j) * n +
+                                              (set & 4 ? n - 1 - k : k)) *
+                                         size,
+                              size) != 0;
+          if (bad)
+            test_failure(__FILE__, __LINE__, "%s, rows of %d, dims %d: %d wrong",
+                         lp_dtype_name(dtypes[d]), (int)n, set, bad);
+          lp_tensor_release(f);
+          lp_tensor_release(y);
+          lp_tensor_release(x);
+        }
+  lp_set_num_threads(threads);
+}

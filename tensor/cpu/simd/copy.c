@@ -242,32 +242,50 @@ static void move_repeated(const LpRows *r, char *to, const char *from, int64_t r
 #define REPEATED(piece) repeated_pieces(r, to, from, rows, piece)
     WITH_PIECES(r->n * r->size, REPEATED)}
 
-/* Rows that are read from their end to their front, and any others. */
-#define MOVE_ELEMENTS(type)                                                              \
-  INLINE void reversed_pieces_##type(const LpRows *r, char *restrict to,                 \
-                                     const char *restrict from, int64_t rows,            \
-                                     const int64_t lanes) {                              \
-    const int64_t n = r->n;                                                              \
+/* Rows that are read from their end to their front: in vectors of `bytes`. */
+#define REVERSED(type, bytes, ...)                                                       \
+  static void reversed_##type##_##bytes(const LpRows *r, char *to, const char *from,     \
+                                        int64_t rows) {                                  \
+    typedef type Piece __attribute__((vector_size(bytes)));                              \
+    const int64_t n = r->n, lanes = bytes / (int64_t)sizeof(type);                       \
     EACH_ROW {                                                                           \
-      type *out = (type *)to;                                                            \
-      const type *in = (const type *)from;                                               \
-      for (int64_t at = 0; at + lanes < n; at += lanes)                                  \
-        for (int64_t i = 0; i < lanes; i++) out[at + i] = in[-at - i];                   \
-      out += n - lanes, in -= n - lanes;                                                 \
-      for (int64_t i = 0; i < lanes; i++) out[i] = in[-i];                               \
+      for (int64_t at = 0; at < n; at += lanes) {                                        \
+        if (at > n - lanes) at = n - lanes;                                              \
+        Piece piece;                                                                     \
+        memcpy(&piece, (const type *)from - at - (lanes - 1), bytes);                    \
+        piece = __builtin_shuffle(piece, (Piece){__VA_ARGS__});                          \
+        memcpy((type *)to + at, &piece, bytes);                                          \
+      }                                                                                  \
     }                                                                                    \
-  }                                                                                      \
+  }
+#define FROM7 7, 6, 5, 4, 3, 2, 1, 0
+#define FROM15 15, 14, 13, 12, 11, 10, 9, 8, FROM7
+#define FROM31 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, FROM15
+#define FROM63                                                                           \
+  63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43,    \
+      42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, FROM31
+
+REVERSED(e1, 16, FROM15) REVERSED(e1, 32, FROM31) REVERSED(e1, 64, FROM63)
+    REVERSED(e2, 16, FROM7) REVERSED(e2, 32, FROM15) REVERSED(e2, 64, FROM31)
+        REVERSED(e4, 16, 3, 2, 1, 0) REVERSED(e4, 32, FROM7) REVERSED(e4, 64, FROM15)
+            REVERSED(e8, 16, 1, 0) REVERSED(e8, 32, 3, 2, 1, 0) REVERSED(e8, 64, FROM7)
+
+#define MOVE_REVERSED(type)                                                              \
   static void move_reversed_##type(const LpRows *r, char *to, const char *from,          \
                                    int64_t rows) {                                       \
-    if (r->n >= LP_LANES(type))                                                          \
-      reversed_pieces_##type(r, to, from, rows, LP_LANES(type));                         \
-    else if (r->n >= 8)                                                                  \
-      reversed_pieces_##type(r, to, from, rows, 8);                                      \
-    else if (r->n >= 4)                                                                  \
-      reversed_pieces_##type(r, to, from, rows, 4);                                      \
+    const int64_t bytes = r->n * r->size;                                                \
+    if (LP_VECTOR_BYTES >= 64 && bytes >= 64)                                            \
+      reversed_##type##_64(r, to, from, rows);                                           \
+    else if (LP_VECTOR_BYTES >= 32 && bytes >= 32)                                       \
+      reversed_##type##_32(r, to, from, rows);                                           \
+    else if (bytes >= 16)                                                                \
+      reversed_##type##_16(r, to, from, rows);                                           \
     else                                                                                 \
-      reversed_pieces_##type(r, to, from, rows, 1);                                      \
-  }                                                                                      \
+      move_spread_##type(r, to, from, rows);                                             \
+  }
+
+/* Any rows. */
+#define MOVE_SPREAD(type)                                                                \
   static void move_spread_##type(const LpRows *r, char *restrict to,                     \
                                  const char *restrict from, int64_t rows) {              \
     const int64_t n = r->n, to_step = r->to_step, from_step = r->from_step;              \
@@ -281,7 +299,10 @@ static void move_repeated(const LpRows *r, char *to, const char *from, int64_t r
         *(type *)(to + j * r->to_row) = *(const type *)(from + j * r->from_row);         \
   }
 
-MOVE_ELEMENTS(e1) MOVE_ELEMENTS(e2) MOVE_ELEMENTS(e4) MOVE_ELEMENTS(e8) MOVE_ELEMENTS(e16)
+                MOVE_SPREAD(e1) MOVE_SPREAD(e2) MOVE_SPREAD(e4) MOVE_SPREAD(e8)
+                    MOVE_SPREAD(e16) MOVE_REVERSED(e1) MOVE_REVERSED(e2) MOVE_REVERSED(e4)
+                        MOVE_REVERSED(e8)
+#define move_reversed_e16 move_spread_e16
 
 #define BY_SIZE(kind)                                                                    \
   switch (r->size) {                                                                     \
@@ -292,7 +313,8 @@ MOVE_ELEMENTS(e1) MOVE_ELEMENTS(e2) MOVE_ELEMENTS(e4) MOVE_ELEMENTS(e8) MOVE_ELE
   default: kind##_e16(r, to, from, rows);                                                \
   }
 
-    static void move_rows(const LpRows *r, char *to, const char *from, int64_t rows) {
+                            static void move_rows(const LpRows *r, char *to,
+                                                  const char *from, int64_t rows) {
   const bool dense = r->to_step == r->size;
   if (r->n == 1 || (dense && r->from_step == r->size)) {
     move_dense(r, to, from, rows, r->n * r->size);
