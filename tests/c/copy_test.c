@@ -1,5 +1,6 @@
 /* Copies, fills and conversions: fast paths against plain ones, overlap, interruption. */
 #include <stdlib.h>
+#include "core/move.h"
 #include "core/parallel.h"
 #include "core/tensor.h"
 #include "cpu/copy.h"
@@ -250,4 +251,19 @@ TEST(copy_moves_parts_in_threads) {
         for (int i = 0; i < 7; i++) lp_tensor_release(all[i]);
       }
   lp_set_num_threads(threads);
+}
+
+/* See Note [Strings that follow closely]. */
+TEST(copy_moves_memory_that_follows_closely) {
+  enum { PAGE = 4096, BYTES = 4 * PAGE };
+  static _Alignas(PAGE) unsigned char source[BYTES + PAGE], got[BYTES], want[BYTES];
+  for (int i = 0; i < BYTES; i++) source[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
+  for (int ahead = 0; ahead < 80; ahead++)
+    for (int bytes = 2000; bytes < 2200; bytes++) {
+      memset(got, 0, BYTES);
+      memset(want, 0, BYTES);
+      memcpy(want + ahead, source, (size_t)bytes);
+      lp_move(got + ahead, source, (size_t)bytes);
+      EXPECT(memcmp(got, want, BYTES) == 0);
+    }
 }
