@@ -198,6 +198,10 @@ static void reverse_blocks(char *dst, const char *src, int64_t n, int64_t bytes)
 
 INLINE void dense_pieces(const LpRows *r, char *restrict to, const char *restrict from,
                          int64_t rows, int64_t bytes, const int64_t piece) {
+  if (bytes == piece) {
+    EACH_ROW memcpy(to, from, (size_t)piece);
+    return;
+  }
   EACH_ROW {
     for (int64_t at = 0; at + piece < bytes; at += piece)
       memcpy(to + at, from + at, (size_t)piece);
