@@ -481,6 +481,7 @@ void lp_iter_lengthen(LpIter *it) {
 typedef struct Run {
   const LpIter *it;
   LpLoop loop;
+  LpRowsLoop rows_loop; /* NULL, or the same for many rows */
   const void *params;
   bool backwards;
   atomic_bool stopped;
@@ -619,7 +620,10 @@ bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
 /* Longer rows are worth a call each: where rows are packed anew, and where they are used
  * as they lie or again. */
 #define PACK_MAX 64
+#define PACK_MAX_BESIDE 32 /* where there is a loop over rows as they lie */
 #define PACK_MAX_REPEATED 256
+/* Elements of rows that are worth a call each in any case. */
+#define ROWS_MAX 2048
 /* Elements of a plane (the first two dims) that are worth a call each. */
 #define PLANE_MIN 512
 
@@ -676,7 +680,8 @@ static bool plan_packing(const LpIter *it, Packed *p) {
     p->sizes[k] = size;
     if (size > largest) largest = size;
   }
-  if (anew && it->shape[0] > PACK_MAX) return false;
+  if (anew && it->shape[0] > (p->run.rows_loop ? PACK_MAX_BESIDE : PACK_MAX))
+    return false;
   p->rows_max = PACK_BYTES / largest / it->shape[0];
   return p->rows_max > 1;
 }
@@ -748,13 +753,52 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params) {
-  Packed p = {.run = {.it = it, .loop = loop, .params = params}};
-  if (!plan_packing(it, &p)) {
+/* Rows [begin, end) of the walk as they lie. */
+static void run_rows(Run *run, int64_t begin, int64_t end) {
+  const LpIter *it = run->it;
+  char *at[LP_ITER_MAX_OPERANDS];
+  int64_t steps[LP_ITER_MAX_OPERANDS], row_steps[LP_ITER_MAX_OPERANDS];
+  int64_t index[LP_MAX_DIMS];
+  for (int k = 0; k < it->n_operands; k++) {
+    steps[k] = it->strides[k][0];
+    row_steps[k] = it->strides[k][1];
+  }
+  for (int64_t row = begin, m; row < end; row += m) {
+    for (int k = 0; k < it->n_operands; k++) at[k] = (char *)find_row(it, k, row, index);
+    m = it->shape[1] - index[1] < end - row ? it->shape[1] - index[1] : end - row;
+    run->rows_loop(at, steps, it->shape[0], row_steps, m, run->params);
+  }
+}
+
+static void run_rows_in_blocks(void *ctx, int64_t begin, int64_t end) {
+  Run *run = ctx;
+  const int64_t block = BLOCK_ELEMS / run->it->shape[0] + 1;
+  while (begin < end && !atomic_load_explicit(&run->stopped, memory_order_relaxed)) {
+    const int64_t n = end - begin < block ? end - begin : block;
+    if (run->backwards)
+      run_rows(run, end - n, end), end -= n;
+    else
+      run_rows(run, begin, begin + n), begin += n;
+    if (lp_interrupt_pending())
+      atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
+  }
+}
+
+bool lp_iter_run_packed(LpIter *it, LpLoop loop, LpRowsLoop rows_loop,
+                        const void *params) {
+  Packed p = {.run = {.it = it, .loop = loop, .rows_loop = rows_loop, .params = params}};
+  const int64_t n = it->shape[0];
+  if (plan_packing(it, &p)) {
+    lp_parallel_for(it->numel / n, LP_GRAIN / n, run_packed, &p);
+  } else if (rows_loop && it->ndim > 1 && !it->cast_mask && it->numel > 0 &&
+             n > PACK_MAX_BESIDE && n <= ROWS_MAX) {
+    p.run.backwards = lp_iter_turn();
+    lp_parallel_walk(it->numel / n, LP_GRAIN / n, run_rows_in_blocks, &p.run,
+                     p.run.backwards);
+  } else {
     lp_iter_lengthen(it);
     return lp_iter_run(it, loop, params);
   }
-  lp_parallel_for(it->numel / it->shape[0], LP_GRAIN / it->shape[0], run_packed, &p);
   if (!atomic_load(&p.run.stopped)) return true;
   lp_interrupt_take();
   return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
