@@ -620,7 +620,6 @@ bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
 /* Longer rows are worth a call each: where rows are packed anew, and where they are used
  * as they lie or again. */
 #define PACK_MAX 64
-#define PACK_MAX_BESIDE 32 /* where there is a loop over rows as they lie */
 #define PACK_MAX_REPEATED 256
 /* Elements of rows that are worth a call each in any case. */
 #define ROWS_MAX 2048
@@ -680,8 +679,7 @@ static bool plan_packing(const LpIter *it, Packed *p) {
     p->sizes[k] = size;
     if (size > largest) largest = size;
   }
-  if (anew && it->shape[0] > (p->run.rows_loop ? PACK_MAX_BESIDE : PACK_MAX))
-    return false;
+  if (anew && it->shape[0] > PACK_MAX) return false;
   p->rows_max = PACK_BYTES / largest / it->shape[0];
   return p->rows_max > 1;
 }
@@ -791,7 +789,7 @@ bool lp_iter_run_packed(LpIter *it, LpLoop loop, LpRowsLoop rows_loop,
   if (plan_packing(it, &p)) {
     lp_parallel_for(it->numel / n, LP_GRAIN / n, run_packed, &p);
   } else if (rows_loop && it->ndim > 1 && !it->cast_mask && it->numel > 0 &&
-             n > PACK_MAX_BESIDE && n <= ROWS_MAX) {
+             n > PACK_MAX && n <= ROWS_MAX) {
     p.run.backwards = lp_iter_turn();
     lp_parallel_walk(it->numel / n, LP_GRAIN / n, run_rows_in_blocks, &p.run,
                      p.run.backwards);

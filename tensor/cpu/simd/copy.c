@@ -173,8 +173,10 @@ static void reverse_blocks(char *dst, const char *src, int64_t n, int64_t bytes)
 
 /* --- rows --------------------------------------------------------------------------- */
 
+/* The steps are kept in registers: what is written might be r. */
 #define EACH_ROW                                                                         \
-  for (int64_t left = rows; left > 0; left--, to += r->to_row, from += r->from_row)
+  for (int64_t left = rows, to_row = r->to_row, from_row = r->from_row; left > 0;        \
+       left--, to += to_row, from += from_row)
 #define INLINE static inline __attribute__((always_inline))
 
 /* What is written densely is made of pieces of one constant length, of which the last one
@@ -225,10 +227,10 @@ static void move_dense(const LpRows *r, char *to, const char *from, int64_t rows
 INLINE void repeated_pieces(const LpRows *r, char *restrict to, const char *restrict from,
                             int64_t rows, const int64_t piece) {
   typedef uint64_t Lanes __attribute__((vector_size(64)));
-  const int64_t bytes = r->n * r->size;
+  const int64_t bytes = r->n * r->size, size = r->size;
   EACH_ROW {
     uint64_t low, high;
-    switch (r->size) {
+    switch (size) {
     case 1: low = high = *(const uint8_t *)from * UINT64_C(0x0101010101010101); break;
     case 2: low = high = *(const uint16_t *)from * UINT64_C(0x0001000100010001); break;
     case 4: low = high = *(const uint32_t *)from * UINT64_C(0x0000000100000001); break;
@@ -293,14 +295,18 @@ REVERSED(e1, 16, FROM15) REVERSED(e1, 32, FROM31) REVERSED(e1, 64, FROM63)
   static void move_spread_##type(const LpRows *r, char *restrict to,                     \
                                  const char *restrict from, int64_t rows) {              \
     const int64_t n = r->n, to_step = r->to_step, from_step = r->from_step;              \
+    const int64_t to_row = r->to_row, from_row = r->from_row;                            \
     if (n >= 8 || n >= rows) {                                                           \
       EACH_ROW for (int64_t i = 0; i < n; i++) * (type *)(to + i * to_step) =            \
           *(const type *)(from + i * from_step);                                         \
       return;                                                                            \
     }                                                                                    \
-    for (int64_t i = 0; i < n; i++, to += to_step, from += from_step)                    \
-      for (int64_t j = 0; j < rows; j++)                                                 \
-        *(type *)(to + j * r->to_row) = *(const type *)(from + j * r->from_row);         \
+    for (int64_t i = 0; i < n; i++) {                                                    \
+      char *at = to + i * to_step;                                                       \
+      const char *in = from + i * from_step;                                             \
+      for (int64_t j = 0; j < rows; j++, at += to_row, in += from_row)                   \
+        *(type *)at = *(const type *)in;                                                 \
+    }                                                                                    \
   }
 
                 MOVE_SPREAD(e1) MOVE_SPREAD(e2) MOVE_SPREAD(e4) MOVE_SPREAD(e8)
