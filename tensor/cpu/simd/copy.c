@@ -201,6 +201,7 @@ static void reverse_blocks(char *dst, const char *src, int64_t n, int64_t bytes)
 INLINE void dense_pieces(const LpRows *r, char *restrict to, const char *restrict from,
                          int64_t rows, int64_t bytes, const int64_t piece) {
   if (bytes == piece) {
+#pragma GCC unroll 4
     EACH_ROW memcpy(to, from, (size_t)piece);
     return;
   }
