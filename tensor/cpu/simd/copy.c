@@ -205,6 +205,14 @@ INLINE void dense_pieces(const LpRows *r, char *restrict to, const char *restric
     EACH_ROW memcpy(to, from, (size_t)piece);
     return;
   }
+  if (bytes <= 2 * piece) {
+#pragma GCC unroll 2
+    EACH_ROW {
+      memcpy(to, from, (size_t)piece);
+      memcpy(to + bytes - piece, from + bytes - piece, (size_t)piece);
+    }
+    return;
+  }
   EACH_ROW {
     for (int64_t at = 0; at + piece < bytes; at += piece)
       memcpy(to + at, from + at, (size_t)piece);
@@ -293,21 +301,23 @@ REVERSED(e1, 16, FROM15) REVERSED(e1, 32, FROM31) REVERSED(e1, 64, FROM63)
 
 /* Any rows. */
 #define MOVE_SPREAD(type)                                                                \
-  static void move_spread_##type(const LpRows *r, char *restrict to,                     \
-                                 const char *restrict from, int64_t rows) {              \
+  static inline void spread_##type(char *restrict to, int64_t to_step,                   \
+                                   const char *restrict from, int64_t from_step,         \
+                                   int64_t n) {                                          \
+    _Pragma("GCC unroll 4") for (int64_t i = 0; i < n;                                   \
+                                 i++, to += to_step, from += from_step) {                \
+      *(type *)to = *(const type *)from;                                                 \
+    }                                                                                    \
+  }                                                                                      \
+  static void move_spread_##type(const LpRows *r, char *to, const char *from,            \
+                                 int64_t rows) {                                         \
     const int64_t n = r->n, to_step = r->to_step, from_step = r->from_step;              \
-    const int64_t to_row = r->to_row, from_row = r->from_row;                            \
     if (n >= 8 || n >= rows) {                                                           \
-      EACH_ROW for (int64_t i = 0; i < n; i++) * (type *)(to + i * to_step) =            \
-          *(const type *)(from + i * from_step);                                         \
+      EACH_ROW spread_##type(to, to_step, from, from_step, n);                           \
       return;                                                                            \
     }                                                                                    \
-    for (int64_t i = 0; i < n; i++) {                                                    \
-      char *at = to + i * to_step;                                                       \
-      const char *in = from + i * from_step;                                             \
-      for (int64_t j = 0; j < rows; j++, at += to_row, in += from_row)                   \
-        *(type *)at = *(const type *)in;                                                 \
-    }                                                                                    \
+    for (int64_t i = 0; i < n; i++, to += to_step, from += from_step)                    \
+      spread_##type(to, r->to_row, from, r->from_row, rows);                             \
   }
 
                 MOVE_SPREAD(e1) MOVE_SPREAD(e2) MOVE_SPREAD(e4) MOVE_SPREAD(e8)
