@@ -2,8 +2,8 @@
  * and its adjoint, which adds along the same map. The dims are taken in the order of
  * memory, row-major or channels last. */
 #include "core/alloc.h"
-#include "core/move.h"
 #include "core/parallel.h"
+#include "cpu/copy.h"
 #include "cpu/rows.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
@@ -226,56 +226,47 @@ typedef struct PadCopy {
   size_t elem_bytes;
 } PadCopy;
 
-/* memcpy; elements and short rows without a call. */
-#define CHUNK 32
-#define SHORT_ROW 256 /* bytes */
-static inline void move(char *to, const char *from, size_t bytes) {
-  switch (bytes) {
-  case 2: memcpy(to, from, 2); return;
-  case 4: memcpy(to, from, 4); return;
-  case 8: memcpy(to, from, 8); return;
-  }
-  if (bytes < CHUNK || bytes > SHORT_ROW) {
-    lp_move(to, from, bytes);
-    return;
-  }
-  for (size_t at = 0; at < bytes - CHUNK; at += CHUNK) memcpy(to + at, from + at, CHUNK);
-  memcpy(to + bytes - CHUNK, from + bytes - CHUNK, CHUNK);
-}
-
-static void fill_with(char *to, const char *value, size_t elem_bytes, int64_t n) {
-  const size_t bytes = (size_t)n * elem_bytes;
-  if (n > 0) move(to, value, elem_bytes);
-  for (size_t done = elem_bytes; done < bytes; done *= 2)
-    move(to + done, to, done < bytes - done ? done : bytes - done);
-}
+/* Short rows whose sources follow each other are taken together, up to so many bytes:
+ * what is written passes through the cache once. */
+#define CHUNK_BYTES 16384
 
 /* Rows [begin, end) of the result. */
 static void copy_rows(void *ctx, int64_t begin, int64_t end) {
   const PadCopy *c = ctx;
   const PadMap *m = c->m;
-  const int64_t last = m->ndim - 1;
-  const size_t entry = (size_t)m->unit * c->elem_bytes;
+  const int64_t last = m->ndim - 1, size = (int64_t)c->elem_bytes, entry = m->unit * size;
+  const int64_t to_row = m->out[last] * entry, from_row = m->in[last] * entry;
+  const int64_t most = CHUNK_BYTES / (to_row + 1) + 1;
   int64_t index[LP_MAX_DIMS], rest = begin;
   for (int64_t d = last - 1; d >= 0; d--) {
     index[d] = rest % m->out[d];
     rest /= m->out[d];
   }
-  for (int64_t row = begin; row < end; row++) {
-    char *to = c->y + (size_t)(row * m->out[last]) * entry;
+  for (int64_t row = begin, n; row < end; row += n) {
     int64_t in_row = 0;
     for (int64_t d = 0; d < last && in_row >= 0; d++) {
       const int64_t from = source_of(m, d, index[d]);
       in_row = from < 0 ? -1 : in_row * m->in[d] + from;
     }
-    for (int64_t d = last - 1; d >= 0 && ++index[d] == m->out[d]; d--) index[d] = 0;
-    const char *x = c->x + (size_t)(in_row < 0 ? 0 : in_row * m->in[last]) * entry;
+    n = last > 0 ? run_length(m, last - 1, index[last - 1]) : 1;
+    if (n > end - row) n = end - row;
+    if (n > most) n = most;
     for (const PadRun *r = m->runs; r < m->runs + m->n_runs; r++) {
-      if (in_row < 0 || r->from < 0)
-        fill_with(to + (size_t)r->to * entry, c->value, c->elem_bytes, r->n * m->unit);
-      else
-        move(to + (size_t)r->to * entry, x + (size_t)r->from * entry,
-             (size_t)r->n * entry);
+      const bool is_fill = in_row < 0 || r->from < 0;
+      const LpRowSteps rows = {.size = size,
+                           .n = r->n * m->unit,
+                           .to_step = size,
+                           .from_step = is_fill ? 0 : size,
+                           .to_row = to_row,
+                           .from_row = is_fill ? 0 : from_row};
+      lp_copy_kernels()->move(
+          &rows, c->y + row * to_row + r->to * entry,
+          is_fill ? c->value : c->x + in_row * from_row + r->from * entry, n);
+    }
+    for (int64_t d = last - 1, more = n; d >= 0; d--, more = 1) {
+      index[d] += more;
+      if (index[d] < m->out[d]) break;
+      index[d] = 0;
     }
   }
 }

@@ -15,12 +15,16 @@ typedef void (*LpTransposeTile)(char *dst, int64_t dst_step, const char *src,
 typedef void (*LpReverseBlocks)(char *dst, const char *src, int64_t n,
                                 int64_t block_bytes);
 
-/* Packs rows of n elements, which are `stride` bytes apart (0: the same one), and the
- * rows row_stride: to[r * n + i] = from[r][i]. Up to LP_PACK_SLACK bytes behind them are
- * written, too. */
-typedef void (*LpPackRows)(char *to, const char *from, int size, int64_t stride,
-                           int64_t n, int64_t row_stride, int64_t rows);
-#define LP_PACK_SLACK 64
+/* Rows of n elements of `size` bytes: how many bytes apart their elements lie, and the
+ * rows themselves, where they are moved to and from. Any step may be negative, and those
+ * of the source may be 0. */
+typedef struct LpRowSteps {
+  int64_t size, n;
+  int64_t to_step, from_step, to_row, from_row;
+} LpRowSteps;
+
+/* Moves `rows` of them; the two sides lie apart. */
+typedef void (*LpMoveRows)(const LpRowSteps *r, char *to, const char *from, int64_t rows);
 
 /* dst[i] = src[i] & mask[i], bytes; src is dst or apart from it. */
 typedef void (*LpMaskBytes)(char *dst, const char *src, const char *mask, int64_t n);
@@ -30,7 +34,7 @@ typedef struct LpCopyKernels {
   LpTransposeTile transpose[5];
   LpLoop fill[5]; /* operand 0 is set to the element that params points to */
   LpReverseBlocks reverse;
-  LpPackRows pack;
+  LpMoveRows move;
   LpMaskBytes mask;
 } LpCopyKernels;
 

@@ -8,6 +8,7 @@
 typedef struct LpPointwiseTable {
   const LpPointwiseRow *rows[LP_DTYPE_COUNT];
   LpLoop drive;     /* params: LpDrive */
+  LpRowsLoop drive_rows;
   LpLoop select[5]; /* out, condition (bytes), self, other; by log2 of the element size */
 } LpPointwiseTable;
 

@@ -7,6 +7,7 @@
 #include "cpu/copy.h"
 #include "dispatch/layout.h"
 #include "dispatch/reduce.h"
+#include "dispatch/rows.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/ops.h"
@@ -165,6 +166,21 @@ static bool try_transpose(LpIter *it, int log_size, bool *done) {
   return !t.stopped || fail_interrupt();
 }
 
+/* Short rows and elements that lie apart. Long rows are cut between threads by the
+ * iterator. */
+static bool move_rows(LpIter *it, int64_t size, bool *done) {
+  const bool apart = it->ndim == 1;
+  *done = apart ? it->strides[0][0] != size || it->strides[1][0] != size
+                : it->shape[0] * size <= LP_SHORT_ROW_BYTES;
+  if (!*done) return true;
+  int64_t shape[2] = {1, it->shape[0]}, to[2] = {size, it->strides[0][0]},
+          from[2] = {size, it->strides[1][0]};
+  const LpMove move =
+      apart ? (LpMove){2, size, shape, to, from}
+            : (LpMove){it->ndim, size, it->shape, it->strides[0], it->strides[1]};
+  return lp_move_all(&move, it->data[0], it->data[1]);
+}
+
 /* --- copy
  * -------------------------------------------------------------------------------------
  */
@@ -188,6 +204,8 @@ static bool copy_apart(LpTensor *dst, LpTensor *src) {
   lp_iter_input(&it, src);
   bool done = false, ok = lp_iter_build(&it);
   if (ok && dst->dtype == src->dtype) ok = try_transpose(&it, log2_size(dst), &done);
+  if (ok && !done && dst->dtype == src->dtype)
+    ok = move_rows(&it, (int64_t)lp_dtype_size((LpDtype)dst->dtype), &done);
   if (ok && !done)
     ok = lp_iter_run(&it, lp_cast_loop((LpDtype)dst->dtype, (LpDtype)src->dtype), NULL);
   lp_iter_done(&it);

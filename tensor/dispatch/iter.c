@@ -7,6 +7,7 @@
 #include "core/parallel.h"
 #include "cpu/copy.h"
 #include "dispatch/layout.h"
+#include "dispatch/rows.h"
 
 /* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap
  * work. */
@@ -480,12 +481,16 @@ void lp_iter_lengthen(LpIter *it) {
 typedef struct Run {
   const LpIter *it;
   LpLoop loop;
+  LpRowsLoop rows_loop; /* NULL, or the same for many rows */
   const void *params;
   bool backwards;
   atomic_bool stopped;
 } Run;
 
-static _Thread_local bool last_backwards;
+bool lp_iter_turn(void) {
+  static _Thread_local bool last_backwards;
+  return last_backwards = !last_backwards;
+}
 
 /* One row of n elements, with the operands of cast_mask going through buffers. */
 static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides,
@@ -591,7 +596,7 @@ static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel)
   }
   Run run = {.it = it, .loop = loop, .params = params};
   if (parallel) {
-    run.backwards = last_backwards = !last_backwards;
+    run.backwards = lp_iter_turn();
     lp_parallel_walk(it->numel, LP_GRAIN, run_range, &run, run.backwards);
   } else {
     run_forwards(&run, 0, it->numel);
@@ -616,6 +621,8 @@ bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
  * as they lie or again, or are one element repeated. */
 #define PACK_MAX 64
 #define PACK_MAX_REPEATED 256
+/* Elements of rows that are worth a call each in any case. */
+#define ROWS_MAX 2048
 /* Elements of a plane (the first two dims) that are worth a call each. */
 #define PLANE_MIN 512
 
@@ -691,23 +698,17 @@ static const char *find_row(const LpIter *it, int k, int64_t row, int64_t *index
 /* Packs operand k's rows from number `first` on. */
 static void pack_operand(const LpIter *it, int k, int size, int64_t first, int64_t rows,
                          char *to) {
-  const int64_t n = it->shape[0], *strides = it->strides[k];
+  const LpMove move = {it->ndim, size, it->shape, NULL, it->strides[k]};
+  lp_move_rows(&move, to, it->data[k], first, rows);
+}
+
+/* Packs its row number `row` as often as asked. */
+static void pack_repeated(const LpIter *it, int k, int size, int64_t row, int64_t times,
+                          char *to) {
+  const int64_t n = it->shape[0];
   int64_t index[LP_MAX_DIMS];
-  const char *from = find_row(it, k, first, index);
-  while (rows > 0) {
-    int64_t m = it->shape[1] - index[1] < rows ? it->shape[1] - index[1] : rows;
-    lp_copy_kernels()->pack(to, from, size, strides[0], n, strides[1], m);
-    to += m * n * size;
-    rows -= m;
-    from -= index[1] * strides[1];
-    index[1] = 0;
-    for (int d = 2; d < it->ndim; d++) {
-      from += strides[d];
-      if (++index[d] < it->shape[d]) break;
-      from -= it->shape[d] * strides[d];
-      index[d] = 0;
-    }
-  }
+  const LpRowSteps r = {size, n, size, it->strides[k][0], n * size, 0};
+  lp_copy_kernels()->move(&r, to, find_row(it, k, row, index), times);
 }
 
 /* Rows [begin, end) of the walk, as many at a time as the buffers hold. */
@@ -715,7 +716,7 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
   Packed *p = ctx;
   const LpIter *it = p->run.it;
   const int64_t n = it->shape[0], plane_rows = it->shape[1];
-  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES + LP_PACK_SLACK];
+  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES];
   char *at[LP_ITER_MAX_OPERANDS];
   int64_t steps[LP_ITER_MAX_OPERANDS], index[LP_MAX_DIMS], until_check = CHECK_ELEMS;
   for (int k = 0; k < it->n_operands; k++) steps[k] = p->sizes[k];
@@ -732,10 +733,11 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
       case PACK_SAME:
       case PACK_STILL:
         if (row == begin || (in_plane == 0 && p->packing[k] == PACK_STILL))
-          lp_copy_kernels()->pack(
-              buffers[k], find_row(it, k, row, index), size, it->strides[k][0], n, 0,
-              p->packing[k] == PACK_SAME || p->rows_max < plane_rows ? p->rows_max
-                                                                     : plane_rows);
+          pack_repeated(it, k, size, row,
+                        p->packing[k] == PACK_SAME || p->rows_max < plane_rows
+                            ? p->rows_max
+                            : plane_rows,
+                        buffers[k]);
         break;
       case PACK_EACH: pack_operand(it, k, size, row, m, buffers[k]); break;
       }
@@ -749,13 +751,52 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
   }
 }
 
-bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params) {
-  Packed p = {.run = {.it = it, .loop = loop, .params = params}};
-  if (!plan_packing(it, &p)) {
+/* Rows [begin, end) of the walk as they lie. */
+static void run_rows(Run *run, int64_t begin, int64_t end) {
+  const LpIter *it = run->it;
+  char *at[LP_ITER_MAX_OPERANDS];
+  int64_t steps[LP_ITER_MAX_OPERANDS], row_steps[LP_ITER_MAX_OPERANDS];
+  int64_t index[LP_MAX_DIMS];
+  for (int k = 0; k < it->n_operands; k++) {
+    steps[k] = it->strides[k][0];
+    row_steps[k] = it->strides[k][1];
+  }
+  for (int64_t row = begin, m; row < end; row += m) {
+    for (int k = 0; k < it->n_operands; k++) at[k] = (char *)find_row(it, k, row, index);
+    m = it->shape[1] - index[1] < end - row ? it->shape[1] - index[1] : end - row;
+    run->rows_loop(at, steps, it->shape[0], row_steps, m, run->params);
+  }
+}
+
+static void run_rows_in_blocks(void *ctx, int64_t begin, int64_t end) {
+  Run *run = ctx;
+  const int64_t block = BLOCK_ELEMS / run->it->shape[0] + 1;
+  while (begin < end && !atomic_load_explicit(&run->stopped, memory_order_relaxed)) {
+    const int64_t n = end - begin < block ? end - begin : block;
+    if (run->backwards)
+      run_rows(run, end - n, end), end -= n;
+    else
+      run_rows(run, begin, begin + n), begin += n;
+    if (lp_interrupt_pending())
+      atomic_store_explicit(&run->stopped, true, memory_order_relaxed);
+  }
+}
+
+bool lp_iter_run_packed(LpIter *it, LpLoop loop, LpRowsLoop rows_loop,
+                        const void *params) {
+  Packed p = {.run = {.it = it, .loop = loop, .rows_loop = rows_loop, .params = params}};
+  const int64_t n = it->shape[0];
+  if (plan_packing(it, &p)) {
+    lp_parallel_for(it->numel / n, LP_GRAIN / n, run_packed, &p);
+  } else if (rows_loop && it->ndim > 1 && !it->cast_mask && it->numel > 0 &&
+             n > PACK_MAX && n <= ROWS_MAX) {
+    p.run.backwards = lp_iter_turn();
+    lp_parallel_walk(it->numel / n, LP_GRAIN / n, run_rows_in_blocks, &p.run,
+                     p.run.backwards);
+  } else {
     lp_iter_lengthen(it);
     return lp_iter_run(it, loop, params);
   }
-  lp_parallel_for(it->numel / it->shape[0], LP_GRAIN / it->shape[0], run_packed, &p);
   if (!atomic_load(&p.run.stopped)) return true;
   lp_interrupt_take();
   return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");

@@ -16,6 +16,9 @@
 
 /* n elements; operand k at ptrs[k], advancing strides[k] bytes. */
 typedef void (*LpLoop)(char *const *ptrs, const int64_t *strides_bytes, int64_t n, const void *params);
+/* `rows` such rows, operand k's row_strides[k] bytes apart. */
+typedef void (*LpRowsLoop)(char *const *ptrs, const int64_t *strides_bytes, int64_t n, const int64_t *row_strides,
+                           int64_t rows, const void *params);
 
 typedef struct LpIter {
   int n_operands, n_outputs;
@@ -53,10 +56,12 @@ bool lp_iter_run(LpIter *it, LpLoop loop, const void *params);
 /* Makes a long dim the innermost when the innermost is of a few elements only, for loops that take
  * strided memory well and whose calls cost. */
 void lp_iter_lengthen(LpIter *it);
-/* As lp_iter_run, for such loops: short rows are packed in buffers, many for one call; where that cannot be,
- * it lengthens. */
-bool lp_iter_run_packed(LpIter *it, LpLoop loop, const void *params);
+/* As lp_iter_run, for such loops: short rows are packed in buffers, many for one call; longer ones go to
+ * rows_loop, which does as `loop` (NULL: there is none); where neither can be, it lengthens. */
+bool lp_iter_run_packed(LpIter *it, LpLoop loop, LpRowsLoop rows_loop, const void *params);
 bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params);
+/* Is a large op that is to be walked now to begin at the end? See Note [There and back]. */
+bool lp_iter_turn(void);
 /* The i-th operand, owned by the caller from now on. */
 LpTensor *lp_iter_take(LpIter *it, int i);
 void lp_iter_done(LpIter *it);

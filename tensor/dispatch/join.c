@@ -3,6 +3,9 @@
 #include "core/alloc.h"
 #include "core/move.h"
 #include "core/parallel.h"
+#include "core/whole.h"
+#include "cpu/copy.h"
+#include "cpu/tasks.h"
 #include "dispatch/iter.h"
 #include "dispatch/layout.h"
 #include "dispatch/shape.h"
@@ -151,9 +154,112 @@ static bool join_blocks(LpTensor *out, LpTensors tensors, int64_t dim) {
   return true;
 }
 
+/* Short rows: those of all tensors are moved in chunks, so that what is written passes
+ * through the cache once. */
+#define CHUNK_BYTES 16384
+
+typedef struct JoinPart {
+  LpRowSteps rows; /* a row: what lies together of a tensor for each index before dim */
+  char *to;
+  const char *from;
+} JoinPart;
+
+typedef struct Join {
+  JoinPart *parts;
+  int64_t count, rows, chunk; /* rows of a chunk */
+  LpTransposeTile mix; /* the parts are the rows of a matrix to be transposed; NULL */
+} Join;
+
+static void join_chunk(void *ctx, int64_t i) {
+  const Join *j = ctx;
+  const JoinPart *first = j->parts;
+  const int64_t row = i * j->chunk, left = j->rows - row;
+  const int64_t n = left < j->chunk ? left : j->chunk;
+  if (j->mix) {
+    const int64_t size = first->rows.size;
+    j->mix(first->to + row * first->rows.to_row, j->count, first->from + row * size,
+           (first[1].from - first->from) / size, j->count, n);
+    return;
+  }
+  for (const JoinPart *p = first; p < first + j->count; p++)
+    lp_copy_kernels()->move(&p->rows, p->to + row * p->rows.to_row,
+                            p->from + row * p->rows.from_row, n);
+}
+
+/* Is t one row of dense elements for each index before dim, and are the rows as far apart
+ * from each other? */
+static bool as_rows(const LpTensor *t, int64_t dim, LpRowSteps *r) {
+  int64_t step = 0, next = 0;
+  r->n = 1;
+  for (int64_t d = t->ndim - 1; d >= 0; d--) {
+    if (t->sizes[d] == 1) continue;
+    if (d >= dim) {
+      if (t->strides[d] != r->n) return false;
+      r->n *= t->sizes[d];
+    } else {
+      if (step == 0) step = next = t->strides[d];
+      if (t->strides[d] != next) return false;
+      next *= t->sizes[d];
+    }
+  }
+  r->to_step = r->from_step = r->size = (int64_t)lp_dtype_size((LpDtype)t->dtype);
+  r->from_row = step * r->size;
+  return true;
+}
+
+/* Single elements of tensors that lie as far apart from each other, as any two do, are
+ * the rows of a matrix. */
+static bool is_matrix(const Join *j) {
+  const JoinPart *p = j->parts;
+  if (j->count < 2 || j->count > 4) return false;
+  for (int64_t i = 0; i < j->count; i++)
+    if (p[i].rows.n != 1 || p[i].rows.from_row != p->rows.size ||
+        p[i].from - p->from != i * (p[1].from - p->from))
+      return false;
+  return (p[1].from - p->from) % p->rows.size == 0;
+}
+
+/* *done: it was the case for it. */
+static bool join_short(LpTensor *out, LpTensors tensors, int64_t dim, bool *done) {
+  *done = false;
+  if (!out->is_contiguous || out->numel == 0 || lp_is_hidden(out)) return true;
+  Join j = {.rows = 1};
+  for (int64_t d = 0; d < dim; d++) j.rows *= out->sizes[d];
+  const int64_t size = (int64_t)lp_dtype_size((LpDtype)out->dtype),
+                row = out->numel / j.rows;
+  if (j.rows == 1 || row * size > CHUNK_BYTES) return true;
+  j.chunk = CHUNK_BYTES / (row * size);
+  const size_t bytes = (size_t)tensors.count * sizeof *j.parts;
+  TRY(j.parts = lp_alloc(bytes));
+  char *to = lp_data(out);
+  bool fits = true, ok = true;
+  for (int64_t i = 0; i < tensors.count && fits; i++) {
+    const LpTensor *t = tensors.data[i];
+    JoinPart *p = &j.parts[j.count];
+    if (t->numel == 0) continue;
+    fits = !lp_lies_channels_last(t->storage) && as_rows(t, dim, &p->rows);
+    if (!fits) break;
+    p->rows.to_row = row * size;
+    p->from = lp_data(t);
+    p->to = to;
+    to += p->rows.n * size;
+    j.count++;
+  }
+  if (fits) {
+    if (is_matrix(&j)) j.mix = lp_copy_kernels()->transpose[__builtin_ctzll(size)];
+    ok = lp_run_tasks(lp_ratio_up(j.rows, j.chunk), j.chunk * row, join_chunk, &j);
+  }
+  lp_free(j.parts, bytes);
+  *done = fits;
+  return ok;
+}
+
 /* Writes the tensors into `out` one after the other along dim. */
 static bool fill_joined(LpTensor *out, LpTensors tensors, int64_t dim) {
   if (join_blocks(out, tensors, dim)) return true;
+  bool done;
+  TRY(join_short(out, tensors, dim, &done));
+  if (done) return true;
   int64_t sizes[LP_MAX_DIMS], offset = out->offset_elems;
   memcpy(sizes, out->sizes, (size_t)out->ndim * sizeof *sizes);
   for (int64_t i = 0; i < tensors.count; i++) {
@@ -244,19 +350,17 @@ LpTensor *lp_impl_stack_same(LpTensors tensors, int64_t dim) {
   LpTensor *out = lp_tensor_new(lp_ints(sizes, first->ndim + 1), (LpDtype)first->dtype,
                                 first->storage->device);
   if (!out || join_blocks(out, tensors, dim)) return out;
+  bool done, ok = join_short(out, tensors, dim, &done);
   n = 0;
   for (int64_t i = 0; i <= first->ndim; i++)
     if (i != dim) strides[n++] = out->strides[i];
-  for (int64_t i = 0; i < tensors.count; i++) {
+  for (int64_t i = 0; i < tensors.count && ok && !done; i++) {
     LpTensor *part =
         lp_tensor_alias(out, lp_sizes(first), lp_ints(strides, n), i * out->strides[dim]);
-    bool ok = part && lp_copy_into(part, tensors.data[i]);
+    ok = part && lp_copy_into(part, tensors.data[i]);
     lp_tensor_release(part);
-    if (!ok) {
-      lp_tensor_release(out);
-      return NULL;
-    }
   }
+  if (!ok) lp_drop(&out);
   return out;
 }
 

@@ -187,7 +187,8 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   LpLoop loop = block ? table->drive : lp_double_loop(compute);
   LpTensor *result = NULL;
   if (lp_iter_build(&it) &&
-      lp_iter_run_packed(&it, loop, block ? (const void *)&d : &call))
+      lp_iter_run_packed(&it, loop, block ? table->drive_rows : NULL,
+                         block ? (const void *)&d : &call))
     result = lp_iter_take(&it, 0);
   lp_iter_done(&it);
   return result;

@@ -7,6 +7,7 @@
 #include "cpu/copy.h"
 #include "cpu/tasks.h"
 #include "dispatch/iter.h"
+#include "dispatch/rows.h"
 #include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/ops.h"
@@ -99,6 +100,18 @@ static void flip_row(Flip *f, LpDtype dtype) {
   if (f->step != -f->block) f->copy = lp_cast_loop(dtype, dtype);
 }
 
+/* Many short rows at a time; a block, too, is a row. */
+static bool flip_short(const Flip *f, int64_t size) {
+  int64_t shape[LP_MAX_DIMS], from[LP_MAX_DIMS];
+  int n = 0;
+  if (f->block > size) shape[n] = f->block / size, from[n++] = size;
+  shape[n] = f->row, from[n++] = f->step;
+  for (int d = f->ndim - 1; d >= 0; d--) shape[n] = f->sizes[d], from[n++] = f->steps[d];
+  if (n == 1) shape[n] = 1, from[n++] = 0;
+  return lp_move_all(&(LpMove){n, size, shape, NULL, from}, f->dst, f->src);
+}
+
+#define SHORT_BLOCKS 512 /* bytes; what has more in a row has a kernel of its own */
 #define FLIP_PIECE 16384 /* elements of a task, about */
 
 LpTensor *lp_impl_flip(LpTensor *self, LpInts dims) {
@@ -110,12 +123,16 @@ LpTensor *lp_impl_flip(LpTensor *self, LpInts dims) {
   Flip f = {.dst = lp_data(out)};
   flip_dims(&f, self, set);
   flip_row(&f, (LpDtype)self->dtype);
-  int64_t elems = f.block / (int64_t)lp_dtype_size((LpDtype)self->dtype);
+  const int64_t size = (int64_t)lp_dtype_size((LpDtype)self->dtype);
+  int64_t elems = f.block / size;
   int64_t rows = self->numel / (f.row * elems);
   f.piece = lp_ratio_up(FLIP_PIECE, elems);
   f.pieces = lp_ratio_up(f.row, f.piece);
-  if (lp_run_tasks(rows * f.pieces, elems * (f.pieces > 1 ? f.piece : f.row), flip_piece,
-                   &f))
+  const bool is_short =
+      f.row * f.block <= (f.block > size ? SHORT_BLOCKS : LP_SHORT_ROW_BYTES);
+  if (is_short ? flip_short(&f, size)
+               : lp_run_tasks(rows * f.pieces, elems * (f.pieces > 1 ? f.piece : f.row),
+                              flip_piece, &f))
     return out;
   lp_tensor_release(out);
   return NULL;

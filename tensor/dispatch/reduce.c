@@ -444,7 +444,7 @@ static void reduce_rows(const Plan *p, char *acc, const char *src, int64_t rows,
 static void reduce_lines(const Plan *p, char *acc, const char *src, int64_t lines) {
   const LpReduceDim *line = &p->keep[p->n_keep - 1], *red = &p->red[0];
   const int64_t width = lines * line->size, room = lp_reduce_room(&p->from) / width;
-  _Alignas(64) char buffer[LP_REDUCE_BUFFER + LP_PACK_SLACK];
+  _Alignas(64) char buffer[LP_REDUCE_BUFFER];
   for (int64_t r = 0; r < red->size; r += room) {
     const int64_t m = red->size - r < room ? red->size - r : room;
     lp_reduce_load_lines(&p->from, buffer, src + r * red->stride * p->from.elem_bytes,

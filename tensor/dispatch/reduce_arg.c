@@ -101,7 +101,7 @@ static __attribute__((noinline)) void arg_lines(const ArgPlan *p, const char *sr
                   index + i * line->size);
     return;
   }
-  _Alignas(64) char buffer[LP_REDUCE_BUFFER + LP_PACK_SLACK];
+  _Alignas(64) char buffer[LP_REDUCE_BUFFER];
   lp_reduce_load_lines(&p->from, buffer, src, line, p->n, p->stride, lines);
   p->kernel->col(buffer, p->n, width, width, index);
 }

@@ -64,11 +64,16 @@ void lp_reduce_load_lines(const LpReduceSource *from, char *to, const char *src,
                           const LpReduceDim *line, int64_t rows, int64_t ld,
                           int64_t lines) {
   const int64_t bytes = from->elem_bytes, width = lines * line->size;
-  _Alignas(64) char other[LP_REDUCE_BUFFER + LP_PACK_SLACK];
+  const LpRowSteps steps = {.size = bytes,
+                            .n = line->size,
+                            .to_step = bytes,
+                            .from_step = line->stride * bytes,
+                            .to_row = line->size * bytes,
+                            .from_row = line[-1].stride * bytes};
+  _Alignas(64) char other[LP_REDUCE_BUFFER];
   char *packed = from->native ? to : other;
   for (int64_t r = 0; r < rows; r++)
-    lp_copy_kernels()->pack(packed + r * width * bytes, src + r * ld * bytes, (int)bytes,
-                            line->stride * bytes, line->size, line[-1].stride * bytes,
+    lp_copy_kernels()->move(&steps, packed + r * width * bytes, src + r * ld * bytes,
                             lines);
   if (!from->native) from->load(to, packed, bytes, rows * width);
 }

@@ -42,8 +42,7 @@ int64_t lp_reduce_turned_tile(const LpReduceSource *from, int64_t n);
 void lp_reduce_load_rows(const LpReduceSource *from, char *to, const char *src,
                          int64_t rows, int64_t ld, int64_t step, int64_t w);
 
-/* The same of `lines` lines, side by side: rows of lines * line->size elements, and some
- * bytes behind them. */
+/* The same of `lines` lines, side by side: rows of lines * line->size elements. */
 void lp_reduce_load_lines(const LpReduceSource *from, char *to, const char *src,
                           const LpReduceDim *line, int64_t rows, int64_t ld,
                           int64_t lines);

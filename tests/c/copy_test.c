@@ -1,6 +1,9 @@
 /* Copies, fills and conversions: fast paths against plain ones, overlap, interruption. */
 #include <stdlib.h>
+#include "core/move.h"
+#include "core/parallel.h"
 #include "core/tensor.h"
+#include "cpu/copy.h"
 #include "dispatch/shape.h"
 #include "lampad/ops.h"
 #include "test.h"
@@ -175,4 +178,92 @@ TEST(copy_resize_keeps_elements) {
                "TiB");
   EXPECT(lp_numel(x) == 2);
   lp_tensor_release(x);
+}
+
+/* The kernel against one element at a time, with what lies between the rows untouched. */
+TEST(copy_moves_rows) {
+  enum { ROWS = 21, BYTES = 1 << 16 };
+  static unsigned char source[BYTES], got[BYTES], want[BYTES];
+  for (int i = 0; i < BYTES; i++) source[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
+  const int64_t steps[][2] = {{1, 1}, {1, 0}, {1, -1}, {1, 3}, {2, 1}, {2, -1}, {3, 2}};
+  for (int log_size = 0; log_size < 5; log_size++)
+    for (int64_t n = 1; n <= 70; n++)
+      for (size_t s = 0; s < sizeof steps / sizeof *steps; s++)
+        for (int64_t rows = 1; rows <= ROWS; rows += 5) {
+          const int64_t size = INT64_C(1) << log_size, gap = (n * 5 + rows) % 3 * size;
+          LpRowSteps r = {.size = size,
+                      .n = n,
+                      .to_step = steps[s][0] * size,
+                      .from_step = steps[s][1] * size};
+          r.to_row = n * r.to_step + gap;
+          r.from_row = rows % 2 ? n * size : -size;
+          const unsigned char *from = source + BYTES / 2;
+          if (ROWS * r.to_row > BYTES / 2) r.to_row = BYTES / 2 / ROWS / 16 * 16;
+          if (r.to_row < n * r.to_step) continue;
+          if (n * 3 * size + ROWS * n * size > BYTES / 2) continue;
+          memset(got, 0, BYTES);
+          memset(want, 0, BYTES);
+          lp_copy_kernels()->move(&r, (char *)got, (const char *)from, rows);
+          for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < n; j++)
+              memcpy(want + i * r.to_row + j * r.to_step,
+                     from + i * r.from_row + j * r.from_step, (size_t)size);
+          if (memcmp(got, want, BYTES))
+            test_failure(__FILE__, __LINE__, "size %d, %d x %d, steps %d %d", (int)size,
+                         (int)rows, (int)n, (int)steps[s][0], (int)steps[s][1]);
+        }
+}
+
+/* Parts of larger tensors, so large that threads share them. */
+TEST(copy_moves_parts_in_threads) {
+  const int threads = lp_num_threads();
+  const LpDtype dtypes[] = {LP_UINT8, LP_INT16, LP_FLOAT32, LP_FLOAT64, LP_COMPLEX128};
+  for (int n_threads = 1; n_threads <= 3; n_threads++)
+    for (int d = 0; d < 5; d++)
+      for (int64_t n = 1; n <= 70; n += n < 20 ? 1 : 7) {
+        lp_set_num_threads(n_threads);
+        const int64_t rows = 40000 / (n + 2) + 3,
+                      size = (int64_t)lp_dtype_size(dtypes[d]);
+        LpTensor *x = lp_tensor_new(INTS(rows, 3, n + 2), dtypes[d], lp_cpu());
+        unsigned char *bytes = lp_data(x);
+        for (size_t i = 0; i < lp_storage_bytes(x); i++)
+          bytes[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
+        LpTensor *part = lp_narrow(x, 2, 1, n), *twice = lp_narrow(part, 1, 0, 2),
+                 *c = lp_contiguous(twice, LP_CONTIGUOUS),
+                 *b = lp_clone(x, LP_CONTIGUOUS), *inner = lp_narrow(b, 2, 2, n),
+                 *there = lp_narrow(inner, 1, 1, 2);
+        EXPECT(lp_copy_(there, c, false));
+        const char *from = lp_data(x), *to = lp_data(c), *back = lp_data(b);
+        int bad = 0;
+        for (int64_t i = 0; i < rows; i++)
+          for (int64_t j = 0; j < 2; j++) {
+            const int64_t row = (n + 2) * size, at = (i * 3 + j) * row;
+            bad += memcmp(to + (i * 2 + j) * n * size, from + at + size,
+                          (size_t)(n * size)) != 0;
+            bad += memcmp(back + at + row + 2 * size, from + at + size,
+                          (size_t)(n * size)) != 0;
+            bad += memcmp(back + at + row, from + at + row, (size_t)(2 * size)) != 0;
+          }
+        if (bad)
+          test_failure(__FILE__, __LINE__, "%s, rows of %d: %d wrong",
+                       lp_dtype_name(dtypes[d]), (int)n, bad);
+        LpTensor *all[] = {there, inner, b, c, twice, part, x};
+        for (int i = 0; i < 7; i++) lp_tensor_release(all[i]);
+      }
+  lp_set_num_threads(threads);
+}
+
+/* See Note [Strings that follow closely]. */
+TEST(copy_moves_memory_that_follows_closely) {
+  enum { PAGE = 4096, BYTES = 4 * PAGE };
+  static _Alignas(PAGE) unsigned char source[BYTES + PAGE], got[BYTES], want[BYTES];
+  for (int i = 0; i < BYTES; i++) source[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
+  for (int ahead = 0; ahead < 80; ahead++)
+    for (int bytes = 2000; bytes < 2200; bytes++) {
+      memset(got, 0, BYTES);
+      memset(want, 0, BYTES);
+      memcpy(want + ahead, source, (size_t)bytes);
+      lp_move(got + ahead, source, (size_t)bytes);
+      EXPECT(memcmp(got, want, BYTES) == 0);
+    }
 }

@@ -309,6 +309,14 @@ TEST(casts_convert_as_c_does) {
   EXPECT(truths[0] && truths[1]);
 }
 
+static void add_rows(char *const *ptrs, const int64_t *strides, int64_t n,
+                     const int64_t *row_strides, int64_t rows, const void *params) {
+  for (int64_t r = 0; r < rows; r++)
+    add_loop((char *[]){ptrs[0] + r * row_strides[0], ptrs[1] + r * row_strides[1],
+                        ptrs[2] + r * row_strides[2]},
+             strides, n, params);
+}
+
 /* out = a + b by either walk. */
 static LpTensor *sum_of(LpTensor *a, LpTensor *b, bool packed) {
   LpIter it;
@@ -318,7 +326,7 @@ static LpTensor *sum_of(LpTensor *a, LpTensor *b, bool packed) {
   lp_iter_input(&it, b);
   it.output_dtype = LP_FLOAT32;
   LpTensor *result = NULL;
-  if (lp_iter_build(&it) && (packed ? lp_iter_run_packed(&it, add_loop, NULL)
+  if (lp_iter_build(&it) && (packed ? lp_iter_run_packed(&it, add_loop, add_rows, NULL)
                                     : lp_iter_run(&it, add_loop, NULL)))
     result = lp_iter_take(&it, 0);
   lp_iter_done(&it);
@@ -345,6 +353,9 @@ TEST(iter_packs_short_rows) {
        INTS(8, 1, 1)}, /* small ones */
       {INTS(20, 1, 100), INTS(100, 1, 1), INTS(20, 100), INTS(100, 1)},
       {INTS(7, 40, 1), INTS(40, 1, 1), INTS(7, 1, 50), INTS(50, 1, 1)},
+      /* rows as they lie */
+      {INTS(15, 7, 50), INTS(735, 51, 1), INTS(15, 7, 50), INTS(360, 50, 1)},
+      {INTS(5, 9, 600), INTS(601, 601, 1), INTS(9, 600), INTS(603, 1)},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     LpTensor *a = strided(base, cases[i].a_sizes, cases[i].a_strides);

@@ -1,4 +1,5 @@
 /* Pooling, normalisation, losses and optimizer steps on numbers worked out by hand. */
+#include "core/parallel.h"
 #include "core/tensor.h"
 #include "lampad/ops.h"
 #include "test.h"
@@ -40,10 +41,11 @@ TEST(nn_batch_norm_moves_the_running_statistics) {
   EXPECT_NEAR(at(mean, 0), 100.4, 1e-4);
   EXPECT_NEAR(at(var, 0), 0.9 + 0.1 * 20 / 3, 1e-5);
   EXPECT(lp_version(mean) > version);
-  EXPECT_FAILS(lp_batch_norm(t, NULL, NULL, NULL, NULL, false, 0.1, 1e-12), LP_ERR_ARGUMENT,
-               "expected 'running_mean'");
+  EXPECT_FAILS(lp_batch_norm(t, NULL, NULL, NULL, NULL, false, 0.1, 1e-12),
+               LP_ERR_ARGUMENT, "expected 'running_mean'");
   EXPECT_FAILS(lp_batch_norm(t, t, var, NULL, NULL, true, 0.1, 1e-12), LP_ERR_ARGUMENT,
-               "expected 'running_mean' of shape [1] (one per channel of the input, [4, 1]), got [4, 1]");
+               "expected 'running_mean' of shape [1] (one per channel of the input, [4, "
+               "1]), got [4, 1]");
   LpTensor *all[] = {t, mean, var, y};
   for (int i = 0; i < 4; i++) lp_tensor_release(all[i]);
 }
@@ -108,8 +110,8 @@ TEST(nn_adam_first_step_is_lr_sized) {
            *v = floats(zeros, &n, 1), *t = floats(zeros, &one, 1);
   LpTensors ps = {&p, 1}, gs = {&g, 1}, ms = {&m, 1}, vs = {&v, 1}, none = {NULL, 0};
   LpTensors ts = {&t, 1};
-  EXPECT(lp_adam_step_(ps, gs, ms, vs, none, ts, 0.01, 0.9, 0.999, 1e-8, 0.1, false, false,
-                       true));
+  EXPECT(lp_adam_step_(ps, gs, ms, vs, none, ts, 0.01, 0.9, 0.999, 1e-8, 0.1, false,
+                       false, true));
   EXPECT_NEAR(at(p, 0), 1 - 0.001 - 0.01,
               1e-6); /* decoupled decay, then a step of lr against the sign */
   EXPECT_NEAR(at(p, 1), 1 - 0.001 + 0.01, 1e-6);
@@ -122,4 +124,54 @@ TEST(nn_adam_first_step_is_lr_sized) {
                LP_ERR_ARGUMENT, "expected steps[0] to be one number");
   LpTensor *all[] = {p, g, m, v, t};
   for (int i = 0; i < 5; i++) lp_tensor_release(all[i]);
+}
+
+/* The index in the input that a mode gives, -1 where the value stands. */
+static int64_t padded_from(const char *mode, int64_t at, int64_t n) {
+  if (at >= 0 && at < n) return at;
+  switch (mode[0]) {
+  case 'r':
+    return mode[2] == 'f' ? (at < 0 ? -at : 2 * (n - 1) - at) : at < 0 ? 0 : n - 1;
+  case 'c': return mode[1] == 'o' ? -1 : at < 0 ? at + n : at - n;
+  }
+  return -1;
+}
+
+TEST(nn_pads_rows_of_any_length) {
+  const LpDtype dtypes[] = {LP_UINT8, LP_FLOAT16, LP_FLOAT32, LP_FLOAT64, LP_COMPLEX128};
+  const char *modes[] = {"constant", "reflect", "replicate", "circular"};
+  const int threads = lp_num_threads();
+  for (int n_threads = 1; n_threads <= 3; n_threads++)
+    for (int d = 0; d < 5; d++)
+      for (int m = 0; m < 4; m++)
+        for (int64_t w = 2; w <= 70; w += w < 20 ? 1 : 7) {
+          lp_set_num_threads(n_threads);
+          const int64_t h = 3 + w % 5, images = 20000 / (w * h) + 2;
+          const int64_t sizes[] = {images, 1, h, w}, pad[] = {1, 0, 0, 2},
+                        size = (int64_t)lp_dtype_size(dtypes[d]);
+          LpTensor *x = lp_tensor_new(lp_ints(sizes, 4), dtypes[d], lp_cpu());
+          unsigned char *bytes = lp_data(x), value[16] = {0};
+          for (size_t i = 0; i < lp_storage_bytes(x); i++)
+            bytes[i] = (unsigned char)(i * 31 + (i >> 8) * 7);
+          lp_scalar_store(lp_scalar_int(3), dtypes[d], value);
+          LpTensor *y = lp_pad_nd(x, lp_ints(pad, 4), modes[m], lp_scalar_int(3));
+          const char *got = lp_data(y);
+          int bad = 0;
+          for (int64_t i = 0; i < images; i++)
+            for (int64_t r = 0; r < h + 2; r++)
+              for (int64_t c = -1; c < w; c++, got += size) {
+                const int64_t from_r = padded_from(modes[m], r, h),
+                              from_c = padded_from(modes[m], c, w);
+                const void *want = from_r < 0 || from_c < 0
+                                       ? value
+                                       : bytes + ((i * h + from_r) * w + from_c) * size;
+                bad += memcmp(got, want, (size_t)size) != 0;
+              }
+          if (bad)
+            test_failure(__FILE__, __LINE__, "%s, %s, rows of %d: %d wrong", modes[m],
+                         lp_dtype_name(dtypes[d]), (int)w, bad);
+          lp_tensor_release(x);
+          lp_tensor_release(y);
+        }
+  lp_set_num_threads(threads);
 }

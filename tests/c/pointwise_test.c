@@ -2,6 +2,8 @@
  * errors. */
 #include "dispatch/pointwise.h"
 #include <stdlib.h>
+#include "core/parallel.h"
+#include "dispatch/shape.h"
 #include "lampad/memory.h"
 #include "lampad/ops.h"
 #include "test.h"
@@ -357,4 +359,48 @@ TEST(pointwise_survives_failing_allocations) {
   lp_tensor_release(r);
   lp_tensor_release(x);
   lp_tensor_release(y);
+}
+
+/* Rows with gaps between them against the differences of small integers: two rows, a row
+ * and a number from either side, into a new tensor and in place. */
+TEST(pointwise_takes_rows_as_they_lie) {
+  const LpDtype dtypes[] = {LP_UINT8, LP_INT16, LP_FLOAT32, LP_FLOAT64, LP_COMPLEX128};
+  const int threads = lp_num_threads();
+  for (int n_threads = 1; n_threads <= 3; n_threads++)
+    for (int d = 0; d < COUNT(dtypes); d++)
+      for (int64_t n = 20; n < 200; n += 7) {
+        lp_set_num_threads(n_threads);
+        const int64_t rows = 40000 / n, width = n + 3;
+        LpTensor *x = lp_tensor_new(INTS(rows, width), LP_FLOAT64, lp_cpu());
+        double *from = lp_data(x);
+        for (int64_t i = 0; i < x->numel; i++) from[i] = (double)(i * 7 % 50);
+        LpTensor *y = lp_cast_raw(x, dtypes[d]), *a = lp_narrow(y, 1, 3, n),
+                 *b = lp_narrow(y, 1, 0, n), *column = lp_narrow(y, 1, 1, 1);
+        LpTensor *copy = lp_clone(y, LP_CONTIGUOUS), *inner = lp_narrow(copy, 1, 2, n);
+        const LpScalar one = lp_scalar_int(1);
+        EXPECT(lp_sub_(inner, b, one));
+        LpTensor *results[] = {lp_sub(a, b, one), lp_sub(a, column, one),
+                               lp_sub(column, a, one), lp_contiguous_raw(inner)};
+        for (int k = 0; k < 4; k++) {
+          LpTensor *wide = lp_cast_raw(results[k], LP_FLOAT64);
+          const double *got = lp_data(wide);
+          int bad = 0;
+          for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < n; j++) {
+              const double *row = from + i * width;
+              const double want[] = {row[j + 3] - row[j], row[j + 3] - row[1],
+                                     row[1] - row[j + 3], row[j + 2] - row[j]};
+              const double wraps = dtypes[d] == LP_UINT8 && want[k] < 0 ? 256 : 0;
+              bad += got[i * n + j] != want[k] + wraps;
+            }
+          if (bad)
+            test_failure(__FILE__, __LINE__, "%s, rows of %d, case %d: %d wrong",
+                         lp_dtype_name(dtypes[d]), (int)n, k, bad);
+          lp_tensor_release(wide);
+          lp_tensor_release(results[k]);
+        }
+        LpTensor *all[] = {x, y, a, b, column, inner, copy};
+        for (int k = 0; k < COUNT(all); k++) lp_tensor_release(all[k]);
+      }
+  lp_set_num_threads(threads);
 }

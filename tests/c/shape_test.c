@@ -2,6 +2,7 @@
  * allocations. */
 #include <stdlib.h>
 #include "core/alloc.h"
+#include "core/parallel.h"
 #include "core/tensor.h"
 #include "lampad/autograd.h"
 #include "lampad/ops.h"
@@ -544,4 +545,99 @@ TEST(shape_ops_survive_failing_allocations) {
   EXPECT(before.live_bytes == after.live_bytes);
   lp_tensor_release(x);
   lp_tensor_release(row);
+}
+
+/* Rows of several lengths, the parts lying as `form` says: 0 dense, 1 beside other
+ * elements, 2 turned. */
+static LpTensor *part_of(int64_t rows, int64_t n, LpDtype dtype, int form, int seed) {
+  LpTensor *x = form == 2 ? lp_tensor_new(INTS(n, rows), dtype, lp_cpu())
+                          : lp_tensor_new(INTS(rows, n + form), dtype, lp_cpu());
+  unsigned char *bytes = lp_data(x);
+  for (size_t i = 0; i < lp_storage_bytes(x); i++)
+    bytes[i] = (unsigned char)(i * 31 + (i >> 8) * 7 + (size_t)seed * 13);
+  LpTensor *part = form == 2 ? lp_transpose(x, 0, 1) : lp_narrow(x, 1, form, n);
+  lp_tensor_release(x);
+  return part;
+}
+
+static void check_join(LpDtype dtype, int count, int64_t rows, const int64_t *lengths,
+                       int form, bool stacks) {
+  LpTensor *parts[5] = {0};
+  for (int i = 0; i < count; i++)
+    parts[i] = part_of(rows, lengths[i], dtype, i % 2 ? form : 0, i);
+  const LpTensors list = {parts, count};
+  LpTensor *joined = stacks ? lp_stack(list, 2) : lp_cat(list, 1);
+  const size_t size = lp_dtype_size(dtype);
+  const char *got = lp_data(joined);
+  int bad = 0;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t j = 0; j < lp_numel(joined) / rows; j++, got += size) {
+      int64_t i = stacks ? j % count : 0, at = stacks ? j / count : j;
+      while (!stacks && at >= lengths[i]) at -= lengths[i++];
+      const LpTensor *p = parts[i];
+      const char *want = (const char *)lp_data(p) +
+                         (size_t)(r * lp_stride(p, 0) + at * lp_stride(p, 1)) * size;
+      bad += memcmp(got, want, size) != 0;
+    }
+  if (bad)
+    test_failure(__FILE__, __LINE__, "%s of %d tensors of %s, form %d: %d wrong",
+                 stacks ? "stack" : "cat", count, lp_dtype_name(dtype), form, bad);
+  lp_tensor_release(joined);
+  for (int i = 0; i < count; i++) lp_tensor_release(parts[i]);
+}
+
+TEST(shape_joins_short_rows) {
+  const LpDtype dtypes[] = {LP_UINT8, LP_INT16, LP_FLOAT32, LP_FLOAT64, LP_COMPLEX128};
+  const int64_t lengths[][5] = {
+      {1, 1, 1, 1, 1}, {3, 3, 3, 3, 3}, {1, 17, 0, 2, 5}, {7, 64, 1, 33, 9}};
+  const int threads = lp_num_threads();
+  for (int n_threads = 1; n_threads <= 3; n_threads++)
+    for (int d = 0; d < 5; d++)
+      for (int l = 0; l < 4; l++)
+        for (int count = 1; count <= 5; count++)
+          for (int form = 0; form < 3; form++) {
+            lp_set_num_threads(n_threads);
+            const int64_t rows = 40000 / (count * (lengths[l][1] / 2 + 1)) + 7;
+            check_join(dtypes[d], count, rows, lengths[l], form, false);
+            if (l < 2) check_join(dtypes[d], count, rows, lengths[l], form, true);
+          }
+  lp_set_num_threads(threads);
+}
+
+TEST(shape_flips_rows_of_any_length) {
+  const LpDtype dtypes[] = {LP_UINT8, LP_INT16, LP_FLOAT32, LP_FLOAT64, LP_COMPLEX128};
+  const int threads = lp_num_threads();
+  for (int n_threads = 1; n_threads <= 3; n_threads++)
+    for (int d = 0; d < 5; d++)
+      for (int64_t n = 1; n <= 70; n += n < 20 ? 1 : 7)
+        for (int set = 1; set < 8; set++) {
+          lp_set_num_threads(n_threads);
+          const int64_t m = set == 2 ? 150 : 5, rows = 40000 / (n * m) + 2;
+          LpTensor *x = part_of(rows, m * n, dtypes[d], set % 2, set),
+                   *y = lp_unflatten(x, 1, INTS(m, n));
+          int64_t dims[3], n_dims = 0;
+          for (int i = 0; i < 3; i++)
+            if (set >> i & 1) dims[n_dims++] = i;
+          LpTensor *f = lp_flip(y, lp_ints(dims, n_dims));
+          const size_t size = lp_dtype_size(dtypes[d]);
+          const char *got = lp_data(f), *from = lp_data(y);
+          int bad = 0;
+          for (int64_t i = 0; i < rows; i++)
+            for (int64_t j = 0; j < m; j++)
+              for (int64_t k = 0; k < n; k++, got += size)
+                bad += memcmp(got,
+                              from + (size_t)((set & 1 ? rows - 1 - i : i) *
+                                                  lp_stride(y, 0) +
+                                              (set & 2 ? m - 1 - j : j) * n +
+                                              (set & 4 ? n - 1 - k : k)) *
+                                         size,
+                              size) != 0;
+          if (bad)
+            test_failure(__FILE__, __LINE__, "%s, rows of %d, dims %d: %d wrong",
+                         lp_dtype_name(dtypes[d]), (int)n, set, bad);
+          lp_tensor_release(f);
+          lp_tensor_release(y);
+          lp_tensor_release(x);
+        }
+  lp_set_num_threads(threads);
 }

@@ -2,6 +2,7 @@
  * (cpu/copy.h). */
 #include "cpu/simd/simd.h"
 #include <string.h>
+#include "core/move.h"
 #include "cpu/copy.h"
 #if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
 #include <immintrin.h>
@@ -213,84 +214,183 @@ static void reverse_blocks(char *dst, const char *src, int64_t n, int64_t bytes)
   for (; i < n; i++) memcpy(dst + i * bytes, src - i * bytes, (size_t)bytes);
 }
 
-/* --- packed rows
- * ---------------------------------------------------------------------- */
+/* --- rows --------------------------------------------------------------------------- */
 
-/* Of one element each, repeated. */
-#define PACK_REPEATED(type)                                                              \
-  {                                                                                      \
-    typedef type Lanes __attribute__((vector_size(LP_VECTOR_BYTES)));                    \
-    for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride) {                \
-      const Lanes lanes = (Lanes){0} + *(const type *)from;                              \
-      for (int64_t at = 0; at < bytes; at += LP_VECTOR_BYTES)                            \
-        memcpy(to + at, &lanes, LP_VECTOR_BYTES);                                        \
+/* The steps are kept in registers: what is written might be r. */
+#define EACH_ROW                                                                         \
+  for (int64_t left = rows, to_row = r->to_row, from_row = r->from_row; left > 0;        \
+       left--, to += to_row, from += from_row)
+#define INLINE static inline __attribute__((always_inline))
+
+/* What is written densely is made of pieces of one constant length, of which the last one
+ * may overlap the one before. CALL(p) with the largest of those lengths in the row. */
+#define WITH_PIECES(bytes, CALL)                                                         \
+  if (bytes >= 64) {                                                                     \
+    CALL(64);                                                                            \
+  } else if (bytes >= 32) {                                                              \
+    CALL(32);                                                                            \
+  } else if (bytes >= 16) {                                                              \
+    CALL(16);                                                                            \
+  } else if (bytes >= 8) {                                                               \
+    CALL(8);                                                                             \
+  } else if (bytes >= 4) {                                                               \
+    CALL(4);                                                                             \
+  } else if (bytes >= 2) {                                                               \
+    CALL(2);                                                                             \
+  } else {                                                                               \
+    CALL(1);                                                                             \
+  }
+
+INLINE void dense_pieces(const LpRowSteps *r, char *restrict to,
+                         const char *restrict from, int64_t rows, int64_t bytes,
+                         const int64_t piece) {
+  if (bytes == piece) {
+#pragma GCC unroll 4
+    EACH_ROW memcpy(to, from, (size_t)piece);
+    return;
+  }
+  if (bytes <= 2 * piece) {
+#pragma GCC unroll 2
+    EACH_ROW {
+      memcpy(to, from, (size_t)piece);
+      memcpy(to + bytes - piece, from + bytes - piece, (size_t)piece);
+    }
+    return;
+  }
+  EACH_ROW {
+    for (int64_t at = 0; at + piece < bytes; at += piece)
+      memcpy(to + at, from + at, (size_t)piece);
+    memcpy(to + bytes - piece, from + bytes - piece, (size_t)piece);
+  }
+}
+
+#define LONG_ROW 2048 /* bytes; what memcpy does better */
+
+static void move_dense(const LpRowSteps *r, char *to, const char *from, int64_t rows,
+                       int64_t bytes) {
+  if (bytes >= LONG_ROW) {
+    EACH_ROW lp_move(to, from, (size_t)bytes);
+    return;
+  }
+#define DENSE(piece) dense_pieces(r, to, from, rows, bytes, piece)
+  WITH_PIECES(bytes, DENSE)
+}
+
+/* A row of one element: 16 bytes of it, again and again. */
+INLINE void repeated_pieces(const LpRowSteps *r, char *restrict to,
+                            const char *restrict from, int64_t rows,
+                            const int64_t piece) {
+  typedef uint64_t Lanes __attribute__((vector_size(64)));
+  const int64_t bytes = r->n * r->size, size = r->size;
+  EACH_ROW {
+    uint64_t low, high;
+    switch (size) {
+    case 1: low = high = *(const uint8_t *)from * UINT64_C(0x0101010101010101); break;
+    case 2: low = high = *(const uint16_t *)from * UINT64_C(0x0001000100010001); break;
+    case 4: low = high = *(const uint32_t *)from * UINT64_C(0x0000000100000001); break;
+    case 8: low = high = *(const uint64_t *)from; break;
+    default: low = *(const uint64_t *)from, high = *(const uint64_t *)(from + 8);
+    }
+    const Lanes lanes = {low, high, low, high, low, high, low, high};
+    for (int64_t at = 0; at + piece < bytes; at += piece)
+      memcpy(to + at, &lanes, (size_t)piece);
+    memcpy(to + bytes - piece, &lanes, (size_t)piece);
+  }
+}
+
+static void move_repeated(const LpRowSteps *r, char *to, const char *from, int64_t rows){
+#define REPEATED(piece) repeated_pieces(r, to, from, rows, piece)
+    WITH_PIECES(r->n * r->size, REPEATED)}
+
+/* Rows that are read from their end to their front: in vectors of `bytes`. */
+#define REVERSED(type, bytes, ...)                                                       \
+  static void reversed_##type##_##bytes(const LpRowSteps *r, char *to, const char *from, \
+                                        int64_t rows) {                                  \
+    typedef type Piece __attribute__((vector_size(bytes)));                              \
+    const int64_t n = r->n, lanes = bytes / (int64_t)sizeof(type);                       \
+    EACH_ROW {                                                                           \
+      for (int64_t at = 0; at < n; at += lanes) {                                        \
+        if (at > n - lanes) at = n - lanes;                                              \
+        Piece piece;                                                                     \
+        memcpy(&piece, (const type *)from - at - (lanes - 1), bytes);                    \
+        piece = __builtin_shuffle(piece, (Piece){__VA_ARGS__});                          \
+        memcpy((type *)to + at, &piece, bytes);                                          \
+      }                                                                                  \
     }                                                                                    \
-    break;                                                                               \
   }
-static void pack_repeated(char *to, const char *from, int size, int64_t bytes,
-                          int64_t row_stride, int64_t rows) {
-  switch (size) {
-  case 1: PACK_REPEATED(uint8_t)
-  case 2: PACK_REPEATED(uint16_t)
-  case 4: PACK_REPEATED(uint32_t)
-  case 8: PACK_REPEATED(uint64_t)
-  default:
-    for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride)
-      for (int64_t at = 0; at < bytes; at += 16) memcpy(to + at, from, 16);
-  }
-}
+#define FROM7 7, 6, 5, 4, 3, 2, 1, 0
+#define FROM15 15, 14, 13, 12, 11, 10, 9, 8, FROM7
+#define FROM31 31, 30, 29, 28, 27, 26, 25, 24, 23, 22, 21, 20, 19, 18, 17, 16, FROM15
+#define FROM63                                                                           \
+  63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43,    \
+      42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, FROM31
 
-/* Of dense bytes, as pieces of one length, of which the last one may overlap the one
- * before. */
-#define PACK_PIECES(piece)                                                               \
-  for (int64_t r = 0; r < rows; r++, to += bytes, from += row_stride) {                  \
-    for (int64_t at = 0; at + piece < bytes; at += piece)                                \
-      memcpy(to + at, from + at, piece);                                                 \
-    memcpy(to + bytes - piece, from + bytes - piece, piece);                             \
+REVERSED(e1, 16, FROM15) REVERSED(e1, 32, FROM31) REVERSED(e1, 64, FROM63)
+    REVERSED(e2, 16, FROM7) REVERSED(e2, 32, FROM15) REVERSED(e2, 64, FROM31)
+        REVERSED(e4, 16, 3, 2, 1, 0) REVERSED(e4, 32, FROM7) REVERSED(e4, 64, FROM15)
+            REVERSED(e8, 16, 1, 0) REVERSED(e8, 32, 3, 2, 1, 0) REVERSED(e8, 64, FROM7)
+
+#define MOVE_REVERSED(type)                                                              \
+  static void move_reversed_##type(const LpRowSteps *r, char *to, const char *from,      \
+                                   int64_t rows) {                                       \
+    const int64_t bytes = r->n * r->size;                                                \
+    if (LP_VECTOR_BYTES >= 64 && bytes >= 64)                                            \
+      reversed_##type##_64(r, to, from, rows);                                           \
+    else if (LP_VECTOR_BYTES >= 32 && bytes >= 32)                                       \
+      reversed_##type##_32(r, to, from, rows);                                           \
+    else if (bytes >= 16)                                                                \
+      reversed_##type##_16(r, to, from, rows);                                           \
+    else                                                                                 \
+      move_spread_##type(r, to, from, rows);                                             \
   }
-static void pack_dense(char *restrict to, const char *restrict from, int64_t bytes,
-                       int64_t row_stride, int64_t rows) {
-  if (bytes >= 64) {
-    PACK_PIECES(64)
-  } else if (bytes >= 32) {
-    PACK_PIECES(32)
-  } else if (bytes >= 16) {
-    PACK_PIECES(16)
-  } else if (bytes >= 8) {
-    PACK_PIECES(8)
-  } else if (bytes >= 4) {
-    PACK_PIECES(4)
+
+/* Any rows. */
+#define MOVE_SPREAD(type)                                                                \
+  static inline void spread_##type(char *restrict to, int64_t to_step,                   \
+                                   const char *restrict from, int64_t from_step,         \
+                                   int64_t n) {                                          \
+    _Pragma("GCC unroll 4") for (int64_t i = 0; i < n;                                   \
+                                 i++, to += to_step, from += from_step) {                \
+      *(type *)to = *(const type *)from;                                                 \
+    }                                                                                    \
+  }                                                                                      \
+  static void move_spread_##type(const LpRowSteps *r, char *to, const char *from,        \
+                                 int64_t rows) {                                         \
+    const int64_t n = r->n, to_step = r->to_step, from_step = r->from_step;              \
+    if (n >= 8 || n >= rows) {                                                           \
+      EACH_ROW spread_##type(to, to_step, from, from_step, n);                           \
+      return;                                                                            \
+    }                                                                                    \
+    for (int64_t i = 0; i < n; i++, to += to_step, from += from_step)                    \
+      spread_##type(to, r->to_row, from, r->from_row, rows);                             \
+  }
+
+                MOVE_SPREAD(e1) MOVE_SPREAD(e2) MOVE_SPREAD(e4) MOVE_SPREAD(e8)
+                    MOVE_SPREAD(e16) MOVE_REVERSED(e1) MOVE_REVERSED(e2) MOVE_REVERSED(e4)
+                        MOVE_REVERSED(e8)
+#define move_reversed_e16 move_spread_e16
+
+#define BY_SIZE(kind)                                                                    \
+  switch (r->size) {                                                                     \
+  case 1: kind##_e1(r, to, from, rows); break;                                           \
+  case 2: kind##_e2(r, to, from, rows); break;                                           \
+  case 4: kind##_e4(r, to, from, rows); break;                                           \
+  case 8: kind##_e8(r, to, from, rows); break;                                           \
+  default: kind##_e16(r, to, from, rows);                                                \
+  }
+
+                            static void move_rows(const LpRowSteps *r, char *to,
+                                                  const char *from, int64_t rows) {
+  const bool dense = r->to_step == r->size;
+  if (r->n == 1 || (dense && r->from_step == r->size)) {
+    move_dense(r, to, from, rows, r->n * r->size);
+  } else if (dense && r->from_step == 0) {
+    move_repeated(r, to, from, rows);
+  } else if (dense && r->from_step == -r->size) {
+    BY_SIZE(move_reversed)
   } else {
-    PACK_PIECES(1)
+    BY_SIZE(move_spread)
   }
-}
-
-#define PACK_SPREAD(type)                                                                \
-  {                                                                                      \
-    type *out = (type *)to;                                                              \
-    for (int64_t r = 0; r < rows; r++, out += n, from += row_stride)                     \
-      for (int64_t i = 0; i < n; i++) out[i] = *(const type *)(from + i * stride);       \
-    break;                                                                               \
-  }
-static void pack_spread(char *restrict to, const char *restrict from, int size,
-                        int64_t stride, int64_t n, int64_t row_stride, int64_t rows) {
-  switch (size) {
-  case 1: PACK_SPREAD(uint8_t)
-  case 2: PACK_SPREAD(uint16_t)
-  case 4: PACK_SPREAD(uint32_t)
-  case 8: PACK_SPREAD(uint64_t)
-  default: PACK_SPREAD(double _Complex)
-  }
-}
-
-static void pack_rows(char *to, const char *from, int size, int64_t stride, int64_t n,
-                      int64_t row_stride, int64_t rows) {
-  if (stride == 0)
-    pack_repeated(to, from, size, n * size, row_stride, rows);
-  else if (stride == size)
-    pack_dense(to, from, n * size, row_stride, rows);
-  else
-    pack_spread(to, from, size, stride, n, row_stride, rows);
 }
 
 static void mask_bytes(char *dst, const char *src, const char *mask, int64_t n) {
@@ -303,5 +403,5 @@ const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
                   transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
     .reverse = reverse_blocks,
-    .pack = pack_rows,
+    .move = move_rows,
     .mask = mask_bytes};

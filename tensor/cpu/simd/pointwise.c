@@ -48,12 +48,29 @@ static void fill(char *to, const char *from, int size, int64_t n) {
 static void drive_apart(const LpDrive *d, LpBlock block, char *const *ptrs,
                         const int64_t *strides, int64_t n, int64_t granule) {
   const int64_t whole = n & -granule;
-  if (whole < n) {
-    char *last[4];
-    for (int k = 0; k <= d->n_inputs; k++) last[k] = ptrs[k] + (n - granule) * strides[k];
-    block(last, granule, d->params);
-  }
   block(ptrs, whole, d->params);
+  if (whole == n) return;
+  char *last[4];
+  for (int k = 0; k <= d->n_inputs; k++) last[k] = ptrs[k] + (n - granule) * strides[k];
+  block(last, granule, d->params);
+}
+
+/* The block for operands that lie so; NULL: they go through buffers. *turned: it wants
+ * the two inputs the other way round. */
+static LpBlock choose_block(const LpDrive *d, const int64_t *strides, bool *turned) {
+  const int8_t *sizes = d->sizes;
+  bool direct = strides[0] == sizes[0] && strides[1] == sizes[1], by_number = direct;
+  for (int k = 2; k <= d->n_inputs; k++) {
+    direct = direct && strides[k] == sizes[k];
+    by_number = by_number && strides[k] == 0;
+  }
+  *turned =
+      d->turned && strides[0] == sizes[0] && strides[1] == 0 && strides[2] == sizes[2];
+  return direct ? d->block : by_number ? d->by_number : *turned ? d->turned : NULL;
+}
+
+static int64_t granule_of(const LpDrive *d) {
+  return LP_VECTOR_BYTES / (d->sizes[0] < d->sizes[1] ? d->sizes[0] : d->sizes[1]);
 }
 
 /* Runs a block over strided operands of any count: whole vectors in place where the
@@ -64,20 +81,11 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
   const LpDrive *d = params;
   const int n_operands = d->n_inputs + 1;
   const int8_t *sizes = d->sizes;
-  const int64_t granule = LP_VECTOR_BYTES / (sizes[0] < sizes[1] ? sizes[0] : sizes[1]);
-  bool direct = strides[0] == sizes[0] && strides[1] == sizes[1], by_number = direct;
-  for (int k = 2; k < n_operands; k++) {
-    direct = direct && strides[k] == sizes[k];
-    by_number = by_number && strides[k] == 0;
-  }
-  const bool turns =
-      d->turned && strides[0] == sizes[0] && strides[1] == 0 && strides[2] == sizes[2];
+  const int64_t granule = granule_of(d);
+  bool turns;
+  const LpBlock block = choose_block(d, strides, &turns);
   char *const turned[] = {ptrs[0], turns ? ptrs[2] : NULL, ptrs[1]};
   const int64_t turned_strides[] = {sizes[0], sizes[2], 0};
-  const LpBlock block = direct      ? d->block
-                        : by_number ? d->by_number
-                        : turns     ? d->turned
-                                    : NULL;
   char *const *in = turns ? turned : ptrs;
   if (block && n >= granule) {
     bool apart = true;
@@ -119,6 +127,27 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
     d->block(at, padded, d->params);
     if (at[0] == buffers[0]) move(to, strides[0], buffers[0], sizes[0], sizes[0], m);
     done += m;
+  }
+}
+
+/* Many rows: how they are to be driven is found out once. */
+static void drive_rows(char *const *ptrs, const int64_t *strides, int64_t n,
+                       const int64_t *row_strides, int64_t rows, const void *params) {
+  const LpDrive *d = params;
+  const int n_operands = d->n_inputs + 1;
+  const int64_t granule = granule_of(d);
+  bool turns;
+  const LpBlock block = n >= granule ? choose_block(d, strides, &turns) : NULL;
+  char *at[4];
+  for (int k = 0; k < n_operands; k++) at[k] = ptrs[k];
+  for (int64_t r = 0; r < rows; r++) {
+    bool apart = block && !turns;
+    for (int k = 1; k < n_operands; k++) apart = apart && at[k] != at[0];
+    if (apart)
+      drive_apart(d, block, at, strides, n, granule);
+    else
+      drive(at, strides, n, params);
+    for (int k = 0; k < n_operands; k++) at[k] += row_strides[k];
   }
 }
 
@@ -189,4 +218,5 @@ const LpPointwiseTable LP_SIMD(lp_pointwise_table) = {
              [LP_BOOL] = &LP_SIMD(lp_pointwise_bool),
              [LP_BFLOAT16] = &LP_SIMD(lp_pointwise_bf16)},
     .drive = drive,
+    .drive_rows = drive_rows,
     .select = {select_1, select_2, select_4, select_8, select_16}};
