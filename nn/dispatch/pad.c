@@ -254,11 +254,11 @@ static void copy_rows(void *ctx, int64_t begin, int64_t end) {
     for (const PadRun *r = m->runs; r < m->runs + m->n_runs; r++) {
       const bool is_fill = in_row < 0 || r->from < 0;
       const LpRowSteps rows = {.size = size,
-                           .n = r->n * m->unit,
-                           .to_step = size,
-                           .from_step = is_fill ? 0 : size,
-                           .to_row = to_row,
-                           .from_row = is_fill ? 0 : from_row};
+                               .n = r->n * m->unit,
+                               .to_step = size,
+                               .from_step = is_fill ? 0 : size,
+                               .to_row = to_row,
+                               .from_row = is_fill ? 0 : from_row};
       lp_copy_kernels()->move(
           &rows, c->y + row * to_row + r->to * entry,
           is_fill ? c->value : c->x + in_row * from_row + r->from * entry, n);

@@ -18,11 +18,11 @@ void lp_move_rows(const LpMove *m, char *to, const char *from, int64_t first,
     if (m->to) to += index[d] * m->to[d];
   }
   const LpRowSteps r = {.size = m->size,
-                    .n = shape[0],
-                    .to_step = m->to ? m->to[0] : m->size,
-                    .from_step = m->from[0],
-                    .to_row = m->to ? m->to[1] : row,
-                    .from_row = m->from[1]};
+                        .n = shape[0],
+                        .to_step = m->to ? m->to[0] : m->size,
+                        .from_step = m->from[0],
+                        .to_row = m->to ? m->to[1] : row,
+                        .from_row = m->from[1]};
   while (rows > 0) {
     const int64_t run = shape[1] - index[1] < rows ? shape[1] - index[1] : rows;
     lp_copy_kernels()->move(&r, to, from, run);

@@ -192,9 +192,9 @@ TEST(copy_moves_rows) {
         for (int64_t rows = 1; rows <= ROWS; rows += 5) {
           const int64_t size = INT64_C(1) << log_size, gap = (n * 5 + rows) % 3 * size;
           LpRowSteps r = {.size = size,
-                      .n = n,
-                      .to_step = steps[s][0] * size,
-                      .from_step = steps[s][1] * size};
+                          .n = n,
+                          .to_step = steps[s][0] * size,
+                          .from_step = steps[s][1] * size};
           r.to_row = n * r.to_step + gap;
           r.from_row = rows % 2 ? n * size : -size;
           const unsigned char *from = source + BYTES / 2;

@@ -298,9 +298,12 @@ INLINE void repeated_pieces(const LpRowSteps *r, char *restrict to,
   }
 }
 
-static void move_repeated(const LpRowSteps *r, char *to, const char *from, int64_t rows){
+/* clang-format off */
+static void move_repeated(const LpRowSteps *r, char *to, const char *from, int64_t rows) {
 #define REPEATED(piece) repeated_pieces(r, to, from, rows, piece)
-    WITH_PIECES(r->n * r->size, REPEATED)}
+  WITH_PIECES(r->n * r->size, REPEATED)
+}
+/* clang-format on */
 
 /* Rows that are read from their end to their front: in vectors of `bytes`. */
 #define REVERSED(type, bytes, ...)                                                       \
@@ -325,10 +328,20 @@ static void move_repeated(const LpRowSteps *r, char *to, const char *from, int64
   63, 62, 61, 60, 59, 58, 57, 56, 55, 54, 53, 52, 51, 50, 49, 48, 47, 46, 45, 44, 43,    \
       42, 41, 40, 39, 38, 37, 36, 35, 34, 33, 32, FROM31
 
-REVERSED(e1, 16, FROM15) REVERSED(e1, 32, FROM31) REVERSED(e1, 64, FROM63)
-    REVERSED(e2, 16, FROM7) REVERSED(e2, 32, FROM15) REVERSED(e2, 64, FROM31)
-        REVERSED(e4, 16, 3, 2, 1, 0) REVERSED(e4, 32, FROM7) REVERSED(e4, 64, FROM15)
-            REVERSED(e8, 16, 1, 0) REVERSED(e8, 32, 3, 2, 1, 0) REVERSED(e8, 64, FROM7)
+/* clang-format off */
+REVERSED(e1, 16, FROM15)
+REVERSED(e1, 32, FROM31)
+REVERSED(e1, 64, FROM63)
+REVERSED(e2, 16, FROM7)
+REVERSED(e2, 32, FROM15)
+REVERSED(e2, 64, FROM31)
+REVERSED(e4, 16, 3, 2, 1, 0)
+REVERSED(e4, 32, FROM7)
+REVERSED(e4, 64, FROM15)
+REVERSED(e8, 16, 1, 0)
+REVERSED(e8, 32, 3, 2, 1, 0)
+REVERSED(e8, 64, FROM7)
+/* clang-format on */
 
 #define MOVE_REVERSED(type)                                                              \
   static void move_reversed_##type(const LpRowSteps *r, char *to, const char *from,      \
@@ -365,9 +378,17 @@ REVERSED(e1, 16, FROM15) REVERSED(e1, 32, FROM31) REVERSED(e1, 64, FROM63)
       spread_##type(to, r->to_row, from, r->from_row, rows);                             \
   }
 
-                MOVE_SPREAD(e1) MOVE_SPREAD(e2) MOVE_SPREAD(e4) MOVE_SPREAD(e8)
-                    MOVE_SPREAD(e16) MOVE_REVERSED(e1) MOVE_REVERSED(e2) MOVE_REVERSED(e4)
-                        MOVE_REVERSED(e8)
+/* clang-format off */
+MOVE_SPREAD(e1)
+MOVE_SPREAD(e2)
+MOVE_SPREAD(e4)
+MOVE_SPREAD(e8)
+MOVE_SPREAD(e16)
+MOVE_REVERSED(e1)
+MOVE_REVERSED(e2)
+MOVE_REVERSED(e4)
+MOVE_REVERSED(e8)
+/* clang-format on */
 #define move_reversed_e16 move_spread_e16
 
 #define BY_SIZE(kind)                                                                    \
@@ -379,8 +400,7 @@ REVERSED(e1, 16, FROM15) REVERSED(e1, 32, FROM31) REVERSED(e1, 64, FROM63)
   default: kind##_e16(r, to, from, rows);                                                \
   }
 
-                            static void move_rows(const LpRowSteps *r, char *to,
-                                                  const char *from, int64_t rows) {
+static void move_rows(const LpRowSteps *r, char *to, const char *from, int64_t rows) {
   const bool dense = r->to_step == r->size;
   if (r->n == 1 || (dense && r->from_step == r->size)) {
     move_dense(r, to, from, rows, r->n * r->size);
