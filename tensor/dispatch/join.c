@@ -190,6 +190,7 @@ static void join_chunk(void *ctx, int64_t i) {
  * from each other? */
 static bool as_rows(const LpTensor *t, int64_t dim, LpRowSteps *r) {
   int64_t step = 0, next = 0;
+  bool first = true; /* a step of 0 is one, too */
   r->n = 1;
   for (int64_t d = t->ndim - 1; d >= 0; d--) {
     if (t->sizes[d] == 1) continue;
@@ -197,7 +198,8 @@ static bool as_rows(const LpTensor *t, int64_t dim, LpRowSteps *r) {
       if (t->strides[d] != r->n) return false;
       r->n *= t->sizes[d];
     } else {
-      if (step == 0) step = next = t->strides[d];
+      if (first) step = next = t->strides[d];
+      first = false;
       if (t->strides[d] != next) return false;
       next *= t->sizes[d];
     }

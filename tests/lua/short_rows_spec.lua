@@ -243,4 +243,15 @@ describe("short rows", function()
       end
     end
   end)
+
+  it("joins expanded tensors as their copies", function()
+    for _, x in ipairs {
+      torch.arange(12):view(3, 1, 4):expand(3, 5, 4), torch.arange(4):view(4, 1, 1):expand(4, 6, 3),
+      torch.arange(6):view(1, 6, 1):expand(7, 6, 2), torch.arange(3):view(1, 1, 3):expand(4, 5, 3),
+    } do
+      local copy = x:contiguous()
+      for dim = 0, 3 do assert.is_true(torch.equal(torch.stack({ x, copy, x }, dim), torch.stack({ copy, copy, copy }, dim))) end
+      for dim = 0, 2 do assert.is_true(torch.equal(torch.cat({ x, copy, x }, dim), torch.cat({ copy, copy, copy }, dim))) end
+    end
+  end)
 end)
