@@ -107,7 +107,7 @@ static bool is_visibly(const LpTensor *t) {
 }
 
 void *lp_channels_last_data(const LpTensor *t) {
-  if (t->physical || t->ndim < 3) return NULL;
+  if (t->physical || t->ndim < 3 || t->ndim > 5) return NULL;
   if (lp_is_hidden(t)) return t->storage->memory;
   const bool same =
       t->is_contiguous && (t->sizes[1] == 1 || t->numel == t->sizes[0] * t->sizes[1]);

@@ -59,4 +59,13 @@ describe("pad", function()
     assert.equal(x[0][0][3]:item(), y[0][0][0]:item())
     assert.equal(x[0][0][x:numel() - 6]:item(), y[0][0][y:numel() - 1]:item())
   end)
+
+  it("takes more dims than an image has", function()
+    for _, sizes in ipairs { { 13, 3, 1, 1, 1, 1 }, { 2, 3, 1, 1, 1, 1, 1 }, { 2, 1, 2, 1, 2, 3 } } do
+      local x = torch.arange(torch.ones(sizes):numel()):view(sizes)
+      local y = torch.constant_pad_nd(x, { 0, 3, 1, 0 }, 7)
+      assert.is_true(torch.equal(y:narrow(-1, 0, sizes[#sizes]):narrow(-2, 1, sizes[#sizes - 1]), x))
+      assert.equal(7 * (y:numel() - x:numel()) + x:sum():item(), y:sum():item())
+    end
+  end)
 end)
