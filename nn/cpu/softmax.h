@@ -7,8 +7,8 @@
 #include "cpu/caps.h"
 #include "core/tensor.h"
 
-#define LP_SOFTMAX_ROWS 64
-#define LP_SOFTMAX_SHORT 48
+#define LP_SOFTMAX_COLUMNS 64
+#define LP_SOFTMAX_ELEMS 2048
 
 typedef struct LpSoftmaxKernels {
   /* [type][0: softmax, 1: log_softmax] */
@@ -22,11 +22,12 @@ typedef struct LpSoftmaxKernels {
   double (*logsumexp[4])(const void *x, int64_t n);
   /* y = scale * exp(x - shift) */
   void (*scaled_exp[4])(void *y, const void *x, int64_t n, double shift, double scale);
-  /* Both for up to LP_SOFTMAX_ROWS rows, one after the other, of up to LP_SOFTMAX_SHORT
-   * elements: a lane for each row. */
-  void (*short_logsumexp[4])(const void *x, int64_t rows, int64_t n, double *to);
-  void (*short_scaled_exp[4])(void *y, const void *x, int64_t rows, int64_t n,
-                              const double *shift, const double *scale);
+  /* The first of m columns of n elements, which follow each other row by row; m up to
+   * LP_SOFTMAX_COLUMNS. */
+  void (*column_logsumexp[4])(const void *x, int64_t n, int64_t m, double *to);
+  /* The second of rows one after the other, LP_SOFTMAX_ELEMS elements at most. */
+  void (*rows_scaled_exp[4])(void *y, const void *x, int64_t rows, int64_t n,
+                             const double *shift, const double *scale);
   double (*get[4])(const void *x, int64_t i);
   void (*add_at[4])(void *x, int64_t i, double v);
 } LpSoftmaxKernels;

@@ -24,10 +24,10 @@ typedef struct SoftmaxJob {
   char *y;
 } SoftmaxJob;
 
-static void turn(const SoftmaxJob *j, char *to, int64_t to_step, const char *from,
+static void turn(size_t elem_bytes, char *to, int64_t to_step, const char *from,
                  int64_t from_step, int64_t rows, int64_t columns) {
-  lp_copy_kernels()->transpose[__builtin_ctzll(j->elem_bytes)](to, to_step, from,
-                                                               from_step, rows, columns);
+  lp_copy_kernels()->transpose[__builtin_ctzll(elem_bytes)](to, to_step, from, from_step,
+                                                            rows, columns);
 }
 
 static void forward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
@@ -35,9 +35,9 @@ static void forward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; o += ROWS) {
     const int64_t m = end - o < ROWS ? end - o : ROWS;
     const size_t at = (size_t)(o * j->n) * j->elem_bytes;
-    turn(j, columns, m, j->x + at, j->n, m, j->n);
+    turn(j->elem_bytes, columns, m, j->x + at, j->n, m, j->n);
     lp_softmax_kernels()->inner[j->type][j->is_log](columns, columns, j->n, m, m);
-    turn(j, j->y + at, j->n, columns, m, j->n, m);
+    turn(j->elem_bytes, j->y + at, j->n, columns, m, j->n, m);
   }
 }
 
@@ -46,10 +46,10 @@ static void backward_short(const SoftmaxJob *j, int64_t begin, int64_t end) {
   for (int64_t o = begin; o < end; o += ROWS) {
     const int64_t m = end - o < ROWS ? end - o : ROWS;
     const size_t at = (size_t)(o * j->n) * j->elem_bytes;
-    turn(j, g, m, j->g + at, j->n, m, j->n);
-    turn(j, y, m, j->x + at, j->n, m, j->n);
+    turn(j->elem_bytes, g, m, j->g + at, j->n, m, j->n);
+    turn(j->elem_bytes, y, m, j->x + at, j->n, m, j->n);
     lp_softmax_kernels()->inner_grad[j->type][j->is_log](g, g, y, j->n, m, m);
-    turn(j, j->y + at, j->n, g, m, j->n, m);
+    turn(j->elem_bytes, j->y + at, j->n, g, m, j->n, m);
   }
 }
 
@@ -192,10 +192,12 @@ typedef struct EntropyJob {
   char *gx;
 } EntropyJob;
 
-/* Rows that are made together, from row r on. */
+#define FEW_CLASSES 48 /* up to here rows are made together */
+
+/* How many, from row r on. */
 static int64_t rows_at_once(const EntropyJob *j, int64_t r, int64_t end) {
-  if (j->classes > LP_SOFTMAX_SHORT) return 1;
-  return end - r < LP_SOFTMAX_ROWS ? end - r : LP_SOFTMAX_ROWS;
+  if (j->classes > FEW_CLASSES) return 1;
+  return end - r < ROWS ? end - r : ROWS;
 }
 
 static void entropy_rows(void *ctx, int64_t begin, int64_t end) {
@@ -203,13 +205,16 @@ static void entropy_rows(void *ctx, int64_t begin, int64_t end) {
   const LpSoftmaxKernels *k = lp_softmax_kernels();
   const size_t row_bytes = (size_t)j->classes * j->elem_bytes;
   double *lse = (double *)j->lse;
+  _Alignas(64) char columns[FEW_CLASSES * ROWS * sizeof(double)];
   for (int64_t r = begin, m; r < end; r += m) {
     const char *x = j->x + (size_t)r * row_bytes;
     m = rows_at_once(j, r, end);
-    if (j->classes <= LP_SOFTMAX_SHORT)
-      k->short_logsumexp[j->type](x, m, j->classes, lse + r);
-    else
+    if (j->classes <= FEW_CLASSES) {
+      turn(j->elem_bytes, columns, m, x, j->classes, m, j->classes);
+      k->column_logsumexp[j->type](columns, j->classes, m, lse + r);
+    } else {
       lse[r] = k->logsumexp[j->type](x, j->classes);
+    }
     for (int64_t i = r; i < r + m; i++, x += row_bytes)
       j->out[i] =
           j->target[i] == j->ignore_index ? 0 : lse[i] - k->get[j->type](x, j->target[i]);
@@ -223,9 +228,9 @@ static void entropy_grad_rows(void *ctx, int64_t begin, int64_t end) {
   for (int64_t r = begin, m; r < end; r += m) {
     const size_t at = (size_t)r * row_bytes;
     m = rows_at_once(j, r, end);
-    if (j->classes <= LP_SOFTMAX_SHORT)
-      k->short_scaled_exp[j->type](j->gx + at, j->x + at, m, j->classes, j->lse + r,
-                                   j->scale + r);
+    if (j->classes <= FEW_CLASSES)
+      k->rows_scaled_exp[j->type](j->gx + at, j->x + at, m, j->classes, j->lse + r,
+                                  j->scale + r);
     else if (j->target[r] != j->ignore_index)
       k->scaled_exp[j->type](j->gx + at, j->x + at, j->classes, j->lse[r], j->scale[r]);
     for (int64_t i = r; i < r + m; i++) {

@@ -5,7 +5,7 @@
 
 #define PIECE 4096
 #define STEP 32 /* of a row at a time, each adding to a sum of its own */
-#define COLUMNS 64
+#define COLUMNS LP_SOFTMAX_COLUMNS
 
 #define BODY "cpu/simd/softmax_body.h"
 #include "cpu/simd/nn_each.h"
@@ -24,8 +24,8 @@ const LpSoftmaxKernels LP_SIMD(lp_softmax_kernels) = {
     .inner_grad = PAIRS(softmax_inner_grad, log_softmax_inner_grad),
     .logsumexp = EACH_TYPE(logsumexp),
     .scaled_exp = EACH_TYPE(scaled_exp),
-    .short_logsumexp = EACH_TYPE(short_logsumexp),
-    .short_scaled_exp = EACH_TYPE(short_scaled_exp),
+    .column_logsumexp = EACH_TYPE(column_logsumexp),
+    .rows_scaled_exp = EACH_TYPE(rows_scaled_exp),
     .get = EACH_TYPE(get),
     .add_at = EACH_TYPE(add_at),
 };

@@ -246,38 +246,33 @@ static void TYPED(scaled_exp)(void *py, const void *px, int64_t n, double shift,
   for (int64_t i = 0; i < n; i++) y[i] = STORE(TYPED(exp_of)(LOAD(x[i]) - b) * s);
 }
 
-static void TYPED(short_logsumexp)(const void *px, int64_t rows, int64_t n, double *to) {
+static void TYPED(column_logsumexp)(const void *px, int64_t n, int64_t m, double *to) {
   const T *x = px;
-  A lanes[LP_SOFTMAX_SHORT][LP_SOFTMAX_ROWS], top[LP_SOFTMAX_ROWS], sum[LP_SOFTMAX_ROWS];
-  for (int64_t r = 0; r < LP_SOFTMAX_ROWS; r++) {
-    const T *row = x + (r < rows ? r : 0) * n;
-    for (int64_t i = 0; i < n; i++) lanes[i][r] = LOAD(row[i]);
-    top[r] = -(A)INFINITY;
-    sum[r] = 0;
+  A top[COLUMNS], sum[COLUMNS];
+  for (int64_t j = 0; j < m; j++) {
+    top[j] = -(A)INFINITY;
+    sum[j] = 0;
   }
   for (int64_t i = 0; i < n; i++) {
     LP_IVDEP
-    for (int r = 0; r < LP_SOFTMAX_ROWS; r++)
-      top[r] = lanes[i][r] > top[r] ? lanes[i][r] : top[r];
+    for (int64_t j = 0; j < m; j++) {
+      const A v = LOAD(x[i * m + j]);
+      top[j] = v > top[j] ? v : top[j];
+    }
   }
   for (int64_t i = 0; i < n; i++) {
     LP_IVDEP
-    for (int r = 0; r < LP_SOFTMAX_ROWS; r++)
-      sum[r] += TYPED(exp_of)(lanes[i][r] - top[r]);
+    for (int64_t j = 0; j < m; j++) sum[j] += TYPED(exp_of)(LOAD(x[i * m + j]) - top[j]);
   }
-  double logs[LP_SOFTMAX_ROWS];
   LP_IVDEP
-  for (int r = 0; r < LP_SOFTMAX_ROWS; r++)
-    logs[r] = (double)top[r] + lp_log_f64((double)sum[r]);
-  memcpy(to, logs, (size_t)rows * sizeof *to);
+  for (int64_t j = 0; j < m; j++) to[j] = (double)top[j] + lp_log_f64((double)sum[j]);
 }
 
-static void TYPED(short_scaled_exp)(void *py, const void *px, int64_t rows, int64_t n,
-                                    const double *shift, const double *scale) {
+static void TYPED(rows_scaled_exp)(void *py, const void *px, int64_t rows, int64_t n,
+                                   const double *shift, const double *scale) {
   const T *x = px;
   T *y = py;
-  A shifts[LP_SOFTMAX_SHORT * LP_SOFTMAX_ROWS],
-      scales[LP_SOFTMAX_SHORT * LP_SOFTMAX_ROWS];
+  A shifts[LP_SOFTMAX_ELEMS], scales[LP_SOFTMAX_ELEMS];
   for (int64_t r = 0; r < rows; r++)
     for (int64_t i = 0; i < n; i++) {
       shifts[r * n + i] = (A)shift[r];

@@ -91,12 +91,13 @@ static inline VecF64 wide_of_f64(const double *x) {
 static inline void store_f64(double *out, VecF64 x) {
   memcpy(out, &x, sizeof x);
 }
-static inline VecU64 wide_of_i64(const int64_t *x) {
+/* Signed or not. */
+static inline VecU64 wide_of_i64(const void *x) {
   VecU64 v;
   memcpy(&v, x, sizeof v);
   return v;
 }
-static inline void store_i64(int64_t *out, VecU64 x) {
+static inline void store_i64(void *out, VecU64 x) {
   memcpy(out, &x, sizeof x);
 }
 
@@ -268,17 +269,9 @@ SUM_ROWS(rows_i64, sum_i64, int64_t, int64_t, uint64_t, VecU64, wide_of_i64, sto
 #define DOWN_BOTH(suffix, T, A, VA, load, store, load_carry, store_carry)                \
   DOWN(sum_down_##suffix, T, A, VA, load, store, load_carry, store_carry, PLUS)          \
   DOWN(prod_down_##suffix, T, A, VA, load, store, load_carry, store_carry, TIMES)
-static inline VecU64 wide_of_u64(const uint64_t *x) {
-  VecU64 v;
-  memcpy(&v, x, sizeof v);
-  return v;
-}
-static inline void store_u64(uint64_t *out, VecU64 x) {
-  memcpy(out, &x, sizeof x);
-}
 DOWN_BOTH(f32, float, double, VecF64, wide_of_f32, store_f32, wide_of_f64, store_f64)
 DOWN_BOTH(f64, double, double, VecF64, wide_of_f64, store_f64, wide_of_f64, store_f64)
-DOWN_BOTH(i64, uint64_t, uint64_t, VecU64, wide_of_u64, store_u64, wide_of_u64, store_u64)
+DOWN_BOTH(i64, uint64_t, uint64_t, VecU64, wide_of_i64, store_i64, wide_of_i64, store_i64)
 
 #define EXTREME(name, T, wins)                                                           \
   static void name(T *restrict best, int64_t *restrict at, const T *restrict x,          \
