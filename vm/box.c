@@ -218,13 +218,25 @@ static bool memory_pressure(size_t wanted_bytes) {
   return lp_memory_live_bytes() < before;
 }
 
-static int box_gc(lua_State *L) {
-  LpBox *box = lua_touserdata(L, 1);
+static void release_box(LpBox *box) {
   LpTensor *t = box->tensor;
   box->tensor = NULL;
-  finalized_count++;
   if (t) lp_memory_thread_charge(-OBJECT_BYTES);
   lp_tensor_release(t);
+}
+
+/* Lua's pace and the program collect, too: the next garbage counts from what they left. */
+static inline void lower_limit(Pressure *p, int64_t left_bytes) {
+  const int64_t limit_bytes = left_bytes + (int64_t)p->allowance_bytes;
+  if (limit_bytes < p->limit_bytes) p->limit_bytes = limit_bytes;
+}
+
+static int box_gc(lua_State *L) {
+  release_box(lua_touserdata(L, 1));
+  finalized_count++;
+  const int64_t left_bytes = lp_memory_thread_bytes();
+  lower_limit(&near, left_bytes);
+  lower_limit(&far, left_bytes);
   return 0;
 }
 
@@ -232,7 +244,8 @@ static int box_gc(lua_State *L) {
 static int tensor_free(lua_State *L) {
   LpBox *box = to_box(L, 1);
   if (!box) lpvm_check_tensor(L, 1, "free");
-  return box_gc(L);
+  release_box(box);
+  return 0;
 }
 
 /* --- properties ----------------------------------------------------------------------------------- */
