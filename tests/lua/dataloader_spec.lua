@@ -49,6 +49,8 @@ local function threads()
   end
 end
 
+before_each(workers_left) -- other tests, of other files too, drop loaders
+
 describe("the number of workers", function()
   it("does not change what random transforms give", function()
     local expected

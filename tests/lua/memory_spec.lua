@@ -123,10 +123,11 @@ describe("memory", function()
   it("counts garbage from what the program's own collection left", function()
     for _, mode in ipairs { "generational", "incremental" } do
       local mode_before = collectgarbage(mode)
-      local held = {}
-      for i = 1, 300 do held[i] = torch.ones(512, 512) end
-      assert.equal(1, held[300]["0, 0"]:item())
-      held = nil
+      do
+        local held = {}
+        for i = 1, 300 do held[i] = torch.ones(512, 512) end
+        assert.equal(1, held[300]["0, 0"]:item())
+      end
       collectgarbage()
       collectgarbage()
       core.memory_reset_peak()
