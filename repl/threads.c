@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SPIN_COUNT "10000" /* some tens of microseconds: longer than the gap between two ops */
+#define SPIN_COUNT "10000" /* 100 to 400 microseconds: longer than the gap between two ops */
 
 void repl_shorten_spin(char **argv) {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)

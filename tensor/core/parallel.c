@@ -100,6 +100,43 @@ static int64_t round_to_border(int64_t n) {
   return n >= 8 * BORDER_ELEMS ? (n + BORDER_ELEMS - 1) / BORDER_ELEMS * BORDER_ELEMS : n;
 }
 
+/* Note [A core each]: the kernel may wake a thread on the core of the one that wakes it.
+ * There they stay: while one waits for the other, it takes the time that the other needs,
+ * until it sleeps; and as each sleeps half the time, the kernel sees no load to balance.
+ * An op then takes ten times as long, on a machine with hardly anything else to do. So a
+ * thread that finds itself on a core that another of the region has moves to a free one,
+ * where the kernel may move it again as it likes. */
+#define MOST_CORES 1024
+
+typedef struct Cores {
+  _Atomic uint64_t taken[MOST_CORES / 64];
+} Cores;
+
+/* False when another thread has the core. */
+static bool take_core(Cores *cores, int core) {
+  if (core < 0 || core >= MOST_CORES) return true; /* cannot tell */
+  const uint64_t bit = (uint64_t)1 << core % 64;
+  return !(atomic_fetch_or_explicit(&cores->taken[core / 64], bit, memory_order_relaxed) &
+           bit);
+}
+
+static void __attribute__((noinline)) move_to_free_core(Cores *cores) {
+  cpu_set_t allowed, free_ones;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return;
+  CPU_ZERO(&free_ones);
+  for (int core = 0; core < CPU_SETSIZE && core < MOST_CORES; core++)
+    if (CPU_ISSET(core, &allowed) &&
+        !(atomic_load_explicit(&cores->taken[core / 64], memory_order_relaxed) >>
+              core % 64 &
+          1))
+      CPU_SET(core, &free_ones);
+  if (CPU_COUNT(&free_ones) == 0 ||
+      sched_setaffinity(0, sizeof free_ones, &free_ones) != 0)
+    return;
+  take_core(cores, sched_getcpu());
+  sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
 void lp_parallel_walk(int64_t n, int64_t grain,
                       void (*body)(void *ctx, int64_t begin, int64_t end), void *ctx,
                       bool backwards) {
@@ -116,19 +153,25 @@ void lp_parallel_walk(int64_t n, int64_t grain,
   const int64_t piece = round_to_border(lp_ratio_up(size, useful < most ? useful : most));
   Range ranges[MOST_RANGES];
   for (int64_t i = 0; i < count; i++) atomic_init(&ranges[i].next, 0);
+  Cores cores = {0};
+  take_core(&cores, sched_getcpu());
 #pragma omp parallel num_threads((int)threads)
-  for (int64_t i = 0; i < count; i++) { /* OpenMP may grant fewer threads: all ranges */
-    const int64_t r = (omp_get_thread_num() + i) % count;
-    const int64_t begin = r * size, end = begin + size < n ? begin + size : n;
-    for (;;) {
-      const int64_t done =
-          piece * atomic_fetch_add_explicit(&ranges[r].next, 1, memory_order_relaxed);
-      if (done >= end - begin) break;
-      const int64_t more = done + piece < end - begin ? done + piece : end - begin;
-      if (backwards)
-        body(ctx, end - more, end - done);
-      else
-        body(ctx, begin + done, begin + more);
+  {
+    const int thread = omp_get_thread_num();
+    if (thread != 0 && !take_core(&cores, sched_getcpu())) move_to_free_core(&cores);
+    for (int64_t i = 0; i < count; i++) { /* OpenMP may grant fewer threads: all ranges */
+      const int64_t r = (thread + i) % count;
+      const int64_t begin = r * size, end = begin + size < n ? begin + size : n;
+      for (;;) {
+        const int64_t done =
+            piece * atomic_fetch_add_explicit(&ranges[r].next, 1, memory_order_relaxed);
+        if (done >= end - begin) break;
+        const int64_t more = done + piece < end - begin ? done + piece : end - begin;
+        if (backwards)
+          body(ctx, end - more, end - done);
+        else
+          body(ctx, begin + done, begin + more);
+      }
     }
   }
 }

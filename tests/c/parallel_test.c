@@ -1,7 +1,12 @@
-/* The range splitter: every element once, whatever the size, the grain and the nesting.
- */
+/* The range splitter: every element once, whatever the size, the grain and the nesting;
+ * threads on cores of their own. */
+#define _GNU_SOURCE /* sched_getcpu */
 #include "core/parallel.h"
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <time.h>
 #include "test.h"
 
 static void count(void *ctx, int64_t begin, int64_t end) {
@@ -43,4 +48,48 @@ TEST(parallel_nests) {
   lp_parallel_for(10, 1, nested, seen);
   EXPECT(all_once(seen, 1000));
   free(seen);
+}
+
+/* Two pieces that begin together. */
+typedef struct Meeting {
+  pthread_t caller;
+  int cores[2];
+  _Atomic int count;
+  bool crowd; /* the other thread comes to the caller's core, and may leave it again */
+} Meeting;
+
+static void meet(void *ctx, int64_t begin, int64_t end) {
+  (void)end;
+  Meeting *m = ctx;
+  m->cores[begin] = sched_getcpu();
+  atomic_fetch_add(&m->count, 1);
+  const time_t last = time(NULL) + 2; /* a region may have been granted one thread */
+  while (atomic_load(&m->count) < 2 && time(NULL) < last) sched_yield();
+  if (!m->crowd || pthread_equal(pthread_self(), m->caller)) return;
+  cpu_set_t allowed, one;
+  CPU_ZERO(&one);
+  CPU_SET(m->cores[!begin], &one);
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 &&
+      sched_setaffinity(0, sizeof one, &one) == 0)
+    sched_setaffinity(0, sizeof allowed, &allowed);
+}
+
+TEST(parallel_threads_leave_a_core_that_they_share) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0 || CPU_COUNT(&allowed) < 2)
+    return;
+  const int threads = lp_num_threads(), rounds = 40;
+  lp_set_num_threads(2);
+  int apart = 0;
+  for (int i = 0; i < rounds; i++) {
+    Meeting m = {.caller = pthread_self(), .crowd = true};
+    lp_parallel_for(2, 1, meet, &m);
+    m.crowd = false;
+    atomic_store(&m.count, 0);
+    lp_parallel_for(2, 1, meet, &m);
+    apart += m.cores[0] != m.cores[1];
+  }
+  lp_set_num_threads(threads);
+  EXPECT(apart >=
+         rounds * 3 / 4); /* the kernel may move one between the check and the piece */
 }
