@@ -51,7 +51,7 @@ TYPED(tile)(const int rows, const int vectors, const T *a, int64_t lda, int64_t 
   for (int i = 0; i < rows; i++)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++) sum[i][v] = (V){0};
-  /* The shorter side of the tile stays in registers: 3 x 4 sums leave only 4 of AVX2's. */
+  /* The shorter side of a tile stays in registers: 3 x 4 sums leave 4 of AVX2's. */
   for (int64_t p = 0; p < k && rows < vectors; p++) {
     V x[MAX_ROWS];
 #pragma GCC unroll 12
