@@ -360,7 +360,9 @@ static bool gemm_half(const LpGemm *g) {
         beta = (float)lp_scalar_to_double(g->beta);
   if (g->m <= LP_HALF_ROWS || g->n == 1) return gemm_half_few(g, alpha, beta);
   bool large = g->m * g->n * g->k > SMALL_PRODUCT_NT;
-  if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, alpha, beta)) return true;
+  if (g->dtype == LP_BFLOAT16 && large &&
+      lp_cpu_gemm_bf16(g, &(LpGemmSteps){1, 0, 0, 0}, alpha, beta))
+    return true;
   int64_t rows_a = g->trans_a ? g->k : g->m, columns_a = g->trans_a ? g->m : g->k;
   int64_t rows_b = g->trans_b ? g->n : g->k, columns_b = g->trans_b ? g->k : g->n;
   size_t floats = (size_t)(rows_a * columns_a + rows_b * columns_b), capacity;
@@ -608,6 +610,16 @@ static bool tiny_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
   return true;
 }
 
+/* All products of bfloat16 at once: one by one, each would be described anew. */
+static bool bf16_batch(const LpGemm *g, const LpGemmSteps *steps) {
+  if (g->dtype != LP_BFLOAT16 || g->m <= LP_HALF_ROWS || g->n == 1 || g->row ||
+      steps->count < 2 || g->m * g->n * g->k <= SMALL_PRODUCT_NT || is_zero(g->alpha))
+    return false;
+  lp_num_threads(); /* before oneDNN asks OpenMP for it */
+  return lp_cpu_gemm_bf16(g, steps, (float)lp_scalar_to_double(g->alpha),
+                          (float)lp_scalar_to_double(g->beta));
+}
+
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c) {
   int64_t item = (int64_t)lp_dtype_size(g->dtype);
@@ -619,6 +631,7 @@ bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
   if (tiny_batch(g, count, stride_a, stride_b, stride_c)) return true;
   if (g->m == 1 && g->k > 0 && run_dots(g, count, job.step_a, job.step_b, job.step_c))
     return true;
+  if (bf16_batch(g, &(LpGemmSteps){count, stride_a, stride_b, stride_c})) return true;
   if (count >= 2 * (int64_t)lp_num_threads() || work < SMALL_PRODUCT) {
     /* Enough products to give each thread whole ones. */
     lp_parallel_for(count, LP_GRAIN * 4 / (work + 1) + 1, batch_range, &job);

@@ -352,6 +352,34 @@ describe("dot products", function()
     end
   end)
 
+  it("make batches of matrix products, however their operands lie", function()
+    torch.manual_seed(6)
+    for _, name in ipairs { "bfloat16", "float16", "float32", "float64", "int32" } do
+      local dtype = torch[name]
+      for number, s in ipairs { { 6, 32, 32, 32 }, { 5, 33, 65, 31 }, { 2, 128, 64, 128 }, { 40, 7, 9, 300 }, { 3, 5, 2, 3 } } do
+        torch.set_num_threads(1 + number % 3)
+        local batch, m, k, n = table.unpack(s)
+        local x, y, z = torch.randint(0, 4, { batch, m, k }), torch.randint(0, 4, { batch, k, n }), torch.randint(0, 4, { batch, m, n })
+        local exact = x:double():bmm(y:double())
+        local function check(got, sum)
+          assert.equal(got.dtype, dtype)
+          assert.is_true(torch.equal(got, sum:to(dtype)))
+        end
+        local a, b, c = x:to(dtype), y:to(dtype), z:to(dtype)
+        local function turned(t) return t:transpose(1, 2):contiguous():transpose(1, 2) end
+        check(a:bmm(b), exact)
+        check(turned(a):bmm(b), exact)
+        check(a:bmm(turned(b)), exact)
+        check(turned(a):bmm(turned(b)), exact)
+        check(torch.baddbmm(c, a, b), exact + z)
+        local first = x:narrow(0, 0, 1):double():matmul(y:double())
+        check(a:narrow(0, 0, 1):expand(batch, m, k):bmm(b), first)
+        check(torch.stack({ a, a }, 1):select(1, 0):bmm(b), exact)
+        check(torch.cat({ b, b }, 2):narrow(2, 0, n):transpose(1, 2):bmm(turned(a):transpose(1, 2)), exact:transpose(1, 2))
+      end
+    end
+  end)
+
   it("keep NaN and infinities, and leave what lies beyond alone", function()
     for _, name in ipairs { "float16", "bfloat16", "float64" } do
       local x, y = torch.ones(40):to(torch[name]), torch.ones(40):to(torch[name])
