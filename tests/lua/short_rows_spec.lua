@@ -47,6 +47,21 @@ describe("short rows", function()
     end
   end)
 
+  it("are taken by their places, counted from either end", function()
+    for number, n in ipairs { 1, 511, 513, 16385, 70000 } do
+      torch.set_num_threads(1 + number % 3)
+      local at = torch.randint(-600, 600, { n })
+      for _, name in ipairs(dtypes) do
+        local x = (torch.arange(600) % 9):view(20, 30):to(torch[name])
+        local expected = (at % 600 % 9):to(torch[name])
+        same(x:take(at), expected)
+        same(x:t():contiguous():t():take(at), expected)
+      end
+      at[{ n - 1 }] = 600
+      assert.error_matches(function() torch.zeros(20, 30):take(at) end, "600")
+    end
+  end)
+
   -- Where self's elements lie that x:gather(dim, index) names, counted in row-major order.
   local function flat_places(shape, dim, index)
     local step, flat = 1, torch.zeros(index.shape, { dtype = torch.int64 })
