@@ -3,12 +3,14 @@
 #include <math.h>
 #include "core/half.h"
 #include "core/parallel.h"
+#include "cpu/index.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 
 static bool check_indices(LpTensor *weight, LpTensor *dense) {
-  const int64_t *index = lp_data(dense), rows = lp_size(weight, 0);
-  for (int64_t i = 0; i < lp_numel(dense); i++)
+  const int64_t *index = lp_data(dense), rows = lp_size(weight, 0), n = lp_numel(dense);
+  if (lp_index_table()->in_range(index, 1, n, rows)) return true;
+  for (int64_t i = 0; i < n; i++)
     CHECK(index[i] >= 0 && index[i] < rows, LP_ERR_INDEX,
           "index %lld is out of range: weight %s has rows [0, %lld)", (long long)index[i],
           SHAPE_TEXT(weight), (long long)rows);
@@ -27,14 +29,18 @@ typedef struct GatherJob {
   const char *from;
   char *to;
   const int64_t *index;
-  size_t row_bytes;
+  int64_t row_bytes;
 } GatherJob;
 
 static void gather(void *ctx, int64_t begin, int64_t end) {
-  GatherJob *j = ctx;
-  for (int64_t i = begin; i < end; i++)
-    memcpy(j->to + (size_t)i * j->row_bytes, j->from + (size_t)j->index[i] * j->row_bytes,
-           j->row_bytes);
+  const GatherJob *j = ctx;
+  lp_index_table()->move(&(LpIndexMoves){.to = j->to + begin * j->row_bytes,
+                                         .from = j->from,
+                                         .from_at = j->index + begin,
+                                         .to_step = j->row_bytes,
+                                         .from_step = j->row_bytes,
+                                         .bytes = j->row_bytes,
+                                         .n = end - begin});
 }
 
 LpTensor *lp_impl_embedding_rows(LpTensor *weight, LpTensor *indices, int64_t padding_idx,
@@ -49,7 +55,7 @@ LpTensor *lp_impl_embedding_rows(LpTensor *weight, LpTensor *indices, int64_t pa
     result = nn_empty(sizes, indices->ndim + 1, lp_dtype(weight));
     if (result && lp_numel(result)) {
       GatherJob j = {lp_data(w), lp_data(result), lp_data(index),
-                     (size_t)width * lp_dtype_size(lp_dtype(weight))};
+                     width * (int64_t)lp_dtype_size(lp_dtype(weight))};
       lp_parallel_for(lp_numel(index), LP_GRAIN / (width + 1) + 1, gather, &j);
     }
   }

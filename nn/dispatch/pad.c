@@ -359,6 +359,11 @@ LpTensor *lp_impl_pad_nd_adjoint(LpTensor *grad_output, LpInts size, LpInts pad,
   PadMap m;
   if (size.count == 0) return nn_dense(grad_output, dtype);
   const bool last = nn_lies_last(grad_output);
+  if (!strcmp(mode, "constant")) { /* each element once: the way back */
+    int64_t back[2 * LP_MAX_DIMS];
+    for (int64_t i = 0; i < pad.count; i++) back[i] = -pad.data[i];
+    return lp_impl_pad_nd(grad_output, lp_ints(back, pad.count), mode, lp_scalar_int(0));
+  }
   TRY(map_init(&m, size, pad, mode));
   map_order(&m, last);
   LpTensor *g = nn_laid(grad_output, dtype, last),

@@ -5,6 +5,7 @@
 #include "core/parallel.h"
 #include "core/whole.h"
 #include "cpu/copy.h"
+#include "cpu/index.h"
 #include "cpu/softmax.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
@@ -248,9 +249,10 @@ static int64_t entropy_grain(const EntropyJob *j) {
 }
 
 bool nn_check_targets(LpTensor *dense_target, int64_t classes, int64_t ignore_index) {
-  const int64_t *t = lp_data(dense_target);
+  const int64_t *t = lp_data(dense_target), n = lp_numel(dense_target);
   if (dense_target->physical) return true; /* under vmap the kernels check */
-  for (int64_t i = 0; i < lp_numel(dense_target); i++)
+  if (lp_index_table()->in_range(t, 1, n, classes)) return true;
+  for (int64_t i = 0; i < n; i++)
     if (LP_UNLIKELY((t[i] < 0 || t[i] >= classes) && t[i] != ignore_index))
       return lp_fail(LP_ERR_INDEX,
                      "target %lld is out of range: expected class indices in [0, %lld)%s",

@@ -1,13 +1,14 @@
 """Measures Lampad and PyTorch side by side, the processes taking turns, on the same machine with the same threads.
 
   LAMPAD_BENCH_PYTHON=/path/to/python scripts/dev bench [--all [PATTERN] | --ops [PATTERN] | --shapes [PATTERN]]
-                                                        [--quick] [--threads N] [--no-write]
+                                                        [--dtype NAME] [--quick] [--threads N] [--no-write]
 
 --all, which is also what happens without it, runs the workloads of the list below (those whose name contains PATTERN) and
 prints a table: medians, their spread, the ratio, the ratio aimed at, the peak memory of both processes. It takes 15 to 20
 minutes on a quiet machine, --quick less than 5: one round, short samples, a tenth of the training data. --ops: the time of
-single ops (ops.tsv) on tensors of three sizes; --shapes: of calls (shapes.tsv) on tensors of odd shapes. A whole table goes between its marks in docs/performance.md, which has one
-for processors with a tile unit and one for those without.
+single ops (ops.tsv) on tensors of three sizes; --shapes: of calls (shapes.tsv) on tensors of odd shapes, of float32 or of --dtype (bfloat16, int64, bool, ...), those that
+both sides have. A whole table goes between its marks in docs/performance.md, which has one for processors with a tile unit
+and one for those without.
 
 A round is one process of each side, the order changing from round to round; a process gives the median of its samples. The
 figure of a side is the median over the rounds, its spread their least and greatest; the ratio is the median of the rounds'
@@ -295,12 +296,15 @@ def measure_ops(options, version):
 
 def measure_shapes(options, version):
     """The lines of a table of calls: the median and the greatest of their ratios over all shapes."""
-    workload = Workload("shapes", None, ["scripts/bench/shapes.lua", options.shapes], {"": ["scripts/bench/shapes.py", options.shapes]},
+    what = [options.shapes, options.dtype]
+    workload = Workload("shapes", None, ["scripts/bench/shapes.lua", *what], {"": ["scripts/bench/shapes.py", *what]},
                         Run.named_seconds, 1 if options.quick else 3)
     lampad, pytorch = measure(workload, options.threads, True)
     sides = [[run.named_seconds() for run in runs] for runs in (lampad, pytorch[""])]
     ratios = {}
     for title in sides[0][0]:
+        if title not in sides[1][0]:
+            continue
         name, shape = title.split(", ")
         ratio = statistics.median(a[title] / b[title] for a, b in zip(*sides))
         ratios.setdefault(name, []).append((ratio, shape))
@@ -319,6 +323,7 @@ def main():
     parser.add_argument("--all", nargs="?", const="", default="", metavar="PATTERN", help="the workloads whose name contains PATTERN")
     parser.add_argument("--ops", nargs="?", const="", metavar="PATTERN", help="single ops whose name contains PATTERN")
     parser.add_argument("--shapes", nargs="?", const="", metavar="PATTERN", help="calls on odd shapes whose name contains PATTERN")
+    parser.add_argument("--dtype", default="float32", metavar="NAME", help="of the tensors of --shapes")
     parser.add_argument("--quick", action="store_true", help="one round, short samples, a tenth of the training data")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--no-write", action="store_true", help="print the table only")
@@ -339,7 +344,7 @@ def main():
     else:
         lines, failures = measure_all(options, version)
     print("\n".join(["", *lines]))
-    if version and not (options.no_write or options.quick or options.ops or options.all or options.shapes):
+    if version and not (options.no_write or options.quick or options.ops or options.all or options.shapes or options.dtype != "float32"):
         write_table(marks, lines)
     if failures:
         sys.exit("error: these did not run: " + "; ".join(failures))

@@ -13,6 +13,7 @@
 #include "core/parallel.h"
 #include "cpu/caps.h"
 #include "cpu/copy.h"
+#include "cpu/dots.h"
 #include "cpu/gemm_bf16.h"
 #include "cpu/gemm_half.h"
 #include "cpu/gemm_int.h"
@@ -359,7 +360,9 @@ static bool gemm_half(const LpGemm *g) {
         beta = (float)lp_scalar_to_double(g->beta);
   if (g->m <= LP_HALF_ROWS || g->n == 1) return gemm_half_few(g, alpha, beta);
   bool large = g->m * g->n * g->k > SMALL_PRODUCT_NT;
-  if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, alpha, beta)) return true;
+  if (g->dtype == LP_BFLOAT16 && large &&
+      lp_cpu_gemm_bf16(g, &(LpGemmSteps){1, 0, 0, 0}, alpha, beta))
+    return true;
   int64_t rows_a = g->trans_a ? g->k : g->m, columns_a = g->trans_a ? g->m : g->k;
   int64_t rows_b = g->trans_b ? g->n : g->k, columns_b = g->trans_b ? g->k : g->n;
   size_t floats = (size_t)(rows_a * columns_a + rows_b * columns_b), capacity;
@@ -386,6 +389,54 @@ static bool gemm_half(const LpGemm *g) {
   return ok;
 }
 
+/* --- dot products: cpu/dots.h --- */
+
+#define DOT_BLOCK 64 /* of their sums at a time */
+
+typedef struct DotJob {
+  LpDots kernel;
+  LpLoop store;
+  const char *x, *y;
+  char *sums;
+  int64_t n, x_next, y_next, next, size; /* steps in bytes; of a sum of the kernel */
+} DotJob;
+
+static void dot_range(void *ctx, int64_t begin, int64_t end) {
+  const DotJob *j = ctx;
+  _Alignas(64) char sums[DOT_BLOCK * 8];
+  for (int64_t at = begin, rows; at < end; at += rows) {
+    rows = end - at < DOT_BLOCK ? end - at : DOT_BLOCK;
+    j->kernel(sums, j->x + at * j->x_next, j->x_next, j->y + at * j->y_next, j->y_next,
+              j->n, rows);
+    j->store((char *[]){j->sums + at * j->next, sums}, (int64_t[]){j->next, j->size},
+             rows, NULL);
+  }
+}
+
+/* `count` dot products of g->k neighbours each, of which operands and results lie so many
+ * bytes apart; false: not such products. */
+static bool run_dots(const LpGemm *g, int64_t count, int64_t x_next, int64_t y_next,
+                     int64_t next) {
+  const bool half = g->dtype == LP_FLOAT16 || g->dtype == LP_BFLOAT16;
+  const LpDtype dtype = half ? LP_FLOAT32 : g->dtype;
+  DotJob job = {.kernel = lp_dot_kernels()->of[g->dtype],
+                .store = lp_cast_loop(result_dtype(g), dtype),
+                .x = g->a,
+                .y = g->b,
+                .sums = g->c,
+                .n = g->k,
+                .x_next = x_next,
+                .y_next = y_next,
+                .next = next,
+                .size = (int64_t)lp_dtype_size(dtype)};
+  if (!job.kernel || g->n != 1 || g->row || (g->trans_a && g->k > 1) ||
+      (!g->trans_b && g->ldb != 1 && g->k > 1) || !is_zero(g->beta) ||
+      g->alpha.kind == LP_SCALAR_COMPLEX || lp_scalar_to_double(g->alpha) != 1)
+    return false;
+  lp_parallel_for(count, LP_GRAIN * 4 / (g->k + 8) + 1, dot_range, &job);
+  return true;
+}
+
 /* --- integers
  * --------------------------------------------------------------------------------- */
 
@@ -404,6 +455,7 @@ static void int_rows(void *ctx, int64_t begin, int64_t end) {
 static bool gemm_int(const LpGemm *g) {
   size_t item = lp_dtype_size(g->dtype), capacity = 0;
   void *packed = NULL;
+  if (run_dots(g, g->m, g->lda * (int64_t)item, 0, g->ldc * (int64_t)item)) return true;
   IntJob job = {{.n = g->n,
                  .k = g->k,
                  .a = g->a,
@@ -558,6 +610,16 @@ static bool tiny_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
   return true;
 }
 
+/* All products of bfloat16 at once: one by one, each would be described anew. */
+static bool bf16_batch(const LpGemm *g, const LpGemmSteps *steps) {
+  if (g->dtype != LP_BFLOAT16 || g->m <= LP_HALF_ROWS || g->n == 1 || g->row ||
+      steps->count < 2 || g->m * g->n * g->k <= SMALL_PRODUCT_NT || is_zero(g->alpha))
+    return false;
+  lp_num_threads(); /* before oneDNN asks OpenMP for it */
+  return lp_cpu_gemm_bf16(g, steps, (float)lp_scalar_to_double(g->alpha),
+                          (float)lp_scalar_to_double(g->beta));
+}
+
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c) {
   int64_t item = (int64_t)lp_dtype_size(g->dtype);
@@ -567,6 +629,9 @@ bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
                   .step_c = stride_c * (int64_t)lp_dtype_size(result_dtype(g))};
   int64_t work = g->m * g->n * (g->k + 1);
   if (tiny_batch(g, count, stride_a, stride_b, stride_c)) return true;
+  if (g->m == 1 && g->k > 0 && run_dots(g, count, job.step_a, job.step_b, job.step_c))
+    return true;
+  if (bf16_batch(g, &(LpGemmSteps){count, stride_a, stride_b, stride_c})) return true;
   if (count >= 2 * (int64_t)lp_num_threads() || work < SMALL_PRODUCT) {
     /* Enough products to give each thread whole ones. */
     lp_parallel_for(count, LP_GRAIN * 4 / (work + 1) + 1, batch_range, &job);
@@ -582,14 +647,53 @@ bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
  * --------------------------------------------------------------------------------------
  */
 
-#define DOT_INT(type)                                                                    \
-  do {                                                                                   \
-    type sum = 0;                                                                        \
-    for (int64_t i = 0; i < n; i++)                                                      \
-      sum = (type)(sum + (uint64_t)((const type *)x)[i * stride_x] *                     \
-                             ((const type *)y)[i * stride_y]);                           \
-    *(type *)result = sum;                                                               \
-  } while (0)
+#define DOT_PIECE 16384 /* elements, summed up by themselves */
+
+#define ADD(type)                                                                        \
+  for (int64_t i = 0; i < n; i++) *(type *)sum += ((const type *)sums)[i]
+static void add_sums(LpDtype dtype, void *sum, const void *sums, int64_t n) {
+  switch (dtype) {
+  case LP_FLOAT32: ADD(float); break;
+  case LP_UINT8:
+  case LP_INT8: ADD(uint8_t); break;
+  case LP_INT16: ADD(uint16_t); break;
+  case LP_INT32: ADD(uint32_t); break;
+  default: ADD(uint64_t);
+  }
+}
+
+/* Of halves, in float32, or integers: pieces in parallel where they lie together. */
+static void dot_pieces(LpDtype dtype, int64_t n, const void *x, int64_t stride_x,
+                       const void *y, int64_t stride_y, void *result) {
+  const int64_t item = (int64_t)lp_dtype_size(dtype);
+  const LpDots kernel = lp_dot_kernels()->of[dtype];
+  const bool half = dtype == LP_FLOAT16 || dtype == LP_BFLOAT16;
+  const LpDtype of_sum = half ? LP_FLOAT32 : dtype;
+  const bool together = (stride_x == 1 && stride_y == 1) || n == 1;
+  _Alignas(64) char sum[8] = {0}, sums[DOT_BLOCK * 8];
+  for (int64_t at = 0, some; at < n; at += some) {
+    const int64_t piece = together ? DOT_PIECE : 1, left = n - at;
+    const int64_t count = left < piece               ? 1
+                          : left / piece < DOT_BLOCK ? left / piece
+                                                     : DOT_BLOCK;
+    some = left < piece ? left : count * piece;
+    const char *from_x = (const char *)x + at * stride_x * item,
+               *from_y = (const char *)y + at * stride_y * item;
+    DotJob job = {.kernel = kernel,
+                  .store = lp_cast_loop(of_sum, of_sum),
+                  .x = from_x,
+                  .y = from_y,
+                  .sums = sums,
+                  .n = some / count,
+                  .x_next = piece * stride_x * item,
+                  .y_next = piece * stride_y * item,
+                  .next = (int64_t)lp_dtype_size(of_sum),
+                  .size = (int64_t)lp_dtype_size(of_sum)};
+    lp_parallel_for(count, LP_GRAIN * 4 / job.n + 1, dot_range, &job);
+    add_sums(of_sum, sum, sums, count);
+  }
+  lp_cast_loop(dtype, of_sum)((char *[]){result, sum}, (int64_t[]){item, 8}, 1, NULL);
+}
 
 /* The BLAS takes 32-bit counts and strides: longer vectors go in pieces. */
 #define PIECE ((int64_t)1 << 30)
@@ -641,24 +745,7 @@ void lp_cpu_dot(LpDtype dtype, int64_t n, const void *x, int64_t stride_x, const
     *(double complex *)result = sum;
     return;
   }
-  case LP_FLOAT16:
-  case LP_BFLOAT16: {
-    bool half = dtype == LP_FLOAT16;
-    float sum = 0;
-    for (int64_t i = 0; i < n; i++) {
-      uint16_t u = ((const uint16_t *)x)[i * stride_x],
-               v = ((const uint16_t *)y)[i * stride_y];
-      sum += half ? lp_half_to_float(u) * lp_half_to_float(v)
-                  : lp_bf16_to_float(u) * lp_bf16_to_float(v);
-    }
-    *(uint16_t *)result = half ? lp_half_from_float(sum) : lp_bf16_from_float(sum);
-    return;
-  }
-  case LP_UINT8:
-  case LP_INT8: DOT_INT(uint8_t); return;
-  case LP_INT16: DOT_INT(uint16_t); return;
-  case LP_INT32: DOT_INT(uint32_t); return;
-  default: DOT_INT(uint64_t);
+  default: dot_pieces(dtype, n, x, stride_x, y, stride_y, result);
   }
 }
 

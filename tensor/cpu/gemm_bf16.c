@@ -37,10 +37,15 @@ static void drop(Call *call) {
   if (call->post_ops) dnnl_post_ops_destroy(call->post_ops);
 }
 
-static bool describe(dnnl_memory_desc_t *desc, dnnl_data_type_t type, int64_t rows,
-                     int64_t columns, bool trans, int64_t ld) {
-  dnnl_dims_t sizes = {rows, columns}, strides = {trans ? 1 : ld, trans ? ld : 1};
-  return dnnl_memory_desc_init_by_strides(desc, 2, sizes, type, strides) == dnnl_success;
+/* Of `count` matrices `next` elements apart (0: one for all), or of a single one. */
+static bool describe(dnnl_memory_desc_t *desc, dnnl_data_type_t type, int64_t count,
+                     int64_t next, int64_t rows, int64_t columns, bool trans,
+                     int64_t ld) {
+  dnnl_dims_t sizes = {next ? count : 1, rows, columns},
+              strides = {next ? next : rows * columns, trans ? 1 : ld, trans ? ld : 1};
+  const int first = count == 1;
+  return dnnl_memory_desc_init_by_strides(desc, 3 - first, sizes + first, type,
+                                          strides + first) == dnnl_success;
 }
 
 /* alpha scales the product, beta (not 0) what c held. */
@@ -63,10 +68,12 @@ static bool is_fast(const Call *call) {
   return strncmp(name, "ref", 3) != 0;
 }
 
-static bool run(Call *call, const LpGemm *g, float alpha, float beta) {
-  if (!describe(&call->a, dnnl_bf16, g->m, g->k, g->trans_a, g->lda) ||
-      !describe(&call->b, dnnl_bf16, g->k, g->n, g->trans_b, g->ldb) ||
-      !describe(&call->c, g->wide ? dnnl_f32 : dnnl_bf16, g->m, g->n, false, g->ldc) ||
+static bool run(Call *call, const LpGemm *g, const LpGemmSteps *s, float alpha,
+                float beta) {
+  if (!describe(&call->a, dnnl_bf16, s->count, s->a, g->m, g->k, g->trans_a, g->lda) ||
+      !describe(&call->b, dnnl_bf16, s->count, s->b, g->k, g->n, g->trans_b, g->ldb) ||
+      !describe(&call->c, g->wide ? dnnl_f32 : dnnl_bf16, s->count, s->c, g->m, g->n,
+                false, g->ldc) ||
       !set_scales(call, alpha, beta))
     return false;
   dnnl_matmul_desc_t op;
@@ -93,12 +100,13 @@ static bool run(Call *call, const LpGemm *g, float alpha, float beta) {
          dnnl_stream_wait(call->stream) == dnnl_success;
 }
 
-bool lp_cpu_gemm_bf16(const LpGemm *g, float alpha, float beta) {
+bool lp_cpu_gemm_bf16(const LpGemm *g, const LpGemmSteps *steps, float alpha,
+                      float beta) {
   if (atomic_load_explicit(&unsupported, memory_order_relaxed)) return false;
   pthread_once(&once, make_engine);
   if (!engine) return false;
   Call call = {.attr = NULL};
-  bool done = run(&call, g, alpha, beta);
+  bool done = run(&call, g, steps, alpha, beta);
   drop(&call);
   return done;
 }

@@ -207,7 +207,8 @@ static bool copy_apart(LpTensor *dst, LpTensor *src) {
   if (ok && !done && dst->dtype == src->dtype)
     ok = move_rows(&it, (int64_t)lp_dtype_size((LpDtype)dst->dtype), &done);
   if (ok && !done)
-    ok = lp_iter_run(&it, lp_cast_loop((LpDtype)dst->dtype, (LpDtype)src->dtype), NULL);
+    ok = lp_iter_run_packed(&it, lp_cast_loop((LpDtype)dst->dtype, (LpDtype)src->dtype),
+                            NULL, NULL);
   lp_iter_done(&it);
   return ok;
 }
@@ -262,8 +263,9 @@ bool lp_fill_into(LpTensor *dst, LpScalar value) {
   lp_iter_init(&it);
   it.allow_overlap = it.no_resize = true; /* writing one value twice does no harm */
   lp_iter_output(&it, dst);
-  bool ok = lp_iter_build(&it) &&
-            lp_iter_run(&it, lp_copy_kernels()->fill[log2_size(dst)], element);
+  bool ok =
+      lp_iter_build(&it) &&
+      lp_iter_run_packed(&it, lp_copy_kernels()->fill[log2_size(dst)], NULL, element);
   lp_iter_done(&it);
   return ok;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
+#include "core/whole.h"
 #include "cpu/tasks.h"
 #include "dispatch/iter.h"
 #include "dispatch/reduce.h"
@@ -399,6 +400,42 @@ static bool flat_run(LpTensor *t, LpTensor *index, char *v, int64_t v_stride, Lp
   return ok;
 }
 
+#define TAKE_PIECE 16384
+#define TAKE_CHUNK 512
+
+typedef struct Take {
+  char *from, *to;
+  const int64_t *index;
+  int64_t n, size, elem;
+  LpIndexKernel get;
+  atomic_bool out_of_range;
+} Take;
+
+static void take_piece(void *ctx, int64_t piece) {
+  Take *t = ctx;
+  int64_t places[TAKE_CHUNK];
+  const int64_t first = piece * TAKE_PIECE, end = t->n - first < TAKE_PIECE ? t->n : first + TAKE_PIECE;
+  for (int64_t i = first, n; i < end; i += n) {
+    n = end - i < TAKE_CHUNK ? end - i : TAKE_CHUNK;
+    memset(places, 0, (size_t)n * sizeof *places);
+    if (!lp_index_table()->add_offsets(places, t->index + i, n, t->size, 1)) {
+      atomic_store_explicit(&t->out_of_range, true, memory_order_relaxed);
+      return;
+    }
+    t->get(&(LpIndexRow){.t = t->from, .idx = places, .idx_step = 1, .scale = t->elem, .v = t->to + i * t->elem,
+                         .v_step = t->elem, .n = n});
+  }
+}
+
+/* Elements of dense memory need no list of all their places. */
+static bool take_dense(LpTensor *self, LpTensor *index, LpTensor *result) {
+  const int64_t elem = (int64_t)lp_dtype_size(lp_dtype(self));
+  Take t = {.from = lp_data(self), .to = lp_data(result), .index = lp_data(index), .n = lp_numel(index),
+            .size = lp_numel(self), .elem = elem, .get = lp_index_table()->get[lp_size_class(elem)]};
+  TRY(lp_run_tasks(lp_ratio_up(t.n, TAKE_PIECE), TAKE_PIECE, take_piece, &t));
+  return !t.out_of_range || flat_run(self, index, t.to, elem, t.get, false); /* which says what is wrong */
+}
+
 LpTensor *lp_impl_take(LpTensor *out, LpTensor *self, LpTensor *index) {
   CHECK(lp_dtype(index) == LP_INT64, LP_ERR_TYPE, "index must be int64, got %s", lp_dtype_name(lp_dtype(index)));
   CHECK(lp_numel(self) > 0 || lp_numel(index) == 0, LP_ERR_INDEX, "cannot take elements of an empty tensor (shape %s)",
@@ -406,7 +443,9 @@ LpTensor *lp_impl_take(LpTensor *out, LpTensor *self, LpTensor *index) {
   LpTensor *dense = lp_dense(index, LP_INT64), *result = NULL;
   int64_t elem = (int64_t)lp_dtype_size(lp_dtype(self));
   if (dense && (result = lp_tensor_new(lp_sizes(index), lp_dtype(self), lp_device(self))) &&
-      !flat_run(self, dense, lp_data(result), elem, lp_index_table()->get[lp_size_class(elem)], false)) {
+      !(self->is_contiguous ? take_dense(self, dense, result)
+                            : flat_run(self, dense, lp_data(result), elem, lp_index_table()->get[lp_size_class(elem)],
+                                       false))) {
     lp_tensor_release(result);
     result = NULL;
   }

@@ -12,8 +12,8 @@
 /* Elements between two looks at the interrupt flag: a few dozen microseconds of cheap
  * work. */
 #define CHECK_ELEMS 65536
-/* Elements of a cast buffer: eight operands of 16 bytes take 32 KiB of stack. */
-#define CAST_ELEMS 256
+/* Of a cast buffer: those of eight operands take 32 KiB of stack. */
+#define CAST_BYTES 4096
 
 void lp_iter_init(LpIter *it) {
   it->n_operands = it->n_outputs = 0;
@@ -21,6 +21,7 @@ void lp_iter_init(LpIter *it) {
   it->exact_scalars = false;
   it->cast_inputs = it->allow_overlap = it->no_resize = it->mixes_layouts = false;
   it->keep_dtype = it->cast_mask = it->made = 0;
+  it->cast_elems = CAST_BYTES;
   it->ndim = 0;
   it->numel = 0;
 }
@@ -178,6 +179,8 @@ static bool plan_cast(LpIter *it, int k) {
   }
   it->loop_sizes[k] = (int8_t)lp_dtype_size(wanted);
   it->cast_mask |= 1u << k;
+  if (CAST_BYTES / it->loop_sizes[k] < it->cast_elems)
+    it->cast_elems = CAST_BYTES / it->loop_sizes[k];
   return true;
 }
 
@@ -492,37 +495,43 @@ bool lp_iter_turn(void) {
   return last_backwards = !last_backwards;
 }
 
+static bool is_cast(const LpIter *it, int k) {
+  return it->cast_mask >> k & 1;
+}
+
+/* Casts n elements of input k to a buffer's; at most it->cast_elems. */
+static void cast_input(const LpIter *it, int k, char *to, char *from, int64_t stride,
+                       int64_t n) {
+  _Alignas(64) char rounded[CAST_BYTES / 2]; /* halves, beside floats at least */
+  if (it->rounds[k]) {
+    it->rounds[k]((char *[2]){rounded, from}, (int64_t[2]){2, stride}, n, NULL);
+    from = rounded;
+    stride = 2;
+  }
+  it->casts[k]((char *[2]){to, from}, (int64_t[2]){it->loop_sizes[k], stride}, n, NULL);
+}
+
 /* One row of n elements, with the operands of cast_mask going through buffers. */
 static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *strides,
                          int64_t n, LpLoop loop, const void *params) {
-  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][CAST_ELEMS * 16];
-  _Alignas(64) char rounded[CAST_ELEMS * 2]; /* round_dtype is float16 or bfloat16 */
+  _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][CAST_BYTES];
   char *at[LP_ITER_MAX_OPERANDS];
   int64_t steps[LP_ITER_MAX_OPERANDS];
-  for (int64_t done = 0; done < n; done += CAST_ELEMS) {
-    int64_t m = n - done < CAST_ELEMS ? n - done : CAST_ELEMS;
+  for (int64_t done = 0; done < n; done += it->cast_elems) {
+    int64_t m = n - done < it->cast_elems ? n - done : it->cast_elems;
     for (int k = 0; k < it->n_operands; k++) {
       at[k] = ptrs[k] + done * strides[k];
       steps[k] = strides[k];
-      if (!(it->cast_mask >> k & 1)) continue;
-      if (k >= it->n_outputs) {
-        char *pair[2] = {buffers[k], at[k]};
-        int64_t pair_strides[2] = {it->loop_sizes[k], strides[k]};
-        int64_t count = strides[k] == 0 ? 1 : m;
-        if (it->rounds[k]) {
-          it->rounds[k]((char *[2]){rounded, at[k]}, (int64_t[2]){2, strides[k]}, count,
-                        NULL);
-          pair[1] = rounded;
-          pair_strides[1] = 2;
-        }
-        it->casts[k](pair, pair_strides, count, NULL);
-      }
+      if (!is_cast(it, k)) continue;
+      const bool is_number = k >= it->n_outputs && strides[k] == 0;
+      if (k >= it->n_outputs)
+        cast_input(it, k, buffers[k], at[k], strides[k], is_number ? 1 : m);
       at[k] = buffers[k];
-      steps[k] = strides[k] == 0 && k >= it->n_outputs ? 0 : it->loop_sizes[k];
+      steps[k] = is_number ? 0 : it->loop_sizes[k];
     }
     loop(at, steps, m, params);
     for (int k = 0; k < it->n_outputs; k++) {
-      if (!(it->cast_mask >> k & 1)) continue;
+      if (!is_cast(it, k)) continue;
       char *pair[2] = {ptrs[k] + done * strides[k], buffers[k]};
       it->casts[k](pair, (int64_t[2]){strides[k], it->loop_sizes[k]}, m, NULL);
     }
@@ -618,7 +627,7 @@ bool lp_iter_run_serial(LpIter *it, LpLoop loop, const void *params) {
 
 #define PACK_BYTES 4096 /* of an operand's buffer */
 /* Longer rows are worth a call each: where rows are packed anew, and where they are used
- * as they lie or again, or are one element repeated. */
+ * as they lie or again, are one element repeated, or a call casts as well. */
 #define PACK_MAX 64
 #define PACK_MAX_REPEATED 256
 /* Elements of rows that are worth a call each in any case. */
@@ -662,8 +671,7 @@ static Packing packing_of(const LpIter *it, int k, int size) {
 
 /* False: not the case for packing. */
 static bool plan_packing(const LpIter *it, Packed *p) {
-  if (it->ndim < 2 || it->cast_mask || it->shape[0] > PACK_MAX_REPEATED || !it->numel)
-    return false;
+  if (it->ndim < 2 || it->shape[0] > PACK_MAX_REPEATED || !it->numel) return false;
   int largest = 1;
   bool anew = false;
   p->planes = false;
@@ -678,8 +686,9 @@ static bool plan_packing(const LpIter *it, Packed *p) {
     anew = anew || (packing == PACK_EACH && it->strides[k][0] != 0);
     p->sizes[k] = size;
     if (size > largest) largest = size;
+    if (is_cast(it, k) && it->loop_sizes[k] > largest) largest = it->loop_sizes[k];
   }
-  if (anew && it->shape[0] > PACK_MAX) return false;
+  if (anew && !it->cast_mask && it->shape[0] > PACK_MAX) return false;
   p->rows_max = PACK_BYTES / largest / it->shape[0];
   return p->rows_max > 1;
 }
@@ -717,32 +726,44 @@ static void run_packed(void *ctx, int64_t begin, int64_t end) {
   const LpIter *it = p->run.it;
   const int64_t n = it->shape[0], plane_rows = it->shape[1];
   _Alignas(64) char buffers[LP_ITER_MAX_OPERANDS][PACK_BYTES];
+  _Alignas(64) char casts[LP_ITER_MAX_OPERANDS][CAST_BYTES];
   char *at[LP_ITER_MAX_OPERANDS];
   int64_t steps[LP_ITER_MAX_OPERANDS], index[LP_MAX_DIMS], until_check = CHECK_ELEMS;
-  for (int k = 0; k < it->n_operands; k++) steps[k] = p->sizes[k];
+  for (int k = 0; k < it->n_operands; k++)
+    steps[k] = is_cast(it, k) ? it->loop_sizes[k] : p->sizes[k];
   for (int64_t row = begin, m; row < end; row += m) {
     const int64_t in_plane = row % plane_rows;
     m = end - row < p->rows_max ? end - row : p->rows_max;
     if (p->planes && m > plane_rows - in_plane) m = plane_rows - in_plane;
     for (int k = 0; k < it->n_operands; k++) {
       const int size = p->sizes[k];
+      int64_t elems = m * n; /* to be cast */
       at[k] = buffers[k];
       switch (p->packing[k]) {
       case PACK_FLAT: at[k] = it->data[k] + row * n * size; break;
       case PACK_RUN: at[k] = (char *)find_row(it, k, row, index); break;
       case PACK_SAME:
       case PACK_STILL:
-        if (row == begin || (in_plane == 0 && p->packing[k] == PACK_STILL))
-          pack_repeated(it, k, size, row,
-                        p->packing[k] == PACK_SAME || p->rows_max < plane_rows
-                            ? p->rows_max
-                            : plane_rows,
-                        buffers[k]);
+        elems = 0;
+        if (row != begin && (in_plane != 0 || p->packing[k] == PACK_SAME)) break;
+        elems = p->packing[k] == PACK_SAME || p->rows_max < plane_rows ? p->rows_max
+                                                                       : plane_rows;
+        pack_repeated(it, k, size, row, elems, buffers[k]);
+        elems *= n;
         break;
       case PACK_EACH: pack_operand(it, k, size, row, m, buffers[k]); break;
       }
+      if (!is_cast(it, k)) continue;
+      if (k >= it->n_outputs && elems > 0)
+        cast_input(it, k, casts[k], at[k], size, elems);
+      at[k] = casts[k];
     }
     p->run.loop(at, steps, m * n, p->run.params);
+    for (int k = 0; k < it->n_outputs; k++) {
+      if (!is_cast(it, k)) continue;
+      char *pair[2] = {it->data[k] + row * n * p->sizes[k], casts[k]};
+      it->casts[k](pair, (int64_t[2]){p->sizes[k], steps[k]}, m * n, NULL);
+    }
     if ((until_check -= m * n) > 0) continue;
     until_check = CHECK_ELEMS;
     if (lp_interrupt_pending())

@@ -43,6 +43,7 @@ typedef struct LpIter {
   LpLoop casts[LP_ITER_MAX_OPERANDS];
   LpLoop rounds[LP_ITER_MAX_OPERANDS]; /* to round_dtype, before casts; NULL */
   int8_t loop_sizes[LP_ITER_MAX_OPERANDS]; /* of those: bytes of the elements the loop sees */
+  int cast_elems;                          /* that the buffers hold */
   _Alignas(16) char scalars[LP_ITER_MAX_OPERANDS][16]; /* one-element inputs, cast once by build */
 } LpIter;
 

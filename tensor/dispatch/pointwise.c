@@ -316,10 +316,10 @@ LpTensor *lp_binary(int op, LpTensor *out, LpTensor *self, LpTensor *other,
       TRY(lp_check_no_zero(other));
     break;
   case LP_BINARY_pow: {
+    const LpDtype common = lp_result_type(inputs, 2);
     int shortcut;
-    TRY(check_pow(self, other, lp_result_type(inputs, 2), &shortcut));
-    if (shortcut >= 0 && (LpDtype)self->dtype == lp_result_type(inputs, 2))
-      return lp_pointwise(shortcut, out, &self, 1, NULL);
+    TRY(check_pow(self, other, common, &shortcut));
+    if (shortcut >= 0) return lp_pointwise_as(shortcut, out, &self, 1, NULL, common);
     break;
   }
   default: break;

@@ -21,16 +21,16 @@ static bool is_native(LpCompute compute, LpDtype dtype) {
 
 LpReduceSource lp_reduce_source(LpCompute compute, LpDtype dtype) {
   const int bytes = (int)lp_dtype_size(dtype);
-  const bool turns =
-      (bytes == 4 || bytes == 8) && lp_cpu_capability > LP_CAPABILITY_BASELINE;
+  const bool turns = bytes <= 8 && lp_cpu_capability > LP_CAPABILITY_BASELINE;
   return (LpReduceSource){
       .load = lp_reduce_table()->load[compute][dtype],
-      .transpose = turns ? lp_copy_kernels()->transpose[bytes == 4 ? 2 : 3] : NULL,
+      .transpose =
+          turns ? lp_copy_kernels()->transpose[__builtin_ctz((unsigned)bytes)] : NULL,
       .native = is_native(compute, dtype),
       .elem_bytes = bytes,
       .compute_bytes = lp_compute_bytes(compute),
       .short_row = !turns       ? 12
-                   : bytes == 4 ? 56
+                   : bytes <= 4 ? 56
                                 : 40};
 }
 

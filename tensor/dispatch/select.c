@@ -20,7 +20,7 @@ LpTensor *lp_choose(LpTensor *out, LpTensor *condition, LpTensor *self, LpTensor
   while ((size_t)1 << log2_size < lp_dtype_size(dtype)) log2_size++;
   LpTensor *result = NULL;
   if (lp_iter_build(&it) &&
-      lp_iter_run(&it, lp_pointwise_table()->select[log2_size], NULL))
+      lp_iter_run_packed(&it, lp_pointwise_table()->select[log2_size], NULL, NULL))
     result = lp_iter_take(&it, 0);
   lp_iter_done(&it);
   return result;

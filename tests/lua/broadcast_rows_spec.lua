@@ -54,6 +54,67 @@ describe("broadcasting", function()
     end)
   end
 
+  it("gives what operands of one dtype give where theirs differ", function()
+    local mixed = { { "bfloat16", "float32" }, { "float16", "bfloat16" }, { "int64", "float32" }, { "bool", "bfloat16" },
+      { "float32", "bool" }, { "uint8", "int64" }, { "int32", "float64" }, { "float32", "float64" }, { "complex64", "float32" },
+      { "int64", "float16" } }
+    for number, pair in ipairs(shapes) do
+      torch.set_num_threads(1 + number % 3)
+      for _, names in ipairs(mixed) do
+        local x, y = torch.randint(0, 5, pair[1]):to(torch[names[1]]), torch.randint(0, 5, pair[2]):to(torch[names[2]])
+        local dtype, full = torch.result_type(x, y), torch.broadcast_tensors(x, y)
+        local fx, fy = full[1]:contiguous():to(dtype), full[2]:contiguous():to(dtype)
+        for op, run in pairs(ops) do
+          if not (ordered[op] and dtype.is_complex) and not (no_bool[op] and (x.dtype == torch.bool or y.dtype == torch.bool)) then
+            same(run(x, y), run(fx, fy))
+            same(run(y, x), run(fy, fx))
+          end
+        end
+        if torch.can_cast(dtype, x.dtype) then
+          same(full[1]:contiguous():clone():mul_(y), (fx * fy):to(x.dtype))
+          local spread = torch.zeros(fx:numel(), 2):to(x.dtype):select(1, 1):view(fx.shape):copy_(fx)
+          same(spread:mul_(y), (fx * fy):to(x.dtype))
+        end
+      end
+    end
+  end)
+
+  it("fills and chooses by masks of rows, columns and planes", function()
+    for number, pair in ipairs(shapes) do
+      torch.set_num_threads(1 + number % 3)
+      for _, name in ipairs(dtypes) do
+        local x, y = torch.randint(0, 5, pair[1]):to(torch[name]), torch.randint(0, 5, pair[2]):to(torch[name])
+        local full = torch.broadcast_tensors(x, y)
+        for i, mask in ipairs { torch.randint(0, 2, pair[1]):gt(0), torch.randint(0, 2, pair[2]):gt(0) } do
+          local wide = mask:expand(full[1].shape):contiguous()
+          local chosen = wide:to(torch.uint8)
+          local fx, fy = full[1]:contiguous(), full[2]:contiguous()
+          same(torch.where(mask, x, y), torch.where(wide, fx, fy))
+          same(fx:masked_fill(mask, 3), torch.where(wide, torch.full_like(fx, 3), fx))
+          local picked = full[i]:contiguous():view(-1):to(torch.float64):index_select(0, chosen:view(-1):nonzero():view(-1))
+          same(torch.where(mask, full[i], 0):to(torch.float64):sum(), picked:sum())
+        end
+      end
+    end
+  end)
+
+  it("casts what lies in rows, columns and steps", function()
+    for _, shape in ipairs { { 300, 7 }, { 5, 40, 3 }, { 1000, 1 }, { 40, 129 }, { 6, 300 } } do
+      local x = torch.randint(0, 5, shape)
+      for _, name in ipairs(dtypes) do
+        local dtype, last = torch[name], #shape - 1
+        local part = x:narrow(last, 0, math.max(1, shape[#shape] - 1))
+        same(part:to(dtype), part:contiguous():to(dtype))
+        same(x:transpose(0, -1):to(dtype):contiguous(), x:transpose(0, -1):contiguous():to(dtype))
+        same(x:select(last, 0):to(dtype), x:select(last, 0):contiguous():to(dtype))
+        local filled = x:to(dtype):clone()
+        filled:narrow(last, 0, math.max(1, shape[#shape] - 1)):fill_(1)
+        local edge = torch.arange(shape[#shape]):lt(math.max(1, shape[#shape] - 1)):expand(shape):contiguous()
+        same(filled, torch.where(edge, torch.ones_like(filled), x:to(dtype)))
+      end
+    end
+  end)
+
   it("writes in place, and through steps", function()
     for _, pair in ipairs(shapes) do
       local x, y = torch.randn(pair[1]), torch.randn(pair[2])

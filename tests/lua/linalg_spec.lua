@@ -320,3 +320,76 @@ describe("large float32 products", function()
     assert.is_true(torch.allclose(torch.addmm(start, a, c), y))
   end)
 end)
+
+describe("dot products", function()
+  local threads = torch.get_num_threads()
+  after_each(function() torch.set_num_threads(threads) end)
+
+  -- Small whole numbers, whose sums float32 holds: the exact sum, rounded or wrapped once.
+  it("are the sums of their products, of any length and dtype", function()
+    torch.manual_seed(5)
+    for _, name in ipairs { "uint8", "int8", "int16", "int32", "int64", "float16", "bfloat16", "float32", "float64" } do
+      local dtype = torch[name]
+      for number, k in ipairs { 1, 2, 3, 7, 8, 15, 16, 17, 31, 33, 64, 65, 130, 1000, 16383, 16384, 16385, 40000 } do
+        torch.set_num_threads(1 + number % 3)
+        local rows = math.max(1, 300 // k)
+        local x, y = torch.randint(0, 4, { rows, k }), torch.randint(0, 4, { rows, k })
+        local products, rounded_x, rounded_y = x * y, x:to(dtype), y:to(dtype)
+        local function check(got, sum)
+          assert.equal(got.dtype, dtype)
+          assert.is_true(torch.equal(got, sum:to(dtype)))
+        end
+        check(torch.dot(rounded_x[0], rounded_y[0]), products[0]:sum())
+        local apart = torch.stack({ rounded_x[0], rounded_x[0] }, 1):select(1, 0)
+        check(torch.dot(apart, rounded_y[0]), products[0]:sum())
+        check(torch.einsum("bi,bi->b", rounded_x, rounded_y), products:sum(1))
+        check(rounded_x:matmul(rounded_y[0]), (x * y[0]):sum(1))
+        check(rounded_x:t():contiguous():t():matmul(rounded_y[0]), (x * y[0]):sum(1))
+        local batch = torch.bmm(rounded_x:unsqueeze(1), rounded_y:unsqueeze(2))
+        check(batch:view(-1), products:sum(1))
+        check(torch.baddbmm(batch, rounded_x:unsqueeze(1), rounded_y:unsqueeze(2), { beta = 0 }):view(-1), products:sum(1))
+      end
+    end
+  end)
+
+  it("make batches of matrix products, however their operands lie", function()
+    torch.manual_seed(6)
+    for _, name in ipairs { "bfloat16", "float16", "float32", "float64", "int32" } do
+      local dtype = torch[name]
+      for number, s in ipairs { { 6, 32, 32, 32 }, { 5, 33, 65, 31 }, { 2, 128, 64, 128 }, { 40, 7, 9, 300 }, { 3, 5, 2, 3 } } do
+        torch.set_num_threads(1 + number % 3)
+        local batch, m, k, n = table.unpack(s)
+        local x, y, z = torch.randint(0, 4, { batch, m, k }), torch.randint(0, 4, { batch, k, n }), torch.randint(0, 4, { batch, m, n })
+        local exact = x:double():bmm(y:double())
+        local function check(got, sum)
+          assert.equal(got.dtype, dtype)
+          assert.is_true(torch.equal(got, sum:to(dtype)))
+        end
+        local a, b, c = x:to(dtype), y:to(dtype), z:to(dtype)
+        local function turned(t) return t:transpose(1, 2):contiguous():transpose(1, 2) end
+        check(a:bmm(b), exact)
+        check(turned(a):bmm(b), exact)
+        check(a:bmm(turned(b)), exact)
+        check(turned(a):bmm(turned(b)), exact)
+        check(torch.baddbmm(c, a, b), exact + z)
+        local first = x:narrow(0, 0, 1):double():matmul(y:double())
+        check(a:narrow(0, 0, 1):expand(batch, m, k):bmm(b), first)
+        check(torch.stack({ a, a }, 1):select(1, 0):bmm(b), exact)
+        check(torch.cat({ b, b }, 2):narrow(2, 0, n):transpose(1, 2):bmm(turned(a):transpose(1, 2)), exact:transpose(1, 2))
+      end
+    end
+  end)
+
+  it("keep NaN and infinities, and leave what lies beyond alone", function()
+    for _, name in ipairs { "float16", "bfloat16", "float64" } do
+      local x, y = torch.ones(40):to(torch[name]), torch.ones(40):to(torch[name])
+      x[{ 19 }], y[{ 29 }] = 0 / 0, math.huge
+      for k = 1, 40 do
+        local got = torch.dot(x:narrow(0, 0, k), y:narrow(0, 0, k)):item()
+        assert.is_true(k >= 20 and got ~= got or got == k)
+        got = torch.dot(y:narrow(0, 0, k), y:narrow(0, 0, k)):item()
+        assert.equal(k >= 30 and math.huge or k, got)
+      end
+    end
+  end)
+end)

@@ -209,3 +209,57 @@ describe("the dtypes of norms", function()
     end
   end)
 end)
+
+describe("many rows by class or index", function()
+  local threads = torch.get_num_threads()
+  after_each(function() torch.set_num_threads(threads) end)
+
+  -- Whole log-probabilities and weights, whose sums are exact in any order.
+  it("nll_loss is the weighted sum of the targets' elements, and so is its gradient", function()
+    torch.manual_seed(6)
+    local weight = torch.tensor { 1, 2, 3, 4, 5 }
+    for number, shape in ipairs { { 9000, 5 }, { 5000, 5, 2 }, { 3, 5, 7, 11 }, { 1, 5 }, { 0, 5 } } do
+      torch.set_num_threads(1 + number % 3)
+      local at = { shape[1], table.unpack(shape, 3) }
+      local target = torch.randint(0, 5, at)
+      target:masked_fill_(torch.rand(at):lt(0.2), -100)
+      local counted = target:ne(-100)
+      local class = target:clamp(0)
+      local by_weight = weight:index_select(0, class:view(-1)):view(at) * counted
+      for _, name in ipairs { "float32", "float64", "bfloat16", "float16" } do
+        local dtype = torch[name]
+        local x = torch.randint(-9, 1, shape)
+        local input = x:to(dtype):requires_grad_()
+        local each = -x:gather(1, class:unsqueeze(1)):squeeze(1) * by_weight
+        local function check(reduction, expected, up)
+          local got = F.nll_loss(input, target, { weight = weight:to(dtype), reduction = reduction })
+          assert.is_true(torch.equal(got:detach(), expected:to(dtype)))
+          local grad = torch.autograd.grad({ got }, { input }, { torch.ones_like(got) })
+          local rows = torch.zeros(shape):scatter(1, class:unsqueeze(1), (-by_weight * up):to(torch.float32):unsqueeze(1))
+          assert.is_true(torch.allclose(grad:to(torch.float32), rows, { rtol = 0.01, atol = 1e-7 }))
+        end
+        check("none", each, 1)
+        check("sum", each:sum(), 1)
+        if shape[1] > 1 then check("mean", each:sum():to(torch.float64) / by_weight:sum(), 1 / by_weight:sum():item()) end
+      end
+    end
+    assert.error_matches(function() F.nll_loss(torch.zeros(9, 5), torch.tensor { 0, 1, 2, 3, 5, 4, 0, 0, 0 }) end,
+      "target 5 is out of range")
+    assert.error_matches(function() F.cross_entropy(torch.zeros(2, 5), torch.tensor { 0, -1 }) end, "target %-1 is out of range")
+  end)
+
+  it("embedding gives rows of any width and dtype", function()
+    for _, name in ipairs { "float32", "float64", "bfloat16", "uint8", "int64", "bool" } do
+      for _, width in ipairs { 1, 2, 3, 5, 8, 17, 33, 64, 129, 300 } do
+        local weight = torch.randint(0, 9, { 7, width }):to(torch[name])
+        local at = torch.randint(0, 7, { 40, 3 })
+        local one_hot = at:unsqueeze(-1):eq(torch.arange(7)):to(torch.float64)
+        assert.is_true(torch.equal(F.embedding(at, weight), one_hot:matmul(weight:to(torch.float64)):to(torch[name])))
+        assert.is_true(torch.equal(F.embedding(at:to(torch.int32), weight), F.embedding(at, weight)))
+      end
+    end
+    assert.error_matches(function() F.embedding(torch.tensor { 0, 7, 3 }, torch.zeros(7, 2)) end, "index 7 is out of range")
+    assert.error_matches(function() F.embedding(torch.tensor { 0, -1 }, torch.zeros(7, 2)) end, "index %-1 is out of range")
+    assert.equal(0, F.embedding(torch.empty(0):to(torch.int64), torch.zeros(7, 2)):numel())
+  end)
+end)

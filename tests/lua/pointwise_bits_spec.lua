@@ -198,6 +198,7 @@ describe("elementwise functions", function()
     local words = torch.arange(-32768, 32768):to(torch.int16)
     for _, dtype in ipairs { torch.float16, torch.bfloat16 } do
       local x = words:view(dtype)
+      same(x:reciprocal():float(), x:float():reciprocal():to(dtype):float(), "reciprocal")
       local others = { words[torch.randperm(65536)]:view(dtype), words[torch.randperm(65536)]:view(dtype), x }
       for _, number in ipairs { 0, -0.0, 1.5, -2, math.huge, -math.huge, 0 / 0 } do
         others[#others + 1] = torch.full({ 1 }, number, { dtype = dtype })

@@ -47,6 +47,49 @@ describe("short rows", function()
     end
   end)
 
+  it("are turned, and their extremes and sums found, in every dtype", function()
+    for number, s in ipairs { { 1, 5 }, { 7, 9 }, { 8, 8 }, { 9, 5 }, { 17, 6 }, { 40, 7 }, { 300, 2 }, { 333, 10 }, { 1000, 17 },
+      { 70, 33 }, { 129, 56 }, { 65, 57 }, { 5000, 12 } } do
+      torch.set_num_threads(1 + number % 3)
+      local x = torch.randint(0, 50, s)
+      local columns = {}
+      for j = 0, s[2] - 1 do columns[j + 1] = x:select(1, j):contiguous() end
+      local turned = torch.cat(columns):view(s[2], s[1])
+      local exact = x:to(torch.float64)
+      for _, name in ipairs { "uint8", "int8", "bool", "int16", "float16", "bfloat16", "int32", "float32", "int64", "float64" } do
+        local y = (name == "bool" and x:gt(25) or x):to(torch[name])
+        local wide = name == "bool" and x:gt(25):to(torch.float64) or exact
+        same(y:t():contiguous(), (name == "bool" and turned:gt(25) or turned):to(torch[name]))
+        local sum = y:sum(1)
+        same(sum, wide:sum(1):to(sum.dtype))
+        same(y:amax(1):to(torch.float64), wide:amax(1))
+        same(y:amin(1):to(torch.float64), wide:amin(1))
+        local value, place = y:max(1)
+        same(value:to(torch.float64), wide:amax(1))
+        same(wide:gather(1, place:unsqueeze(1)):squeeze(1), wide:amax(1))
+        same(place, wide:eq(wide:amax(1, true)):to(torch.int64):argmax(1))
+        if name ~= "bool" then same(y:argmin(1), wide:eq(wide:amin(1, true)):to(torch.int64):argmax(1)) end
+        same(y:gt(0):any(1), wide:amax(1):gt(0))
+        same(y:gt(0):all(1), wide:amin(1):gt(0))
+      end
+    end
+  end)
+
+  it("are taken by their places, counted from either end", function()
+    for number, n in ipairs { 1, 511, 513, 16385, 70000 } do
+      torch.set_num_threads(1 + number % 3)
+      local at = torch.randint(-600, 600, { n })
+      for _, name in ipairs(dtypes) do
+        local x = (torch.arange(600) % 9):view(20, 30):to(torch[name])
+        local expected = (at % 600 % 9):to(torch[name])
+        same(x:take(at), expected)
+        same(x:t():contiguous():t():take(at), expected)
+      end
+      at[{ n - 1 }] = 600
+      assert.error_matches(function() torch.zeros(20, 30):take(at) end, "600")
+    end
+  end)
+
   -- Where self's elements lie that x:gather(dim, index) names, counted in row-major order.
   local function flat_places(shape, dim, index)
     local step, flat = 1, torch.zeros(index.shape, { dtype = torch.int64 })

@@ -110,6 +110,74 @@ block_e8(double *dst, int64_t ds, const double *src, int64_t ss, int64_t columns
   }
 }
 
+/* The first `columns` of 8 elements; the others anything. */
+static inline __attribute__((always_inline)) __m128i load_part_e2(const uint16_t *p,
+                                                                  int64_t columns) {
+#if defined(LP_CAP_avx512)
+  return _mm_maskz_loadu_epi16((__mmask8)((1 << columns) - 1), p);
+#else
+  uint16_t part[8] = {0};
+  for (int64_t i = 0; i < columns; i++) part[i] = p[i];
+  return _mm_loadu_si128((const __m128i *)part);
+#endif
+}
+static inline __attribute__((always_inline)) __m128i load_part_e1(const uint8_t *p,
+                                                                  int64_t columns) {
+#if defined(LP_CAP_avx512)
+  return _mm_maskz_loadu_epi8((__mmask16)((1 << columns) - 1), p);
+#else
+  uint8_t part[16] = {0};
+  for (int64_t i = 0; i < columns; i++) part[i] = p[i];
+  return _mm_loadu_si128((const __m128i *)part);
+#endif
+}
+
+/* A block of 8 rows of 2-byte elements. */
+static inline __attribute__((always_inline)) void
+block_e2(uint16_t *dst, int64_t ds, const uint16_t *src, int64_t ss, int64_t columns) {
+  __m128i r[8], t[8];
+  for (int i = 0; i < 8; i++)
+    r[i] = columns == 8 ? _mm_loadu_si128((const __m128i *)(src + i * ss))
+                        : load_part_e2(src + i * ss, columns);
+  for (int i = 0; i < 4; i++) { /* pairs of rows i and i + 4 */
+    t[2 * i] = _mm_unpacklo_epi16(r[i], r[i + 4]);
+    t[2 * i + 1] = _mm_unpackhi_epi16(r[i], r[i + 4]);
+  }
+  for (int i = 0; i < 4; i++) {
+    r[2 * i] = _mm_unpacklo_epi16(t[i], t[i + 4]);
+    r[2 * i + 1] = _mm_unpackhi_epi16(t[i], t[i + 4]);
+  }
+  for (int i = 0; i < 4; i++) {
+    t[2 * i] = _mm_unpacklo_epi16(r[i], r[i + 4]);
+    t[2 * i + 1] = _mm_unpackhi_epi16(r[i], r[i + 4]);
+  }
+  for (int i = 0; i < 8 && i < columns; i++)
+    _mm_storeu_si128((__m128i *)(dst + i * ds), t[i]);
+}
+
+/* A block of 8 rows of bytes. */
+static inline __attribute__((always_inline)) void
+block_e1(uint8_t *dst, int64_t ds, const uint8_t *src, int64_t ss, int64_t columns) {
+  __m128i r[8], t[4];
+  for (int i = 0; i < 8; i++)
+    r[i] = columns == 8 ? _mm_loadl_epi64((const __m128i *)(src + i * ss))
+                        : load_part_e1(src + i * ss, columns);
+  for (int i = 0; i < 4; i++) t[i] = _mm_unpacklo_epi8(r[i], r[i + 4]);
+  for (int i = 0; i < 2; i++) {
+    r[2 * i] = _mm_unpacklo_epi8(t[i], t[i + 2]);
+    r[2 * i + 1] = _mm_unpackhi_epi8(t[i], t[i + 2]);
+  }
+  for (int i = 0; i < 2; i++) { /* two columns each */
+    t[2 * i] = _mm_unpacklo_epi8(r[i], r[i + 2]);
+    t[2 * i + 1] = _mm_unpackhi_epi8(r[i], r[i + 2]);
+  }
+  for (int i = 0; i < 4; i++) {
+    if (2 * i < columns) _mm_storel_epi64((__m128i *)(dst + 2 * i * ds), t[i]);
+    if (2 * i + 1 < columns)
+      _mm_storel_epi64((__m128i *)(dst + (2 * i + 1) * ds), _mm_srli_si128(t[i], 8));
+  }
+}
+
 /* The last blocks of rows and of columns may overlap the ones before; rows of less than a
  * block are read in part. */
 #define TRANSPOSE_BLOCKS(name, type, B)                                                  \
@@ -133,9 +201,13 @@ block_e8(double *dst, int64_t ds, const double *src, int64_t ss, int64_t columns
       }                                                                                  \
     }                                                                                    \
   }
+TRANSPOSE_BLOCKS(e1, uint8_t, 8)
+TRANSPOSE_BLOCKS(e2, uint16_t, 8)
 TRANSPOSE_BLOCKS(e4, float, 8)
 TRANSPOSE_BLOCKS(e8, double, 4)
 #else
+#define transpose_fast_e1 transpose_e1
+#define transpose_fast_e2 transpose_e2
 #define transpose_fast_e4 transpose_e4
 #define transpose_fast_e8 transpose_e8
 #endif
@@ -419,8 +491,8 @@ static void mask_bytes(char *dst, const char *src, const char *mask, int64_t n) 
 }
 
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
-    .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_fast_e8,
-                  transpose_e16},
+    .transpose = {transpose_fast_e1, transpose_fast_e2, transpose_fast_e4,
+                  transpose_fast_e8, transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
     .reverse = reverse_blocks,
     .move = move_rows,

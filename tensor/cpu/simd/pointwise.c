@@ -151,6 +151,14 @@ static void drive_rows(char *const *ptrs, const int64_t *strides, int64_t n,
   }
 }
 
+static void move_or_fill(char *to, int64_t to_stride, const char *from,
+                         int64_t from_stride, int size, int64_t n) {
+  if (to_stride == size && from_stride == 0 && n > 0)
+    fill(to, from, size, n);
+  else
+    move(to, to_stride, from, from_stride, size, n);
+}
+
 /* out = condition ? a : b. */
 #define SELECT(type, id)                                                                 \
   static void select_##id(char *const *ptrs, const int64_t *strides, int64_t n,          \
@@ -182,6 +190,9 @@ static void drive_rows(char *const *ptrs, const int64_t *strides, int64_t n,
         type x = a[i];                                                                   \
         out[i] = c[i] ? x : y;                                                           \
       }                                                                                  \
+    } else if (strides[1] == 0) {                                                        \
+      const int from = n > 0 && *c ? 2 : 3;                                              \
+      move_or_fill(ptrs[0], strides[0], ptrs[from], strides[from], size, n);             \
     } else {                                                                             \
       char *const *p = ptrs;                                                             \
       for (int64_t i = 0; i < n; i++) {                                                  \

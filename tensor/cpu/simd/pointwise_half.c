@@ -147,15 +147,21 @@ static inline void narrow_bf16(uint16_t *to, const float *from) {
   ORDER_BLOCK(gt, id, infinity, 0, x > y)                                                \
   ORDER_BLOCK(ge, id, infinity, 0, x >= y)                                               \
   FLOAT_BLOCK(square, id, 1, 0, x *x)                                                    \
+  FLOAT_BLOCK(reciprocal, id, 1, 0, 1 / x)                                               \
   FLOAT_BLOCK(add, id, 2, 1, x + p * y)                                                  \
   FLOAT_BLOCK(sub, id, 2, 1, x - p * y)                                                  \
   FLOAT_BLOCK(mul, id, 2, 0, x *y)                                                       \
   FLOAT_BLOCK(div, id, 2, 0, x / y)                                                      \
   const LpPointwiseRow LP_SIMD(lp_pointwise_##id) = {                                    \
-      {BINARY(nextafter, id), BINARY(copysign, id), BINARY(add, id), BINARY(sub, id),    \
-       BINARY(mul, id), BINARY(div, id), UNARY(neg, id), UNARY(abs, id),                 \
-       UNARY(relu, id), UNARY(square, id), BINARY(maximum, id), BINARY(minimum, id),     \
-       BINARY(eq, id), BINARY(ne, id), BINARY(lt, id), BINARY(le, id), BINARY(gt, id),   \
-       BINARY(ge, id), [LP_POINTWISE_EXTRA(LP_EXTRA_clamp)] = clamp_##id}};
+      {BINARY(nextafter, id), BINARY(copysign, id),                                      \
+       BINARY(add, id),       BINARY(sub, id),                                           \
+       BINARY(mul, id),       BINARY(div, id),                                           \
+       UNARY(neg, id),        UNARY(abs, id),                                            \
+       UNARY(relu, id),       UNARY(square, id),                                         \
+       UNARY(reciprocal, id), BINARY(maximum, id),                                       \
+       BINARY(minimum, id),   BINARY(eq, id),                                            \
+       BINARY(ne, id),        BINARY(lt, id),                                            \
+       BINARY(le, id),        BINARY(gt, id),                                            \
+       BINARY(ge, id),        [LP_POINTWISE_EXTRA(LP_EXTRA_clamp)] = clamp_##id}};
 ROW(f16, 0x7c00)
 ROW(bf16, 0x7f80)
