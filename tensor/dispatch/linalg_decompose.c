@@ -30,7 +30,7 @@ static char *at(const LpTensor *t, int64_t i, int64_t elems) {
  * narrow products of QR's blocks; what is around QR, transposing and products, is shared
  * much earlier. */
 #define VALUES_THREADS 3e8
-#define QR_THREADS 1e9
+#define QR_THREADS 4e7
 #define AROUND_QR_THREADS 1e6
 
 /* Each matrix by `step`; raises the error of the first one that fails. */
