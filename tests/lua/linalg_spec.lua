@@ -196,6 +196,24 @@ describe("batches of matrices", function()
     end
   end)
 
+  it("solve triangles row by row, column by column, with steps and broadcast", function()
+    torch.manual_seed(9)
+    for _, dtype in ipairs { torch.float64, torch.complex128 } do
+      local rows = torch.randn(2, 9, 9, { dtype = dtype }) + 4 * torch.eye(9, { dtype = dtype })
+      local every = { rows, rows.mT, rows.mT:contiguous().mT, torch.stack({ rows, rows }, 3)[{ "...", 0 }], rows[0], rows[1].mT,
+        rows[0]:conj().mT }
+      for _, a in ipairs(every) do
+        for _, upper in ipairs { true, false } do
+          local triangle, b = upper and a:triu() or a:tril(), torch.randn(2, 9, 3, { dtype = dtype })
+          local kept = a:clone()
+          close(triangle:matmul(torch.linalg.solve_triangular(a, b, { upper = upper })), b)
+          close(torch.linalg.solve_triangular(a, b.mT, { upper = upper, left = false }):matmul(triangle), b.mT)
+          same(a, kept)
+        end
+      end
+    end
+  end)
+
   it("may be empty", function()
     local none = torch.zeros(0, 8, 8)
     for _, f in ipairs { torch.linalg.inv, torch.linalg.det, torch.linalg.cholesky, torch.linalg.eigvalsh } do
