@@ -277,7 +277,7 @@ static void bring_together(Lines *l, int64_t *places) {
 /* Whether the index is one line along dim, expanded to t's size along all others, as in
  * `x.scatter_add_(0, i[:, None].expand_as(y), y)`: whole slices go where the line says. */
 static bool is_one_line(const LpTensor *t, int64_t dim, const LpTensor *index) {
-  if (lp_ndim(t) < 2) return false;
+  if (lp_ndim(t) < 2 || lp_numel(index) == lp_size(index, dim)) return false;
   for (int64_t d = 0; d < lp_ndim(index); d++)
     if (d != dim &&
         (lp_size(index, d) != lp_size(t, d) || (lp_stride(index, d) != 0 && lp_size(index, d) > 1)))
