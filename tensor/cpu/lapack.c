@@ -19,10 +19,6 @@ typedef void Getrs(const char *trans, const int *n, const int *nrhs, const void 
                    size_t);
 typedef void Potrf(const char *uplo, const int *n, void *a, const int *lda, int *info,
                    size_t);
-typedef void Geqrf(const int *m, const int *n, void *a, const int *lda, void *tau,
-                   void *work, const int *lwork, int *info);
-typedef void Orgqr(const int *m, const int *n, const int *k, void *a, const int *lda,
-                   const void *tau, void *work, const int *lwork, int *info);
 typedef void GesddReal(const char *job, const int *m, const int *n, void *a,
                        const int *lda, void *s, void *u, const int *ldu, void *vt,
                        const int *ldvt, void *work, const int *lwork, int *iwork,
@@ -67,8 +63,6 @@ extern Getrf sgetrf_, dgetrf_, cgetrf_, zgetrf_;
 extern Getri sgetri_, dgetri_, cgetri_, zgetri_;
 extern Getrs sgetrs_, dgetrs_, cgetrs_, zgetrs_;
 extern Potrf spotrf_, dpotrf_, cpotrf_, zpotrf_;
-extern Geqrf sgeqrf_, dgeqrf_, cgeqrf_, zgeqrf_;
-extern Orgqr sorgqr_, dorgqr_, cungqr_, zungqr_;
 extern GesddReal sgesdd_, dgesdd_;
 extern GesddComplex cgesdd_, zgesdd_;
 extern SyevdReal ssyevd_, dsyevd_;
@@ -80,7 +74,7 @@ extern GelsyComplex cgelsy_, zgelsy_;
 extern GelsdReal sgelsd_, dgelsd_;
 extern GelsdComplex cgelsd_, zgelsd_;
 
-/* --- LU, Cholesky, QR
+/* --- LU, Cholesky
  * ---------------------------------------------------------------------------- */
 
 int lp_lapack_lu(LpDtype dtype, int m, int n, void *a, int *pivots) {
@@ -135,32 +129,6 @@ int lp_lapack_cholesky(LpDtype dtype, char uplo, int n, void *a) {
   int info = 0, lda = at_least_1(n);
   table[kind_of(dtype)](&uplo, &n, a, &lda, &info, 1);
   return first_nan_pivot(dtype, n, a, info);
-}
-
-int lp_lapack_qr(LpDtype dtype, int m, int n, void *a, void *tau) {
-  static Geqrf *const table[] = {sgeqrf_, dgeqrf_, cgeqrf_, zgeqrf_};
-  int info = 0, lda = at_least_1(m), lwork = -1;
-  double query[2];
-  table[kind_of(dtype)](&m, &n, a, &lda, tau, query, &lwork, &info);
-  lwork = queried(dtype, query);
-  Scratch s = {{0}};
-  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype)))
-    return LP_LAPACK_NO_MEMORY;
-  table[kind_of(dtype)](&m, &n, a, &lda, tau, s.data[0], &lwork, &info);
-  return scratch_drop(&s, info);
-}
-
-int lp_lapack_qr_form(LpDtype dtype, int m, int n, int k, void *a, const void *tau) {
-  static Orgqr *const table[] = {sorgqr_, dorgqr_, cungqr_, zungqr_};
-  int info = 0, lda = at_least_1(m), lwork = -1;
-  double query[2];
-  table[kind_of(dtype)](&m, &n, &k, a, &lda, tau, query, &lwork, &info);
-  lwork = queried(dtype, query);
-  Scratch s = {{0}};
-  if (!scratch_add(&s, 0, (size_t)lwork, lp_dtype_size(dtype)))
-    return LP_LAPACK_NO_MEMORY;
-  table[kind_of(dtype)](&m, &n, &k, a, &lda, tau, s.data[0], &lwork, &info);
-  return scratch_drop(&s, info);
 }
 
 /* --- singular values and eigenvalues

@@ -1,5 +1,5 @@
 /* What the files that call LAPACK share: the table index of a dtype, workspace sizes and
- * scratch memory. Included by lapack.c and lapack_symmetric.c only. */
+ * scratch memory. Included by the files lapack*.c only. */
 #ifndef LP_CPU_LAPACK_SCRATCH_H
 #define LP_CPU_LAPACK_SCRATCH_H
 

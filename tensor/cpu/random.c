@@ -95,6 +95,20 @@ static void draw_doubles(LpGenerator *g, double *out, int64_t n, double range,
   }
 }
 
+void lp_cpu_random_units(LpGenerator *g, double *out, int64_t n, bool wide) {
+  if (wide) {
+    draw_doubles(g, out, n, 1.0, 0.0);
+    return;
+  }
+  uint32_t words[BLOCK];
+  for (int64_t at = 0; at < n; at += BLOCK) {
+    int64_t take = n - at < BLOCK ? n - at : BLOCK;
+    lp_random_words(g, words, take);
+    for (int64_t i = 0; i < take; i++)
+      out[at + i] = (double)(int32_t)(words[i] & 0xffffffu) * 0x1p-24;
+  }
+}
+
 /* A value rounded up to the excluded bound becomes the lower bound. */
 static void fill_uniform(const LpRandomFill *f, char *data, int64_t stride, int64_t n) {
   if (f->dtype == LP_FLOAT64) {
@@ -360,7 +374,8 @@ static double binomial_rejection(LpGenerator *g, double count, double p, bool si
   double v_r = 0.92 - 4.2 / b, r = as_stored(p / q, single),
          alpha = (2.83 + 5.1 / b) * spread;
   double m = floor(as_stored(as_stored(count + 1, single) * p, single));
-  /* Most draws are taken at once; the bound is for counts whose neighbours a double cannot tell. */
+  /* Most draws are taken at once; the bound is for counts whose neighbours a double
+   * cannot tell. */
   for (int tries = 0; tries < 10000; tries++) {
     double u = lp_random_double(g) - 0.5, v = lp_random_double(g), us = 0.5 - fabs(u);
     double k = as_stored(floor((2 * a / us + b) * u + c), single);

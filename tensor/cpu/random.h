@@ -73,12 +73,14 @@ void lp_cpu_random_normal(LpGenerator *g, void *data, LpDtype dtype, int64_t n,
                           double mean, double std);
 /* A random permutation of 0 .. n-1 into contiguous memory. */
 void lp_cpu_random_permutation(LpGenerator *g, void *data, LpDtype dtype, int64_t n);
+/* n uniform numbers in [0, 1): of 53 bits each when `wide`, else of 24. */
+void lp_cpu_random_units(LpGenerator *g, double *out, int64_t n, bool wide);
 /* A Poisson variate of the given rate (>= 0). */
 double lp_cpu_random_poisson(LpGenerator *g, double rate);
 /* A binomial variate; `single`: with PyTorch's float32 arithmetic for float32 tensors. */
 double lp_cpu_random_binomial(LpGenerator *g, double count, double p, bool single);
-/* The first of `count` entries of the cumulative distribution `cdf` (the last is 1) that is
- * not below u, in [0, 1). */
+/* The first of `count` entries of the cumulative distribution `cdf` (the last is 1) that
+ * is not below u, in [0, 1). */
 static inline int64_t lp_cpu_random_category(const double *cdf, int64_t count, double u) {
   const double *from = cdf;
   for (int64_t half; count > 1; count -= half) { /* without a branch to guess */

@@ -57,8 +57,19 @@ static void check_range(void *ctx, int64_t begin, int64_t end) {
     atomic_store_explicit(&c->failed, true, memory_order_relaxed);
 }
 
-bool lp_check_index_range(LpTensor *index, int64_t size, int64_t dim) {
-  if (lp_numel(index) == 0) return true;
+/* The index without the dims along which it was expanded. */
+static LpTensor *unexpanded(LpTensor *index) {
+  int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS], n = 0;
+  for (int64_t d = 0; d < lp_ndim(index); d++) {
+    if (lp_stride(index, d) == 0) continue;
+    sizes[n] = lp_size(index, d);
+    strides[n++] = lp_stride(index, d);
+  }
+  if (n == lp_ndim(index)) return lp_tensor_retain(index);
+  return lp_tensor_alias(index, lp_ints(sizes, n), lp_ints(strides, n), index->offset_elems);
+}
+
+static bool check_index_range(LpTensor *index, int64_t size, int64_t dim) {
   if (index->is_contiguous && lp_dtype(index) == LP_INT64) {
     RangeCheck c = {.index = lp_data(index), .size = size};
     lp_parallel_for(lp_numel(index), LP_GRAIN, check_range, &c);
@@ -78,6 +89,14 @@ bool lp_check_index_range(LpTensor *index, int64_t size, int64_t dim) {
   }
   if (ends[0] < 0) return out_of_bounds(ends[0], dim, size);
   return ends[1] < size || out_of_bounds(ends[1], dim, size);
+}
+
+bool lp_check_index_range(LpTensor *index, int64_t size, int64_t dim) {
+  if (lp_numel(index) == 0) return true;
+  LpTensor *once = unexpanded(index);
+  const bool ok = once && check_index_range(once, size, dim);
+  lp_tensor_release(once);
+  return ok;
 }
 
 LpTensor *lp_index_tensor(LpTensor *index, const char *name) {

@@ -7,6 +7,7 @@
 #include "cpu/tasks.h"
 #include "dispatch/index.h"
 #include "dispatch/reduce.h"
+#include "dispatch/shape.h"
 #include "impl.h"
 #include "lampad/ops.h"
 
@@ -19,15 +20,16 @@ static LpIndexKernel get_kernel(const LpTensor *t) {
 
 /* --- slices ------------------------------------------------------------------------------------------ */
 
-/* Walks t's slices index[k] of dim beside v's slices k. v may have stride 0 everywhere (one value). */
-static bool slices_run(LpTensor *t, int64_t dim, const LpTensor *index, const LpTensor *v, LpIndexKernel kernel,
-                       bool ordered) {
+/* Walks t's slices index[k] of dim beside v's slices k. v may have stride 0 everywhere (one value); NULL: the value
+ * is at `value`. */
+static bool slices_run(LpTensor *t, int64_t dim, const LpTensor *index, const LpTensor *v, void *value,
+                       LpIndexKernel kernel, bool ordered) {
   int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t)), n = lp_numel(index);
-  bool scalar = lp_ndim(t) == 0, one = lp_ndim(v) != lp_ndim(t);
+  bool scalar = lp_ndim(t) == 0, one = !v || lp_ndim(v) != lp_ndim(t);
   size_t bytes = (size_t)(n ? n : 1) * sizeof(int64_t);
   int64_t *offsets = lp_calloc(bytes);
   TRY(offsets);
-  LpIndexBlocks b = {.kernel = kernel, .ordered = ordered, .t = lp_data(t), .v = lp_data(v), .k = n,
+  LpIndexBlocks b = {.kernel = kernel, .ordered = ordered, .t = lp_data(t), .v = v ? lp_data(v) : value, .k = n,
                      .elem_bytes = elem, .offsets = offsets};
   bool ok = lp_add_offsets(index, scalar ? 1 : lp_size(t, dim), scalar ? 0 : lp_stride(t, dim) * elem, dim, offsets);
   for (int64_t d = 0; d < lp_ndim(t); d++) {
@@ -61,7 +63,7 @@ LpTensor *lp_impl_index_select(LpTensor *out, LpTensor *self, int64_t dim, LpTen
   if (lp_ndim(self) == 0 && lp_numel(at) != 1)
     lp_fail(LP_ERR_INDEX, "index must hold one element for a 0-d tensor, got %lld", (long long)lp_numel(at));
   else result = lp_tensor_new(lp_ints(sizes, lp_ndim(self)), lp_dtype(self), lp_device(self));
-  if (result && !slices_run(self, dim, at, result, get_kernel(self), false)) {
+  if (result && !slices_run(self, dim, at, result, NULL, get_kernel(self), false)) {
     lp_tensor_release(result);
     result = NULL;
   }
@@ -86,7 +88,7 @@ static LpTensor *write_slices(LpTensor *out, LpTensor *self, int64_t dim, LpTens
   if (lp_ndim(v) > 0) TRY(lp_check_single(out)); /* one value may be written twice */
   LpTensor *own_at = lp_apart(out, at, "index"), *own_v = own_at ? lp_apart(out, v, "source") : NULL;
   LpTensor *result = own_v ? lp_begin_write(out, self) : NULL;
-  if (result && !slices_run(result, dim, own_at, own_v, kernel, true)) {
+  if (result && !slices_run(result, dim, own_at, own_v, NULL, kernel, true)) {
     lp_tensor_release(result);
     result = NULL;
   }
@@ -272,12 +274,39 @@ static void bring_together(Lines *l, int64_t *places) {
       *places++ = (i * outer->t_stride + j * inner->t_stride) / l->elem;
 }
 
+/* Whether the index is one line along dim, expanded to t's size along all others, as in
+ * `x.scatter_add_(0, i[:, None].expand_as(y), y)`: whole slices go where the line says. */
+static bool is_one_line(const LpTensor *t, int64_t dim, const LpTensor *index) {
+  if (lp_ndim(t) < 2 || lp_numel(index) == lp_size(index, dim)) return false;
+  for (int64_t d = 0; d < lp_ndim(index); d++)
+    if (d != dim &&
+        (lp_size(index, d) != lp_size(t, d) || (lp_stride(index, d) != 0 && lp_size(index, d) > 1)))
+      return false;
+  return true;
+}
+
+/* That line, dense. */
+static LpTensor *one_line(LpTensor *index, int64_t dim) {
+  LpTensor *line = lp_tensor_alias(index, lp_ints((int64_t[]){lp_size(index, dim)}, 1),
+                                   lp_ints((int64_t[]){lp_stride(index, dim)}, 1), index->offset_elems);
+  LpTensor *dense = line ? lp_contiguous_raw(line) : NULL;
+  lp_tensor_release(line);
+  return dense;
+}
+
 /* v NULL: one value for all, at `value`. Where an index may still be out of range (`checks`), t and v may
  * be written in part before that is found. */
 static bool lines_run(LpTensor *t, int64_t dim, LpTensor *index, const LpTensor *v, void *value,
                       LpIndexKernel kernel, bool checks) {
   int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t)), numel = lp_numel(index), places[CHUNK];
   if (numel == 0) return true;
+  if (is_one_line(t, dim, index)) {
+    LpTensor *line = one_line(index, dim);
+    const bool ok = line && (!checks || lp_check_index_range(line, lp_size(t, dim), dim)) &&
+                    slices_run(t, dim, line, v, value, kernel, kernel != get_kernel(t));
+    lp_tensor_release(line);
+    return ok;
+  }
   Lines l = {.kernel = kernel, .elem = elem, .scale = lp_ndim(t) ? lp_stride(t, dim) * elem : elem,
              .n_dims = (int)lp_ndim(index), .t = lp_data(t), .v = v ? lp_data(v) : value, .index = lp_data(index),
              .checks = checks, .size = lp_ndim(t) ? lp_size(t, dim) : 1};

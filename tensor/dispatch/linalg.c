@@ -655,13 +655,41 @@ LpTensor *lp_impl_lu_permutation(LpTensor *pivots, int64_t m, LpDtype dtype) {
 typedef struct Triangles {
   LpTensor *a, *x;
   LpBatch ba, bx;
-  bool left, upper, unit;
+  bool left, upper, unit, turned; /* turned: a is the transpose */
 } Triangles;
+
+/* a expanded to the batch as its memory is, row by row or, *turned, column by column; a
+ * copy where it is neither. */
+static LpTensor *expanded_rows(LpTensor *a, const int64_t *batch, int64_t batch_ndim,
+                               bool *turned) {
+  int64_t sizes[LP_MAX_DIMS], strides[LP_MAX_DIMS];
+  const int64_t ndim = batch_ndim + 2;
+  for (int64_t d = 0; d < batch_ndim; d++) sizes[d] = batch[d];
+  for (int64_t d = 1; d <= 2; d++) sizes[ndim - d] = a->sizes[a->ndim - d];
+  LpTensor *wide = lp_expand_alias(a, lp_ints(sizes, ndim));
+  *turned = false;
+  if (!wide || wide->is_contiguous) return wide;
+  for (int64_t d = 0; d < ndim; d++) strides[d] = wide->strides[d];
+  for (int64_t d = 1; d <= 2; d++) {
+    sizes[ndim - d] = a->sizes[a->ndim - 3 + d];
+    strides[ndim - d] = wide->strides[ndim - 3 + d];
+  }
+  LpTensor *result = lp_tensor_alias(wide, lp_ints(sizes, ndim), lp_ints(strides, ndim),
+                                     wide->offset_elems);
+  *turned = result && result->is_contiguous;
+  if (result && !*turned) {
+    lp_tensor_release(result);
+    result = lp_linalg_copy(wide);
+  }
+  lp_tensor_release(wide);
+  return result;
+}
 
 static int solve_triangle(void *ctx, int64_t i, char *scratch) {
   (void)scratch;
   const Triangles *t = ctx;
-  lp_blas_triangular_solve(t->a->dtype, t->left, t->upper, 'N', t->unit, t->bx.m, t->bx.n,
+  lp_blas_triangular_solve(t->a->dtype, t->left, t->turned ? !t->upper : t->upper,
+                           t->turned ? 'T' : 'N', t->unit, t->bx.m, t->bx.n,
                            lp_data(t->a) + (size_t)i * t->ba.matrix_bytes, t->ba.n,
                            lp_data(t->x) + (size_t)i * t->bx.matrix_bytes, t->bx.n);
   return 0;
@@ -680,10 +708,12 @@ LpTensor *lp_impl_linalg_solve_triangular(LpTensor *out, LpTensor *A, LpTensor *
   int64_t batch[LP_MAX_DIMS], batch_ndim;
   LpInts shapes[2] = {lp_ints(A->sizes, A->ndim - 2), lp_ints(B->sizes, B->ndim - 2)};
   TRY(lp_broadcast_shapes(shapes, 2, batch, &batch_ndim));
-  LpTensor *a = expanded_copy(A, batch, batch_ndim),
+  bool turned;
+  LpTensor *a = expanded_rows(A, batch, batch_ndim, &turned),
            *x = a ? expanded_copy(B, batch, batch_ndim) : NULL;
   if (x && x->numel) {
-    Triangles t = {a, x, lp_batch_of(a), lp_batch_of(x), left, upper, unitriangular};
+    Triangles t = {a,    x,     lp_batch_of(a), lp_batch_of(x),
+                   left, upper, unitriangular,  turned};
     int64_t failed;
     lp_linalg_each(
         &(LpMatrixLoop){.count = t.bx.count,

@@ -26,9 +26,12 @@ static char *at(const LpTensor *t, int64_t i, int64_t elems) {
 }
 
 /* LpMatrixLoop's threads_from: half of the work on eigenvalues and singular values, and
- * of QR with pivots, is with vectors, which OpenBLAS's threads spoil. */
+ * of QR with pivots, is with vectors, which OpenBLAS's threads spoil, as they do the
+ * narrow products of QR's blocks; what is around QR, transposing and products, is shared
+ * much earlier. */
 #define VALUES_THREADS 3e8
-#define QR_THREADS 1e6
+#define QR_THREADS 4e7
+#define AROUND_QR_THREADS 1e6
 
 /* Each matrix by `step`; raises the error of the first one that fails. */
 static bool each(const LpTensor *t, double flops, double threads_from,
@@ -203,6 +206,33 @@ static size_t qr_bytes(const Qr *d) {
   return (m * (n > wide ? n : wide) + (m < n ? m : n) + 1) * lp_dtype_size(d->dtype);
 }
 
+/* A in columns becomes R and reflectors, or these become Q. */
+typedef struct QrStep {
+  const Qr *qr;
+  char *columns, *tau;
+  bool form;
+} QrStep;
+
+static int qr_step(void *ctx, int64_t i, char *scratch) {
+  (void)i, (void)scratch;
+  const QrStep *s = ctx;
+  const Qr *d = s->qr;
+  return s->form ? lp_lapack_qr_form(d->dtype, d->m, d->q_columns,
+                                     d->m < d->n ? d->m : d->n, s->columns, s->tau)
+                 : lp_lapack_qr(d->dtype, d->m, d->n, s->columns, s->tau);
+}
+
+static int run_qr_step(QrStep *s, int columns) {
+  const double k = s->qr->m < s->qr->n ? s->qr->m : s->qr->n;
+  const LpMatrixLoop one = {.count = 1,
+                            .flops = 2.0 * s->qr->m * columns * k,
+                            .threads_from = QR_THREADS,
+                            .step = qr_step,
+                            .ctx = s};
+  int64_t failed;
+  return lp_linalg_each(&one, &failed);
+}
+
 /* columns: qr_bytes of scratch memory. */
 static int factor_qr(const Qr *d, char *columns) {
   const size_t item = lp_dtype_size(d->dtype), m = (size_t)d->m, n = (size_t)d->n;
@@ -210,13 +240,15 @@ static int factor_qr(const Qr *d, char *columns) {
   const int k = d->m < d->n ? d->m : d->n;
   char *tau = columns + m * wide * item;
   lp_linalg_turn(item, d->a, d->m, d->n, columns);
-  int info = k > 0 ? lp_lapack_qr(d->dtype, d->m, d->n, columns, tau) : 0;
+  QrStep step = {d, columns, tau, false};
+  int info = k > 0 ? run_qr_step(&step, d->n) : 0;
   if (info) return info;
   lp_linalg_turn_part(item, columns, d->m, d->n, d->r_rows, d->r, d->n);
   for (size_t row = 0; row < (size_t)d->r_rows; row++)
     memset((char *)d->r + row * n * item, 0, (row < n ? row : n) * item);
   if (!d->q || d->q_columns == 0) return 0;
-  info = lp_lapack_qr_form(d->dtype, d->m, d->q_columns, k, columns, tau);
+  step.form = true;
+  info = run_qr_step(&step, d->q_columns);
   lp_linalg_turn(item, columns, d->q_columns, d->m, d->q);
   return info;
 }
@@ -250,7 +282,7 @@ static bool qr_all(LpTensor *a, LpTensor *q, LpTensor *r, bool complete) {
   Qrs d = {.a = a, .q = q, .r = r, .b = b, .q_columns = complete ? b.m : k};
   const Qr one = qr_of(&d, 0);
   const int wide = b.n > d.q_columns ? b.n : d.q_columns;
-  return each(a, 4.0 * b.m * wide * k, QR_THREADS, qr_bytes(&one), qr, &d);
+  return each(a, 4.0 * b.m * wide * k, AROUND_QR_THREADS, qr_bytes(&one), qr, &d);
 }
 
 bool lp_impl_linalg_qr(LpTensor **outs, LpTensor *A, const char *mode,
@@ -393,7 +425,7 @@ static bool svd_all(LpTensor *A, bool full, LpTensor *u, LpTensor *s, LpTensor *
   Svds d = {lp_linalg_copy(A), u, s, vh, lp_batch_of(A), 0, full};
   d.k = d.b.m < d.b.n ? d.b.m : d.b.n;
   bool ok = d.a && each(A, 20.0 * d.b.m * d.b.n * (double)d.k,
-                        is_tall(&d) ? QR_THREADS : VALUES_THREADS,
+                        is_tall(&d) ? AROUND_QR_THREADS : VALUES_THREADS,
                         is_tall(&d) ? tall_layout(&d).end : 0, svd, &d);
   lp_tensor_release(d.a);
   return ok;
@@ -679,7 +711,7 @@ static bool lstsq_all(LpTensor *a, LpTensor *b, double rcond, bool by_svd,
                       LpTensor **results) {
   LeastSquares s = {a, b, results, lp_batch_of(a), lp_batch_of(b), rcond, by_svd};
   const int m = s.ba.m, n = s.ba.n, k = s.bb.n;
-  return each(a, 4.0 * m * n * ((m < n ? m : n) + k), QR_THREADS,
+  return each(a, 4.0 * m * n * ((m < n ? m : n) + k), AROUND_QR_THREADS,
               reduction(&s, lstsq_bytes(&s)).end, lstsq, &s);
 }
 

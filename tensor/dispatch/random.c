@@ -251,7 +251,8 @@ static double round_to(LpDtype dtype, int64_t v) {
 }
 
 static int log2_of(int64_t v) { /* of |v| */
-  unsigned long long magnitude = v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v;
+  unsigned long long magnitude =
+      v < 0 ? 0 - (unsigned long long)v : (unsigned long long)v;
   return magnitude ? 63 - __builtin_clzll(magnitude) : 0;
 }
 
@@ -369,58 +370,65 @@ LpTensor *lp_impl_bernoulli_float(LpTensor *out, LpTensor *self, double p,
 
 typedef struct TensorDraw {
   LpGenerator *generator;
-  LpLoop to_out; /* casts one double to the output's dtype */
+  LpLoop to_out; /* casts doubles to the output's dtype */
   LpLoop to_double;
+  /* Replaces a block of parameters by numbers drawn with them, or returns false where one
+   * is out of range. */
+  bool (*block)(const struct TensorDraw *, double *values, int64_t n);
   bool wide;     /* draws 53 bits, else 24 */
   bool *invalid; /* set when a parameter is out of range */
 } TensorDraw;
 
-static void bernoulli_loop(char *const *ptrs, const int64_t *strides, int64_t n,
-                           const void *params) {
+enum { DRAW_BLOCK = 256 };
+
+static bool bernoulli_block(const TensorDraw *draw, double *values, int64_t n) {
+  double units[DRAW_BLOCK];
+  bool valid = true;
+  for (int64_t i = 0; i < n; i++) valid &= values[i] >= 0 && values[i] <= 1;
+  if (!valid) return false;
+  lp_cpu_random_units(draw->generator, units, n, draw->wide);
+  for (int64_t i = 0; i < n; i++) values[i] = units[i] < values[i];
+  return true;
+}
+
+static bool poisson_block(const TensorDraw *draw, double *values, int64_t n) {
+  for (int64_t i = 0; i < n; i++) {
+    if (!(values[i] >= 0) || isinf(values[i])) return false;
+    values[i] = lp_cpu_random_poisson(draw->generator, values[i]);
+  }
+  return true;
+}
+
+static void draw_loop(char *const *ptrs, const int64_t *strides, int64_t n,
+                      const void *params) {
   const TensorDraw *draw = params;
-  char *out = ptrs[0], *in = ptrs[1];
-  const int64_t none[2] = {0, 0};
-  for (int64_t i = 0; i < n; i++, out += strides[0], in += strides[1]) {
-    double p;
-    draw->to_double((char *[]){(char *)&p, in}, none, 1, NULL);
-    if (!(p >= 0 && p <= 1)) {
+  const int64_t in[2] = {sizeof(double), strides[1]},
+                out[2] = {strides[0], sizeof(double)};
+  double values[DRAW_BLOCK];
+  for (int64_t at = 0; at < n; at += DRAW_BLOCK) {
+    const int64_t take = n - at < DRAW_BLOCK ? n - at : DRAW_BLOCK;
+    draw->to_double((char *[]){(char *)values, ptrs[1] + at * strides[1]}, in, take,
+                    NULL);
+    if (!draw->block(draw, values, take)) {
       *draw->invalid = true;
       return;
     }
-    double u = draw->wide ? lp_random_double(draw->generator)
-                          : (double)(lp_random_32(draw->generator) & 0xffffffu) * 0x1p-24;
-    double v = u < p;
-    draw->to_out((char *[]){out, (char *)&v}, none, 1, NULL);
+    draw->to_out((char *[]){ptrs[0] + at * strides[0], (char *)values}, out, take, NULL);
   }
 }
 
-static void poisson_loop(char *const *ptrs, const int64_t *strides, int64_t n,
-                         const void *params) {
-  const TensorDraw *draw = params;
-  char *out = ptrs[0], *in = ptrs[1];
-  const int64_t none[2] = {0, 0};
-  for (int64_t i = 0; i < n; i++, out += strides[0], in += strides[1]) {
-    double rate;
-    draw->to_double((char *[]){(char *)&rate, in}, none, 1, NULL);
-    if (!(rate >= 0) || isinf(rate)) {
-      *draw->invalid = true;
-      return;
-    }
-    double v = lp_cpu_random_poisson(draw->generator, rate);
-    draw->to_out((char *[]){out, (char *)&v}, none, 1, NULL);
-  }
-}
-
-/* Draws out's elements one by one with the parameters in `parameter`, which broadcasts to
- * out. */
+/* Draws out's elements in their order with the parameters in `parameter`, which
+ * broadcasts to out. */
 static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g,
-                           LpLoop loop, const char *fault) {
+                           bool (*block)(const TensorDraw *, double *, int64_t),
+                           const char *fault) {
   bool invalid = false;
   lp_data(out); /* draws go in row-major order: Note [Hidden layout] */
   LpTensor *wide = lp_expand_alias(parameter, lp_sizes(out));
   if (!wide) return false;
   TensorDraw draw = {.to_out = lp_cast_loop(out->dtype, LP_FLOAT64),
                      .to_double = lp_cast_loop(LP_FLOAT64, parameter->dtype),
+                     .block = block,
                      .wide = parameter->dtype == LP_FLOAT64,
                      .invalid = &invalid};
   LpIter it;
@@ -431,7 +439,7 @@ static bool draw_by_tensor(LpTensor *out, LpTensor *parameter, LpGenerator *g,
   bool ok = lp_iter_build(&it);
   if (ok) {
     draw.generator = lp_generator_lock(g);
-    ok = lp_iter_run_serial(&it, loop, &draw);
+    ok = lp_iter_run_serial(&it, draw_loop, &draw);
     lp_generator_unlock(draw.generator);
   }
   lp_iter_done(&it);
@@ -468,7 +476,7 @@ LpTensor *lp_impl_bernoulli_tensor(LpTensor *out, LpTensor *self, LpTensor *p,
   if (out->numel == 0) return lp_tensor_retain(out);
   LpTensor *spread = lp_expand(p, lp_sizes(out)); /* p may broadcast over self */
   TRY(spread);
-  bool ok = draw_by_tensor(out, spread, generator, bernoulli_loop,
+  bool ok = draw_by_tensor(out, spread, generator, bernoulli_block,
                            "the elements of p must be in [0, 1]");
   lp_tensor_release(spread);
   TRY(ok);
@@ -479,7 +487,7 @@ LpTensor *lp_impl_bernoulli(LpTensor *out, LpTensor *self, LpGenerator *generato
   TRY(check_parameter(self, "self (the probabilities)"));
   LpTensor *result = result_like(out, self, self->dtype);
   if (!result || result->numel == 0) return result;
-  return owned_if(draw_by_tensor(result, self, generator, bernoulli_loop,
+  return owned_if(draw_by_tensor(result, self, generator, bernoulli_block,
                                  "the probabilities must be in [0, 1]"),
                   result);
 }
@@ -496,7 +504,7 @@ LpTensor *lp_impl_poisson(LpTensor *self, LpGenerator *generator) {
   TRY(check_parameter(self, "self (the rates)"));
   LpTensor *result = result_like(NULL, self, self->dtype);
   if (!result || result->numel == 0) return result;
-  return owned_if(draw_by_tensor(result, self, generator, poisson_loop,
+  return owned_if(draw_by_tensor(result, self, generator, poisson_block,
                                  "the rates must be finite and >= 0"),
                   result);
 }

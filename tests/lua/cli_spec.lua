@@ -217,6 +217,20 @@ describe("the lampad command", function()
     assert.equal(0, status)
   end)
 
+  it("keeps all processors for its threads where they are bound", function()
+    -- libgomp tells its places while it is loaded: of the process that the shell starts and of what that starts anew.
+    for _, binding in ipairs { "OMP_PROC_BIND=true", "OMP_PROC_BIND=spread", "GOMP_CPU_AFFINITY=0-63" } do
+      local line = ("env -u GOMP_SPINCOUNT OMP_DISPLAY_ENV=true %s %s -e ''"):format(binding, command.quote(command.path))
+      local _, _, err = command.shell(line)
+      local first
+      for places in err:gmatch "OMP_PLACES = '([^']*)'" do
+        first = first or places
+        assert.equal(first, places)
+      end
+      assert.truthy(first)
+    end
+  end)
+
   it("serves stock lua5.4 through require", function()
     local status, out, err = command.shell(("LUA_CPATH=%s lua5.4 -e %s"):format(
       command.quote(command.folder .. "/?.so;;"),

@@ -165,3 +165,60 @@ describe("indexing under autograd", function()
     assert.are.equal(1, v.grad:item())
   end)
 end)
+
+describe("an index expanded along the other dims", function()
+  -- The same walk as over its copy: results are equal to the last bit.
+  local function both(run, index) return run(index), run(index:contiguous()) end
+
+  local function check(run, index)
+    local lean, full = both(run, index)
+    assert.is_true(torch.equal(lean, full))
+    assert.are.same(full:stride(), lean:stride())
+  end
+
+  it("gathers and scatters as its copy does", function()
+    torch.manual_seed(2)
+    for _, dtype in ipairs { torch.float32, torch.int64, torch.bfloat16 } do
+      local self, line = (torch.randn(6, 5, 7) * 9):to(dtype), torch.tensor { 3, 0, 3, 2, 4, 3, 0, 1 }
+      for dim = 0, 2 do
+        local sizes, view = { 6, 5, 7 }, { 1, 1, 1 }
+        sizes[dim + 1], view[dim + 1] = 8, 8
+        local src = (torch.randn(sizes) * 9):to(dtype)
+        local index = line:view(view):expand(sizes)
+        check(function(i) return self:gather(dim, i) end, index)
+        check(function(i) return self.mT:gather(dim < 1 and 0 or 3 - dim, i) end, index.mT)
+        check(function(i) return self:scatter_add(dim, i, src) end, index)
+        check(function(i) return self:clone():scatter_add_(dim, i, src) end, index)
+        check(function(i) return self:scatter(dim, i, 5) end, index)
+        check(function(i) return self:scatter(dim, i, 2, { reduce = "multiply" }) end, index)
+        for _, reduce in ipairs { "sum", "prod", "amax", "amin", "mean" } do
+          for _, include in ipairs { true, false } do
+            check(function(i) return self:scatter_reduce(dim, i, src, { reduce = reduce, include_self = include }) end, index)
+          end
+        end
+        -- An index that does not reach as far as self, and a longer source.
+        sizes[dim == 0 and 2 or 1] = 3
+        check(function(i) return self:scatter_add(dim, i, src) end, line:view(view):expand(sizes))
+        check(function(i) return self:gather(dim, i) end, line:view(view):expand(sizes))
+      end
+    end
+  end)
+
+  it("adds what index_add adds", function()
+    local x, at = torch.randn(400, 33), torch.randint(0, 20, { 400 })
+    local sums = torch.zeros(20, 33):scatter_add_(0, at:unsqueeze(1):expand(-1, 33), x)
+    assert.is_true(torch.equal(sums, torch.zeros(20, 33):index_add_(0, at, x)))
+    assert.is_true(torch.equal(sums:gather(0, at:unsqueeze(1):expand(-1, 33)), sums:index_select(0, at)))
+  end)
+
+  it("is checked before anything is written", function()
+    local self, far = torch.zeros(4, 3), torch.tensor { 0, 4 }
+    for _, bad in ipairs { far, -far } do
+      local index = bad:unsqueeze(1):expand(2, 3)
+      local message = bad[1]:item() > 0 and "index 4 is out of bounds" or "index -4 is out of bounds"
+      assert.is_truthy(error_of(function() self:scatter_add_(0, index, torch.ones(2, 3)) end):find(message, 1, true))
+      assert.is_truthy(error_of(function() return self:gather(0, index) end):find(message, 1, true))
+    end
+    assert.is_true(torch.equal(self, torch.zeros(4, 3)))
+  end)
+end)

@@ -196,6 +196,24 @@ describe("batches of matrices", function()
     end
   end)
 
+  it("solve triangles row by row, column by column, with steps and broadcast", function()
+    torch.manual_seed(9)
+    for _, dtype in ipairs { torch.float64, torch.complex128 } do
+      local rows = torch.randn(2, 9, 9, { dtype = dtype }) + 4 * torch.eye(9, { dtype = dtype })
+      local every = { rows, rows.mT, rows.mT:contiguous().mT, torch.stack({ rows, rows }, 3)[{ "...", 0 }], rows[0], rows[1].mT,
+        rows[0]:conj().mT }
+      for _, a in ipairs(every) do
+        for _, upper in ipairs { true, false } do
+          local triangle, b = upper and a:triu() or a:tril(), torch.randn(2, 9, 3, { dtype = dtype })
+          local kept = a:clone()
+          close(triangle:matmul(torch.linalg.solve_triangular(a, b, { upper = upper })), b)
+          close(torch.linalg.solve_triangular(a, b.mT, { upper = upper, left = false }):matmul(triangle), b.mT)
+          same(a, kept)
+        end
+      end
+    end
+  end)
+
   it("may be empty", function()
     local none = torch.zeros(0, 8, 8)
     for _, f in ipairs { torch.linalg.inv, torch.linalg.det, torch.linalg.cholesky, torch.linalg.eigvalsh } do
@@ -228,7 +246,7 @@ end)
 
 describe("QR and what begins with it", function()
   local shapes = { { 200, 70 }, { 70, 200 }, { 70, 33 }, { 33, 70 }, { 32, 32 }, { 5, 1 }, { 1, 5 }, { 2500, 20 },
-    { 3, 8, 8 }, { 2, 100, 17 } }
+    { 3, 8, 8 }, { 2, 100, 17 }, { 150, 130 }, { 101, 190 }, { 300, 97 }, { 2, 96, 96 } }
 
   local function check(a, mode)
     local q, r = torch.linalg.qr(a, mode)
@@ -257,6 +275,46 @@ describe("QR and what begins with it", function()
     end
     check(torch.eye(40), "reduced")
     check(torch.ones(200, 50), "reduced")
+  end)
+
+  it("multiplies reflectors of any factors, of every dtype, by blocks and column by column", function()
+    torch.manual_seed(7)
+    local cases = { { 70, 70, 49, torch.complex128 }, { 130, 100, 100, torch.float64 }, { 130, 130, 97, torch.complex64 },
+      { 60, 55, 50, torch.float32 }, { 40, 30, 20, torch.complex128 } }
+    for _, case in ipairs(cases) do
+      local m, n, k, dtype = table.unpack(case)
+      local v, tau = torch.randn(m, n, { dtype = dtype }) / m, torch.randn(k, { dtype = dtype })
+      tau[k // 2] = 0
+      local wide = dtype.is_complex and torch.complex128 or torch.float64
+      local product = torch.eye(m, { dtype = wide })
+      for j = 0, k - 1 do
+        local w = torch.zeros(m, { dtype = wide })
+        w[j] = 1
+        w[{ j + 1 .. ":" }] = v[{ j + 1 .. ":", j }]:to(wide)
+        product = product - tau[j]:to(wide) * product:mv(w):unsqueeze(1) * w:conj()
+      end
+      local expected = product[":, :" .. n]
+      local error = (torch.linalg.householder_product(v, tau):to(wide) - expected):abs():max():item()
+      assert.is_true(error <= (dtype == wide and 1e-13 or 1e-5) * expected:abs():max():item())
+    end
+  end)
+
+  it("factors complex matrices", function()
+    torch.manual_seed(8)
+    for _, shape in ipairs { { 140, 100 }, { 100, 140 }, { 97, 97 }, { 50, 50 }, { 20, 10 } } do
+      for _, dtype in ipairs { torch.complex64, torch.complex128 } do
+        local a, tolerance = torch.randn(shape, { dtype = dtype }), dtype == torch.complex64 and 2e-5 or 1e-12
+        a[":, 3"] = 0
+        for _, mode in ipairs { "reduced", "complete" } do
+          local q, r = torch.linalg.qr(a, mode)
+          close(q:matmul(r), a, tolerance * 10)
+          close(q.mH:matmul(q), torch.eye(q:size(1), { dtype = dtype }), tolerance)
+          assert.are.equal(0, r:tril(-1):abs():max():item())
+        end
+        local packed, tau = torch.geqrf(a)
+        close(torch.linalg.householder_product(packed[":, :" .. math.min(shape[1], shape[2])], tau), (torch.linalg.qr(a)), tolerance)
+      end
+    end
   end)
 
   it("gives the singular values and vectors of long matrices", function()

@@ -66,6 +66,26 @@ describe("random streams", function()
     assert.is_true(torch.equal(single, torch.bernoulli(torch.full({ 100 }, 0.3)):to(torch.bool)))
   end)
 
+  it("bernoulli by probabilities draws in order, whatever their number, strides and dtype", function()
+    torch.manual_seed(4)
+    local chances = torch.rand(7, 333)
+    for _, dtype in ipairs { torch.float32, torch.float64, torch.bfloat16 } do
+      local p = chances:to(dtype)
+      torch.manual_seed(3)
+      local expected = torch.rand(7, 333, { dtype = dtype == torch.float64 and dtype or torch.float32 }):lt(p)
+      torch.manual_seed(3)
+      assert.is_true(torch.equal(expected, torch.bernoulli(p):to(torch.bool)))
+      torch.manual_seed(3)
+      assert.is_true(torch.equal(expected, torch.bernoulli(p:t():contiguous():t()):to(torch.bool)))
+      torch.manual_seed(3)
+      local one_for_all = torch.zeros(7, 333):bernoulli_(p[{ ":", "5:6" }]):to(torch.bool)
+      torch.manual_seed(3)
+      assert.is_true(torch.equal(one_for_all,
+        torch.rand(7, 333, { dtype = dtype == torch.float64 and dtype or torch.float32 }):lt(p[{ ":", "5:6" }])))
+    end
+    assert.has_error(function() torch.bernoulli(torch.cat { torch.zeros(500), torch.tensor { 0 / 0 } }) end)
+  end)
+
   it("fills a permuted tensor in the order of its memory", function()
     torch.manual_seed(3)
     local plain = torch.rand(2, 3, 4)
