@@ -359,7 +359,9 @@ static bool gemm_half(const LpGemm *g) {
         beta = (float)lp_scalar_to_double(g->beta);
   if (g->m <= LP_HALF_ROWS || g->n == 1) return gemm_half_few(g, alpha, beta);
   bool large = g->m * g->n * g->k > SMALL_PRODUCT_NT;
-  if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, alpha, beta)) return true;
+  const LpGemmBatch alone = {.count = 1};
+  if (g->dtype == LP_BFLOAT16 && large && lp_cpu_gemm_bf16(g, &alone, alpha, beta))
+    return true;
   int64_t rows_a = g->trans_a ? g->k : g->m, columns_a = g->trans_a ? g->m : g->k;
   int64_t rows_b = g->trans_b ? g->n : g->k, columns_b = g->trans_b ? g->k : g->n;
   size_t floats = (size_t)(rows_a * columns_a + rows_b * columns_b), capacity;
@@ -558,6 +560,14 @@ static bool tiny_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
   return true;
 }
 
+/* Each would be looked up in the library's cache: that takes as long as a small one. */
+static bool bf16_batch(const LpGemm *g, const LpGemmBatch *batch) {
+  return g->dtype == LP_BFLOAT16 && batch->count > 1 && !g->row && g->m > LP_HALF_ROWS &&
+         g->n > 1 && g->m * g->n * g->k > SMALL_PRODUCT_NT &&
+         lp_cpu_gemm_bf16(g, batch, (float)lp_scalar_to_double(g->alpha),
+                          (float)lp_scalar_to_double(g->beta));
+}
+
 bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t stride_b,
                        int64_t stride_c) {
   int64_t item = (int64_t)lp_dtype_size(g->dtype);
@@ -566,7 +576,9 @@ bool lp_cpu_gemm_batch(const LpGemm *g, int64_t count, int64_t stride_a, int64_t
                   .step_b = stride_b * item,
                   .step_c = stride_c * (int64_t)lp_dtype_size(result_dtype(g))};
   int64_t work = g->m * g->n * (g->k + 1);
-  if (tiny_batch(g, count, stride_a, stride_b, stride_c)) return true;
+  const LpGemmBatch batch = {count, stride_a, stride_b, stride_c};
+  if (tiny_batch(g, count, stride_a, stride_b, stride_c) || bf16_batch(g, &batch))
+    return true;
   if (count >= 2 * (int64_t)lp_num_threads() || work < SMALL_PRODUCT) {
     /* Enough products to give each thread whole ones. */
     lp_parallel_for(count, LP_GRAIN * 4 / (work + 1) + 1, batch_range, &job);

@@ -37,10 +37,17 @@ static void drop(Call *call) {
   if (call->post_ops) dnnl_post_ops_destroy(call->post_ops);
 }
 
-static bool describe(dnnl_memory_desc_t *desc, dnnl_data_type_t type, int64_t rows,
-                     int64_t columns, bool trans, int64_t ld) {
-  dnnl_dims_t sizes = {rows, columns}, strides = {trans ? 1 : ld, trans ? ld : 1};
-  return dnnl_memory_desc_init_by_strides(desc, 2, sizes, type, strides) == dnnl_success;
+/* A matrix, or `count` of them that lie `step` elements apart: 0 for one that serves all.
+ */
+static bool describe(dnnl_memory_desc_t *desc, dnnl_data_type_t type, int64_t count,
+                     int64_t step, int64_t rows, int64_t columns, bool trans,
+                     int64_t ld) {
+  dnnl_dims_t sizes = {step ? count : 1, rows, columns},
+              strides = {step, trans ? 1 : ld, trans ? ld : 1};
+  if (!step) strides[0] = rows * columns;
+  const int skip = count == 1;
+  return dnnl_memory_desc_init_by_strides(desc, 3 - skip, sizes + skip, type,
+                                          strides + skip) == dnnl_success;
 }
 
 /* alpha scales the product, beta (not 0) what c held. */
@@ -63,10 +70,15 @@ static bool is_fast(const Call *call) {
   return strncmp(name, "ref", 3) != 0;
 }
 
-static bool run(Call *call, const LpGemm *g, float alpha, float beta) {
-  if (!describe(&call->a, dnnl_bf16, g->m, g->k, g->trans_a, g->lda) ||
-      !describe(&call->b, dnnl_bf16, g->k, g->n, g->trans_b, g->ldb) ||
-      !describe(&call->c, g->wide ? dnnl_f32 : dnnl_bf16, g->m, g->n, false, g->ldc) ||
+static bool run(Call *call, const LpGemm *g, const LpGemmBatch *batch, float alpha,
+                float beta) {
+  const int64_t count = batch->count;
+  if (!describe(&call->a, dnnl_bf16, count, batch->step_a, g->m, g->k, g->trans_a,
+                g->lda) ||
+      !describe(&call->b, dnnl_bf16, count, batch->step_b, g->k, g->n, g->trans_b,
+                g->ldb) ||
+      !describe(&call->c, g->wide ? dnnl_f32 : dnnl_bf16, count, batch->step_c, g->m,
+                g->n, false, g->ldc) ||
       !set_scales(call, alpha, beta))
     return false;
   dnnl_matmul_desc_t op;
@@ -75,7 +87,7 @@ static bool run(Call *call, const LpGemm *g, float alpha, float beta) {
   if (dnnl_primitive_desc_create(&call->desc, &op, call->attr, engine, NULL) !=
           dnnl_success ||
       !is_fast(call)) {
-    if (alpha == 1 && beta == 0) atomic_store(&unsupported, true);
+    if (alpha == 1 && beta == 0 && count == 1) atomic_store(&unsupported, true);
     return false;
   }
   void *data[3] = {(void *)g->a, (void *)g->b, g->c};
@@ -93,12 +105,13 @@ static bool run(Call *call, const LpGemm *g, float alpha, float beta) {
          dnnl_stream_wait(call->stream) == dnnl_success;
 }
 
-bool lp_cpu_gemm_bf16(const LpGemm *g, float alpha, float beta) {
+bool lp_cpu_gemm_bf16(const LpGemm *g, const LpGemmBatch *batch, float alpha,
+                      float beta) {
   if (atomic_load_explicit(&unsupported, memory_order_relaxed)) return false;
   pthread_once(&once, make_engine);
   if (!engine) return false;
   Call call = {.attr = NULL};
-  bool done = run(&call, g, alpha, beta);
+  bool done = run(&call, g, batch, alpha, beta);
   drop(&call);
   return done;
 }

@@ -4,8 +4,13 @@
 
 #include "cpu/gemm.h"
 
+/* So many products of one shape, whose operands lie so many elements apart. */
+typedef struct LpGemmBatch {
+  int64_t count, step_a, step_b, step_c;
+} LpGemmBatch;
+
 /* False, with nothing written and no error recorded, where this is no gain or not
  * possible. */
-bool lp_cpu_gemm_bf16(const LpGemm *g, float alpha, float beta);
+bool lp_cpu_gemm_bf16(const LpGemm *g, const LpGemmBatch *batch, float alpha, float beta);
 
 #endif
