@@ -58,6 +58,35 @@ TRANSPOSE(e8)
 TRANSPOSE(e16)
 
 #if defined(LP_CAP_avx2) || defined(LP_CAP_avx512)
+/* A block of 8 rows of 2-byte elements, in registers: `columns` of them, up to 8. */
+static inline __attribute__((always_inline)) void
+block_e2(e2 *dst, int64_t ds, const e2 *src, int64_t ss, int64_t columns) {
+  __m128i r[8], t[8];
+  for (int i = 0; i < 8; i++) {
+    if (columns == 8) {
+      r[i] = _mm_loadu_si128((const __m128i *)(src + i * ss));
+      continue;
+    }
+    e2 part[8] = {0};
+    for (int64_t j = 0; j < columns; j++) part[j] = src[i * ss + j];
+    r[i] = _mm_loadu_si128((const __m128i *)part);
+  }
+  for (int i = 0; i < 4; i++) { /* pairs of rows i and i + 4 */
+    t[2 * i] = _mm_unpacklo_epi16(r[i], r[i + 4]);
+    t[2 * i + 1] = _mm_unpackhi_epi16(r[i], r[i + 4]);
+  }
+  for (int i = 0; i < 4; i++) { /* fours */
+    r[2 * i] = _mm_unpacklo_epi16(t[i], t[i + 4]);
+    r[2 * i + 1] = _mm_unpackhi_epi16(t[i], t[i + 4]);
+  }
+  for (int i = 0; i < 4; i++) {
+    t[2 * i] = _mm_unpacklo_epi16(r[i], r[i + 4]);
+    t[2 * i + 1] = _mm_unpackhi_epi16(r[i], r[i + 4]);
+  }
+  for (int j = 0; j < 8; j++)
+    if (j < columns) _mm_storeu_si128((__m128i *)(dst + j * ds), t[j]);
+}
+
 /* A block of 8 rows of 4-byte elements, in registers: `columns` of them, up to 8. */
 static inline __attribute__((always_inline)) void
 block_e4(float *dst, int64_t ds, const float *src, int64_t ss, int64_t columns) {
@@ -133,9 +162,11 @@ block_e8(double *dst, int64_t ds, const double *src, int64_t ss, int64_t columns
       }                                                                                  \
     }                                                                                    \
   }
+TRANSPOSE_BLOCKS(e2, e2, 8)
 TRANSPOSE_BLOCKS(e4, float, 8)
 TRANSPOSE_BLOCKS(e8, double, 4)
 #else
+#define transpose_fast_e2 transpose_e2
 #define transpose_fast_e4 transpose_e4
 #define transpose_fast_e8 transpose_e8
 #endif
@@ -419,7 +450,7 @@ static void mask_bytes(char *dst, const char *src, const char *mask, int64_t n) 
 }
 
 const LpCopyKernels LP_SIMD(lp_copy_kernels) = {
-    .transpose = {transpose_e1, transpose_e2, transpose_fast_e4, transpose_fast_e8,
+    .transpose = {transpose_e1, transpose_fast_e2, transpose_fast_e4, transpose_fast_e8,
                   transpose_e16},
     .fill = {fill_e1, fill_e2, fill_e4, fill_e8, fill_e16},
     .reverse = reverse_blocks,
