@@ -110,14 +110,11 @@ static int64_t volume(const int64_t *dims) {
   return (int64_t)((uint64_t)dims[0] * (uint64_t)dims[1] * (uint64_t)dims[2]);
 }
 
-/* Integers pool as float64, which holds them exactly below 2^53; channels of float16 side
- * by side as float32, into which the processor turns whole rows sooner than each window.
- */
+/* bfloat16 pools as it is where channels lie side by side. Else the processor turns the
+ * whole of 16-bit floats into float32 sooner than the kernels do element by element. */
 static LpDtype pool_dtype(LpTensor *t, bool last) {
   const LpDtype dtype = lp_dtype(t);
-  return nn_float_index(dtype) < 0     ? LP_FLOAT64
-         : dtype == LP_FLOAT16 && last ? LP_FLOAT32
-                                       : dtype;
+  return dtype == LP_BFLOAT16 && last ? dtype : nn_number_dtype(dtype);
 }
 
 static void max_planes(void *ctx, int64_t begin, int64_t end) {
@@ -418,8 +415,8 @@ LpTensor *lp_impl_max_pool_grad(LpTensor *grad_output, LpTensor *indices, LpInts
 
 /* --- average
  * ------------------------------------------------------------------------------------ */
-/* Runs a linear plane kernel over self, in the compute dtype, which sums of channels side
- * by side need not lie in; the result has the given sizes. */
+/* Runs a linear plane kernel over self; gradients are added up in the compute dtype. The
+ * result has the given sizes. */
 typedef void (*PlaneKernel)(const LpPoolShape *, const void *, void *);
 static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes,
                         int64_t out_plane, const PlaneKernel kernels[4],
@@ -429,8 +426,7 @@ static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out
   const int64_t ndim = out_sizes.count - 2;
   if (j->batched && lp_numel(self) && is_best_last(self, ndim, &j->shape))
     j->channels = lp_size(self, 1);
-  const LpDtype dtype = j->channels && !of_gradient ? pool_dtype(self, true)
-                                                    : nn_number_dtype(lp_dtype(self));
+  const LpDtype dtype = pool_dtype(self, j->channels && !of_gradient);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL;
   bool ok = y != NULL;

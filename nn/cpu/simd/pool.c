@@ -178,6 +178,7 @@ typedef int32_t Indices __attribute__((vector_size(LANES * sizeof(int32_t))));
 #define int_of(A)                                                                        \
   __typeof__(__builtin_choose_expr(sizeof(A) == 8, (int64_t)0, (int32_t)0))
 
+#define WITHOUT_F16
 #define BODY "cpu/simd/pool_body.h"
 #include "cpu/simd/nn_each.h"
 #undef BODY
@@ -185,17 +186,20 @@ typedef int32_t Indices __attribute__((vector_size(LANES * sizeof(int32_t))));
 #define BODY "cpu/simd/pool_last_body.h"
 #include "cpu/simd/nn_each.h"
 
+#define BUT_F16(name)                                                                    \
+  { name##_f32, name##_f64, NULL, name##_bf16 }
+
 const LpPoolKernels LP_SIMD(lp_pool_kernels) = {
-    .max = EACH_TYPE(max),
-    .scatter = EACH_TYPE(scatter),
-    .average = EACH_TYPE(average),
-    .average_grad = EACH_TYPE(average_grad),
-    .adaptive_average = EACH_TYPE(adaptive_average),
-    .adaptive_average_grad = EACH_TYPE(adaptive_average_grad),
-    .adaptive_max = EACH_TYPE(adaptive_max),
-    .max_last = EACH_TYPE(max_last),
-    .scatter_last = EACH_TYPE(scatter_last),
-    .max_grad_last = EACH_TYPE(max_grad_last),
-    .average_last = EACH_TYPE(average_last),
-    .average_grad_last = EACH_TYPE(average_grad_last),
+    .max = BUT_F16(max),
+    .scatter = BUT_F16(scatter),
+    .average = BUT_F16(average),
+    .average_grad = BUT_F16(average_grad),
+    .adaptive_average = BUT_F16(adaptive_average),
+    .adaptive_average_grad = BUT_F16(adaptive_average_grad),
+    .adaptive_max = BUT_F16(adaptive_max),
+    .max_last = BUT_F16(max_last),
+    .scatter_last = BUT_F16(scatter_last),
+    .max_grad_last = BUT_F16(max_grad_last),
+    .average_last = BUT_F16(average_last),
+    .average_grad_last = BUT_F16(average_grad_last),
 };
