@@ -1,22 +1,58 @@
 /* Attention and gates. */
 #include <math.h>
 #include "composite/expr.h"
+#include "dispatch/layout.h"
 #include "impl.h"
 #include "lampad/autograd.h"
 
-LpTensor *lp_composite_glu(LpTensor *self, int64_t dim) {
+/* Halves along dim: values, gates. */
+static bool glu_halves(Expr *e, LpTensor *self, int64_t dim, LpTensor *halves[2]) {
+  const int64_t n = lp_size(self, dim) / 2;
+  for (int i = 0; i < 2; i++) {
+    halves[i] = keep(e, lp_narrow(self, dim, i * n, n));
+    TRY(halves[i]);
+  }
+  return true;
+}
+
+LpTensor *lp_impl_glu(LpTensor *self, int64_t dim) {
   CHECK(lp_ndim(self) > 0, LP_ERR_ARGUMENT,
         "expected an input of at least 1 dim, got []");
   TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
-  int64_t n = lp_size(self, dim);
-  CHECK(n % 2 == 0, LP_ERR_ARGUMENT, "expected an even size along dim %lld, got %s",
-        (long long)dim, SHAPE_TEXT(self));
+  CHECK(lp_size(self, dim) % 2 == 0, LP_ERR_ARGUMENT,
+        "expected an even size along dim %lld, got %s", (long long)dim, SHAPE_TEXT(self));
   CHECK_FLOATING(self, "input");
   Expr e = {0};
-  LpTensor *a = keep(&e, lp_narrow(self, dim, 0, n / 2)),
-           *b = keep(&e, lp_narrow(self, dim, n / 2, n / 2));
-  LpTensor *gate = b ? keep(&e, lp_sigmoid(b)) : NULL;
-  return expr_end(&e, x_mul(&e, a, gate));
+  LpTensor *halves[2], *gate = NULL;
+  if (glu_halves(&e, self, dim, halves)) gate = keep(&e, lp_sigmoid(halves[1]));
+  return expr_end(&e, x_mul(&e, halves[0], gate));
+}
+
+/* g s and g a s (1 - s), with the values a and the gates' sigmoid s, into the halves of a
+ * new tensor: gradients of views would each be filled up with zeros, and added. */
+static LpTensor *glu_grad(Expr *e, LpTensor *g, LpTensor *self, int64_t dim, LpTensor *a,
+                          LpTensor *s) {
+  LpTensor *result =
+      keep(e, lp_tensor_new_formed(self, lp_dtype(self), lp_device(self), LP_PRESERVE));
+  LpTensor *to[2];
+  TRY(result && glu_halves(e, result, dim, to) && lp_mul_out(to[0], g, s) &&
+      lp_mul_out(to[1], to[0], a) &&
+      lp_addcmul_out(to[1], to[1], to[1], s, lp_scalar_int(-1)));
+  return result;
+}
+
+LpTensor *lp_composite_glu_backward(LpTensor *grad_output, LpTensor *self, int64_t dim) {
+  TRY(lp_wrap_dim(dim, lp_ndim(self), &dim));
+  Expr e = {0};
+  LpTensor *halves[2], *s = NULL;
+  if (glu_halves(&e, self, dim, halves)) s = keep(&e, lp_sigmoid(halves[1]));
+  if (s && !lp_grad_enabled())
+    return expr_end(&e, glu_grad(&e, grad_output, self, dim, halves[0], s));
+  LpTensor *weighted = s ? x_mul(&e, grad_output, halves[0]) : NULL;
+  LpTensor *grads[2] = {x_mul(&e, grad_output, s),
+                        weighted ? keep(&e, lp_sigmoid_backward(weighted, s)) : NULL};
+  return expr_end(&e, grads[0] && grads[1] ? keep(&e, lp_cat((LpTensors){grads, 2}, dim))
+                                           : NULL);
 }
 
 /* 0 where the mask is true and -inf where it is not, as something to add to the scores; a

@@ -1,5 +1,6 @@
 /* Pooling loops over one plane (an image of one channel, up to three dims). Tables are
- * indexed by nn_float_index; pointers are to elements of that dtype. */
+ * indexed by nn_float_index; pointers are to elements of that dtype. float16 goes through
+ * the float kernels. */
 #ifndef LP_NN_CPU_POOL_H
 #define LP_NN_CPU_POOL_H
 

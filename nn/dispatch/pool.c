@@ -110,9 +110,11 @@ static int64_t volume(const int64_t *dims) {
   return (int64_t)((uint64_t)dims[0] * (uint64_t)dims[1] * (uint64_t)dims[2]);
 }
 
-/* Integers pool as float64, which holds them exactly below 2^53. */
-static LpDtype pool_dtype(LpTensor *t) {
-  return nn_float_index(lp_dtype(t)) >= 0 ? lp_dtype(t) : LP_FLOAT64;
+/* bfloat16 pools as it is where channels lie side by side. Else the processor turns the
+ * whole of 16-bit floats into float32 sooner than the kernels do element by element. */
+static LpDtype pool_dtype(LpTensor *t, bool last) {
+  const LpDtype dtype = lp_dtype(t);
+  return dtype == LP_BFLOAT16 && last ? dtype : nn_number_dtype(dtype);
 }
 
 static void max_planes(void *ctx, int64_t begin, int64_t end) {
@@ -234,8 +236,8 @@ static bool max_pool(LpTensor *self, int ndim, PoolJob *j, LpDtype index_dtype,
   CHECK(in_plane < INT32_MAX, LP_ERR_ARGUMENT,
         "expected less than 2^31 elements in a plane, got %s", SHAPE_TEXT(self));
   LpInts out_sizes = sizes_with(self, ndim, j->shape.out, sizes);
-  LpDtype dtype = pool_dtype(self);
   if (is_best_last(self, ndim, &j->shape)) j->channels = lp_size(self, 1);
+  const LpDtype dtype = pool_dtype(self, j->channels);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL, *index = NULL;
   if (y) {
@@ -413,18 +415,18 @@ LpTensor *lp_impl_max_pool_grad(LpTensor *grad_output, LpTensor *indices, LpInts
 
 /* --- average
  * ------------------------------------------------------------------------------------ */
-/* Runs a linear plane kernel over self, in the compute dtype; the result has the given
- * sizes. */
+/* Runs a linear plane kernel over self; gradients are added up in the compute dtype. The
+ * result has the given sizes. */
 typedef void (*PlaneKernel)(const LpPoolShape *, const void *, void *);
 static LpTensor *linear(LpTensor *self, PoolJob *j, int64_t in_plane, LpInts out_sizes,
                         int64_t out_plane, const PlaneKernel kernels[4],
                         bool of_gradient) {
   CHECK(!lp_dtype_is_complex(lp_dtype(self)) && lp_dtype(self) != LP_BOOL, LP_ERR_TYPE,
         "expected a real input, got %s", lp_dtype_name(lp_dtype(self)));
-  LpDtype dtype = nn_number_dtype(lp_dtype(self));
   const int64_t ndim = out_sizes.count - 2;
   if (j->batched && lp_numel(self) && is_best_last(self, ndim, &j->shape))
     j->channels = lp_size(self, 1);
+  const LpDtype dtype = pool_dtype(self, j->channels && !of_gradient);
   LpTensor *x = nn_laid(self, dtype, j->channels),
            *y = x ? nn_new_laid(x, out_sizes, dtype, j->channels) : NULL;
   bool ok = y != NULL;

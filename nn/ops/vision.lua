@@ -72,9 +72,10 @@ op{ "resample(Tensor self, int[] size, str mode, bool align_corners, float[] fac
 op{ "resample_adjoint(Tensor grad_output, int[] size, str mode, bool align_corners, float[] factors) -> Tensor",
     variants = "internal", grad = { grad_output = "resample(grad, grad_output.shape, mode, align_corners, factors)" } }
 
-op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, kind = "composite",
+op{ "glu(Tensor self, int dim=-1) -> Tensor", variants = "function", module = F, grad = { self = "glu_backward(grad, self, dim)" },
     cases = { "(3,4)", "(4,3),0" }, doc = "The first half along dim times the sigmoid of the second.",
     example = "F.glu(torch.tensor{1., 2., 0., 0.})" }
+op{ "glu_backward(Tensor grad_output, Tensor self, int dim) -> Tensor", variants = "internal", kind = "composite" }
 --- Attention by blocks (nn/cpu/attention.c): query (B, H, L, E), key (B, G, S, E), value (B, G, S, F) of float32 or float64, H a
 --- multiple of G; mask broadcasts to (B, H, L, S), bool or of their dtype, and gets no gradient.
 op{ "flash_attention(Tensor query, Tensor key, Tensor value, Tensor? mask, bool is_causal, float scale) "

@@ -122,6 +122,12 @@ describe("hidden layout", function()
     group_norm = function(x) return F.group_norm(x, 4) end, instance_norm = function(x) return F.instance_norm(x) end,
     batch_norm = function(x) return F.batch_norm(x, nil, nil, nil, nil, true) end,
     batch_norm_eval = function(x) return F.batch_norm(x, torch.arange(20.), torch.ones(20) * 2) end,
+    glu = function(x) return F.glu(x, 1) end,
+    glu_gradient = function(x)
+      x = x:clone():requires_grad_()
+      F.glu(x, 1):mul(x:narrow(1, 3, 10):detach()):sum():backward()
+      return x.grad
+    end,
     matmul = function(x) return x:matmul(torch.ones(11, 3)) end,
     linear = function(x) return F.linear(x:flatten(1), torch.ones(2, 1980)) end,
     cat = function(x) return torch.cat({ x, x * 2, torch.ones(2, 1, 9, 11) }, 1) end,

@@ -34,6 +34,41 @@ describe("products", function()
   end)
 end)
 
+describe("batches of bfloat16 products", function()
+  -- Products of small integers are exact in float32, and those up to 256 in bfloat16, too.
+  local function whole(...) return torch.randint(-1, 2, { ... }):to(torch.float64) end
+
+  it("are the products, however their operands lie", function()
+    torch.manual_seed(2)
+    local shapes = { { 2, 49, 49, 32 }, { 150, 49, 32, 49 }, { 3, 5, 64, 70 }, { 9, 33, 17, 31 }, { 4, 4, 90, 90 }, { 2, 90, 1, 90 } }
+    for _, s in ipairs(shapes) do
+      local count, m, n, k = table.unpack(s)
+      local a, b, c = whole(count, m, k), whole(count, k, n), whole(count, m, n)
+      local x, y, z = a:to(torch.bfloat16), b:to(torch.bfloat16), c:to(torch.bfloat16)
+      local turned_x, turned_y = x:transpose(1, 2):contiguous():transpose(1, 2), y:transpose(1, 2):contiguous():transpose(1, 2)
+      local function check(result, expected) assert.is_true(torch.equal(result:to(torch.float64), expected)) end
+      for _, left in ipairs { x, turned_x } do
+        for _, right in ipairs { y, turned_y } do check(left:bmm(right), a:bmm(b)) end
+      end
+      check(torch.baddbmm(z, x, y, { beta = 2, alpha = 3 }), c * 2 + a:bmm(b) * 3)
+      check(x:matmul(y[0]), a:matmul(b[0]))
+      check(x[0]:matmul(y), a[0]:matmul(b))
+      check(x[0]:expand(count, m, k):bmm(y[0]:expand(count, k, n)), a[0]:mm(b[0]):expand(count, m, n))
+      check(x:narrow(1, 0, m - 1):bmm(y), a:narrow(1, 0, m - 1):bmm(b))
+    end
+  end)
+
+  it("of heads side by side are those of each head", function()
+    torch.manual_seed(3)
+    local qkv = whole(6, 49, 3, 4, 32)
+    local function scores(t)
+      t = t:permute(2, 0, 3, 1, 4)
+      return t[0]:matmul(t[1]:transpose(-2, -1)):to(torch.float64)
+    end
+    assert.is_true(torch.equal(scores(qkv:to(torch.bfloat16)), scores(qkv)))
+  end)
+end)
+
 describe("decompositions", function()
   it("give back the matrix", function()
     torch.manual_seed(0)

@@ -151,6 +151,31 @@ describe("wrong calls", function()
   end
 end)
 
+describe("glu", function()
+  it("has the derivatives of its formula", function()
+    torch.manual_seed(0)
+    for _, dim in ipairs { 0, 1, -1 } do
+      local x = torch.randn(4, 6, 2, { dtype = torch.float64 }):requires_grad_()
+      local function formula(t)
+        local halves = t:chunk(2, dim)
+        return halves[1] / (1 + (-halves[2]):exp())
+      end
+      local w = torch.randn(formula(x):size(), { dtype = torch.float64 })
+      local function gradients(f)
+        local first = torch.autograd.grad((f(x) * w):sum(), x, { create_graph = true })
+        return first, torch.autograd.grad(first:pow(2):sum(), x)
+      end
+      local first, second = gradients(formula)
+      local own_first, own_second = gradients(function(t) return F.glu(t, dim) end)
+      assert.is_true(torch.allclose(own_first, first) and torch.allclose(own_second, second))
+      -- Without a graph of its own the gradient is written straight into its halves.
+      x.grad = nil;
+      (F.glu(x, dim) * w):sum():backward()
+      assert.is_true(torch.allclose(x.grad, first:detach()))
+    end
+  end)
+end)
+
 describe("the dtypes of norms", function()
   it("are the input's, or float32 weights for 16-bit inputs", function()
     local calls = {

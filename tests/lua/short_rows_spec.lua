@@ -75,6 +75,22 @@ describe("short rows", function()
     end
   end)
 
+  it("are turned into columns", function()
+    for rows = 1, 40, 3 do
+      for _, columns in ipairs { 1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 33 } do
+        local places = torch.arange(rows * columns):view(rows, columns)
+        -- Element (j, i) is number i * columns + j.
+        local expected = torch.arange(columns):unsqueeze(1) + torch.arange(rows) * columns
+        for _, name in ipairs { "int16", "int32", "int64" } do
+          local x = places:to(torch[name])
+          same(x:t():contiguous(), expected:to(torch[name]))
+          local wide = torch.cat({ x, x, x }, 1)
+          same(wide:narrow(1, columns, columns):t():contiguous(), expected:to(torch[name]))
+        end
+      end
+    end
+  end)
+
   it("are taken by their places, counted from either end", function()
     for number, n in ipairs { 1, 511, 513, 16385, 70000 } do
       torch.set_num_threads(1 + number % 3)

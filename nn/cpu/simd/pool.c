@@ -62,21 +62,6 @@ static inline int64_t divisor(const LpPoolShape *s, int64_t rows, int64_t ow) {
   return s->divisor ? s->divisor : rows * counted(s, 2, ow);
 }
 
-typedef struct AdaptiveWindow {
-  int64_t from[3], to[3], size;
-} AdaptiveWindow;
-static inline AdaptiveWindow adaptive_window(const LpPoolShape *s, int64_t od, int64_t oh,
-                                             int64_t ow) {
-  AdaptiveWindow w = {.size = 1};
-  int64_t o[3] = {od, oh, ow};
-  for (int d = 0; d < 3; d++) {
-    w.from[d] = o[d] * s->in[d] / s->out[d];
-    w.to[d] = ((o[d] + 1) * s->in[d] + s->out[d] - 1) / s->out[d];
-    w.size *= w.to[d] - w.from[d];
-  }
-  return w;
-}
-
 /* Adaptive windows along one dim, one after another, without a division for each: `rest`
  * is what rounding `from` down left of out. */
 typedef struct Walk {
@@ -128,31 +113,10 @@ static inline Rows rows_of(const LpPoolShape *s, const Walk *d, const Walk *h,
   return r;
 }
 
-/* What output pixel o averages: the part of its window inside the image, and the divisor.
- */
+/* The part of an output pixel's window that lies inside the image. */
 typedef struct Window {
-  int64_t from[3], to[3], divisor;
+  int64_t from[3], to[3];
 } Window;
-static inline Window window_of(const LpPoolShape *s, int64_t o) {
-  const int64_t at[3] = {o / s->out[2] / s->out[1], o / s->out[2] % s->out[1],
-                         o % s->out[2]};
-  Window w;
-  if (s->adaptive) {
-    const AdaptiveWindow a = adaptive_window(s, at[0], at[1], at[2]);
-    memcpy(w.from, a.from, sizeof w.from);
-    memcpy(w.to, a.to, sizeof w.to);
-    w.divisor = a.size;
-    return w;
-  }
-  for (int d = 0; d < 3; d++) {
-    w.from[d] = at[d] * s->stride[d] - s->padding[d];
-    w.to[d] = w.from[d] + s->kernel[d];
-    if (w.from[d] < 0) w.from[d] = 0;
-    if (w.to[d] > s->in[d]) w.to[d] = s->in[d];
-  }
-  w.divisor = divisor(s, divisor_rows(s, at[0], at[1]), at[2]);
-  return w;
-}
 
 /* The taps inside the image along dim d of output pixels at o. */
 static inline void set_taps(Window *w, const LpPoolShape *s, int d, int64_t o) {
@@ -167,6 +131,34 @@ static inline void set_taps(Window *w, const LpPoolShape *s, int d, int64_t o) {
   if (w->from[d] < 0) w->from[d] += (step - 1 - w->from[d]) / step * step;
   if (w->to[d] > s->in[d]) w->to[d] = s->in[d];
 }
+/* The window of output pixel o, which is at at; and of the pixel after that. */
+static inline Window first_window(const LpPoolShape *s, int64_t o, int64_t at[3]) {
+  at[2] = o % s->out[2];
+  at[1] = o / s->out[2] % s->out[1];
+  at[0] = o / s->out[2] / s->out[1];
+  Window w;
+  for (int d = 0; d < 3; d++) set_taps(&w, s, d, at[d]);
+  return w;
+}
+static inline void next_window(const LpPoolShape *s, int64_t at[3], Window *w) {
+  if (++at[2] == s->out[2]) {
+    at[2] = 0;
+    if (++at[1] == s->out[1]) {
+      at[1] = 0;
+      set_taps(w, s, 0, ++at[0]);
+    }
+    set_taps(w, s, 1, at[1]);
+  }
+  set_taps(w, s, 2, at[2]);
+}
+/* What the sum over w, the window of the output pixel at at, is divided by. */
+static inline int64_t divisor_at(const LpPoolShape *s, const Window *w,
+                                 const int64_t *at) {
+  if (!s->adaptive) return divisor(s, divisor_rows(s, at[0], at[1]), at[2]);
+  int64_t size = 1;
+  for (int d = 0; d < 3; d++) size *= w->to[d] - w->from[d];
+  return size;
+}
 static inline bool is_empty(const Window *w) {
   return w->from[0] >= w->to[0] || w->from[1] >= w->to[1] || w->from[2] >= w->to[2];
 }
@@ -180,11 +172,13 @@ static inline int taps_at_once(int64_t left) {
 }
 
 #define LANES LP_LANES(float)
+#define VECTORS 4 /* of channels, whose sums are in registers together */
 typedef int32_t Indices __attribute__((vector_size(LANES * sizeof(int32_t))));
 /* The integer type of a number's size. */
 #define int_of(A)                                                                        \
   __typeof__(__builtin_choose_expr(sizeof(A) == 8, (int64_t)0, (int32_t)0))
 
+#define WITHOUT_F16
 #define BODY "cpu/simd/pool_body.h"
 #include "cpu/simd/nn_each.h"
 #undef BODY
@@ -192,17 +186,20 @@ typedef int32_t Indices __attribute__((vector_size(LANES * sizeof(int32_t))));
 #define BODY "cpu/simd/pool_last_body.h"
 #include "cpu/simd/nn_each.h"
 
+#define BUT_F16(name)                                                                    \
+  { name##_f32, name##_f64, NULL, name##_bf16 }
+
 const LpPoolKernels LP_SIMD(lp_pool_kernels) = {
-    .max = EACH_TYPE(max),
-    .scatter = EACH_TYPE(scatter),
-    .average = EACH_TYPE(average),
-    .average_grad = EACH_TYPE(average_grad),
-    .adaptive_average = EACH_TYPE(adaptive_average),
-    .adaptive_average_grad = EACH_TYPE(adaptive_average_grad),
-    .adaptive_max = EACH_TYPE(adaptive_max),
-    .max_last = EACH_TYPE(max_last),
-    .scatter_last = EACH_TYPE(scatter_last),
-    .max_grad_last = EACH_TYPE(max_grad_last),
-    .average_last = EACH_TYPE(average_last),
-    .average_grad_last = EACH_TYPE(average_grad_last),
+    .max = BUT_F16(max),
+    .scatter = BUT_F16(scatter),
+    .average = BUT_F16(average),
+    .average_grad = BUT_F16(average_grad),
+    .adaptive_average = BUT_F16(adaptive_average),
+    .adaptive_average_grad = BUT_F16(adaptive_average_grad),
+    .adaptive_max = BUT_F16(adaptive_max),
+    .max_last = BUT_F16(max_last),
+    .scatter_last = BUT_F16(scatter_last),
+    .max_grad_last = BUT_F16(max_grad_last),
+    .average_last = BUT_F16(average_last),
+    .average_grad_last = BUT_F16(average_grad_last),
 };

@@ -8,6 +8,7 @@ typedef int_of(A) TYPED(Mask) __attribute__((vector_size(LANES * sizeof(A))));
 
 static inline void TYPED(get_lanes)(TYPED(Lanes) * v, const T *from, int64_t m) {
   A values[LANES] = {0};
+#pragma omp simd /* else unrolled, before it is seen to be one of vectors */
   for (int64_t j = 0; j < m; j++) values[j] = LOAD(from[j]);
   memcpy(v, values, sizeof *v);
 }

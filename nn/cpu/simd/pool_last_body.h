@@ -4,6 +4,7 @@
 static inline void TYPED(put_lanes)(T *to, const TYPED(Lanes) * v, int64_t m) {
   A values[LANES];
   memcpy(values, v, sizeof *v);
+#pragma omp simd
   for (int64_t j = 0; j < m; j++) to[j] = STORE(values[j]);
 }
 
@@ -40,13 +41,9 @@ static void TYPED(max_last)(const LpPoolShape *s, int64_t channels, const void *
                             void *py, int32_t *index32, int64_t *index64, int64_t begin,
                             int64_t end) {
   const T *x = px;
-  int64_t ow = begin % s->out[2], oh = begin / s->out[2] % s->out[1],
-          od = begin / s->out[2] / s->out[1];
-  Window w;
-  set_taps(&w, s, 0, od);
-  set_taps(&w, s, 1, oh);
-  for (int64_t o = begin; o < end; o++) {
-    set_taps(&w, s, 2, ow);
+  int64_t at[3];
+  Window w = first_window(s, begin, at);
+  for (int64_t o = begin; o < end; o++, next_window(s, at, &w))
     for (int64_t c = 0; c < channels; c += LANES) {
       const int64_t to = o * channels + c;
       T *y = (T *)py + to;
@@ -57,14 +54,6 @@ static void TYPED(max_last)(const LpPoolShape *s, int64_t channels, const void *
       else
         TYPED(max_of_window)(s, &w, channels, x + c, y, i32, i64, channels - c);
     }
-    if (++ow < s->out[2]) continue;
-    ow = 0;
-    if (++oh == s->out[1]) {
-      oh = 0;
-      set_taps(&w, s, 0, ++od);
-    }
-    set_taps(&w, s, 1, oh);
-  }
 }
 
 /* A loop for each type of indices: so each is one of scattered vectors. */
@@ -129,9 +118,8 @@ TYPED(max_grad_last_of)(const LpPoolShape *s, int64_t channels, const T *g,
         int64_t c = 0;
         for (; c + LANES <= channels; c += LANES)
           TYPED(add_to_maximum)(s, &w, channels, g + c, index + c, gx + c, LANES, alone);
-        if (c < channels)
-          TYPED(add_to_maximum)
-          (s, &w, channels, g + c, index + c, gx + c, channels - c, alone);
+        if (c < channels) TYPED(add_to_maximum)
+        (s, &w, channels, g + c, index + c, gx + c, channels - c, alone);
       }
     }
   }
@@ -147,26 +135,44 @@ static void TYPED(max_grad_last)(const LpPoolShape *s, int64_t channels, const v
   TYPED(max_grad_last_of)(s, channels, g, index, gx, false);
 }
 
+/* `vectors` of channels from x and y on, of which the last has m, of the output pixel
+ * whose window is w. */
+static inline __attribute__((always_inline)) void
+TYPED(average_of_window)(const LpPoolShape *s, const Window *w, A divisor,
+                         int64_t channels, const T *x, T *y, int64_t m,
+                         const int vectors) {
+  TYPED(Lanes) sum[VECTORS] = {0};
+  for (int64_t d = w->from[0]; d < w->to[0]; d++)
+    for (int64_t h = w->from[1]; h < w->to[1]; h++)
+      for (int64_t i = w->from[2]; i < w->to[2]; i++) {
+        const T *from = x + pixel_at(s, (int64_t[3]){d, h, i}) * channels;
+        for (int v = 0; v < vectors; v++) {
+          TYPED(Lanes) part;
+          TYPED(get_lanes)(&part, from + v * LANES, m);
+          sum[v] += part;
+        }
+      }
+  for (int v = 0; v < vectors; v++) {
+    sum[v] /= divisor;
+    TYPED(put_lanes)(y + v * LANES, &sum[v], m);
+  }
+}
+
 static void TYPED(average_last)(const LpPoolShape *s, int64_t channels, const void *px,
                                 void *py, int64_t begin, int64_t end) {
-  const T *x = px;
-  for (int64_t o = begin; o < end; o++) {
-    const Window w = window_of(s, o);
-    for (int64_t c0 = 0; c0 < channels; c0 += COLUMNS) {
-      const int64_t m = channels - c0 < COLUMNS ? channels - c0 : COLUMNS;
-      A sum[COLUMNS];
-      for (int64_t j = 0; j < m; j++) sum[j] = 0;
-      for (int64_t d = w.from[0]; d < w.to[0]; d++)
-        for (int64_t h = w.from[1]; h < w.to[1]; h++)
-          for (int64_t i = w.from[2]; i < w.to[2]; i++) {
-            const T *from = x + ((d * s->in[1] + h) * s->in[2] + i) * channels + c0;
-            LP_IVDEP
-            for (int64_t j = 0; j < m; j++) sum[j] += LOAD(from[j]);
-          }
-      T *y = (T *)py + o * channels + c0;
-      LP_IVDEP
-      for (int64_t j = 0; j < m; j++) y[j] = STORE(sum[j] / (A)w.divisor);
-    }
+  int64_t at[3];
+  Window w = first_window(s, begin, at);
+  for (int64_t o = begin; o < end; o++, next_window(s, at, &w)) {
+    const A divisor = (A)divisor_at(s, &w, at);
+    const T *x = px;
+    T *y = (T *)py + o * channels;
+    int64_t c = 0;
+    for (; c + VECTORS * LANES <= channels; c += VECTORS * LANES)
+      TYPED(average_of_window)(s, &w, divisor, channels, x + c, y + c, LANES, VECTORS);
+    for (; c + LANES <= channels; c += LANES)
+      TYPED(average_of_window)(s, &w, divisor, channels, x + c, y + c, LANES, 1);
+    if (c < channels)
+      TYPED(average_of_window)(s, &w, divisor, channels, x + c, y + c, channels - c, 1);
   }
 }
 
@@ -175,13 +181,15 @@ static void TYPED(average_grad_last)(const LpPoolShape *s, int64_t channels,
   T *gx = pgx;
   const int64_t n = s->out[0] * s->out[1] * s->out[2];
   memset(gx, 0, (size_t)(s->in[0] * s->in[1] * s->in[2] * channels) * sizeof(T));
-  for (int64_t o = 0; o < n; o++) {
-    const Window w = window_of(s, o);
+  int64_t at[3];
+  Window w = first_window(s, 0, at);
+  for (int64_t o = 0; o < n; o++, next_window(s, at, &w)) {
+    const A divisor = (A)divisor_at(s, &w, at);
     for (int64_t c0 = 0; c0 < channels; c0 += COLUMNS) {
       const int64_t m = channels - c0 < COLUMNS ? channels - c0 : COLUMNS;
       const T *g = (const T *)pg + o * channels + c0;
       A share[COLUMNS];
-      for (int64_t j = 0; j < m; j++) share[j] = LOAD(g[j]) / (A)w.divisor;
+      for (int64_t j = 0; j < m; j++) share[j] = LOAD(g[j]) / divisor;
       for (int64_t d = w.from[0]; d < w.to[0]; d++)
         for (int64_t h = w.from[1]; h < w.to[1]; h++)
           for (int64_t i = w.from[2]; i < w.to[2]; i++) {
