@@ -38,9 +38,7 @@ static int cgroup_cpus(void) {
 }
 
 static int default_threads(void) {
-  cpu_set_t set;
-  int n = 1;
-  if (sched_getaffinity(0, sizeof set, &set) == 0) n = CPU_COUNT(&set);
+  int n = omp_get_num_procs(); /* those of the process, though this thread be bound */
   int quota = cgroup_cpus();
   if (quota > 0 && quota < n) n = quota;
   const char *env = getenv("OMP_NUM_THREADS");

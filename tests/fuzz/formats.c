@@ -356,6 +356,7 @@ LpTensor *lp_contiguous(LpTensor *t, LpMemoryFormat format) {
 int omp_in_parallel(void);
 int omp_get_num_threads(void);
 int omp_get_thread_num(void);
+int omp_get_num_procs(void);
 void omp_set_num_threads(int n);
 int omp_in_parallel(void) {
   return 1;
@@ -365,5 +366,8 @@ int omp_get_num_threads(void) {
 }
 int omp_get_thread_num(void) {
   return 0;
+}
+int omp_get_num_procs(void) {
+  return 1;
 }
 void omp_set_num_threads(int n) {}

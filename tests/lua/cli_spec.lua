@@ -231,6 +231,16 @@ describe("the lampad command", function()
     end
   end)
 
+  it("counts the processors of the process where threads are bound", function()
+    local count = "env -u OMP_NUM_THREADS %s %s -e 'print(torch.get_num_threads())'"
+    local _, expected = command.shell(count:format("", command.quote(command.path)))
+    for _, setting in ipairs { "OMP_PROC_BIND=true", "OMP_PROC_BIND=spread GOMP_SPINCOUNT=100", "OMP_PLACES=threads" } do
+      local status, out, err = command.shell(count:format(setting, command.quote(command.path)))
+      assert.equal(0, status, err)
+      assert.equal(expected, out)
+    end
+  end)
+
   it("serves stock lua5.4 through require", function()
     local status, out, err = command.shell(("LUA_CPATH=%s lua5.4 -e %s"):format(
       command.quote(command.folder .. "/?.so;;"),
