@@ -10,7 +10,7 @@
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static dnnl_engine_t engine;
-static _Atomic bool unsupported;
+static _Atomic bool unsupported[2]; /* single products; batches of them */
 
 static void make_engine(void) {
   if (dnnl_engine_create(&engine, dnnl_cpu, 0) != dnnl_success) engine = NULL;
@@ -82,7 +82,7 @@ static bool run(Call *call, const LpGemm *g, const LpGemmSteps *s, float alpha,
   if (dnnl_primitive_desc_create(&call->desc, &op, call->attr, engine, NULL) !=
           dnnl_success ||
       !is_fast(call)) {
-    if (alpha == 1 && beta == 0) atomic_store(&unsupported, true);
+    if (alpha == 1 && beta == 0) atomic_store(&unsupported[s->count > 1], true);
     return false;
   }
   void *data[3] = {(void *)g->a, (void *)g->b, g->c};
@@ -102,7 +102,8 @@ static bool run(Call *call, const LpGemm *g, const LpGemmSteps *s, float alpha,
 
 bool lp_cpu_gemm_bf16(const LpGemm *g, const LpGemmSteps *steps, float alpha,
                       float beta) {
-  if (atomic_load_explicit(&unsupported, memory_order_relaxed)) return false;
+  if (atomic_load_explicit(&unsupported[steps->count > 1], memory_order_relaxed))
+    return false;
   pthread_once(&once, make_engine);
   if (!engine) return false;
   Call call = {.attr = NULL};
