@@ -46,7 +46,9 @@ LpTensor *lp_composite_glu_backward(LpTensor *grad_output, LpTensor *self, int64
   Expr e = {0};
   LpTensor *halves[2], *s = NULL;
   if (glu_halves(&e, self, dim, halves)) s = keep(&e, lp_sigmoid(halves[1]));
-  if (s && !lp_grad_enabled())
+  const bool batched =
+      grad_output->physical || self->physical; /* nothing is written into batches */
+  if (s && !lp_grad_enabled() && !batched)
     return expr_end(&e, glu_grad(&e, grad_output, self, dim, halves[0], s));
   LpTensor *weighted = s ? x_mul(&e, grad_output, halves[0]) : NULL;
   LpTensor *grads[2] = {x_mul(&e, grad_output, s),

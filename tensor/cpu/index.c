@@ -86,7 +86,7 @@ static void run_bucket(const LpIndexBlocks *b, char *t, char *v, int64_t low, in
     table->get[lp_size_class(b->elem_bytes)](&(LpIndexRow){
         .t = v, .idx = places, .idx_step = 1, .scale = b->v_k_stride, .v = values, .v_step = b->elem_bytes, .n = n});
     b->kernel(&(LpIndexRow){
-        .t = t, .idx = offsets, .idx_step = 1, .scale = 1, .v = values, .v_step = b->elem_bytes, .n = n});
+        .t = t, .idx = offsets, .idx_step = 1, .scale = b->scale, .v = values, .v_step = b->elem_bytes, .n = n});
   }
 }
 
@@ -98,18 +98,18 @@ static void run_spread(const LpIndexBlocks *b, char *t, char *v, int64_t k0, int
   for (int64_t k = k0; k < k1; k += most) {
     const int64_t n = k1 - k < most ? k1 - k : most;
     for (int64_t i = 0, at = 0; i < n; i++)
-      for (int64_t j = 0; j < width; j++) places[at++] = b->offsets[k + i] + j * last->t_stride;
+      for (int64_t j = 0; j < width; j++) places[at++] = b->offsets[k + i] * b->scale + j * last->t_stride;
     b->kernel(&(LpIndexRow){.t = t, .idx = places, .idx_step = 1, .scale = 1, .v = v + k * b->v_k_stride,
                             .v_step = last->v_stride, .n = n * width});
   }
 }
 
 static void run_moves(const LpIndexBlocks *b, char *t, char *v, int64_t first, int64_t n, int64_t k0, int64_t k1) {
-  LpIndexMoves in = {.to = t + first * b->elem_bytes, .to_at = b->offsets + k0, .to_step = 1,
+  LpIndexMoves in = {.to = t + first * b->elem_bytes, .to_at = b->offsets + k0, .to_step = b->scale,
                      .from = v + first * b->elem_bytes + k0 * b->v_k_stride, .from_step = b->v_k_stride,
                      .bytes = n * b->elem_bytes, .n = k1 - k0};
   LpIndexMoves out = {.to = (char *)in.from, .to_step = in.from_step, .from = in.to, .from_at = in.to_at,
-                      .from_step = 1, .bytes = in.bytes, .n = in.n};
+                      .from_step = b->scale, .bytes = in.bytes, .n = in.n};
   lp_index_table()->move(b->kernel == get_of(b) ? &out : &in);
 }
 
@@ -122,9 +122,9 @@ static void run_block_bucket(const Walk *w, char *t, char *v, int64_t low, int64
     const int64_t count = lp_index_table()->within(b->offsets + k, left < CHUNK ? left : CHUNK, low, w->span, k,
                                                    offsets, places);
     for (int64_t i = 0; i < count && !w->move; i++)
-      run_block(b, t + offsets[i], v + places[i] * b->v_k_stride, first, n);
+      run_block(b, t + offsets[i] * b->scale, v + places[i] * b->v_k_stride, first, n);
     if (w->move)
-      lp_index_table()->move(&(LpIndexMoves){.to = t + first * b->elem_bytes, .to_at = offsets, .to_step = 1,
+      lp_index_table()->move(&(LpIndexMoves){.to = t + first * b->elem_bytes, .to_at = offsets, .to_step = b->scale,
                                              .from = v + first * b->elem_bytes, .from_at = places,
                                              .from_step = b->v_k_stride, .bytes = n * b->elem_bytes, .n = count});
   }
@@ -146,7 +146,7 @@ static void run_task(void *ctx, int64_t task) {
     k1 = b->k - k0 < w->k_piece ? b->k : k0 + w->k_piece;
   }
   if (b->n_after == 0 && w->buckets == 1) {
-    b->kernel(&(LpIndexRow){.t = t, .idx = b->offsets + k0, .idx_step = 1, .scale = 1,
+    b->kernel(&(LpIndexRow){.t = t, .idx = b->offsets + k0, .idx_step = 1, .scale = b->scale,
                             .v = v + k0 * b->v_k_stride, .v_step = b->v_k_stride, .n = k1 - k0});
     return;
   }
@@ -157,7 +157,7 @@ static void run_task(void *ctx, int64_t task) {
   else if (b->n_after == 1 && w->width < SHORT_ROW / 4 && b->v_k_stride == w->width * b->after[0].v_stride)
     run_spread(b, t, v, k0, k1);
   else
-    for (int64_t k = k0; k < k1; k++) run_block(b, t + b->offsets[k], v + k * b->v_k_stride, first, n);
+    for (int64_t k = k0; k < k1; k++) run_block(b, t + b->offsets[k] * b->scale, v + k * b->v_k_stride, first, n);
 }
 
 /* Task: some neighbouring positions of the last dim before, at a position of the others. Each names few elements. */
@@ -193,7 +193,7 @@ static bool run_short_rows(Walk *w) {
   w->together = places;
   w->together_rows = CHUNK / b->k < rows->size ? CHUNK / b->k : rows->size;
   for (int64_t i = 0; i < w->together_rows; i++)
-    for (int64_t j = 0; j < b->k; j++) places[at++] = (i * rows->t_stride + b->offsets[j]) / b->elem_bytes;
+    for (int64_t j = 0; j < b->k; j++) places[at++] = (i * rows->t_stride + b->offsets[j] * b->scale) / b->elem_bytes;
   w->rows_piece = FINE / b->k < rows->size ? FINE / b->k : rows->size;
   const int64_t tasks = w->before / rows->size * ((rows->size + w->rows_piece - 1) / w->rows_piece);
   return lp_run_tasks(tasks, w->rows_piece * b->k, run_rows, w);

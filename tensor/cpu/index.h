@@ -65,7 +65,7 @@ typedef struct LpIndexDim {
 } LpIndexDim;
 
 /* Blocks of t named by offsets, for every position of the dims before:
- *   v[before][k][after] <-> t[before] + offsets[k] + t[after] */
+ *   v[before][k][after] <-> t[before] + offsets[k] * scale + t[after] */
 typedef struct LpIndexBlocks {
   LpIndexKernel kernel;
   int64_t elem_bytes;
@@ -74,7 +74,8 @@ typedef struct LpIndexBlocks {
   int n_before, n_after;
   LpIndexDim before[LP_MAX_DIMS], after[LP_MAX_DIMS]; /* outermost first */
   int64_t k, v_k_stride;
-  const int64_t *offsets; /* bytes */
+  const int64_t *offsets;
+  int64_t scale; /* bytes: of bytes, 1; of places along a dim, its stride */
 } LpIndexBlocks;
 
 /* Runs the kernel over all blocks, in parallel; false when interrupted, with the error recorded. */

@@ -320,7 +320,7 @@ static void make_blocks(const TuplePlan *p, const LpTensor *t, const LpTensor *v
 LpTensor *lp_impl_index(LpTensor *self, LpTensors indices) {
   TuplePlan p;
   LpTensor *out = NULL;
-  LpIndexBlocks b = {.kernel = lp_index_table()->get[lp_size_class((int64_t)lp_dtype_size(lp_dtype(self)))]};
+  LpIndexBlocks b = {.kernel = lp_index_table()->get[lp_size_class((int64_t)lp_dtype_size(lp_dtype(self)))], .scale = 1};
   if (make_plan(self, indices, &p) && (out = lp_tensor_new(lp_ints(p.sizes, p.ndim), lp_dtype(self), lp_device(self)))) {
     make_blocks(&p, self, out, &b);
     if (!lp_index_blocks_run(&b)) {
@@ -369,7 +369,7 @@ LpTensor *lp_impl_index_put(LpTensor *out, LpTensor *self, LpTensors indices, Lp
   TuplePlan p;
   LpTensor *v = NULL;
   const LpIndexTable *table = lp_index_table();
-  LpIndexBlocks b = {0};
+  LpIndexBlocks b = {.scale = 1};
   b.kernel = accumulate ? table->add[dtype] : table->put[lp_size_class((int64_t)lp_dtype_size(dtype))];
   bool ok = make_plan(result, indices, &p) && (v = spread_values(&p, self, values));
   if (ok) {
@@ -413,7 +413,8 @@ static bool flat_run(LpTensor *t, LpTensor *index, char *v, int64_t v_stride, Lp
   int64_t *offsets = flat_offsets(t, index, &bytes);
   if (!offsets) return false;
   LpIndexBlocks b = {.kernel = kernel, .ordered = ordered, .t = lp_data(t), .v = v, .k = lp_numel(index),
-                     .elem_bytes = (int64_t)lp_dtype_size(lp_dtype(t)), .v_k_stride = v_stride, .offsets = offsets};
+                     .elem_bytes = (int64_t)lp_dtype_size(lp_dtype(t)), .v_k_stride = v_stride, .offsets = offsets,
+                     .scale = 1};
   bool ok = lp_index_blocks_run(&b);
   lp_free(offsets, bytes);
   return ok;

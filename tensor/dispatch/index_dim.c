@@ -20,18 +20,14 @@ static LpIndexKernel get_kernel(const LpTensor *t) {
 
 /* --- slices ------------------------------------------------------------------------------------------ */
 
-/* Walks t's slices index[k] of dim beside v's slices k. v may have stride 0 everywhere (one value); NULL: the value
- * is at `value`. */
+/* Walks t's slices index[k] of dim beside v's slices k; the index is checked. v may have stride 0 everywhere (one
+ * value); NULL: the value is at `value`. */
 static bool slices_run(LpTensor *t, int64_t dim, const LpTensor *index, const LpTensor *v, void *value,
                        LpIndexKernel kernel, bool ordered) {
   int64_t elem = (int64_t)lp_dtype_size(lp_dtype(t)), n = lp_numel(index);
   bool scalar = lp_ndim(t) == 0, one = !v || lp_ndim(v) != lp_ndim(t);
-  size_t bytes = (size_t)(n ? n : 1) * sizeof(int64_t);
-  int64_t *offsets = lp_calloc(bytes);
-  TRY(offsets);
   LpIndexBlocks b = {.kernel = kernel, .ordered = ordered, .t = lp_data(t), .v = v ? lp_data(v) : value, .k = n,
-                     .elem_bytes = elem, .offsets = offsets};
-  bool ok = lp_add_offsets(index, scalar ? 1 : lp_size(t, dim), scalar ? 0 : lp_stride(t, dim) * elem, dim, offsets);
+                     .elem_bytes = elem, .offsets = lp_data(index), .scale = scalar ? 0 : lp_stride(t, dim) * elem};
   for (int64_t d = 0; d < lp_ndim(t); d++) {
     int64_t v_stride = one ? 0 : lp_stride(v, d) * elem;
     LpIndexDim walked = {lp_size(t, d), lp_stride(t, d) * elem, v_stride};
@@ -39,9 +35,7 @@ static bool slices_run(LpTensor *t, int64_t dim, const LpTensor *index, const Lp
     else if (d > dim) b.after[b.n_after++] = walked;
     else b.v_k_stride = v_stride;
   }
-  ok = ok && lp_index_blocks_run(&b);
-  lp_free(offsets, bytes);
-  return ok;
+  return lp_index_blocks_run(&b);
 }
 
 /* index as a 1-d (or 0-d) dense int64 tensor whose elements lie in dim; dim wrapped. */
