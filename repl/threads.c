@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 /* 100 to 400 microseconds: longer than the gap between two ops. */
 #define SPIN_COUNT "10000"
 
@@ -38,7 +39,6 @@ static void unbind_thread(void) {
 }
 
 void repl_shorten_spin(char **argv) {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   char path[PATH_MAX];
   if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return;
   const ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
@@ -46,7 +46,9 @@ void repl_shorten_spin(char **argv) {
   path[n] = '\0';
   unbind_thread();
   execv(path, argv);
-#else
-  (void)argv;
-#endif
 }
+#else
+void repl_shorten_spin(char **argv) {
+  (void)argv;
+}
+#endif
