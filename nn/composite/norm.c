@@ -11,6 +11,7 @@
 #include "composite/expr.h"
 #include "dispatch/channels.h"
 #include "impl.h"
+#include "lampad/autograd.h"
 
 static LpTensor *project(Expr *e, LpTensor *a, LpTensor *xhat, LpInts dims) {
   LpTensor *along = x_mul(e, xhat, x_mean_dims(e, x_mul(e, a, xhat), dims, true));
@@ -240,6 +241,46 @@ LpTensor *lp_composite_instance_norm(LpTensor *input, LpTensor *running_mean,
   return expr_end(&e, ok ? results[0] : NULL);
 }
 
+/* By rows, or, when a graph is wanted, by ops that carry one: dx = s g w - s^3 x mean(g w
+ * x) and dw = the sum of g x s, where s = (mean of x^2 + eps)^(-1/2). */
+bool lp_composite_rms_norm_backward(LpTensor *grad_output, LpTensor *input,
+                                    LpInts normalized_shape, LpTensor *weight,
+                                    LpTensor *rstd, double eps, unsigned wanted,
+                                    LpTensor **results) {
+  if (!lp_grad_enabled())
+    return lp_native_rms_norm_backward(grad_output, input, normalized_shape, weight, rstd,
+                                       wanted, results);
+  Expr e = {0};
+  int64_t dims[LP_MAX_DIMS], n = 0;
+  for (int64_t d = lp_ndim(input) - normalized_shape.count; d < lp_ndim(input); d++)
+    dims[n++] = d;
+  const LpInts last = lp_ints(dims, n);
+  const LpDtype own = lp_dtype(input), wide = nn_compute_dtype(own);
+  LpTensor *g = grad_output, *x = input, *w = weight;
+  if (wide != own) {
+    g = keep(&e, lp_to_dtype(g, wide, false, false, LP_FORMAT_NONE));
+    x = keep(&e, lp_to_dtype(x, wide, false, false, LP_FORMAT_NONE));
+    if (w) w = keep(&e, lp_to_dtype(w, wide, false, false, LP_FORMAT_NONE));
+  }
+  LpTensor *gw = weight ? x_mul(&e, g, w) : g;
+  LpTensor *shifted = x_offset(&e, x_mean_dims(&e, x_mul(&e, x, x), last, true), eps);
+  LpTensor *s = shifted ? keep(&e, lp_rsqrt(shifted)) : NULL;
+  LpTensor *xhat = x_mul(&e, x, s);
+  LpTensor *inner = x_mean_dims(&e, x_mul(&e, gw, xhat), last, true);
+  LpTensor *dx = x_mul(&e, s, x_sub(&e, gw, x_mul(&e, xhat, inner)));
+  LpTensor *products = x_mul(&e, g, xhat);
+  LpTensor *dw = products ? keep(&e, lp_sum_to_size(products, normalized_shape)) : NULL;
+  if (dx && wide != own)
+    dx = keep(&e, lp_to_dtype(dx, own, false, false, LP_FORMAT_NONE));
+  if (dw && wide != own)
+    dw = keep(&e, lp_to_dtype(dw, own, false, false, LP_FORMAT_NONE));
+  const bool ok = dx && dw;
+  results[0] = ok ? lp_tensor_retain(dx) : NULL;
+  results[1] = ok ? lp_tensor_retain(dw) : NULL;
+  expr_end(&e, NULL);
+  return ok;
+}
+
 LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
                                 LpTensor *weight, LpOptFloat eps) {
   int64_t dims[LP_MAX_DIMS], n = normalized_shape.count, ndim = lp_ndim(input);
@@ -262,6 +303,14 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
                 : dtype == LP_FLOAT16  ? 0x1p-10
                 : dtype == LP_BFLOAT16 ? 0x1p-7
                                        : FLT_EPSILON;
+  const double small = eps.has ? eps.value : tiny;
+  if (nn_float_index(lp_dtype(input)) >= 0 && !input->physical &&
+      (!weight || (lp_dtype(weight) == lp_dtype(input) && !weight->physical))) {
+    LpTensor *results[2];
+    TRY(lp_native_rms_norm(input, normalized_shape, weight, small, results));
+    lp_tensor_release(results[1]);
+    return results[0];
+  }
   Expr e = {0};
   LpDtype own = lp_dtype(input), wide = nn_compute_dtype(own);
   const LpDevice here = {LP_DEVICE_NONE, 0};
@@ -272,7 +321,7 @@ LpTensor *lp_composite_rms_norm(LpTensor *input, LpInts normalized_shape,
     if (!input || (given && !weight)) return expr_end(&e, NULL);
   }
   LpTensor *square = x_mean_dims(&e, x_mul(&e, input, input), lp_ints(dims, n), true);
-  LpTensor *shifted = x_offset(&e, square, eps.has ? eps.value : tiny);
+  LpTensor *shifted = x_offset(&e, square, small);
   LpTensor *scale = shifted ? keep(&e, lp_rsqrt(shifted)) : NULL;
   LpTensor *y = x_mul(&e, input, scale);
   if (weight) y = x_mul(&e, y, weight);

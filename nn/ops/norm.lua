@@ -28,6 +28,14 @@ op{ "layer_norm_double_backward(Tensor grad_grad_input, Tensor grad_grad_weight,
       .. "Tensor grad_output, Tensor input, int[] normalized_shape, Tensor? weight, Tensor mean, Tensor rstd) "
       .. "-> (Tensor g, Tensor x, Tensor w)", variants = "internal", kind = "composite" }
 
+op{ "native_rms_norm(Tensor input, int[] normalized_shape, Tensor? weight, float eps) -> (Tensor output, Tensor rstd)",
+    variants = "internal", nondiff = "rstd",
+    grad = { ["input, weight"] = "rms_norm_backward(grad, input, normalized_shape, weight, rstd, eps, grad_mask)" } }
+op{ "rms_norm_backward(Tensor grad_output, Tensor input, int[] normalized_shape, Tensor? weight, Tensor rstd, float eps, "
+      .. "mask wanted) -> (Tensor input_grad, Tensor weight_grad)", variants = "internal", kind = "composite" }
+op{ "native_rms_norm_backward(Tensor grad_output, Tensor input, int[] normalized_shape, Tensor? weight, Tensor rstd, "
+      .. "mask wanted) -> (Tensor input_grad, Tensor weight_grad)", variants = "internal", grad = "none" }
+
 op{ "native_group_norm(Tensor input, int num_groups, Tensor? weight, Tensor? bias, float eps) "
       .. "-> (Tensor output, Tensor mean, Tensor rstd)",
     variants = "internal", nondiff = "mean rstd",
