@@ -110,24 +110,14 @@ block_e8(double *dst, int64_t ds, const double *src, int64_t ss, int64_t columns
   }
 }
 
-/* The first `columns` of 8 elements; the others anything. */
-static inline __attribute__((always_inline)) __m128i load_part_e2(const uint16_t *p,
-                                                                  int64_t columns) {
+/* The first bytes of a vector, up to 16, and zeros. */
+static inline __attribute__((always_inline)) __m128i load_part(const void *p,
+                                                               int64_t bytes) {
 #if defined(LP_CAP_avx512)
-  return _mm_maskz_loadu_epi16((__mmask8)((1 << columns) - 1), p);
+  return _mm_maskz_loadu_epi8((__mmask16)((1 << bytes) - 1), p);
 #else
-  uint16_t part[8] = {0};
-  for (int64_t i = 0; i < columns; i++) part[i] = p[i];
-  return _mm_loadu_si128((const __m128i *)part);
-#endif
-}
-static inline __attribute__((always_inline)) __m128i load_part_e1(const uint8_t *p,
-                                                                  int64_t columns) {
-#if defined(LP_CAP_avx512)
-  return _mm_maskz_loadu_epi8((__mmask16)((1 << columns) - 1), p);
-#else
-  uint8_t part[16] = {0};
-  for (int64_t i = 0; i < columns; i++) part[i] = p[i];
+  char part[16] = {0};
+  for (int64_t i = 0; i < bytes; i++) part[i] = ((const char *)p)[i];
   return _mm_loadu_si128((const __m128i *)part);
 #endif
 }
@@ -138,7 +128,7 @@ block_e2(uint16_t *dst, int64_t ds, const uint16_t *src, int64_t ss, int64_t col
   __m128i r[8], t[8];
   for (int i = 0; i < 8; i++)
     r[i] = columns == 8 ? _mm_loadu_si128((const __m128i *)(src + i * ss))
-                        : load_part_e2(src + i * ss, columns);
+                        : load_part(src + i * ss, 2 * columns);
   for (int i = 0; i < 4; i++) { /* pairs of rows i and i + 4 */
     t[2 * i] = _mm_unpacklo_epi16(r[i], r[i + 4]);
     t[2 * i + 1] = _mm_unpackhi_epi16(r[i], r[i + 4]);
@@ -161,7 +151,7 @@ block_e1(uint8_t *dst, int64_t ds, const uint8_t *src, int64_t ss, int64_t colum
   __m128i r[8], t[4];
   for (int i = 0; i < 8; i++)
     r[i] = columns == 8 ? _mm_loadl_epi64((const __m128i *)(src + i * ss))
-                        : load_part_e1(src + i * ss, columns);
+                        : load_part(src + i * ss, columns);
   for (int i = 0; i < 4; i++) t[i] = _mm_unpacklo_epi8(r[i], r[i + 4]);
   for (int i = 0; i < 2; i++) {
     r[2 * i] = _mm_unpacklo_epi8(t[i], t[i + 2]);
