@@ -3,13 +3,12 @@
 #include "cpu/simd/simd.h"
 
 #include <string.h>
+#include "cpu/simd/words.h"
 #include "cpu/winograd_kernels.h"
 #include "cpu/winograd_split.h"
 
 typedef float V __attribute__((vector_size(LP_VECTOR_BYTES)));
 typedef float Unaligned __attribute__((vector_size(LP_VECTOR_BYTES), aligned(4)));
-typedef uint32_t Bits __attribute__((vector_size(LP_VECTOR_BYTES)));
-typedef uint16_t Halves __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
 #define LANES LP_LANES(float)
 #define TILE LP_WINOGRAD_TILE
 #define SIDE LP_WINOGRAD_SIDE
@@ -19,7 +18,6 @@ typedef uint16_t Halves __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
  * -------------------------------------------------------------------------- */
 
 #define IS_SHORT(shape, side) (((shape)&LP_WINOGRAD_SHORT_##side) != 0)
-#define INLINE static inline __attribute__((always_inline))
 
 /* Channels from c on of a pixel, `count` of them at most. */
 INLINE V load(const void *pixel, int64_t c, int64_t count, LpWinogradShape of) {
@@ -30,7 +28,7 @@ INLINE V load(const void *pixel, int64_t c, int64_t count, LpWinogradShape of) {
       memcpy(&h, p, sizeof h);
     else
       memcpy(&h, p, (size_t)count * sizeof *p);
-    return (V)(__builtin_convertvector(h, Bits) << 16);
+    return (V)(widen_words(h) << 16);
   }
   const float *p = (const float *)pixel + c;
   if (count >= LANES) return *(const Unaligned *)p;
@@ -43,8 +41,7 @@ INLINE void store(void *pixel, int64_t c, V v, int64_t count, LpWinogradShape of
   if (of & LP_WINOGRAD_HALF) { /* to the nearest, even ones of two */
     const Bits bits = (Bits)v, is_nan = (Bits)(v != v);
     const Bits rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    const Halves h =
-        __builtin_convertvector((is_nan & 0x7fc0) | (~is_nan & rounded), Halves);
+    const Halves h = narrow_words((is_nan & 0x7fc0) | (~is_nan & rounded));
     uint16_t *p = (uint16_t *)pixel + c;
     if (count >= LANES)
       memcpy(p, &h, sizeof h);

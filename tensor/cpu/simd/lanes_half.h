@@ -4,15 +4,12 @@
 
 #include "core/half.h"
 #include "cpu/simd/lanes.h"
-
-#define INLINE static inline __attribute__((always_inline))
-typedef uint32_t Bits __attribute__((vector_size(LP_VECTOR_BYTES)));
-typedef uint16_t Halves __attribute__((vector_size(LP_VECTOR_BYTES / 2)));
+#include "cpu/simd/words.h"
 
 INLINE V widen_bf16(const uint16_t *p) {
   Halves h;
   memcpy(&h, p, sizeof h);
-  return (V)(__builtin_convertvector(h, Bits) << 16);
+  return (V)(widen_words(h) << 16);
 }
 
 /* Those at even places, and at odd ones: so nothing has to cross the vector. */
