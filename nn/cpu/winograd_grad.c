@@ -12,11 +12,13 @@
 /* Bytes of S at once: more output channels come after. */
 #define MOST_SUMS (40 << 20)
 /* Up to so many bytes, parts of the tiles have sums of their own, which stay near their
- * core: shared ones travel between cores, which takes two threads as long as one. The
- * tile unit is done with them sooner than they are read from beyond its core's cache. So
- * few parts that adding them up costs little, the same on every machine. */
-#define MOST_OWN_SUMS (3 << 20)
-#define MOST_OWN_SUMS_OF_PIECES (1 << 20)
+ * core; so few parts that adding them up costs little, the same on every machine. Of many
+ * tiles also larger sums, which would travel between cores, if they are not made by the
+ * tile unit: that is done with them sooner than they are read from beyond its core's
+ * cache. */
+#define MOST_OWN_SUMS (1 << 20)
+#define MOST_OWN_SUMS_OF_MANY (6 << 20)
+#define MANY_GROUPS_PER_PART 3
 #define PARTS 8
 /* Else threads share tiles and have frequencies of their own. Operands of so many tiles
  * at once that they take twice the bytes of the sums, which are read and written once for
@@ -296,9 +298,9 @@ bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused) {
          LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
     j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
   j.sum_bytes = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
-  const bool by_parts =
-      j.sum_bytes <= (p->pieces ? MOST_OWN_SUMS_OF_PIECES : MOST_OWN_SUMS) &&
-      j.groups >= PARTS;
+  const bool many = !p->pieces && j.groups >= MANY_GROUPS_PER_PART * PARTS,
+             by_parts = j.sum_bytes <= (many ? MOST_OWN_SUMS_OF_MANY : MOST_OWN_SUMS) &&
+                        j.groups >= PARTS;
   int64_t slots = threads;
   j.parts = 1;
   j.groups_now = j.groups;
