@@ -449,28 +449,6 @@ bool lp_conv_reads_planes(LpConvPass pass, const LpConvGeometry *g, LpDtype dtyp
   return true;
 }
 
-/* Weights that Winograd's algorithm takes in float32, in memory of their own where they
- * are bfloat16. */
-typedef struct Widening {
-  const uint16_t *from;
-  float *to;
-} Widening;
-
-static void widen(void *ctx, int64_t begin, int64_t end) {
-  const Widening *w = ctx;
-  for (int64_t i = begin; i < end; i++) w->to[i] = lp_bf16_to_float(w->from[i]);
-}
-
-static float *floats_of(const void *w, LpDtype dtype, const LpConvGeometry *g,
-                        size_t *capacity) {
-  if (dtype == LP_FLOAT32) return (float *)w;
-  const int64_t count = g->k * g->c * lp_conv_volume(g->kernel, g->ndim);
-  Widening job = {w, lp_block_alloc((size_t)count * sizeof(float), capacity)};
-  TRY(job.to);
-  lp_parallel_for(count, LP_GRAIN, widen, &job);
-  return job.to;
-}
-
 typedef struct Packing {
   const LpConvGeometry *g;
   const void *w;
@@ -479,11 +457,7 @@ typedef struct Packing {
 
 static bool pack_weights(void *ctx, void *memory) {
   const Packing *p = ctx;
-  size_t capacity = 0;
-  float *w = floats_of(p->w, p->dtype, p->g, &capacity);
-  TRY(w);
-  lp_winograd_pack(p->g, w, memory);
-  if (capacity) lp_block_free(w, capacity);
+  lp_winograd_pack(p->g, p->w, p->dtype == LP_BFLOAT16, memory);
   return true;
 }
 
@@ -492,17 +466,15 @@ static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
   Packing p = {g, c->w, c->dtype};
   LpKept *kept = lp_kept_enter(c->weight, key, sizeof key, lp_winograd_packed_bytes(g),
                                pack_weights, &p);
-  LpWinogradCall call = {.dtype = c->dtype,
-                         .x = c->x,
-                         .y = c->y,
-                         .w = c->w,
-                         .bias = c->b,
-                         .packed = kept ? lp_kept_memory(kept) : NULL};
-  size_t capacity = 0;
-  if (c->pass != LP_CONV_WEIGHT_GRAD && !kept)
-    call.w = floats_of(c->w, c->dtype, g, &capacity);
-  const bool ok = call.w && lp_winograd_run(c->pass, g, &call);
-  if (capacity) lp_block_free(call.w, capacity);
+  const LpDtype weights = c->pass == LP_CONV_WEIGHT_GRAD ? c->weight_dtype : c->dtype;
+  const LpWinogradCall call = {.dtype = c->dtype,
+                               .x = c->x,
+                               .y = c->y,
+                               .w = c->w,
+                               .half_weights = weights == LP_BFLOAT16,
+                               .bias = c->b,
+                               .packed = kept ? lp_kept_memory(kept) : NULL};
+  const bool ok = lp_winograd_run(c->pass, g, &call);
   lp_kept_leave(kept);
   return ok;
 }
@@ -543,7 +515,8 @@ static void add_into(LpDtype dtype, void *sum, const void *part, int64_t n) {
 LpDtype lp_conv_weight_dtype(const LpConvGeometry *g, LpDtype dtype, bool last) {
   if (dtype != LP_BFLOAT16) return dtype;
   const Way way = way_of(LP_CONV_WEIGHT_GRAD, g, dtype, false);
-  const bool rounds = last && piece_of(g) == g->n && (way == TILES || way == PAIRS);
+  const bool rounds =
+      last && piece_of(g) == g->n && (way == WINOGRAD || way == TILES || way == PAIRS);
   return rounds ? LP_BFLOAT16 : LP_FLOAT32;
 }
 

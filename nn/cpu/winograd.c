@@ -58,6 +58,7 @@ static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCa
   for (int d = 0; d < 2; d++) p.pad[d] = back ? 2 - g->padding[d] : g->padding[d];
   number_tiles(&p, !(pieces && pass == LP_CONV_WEIGHT_GRAD));
   p.weights = (LpWinogradWeights){.w = c->w,
+                                  .half = c->half_weights,
                                   .out_step = back ? 9 : g->c * 9,
                                   .in_step = back ? g->c * 9 : 9,
                                   .outs = p.result.channels,
@@ -121,19 +122,23 @@ static void make_row(const Plan *p, int64_t tile, float *zeros, char *a, int64_t
                                step / (int64_t)sizeof(float));
 }
 
+/* Those of output channels from `from` on. */
+static LpWinogradWeights weights_from(LpWinogradWeights w, int64_t from) {
+  w.w = (const char *)w.w + from * w.out_step * (int64_t)(w.half ? 2 : sizeof(float));
+  w.outs -= from;
+  return w;
+}
+
 /* Columns [from, from + count) of B, at its beginning; both multiples of
  * columns_at_once, `count` may pass the last channel. */
 static void make_columns(const Plan *p, int64_t from, int64_t count, char *b,
                          int64_t step) {
   const int64_t some = columns_at_once(p), panel = 2 * lanes();
   for (int64_t at = 0; at < count; at += some) {
-    LpWinogradWeights w = p->weights;
-    w.w += (from + at) * w.out_step;
-    w.outs -= from + at;
+    LpWinogradWeights w = weights_from(p->weights, from + at);
     if (p->pieces) {
       lp_winograd_table()->weights_block(&w, b + b_offset(p, at), step);
-      w.w += LP_WINOGRAD_BLOCK / 2 * w.out_step;
-      w.outs -= LP_WINOGRAD_BLOCK / 2;
+      w = weights_from(w, LP_WINOGRAD_BLOCK / 2);
       lp_winograd_table()->weights_block(
           &w, b + b_offset(p, at) + LP_WINOGRAD_BLOCK / 2 * 64, step);
     } else {
@@ -444,14 +449,14 @@ bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, const LpWinogradC
   const void *packed = c->packed;
   if (g->n == 0) {
     if (pass == LP_CONV_WEIGHT_GRAD)
-      memset(c->w, 0, (size_t)(g->k * g->c * 9) * sizeof(float));
+      memset(c->w, 0, (size_t)(g->k * g->c * 9) * (c->half_weights ? 2 : sizeof(float)));
     return true;
   }
   bool pieces = c->dtype == LP_FLOAT32 && wants_pieces(pass, g);
   for (;;) {
     const Plan p = plan_of(pass, g, c, pieces);
     bool refused;
-    TRY(pass == LP_CONV_WEIGHT_GRAD ? lp_winograd_weight_grad(&p, c->w, &refused)
+    TRY(pass == LP_CONV_WEIGHT_GRAD ? lp_winograd_weight_grad(&p, &refused)
                                     : run_layer(&p, packed, &refused));
     if (lp_interrupt_take()) return lp_fail(LP_ERR_INTERRUPT, "interrupted");
     if (!refused) return true;
@@ -466,8 +471,8 @@ size_t lp_winograd_packed_bytes(const LpConvGeometry *g) {
                   b_step(&p, round_up(g->k, columns_at_once(&p))));
 }
 
-void lp_winograd_pack(const LpConvGeometry *g, const float *w, void *packed) {
-  const LpWinogradCall c = {.dtype = LP_FLOAT32, .w = (float *)w};
+void lp_winograd_pack(const LpConvGeometry *g, const void *w, bool half, void *packed) {
+  const LpWinogradCall c = {.dtype = LP_FLOAT32, .w = (void *)w, .half_weights = half};
   const Plan p = plan_of(LP_CONV_FORWARD, g, &c, wants_pieces(LP_CONV_FORWARD, g));
   Job j = {.p = &p, .b = packed, .all_columns = round_up(g->k, columns_at_once(&p))};
   lp_parallel_for((j.all_columns + panel_columns() - 1) / panel_columns(), 1,

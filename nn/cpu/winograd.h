@@ -31,8 +31,8 @@
  * its value at the point 0, and where the last is, its value at infinity: products of
  * those frequencies are left out for the channels of x that the caller says.
  *
- * Numbers of bfloat16 are widened where tiles are read and rounded where results are
- * written: all between is float32, and so are the weights and their gradient.
+ * Numbers of bfloat16 are widened where tiles or weights are read and rounded where
+ * results are written: all between is float32.
  *
  * A NaN or an infinity spreads over the tile it is in, at most 2 outputs farther than by
  * the direct algorithm (in the weight gradient, over the taps of its channel). Finite
@@ -66,13 +66,14 @@ typedef struct LpWinogradTaps {
 } LpWinogradTaps;
 
 /* x (n, h, w, c) and y (n, oh, ow, k) with the channels last, in float32 or bfloat16; w
- * (k, c, 3, 3) as PyTorch has it, in float32; all dense. bias (k) in x's dtype or NULL,
- * for the forward pass alone. `packed`: NULL, or what lp_winograd_pack made of w for the
- * forward pass; in float32 w is needed all the same. */
+ * (k, c, 3, 3) as PyTorch has it, in float32 or, where x is, in bfloat16; all dense. bias
+ * (k) in x's dtype or NULL, for the forward pass alone. `packed`: NULL, or what
+ * lp_winograd_pack made of w for the forward pass; in float32 w is needed all the same.
+ */
 typedef struct LpWinogradCall {
   LpDtype dtype;
-  void *x, *y;
-  float *w;
+  void *x, *y, *w;
+  bool half_weights;
   const void *bias, *packed;
   const LpWinogradTaps *taps; /* NULL: none are zero */
 } LpWinogradCall;
@@ -86,6 +87,6 @@ bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, const LpWinogradC
 int lp_winograd_packing(const LpConvGeometry *g);
 size_t lp_winograd_packed_bytes(const LpConvGeometry *g);
 /* Fills lp_winograd_packed_bytes(g) bytes, aligned to LP_ALIGNMENT. */
-void lp_winograd_pack(const LpConvGeometry *g, const float *w, void *packed);
+void lp_winograd_pack(const LpConvGeometry *g, const void *w, bool half, void *packed);
 
 #endif

@@ -35,7 +35,7 @@
 
 typedef struct GradJob {
   const Plan *p;
-  float *w, *zeros;
+  float *zeros;
   char *sums, *scratch, *a, *b;
   int64_t slot_bytes, sum_bytes, groups, per_part, parts, first_group, groups_now;
   int64_t row0, rows; /* of S: channels of y */
@@ -162,11 +162,13 @@ static void add_products(const GradJob *j, const Sums *s, const char *a, const c
 
 /* Row `row` of these sums. */
 static bool put_row(const GradJob *j, const Sums *s, int64_t row) {
-  const int64_t channels = j->p->source.channels, rest = channels - s->column;
+  const int64_t channels = j->p->source.channels, rest = channels - s->column,
+                at = ((j->row0 + s->row + row) * channels + s->column) * 9;
+  const bool half = j->p->weights.half;
   return lp_winograd_table()->weight_grad(
       s->to + row * s->ld, s->step / (int64_t)sizeof(float),
       rest < s->columns ? rest : s->columns,
-      j->w + ((j->row0 + s->row + row) * channels + s->column) * 9);
+      (char *)j->p->weights.w + at * (int64_t)(half ? 2 : sizeof(float)), half);
 }
 
 /* Parts of the tiles, each with sums of its own. */
@@ -282,10 +284,9 @@ static void put_weights(void *ctx, int64_t begin, int64_t end) {
   if (!ok) atomic_store(&j->refused, true);
 }
 
-bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused) {
+bool lp_winograd_weight_grad(const Plan *p, bool *refused) {
   const int64_t threads = lp_num_threads();
-  GradJob j = {
-      .p = p, .w = w, .columns = round_up(p->source.channels, columns_at_once(p))};
+  GradJob j = {.p = p, .columns = round_up(p->source.channels, columns_at_once(p))};
   const int64_t most =
       p->source.channels > p->result.channels ? p->source.channels : p->result.channels;
   const int64_t zero_bytes = round_up((most + 16) * 4, 64);

@@ -32,11 +32,12 @@ typedef enum LpWinogradShape {
 typedef const void *const LpWinogradPixels;
 
 /* Weights as (outs, ins, 3, 3): element (o, i, tap) is w[o * out_step + i * in_step +
- * tap], with the taps in reverse when `flipped`. One of the steps is 9. */
+ * tap], with the taps in reverse when `flipped`. One of the steps is 9. Floats, or
+ * bfloat16 (half). */
 typedef struct LpWinogradWeights {
-  const float *w;
+  const void *w;
   int64_t out_step, in_step, outs, ins;
-  bool flipped;
+  bool flipped, half;
 } LpWinogradWeights;
 
 typedef struct LpWinogradTable {
@@ -67,11 +68,12 @@ typedef struct LpWinogradTable {
   void (*weights_block)(const LpWinogradWeights *w, char *to, int64_t step);
 
   /* A tile of y, plus the bias unless NULL, where it has a pixel and to[pixel] is not
-   * NULL; 3 x 3 weights of `channels` input channels, w[c * 9 + tap]. False when there is
-   * a NaN, or an infinity where sums would make it one. */
+   * NULL; 3 x 3 weights of `channels` input channels, w[c * 9 + tap], floats or half.
+   * False when there is a NaN, or an infinity where sums would make it one. */
   bool (*output)(const float *from, int64_t step, LpWinogradShape shape, const void *bias,
                  int64_t channels, void *const *to);
-  bool (*weight_grad)(const float *from, int64_t step, int64_t channels, float *w);
+  bool (*weight_grad)(const float *from, int64_t step, int64_t channels, void *w,
+                      bool half);
 
   /* C (rows, columns) = A B: A's rows are `lda` apart, B lies in panels of 2 * lanes
    * columns (the last may have one vector), each row after row. `columns` is a multiple

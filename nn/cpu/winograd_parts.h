@@ -36,7 +36,7 @@ typedef struct Plan {
   int64_t size;                 /* bytes of a pixel's number */
   bool pieces;                  /* the form of the products' operands */
   const LpWinogradTaps *taps;
-  LpWinogradWeights weights; /* of all channels; unless a weight gradient */
+  LpWinogradWeights weights; /* of all channels */
   const void *bias;
 } Plan;
 
@@ -172,8 +172,8 @@ static inline bool stopped(_Atomic bool *refused) {
   return atomic_load(refused) || lp_interrupt_pending();
 }
 
-/* Sums the weights' gradient into w. *refused: pieces do not do, a NaN or an infinity
+/* Writes the weights' gradient. *refused: pieces do not do, a NaN or an infinity
  * came; false: out of memory. An interrupt leaves it early, pending. */
-bool lp_winograd_weight_grad(const Plan *p, float *w, bool *refused);
+bool lp_winograd_weight_grad(const Plan *p, bool *refused);
 
 #endif

@@ -163,35 +163,43 @@ static uint16_t *halved(float *from, int64_t n) {
   return to;
 }
 
+static void check_half(const LpConvGeometry *g, LpConvPass pass, bool half_weights) {
+  Buffers b = buffers_of(g);
+  float *const floats[] = {b.y, b.x, b.w};
+  const int64_t counts[] = {b.out, b.in, b.weights}, count = counts[pass];
+  uint16_t *x = halved(b.x, b.in), *y = halved(b.y, b.out), *w = halved(b.w, b.weights),
+           *bias = halved(b.bias, g->k), *const halves[] = {y, x, w};
+  double *wanted = expected(pass, g, &b, true);
+  const LpWinogradCall c = {.dtype = LP_BFLOAT16,
+                            .x = x,
+                            .y = y,
+                            .w = half_weights ? (void *)w : b.w,
+                            .half_weights = half_weights,
+                            .bias = bias};
+  EXPECT(lp_winograd_run(pass, g, &c));
+  const bool rounded = pass != LP_CONV_WEIGHT_GRAD || half_weights;
+  float *got = floats[pass];
+  for (int64_t j = 0; rounded && j < count; j++)
+    got[j] = lp_bf16_to_float(halves[pass][j]);
+  /* The result is rounded by 2^-9 / sqrt(3) at most. */
+  EXPECT_NEAR(error_of(got, wanted, count, 1), 0, rounded ? 2.3e-3 : TOLERANCE);
+  free(x);
+  free(y);
+  free(w);
+  free(bias);
+  free(wanted);
+  release(&b);
+}
+
 static void check_halves(void) {
-  const LpConvGeometry cases[] = {geometry(2, 36, 20, 13, 14, 1, 1),
-                                  geometry(1, 64, 80, 7, 9, 1, 0),
-                                  geometry(3, 5, 3, 4, 6, 2, 2)};
-  for (int i = 0; i < 3; i++)
-    for (int pass = 0; pass < 3; pass++) {
-      const LpConvGeometry *g = &cases[i];
-      Buffers b = buffers_of(g);
-      float *const floats[] = {b.y, b.x, b.w};
-      const int64_t counts[] = {b.out, b.in, b.weights}, count = counts[pass];
-      uint16_t *x = halved(b.x, b.in), *y = halved(b.y, b.out),
-               *bias = halved(b.bias, g->k);
-      double *wanted = expected((LpConvPass)pass, g, &b, true);
-      const LpWinogradCall c = {
-          .dtype = LP_BFLOAT16, .x = x, .y = y, .w = b.w, .bias = bias};
-      EXPECT(lp_winograd_run((LpConvPass)pass, g, &c));
-      float *got = floats[pass];
-      for (int64_t j = 0; pass != LP_CONV_WEIGHT_GRAD && j < count; j++)
-        got[j] = lp_bf16_to_float(pass == LP_CONV_FORWARD ? y[j] : x[j]);
-      /* But for the weights' gradient the result is rounded: by 2^-9 / sqrt(3) at most.
-       */
-      EXPECT_NEAR(error_of(got, wanted, count, 1), 0,
-                  pass == LP_CONV_WEIGHT_GRAD ? TOLERANCE : 2.3e-3);
-      free(x);
-      free(y);
-      free(bias);
-      free(wanted);
-      release(&b);
-    }
+  const LpConvGeometry cases[] = {
+      geometry(2, 36, 20, 13, 14, 1, 1), geometry(1, 64, 80, 7, 9, 1, 0),
+      geometry(3, 5, 3, 4, 6, 2, 2), geometry(2, 1, 17, 5, 5, 1, 1),
+      geometry(2, 49, 1, 6, 5, 0, 1)};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (int pass = 0; pass < 3; pass++)
+      for (int half_weights = 0; half_weights < 2; half_weights++)
+        check_half(&cases[i], (LpConvPass)pass, half_weights);
 }
 
 TEST(winograd_of_bfloat16) {
@@ -315,7 +323,7 @@ static void check_kept(void) {
     Buffers b = buffers_of(g);
     double *wanted = expected(LP_CONV_FORWARD, g, &b, true);
     void *packed = aligned_alloc(64, (lp_winograd_packed_bytes(g) + 63) / 64 * 64);
-    lp_winograd_pack(g, b.w, packed);
+    lp_winograd_pack(g, b.w, false, packed);
     for (int call = 0; call < 2; call++) {
       memset(b.y, 0, (size_t)b.out * sizeof(float));
       EXPECT(run_floats(LP_CONV_FORWARD, g, b.x, b.w, b.bias, b.y, packed));

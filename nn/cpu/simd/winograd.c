@@ -223,6 +223,28 @@ INLINE void fetch(LpWinogradPixels *pixels, int64_t ahead, int64_t c,
 /* Input channels whose weights are turned over at once. */
 #define STRIP 32
 
+/* Weights of bfloat16 of a vector of output channels by a strip, as floats in `to`, which
+ * has a line more than they need: rows of what lies together. */
+static LpWinogradWeights widened(const LpWinogradWeights *w, int64_t i0, int64_t count,
+                                 float *to) {
+  const int64_t outs = w->outs < LANES ? w->outs : LANES;
+  const bool of_ins = w->out_step == 9; /* a row for each, with all outs */
+  const int64_t rows = of_ins ? count : outs, numbers = 9 * (of_ins ? outs : count),
+                pitch = 9 * (of_ins ? LANES : STRIP),
+                step = of_ins ? w->in_step : w->out_step;
+  const uint16_t *from = (const uint16_t *)w->w + i0 * w->in_step;
+  for (int64_t r = 0; r < rows; r++)
+    for (int64_t n = 0; n < numbers; n += LANES)
+      *(Unaligned *)(to + r * pitch + n) =
+          load(from + r * step, n, numbers - n, LP_WINOGRAD_HALF);
+  return (LpWinogradWeights){.w = to,
+                             .out_step = of_ins ? 9 : pitch,
+                             .in_step = of_ins ? pitch : 9,
+                             .outs = outs,
+                             .ins = count,
+                             .flipped = w->flipped};
+}
+
 /* taps[i][tap] = a vector of w's output channels for input channel i0 + i. */
 static void gather_any(const LpWinogradWeights *w, int64_t i0, int64_t count,
                        V taps[][9]) {
@@ -231,7 +253,7 @@ static void gather_any(const LpWinogradWeights *w, int64_t i0, int64_t count,
   if (outs < LANES) memset(taps, 0, (size_t)count * sizeof taps[0]);
   for (int64_t o = 0; o < outs; o++)
     for (int64_t i = 0; i < count; i++) {
-      const float *from = w->w + o * w->out_step + (i0 + i) * w->in_step;
+      const float *from = (const float *)w->w + o * w->out_step + (i0 + i) * w->in_step;
       if (w->flipped)
         for (int tap = 0; tap < 9; tap++) to[i][tap][o] = from[8 - tap];
       else
@@ -303,8 +325,9 @@ static void gather_columns(const float *from, int64_t in_step, int64_t count,
   }
 }
 
-static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps[][9]) {
-  const float *from = w->w + i0 * w->in_step;
+static void gather_floats(const LpWinogradWeights *w, int64_t i0, int64_t count,
+                          V taps[][9]) {
+  const float *from = (const float *)w->w + i0 * w->in_step;
   if (w->outs >= 16 && w->out_step == 9)
     gather_columns(from, w->in_step, count, w->flipped, taps);
   else if (w->outs >= 16 && w->in_step == 9 && count % 16 == 0 && !w->flipped)
@@ -313,11 +336,35 @@ static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps
   else
     gather_any(w, i0, count, taps);
 }
+
+/* line[c * 9 + tap] = r[tap][c]; seven more are written. */
+static void turn_taps(const V r[9], float *line) {
+  __m512i lines[16] = {0};
+  for (int tap = 0; tap < 9; tap++) lines[tap] = _mm512_castps_si512((__m512)r[tap]);
+  lp_turn_lines(lines);
+  for (int c = 0; c < 16; c++) _mm512_storeu_si512(line + c * 9, lines[c]);
+}
 #else
-static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps[][9]) {
+static void gather_floats(const LpWinogradWeights *w, int64_t i0, int64_t count,
+                          V taps[][9]) {
   gather_any(w, i0, count, taps);
 }
+
+static void turn_taps(const V r[9], float *line) {
+  for (int c = 0; c < LANES; c++)
+    for (int tap = 0; tap < 9; tap++) line[c * 9 + tap] = r[tap][c];
+}
 #endif
+
+static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps[][9]) {
+  if (!w->half) {
+    gather_floats(w, i0, count, taps);
+    return;
+  }
+  float floats[(LANES * STRIP * 9) + LANES];
+  const LpWinogradWeights of_floats = widened(w, i0, count, floats);
+  gather_floats(&of_floats, 0, count, taps);
+}
 
 /* --- tiles of floats
  * -------------------------------------------------------------------------- */
@@ -423,7 +470,8 @@ static bool output(const float *from, int64_t step, LpWinogradShape shape,
   FOR_SHAPE(shape, output_of, from, step, bias, channels, to)
 }
 
-static bool weight_grad(const float *from, int64_t step, int64_t channels, float *w) {
+static bool weight_grad(const float *from, int64_t step, int64_t channels, void *w,
+                        bool half) {
   V sum = {0};
   for (int64_t c = 0; c < channels; c += LANES) {
     const int64_t count = channels - c < LANES ? channels - c : LANES;
@@ -431,8 +479,11 @@ static bool weight_grad(const float *from, int64_t step, int64_t channels, float
     COLUMNS(line_of_weight_grad, SIDE, t, FREQUENCY, SIDE, -1);
     for (int i = 0; i < 3; i++) line_of_weight_grad(t + i * SIDE, r + i * 3, 1);
     sum += (r[0] + r[2]) + (r[6] + r[8]);
-    for (int64_t i = 0; i < count; i++)
-      for (int tap = 0; tap < 9; tap++) w[(c + i) * 9 + tap] = r[tap][i];
+    float line[LANES * 9 + 7];
+    turn_taps(r, line);
+    for (int64_t i = 0; i < count * 9; i += LANES)
+      store(w, c * 9 + i, *(const Unaligned *)(line + i), count * 9 - i,
+            half ? LP_WINOGRAD_HALF : LP_WINOGRAD_WHOLE);
   }
   return no_nan(sum);
 }
