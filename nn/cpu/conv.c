@@ -457,15 +457,16 @@ typedef struct Packing {
 
 static bool pack_weights(void *ctx, void *memory) {
   const Packing *p = ctx;
-  lp_winograd_pack(p->g, p->w, p->dtype == LP_BFLOAT16, memory);
+  lp_winograd_pack(p->g, p->dtype, p->w, memory);
   return true;
 }
 
 static bool run_winograd(const LpConvCall *c, const LpConvGeometry *g) {
-  const int64_t key[] = {LP_KEPT_WINOGRAD, lp_winograd_packing(g), c->dtype, g->k, g->c};
+  const int64_t key[] = {LP_KEPT_WINOGRAD, lp_winograd_packing(g, c->dtype), c->dtype,
+                         g->k, g->c};
   Packing p = {g, c->w, c->dtype};
-  LpKept *kept = lp_kept_enter(c->weight, key, sizeof key, lp_winograd_packed_bytes(g),
-                               pack_weights, &p);
+  LpKept *kept = lp_kept_enter(c->weight, key, sizeof key,
+                               lp_winograd_packed_bytes(g, c->dtype), pack_weights, &p);
   const LpDtype weights = c->pass == LP_CONV_WEIGHT_GRAD ? c->weight_dtype : c->dtype;
   const LpWinogradCall call = {.dtype = c->dtype,
                                .x = c->x,

@@ -24,11 +24,13 @@ bool lp_winograd_serves(const LpConvGeometry *g) {
 
 /* As few tiles as cover the result, and as many short ones as still do. A weight gradient
  * of pieces sums whole blocks of tiles, and so whole tiles. */
-static void number_tiles(Plan *p, bool may_be_short) {
+static void number_tiles(Plan *p, const LpWinogradTiles *of, bool may_be_short) {
+  p->of = of;
+  p->tiles = 0;
   const int64_t sides[2] = {p->result.h, p->result.w};
   for (int d = 0; d < 2; d++) {
-    const int64_t count = (sides[d] + LP_WINOGRAD_TILE - 1) / LP_WINOGRAD_TILE,
-                  beyond = count * LP_WINOGRAD_TILE - sides[d];
+    const int64_t count = (sides[d] + of->tile - 1) / of->tile,
+                  beyond = count * of->tile - sides[d];
     p->shorter[d] = !may_be_short ? 0 : beyond < count ? beyond : count;
     p->whole[d] = count - p->shorter[d];
   }
@@ -38,6 +40,29 @@ static void number_tiles(Plan *p, bool may_be_short) {
                 (shapes[s] & LP_WINOGRAD_SHORT_DOWN ? p->shorter[0] : p->whole[0]) *
                 (shapes[s] & LP_WINOGRAD_SHORT_ACROSS ? p->shorter[1] : p->whole[1]);
   }
+}
+
+/* For each pair of channels. */
+static int64_t products_of(const Plan *p) {
+  int64_t products = p->images;
+  for (int d = 0; d < 2; d++)
+    products *= p->whole[d] * p->of->side + p->shorter[d] * (p->of->side - 1);
+  return products;
+}
+
+/* About so many products of vectors take as long as the transform of one of numbers or of
+ * weights, which come from farther away. */
+#define PRODUCTS_PER_NUMBER 15
+#define PRODUCTS_PER_WEIGHT 16
+/* Of the larger tiles: they need more memory. */
+#define LEAST_GAIN 0.95
+
+static double work_of(const Plan *p) {
+  const double pairs = (double)(p->source.channels * p->result.channels),
+               sum = (double)(p->source.channels + p->result.channels),
+               products = (double)products_of(p);
+  return products * (pairs + PRODUCTS_PER_NUMBER * sum) +
+         PRODUCTS_PER_WEIGHT * p->of->frequencies * pairs;
 }
 
 static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCall *c,
@@ -56,7 +81,12 @@ static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCa
             .taps = c->taps,
             .bias = pass == LP_CONV_FORWARD ? c->bias : NULL};
   for (int d = 0; d < 2; d++) p.pad[d] = back ? 2 - g->padding[d] : g->padding[d];
-  number_tiles(&p, !(pieces && pass == LP_CONV_WEIGHT_GRAD));
+  number_tiles(&p, &lp_winograd_table()->small, !(pieces && pass == LP_CONV_WEIGHT_GRAD));
+  if (p.kind == LP_WINOGRAD_HALF && !p.taps) {
+    Plan larger = p;
+    number_tiles(&larger, &lp_winograd_table()->large, true);
+    if (work_of(&larger) < LEAST_GAIN * work_of(&p)) p = larger;
+  }
   p.weights = (LpWinogradWeights){.w = c->w,
                                   .half = c->half_weights,
                                   .out_step = back ? 9 : g->c * 9,
@@ -106,8 +136,8 @@ static int64_t b_offset(const Plan *p, int64_t column) {
 /* Row `row` of A: a tile of the source. */
 static void make_row(const Plan *p, int64_t tile, float *zeros, char *a, int64_t step,
                      int64_t row) {
-  void *pixels[LP_WINOGRAD_FREQUENCIES];
-  const int64_t depth = p->source.channels, ahead = LP_WINOGRAD_TILE * depth * p->size;
+  void *pixels[LP_WINOGRAD_MOST_FREQUENCIES];
+  const int64_t depth = p->source.channels, ahead = p->of->tile * depth * p->size;
   const LpWinogradShape shape = find_source(p, tile, zeros, pixels);
   LpWinogradPixels *from = (LpWinogradPixels *)pixels;
   if (p->pieces)
@@ -117,9 +147,8 @@ static void make_row(const Plan *p, int64_t tile, float *zeros, char *a, int64_t
             row % LP_WINOGRAD_BLOCK * 64,
         step);
   else
-    lp_winograd_table()->input(from, ahead, shape, depth,
-                               (float *)a + row * round_up(depth, lanes()),
-                               step / (int64_t)sizeof(float));
+    p->of->input(from, ahead, shape, depth, (float *)a + row * round_up(depth, lanes()),
+                 step / (int64_t)sizeof(float));
 }
 
 /* Those of output channels from `from` on. */
@@ -144,8 +173,8 @@ static void make_columns(const Plan *p, int64_t from, int64_t count, char *b,
     } else {
       const int64_t first = at / panel * panel,
                     wide = count - first < panel ? some : panel;
-      lp_winograd_table()->weights(&w, (float *)(b + b_offset(p, first)) + (at - first),
-                                   step / (int64_t)sizeof(float), wide);
+      p->of->weights(&w, (float *)(b + b_offset(p, first)) + (at - first),
+                     step / (int64_t)sizeof(float), wide);
     }
   }
 }
@@ -189,7 +218,7 @@ static void multiply_floats(const Plan *p, const Products *m, int f, Range rows)
 
 /* Rows of A are tiles, from `tile` on. */
 static void multiply(const Plan *p, const Products *m, int64_t tile) {
-  for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++) {
+  for (int f = 0; f < p->of->frequencies; f++) {
     const Range rows = range_of(p, f, tile, m->rows);
     if (rows.end == rows.begin) continue;
     if (p->pieces)
@@ -203,13 +232,13 @@ static void multiply(const Plan *p, const Products *m, int64_t tile) {
 /* Channels [from, from + count) of a tile of the result; c: its row of C. */
 static bool put_result(const Plan *p, int64_t tile, const float *c, int64_t step_bytes,
                        int64_t from, int64_t count) {
-  void *pixels[LP_WINOGRAD_FREQUENCIES];
+  void *pixels[LP_WINOGRAD_MOST_FREQUENCIES];
   const Corner at = corner_of(p, tile);
-  find_pixels(p, &p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, from, NULL,
+  find_pixels(p, &p->result, at.image, at.row, at.column, p->of->tile, from, NULL,
               pixels);
-  return lp_winograd_table()->output(
-      c, step_bytes / (int64_t)sizeof(float), at.shape,
-      p->bias ? (const char *)p->bias + from * p->size : NULL, count, pixels);
+  return p->of->output(c, step_bytes / (int64_t)sizeof(float), at.shape,
+                       p->bias ? (const char *)p->bias + from * p->size : NULL, count,
+                       pixels);
 }
 
 /* --- running over all tiles
@@ -231,7 +260,7 @@ static void run_tiles(void *ctx, int64_t begin, int64_t end) {
   const Plan *p = j->p;
   const int64_t step_a = a_step(p, j->rows), step_b = b_step(p, j->all_columns),
                 step_c = c_step(p, j->rows, j->all_columns);
-  char *a = j->scratch + begin * j->slot_bytes, *c = a + LP_WINOGRAD_FREQUENCIES * step_a;
+  char *a = j->scratch + begin * j->slot_bytes, *c = a + p->of->frequencies * step_a;
   if (p->pieces) lp_split_begin();
   for (;;) {
     const int64_t at = take(&j->next) * j->rows;
@@ -281,7 +310,7 @@ static void run_columns(void *ctx, int64_t begin, int64_t end) {
                   step_c = c_step(p, j->rows, j->columns);
     char *b = j->b + b_offset(p, from), *c = scratch;
     if (!j->b_is_whole) {
-      b = scratch + LP_WINOGRAD_FREQUENCIES * step_c;
+      b = scratch + p->of->frequencies * step_c;
       make_columns(p, from, columns, b, step_b);
     }
     const Products m = {.a = j->a,
@@ -340,19 +369,18 @@ static int64_t even_part(int64_t total, int64_t most, int64_t unit, int64_t thre
  * their transforms and their products are near, for these are written and read again. */
 static int64_t most_rows(const Plan *p, int64_t whole_b, int64_t columns) {
   if (p->pieces) return whole_b <= 1 << 20 ? 32 : 96;
-  const int64_t bytes_of_row = LP_WINOGRAD_FREQUENCIES * (int64_t)sizeof(float) *
+  const int64_t bytes_of_row = p->of->frequencies * (int64_t)sizeof(float) *
                                (round_up(p->source.channels, lanes()) + columns);
   const int64_t rows = lp_second_cache_bytes() / bytes_of_row;
   return rows < LEAST_ROWS ? LEAST_ROWS : rows > 32 ? 32 : rows;
 }
 
 static int64_t slot_bytes_by_tiles(const Plan *p, const Job *j) {
-  return LP_WINOGRAD_FREQUENCIES *
-         (a_step(p, j->rows) + c_step(p, j->rows, j->all_columns));
+  return p->of->frequencies * (a_step(p, j->rows) + c_step(p, j->rows, j->all_columns));
 }
 
 static int64_t slot_bytes_by_columns(const Plan *p, const Job *j, bool is_packed) {
-  return LP_WINOGRAD_FREQUENCIES *
+  return p->of->frequencies *
          (c_step(p, j->rows, j->columns) + (is_packed ? 0 : b_step(p, j->columns)));
 }
 
@@ -362,7 +390,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
   const int64_t most =
       p->source.channels > p->result.channels ? p->source.channels : p->result.channels;
   const int64_t zero_bytes = round_up((most + 16) * 4, 64);
-  const int64_t whole_b = LP_WINOGRAD_FREQUENCIES * b_step(p, j.all_columns);
+  const int64_t whole_b = p->of->frequencies * b_step(p, j.all_columns);
   bool by_tiles =
       whole_b <= MOST_WEIGHTS && whole_b <= p->tiles * BYTES_OF_WEIGHTS_PER_TILE;
   const int64_t unit = p->pieces ? LP_WINOGRAD_BLOCK : 1; /* of rows */
@@ -378,7 +406,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     pieces_of_work = (p->tiles + j.rows - 1) / j.rows;
   } else {
     j.rows = 256;
-    while (j.rows > 32 && LP_WINOGRAD_FREQUENCIES * a_step(p, j.rows) > SCRATCH_BYTES / 2)
+    while (j.rows > 32 && p->of->frequencies * a_step(p, j.rows) > SCRATCH_BYTES / 2)
       j.rows /= 2;
     j.rows = even_part(p->tiles, j.rows, unit, 1);
     /* Few columns, where their weights have to be made, which are near then; the more
@@ -389,7 +417,7 @@ static bool run_layer(const Plan *p, const void *packed, bool *refused) {
     while (j.columns > 32 &&
            threads * slot_bytes_by_columns(p, &j, packed) > SCRATCH_BYTES)
       j.columns -= 32;
-    bytes_a = LP_WINOGRAD_FREQUENCIES * a_step(p, j.rows);
+    bytes_a = p->of->frequencies * a_step(p, j.rows);
     j.slot_bytes = slot_bytes_by_columns(p, &j, packed);
     pieces_of_work = (j.all_columns + j.columns - 1) / j.columns;
   }
@@ -465,22 +493,30 @@ bool lp_winograd_run(LpConvPass pass, const LpConvGeometry *g, const LpWinogradC
   }
 }
 
-size_t lp_winograd_packed_bytes(const LpConvGeometry *g) {
-  const Plan p = plan_of(LP_CONV_FORWARD, g, NULL, wants_pieces(LP_CONV_FORWARD, g));
-  return (size_t)(LP_WINOGRAD_FREQUENCIES *
-                  b_step(&p, round_up(g->k, columns_at_once(&p))));
+/* For the forward pass, of x in that dtype. */
+static Plan plan_to_pack(const LpConvGeometry *g, LpDtype dtype, const void *w) {
+  const LpWinogradCall c = {
+      .dtype = dtype, .w = (void *)w, .half_weights = dtype == LP_BFLOAT16};
+  return plan_of(LP_CONV_FORWARD, g, &c,
+                 dtype == LP_FLOAT32 && wants_pieces(LP_CONV_FORWARD, g));
 }
 
-void lp_winograd_pack(const LpConvGeometry *g, const void *w, bool half, void *packed) {
-  const LpWinogradCall c = {.dtype = LP_FLOAT32, .w = (void *)w, .half_weights = half};
-  const Plan p = plan_of(LP_CONV_FORWARD, g, &c, wants_pieces(LP_CONV_FORWARD, g));
+size_t lp_winograd_packed_bytes(const LpConvGeometry *g, LpDtype dtype) {
+  const Plan p = plan_to_pack(g, dtype, NULL);
+  return (size_t)(p.of->frequencies * b_step(&p, round_up(g->k, columns_at_once(&p))));
+}
+
+void lp_winograd_pack(const LpConvGeometry *g, LpDtype dtype, const void *w,
+                      void *packed) {
+  const Plan p = plan_to_pack(g, dtype, w);
   Job j = {.p = &p, .b = packed, .all_columns = round_up(g->k, columns_at_once(&p))};
   lp_parallel_for((j.all_columns + panel_columns() - 1) / panel_columns(), 1,
                   make_all_columns, &j);
 }
 
-int lp_winograd_packing(const LpConvGeometry *g) {
-  return wants_pieces(LP_CONV_FORWARD, g) ? 2 : 1;
+int lp_winograd_packing(const LpConvGeometry *g, LpDtype dtype) {
+  const Plan p = plan_to_pack(g, dtype, NULL);
+  return p.pieces ? 0 : p.of->tile;
 }
 
 /* Channels and outputs (over the batch) from which on the transforms cost less than they
@@ -499,14 +535,6 @@ int lp_winograd_packing(const LpConvGeometry *g) {
 #define LEAST_OUTPUTS_OF_MOST_SUMMED 40
 #define MOST_PAIRS (256 * 256)
 #define MOST_PRODUCTS_PER_OUTPUT 5
-
-/* For each pair of channels. */
-static int64_t products_of(const Plan *p) {
-  int64_t products = p->images;
-  for (int d = 0; d < 2; d++)
-    products *= p->whole[d] * LP_WINOGRAD_SIDE + p->shorter[d] * (LP_WINOGRAD_SIDE - 1);
-  return products;
-}
 
 /* The direct kernel is twice as fast in bfloat16, where the processor has the
  * instructions, and beyond reach where it has tiles. */

@@ -13,9 +13,9 @@
 #define MOST_SUMS (40 << 20)
 /* Up to so many bytes, parts of the tiles have sums of their own, which stay near their
  * core; so few parts that adding them up costs little, the same on every machine. Of many
- * tiles also larger sums, which would travel between cores, if they are not made by the
- * tile unit: that is done with them sooner than they are read from beyond its core's
- * cache. */
+ * tiles also larger sums, which would travel between cores, of the smaller tiles, which
+ * go through them more often; and not by the tile unit, which is done with them sooner
+ * than they are read from beyond its core's cache. */
 #define MOST_OWN_SUMS (1 << 20)
 #define MOST_OWN_SUMS_OF_MANY (6 << 20)
 #define MANY_GROUPS_PER_PART 3
@@ -58,20 +58,20 @@ static int64_t operand_step(const Plan *p, int64_t channels, int64_t groups) {
 
 /* Of both operands, some groups of tiles. */
 static int64_t operand_bytes(const GradJob *j, int64_t groups) {
-  return LP_WINOGRAD_FREQUENCIES * (operand_step(j->p, j->rows, groups) +
-                                    operand_step(j->p, j->p->source.channels, groups));
+  return j->p->of->frequencies * (operand_step(j->p, j->rows, groups) +
+                                  operand_step(j->p, j->p->source.channels, groups));
 }
 
 static LpWinogradShape find_either(const GradJob *j, bool of_y, int64_t tile,
                                    void **pixels) {
   const Plan *p = j->p;
   if (tile >= p->tiles) {
-    for (int i = 0; i < LP_WINOGRAD_FREQUENCIES; i++) pixels[i] = j->zeros;
+    for (int i = 0; i < p->of->frequencies; i++) pixels[i] = j->zeros;
     return p->kind;
   }
   if (of_y) {
     const Corner at = corner_of(p, tile);
-    find_pixels(p, &p->result, at.image, at.row, at.column, LP_WINOGRAD_TILE, j->row0,
+    find_pixels(p, &p->result, at.image, at.row, at.column, p->of->tile, j->row0,
                 j->zeros, pixels);
     return at.shape;
   }
@@ -84,7 +84,7 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
   const Plan *p = j->p;
   const int64_t channels = of_y ? j->rows : p->source.channels;
   const int64_t step = operand_step(p, channels, places);
-  void *first[LP_WINOGRAD_FREQUENCIES], *second[LP_WINOGRAD_FREQUENCIES];
+  void *first[LP_WINOGRAD_MOST_FREQUENCIES], *second[LP_WINOGRAD_MOST_FREQUENCIES];
   if (!p->pieces) {
     const int64_t wide = round_up(channels, lanes());
     float *row = (float *)to + place * GROUP * wide;
@@ -92,11 +92,10 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
     for (int64_t t = 0; t < GROUP; t++, row += wide) {
       const LpWinogradShape shape = find_either(j, of_y, group * GROUP + t, first);
       if (of_y)
-        lp_winograd_table()->grad(pixels, shape, channels, row,
-                                  step / (int64_t)sizeof(float));
+        p->of->grad(pixels, shape, channels, row, step / (int64_t)sizeof(float));
       else
-        lp_winograd_table()->input(pixels, LP_WINOGRAD_TILE * channels * p->size, shape,
-                                   channels, row, step / (int64_t)sizeof(float));
+        p->of->input(pixels, p->of->tile * channels * p->size, shape, channels, row,
+                     step / (int64_t)sizeof(float));
     }
     return;
   }
@@ -110,7 +109,7 @@ static void make_group(const GradJob *j, bool of_y, int64_t group, char *to,
         step, block_step);
   }
   if (of_y)
-    for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
+    for (int f = 0; f < p->of->frequencies; f++)
       for (int64_t block = 0; block < blocks_of(channels); block++)
         lp_winograd_table()->turn(to + f * step + block * block_step, 6);
 }
@@ -165,7 +164,7 @@ static bool put_row(const GradJob *j, const Sums *s, int64_t row) {
   const int64_t channels = j->p->source.channels, rest = channels - s->column,
                 at = ((j->row0 + s->row + row) * channels + s->column) * 9;
   const bool half = j->p->weights.half;
-  return lp_winograd_table()->weight_grad(
+  return j->p->of->weight_grad(
       s->to + row * s->ld, s->step / (int64_t)sizeof(float),
       rest < s->columns ? rest : s->columns,
       (char *)j->p->weights.w + at * (int64_t)(half ? 2 : sizeof(float)), half);
@@ -177,7 +176,7 @@ static void run_parts(void *ctx, int64_t begin, int64_t end) {
   const Plan *p = j->p;
   const int64_t most = j->groups_now;
   char *a = j->scratch + begin * j->slot_bytes,
-       *b = a + LP_WINOGRAD_FREQUENCIES * operand_step(p, j->rows, most);
+       *b = a + p->of->frequencies * operand_step(p, j->rows, most);
   if (p->pieces) lp_split_begin();
   for (;;) {
     const int64_t part = take(&j->next);
@@ -198,7 +197,7 @@ static void run_parts(void *ctx, int64_t begin, int64_t end) {
         make_group(&now, false, group + g, b, g, now.groups_now);
       }
       const Sums all = all_sums(&now, s);
-      for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
+      for (int f = 0; f < p->of->frequencies; f++)
         add_products(&now, &all, a, b, f, group > from);
     }
   }
@@ -231,7 +230,7 @@ static void run_frequencies(void *ctx, int64_t begin, int64_t end) {
   if (p->pieces) lp_split_begin();
   for (;;) {
     const int64_t at = take(&j->next), f = at / strips;
-    if (f >= LP_WINOGRAD_FREQUENCIES) break;
+    if (f >= p->of->frequencies) break;
     const int64_t row = at % strips * ROWS_AT_ONCE, rest = j->rows - row;
     Sums s = all_sums(j, j->sums);
     s.to += row * s.ld;
@@ -261,14 +260,14 @@ static void run_blocks(void *ctx, int64_t begin, int64_t end) {
     if (at >= down * across) break;
     const int64_t row = at % down * BLOCK_ROWS, column = at / down * BLOCK_COLUMNS;
     const Sums s = {.to = (float *)(j->sums + begin * j->slot_bytes),
-                    .step = j->slot_bytes / LP_WINOGRAD_FREQUENCIES,
+                    .step = j->slot_bytes / p->of->frequencies,
                     .ld = BLOCK_COLUMNS,
                     .row = row,
                     .rows = j->rows - row < BLOCK_ROWS ? j->rows - row : BLOCK_ROWS,
                     .column = column,
                     .columns = j->columns - column < BLOCK_COLUMNS ? j->columns - column
                                                                    : BLOCK_COLUMNS};
-    for (int f = 0; f < LP_WINOGRAD_FREQUENCIES; f++)
+    for (int f = 0; f < p->of->frequencies; f++)
       add_products(j, &s, j->a, j->b, f, false);
     for (int64_t r = 0; r < s.rows; r++) ok &= put_row(j, &s, r);
   }
@@ -292,14 +291,15 @@ bool lp_winograd_weight_grad(const Plan *p, bool *refused) {
   const int64_t zero_bytes = round_up((most + 16) * 4, 64);
   j.groups = (p->tiles + GROUP - 1) / GROUP;
   j.rows = p->result.channels;
-  const int64_t bytes_at_once = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
+  const int64_t bytes_at_once = p->of->frequencies * sum_step(&j);
   const bool by_blocks =
       p->tiles <= MOST_TILES_OF_BLOCKS && bytes_at_once >= LEAST_SUMS_OF_BLOCKS;
   while (!by_blocks && j.rows > LP_WINOGRAD_BLOCK &&
-         LP_WINOGRAD_FREQUENCIES * sum_step(&j) > MOST_SUMS)
+         p->of->frequencies * sum_step(&j) > MOST_SUMS)
     j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
-  j.sum_bytes = LP_WINOGRAD_FREQUENCIES * sum_step(&j);
-  const bool many = !p->pieces && j.groups >= MANY_GROUPS_PER_PART * PARTS,
+  j.sum_bytes = p->of->frequencies * sum_step(&j);
+  const bool many = !p->pieces && p->of == &lp_winograd_table()->small &&
+                    j.groups >= MANY_GROUPS_PER_PART * PARTS,
              by_parts = j.sum_bytes <= (many ? MOST_OWN_SUMS_OF_MANY : MOST_OWN_SUMS) &&
                         j.groups >= PARTS;
   int64_t slots = threads;
@@ -308,7 +308,7 @@ bool lp_winograd_weight_grad(const Plan *p, bool *refused) {
   if (by_blocks) {
     const int64_t blocks = blocks_down(&j) * blocks_across(&j);
     if (slots > blocks) slots = blocks;
-    j.slot_bytes = LP_WINOGRAD_FREQUENCIES *
+    j.slot_bytes = p->of->frequencies *
                    (APART + BLOCK_ROWS * BLOCK_COLUMNS * (int64_t)sizeof(float));
     j.sum_bytes = slots * j.slot_bytes;
   } else if (by_parts) {
@@ -353,7 +353,7 @@ bool lp_winograd_weight_grad(const Plan *p, bool *refused) {
            j.first_group += at_once) {
         const int64_t rest = j.groups - j.first_group;
         j.groups_now = rest < at_once ? rest : at_once;
-        j.b = j.a + LP_WINOGRAD_FREQUENCIES * operand_step(p, j.rows, j.groups_now);
+        j.b = j.a + p->of->frequencies * operand_step(p, j.rows, j.groups_now);
         lp_parallel_for(2 * j.groups_now, 1, make_groups, &j);
         atomic_store(&j.next, 0);
         lp_parallel_for(slots, 1, by_blocks ? run_blocks : run_frequencies, &j);

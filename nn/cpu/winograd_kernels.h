@@ -1,8 +1,9 @@
 /* The loops of Winograd's convolution: simd/winograd.c, for winograd.c. See Note
  * [Winograd] in winograd.h.
  *
- * A tile of 4 x 4 outputs has 36 frequencies; one that is short (Note [Short tiles])
- * lacks those of LP_WINOGRAD_DROPPED. `step` is always the distance between two of them,
+ * A tile of 4 x 4 outputs has 36 frequencies, one of 7 x 7 (Note [Larger tiles]) has 81;
+ * one that is short (Note [Short tiles]) lacks those of the last row or column but one.
+ * `step` is always the distance between two of them,
  * in elements of what `to` or `from` points to. Operands of the products hold floats or,
  * for the tile unit, pieces (Note [Streams of pieces] in winograd_split.h); what makes
  * pieces is NULL for instruction sets that never have the unit. */
@@ -12,14 +13,13 @@
 #include "cpu/caps.h"
 #include "lampad/base.h"
 
-#define LP_WINOGRAD_TILE 4 /* outputs along a side */
-#define LP_WINOGRAD_SIDE 6 /* inputs, and frequencies */
+#define LP_WINOGRAD_SIDE 6 /* of the smaller tiles: inputs, and frequencies */
 #define LP_WINOGRAD_FREQUENCIES 36
-#define LP_WINOGRAD_DROPPED 4 /* row or column of frequencies */
+#define LP_WINOGRAD_MOST_FREQUENCIES 81
 
-/* Sides along which a tile has 3 outputs; nothing is written to the frequencies that it
- * lacks, nor read from them. And what its pixels (and the bias) are: bfloat16 rather than
- * floats. */
+/* Sides along which a tile has an output less; nothing is written to the frequencies that
+ * it lacks, nor read from them. And what its pixels (and the bias) are: bfloat16 rather
+ * than floats. */
 typedef enum LpWinogradShape {
   LP_WINOGRAD_WHOLE = 0,
   LP_WINOGRAD_SHORT_DOWN = 1,
@@ -27,8 +27,8 @@ typedef enum LpWinogradShape {
   LP_WINOGRAD_HALF = 4
 } LpWinogradShape;
 
-/* Where the pixels of a tile lie, row by row: 36 of x, 16 of y. Each points to `channels`
- * numbers. */
+/* Where the pixels of a tile lie, row by row: 36 of x, 16 of y, or 81 and 49. Each points
+ * to `channels` numbers. */
 typedef const void *const LpWinogradPixels;
 
 /* Weights as (outs, ins, 3, 3): element (o, i, tap) is w[o * out_step + i * in_step +
@@ -40,8 +40,10 @@ typedef struct LpWinogradWeights {
   bool flipped, half;
 } LpWinogradWeights;
 
-typedef struct LpWinogradTable {
-  int lanes;
+/* What depends on the size of the tiles: outputs along a side, inputs, and so
+ * frequencies, along one, and all of them. Larger ones read and write bfloat16 alone. */
+typedef struct LpWinogradTiles {
+  int tile, side, frequencies;
 
   /* One tile of x (fetching, unless `ahead` is 0, what lies so many bytes further) or of
    * y's gradient: to[f * step + c], written up to the next whole vector. */
@@ -49,7 +51,25 @@ typedef struct LpWinogradTable {
                 int64_t channels, float *to, int64_t step);
   void (*grad)(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t channels,
                float *to, int64_t step);
-  /* The same, of floats, as a row of A in pieces, to be contracted over channels. */
+  /* A vector of output channels (w->outs of them exist) by all input channels: rows of B,
+   * `row` floats apart. */
+  void (*weights)(const LpWinogradWeights *w, float *to, int64_t step, int64_t row);
+
+  /* A tile of y, plus the bias unless NULL, where it has a pixel and to[pixel] is not
+   * NULL; 3 x 3 weights of `channels` input channels, w[c * 9 + tap], floats or half.
+   * False when there is a NaN, or an infinity where sums would make it one. */
+  bool (*output)(const float *from, int64_t step, LpWinogradShape shape, const void *bias,
+                 int64_t channels, void *const *to);
+  bool (*weight_grad)(const float *from, int64_t step, int64_t channels, void *w,
+                      bool half);
+} LpWinogradTiles;
+
+typedef struct LpWinogradTable {
+  int lanes;
+  LpWinogradTiles small, large;
+
+  /* A smaller tile of floats, as `input`, as a row of A in pieces, to be contracted over
+   * channels. */
   void (*input_row)(LpWinogradPixels *pixels, int64_t ahead, LpWinogradShape shape,
                     int64_t channels, char *to, int64_t step);
   /* Whole tiles j and j + 16 of 32 that are contracted over, of x as line j of B, of y's
@@ -61,19 +81,8 @@ typedef struct LpWinogradTable {
                     char *to, int64_t step, int64_t block_step);
   /* Turns tiles of 16 x 16 words over. */
   void (*turn)(char *tiles, int64_t count);
-
-  /* A vector of output channels (w->outs of them exist) by all input channels: rows of B,
-   * `row` floats apart; or, for 16 output channels, half a block of B in pieces. */
-  void (*weights)(const LpWinogradWeights *w, float *to, int64_t step, int64_t row);
+  /* `weights` of 16 output channels as half a block of B. */
   void (*weights_block)(const LpWinogradWeights *w, char *to, int64_t step);
-
-  /* A tile of y, plus the bias unless NULL, where it has a pixel and to[pixel] is not
-   * NULL; 3 x 3 weights of `channels` input channels, w[c * 9 + tap], floats or half.
-   * False when there is a NaN, or an infinity where sums would make it one. */
-  bool (*output)(const float *from, int64_t step, LpWinogradShape shape, const void *bias,
-                 int64_t channels, void *const *to);
-  bool (*weight_grad)(const float *from, int64_t step, int64_t channels, void *w,
-                      bool half);
 
   /* C (rows, columns) = A B: A's rows are `lda` apart, B lies in panels of 2 * lanes
    * columns (the last may have one vector), each row after row. `columns` is a multiple

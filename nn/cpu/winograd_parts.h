@@ -32,6 +32,7 @@ typedef struct Plan {
   int64_t pad[2], images;
   int64_t whole[2], shorter[2]; /* tiles down and across an image */
   int64_t tiles, first[SHAPES]; /* those of a shape follow each other */
+  const LpWinogradTiles *of;    /* the tiles' size */
   LpWinogradShape kind;         /* of all tiles' pixels */
   int64_t size;                 /* bytes of a pixel's number */
   bool pieces;                  /* the form of the products' operands */
@@ -65,16 +66,16 @@ static inline Corner corner_of(const Plan *p, int64_t tile) {
   const int64_t in_image = tile % (down * across);
   int64_t at[2] = {in_image / across, in_image % across};
   for (int d = 0; d < 2; d++)
-    at[d] = is_short[d] ? p->whole[d] * LP_WINOGRAD_TILE + at[d] * (LP_WINOGRAD_TILE - 1)
-                        : at[d] * LP_WINOGRAD_TILE;
+    at[d] = is_short[d] ? p->whole[d] * p->of->tile + at[d] * (p->of->tile - 1)
+                        : at[d] * p->of->tile;
   return (Corner){tile / (down * across), at[0], at[1], shapes[s] | p->kind};
 }
 
 /* Of `count` tiles from the one numbered `from` on, those that have frequency f, counted
  * from it. */
 static inline Range range_of(const Plan *p, int f, int64_t from, int64_t count) {
-  const bool down = f / LP_WINOGRAD_SIDE == LP_WINOGRAD_DROPPED,
-             across = f % LP_WINOGRAD_SIDE == LP_WINOGRAD_DROPPED;
+  const int dropped = p->of->side - 2;
+  const bool down = f / p->of->side == dropped, across = f % p->of->side == dropped;
   const int64_t begin = p->first[across ? 1 : 0] - from, end = (down     ? p->first[2]
                                                                 : across ? p->first[3]
                                                                          : p->tiles) -
@@ -87,7 +88,7 @@ static inline Range range_of(const Plan *p, int f, int64_t from, int64_t count) 
 /* Of `count` channels of x those whose kernels have frequency f. */
 static inline Range channels_of(const Plan *p, int f, int64_t count) {
   if (!p->taps) return (Range){0, count};
-  int kind[2] = {f / LP_WINOGRAD_SIDE, f % LP_WINOGRAD_SIDE};
+  int kind[2] = {f / LP_WINOGRAD_SIDE, f % LP_WINOGRAD_SIDE}; /* larger tiles have none */
   for (int d = 0; d < 2; d++) {
     kind[d] = kind[d] == 0 ? 0 : kind[d] == LP_WINOGRAD_SIDE - 1 ? 2 : 1;
     if (p->weights.flipped) kind[d] = 2 - kind[d];
@@ -132,7 +133,7 @@ static inline LpWinogradShape find_source(const Plan *p, int64_t tile, void *zer
                                           void **pixels) {
   const Corner at = corner_of(p, tile);
   find_pixels(p, &p->source, at.image, at.row - p->pad[0], at.column - p->pad[1],
-              LP_WINOGRAD_SIDE, 0, zeros, pixels);
+              p->of->side, 0, zeros, pixels);
   return at.shape;
 }
 

@@ -10,9 +10,7 @@
 typedef float V __attribute__((vector_size(LP_VECTOR_BYTES)));
 typedef float Unaligned __attribute__((vector_size(LP_VECTOR_BYTES), aligned(4)));
 #define LANES LP_LANES(float)
-#define TILE LP_WINOGRAD_TILE
-#define SIDE LP_WINOGRAD_SIDE
-#define UNROLL _Pragma("GCC unroll 6")
+#define UNROLL _Pragma("GCC unroll 9")
 
 /* --- vectors
  * -------------------------------------------------------------------------- */
@@ -62,160 +60,7 @@ static inline bool no_nan(V sum) {
   return ok;
 }
 
-/* --- transforms along one dimension
- *
- * Each reads d[0], d[1], ... and writes r[0], r[step], ... Points 0, A, -A, B, -B and
- * infinity. Where a tile is short (3 outputs) it does without -B, and r[4 * step] is not
- * written, nor d[4] read: with N(z) = z (z^2 - A^2) (z - B), its input is evaluated by
- * (p + B) N(z) / (z - p) at a point p, where a whole tile has N(z) (z + B) / (z - p). */
-
-#define A 0.625f
-#define B 1.5f
-#define A2 (A * A)
-#define B2 (B * B)
-/* The leading coefficients of the weights' interpolation. */
-#define KA (1 / (2 * A2 * (A2 - B2)))
-#define KB (1 / (2 * B2 * (B2 - A2)))
-
-static inline void line_of_input(const V *d, V *r, int step, bool is_short) { /* 6 to 6 */
-  if (is_short) {
-    const V odd = d[3] - A2 * d[1], even = d[2] - A2 * d[0];
-    const V low = d[2] - B * d[1], high = d[3] - B * d[2];
-    r[0] = B * (odd - B * even);
-    r[step] = (A + B) * (high + A * low);
-    r[2 * step] = (B - A) * (high - A * low);
-    r[3 * step] = (2 * B) * odd;
-    r[5 * step] = (d[4] - A2 * d[2]) - B * odd;
-    return;
-  }
-  const V even_a = d[4] - B2 * d[2], odd_a = d[3] - B2 * d[1];
-  const V even_b = d[4] - A2 * d[2], odd_b = d[3] - A2 * d[1];
-  r[0] = (A2 * B2) * d[0] + (d[4] - (A2 + B2) * d[2]);
-  r[step] = even_a + A * odd_a;
-  r[2 * step] = even_a - A * odd_a;
-  r[3 * step] = even_b + B * odd_b;
-  r[4 * step] = even_b - B * odd_b;
-  r[5 * step] = (A2 * B2) * d[1] + (d[5] - (A2 + B2) * d[3]);
-}
-
-static inline void line_of_output(const V *d, V *r, int step,
-                                  bool is_short) { /* 6 to 4 */
-  const V even_a = d[1] + d[2], odd_a = d[1] - d[2];
-  if (is_short) {
-    r[0] = d[0] + (even_a + d[3]);
-    r[step] = A * odd_a + B * d[3];
-    r[2 * step] = A2 * even_a + (B2 * d[3] + d[5]);
-    return;
-  }
-  const V even_b = d[3] + d[4], odd_b = d[3] - d[4];
-  r[0] = d[0] + (even_a + even_b);
-  r[step] = A * odd_a + B * odd_b;
-  r[2 * step] = A2 * even_a + B2 * even_b;
-  r[3 * step] = (A * A2) * odd_a + ((B * B2) * odd_b + d[5]);
-}
-
-static inline void line_of_grad(const V *d, V *r, int step, bool is_short) { /* 4 to 6 */
-  if (is_short) {
-    const V even = d[0] + A2 * d[2];
-    r[0] = d[0];
-    r[step] = even + A * d[1];
-    r[2 * step] = even - A * d[1];
-    r[3 * step] = (d[0] + B2 * d[2]) + B * d[1];
-    r[5 * step] = d[2];
-    return;
-  }
-  const V even_a = d[0] + A2 * d[2], odd_a = d[1] + A2 * d[3];
-  const V even_b = d[0] + B2 * d[2], odd_b = d[1] + B2 * d[3];
-  r[0] = d[0];
-  r[step] = even_a + A * odd_a;
-  r[2 * step] = even_a - A * odd_a;
-  r[3 * step] = even_b + B * odd_b;
-  r[4 * step] = even_b - B * odd_b;
-  r[5 * step] = d[3];
-}
-
-static inline void line_of_weights(const V *d, V *r, int step) { /* 3 to 6 */
-  const V even_a = KA * d[0] + (KA * A2) * d[2], even_b = KB * d[0] + (KB * B2) * d[2];
-  r[0] = (1 / (A2 * B2)) * d[0];
-  r[step] = even_a + (KA * A) * d[1];
-  r[2 * step] = even_a - (KA * A) * d[1];
-  r[3 * step] = even_b + (KB * B) * d[1];
-  r[4 * step] = even_b - (KB * B) * d[1];
-  r[5 * step] = d[2];
-}
-
-static inline void line_of_weight_grad(const V *d, V *r, int step) { /* 6 to 3 */
-  const V even_a = d[1] + d[2], odd_a = d[1] - d[2];
-  const V even_b = d[3] + d[4], odd_b = d[3] - d[4];
-  r[0] = (1 / (A2 * B2)) * d[0] + (KA * even_a + KB * even_b);
-  r[step] = (KA * A) * odd_a + (KB * B) * odd_b;
-  r[2 * step] = (KA * A2) * even_a + ((KB * B2) * even_b + d[5]);
-}
-
-#undef A
-#undef B
-#undef A2
-#undef B2
-#undef KA
-#undef KB
-
-/* The columns of a square transform, but for those from `end` on and number `without`;
- * its rows are left to who uses them. Element (i, j) of the source is GET(i, j), `from`
- * of them along a side; t has `from` columns. */
-#define COLUMNS(line, from, t, GET, end, without, ...)                                   \
-  do {                                                                                   \
-    UNROLL for (int j = 0; j < (end); j++) {                                             \
-      V d[from];                                                                         \
-      if (j == (without)) continue;                                                      \
-      UNROLL for (int i = 0; i < (from); i++) d[i] = GET(i, j);                          \
-      line(d, (t) + j, from __VA_ARGS__);                                                \
-    }                                                                                    \
-  } while (0)
-
-/* Channels from c on of x, or of y's gradient: of a whole vector the compiler knows. */
-INLINE void columns_of_source(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t c,
-                              int64_t rest, bool is_grad, V *t) {
-  const bool down = IS_SHORT(shape, DOWN), across = IS_SHORT(shape, ACROSS);
-#define PIXEL(i, j) load(pixels[(i)*SIDE + (j)], c, count, shape)
-#define PIXEL_OF_Y(i, j) load(pixels[(i)*TILE + (j)], c, count, shape)
-#define BOTH()                                                                           \
-  if (is_grad)                                                                           \
-    COLUMNS(line_of_grad, TILE, t, PIXEL_OF_Y, TILE - across, -1, , down);               \
-  else                                                                                   \
-    COLUMNS(line_of_input, SIDE, t, PIXEL, SIDE - across, -1, , down)
-  if (rest >= LANES) {
-    const int64_t count = LANES;
-    BOTH();
-  } else {
-    const int64_t count = rest;
-    BOTH();
-  }
-}
-
-/* Row i of what is left. */
-INLINE void row_of_source(const V *t, LpWinogradShape shape, int i, bool is_grad, V *r) {
-  if (is_grad)
-    line_of_grad(t + i * TILE, r, 1, IS_SHORT(shape, ACROSS));
-  else
-    line_of_input(t + i * SIDE, r, 1, IS_SHORT(shape, ACROSS));
-}
-
-/* Does a tile have row, or column, i of the frequencies? */
-#define HAS(shape, side, i) (!IS_SHORT(shape, side) || (i) != LP_WINOGRAD_DROPPED)
-
-static inline void columns_of_weights(const V *taps, V *t) {
-#define TAP(i, j) taps[(i)*3 + (j)]
-  COLUMNS(line_of_weights, 3, t, TAP, 3, -1);
-}
-
-/* What lies so many bytes further: the next tile, which shares two columns. */
-INLINE void fetch(LpWinogradPixels *pixels, int64_t ahead, int64_t c,
-                  LpWinogradShape of) {
-  ahead += c * (of & LP_WINOGRAD_HALF ? 2 : 4);
-  for (int i = 0; i < SIDE; i++)
-    for (int j = 2; j < SIDE; j++)
-      __builtin_prefetch((const char *)pixels[i * SIDE + j] + ahead);
-}
+#include "cpu/simd/winograd_lines.h"
 
 /* --- weights
  * -------------------------------------------------------------------------- */
@@ -366,8 +211,12 @@ static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps
   gather_floats(&of_floats, 0, count, taps);
 }
 
-/* --- tiles of floats
+/* --- tiles
  * -------------------------------------------------------------------------- */
+
+#define TILED_NAME(name, tile) name##_##tile
+#define TILED_PASTE(name, tile) TILED_NAME(name, tile)
+#define TILED(name) TILED_PASTE(name, TILE)
 
 /* Calls what is made for one shape, of pixels of one kind. */
 #define FOR_SIDES(shape, kind, f, ...)                                                   \
@@ -379,114 +228,22 @@ static void gather(const LpWinogradWeights *w, int64_t i0, int64_t count, V taps
   default:                                                                               \
     return f(__VA_ARGS__, LP_WINOGRAD_SHORT_DOWN | LP_WINOGRAD_SHORT_ACROSS | (kind));   \
   }
-#define FOR_SHAPE(shape, f, ...)                                                         \
+
+#define FOR_EITHER(shape, f, ...)                                                        \
   if ((shape)&LP_WINOGRAD_HALF) {                                                        \
     FOR_SIDES(shape, LP_WINOGRAD_HALF, f, __VA_ARGS__)                                   \
   } else {                                                                               \
     FOR_SIDES(shape, LP_WINOGRAD_WHOLE, f, __VA_ARGS__)                                  \
   }
 
-INLINE void source_of(LpWinogradPixels *pixels, int64_t ahead, int64_t channels,
-                      float *to, int64_t step, bool is_grad, LpWinogradShape shape) {
-  for (int64_t c = 0; c < channels; c += LANES) {
-    V t[SIDE * SIDE], r[SIDE];
-    if (ahead) fetch(pixels, ahead, c, shape);
-    columns_of_source(pixels, shape, c, channels - c, is_grad, t);
-    for (int i = 0; i < SIDE; i++) {
-      float *at = to + c + i * SIDE * step;
-      if (!HAS(shape, DOWN, i)) continue;
-      row_of_source(t, shape, i, is_grad, r);
-      UNROLL for (int j = 0; j < SIDE; j++, at += step) if (HAS(shape, ACROSS, j)) *
-          (V *)at = r[j];
-    }
-  }
-}
+#define TILE 4
+#define FOR_KINDS FOR_EITHER
+#include "cpu/simd/winograd_body.h"
 
-static void input(LpWinogradPixels *pixels, int64_t ahead, LpWinogradShape shape,
-                  int64_t channels, float *to, int64_t step) {
-  FOR_SHAPE(shape, source_of, pixels, ahead, channels, to, step, false)
-}
-
-static void grad(LpWinogradPixels *pixels, LpWinogradShape shape, int64_t channels,
-                 float *to, int64_t step) {
-  FOR_SHAPE(shape, source_of, pixels, 0, channels, to, step, true)
-}
-
-static void weights(const LpWinogradWeights *w, float *to, int64_t step, int64_t row) {
-  V taps[STRIP][9];
-  for (int64_t i0 = 0; i0 < w->ins; i0 += STRIP) {
-    const int64_t count = w->ins - i0 < STRIP ? w->ins - i0 : STRIP;
-    gather(w, i0, count, taps);
-    for (int64_t i = 0; i < count; i++) {
-      V t[SIDE * 3], r[SIDE];
-      float *at = to + (i0 + i) * row;
-      columns_of_weights(taps[i], t);
-      for (int f = 0; f < SIDE; f++) {
-        line_of_weights(t + f * 3, r, 1);
-        UNROLL for (int j = 0; j < SIDE; j++, at += step) * (V *)at = r[j];
-      }
-    }
-  }
-}
-
-/* Floats that are fetched this far ahead of those in use. */
-#define AHEAD 32
-#define FREQUENCY(i, j) *(const V *)(from + ((i)*SIDE + (j)) * step + c)
-
-/* A NaN of x, of w or of y's gradient, and so an infinity, reaches one of the corners. */
-INLINE void output_channels(const float *from, int64_t step, const void *bias, int64_t c,
-                            int64_t count, void *const *to, LpWinogradShape shape,
-                            V *sum) {
-  const int down = TILE - IS_SHORT(shape, DOWN), across = TILE - IS_SHORT(shape, ACROSS);
-  V t[TILE * SIDE], r[TILE];
-  for (int f = 0; f < SIDE * SIDE; f++)
-    if (HAS(shape, DOWN, f / SIDE) && HAS(shape, ACROSS, f % SIDE))
-      __builtin_prefetch(from + f * step + c + AHEAD);
-  COLUMNS(line_of_output, SIDE, t, FREQUENCY, SIDE,
-          IS_SHORT(shape, ACROSS) ? LP_WINOGRAD_DROPPED : -1, , IS_SHORT(shape, DOWN));
-  const V b = bias ? load(bias, c, count, shape) : (V){0};
-  for (int i = 0; i < down; i++) {
-    line_of_output(t + i * SIDE, r, 1, IS_SHORT(shape, ACROSS));
-    if (i == 0 || i == down - 1) *sum += r[0] + r[across - 1];
-    UNROLL for (int j = 0; j < across; j++) {
-      void *pixel = to[i * TILE + j];
-      if (pixel) store(pixel, c, r[j] + b, count, shape);
-    }
-  }
-}
-
-INLINE bool output_of(const float *from, int64_t step, const void *bias, int64_t channels,
-                      void *const *to, LpWinogradShape shape) {
-  V sum = {0};
-  int64_t c = 0;
-  for (; c + LANES <= channels; c += LANES)
-    output_channels(from, step, bias, c, LANES, to, shape, &sum);
-  if (c < channels) output_channels(from, step, bias, c, channels - c, to, shape, &sum);
-  return no_nan(sum);
-}
-
-static bool output(const float *from, int64_t step, LpWinogradShape shape,
-                   const void *bias, int64_t channels, void *const *to) {
-  FOR_SHAPE(shape, output_of, from, step, bias, channels, to)
-}
-
-static bool weight_grad(const float *from, int64_t step, int64_t channels, void *w,
-                        bool half) {
-  V sum = {0};
-  for (int64_t c = 0; c < channels; c += LANES) {
-    const int64_t count = channels - c < LANES ? channels - c : LANES;
-    V t[3 * SIDE], r[9];
-    COLUMNS(line_of_weight_grad, SIDE, t, FREQUENCY, SIDE, -1);
-    for (int i = 0; i < 3; i++) line_of_weight_grad(t + i * SIDE, r + i * 3, 1);
-    sum += (r[0] + r[2]) + (r[6] + r[8]);
-    float line[LANES * 9 + 7];
-    turn_taps(r, line);
-    for (int64_t i = 0; i < count * 9; i += LANES)
-      store(w, c * 9 + i, *(const Unaligned *)(line + i), count * 9 - i,
-            half ? LP_WINOGRAD_HALF : LP_WINOGRAD_WHOLE);
-  }
-  return no_nan(sum);
-}
+/* Of bfloat16 alone: Note [Larger tiles]. */
+#define TILE 7
+#define FOR_KINDS(shape, ...) FOR_SIDES(shape, LP_WINOGRAD_HALF, __VA_ARGS__)
+#include "cpu/simd/winograd_body.h"
 
 /* --- tiles of pieces
  * -------------------------------------------------------------------------- */
@@ -495,20 +252,23 @@ static bool weight_grad(const float *from, int64_t step, int64_t channels, void 
 INLINE void row_of_pieces(LpWinogradPixels *pixels, int64_t ahead, int64_t channels,
                           char *to, int64_t step, LpWinogradShape shape) {
   for (int64_t c = 0; c < channels; c += 2 * LANES, to += LP_WINOGRAD_BLOCK_BYTES) {
-    V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
-    fetch(pixels, ahead, c, shape);
-    fetch(pixels, ahead, c + LANES, shape);
-    columns_of_source(pixels, shape, c, channels - c, false, low);
+    V low[LP_WINOGRAD_SIDE * LP_WINOGRAD_SIDE], high[LP_WINOGRAD_SIDE * LP_WINOGRAD_SIDE],
+        a[LP_WINOGRAD_SIDE], b[LP_WINOGRAD_SIDE];
+    fetch_4(pixels, ahead, c, shape);
+    fetch_4(pixels, ahead, c + LANES, shape);
+    columns_of_source_4(pixels, shape, c, channels - c, false, low);
     if (c + LANES < channels)
-      columns_of_source(pixels, shape, c + LANES, channels - c - LANES, false, high);
+      columns_of_source_4(pixels, shape, c + LANES, channels - c - LANES, false, high);
     else
       memset(high, 0, sizeof high);
-    for (int i = 0; i < SIDE; i++) {
-      char *at = to + i * SIDE * step;
-      if (!HAS(shape, DOWN, i)) continue;
-      row_of_source(low, shape, i, false, a);
-      row_of_source(high, shape, i, false, b);
-      UNROLL for (int j = 0; j < SIDE; j++, at += step) if (HAS(shape, ACROSS, j))
+    for (int i = 0; i < LP_WINOGRAD_SIDE; i++) {
+      char *at = to + i * LP_WINOGRAD_SIDE * step;
+      if (!(!IS_SHORT(shape, DOWN) || i != LP_WINOGRAD_SIDE - 2)) continue;
+      row_of_source_4(low, shape, i, false, a);
+      row_of_source_4(high, shape, i, false, b);
+      UNROLL for (int j = 0; j < LP_WINOGRAD_SIDE;
+                  j++,
+                  at += step) if ((!IS_SHORT(shape, ACROSS) || j != LP_WINOGRAD_SIDE - 2))
           put_line(a[j], b[j], at, places_a);
     }
   }
@@ -522,14 +282,15 @@ static inline void two_tiles(LpWinogradPixels *first, LpWinogradPixels *second,
                              int64_t channels, char *to, int64_t step, int64_t block_step,
                              bool is_grad) {
   for (int64_t c = 0; c < channels; c += LANES) {
-    V low[SIDE * SIDE], high[SIDE * SIDE], a[SIDE], b[SIDE];
+    V low[LP_WINOGRAD_SIDE * LP_WINOGRAD_SIDE], high[LP_WINOGRAD_SIDE * LP_WINOGRAD_SIDE],
+        a[LP_WINOGRAD_SIDE], b[LP_WINOGRAD_SIDE];
     char *at = to + c / (2 * LANES) * block_step + c / LANES % 2 * TILE_BYTES;
-    columns_of_source(first, LP_WINOGRAD_WHOLE, c, channels - c, is_grad, low);
-    columns_of_source(second, LP_WINOGRAD_WHOLE, c, channels - c, is_grad, high);
-    for (int i = 0; i < SIDE; i++) {
-      row_of_source(low, LP_WINOGRAD_WHOLE, i, is_grad, a);
-      row_of_source(high, LP_WINOGRAD_WHOLE, i, is_grad, b);
-      UNROLL for (int j = 0; j < SIDE; j++, at += step)
+    columns_of_source_4(first, LP_WINOGRAD_WHOLE, c, channels - c, is_grad, low);
+    columns_of_source_4(second, LP_WINOGRAD_WHOLE, c, channels - c, is_grad, high);
+    for (int i = 0; i < LP_WINOGRAD_SIDE; i++) {
+      row_of_source_4(low, LP_WINOGRAD_WHOLE, i, is_grad, a);
+      row_of_source_4(high, LP_WINOGRAD_WHOLE, i, is_grad, b);
+      UNROLL for (int j = 0; j < LP_WINOGRAD_SIDE; j++, at += step)
           put_line(a[j], b[j], at, is_grad ? places_a : places_b);
     }
   }
@@ -550,14 +311,15 @@ static void weights_block(const LpWinogradWeights *w, char *to, int64_t step) {
     gather(w, i0, count, taps);
     memset(taps + count, 0, (size_t)(STRIP - count) * sizeof taps[0]);
     for (int64_t i = 0; i < STRIP / 2; i++) {
-      V low[SIDE * 3], high[SIDE * 3], a[SIDE], b[SIDE];
+      V low[LP_WINOGRAD_SIDE * 3], high[LP_WINOGRAD_SIDE * 3], a[LP_WINOGRAD_SIDE],
+          b[LP_WINOGRAD_SIDE];
       char *at = to + i * 64;
-      columns_of_weights(taps[i], low);
-      columns_of_weights(taps[i + STRIP / 2], high);
-      for (int f = 0; f < SIDE; f++) {
-        line_of_weights(low + f * 3, a, 1);
-        line_of_weights(high + f * 3, b, 1);
-        UNROLL for (int j = 0; j < SIDE; j++, at += step)
+      columns_of_weights_4(taps[i], low);
+      columns_of_weights_4(taps[i + STRIP / 2], high);
+      for (int f = 0; f < LP_WINOGRAD_SIDE; f++) {
+        line_of_weights_4(low + f * 3, a, 1);
+        line_of_weights_4(high + f * 3, b, 1);
+        UNROLL for (int j = 0; j < LP_WINOGRAD_SIDE; j++, at += step)
             put_line(a[j], b[j], at, places_b);
       }
     }
@@ -687,9 +449,15 @@ static void product_grad(float *c, int64_t ldc, const float *a, int64_t lda,
   }
 }
 
+#define TILES(tile)                                                                      \
+  {                                                                                      \
+    tile, tile + 2, (tile + 2) * (tile + 2), input_##tile, grad_##tile, weights_##tile,  \
+        output_##tile, weight_grad_##tile                                                \
+  }
+
 const LpWinogradTable LP_SIMD(lp_winograd_table) = {.lanes = LANES,
-                                                    .input = input,
-                                                    .grad = grad,
+                                                    .small = TILES(4),
+                                                    .large = TILES(7),
 #ifdef WITH_PIECES
                                                     .input_row = input_row,
                                                     .input_line = input_line,
@@ -697,8 +465,5 @@ const LpWinogradTable LP_SIMD(lp_winograd_table) = {.lanes = LANES,
                                                     .turn = turn,
                                                     .weights_block = weights_block,
 #endif
-                                                    .weights = weights,
-                                                    .output = output,
-                                                    .weight_grad = weight_grad,
                                                     .product = product,
                                                     .product_grad = product_grad};
