@@ -5,6 +5,7 @@
 #include "core/alloc.h"
 #include "core/check.h"
 #include "core/parallel.h"
+#include "core/whole.h"
 #include "cpu/caches.h"
 #include "cpu/gemm_split.h"
 #include "cpu/winograd_parts.h"
@@ -57,12 +58,15 @@ static int64_t products_of(const Plan *p) {
 /* Of the larger tiles: they need more memory. */
 #define LEAST_GAIN 0.95
 
-static double work_of(const Plan *p) {
+static double work_of(const Plan *p, LpConvPass pass) {
   const double pairs = (double)(p->source.channels * p->result.channels),
                sum = (double)(p->source.channels + p->result.channels),
                products = (double)products_of(p);
+  int64_t times = 1; /* that weights, or their sums, are made or gone through */
+  if (pass == LP_CONV_WEIGHT_GRAD)
+    times = lp_least(lp_ratio_up(p->tiles, LP_WINOGRAD_GROUP), LP_WINOGRAD_PARTS);
   return products * (pairs + PRODUCTS_PER_NUMBER * sum) +
-         PRODUCTS_PER_WEIGHT * p->of->frequencies * pairs;
+         PRODUCTS_PER_WEIGHT * (double)(times * p->of->frequencies) * pairs;
 }
 
 static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCall *c,
@@ -85,7 +89,7 @@ static Plan plan_of(LpConvPass pass, const LpConvGeometry *g, const LpWinogradCa
   if (p.kind == LP_WINOGRAD_HALF && !p.taps) {
     Plan larger = p;
     number_tiles(&larger, &lp_winograd_table()->large, true);
-    if (work_of(&larger) < LEAST_GAIN * work_of(&p)) p = larger;
+    if (work_of(&larger, pass) < LEAST_GAIN * work_of(&p, pass)) p = larger;
   }
   p.weights = (LpWinogradWeights){.w = c->w,
                                   .half = c->half_weights,

@@ -7,19 +7,19 @@
 #include "cpu/gemm_split.h"
 #include "cpu/winograd_parts.h"
 
-#define GROUP LP_WINOGRAD_BLOCK /* tiles that are contracted over at once */
+#define GROUP LP_WINOGRAD_GROUP
 
 /* Bytes of S at once: more output channels come after. */
 #define MOST_SUMS (40 << 20)
 /* Up to so many bytes, parts of the tiles have sums of their own, which stay near their
- * core; so few parts that adding them up costs little, the same on every machine. Of many
- * tiles also larger sums, which would travel between cores, of the smaller tiles, which
- * go through them more often; and not by the tile unit, which is done with them sooner
- * than they are read from beyond its core's cache. */
+ * core; so few parts that adding them up costs little, the same on every machine. Of
+ * parts with many outputs also larger sums, which would travel between cores, if they are
+ * not made by the tile unit: that is done with them sooner than they are read from beyond
+ * its core's cache. */
 #define MOST_OWN_SUMS (1 << 20)
 #define MOST_OWN_SUMS_OF_MANY (6 << 20)
-#define MANY_GROUPS_PER_PART 3
-#define PARTS 8
+#define MANY_OUTPUTS 1500
+#define PARTS LP_WINOGRAD_PARTS
 /* Else threads share tiles and have frequencies of their own. Operands of so many tiles
  * at once that they take twice the bytes of the sums, which are read and written once for
  * them, within bounds. */
@@ -298,8 +298,8 @@ bool lp_winograd_weight_grad(const Plan *p, bool *refused) {
          p->of->frequencies * sum_step(&j) > MOST_SUMS)
     j.rows = round_up((j.rows + 1) / 2, LP_WINOGRAD_BLOCK);
   j.sum_bytes = p->of->frequencies * sum_step(&j);
-  const bool many = !p->pieces && p->of == &lp_winograd_table()->small &&
-                    j.groups >= MANY_GROUPS_PER_PART * PARTS,
+  const int64_t outputs = p->tiles * p->of->tile * p->of->tile;
+  const bool many = !p->pieces && outputs >= PARTS * MANY_OUTPUTS,
              by_parts = j.sum_bytes <= (many ? MOST_OWN_SUMS_OF_MANY : MOST_OWN_SUMS) &&
                         j.groups >= PARTS;
   int64_t slots = threads;

@@ -141,6 +141,11 @@ static inline LpWinogradShape find_source(const Plan *p, int64_t tile, void *zer
  * those of a tile do not share a set of the cache. */
 #define APART 192
 
+/* Of the weight gradient: tiles that are contracted over at once, and parts of them all
+ * that have sums of their own. */
+#define LP_WINOGRAD_GROUP LP_WINOGRAD_BLOCK
+#define LP_WINOGRAD_PARTS 8
+
 /* Columns of B are made so many at a time. */
 static inline int64_t columns_at_once(const Plan *p) {
   return p->pieces ? LP_WINOGRAD_BLOCK : lanes();
