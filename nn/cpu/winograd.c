@@ -542,7 +542,7 @@ int lp_winograd_packing(const LpConvGeometry *g, LpDtype dtype) {
 
 /* The direct kernel is twice as fast in bfloat16, where the processor has the
  * instructions, and beyond reach where it has tiles. */
-#define LEAST_CHANNELS_OF_HALVES 40
+#define LEAST_CHANNELS_OF_HALVES 32
 #define LEAST_OUTPUTS_OF_HALVES 512
 
 static int64_t least_outputs(LpConvPass pass, LpDtype dtype, int64_t pairs, bool kept) {

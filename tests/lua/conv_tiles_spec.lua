@@ -5,14 +5,15 @@ local core = require "lampad.core"
 local F = torch.nn.functional
 local bfloat16 = torch.bfloat16
 
--- Sums are in float32 and results rounded once: 2^-9 of each, and a little of the largest for what cancels.
+-- Sums are in float32 and results rounded once: 2^-9 of each, and a little of the largest for what cancels (by Winograd's algorithm
+-- in tiles of 7 x 7 up to 3e-5).
 local function check(got, exact, what)
   assert.are.equal(bfloat16, got.dtype)
   assert.is_true(exact.shape == got.shape)
   if exact:numel() == 0 then return end
   local off = (got:double() - exact):abs() - exact:abs() * 2 ^ -8
   local most = off:max():item() / (exact:abs():max():item() + 1e-30)
-  assert.is_true(most < 1e-5, ("%s is off by %g of its size"):format(what, most))
+  assert.is_true(most < 5e-5, ("%s is off by %g of its size"):format(what, most))
 end
 
 -- space and kernel have a number a dim; options: images (3), stride, padding, dilation, groups, bias.
