@@ -248,22 +248,26 @@ static bool turn(const LpConvGeometry *g, LpConvGeometry *turned) {
 }
 
 /* That has the better kernel where groups have a channel each, or few. */
-static bool wants_turning(const LpConvGeometry *g) {
+static bool wants_turning(const LpConvGeometry *g, LpDtype dtype) {
   LpConvGeometry turned;
   return turn(g, &turned) &&
-         (lp_conv_thin_pays(LP_CONV_FORWARD, &turned) ||
-          (lp_conv_is_depthwise(g) &&
+         (lp_conv_thin_pays(LP_CONV_FORWARD, &turned, dtype) ||
+          (dtype == LP_FLOAT32 && lp_conv_is_depthwise(g) &&
            lp_conv_dnnl_serves(LP_CONV_FORWARD, &turned, LP_FLOAT32, false, false)));
 }
 
 /* to (c, k / groups, taps), backwards, from w (k, c / groups, taps). */
-static void turn_weights(const LpConvGeometry *g, const float *w, float *to) {
+static void turn_weights(const LpConvGeometry *g, size_t number_bytes, const char *w,
+                         char *to) {
   const int64_t taps = lp_conv_volume(g->kernel, g->ndim), each = g->c / g->groups,
                 results = g->k / g->groups;
   for (int64_t c = 0; c < g->c; c++)
     for (int64_t r = 0; r < results; r++) {
-      const float *from = w + ((c / each * results + r) * each + c % each) * taps;
-      for (int64_t t = taps; t > 0; t--) *to++ = from[t - 1];
+      const char *from =
+          w +
+          (size_t)(((c / each * results + r) * each + c % each) * taps) * number_bytes;
+      for (int64_t t = taps; t > 0; t--, to += number_bytes)
+        memcpy(to, from + (size_t)(t - 1) * number_bytes, number_bytes);
     }
 }
 
@@ -271,9 +275,10 @@ static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
   const size_t weights =
       (size_t)(g->k * (g->c / g->groups) * lp_conv_volume(g->kernel, g->ndim));
   size_t capacity;
-  float *reversed = lp_block_alloc(weights * sizeof *reversed, &capacity);
+  const size_t number_bytes = lp_dtype_size(c->dtype);
+  char *reversed = lp_block_alloc(weights * number_bytes, &capacity);
   TRY(reversed);
-  turn_weights(g, c->w, reversed);
+  turn_weights(g, number_bytes, c->w, reversed);
   LpConvGeometry turned;
   turn(g, &turned);
   const LpConvCall call = {.pass = LP_CONV_FORWARD,
@@ -282,7 +287,7 @@ static bool run_turned(const LpConvCall *c, const LpConvGeometry *g) {
                            .x = c->y,
                            .w = reversed,
                            .y = c->x};
-  const bool ok = lp_conv_thin_pays(LP_CONV_FORWARD, &turned)
+  const bool ok = lp_conv_thin_pays(LP_CONV_FORWARD, &turned, c->dtype)
                       ? lp_conv_thin(&call, &turned)
                   : lp_conv_is_depthwise(g) ? lp_conv_dnnl(&call, &turned)
                                             : lp_conv_parts(&call, &turned);
@@ -405,9 +410,8 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
   if (wants_product(pass, g, dtype, keeps_weights)) return PRODUCT;
   if (pass == LP_CONV_WEIGHT_GRAD && dtype == LP_FLOAT32 && lp_depthwise_serves(g))
     return DEPTHWISE;
-  if (pass == LP_CONV_INPUT_GRAD && dtype == LP_FLOAT32 && wants_turning(g))
-    return TURNED;
-  if (dtype == LP_FLOAT32 && lp_conv_thin_pays(pass, g)) return THIN;
+  if (pass == LP_CONV_INPUT_GRAD && wants_turning(g, dtype)) return TURNED;
+  if (lp_conv_thin_pays(pass, g, dtype)) return THIN;
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
   if (lp_conv_tiles_pays(pass, g, dtype, keeps_weights)) return TILES;
   if (wants_turned_parts(pass, g, dtype)) return TURNED;
@@ -420,8 +424,11 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
 
 static bool serves_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                         bool has_bias, bool keeps_weights) {
+  /* The library's bfloat16 kernels for few channels a group are slower than float32 ones.
+   */
+  const bool thin = dtype == LP_BFLOAT16 && g->groups > 1 && g->c / g->groups < 16;
   return way_of(pass, g, dtype, keeps_weights) != LIBRARY ||
-         lp_conv_dnnl_serves(pass, g, dtype, has_bias, keeps_weights);
+         (!thin && lp_conv_dnnl_serves(pass, g, dtype, has_bias, keeps_weights));
 }
 
 bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
@@ -429,9 +436,7 @@ bool lp_conv_wants_channels_last(LpConvPass pass, const LpConvGeometry *g, LpDty
   /* With a handful of input channels the library computes the input gradient on padded
    * ones. */
   const bool few_channels = pass == LP_CONV_INPUT_GRAD && g->groups == 1 && g->c <= 4;
-  /* bfloat16 kernels for few channels a group are slower than float32 ones. */
-  const bool thin = dtype == LP_BFLOAT16 && g->groups > 1 && g->c / g->groups < 16;
-  if ((dtype != LP_FLOAT32 && dtype != LP_BFLOAT16) || few_channels || thin) return false;
+  if ((dtype != LP_FLOAT32 && dtype != LP_BFLOAT16) || few_channels) return false;
   LpConvGeometry pieces[2];
   const int count = pieces_of(g, pieces);
   for (int i = 0; i < count; i++)

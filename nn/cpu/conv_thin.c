@@ -5,6 +5,7 @@
 #include <string.h>
 #include "core/alloc.h"
 #include "core/check.h"
+#include "core/half.h"
 #include "core/parallel.h"
 #include "core/whole.h"
 
@@ -29,6 +30,14 @@ typedef struct Job {
   int32_t orders[LP_THIN_LANES * LP_THIN_LANES];
   _Atomic bool failed;
 } Job;
+
+static int64_t number_bytes(const LpThin *t) {
+  return t->half ? 2 : (int64_t)sizeof(float);
+}
+
+static const void *after(const LpThin *t, const void *numbers, int64_t count) {
+  return (const char *)numbers + count * number_bytes(t);
+}
 
 static int64_t floats_of_weights(const Job *j) {
   return j->taps * j->t.each * j->lanes;
@@ -87,18 +96,25 @@ static double gain(const Job *j) {
 }
 #define LEAST_GAIN 1.3
 
-bool lp_conv_thin_pays(LpConvPass pass, const LpConvGeometry *g) {
+bool lp_conv_thin_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) {
   const int64_t lanes = lp_thin_kernels()->lanes;
   Job j;
-  if (!lanes || g->groups == 1 || pass == LP_CONV_INPUT_GRAD || !plan(pass, g, &j) ||
+  if ((dtype != LP_FLOAT32 && dtype != LP_BFLOAT16) || !lanes || g->groups == 1 ||
+      pass == LP_CONV_INPUT_GRAD || !plan(pass, g, &j) ||
       2 * j.groups_of_block * j.t.results < lanes || j.groups < j.groups_of_block)
     return false;
-  /* The library has kernels for channels by themselves, in up to two dims. */
-  if (lp_conv_is_depthwise(g)) return pass == LP_CONV_FORWARD && g->ndim == 3;
+  /* The library has kernels for channels by themselves, of float32 in up to two dims. */
+  if (lp_conv_is_depthwise(g))
+    return pass == LP_CONV_FORWARD && (g->ndim == 3 || dtype == LP_BFLOAT16);
   return gain(&j) > LEAST_GAIN;
 }
 
-static void pack(const Job *j, const float *w, const float *bias) {
+static float number(const LpThin *t, const void *numbers, int64_t i) {
+  return t->half ? lp_bf16_to_float(((const uint16_t *)numbers)[i])
+                 : ((const float *)numbers)[i];
+}
+
+static void pack(const Job *j, const void *w, const void *bias) {
   const LpThin *t = &j->t;
   const int64_t size = floats_of_weights(j) + j->lanes;
   for (int64_t b = 0; b < j->blocks; b++)
@@ -108,9 +124,9 @@ static void pack(const Job *j, const float *w, const float *bias) {
       float *to = j->packed + b * size + lane;
       for (int64_t i = 0; i < j->taps * t->each; i++) {
         const int64_t tap = i / t->each, c = i % t->each;
-        to[i * j->lanes] = is ? w[(k * t->each + c) * j->taps + tap] : 0;
+        to[i * j->lanes] = is ? number(t, w, (k * t->each + c) * j->taps + tap) : 0;
       }
-      to[size - j->lanes] = is && bias ? bias[k] : 0;
+      to[size - j->lanes] = is && bias ? number(t, bias, k) : 0;
     }
 }
 
@@ -149,8 +165,8 @@ static void fetch(const Job *j, int64_t begin, int64_t end) {
         const int64_t row = (n * t->in[0] + id) * height + ih;
         if (row <= had) continue;
         had = row;
-        for (int64_t i = 0; i < size; i += 16)
-          __builtin_prefetch(t->x + row * size + i, 0, 2);
+        for (int64_t i = 0; i < size; i += 64 / number_bytes(t))
+          __builtin_prefetch(after(t, t->x, row * size + i), 0, 2);
       }
     }
   }
@@ -162,8 +178,8 @@ static void run_block(const Job *j, LpThin t, int64_t block, float *sums, int64_
                 groups = lp_least(j->groups_of_block, j->groups - group);
   t.channels = groups * t.each;
   t.used = groups * t.results;
-  t.x += group * t.each;
-  t.y += group * t.results;
+  t.x = after(&t, t.x, group * t.each);
+  t.y = after(&t, t.y, group * t.results);
   t.weights = j->packed + block * (floats_of_weights(j) + j->lanes);
   t.bias = t.weights + floats_of_weights(j);
   for (t.first = 0; t.first < t.out[2]; t.first += j->part) {
@@ -185,8 +201,7 @@ static void run_task(const Job *j, const LpThin *t, int64_t task, float *row) {
   const int64_t end = j->rows * (piece + 1) / j->pieces;
   float *sums = j->pass == LP_CONV_FORWARD ? NULL : j->packed + piece * j->blocks * size;
   if (sums) memset(sums + from * size, 0, (size_t)((to - from) * size) * sizeof *sums);
-  const int64_t fit =
-      OWN_BYTES / (t->stride[1] * t->in[2] * t->c * (int64_t)sizeof(float));
+  const int64_t fit = OWN_BYTES / (t->stride[1] * t->in[2] * t->c * number_bytes(t));
   const int64_t step = to - from == 1 ? j->rows : fit > 2 * t->slots ? fit : 2 * t->slots;
   for (int64_t r = j->rows * piece / j->pieces; r < end; r += step) {
     const int64_t last = lp_least(r + step, end);
@@ -227,6 +242,7 @@ bool lp_conv_thin(const LpConvCall *c, const LpConvGeometry *g) {
   plan(c->pass, g, &j);
   make_orders(&j);
   const bool forward = c->pass == LP_CONV_FORWARD;
+  j.t.half = c->dtype == LP_BFLOAT16;
   j.t.x = c->x;
   j.t.y = c->y;
   /* A piece lays rows anew that the one before has: not too few together. */

@@ -1,6 +1,6 @@
-/* float32 convolutions of thin groups, each of fewer channels than a vector has lanes, on
- * channels-last memory: all passes but the inputs' gradient, which with steps of 1 is the
- * forward pass of the turned kernel.
+/* float32 and bfloat16 convolutions of thin groups, each of fewer channels than a vector
+ * has lanes, on channels-last memory: all passes but the inputs' gradient, which with
+ * steps of 1 is the forward pass of the turned kernel.
  *
  * Note [Thin groups]: a vector of results holds all channels of some whole groups, a
  * block. Their input channels are one stretch of a pixel, and a result's sum takes the
@@ -9,7 +9,7 @@
  * memory, all orders of each pixel, with zeros where there is padding; the rows that the
  * kernel takes stay there until they are passed. Then every product is one of whole
  * vectors, and no lane counts channels of another group, as kernels that pad each group
- * would.
+ * would. bfloat16 is widened where it is laid and rounded where results are stored.
  *
  * Sums are in an order that the number of threads does not change. Kernels:
  * cpu/simd/conv_thin.c. Owned by conv_thin.c. */
@@ -19,8 +19,8 @@
 #include "cpu/caps.h"
 #include "cpu/conv.h"
 
-/* Is there a kernel, and is it the fastest? Of float32. */
-bool lp_conv_thin_pays(LpConvPass pass, const LpConvGeometry *g);
+/* Is there a kernel, and is it the fastest? */
+bool lp_conv_thin_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype);
 /* As lp_conv_run, forward or for the weights' gradient. */
 bool lp_conv_thin(const LpConvCall *call, const LpConvGeometry *g);
 
@@ -40,7 +40,8 @@ typedef struct LpThin {
   int64_t first, count;  /* results of a row that are asked for */
   int64_t width, slots;  /* pixels of a row that is laid for them; rows of a plane */
   const int32_t *orders; /* (each, lanes): of a block's channels, for each j */
-  const float *x, *y;    /* the first pixel, from the block's first channel on */
+  bool half;             /* x and y are bfloat16, not floats */
+  const void *x, *y;     /* the first pixel, from the block's first channel on */
   const float *weights, *bias; /* (taps, each, lanes), (lanes) */
   float *laid;                 /* (kernel[0], slots, width, each, lanes) */
   int64_t *rows;               /* (kernel[0], slots): of x that are laid there, or -1 */

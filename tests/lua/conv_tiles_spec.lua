@@ -113,6 +113,16 @@ describe("convolutions in bfloat16", function()
     case(40, 64, { 5, 6, 7 }, { 3, 2, 3 }, { padding = 1, stride = 2 })
   end)
 
+  it("of groups of few channels", function()
+    for _, each in ipairs { 1, 2, 3, 4, 8 } do
+      case(16 * each, 16 * each, { 9, 17 }, { 3, 3 }, { padding = 1, groups = 16, bias = true })
+      case(17 * each, 34 * each, { 7, 30 }, { 3, 2 }, { stride = { 1, 2 }, groups = 17 })
+      case(16 * each, 16 * each, { 12, 11 }, { 3, 3 }, { padding = 2, dilation = 2, groups = 16, images = 2 })
+      case(24 * each, 24 * each, { 21 }, { 5 }, { padding = 3, groups = 24, bias = true })
+    end
+    case(20, 40, { 5, 6, 7 }, { 3, 2, 3 }, { padding = 1, groups = 20 })
+  end)
+
   it("of few results", function()
     case(48, 96, { 5, 7 }, { 3, 3 }, { padding = 1, stride = 2, bias = true })
     case(33, 70, { 8, 6 }, { 4, 3 }, { padding = { 1, 0 }, stride = { 2, 3 }, dilation = { 1, 2 } })

@@ -5,6 +5,7 @@
 
 #if defined(LP_CAP_avx512) || defined(LP_CAP_avx2)
 #include "cpu/simd/lanes.h"
+#include "cpu/simd/words.h"
 
 /* Results of a row, or weights, whose sums are in registers together. */
 #if defined(LP_CAP_avx512)
@@ -15,7 +16,38 @@
 #define WEIGHTS 8
 #endif
 
-#define INLINE static inline __attribute__((always_inline))
+/* --- numbers
+ * --------------------------------------------------------------------------------- */
+
+/* The first n of a vector, floats or bfloat16. */
+INLINE V read_part(const void *from, int64_t n, bool half) {
+  if (!half) return load_part(from, n);
+#if defined(LP_CAP_avx512)
+  return (V)(widen_words((Halves)_mm256_maskz_loadu_epi16(mask_of(n), from)) << 16);
+#else
+  Halves h = {0};
+  memcpy(&h, from, n < LANES ? (size_t)n * 2 : sizeof h);
+  return (V)(widen_words(h) << 16);
+#endif
+}
+
+INLINE void write_part(void *to, V v, int64_t n, bool half) {
+  if (!half) {
+    store_part(to, v, n);
+    return;
+  }
+  const Halves h = bf16_of_floats(v);
+#if defined(LP_CAP_avx512)
+  _mm256_mask_storeu_epi16(to, mask_of(n), (__m256i)h);
+#else
+  memcpy(to, &h, n < LANES ? (size_t)n * 2 : sizeof h);
+#endif
+}
+
+/* Bytes of so many. */
+INLINE int64_t bytes_of(int64_t numbers, bool half) {
+  return numbers * (half ? 2 : (int64_t)sizeof(float));
+}
 
 /* --- laying rows
  * ------------------------------------------------------------------------------- */
@@ -26,19 +58,19 @@
 
 typedef int32_t Order __attribute__((vector_size(LP_VECTOR_BYTES)));
 
-/* `each` is a constant where the orders are to stay in registers. */
-INLINE void lay_pixels(const int64_t each, const Order *orders, const float *from,
-                       int64_t c, int64_t channels, int64_t count, float *to) {
+/* `each` is a constant where the orders are to stay in registers; c: in bytes. */
+INLINE void lay_pixels(const int64_t each, const Order *orders, const char *from,
+                       int64_t c, int64_t channels, int64_t count, bool half, float *to) {
   for (; count > 0; count--, from += c) {
     __builtin_prefetch(from + AHEAD * c);
-    const V pixel = load_part(from, channels);
+    const V pixel = read_part(from, channels, half);
 #pragma GCC unroll 8
     for (int64_t j = 0; j < each; j++, to += LANES)
       store(to, __builtin_shuffle(pixel, orders[j]));
   }
 }
 
-static void lay_row(const LpThin *t, int64_t row, float *to) {
+INLINE void lay_row(const LpThin *t, int64_t row, bool half, float *to) {
   Order orders[LANES];
   memcpy(orders, t->orders, (size_t)t->each * sizeof *orders);
   const int64_t pixel = t->each * LANES, first = t->first * t->stride[2] - t->padding[2];
@@ -46,17 +78,27 @@ static void lay_row(const LpThin *t, int64_t row, float *to) {
   if (end > t->in[2]) end = t->in[2];
   if (end <= begin) begin = end = first; /* padding alone */
   memset(to, 0, (size_t)((begin - first) * pixel) * sizeof *to);
-  const float *from = t->x + (row * t->in[2] + begin) * t->c;
+  const char *from = (const char *)t->x + bytes_of((row * t->in[2] + begin) * t->c, half);
+  const int64_t c = bytes_of(t->c, half);
   float *at = to + (begin - first) * pixel;
   switch (t->each) {
-  case 1: lay_pixels(1, orders, from, t->c, t->channels, end - begin, at); break;
-  case 2: lay_pixels(2, orders, from, t->c, t->channels, end - begin, at); break;
-  case 4: lay_pixels(4, orders, from, t->c, t->channels, end - begin, at); break;
-  case 8: lay_pixels(8, orders, from, t->c, t->channels, end - begin, at); break;
-  default: lay_pixels(t->each, orders, from, t->c, t->channels, end - begin, at); break;
+  case 1: lay_pixels(1, orders, from, c, t->channels, end - begin, half, at); break;
+  case 2: lay_pixels(2, orders, from, c, t->channels, end - begin, half, at); break;
+  case 4: lay_pixels(4, orders, from, c, t->channels, end - begin, half, at); break;
+  case 8: lay_pixels(8, orders, from, c, t->channels, end - begin, half, at); break;
+  default:
+    lay_pixels(t->each, orders, from, c, t->channels, end - begin, half, at);
+    break;
   }
   memset(to + (end - first) * pixel, 0,
          (size_t)((first + t->width - end) * pixel) * sizeof *to);
+}
+
+static void lay_floats(const LpThin *t, int64_t row, float *to) {
+  lay_row(t, row, false, to);
+}
+static void lay_halves(const LpThin *t, int64_t row, float *to) {
+  lay_row(t, row, true, to);
 }
 
 /* The rows of x that a row of results takes, laid, and where the weights for each of them
@@ -76,7 +118,12 @@ static int64_t reach(const LpThin *t, int64_t result_row, const float *rows[LP_T
       const int64_t row = (n * t->in[0] + id) * t->in[1] + ih,
                     slot = kd * t->slots + ih % t->slots;
       float *to = t->laid + slot * size;
-      if (t->rows[slot] != row) lay_row(t, row, to);
+      if (t->rows[slot] != row) {
+        if (t->half)
+          lay_halves(t, row, to);
+        else
+          lay_floats(t, row, to);
+      }
       t->rows[slot] = row;
       rows[count] = to;
       taps[count++] = (kd * t->kernel[1] + kh) * t->kernel[2];
@@ -94,7 +141,8 @@ static int64_t reach(const LpThin *t, int64_t result_row, const float *rows[LP_T
 /* `results` neighbours from the one with number o, of those that rows were laid for, on.
  */
 INLINE void multiply_some(const int results, const LpThin *t, const float *const *rows,
-                          const int64_t *taps, int64_t count, int64_t o, float *y) {
+                          const int64_t *taps, int64_t count, int64_t o, bool half,
+                          char *y) {
   const int64_t pixel = t->each * LANES, step = t->stride[2] * pixel;
   V sum[RESULTS];
   const V bias = load(t->bias);
@@ -118,22 +166,29 @@ INLINE void multiply_some(const int results, const LpThin *t, const float *const
     }
   }
 #pragma GCC unroll 14
-  for (int i = 0; i < results; i++) store_part(y + i * t->k, sum[i], t->used);
+  for (int i = 0; i < results; i++)
+    write_part(y + bytes_of((o + i) * t->k, half), sum[i], t->used, half);
 }
 
-static void multiply(const LpThin *t, int64_t begin, int64_t end) {
+INLINE void multiply_rows(const LpThin *t, int64_t begin, int64_t end, bool half) {
   const float *rows[LP_THIN_ROWS];
   int64_t taps[LP_THIN_ROWS];
   for (int64_t r = begin; r < end; r++) {
     const int64_t count = reach(t, r, rows, taps);
-    float *y = (float *)t->y + (r * t->out[2] + t->first) * t->k;
+    char *y = (char *)t->y + bytes_of((r * t->out[2] + t->first) * t->k, half);
     int64_t o = 0;
     for (; o + RESULTS <= t->count; o += RESULTS)
-      multiply_some(RESULTS, t, rows, taps, count, o, y + o * t->k);
-    for (; o + 4 <= t->count; o += 4)
-      multiply_some(4, t, rows, taps, count, o, y + o * t->k);
-    for (; o < t->count; o++) multiply_some(1, t, rows, taps, count, o, y + o * t->k);
+      multiply_some(RESULTS, t, rows, taps, count, o, half, y);
+    for (; o + 4 <= t->count; o += 4) multiply_some(4, t, rows, taps, count, o, half, y);
+    for (; o < t->count; o++) multiply_some(1, t, rows, taps, count, o, half, y);
   }
+}
+
+static void multiply(const LpThin *t, int64_t begin, int64_t end) {
+  if (t->half)
+    multiply_rows(t, begin, end, true);
+  else
+    multiply_rows(t, begin, end, false);
 }
 
 /* --- the weights' gradient
@@ -166,9 +221,11 @@ static void add_sums(const LpThin *t, int64_t begin, int64_t end, float *row,
                 run = whole ? t->kernel[2] * t->each : t->each;
   for (int64_t r = begin; r < end; r++) {
     const int64_t count = reach(t, r, rows, taps);
-    const float *y = t->y + (r * t->out[2] + t->first) * t->k;
+    const char *y =
+        (const char *)t->y + bytes_of((r * t->out[2] + t->first) * t->k, t->half);
     for (int64_t o = 0; o < out; o++)
-      store(row + o * LANES, load_part(y + o * t->k, t->used));
+      store(row + o * LANES,
+            read_part(y + bytes_of(o * t->k, t->half), t->used, t->half));
     for (int64_t i = 0; i < count * runs; i++) {
       const float *x = rows[i / runs] + i % runs * t->dilation[2] * pixel;
       float *to = sums + (taps[i / runs] + i % runs) * pixel;

@@ -36,10 +36,8 @@ INLINE V load(const void *pixel, int64_t c, int64_t count, LpWinogradShape of) {
 }
 
 INLINE void store(void *pixel, int64_t c, V v, int64_t count, LpWinogradShape of) {
-  if (of & LP_WINOGRAD_HALF) { /* to the nearest, even ones of two */
-    const Bits bits = (Bits)v, is_nan = (Bits)(v != v);
-    const Bits rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    const Halves h = narrow_words((is_nan & 0x7fc0) | (~is_nan & rounded));
+  if (of & LP_WINOGRAD_HALF) {
+    const Halves h = bf16_of_floats(v);
     uint16_t *p = (uint16_t *)pixel + c;
     if (count >= LANES)
       memcpy(p, &h, sizeof h);

@@ -39,4 +39,12 @@ INLINE Halves narrow_words(Bits b) {
 }
 #endif
 
+/* Floats as bfloat16: to the nearest, even ones of two. */
+typedef float Floats __attribute__((vector_size(LP_VECTOR_BYTES)));
+INLINE Halves bf16_of_floats(Floats v) {
+  const Bits bits = (Bits)v, is_nan = (Bits)(v != v);
+  const Bits rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+  return narrow_words((is_nan & 0x7fc0) | (~is_nan & rounded));
+}
+
 #endif
