@@ -408,8 +408,7 @@ static Way way_of(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                   bool keeps_weights) {
   if (wants_winograd(pass, g, dtype, keeps_weights)) return WINOGRAD;
   if (wants_product(pass, g, dtype, keeps_weights)) return PRODUCT;
-  if (pass == LP_CONV_WEIGHT_GRAD && dtype == LP_FLOAT32 && lp_depthwise_serves(g))
-    return DEPTHWISE;
+  if (pass == LP_CONV_WEIGHT_GRAD && lp_depthwise_serves(g, dtype)) return DEPTHWISE;
   if (pass == LP_CONV_INPUT_GRAD && wants_turning(g, dtype)) return TURNED;
   if (lp_conv_thin_pays(pass, g, dtype)) return THIN;
   if (dtype == LP_FLOAT32 && lp_conv_windows_pays(pass, g)) return WINDOWS;
@@ -491,7 +490,7 @@ static bool run_piece(const LpConvCall *c, const LpConvGeometry *g) {
   switch (way_of(c->pass, g, c->dtype, c->keeps_weights)) {
   case WINOGRAD: return run_winograd(c, g);
   case PRODUCT: return run_product(c, g);
-  case DEPTHWISE: return lp_depthwise_weight_grad(g, c->x, c->y, c->w);
+  case DEPTHWISE: return lp_depthwise_weight_grad(g, c->dtype, c->x, c->y, c->w);
   case TURNED: return run_turned(c, g);
   case THIN: return lp_conv_thin(c, g);
   case WINDOWS: return lp_conv_windows(c, g);

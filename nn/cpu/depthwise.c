@@ -17,8 +17,9 @@ static bool is_common(const LpConvGeometry *g) {
   return g->ndim <= 2;
 }
 
-bool lp_depthwise_serves(const LpConvGeometry *g) {
-  return lp_conv_is_depthwise(g) && g->c >= LANES && !is_common(g);
+bool lp_depthwise_serves(const LpConvGeometry *g, LpDtype dtype) {
+  return lp_conv_is_depthwise(g) && g->c >= LANES &&
+         (dtype == LP_BFLOAT16 || (dtype == LP_FLOAT32 && !is_common(g)));
 }
 
 typedef struct Job {
@@ -59,9 +60,9 @@ static void gather(const Job *j, float *w) {
   }
 }
 
-bool lp_depthwise_weight_grad(const LpConvGeometry *g, const float *x, const float *y,
-                              float *w) {
-  Job j = {.d = {.channels = g->c, .x = x, .y = y}};
+bool lp_depthwise_weight_grad(const LpConvGeometry *g, LpDtype dtype, const void *x,
+                              const void *y, float *w) {
+  Job j = {.d = {.channels = g->c, .half = dtype == LP_BFLOAT16, .x = x, .y = y}};
   lp_conv_widen(g, j.d.in, j.d.out, j.d.kernel, j.d.stride, j.d.padding, j.d.dilation);
   j.taps = lp_conv_volume(j.d.kernel, 3);
   j.blocks = (g->c + LANES - 1) / LANES;
