@@ -103,9 +103,11 @@ bool lp_conv_thin_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype) 
       pass == LP_CONV_INPUT_GRAD || !plan(pass, g, &j) ||
       2 * j.groups_of_block * j.t.results < lanes || j.groups < j.groups_of_block)
     return false;
-  /* The library has kernels for channels by themselves, of float32 in up to two dims. */
+  /* The library has kernels for channels by themselves, of float32 in up to two dims: for
+   * short rows it is worth while to go through that. */
   if (lp_conv_is_depthwise(g))
-    return pass == LP_CONV_FORWARD && (g->ndim == 3 || dtype == LP_BFLOAT16);
+    return pass == LP_CONV_FORWARD &&
+           (g->ndim == 3 || (dtype == LP_BFLOAT16 && j.t.out[2] > LP_THIN_SHORT_ROW));
   return gain(&j) > LEAST_GAIN;
 }
 

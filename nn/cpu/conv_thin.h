@@ -26,8 +26,10 @@ bool lp_conv_thin(const LpConvCall *call, const LpConvGeometry *g);
 
 /* --- kernels --- */
 
-/* Lanes of a vector, and rows of the kernel (depth times height), at most. */
+/* Lanes of a vector, results of a short row, and rows of the kernel (depth times height),
+ * at most. */
 #define LP_THIN_LANES 16
+#define LP_THIN_SHORT_ROW 8
 #define LP_THIN_ROWS 64
 
 /* A block of groups, and the part of the convolution that concerns it. Dims in order

@@ -10,6 +10,9 @@
  * that these share them evenly. */
 #define LEAST_TASKS 32
 
+/* Of bfloat16 it pays to go through float32 for such. */
+#define SHORT_ROW 8
+
 /* What oneDNN has a kernel for. */
 static bool is_common(const LpConvGeometry *g) {
   for (int d = 0; d < g->ndim; d++)
@@ -19,7 +22,8 @@ static bool is_common(const LpConvGeometry *g) {
 
 bool lp_depthwise_serves(const LpConvGeometry *g, LpDtype dtype) {
   return lp_conv_is_depthwise(g) && g->c >= LANES &&
-         (dtype == LP_BFLOAT16 || (dtype == LP_FLOAT32 && !is_common(g)));
+         (dtype == LP_BFLOAT16 ? g->out[g->ndim - 1] > SHORT_ROW
+                               : dtype == LP_FLOAT32 && !is_common(g));
 }
 
 typedef struct Job {
