@@ -249,6 +249,36 @@ TEST(winograd_does_not_depend_on_threads) {
   lp_set_num_threads(before);
 }
 
+TEST(winograd_of_bfloat16_does_not_depend_on_threads) {
+  const LpConvGeometry cases[] = {geometry(5, 64, 64, 56, 56, 1, 1),
+                                  geometry(3, 128, 96, 28, 30, 1, 1),
+                                  geometry(2, 200, 192, 14, 13, 1, 1)};
+  const int before = lp_num_threads();
+  for (int i = 0; i < 3; i++)
+    for (int pass = 0; pass < 3; pass++) {
+      Buffers b = buffers_of(&cases[i]);
+      uint16_t *x = halved(b.x, b.in), *y = halved(b.y, b.out),
+               *w = halved(b.w, b.weights), *const to[] = {y, x, w};
+      const int64_t counts[] = {b.out, b.in, b.weights};
+      const size_t bytes = (size_t)counts[pass] * sizeof *x;
+      uint16_t *first = malloc(bytes);
+      const LpWinogradCall c = {
+          .dtype = LP_BFLOAT16, .x = x, .y = y, .w = w, .half_weights = true};
+      for (int threads = 1; threads <= 5; threads += 2) {
+        lp_set_num_threads(threads);
+        EXPECT(lp_winograd_run((LpConvPass)pass, &cases[i], &c));
+        if (threads == 1) memcpy(first, to[pass], bytes);
+        EXPECT(!memcmp(first, to[pass], bytes));
+      }
+      free(first);
+      free(x);
+      free(y);
+      free(w);
+      release(&b);
+    }
+  lp_set_num_threads(before);
+}
+
 TEST(winograd_serves_what_it_says) {
   const LpConvGeometry good = geometry(1, 4, 4, 8, 8, 1, 1);
   LpConvGeometry g = good;
