@@ -1,8 +1,10 @@
 -- torch.cuda as scripts ask it before they choose a device: there is none in this build, so that is_available() is false
 -- and `torch.device(torch.cuda.is_available() and "cuda" or "cpu")` gives the CPU. What needs a device says so.
 local args = require "lampad.args"
+local warnings = require "lampad.warnings"
 
 local M = {}
+local autocast_spec = args "autocast(bool enabled=true, dtype dtype=nil, bool? cache_enabled=nil, function body=nil)"
 
 function M.is_available() return false end
 function M.device_count() return 0 end
@@ -25,6 +27,20 @@ for _, name in ipairs { "current_device", "synchronize", "set_device", "get_devi
   M[name] = function()
     args.fail("torch.cuda." .. name, "there is no CUDA device in this build; ask torch.cuda.is_available() first")
   end
+end
+
+-- The older names of what torch.amp has for all devices.
+M.amp = {}
+function M.amp.autocast(...)
+  warnings.warn("`torch.cuda.amp.autocast(args...)` is deprecated. Please use `torch.amp.autocast('cuda', args...)` instead.",
+    "FutureWarning")
+  local enabled, dtype, cache_enabled, body = autocast_spec(...)
+  return require("lampad.amp").autocast("cuda", dtype, enabled, cache_enabled, body)
+end
+function M.amp.GradScaler(...)
+  warnings.warn("`torch.cuda.amp.GradScaler(args...)` is deprecated. Please use `torch.amp.GradScaler('cuda', args...)` instead.",
+    "FutureWarning")
+  return require("lampad.amp").GradScaler("cuda", ...)
 end
 
 return M

@@ -1,13 +1,13 @@
 -- torch.vision.ops (torchvision.ops): suppression of overlapping boxes, pooling of regions, deformable convolution.
 -- Loops in nn/cpu/simd/{boxes,roi,deform}*; the functions written in Lua stand in lua/lampad/vision/ops/.
 local V = "vision.ops"
-op{ "nms(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor", variants = "function", module = V,
+op{ "nms(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor", autocast = "fp32", variants = "function", module = V,
     kind = "composite", cases = { "(9,4),(9,),0.3", "(40,4)p,(40,),0.5", "(0,4),(0,),0.5" },
     doc = "Non-maximum suppression: the indices of boxes (N, 4), x1 y1 x2 y2, in descending order of score, without those "
       .. "whose intersection over union with a box of higher score is greater than iou_threshold.",
     example = "torch.vision.ops.nms(torch.tensor{{0., 0, 4, 4}, {1., 0, 5, 4}, {9., 9, 12, 12}}, "
       .. "torch.tensor{0.8, 0.9, 0.7}, 0.5)" }
-op{ "batched_nms(Tensor boxes, Tensor scores, Tensor idxs, float iou_threshold) -> Tensor", variants = "function",
+op{ "batched_nms(Tensor boxes, Tensor scores, Tensor idxs, float iou_threshold) -> Tensor", autocast = "fp32", variants = "function",
     module = V, kind = "composite", cases = { "(40,4)p,(40,),(40,)<3,0.3", "(0,4),(0,),(0,)<2,0.5" },
     doc = "nms among the boxes of each class alone; idxs (N,) holds the classes. The indices come in descending order of score.",
     example = "torch.vision.ops.batched_nms(torch.tensor{{0., 0, 4, 4}, {1., 0, 5, 4}}, torch.tensor{0.8, 0.9}, "
