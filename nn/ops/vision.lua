@@ -105,6 +105,6 @@ op{ "gumbel_softmax(Tensor logits, float tau=1.0, bool hard=false, float eps=1e-
     doc = "A sample of the Gumbel-Softmax distribution; hard: one-hot, with the gradient of the soft sample.",
     example = "F.gumbel_softmax(torch.zeros(2, 3), 1.0, true):sum(1)" }
 op{ "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=nil) -> Tensor", variants = "function",
-    module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,5),(2,4,5),(2,)" },
+    autocast = "off", module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,5),(2,4,5),(2,)" },
     doc = "x1^T W[k] x2 + b[k] for each output k.",
     example = "F.bilinear(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1, 2, 3))" }

@@ -45,7 +45,7 @@ local row_fields = { variants = true, module = true, kind = true, kernel = true,
   example = true, node = true, gate = true, autocast = true }
 local variant_words = { ["function"] = true, method = true, inplace = true, out = true, internal = true }
 local autocast_tags = { lower_precision_fp = "LP_AUTOCAST_LOWER_PRECISION", fp32 = "LP_AUTOCAST_FP32",
-  promote = "LP_AUTOCAST_PROMOTE" }
+  promote = "LP_AUTOCAST_PROMOTE", fp32_inside = "LP_AUTOCAST_FP32_INSIDE", off = "LP_AUTOCAST_NONE" }
 local kinds = { unary = true, binary = true, native = true, view = true, composite = true }
 -- Modules whose functions take their name as a prefix in C, as in PyTorch's own `linalg_inv`.
 local prefixed = { linalg = true, special = true, fft = true, ["signal.windows"] = true }

@@ -93,7 +93,8 @@ typedef enum LpAutocastClass {
   LP_AUTOCAST_NONE,
   LP_AUTOCAST_LOWER_PRECISION, /* the dtype of the region */
   LP_AUTOCAST_FP32,
-  LP_AUTOCAST_PROMOTE          /* float32 when some of them are */
+  LP_AUTOCAST_PROMOTE,         /* float32 when some of them are */
+  LP_AUTOCAST_FP32_INSIDE      /* float32; results get the dtype of the first one */
 } LpAutocastClass;
 
 /* One schema row. */

@@ -181,7 +181,8 @@ static bool holds_float32(const LpOpInfo *op, const LpValue *args) {
 static LpDtype target_of(const LpOpInfo *op, const LpValue *args) {
   switch (op->autocast) {
   case LP_AUTOCAST_LOWER_PRECISION: return states[LP_CPU].dtype;
-  case LP_AUTOCAST_FP32: return LP_FLOAT32;
+  case LP_AUTOCAST_FP32:
+  case LP_AUTOCAST_FP32_INSIDE: return LP_FLOAT32;
   case LP_AUTOCAST_PROMOTE: return holds_float32(op, args) ? LP_FLOAT32 : LP_DTYPE_NONE;
   default: return LP_DTYPE_NONE;
   }
@@ -204,6 +205,18 @@ static void free_list(LpTensors list) {
   lp_free((void *)list.data, (size_t)(list.count + 1) * sizeof *list.data);
 }
 
+/* Gives the results, tensors of float32, the dtype that the first argument came with. */
+static bool cast_back(const LpOpInfo *op, const LpValue *args, LpValue *results) {
+  bool ok = true;
+  for (int i = 0; is_castable(args[0].tensor) && i < op->n_results; i++) {
+    LpTensor *cast =
+        ok ? cast_tensor(results[i].tensor, (LpDtype)args[0].tensor->dtype) : NULL;
+    lp_tensor_release(results[i].tensor);
+    ok = (results[i].tensor = cast) != NULL;
+  }
+  return ok;
+}
+
 int lp_autocast_try(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
                     LpValue *results) {
   (void)form;
@@ -220,6 +233,7 @@ int lp_autocast_try(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
       ok = (cast[n].tensors.data = cast_list(args[n].tensors, dtype)) != NULL;
   }
   ok = ok && op->call(dtype == LP_DTYPE_NONE ? args : cast, results);
+  if (op->autocast == LP_AUTOCAST_FP32_INSIDE) ok = ok && cast_back(op, args, results);
   lp_autocast_resume();
   while (n-- > 0) {
     if (is_tensor(op->args[n].type))

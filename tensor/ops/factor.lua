@@ -34,7 +34,7 @@ op{ "ormqr(Tensor self, Tensor input2, Tensor input3, bool left=true, bool trans
            the reflectors in self and their factors input2, as geqrf leaves them.",
     example = "a, tau = torch.geqrf(torch.tensor{{3., 1.}, {4., 2.}}); torch.ormqr(a, tau, torch.ones(2, 1))" }
 
-op{ "polar(Tensor A) -> (Tensor U, Tensor H)", module = "linalg", variants = "function out",
+op{ "polar(Tensor A) -> (Tensor U, Tensor H)", module = "linalg", autocast = "fp32_inside", variants = "function out",
     grad = { A = "polar_backward(grad_U, grad_H, U, H)" }, cases = { "(3,3)", "(4,3)", "(2,4,2)", "(0,0)" },
     doc = "A = U H with orthonormal columns in U and a positive semidefinite H; A has at least as many rows as columns.",
     example = "torch.linalg.polar(torch.tensor{{0., 2.}, {-3., 0.}})" }

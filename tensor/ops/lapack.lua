@@ -206,7 +206,7 @@ op{ "eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", module = "l
 op{ "eigvals(Tensor self) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out", kind = "composite",
     doc = "The eigenvalues of any square matrix; always complex.",
     example = "torch.linalg.eigvals(torch.tensor{{0., -1.}, {1., 0.}})" }
-op{ "matrix_exp(Tensor A) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "matrix_exp(Tensor A) -> Tensor", module = "linalg", autocast = "off", variants = "function", kind = "composite",
     cases = { "(3,3)", "(2,3,3)", "(1,1)", "(4,4)s" },
     doc = "The exponential of a square matrix.", example = "torch.linalg.matrix_exp(torch.tensor{{0., 1.}, {0., 0.}})" }
 op{ "matrix_exp(Tensor self) -> Tensor", composite = "linalg_matrix_exp(self)", cases = { "(3,3)" },
