@@ -118,7 +118,8 @@ op{ "cholesky_solve(Tensor self, Tensor input2, bool upper=false) -> Tensor",
     doc = "X with A X = self from the Cholesky factor input2 of A.",
     example = "torch.cholesky_solve(torch.ones(2, 1), torch.tensor{{2., 0.}, {1., 1.}})" }
 op{ "cholesky_inverse(Tensor self, bool upper=false) -> Tensor",
-    autocast = "fp32", variants = "function method out", grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
+    autocast = "fp32", variants = "function method out",
+    grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
     doc = "The inverse of A from its Cholesky factor.",
     example = "torch.cholesky_inverse(torch.tensor{{2., 0.}, {1., 1.}})" }
 op{ "pinv(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
@@ -187,7 +188,8 @@ op{ "svd(Tensor A, bool full_matrices=true) -> (Tensor U, Tensor S, Tensor Vh)",
 op{ "svdvals(Tensor A) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out", kind = "composite",
     cases = { "(4,3)", "(3,4)", "(2,3,3)", "(0,3)" },
     doc = "The singular values, in descending order.", example = "torch.linalg.svdvals(torch.tensor{{3., 0.}, {0., 4.}})" }
-op{ "svd(Tensor self, bool some=true, bool compute_uv=true) -> (Tensor U, Tensor S, Tensor V)", autocast = "fp32", variants = "function method out", kind = "composite",
+op{ "svd(Tensor self, bool some=true, bool compute_uv=true) -> (Tensor U, Tensor S, Tensor V)",
+    autocast = "fp32", variants = "function method out", kind = "composite",
     doc = "self = U diag(S) V^H (mind: V, where linalg.svd gives V^H).",
     example = "torch.svd(torch.tensor{{3., 0.}, {0., 4.}})" }
 op{ "eigh(Tensor self, str UPLO='L') -> (Tensor eigenvalues, Tensor eigenvectors)", module = "linalg",

@@ -60,7 +60,8 @@ op{ "kron(Tensor self, Tensor other) -> Tensor", variants = "function method out
     cases = { "(2,3), (3,2)", "(2), (3,2)", "(2,2)i, (3)i" },
     doc = "The Kronecker product: each element of self times all of other.",
     example = "torch.kron(torch.tensor{1., 10.}, torch.ones(2, 2))" }
-op{ "linear(Tensor input, Tensor weight, Tensor? bias=nil) -> Tensor", module = "nn.functional", autocast = "lower_precision_fp", variants = "function", tells_recording = true,
+op{ "linear(Tensor input, Tensor weight, Tensor? bias=nil) -> Tensor", module = "nn.functional", variants = "function",
+    autocast = "lower_precision_fp", tells_recording = true,
     grad = { input = "linear_grad_input(grad, weight)",
              weight = "linear_grad_weight(grad, input, weight.ndim)",
              bias = "linear_grad_bias(grad, bias.shape)" },

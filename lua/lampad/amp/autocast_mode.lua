@@ -66,7 +66,7 @@ function M.autocast(...)
   end
   local device_type, dtype, enabled, cache_enabled = spec(table.unpack(given, 1, given.n))
   local kind = device_kind("autocast", device_type)
-  if dtype == nil then _, dtype = core.autocast_state(kind) end
+  if dtype == nil then dtype = M.get_autocast_dtype(kind) end
   check_dtype("autocast", dtype)
   if cache_enabled == nil then cache_enabled = torch.is_autocast_cache_enabled() end
   return core.autocast(kind, enabled and can_enable(kind, dtype), dtype, cache_enabled, body)
