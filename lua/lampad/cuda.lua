@@ -4,7 +4,7 @@ local args = require "lampad.args"
 local warnings = require "lampad.warnings"
 
 local M = {}
-local autocast_spec = args "autocast(bool enabled=true, dtype dtype=nil, bool? cache_enabled=nil, function body=nil)"
+local autocast_spec = args "autocast(bool enabled=true, dtype dtype=nil, bool? cache_enabled=nil)"
 
 function M.is_available() return false end
 function M.device_count() return 0 end
@@ -31,15 +31,23 @@ end
 
 -- The older names of what torch.amp has for all devices.
 M.amp = {}
-function M.amp.autocast(...)
-  warnings.warn("`torch.cuda.amp.autocast(args...)` is deprecated. Please use `torch.amp.autocast('cuda', args...)` instead.",
-    "FutureWarning")
-  local enabled, dtype, cache_enabled, body = autocast_spec(...)
-  return require("lampad.amp").autocast("cuda", dtype, enabled, cache_enabled, body)
+
+local function deprecated(name)
+  warnings.warn(("`torch.cuda.amp.%s(args...)` is deprecated. Please use `torch.amp.%s('cuda', args...)` instead."):format(name,
+    name), "FutureWarning")
 end
+
+function M.amp.autocast(...)
+  deprecated "autocast"
+  local mode = require "lampad.amp.autocast_mode"
+  local body, given = mode.split_body(...)
+  local enabled, dtype, cache_enabled = autocast_spec(table.unpack(given, 1, given.n))
+  if body then return mode.autocast("cuda", dtype, enabled, cache_enabled, body) end
+  return mode.autocast("cuda", dtype, enabled, cache_enabled)
+end
+
 function M.amp.GradScaler(...)
-  warnings.warn("`torch.cuda.amp.GradScaler(args...)` is deprecated. Please use `torch.amp.GradScaler('cuda', args...)` instead.",
-    "FutureWarning")
+  deprecated "GradScaler"
   return require("lampad.amp").GradScaler("cuda", ...)
 end
 

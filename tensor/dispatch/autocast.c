@@ -89,19 +89,25 @@ static Entry *place_of(const Cache *c, const LpTensor *weight) {
   return &c->entries[i];
 }
 
-/* Makes room for one more, without the weights that nobody else holds any longer. */
+/* Does the cache alone hold the weight and its cast, whose history leads to the weight?
+ */
+static bool is_forgotten(const Entry *e) {
+  return atomic_load(&e->cast->refcount) == 1 &&
+         atomic_load(&e->weight->refcount) == 1 + lp_requires_grad(e->cast);
+}
+
+/* Makes room for one more, without the forgotten ones. */
 static bool make_room(void) {
   if (cache.count * 2 < cache.capacity) return true;
   int64_t alive = 0;
   for (int64_t i = 0; i < cache.capacity; i++)
-    alive +=
-        cache.entries[i].weight && atomic_load(&cache.entries[i].weight->refcount) > 1;
+    alive += cache.entries[i].weight && !is_forgotten(&cache.entries[i]);
   Cache bigger = {.capacity = 64};
   while (bigger.capacity < alive * 4) bigger.capacity *= 2;
   TRY(bigger.entries = lp_calloc((size_t)bigger.capacity * sizeof(Entry)));
   for (int64_t i = 0; i < cache.capacity; i++) {
     Entry *e = &cache.entries[i];
-    if (!e->weight || atomic_load(&e->weight->refcount) == 1) continue;
+    if (!e->weight || is_forgotten(e)) continue;
     *place_of(&bigger, e->weight) = *e;
     *e = (Entry){0};
     bigger.count++;

@@ -342,6 +342,12 @@ describe("autocast", function()
     assert.equal("In CPU autocast, but the target dtype is not supported. Disabling autocast.\nCPU Autocast only supports dtypes "
       .. "of torch.bfloat16, torch.float16 currently.", caught[1].message)
     assert.equal("CUDA is not available. Disabling autocast.", caught[2].message)
+    caught = torch.warnings.catch_warnings(function()
+      assert.equal(f32, torch.cuda.amp.autocast(true, function() return a:mm(a).dtype end))
+      assert.is_false(torch.cuda.amp.GradScaler({ init_scale = 2.0 }):is_enabled())
+    end)
+    assert.equal("FutureWarning", caught[1].category)
+    assert.equal(4, #caught)
     assert.is_true(is_off())
   end)
 

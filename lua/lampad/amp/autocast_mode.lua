@@ -30,6 +30,16 @@ local function check_dtype(what, dtype)
   end
 end
 
+--- The function that stands last among the arguments, or nil, and a list of those before it.
+function M.split_body(...)
+  local given = table.pack(...)
+  local body = given[given.n]
+  if type(body) ~= "function" then return nil, given end
+  given[given.n] = nil
+  given.n = given.n - 1
+  return body, given
+end
+
 --- is_autocast_available(device_type): can ops on such devices choose their precision? Of "cpu" and, where there is one,
 --- "cuda".
 function M.is_autocast_available(device_type)
@@ -58,12 +68,7 @@ local spec = args "autocast(any device_type, dtype dtype=nil, bool enabled=true,
 --- and inputs stay float32, and so do the gradients of parameters. A weight is cast once in the outermost scope, unless
 --- cache_enabled is false. Inside, enabled = false switches it off. Leave the scope before backward.
 function M.autocast(...)
-  local given = table.pack(...)
-  local body
-  if type(given[given.n]) == "function" then
-    body = given[given.n]
-    given.n = given.n - 1
-  end
+  local body, given = M.split_body(...)
   local device_type, dtype, enabled, cache_enabled = spec(table.unpack(given, 1, given.n))
   local kind = device_kind("autocast", device_type)
   if dtype == nil then dtype = M.get_autocast_dtype(kind) end
