@@ -26,6 +26,7 @@ void lpvm_open_checkpoint(lua_State *L, int core_index);
 void lpvm_open_worker(lua_State *L, int core_index);
 void lpvm_open_stream(lua_State *L, int core_index);
 void lpvm_open_autograd_core(lua_State *L, int core_index);
+void lpvm_open_scopes_core(lua_State *L, int core_index);
 void lpvm_open_vmap_core(lua_State *L, int core_index);
 
 static int get_num_threads(lua_State *L) {
@@ -165,6 +166,7 @@ LP_API int luaopen_lampad_core(lua_State *L) {
   lpvm_open_autograd(L, torch, methods);
   lpvm_open_scopes(L, torch, methods);
   lpvm_open_autograd_core(L, core);
+  lpvm_open_scopes_core(L, core);
   lpvm_open_vmap_core(L, core);
   lpvm_open_gz(L, core);
   lpvm_open_folder(L, core);

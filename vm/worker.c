@@ -30,6 +30,7 @@
 #include "core/parallel.h"
 #include "core/thread.h"
 #include "crossing.h"
+#include "lampad/autocast.h"
 #include "lampad/random.h"
 #include "state.h"
 #include "types.h"
@@ -523,6 +524,7 @@ static void *run_worker(void *arg) {
     }
     lua_close(L);
   }
+  lp_autocast_clear_cache(); /* of a region that was left open */
   lp_thread_leave();
   lp_generator_release(w->own.generator);
   atomic_fetch_sub(&live_workers, 1);

@@ -1,8 +1,10 @@
 -- torch.cuda as scripts ask it before they choose a device: there is none in this build, so that is_available() is false
 -- and `torch.device(torch.cuda.is_available() and "cuda" or "cpu")` gives the CPU. What needs a device says so.
 local args = require "lampad.args"
+local warnings = require "lampad.warnings"
 
 local M = {}
+local autocast_spec = args "autocast(bool enabled=true, dtype dtype=nil, bool? cache_enabled=nil)"
 
 function M.is_available() return false end
 function M.device_count() return 0 end
@@ -25,6 +27,28 @@ for _, name in ipairs { "current_device", "synchronize", "set_device", "get_devi
   M[name] = function()
     args.fail("torch.cuda." .. name, "there is no CUDA device in this build; ask torch.cuda.is_available() first")
   end
+end
+
+-- The older names of what torch.amp has for all devices.
+M.amp = {}
+
+local function deprecated(name)
+  warnings.warn(("`torch.cuda.amp.%s(args...)` is deprecated. Please use `torch.amp.%s('cuda', args...)` instead."):format(name,
+    name), "FutureWarning")
+end
+
+function M.amp.autocast(...)
+  deprecated "autocast"
+  local mode = require "lampad.amp.autocast_mode"
+  local body, given = mode.split_body(...)
+  local enabled, dtype, cache_enabled = autocast_spec(table.unpack(given, 1, given.n))
+  if body then return mode.autocast("cuda", dtype, enabled, cache_enabled, body) end
+  return mode.autocast("cuda", dtype, enabled, cache_enabled)
+end
+
+function M.amp.GradScaler(...)
+  deprecated "GradScaler"
+  return require("lampad.amp").GradScaler("cuda", ...)
 end
 
 return M

@@ -7,7 +7,7 @@ local torch = core.torch
 local submodules = {
   nn = "lampad.nn", optim = "lampad.optim", utils = "lampad.utils", vision = "lampad.vision",
   distributions = "lampad.distributions", numpy = "lampad.numpy", safetensors = "lampad.safetensors",
-  accelerator = "lampad.accelerator", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
+  accelerator = "lampad.accelerator", amp = "lampad.amp", autograd = "lampad.autograd", backends = "lampad.backends", cuda = "lampad.cuda",
   func = "lampad.func", hub = "lampad.hub", linalg = "lampad.linalg", masked = "lampad.masked", metrics = "lampad.metrics", onnx = "lampad.onnx",
   random = "lampad.random", serialization = "lampad.serialization", testing = "lampad.testing", training = "lampad.training", tune = "lampad.tune",
   vmap = "lampad.func.vmap", warnings = "lampad.warnings",
@@ -60,6 +60,9 @@ local in_lua = {
   ["lampad.modes"] = { "use_deterministic_algorithms", "are_deterministic_algorithms_enabled",
     "is_deterministic_algorithms_warn_only_enabled", "get_deterministic_debug_mode", "set_deterministic_debug_mode",
     "compile" },
+  ["lampad.amp.autocast_mode"] = { "autocast", "is_autocast_enabled", "set_autocast_enabled", "get_autocast_dtype",
+    "set_autocast_dtype", "is_autocast_cpu_enabled", "set_autocast_cpu_enabled", "get_autocast_cpu_dtype",
+    "set_autocast_cpu_dtype", "get_autocast_gpu_dtype", "set_autocast_gpu_dtype" },
   ["lampad.settings"] = { "set_float32_matmul_precision", "get_float32_matmul_precision", "set_flush_denormal",
     "set_default_tensor_type", "get_default_device", "set_default_device", "get_device", "get_num_interop_threads", "set_num_interop_threads",
     "typename", "is_storage" },

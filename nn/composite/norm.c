@@ -351,6 +351,11 @@ static LpTensor *sum_neighbours(Expr *e, LpTensor *t, int64_t size) {
   return t ? total : NULL;
 }
 
+LpTensor *lp_composite_neighbour_sums(LpTensor *self, int64_t size) {
+  Expr e = {0};
+  return expr_end(&e, sum_neighbours(&e, self, size));
+}
+
 /* x / (k + alpha * mean of x^2 over `size` neighbouring channels)^beta */
 LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double alpha,
                                            double beta, double k) {
@@ -368,7 +373,10 @@ LpTensor *lp_composite_local_response_norm(LpTensor *input, int64_t size, double
   LpTensor *padded =
       square ? keep(&e, lp_constant_pad_nd(square, lp_ints(pad, pads), lp_scalar_int(0)))
              : NULL;
-  LpTensor *sum = padded ? sum_neighbours(&e, padded, size) : NULL;
+  /* Autocast sums those of images in float32: PyTorch has avg_pool3d do it. */
+  LpTensor *sum = !padded              ? NULL
+                  : lp_ndim(input) > 3 ? keep(&e, lp_neighbour_sums(padded, size))
+                                       : sum_neighbours(&e, padded, size);
   LpTensor *base = x_offset(&e, x_scale(&e, sum, alpha / (double)size), k);
   LpTensor *exponent = x_number(&e, beta);
   LpTensor *divisor = base && exponent ? keep(&e, lp_pow(base, exponent)) : NULL;

@@ -44,10 +44,13 @@ static LpTensor *lp_pool(LpTensor *self, int64_t ndim, double p, LpInts kernel_s
   Expr e = {0};
   LpTensor *exponent = x_number(&e, p), *root = x_number(&e, 1 / p);
   LpTensor *powers = exponent ? keep(&e, lp_pow(self, exponent)) : NULL;
-  LpTensor *mean =
-      powers ? keep(&e, lp_avg_pool(powers, ndim, kernel_size, stride, lp_ints(&zero, 1),
-                                    ceil_mode, true, (LpOptInt){0}))
-             : NULL;
+  const LpInts none = lp_ints(&zero, 1);
+  const LpOptInt unset = {0};
+  LpTensor *mean = !powers     ? NULL
+                   : ndim == 3 ? keep(&e, lp_avg_pool3d(powers, kernel_size, stride, none,
+                                                        ceil_mode, true, unset))
+                               : keep(&e, lp_avg_pool(powers, ndim, kernel_size, stride,
+                                                      none, ceil_mode, true, unset));
   LpTensor *magnitude = mean ? keep(&e, lp_abs(mean)) : NULL;
   LpTensor *sign = mean ? keep(&e, lp_sign(mean)) : NULL;
   LpTensor *sum = x_scale(&e, x_mul(&e, sign, magnitude), elements);

@@ -2,18 +2,23 @@
  * rnn_relu over padded or packed batches, and their cells. */
 #include "composite/rnn.h"
 #include "core/alloc.h"
+#include "dispatch/autocast.h"
 #include "impl.h"
 #include "lampad/vmap.h"
 
-bool lp_rnn_run_layer(LpRnnKind kind, const RnnWeights *w, LpTensor *x,
-                      LpInts batch_sizes, LpTensor *h, LpTensor *c, bool reverse,
-                      LpTensor *out[3]) {
+/* One layer in one direction over packed rows (cpu/rnn.h); out (owned): output, hy, cy,
+ * the last NULL but for an LSTM. by_ops: out of ops, of which autocast gives each a dtype
+ * of its own. */
+static bool one_direction(LpRnnKind kind, const RnnWeights *w, LpTensor *x,
+                          LpInts batch_sizes, LpTensor *h, LpTensor *c, bool reverse,
+                          bool by_ops, LpTensor *out[3]) {
   out[0] = out[1] = out[2] = NULL;
   LpTensor *results[5] = {0};
   const LpDtype dtype = lp_dtype(x);
   bool ok;
   /* Integers have no gates, but PyTorch lets them pass through tanh and relu. */
-  if (lp_dtype_is_complex(dtype) || (!lp_dtype_is_floating(dtype) && kind <= LP_RNN_TANH))
+  if (by_ops || lp_dtype_is_complex(dtype) ||
+      (!lp_dtype_is_floating(dtype) && kind <= LP_RNN_TANH))
     ok = lp_rnn_unrolled(kind, w, x, batch_sizes, h, c, reverse, out);
   else if (kind == LP_RNN_LSTM)
     ok = lp_lstm_layer(x, batch_sizes, h, c, w->w_ih, w->w_hh, w->b_ih, w->b_hh, w->w_hr,
@@ -40,7 +45,7 @@ bool lp_rnn_run_layer(LpRnnKind kind, const RnnWeights *w, LpTensor *x,
 typedef struct Stack {
   LpRnnKind kind;
   LpTensors params;
-  bool biases, projected, bidirectional, train;
+  bool biases, projected, bidirectional, train, by_ops;
   int64_t layers;
   double dropout;
   LpInts batch_sizes;
@@ -111,7 +116,7 @@ static bool run_layer(const Stack *s, int64_t layer, LpTensor **x, LpTensor **h_
     LpTensor *h = lp_select(s->h, 0, index), *out[3] = {0};
     LpTensor *c = h && s->c ? lp_select(s->c, 0, index) : NULL;
     ok = h && (c || !s->c) &&
-         lp_rnn_run_layer(s->kind, &w, *x, s->batch_sizes, h, c, d == 1, out);
+         one_direction(s->kind, &w, *x, s->batch_sizes, h, c, d == 1, s->by_ops, out);
     lp_tensor_release(h);
     lp_tensor_release(c);
     outputs[d] = out[0];
@@ -176,6 +181,8 @@ static bool run_padded(Stack *s, LpTensor *input, bool batch_first, LpTensor **r
   CHECK(steps > 0, LP_ERR_ARGUMENT,
         "Expected sequence length to be larger than 0 in RNN, got input %s",
         SHAPE_TEXT(input));
+  /* An LSTM is one op for autocast, as in PyTorch; other nets are several. */
+  s->by_ops = lp_tls_autocast && (s->kind != LP_RNN_LSTM || s->projected);
   int64_t *sizes = lp_alloc((size_t)steps * sizeof *sizes);
   TRY(sizes);
   for (int64_t t = 0; t < steps; t++) sizes[t] = batch;
@@ -212,6 +219,7 @@ static bool run_packed(Stack *s, LpTensor *data, LpTensor *batch_sizes,
         SHAPE_TEXT(batch_sizes), lp_dtype_name(lp_dtype(batch_sizes)));
   CHECK(!lp_vmap_is_batched(batch_sizes, 0), LP_ERR_ARGUMENT,
         "vmap: expected 'batch_sizes' that are the same for all examples");
+  s->by_ops = lp_tls_autocast;
   LpTensor *dense = nn_dense(batch_sizes, LP_INT64), *made[3] = {0};
   TRY(dense);
   s->batch_sizes = lp_ints(lp_data(dense), lp_numel(dense));
@@ -290,7 +298,8 @@ static bool run_cell(LpRnnKind kind, const RnnWeights *w, LpTensor *input, LpTen
         "expected 'hx' of shape (batch, hidden) for a batch of %lld (input %s), got %s",
         (long long)batch, SHAPE_TEXT(input), SHAPE_TEXT(h));
   LpTensor *made[3] = {0};
-  TRY(lp_rnn_run_layer(kind, w, input, lp_ints(&batch, 1), h, c, false, made));
+  TRY(one_direction(kind, w, input, lp_ints(&batch, 1), h, c, false, lp_tls_autocast,
+                    made));
   lp_tensor_release(made[0]);
   out[0] = made[1];
   if (c) out[1] = made[2];

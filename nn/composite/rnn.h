@@ -9,13 +9,8 @@ typedef struct RnnWeights {
   LpTensor *w_ih, *w_hh, *b_ih, *b_hh, *w_hr; /* the biases and w_hr may be NULL */
 } RnnWeights;
 
-/* One layer in one direction over packed rows (cpu/rnn.h); out (owned): output, hy, cy,
- * the last NULL but for an LSTM. */
-bool lp_rnn_run_layer(LpRnnKind kind, const RnnWeights *w, LpTensor *x,
-                      LpInts batch_sizes, LpTensor *h, LpTensor *c, bool reverse,
-                      LpTensor *out[3]);
-
-/* The same out of ops that autograd follows, step by step. */
+/* One layer in one direction over packed rows (cpu/rnn.h), out of ops that autograd follows,
+ * step by step; out (owned): output, hy, cy, the last NULL but for an LSTM. */
 bool lp_rnn_unrolled(LpRnnKind kind, const RnnWeights *w, LpTensor *x, LpInts batch_sizes,
                      LpTensor *h, LpTensor *c, bool reverse, LpTensor *out[3]);
 

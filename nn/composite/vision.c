@@ -26,6 +26,9 @@ LpTensor *lp_composite_pad(LpTensor *input, LpInts pad, const char *mode,
             "expected an input with elements in every dim but the batch, got %s",
             SHAPE_TEXT(input));
   }
+  /* Of these autocast knows all but two. */
+  if (!strcmp(mode, "replicate") || (!strcmp(mode, "reflect") && dims < 3))
+    return lp_pad_by_edges(input, pad, mode);
   return lp_pad_nd(input, pad, mode, lp_scalar_int(0));
 }
 

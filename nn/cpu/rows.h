@@ -22,6 +22,10 @@ typedef struct LpRowKernels {
   void (*moments[4])(const void *x, int64_t n, double pivot, double *s, double *q);
   /* y = a * x + b */
   void (*affine[4])(void *y, const void *x, int64_t n, double a, double b);
+  /* y = a * x + b with factors for each element, vectors of the compute dtype; no less
+   * than low, no more than high */
+  void (*affine_each[4])(void *y, const void *x, int64_t n, const void *a, const void *b,
+                         double low, double high);
   /* *s += sum(g), *q += sum(g * (x - mean)), with g behind the gate */
   void (*grad_moments[4])(const void *g, LpRowGate gate, const void *x, int64_t n,
                           double mean, double *s, double *q);

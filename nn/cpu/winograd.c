@@ -526,11 +526,13 @@ int lp_winograd_packing(const LpConvGeometry *g, LpDtype dtype) {
 /* Channels and outputs (over the batch) from which on the transforms cost less than they
  * save, beside oneDNN's direct kernel: of many channels few outputs do, in the weight
  * gradient the fewest, and fewer where transformed weights are kept. Small images may
- * fill less of their tiles than half. */
+ * fill less of their tiles than half. Processors with a tile unit multiply floats, too,
+ * twice as fast as others of the same vectors. */
 #define LEAST_CHANNELS 16
-#define LEAST_SOURCE_OF_AVX512 24
+#define LEAST_SOURCE_OF_FAST 24
 #define MOST_CHANNELS 2048
-#define LEAST_PAIRS (16 * 32)
+#define LEAST_PAIRS (16 * 16)
+#define LEAST_PAIRS_SUMMED (16 * 32)
 #define LEAST_OUTPUTS 384
 #define LEAST_OUTPUTS_KEPT 96
 #define LEAST_OUTPUTS_SUMMED 192
@@ -567,9 +569,11 @@ bool lp_winograd_pays(LpConvPass pass, const LpConvGeometry *g, LpDtype dtype,
                 pairs = source * result;
   const int64_t least = is_half ? LEAST_CHANNELS_OF_HALVES : LEAST_CHANNELS;
   if (source < least || result < least || source > MOST_CHANNELS ||
-      result > MOST_CHANNELS || pairs < LEAST_PAIRS)
+      result > MOST_CHANNELS ||
+      pairs < (pass == LP_CONV_WEIGHT_GRAD ? LEAST_PAIRS_SUMMED : LEAST_PAIRS))
     return false;
-  if (pass != LP_CONV_WEIGHT_GRAD && lanes() == 16 && source < LEAST_SOURCE_OF_AVX512)
+  if (pass != LP_CONV_WEIGHT_GRAD && lp_split_supported() && lanes() == 16 &&
+      (source < LEAST_SOURCE_OF_FAST || pairs < LEAST_PAIRS_SUMMED))
     return false;
   return outputs >= least_outputs(pass, dtype, pairs, kept) &&
          products_of(&p) <= MOST_PRODUCTS_PER_OUTPUT * outputs;

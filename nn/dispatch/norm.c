@@ -8,6 +8,7 @@
 #include "core/alloc.h"
 #include "cpu/rows.h"
 #include "dispatch/channels.h"
+#include "dispatch/layout.h"
 #include "dispatch/nn_util.h"
 #include "impl.h"
 #include "lampad/ops.h"
@@ -43,6 +44,74 @@ static bool update_running(LpTensor *running, const double *batch, double scale,
   lp_tensor_release(now);
   lp_tensor_release(next);
   return ok;
+}
+
+/* The affine map of a batch norm, deferred (Note [Deferred elements] in
+ * dispatch/layout.h). Its factors are repeated to rows that are worth a call. */
+#define DEFERRED_ROW 512 /* elements, or one pixel's channels */
+#define LINE 64          /* bytes: vectors of factors lie in one line of the cache each */
+
+typedef struct DeferredAffine {
+  LpDeferred base;
+  int type;
+  size_t bytes, elem_bytes, factor_bytes;
+  int64_t channels, row; /* a multiple of channels */
+  char *a, *b;
+} DeferredAffine;
+
+static void compute_affine(const LpDeferred *base, void *to, int64_t first, int64_t n,
+                           LpBounds bounds) {
+  const DeferredAffine *d = (const DeferredAffine *)base;
+  const LpRowKernels *k = lp_row_kernels();
+  const char *x = (const char *)base->source->memory + (size_t)first * d->elem_bytes;
+  char *y = to;
+  for (int64_t c = first % d->channels, m; n > 0; n -= m) {
+    m = d->row - c < n ? d->row - c : n;
+    k->affine_each[d->type](y, x, m, d->a + (size_t)c * d->factor_bytes,
+                            d->b + (size_t)c * d->factor_bytes, bounds.low, bounds.high);
+    x += (size_t)m * d->elem_bytes;
+    y += (size_t)m * d->elem_bytes;
+    c = 0;
+  }
+}
+
+static void free_affine(LpDeferred *base) {
+  lp_free(base, ((DeferredAffine *)base)->bytes);
+}
+
+/* Defers y = a * x + b for the job; false: not the case for it. */
+static bool defer_affine(LpTensor *y, LpTensor *x, const ChannelJob *j) {
+  if (!lp_is_hidden(x) || !lp_is_hidden(y)) return false;
+  const bool wide = lp_dtype(x) == LP_FLOAT64;
+  const size_t factor_bytes = wide ? sizeof(double) : sizeof(float);
+  const int64_t times = j->channels < DEFERRED_ROW ? DEFERRED_ROW / j->channels : 1,
+                row = times * j->channels;
+  const size_t factors = ((size_t)row * factor_bytes + LINE - 1) & ~(size_t)(LINE - 1),
+               bytes = sizeof(DeferredAffine) + LINE + 2 * factors;
+  DeferredAffine *d = lp_alloc(bytes);
+  if (!d) {
+    lp_error_clear();
+    return false;
+  }
+  char *a = (char *)(((uintptr_t)(d + 1) + LINE - 1) & ~(uintptr_t)(LINE - 1));
+  *d = (DeferredAffine){{NULL, compute_affine, free_affine},
+                        j->type,
+                        bytes,
+                        j->elem_bytes,
+                        factor_bytes,
+                        j->channels,
+                        row,
+                        a,
+                        a + factors};
+  for (int64_t i = 0; i < row; i++) {
+    const double scale = j->a[i % j->channels], shift = j->b[i % j->channels];
+    if (wide)
+      ((double *)d->a)[i] = scale, ((double *)d->b)[i] = shift;
+    else
+      ((float *)d->a)[i] = (float)scale, ((float *)d->b)[i] = (float)shift;
+  }
+  lp_defer(y, x, &d->base);
+  return true;
 }
 
 bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias,
@@ -100,8 +169,10 @@ bool lp_impl_native_batch_norm(LpTensor *input, LpTensor *weight, LpTensor *bias
       j.a[c] = j.rstd[c] * (scale ? scale[c] : 1);
       j.b[c] = (shift ? shift[c] : 0) - j.mean[c] * j.a[c];
     }
-    j.y = nn_laid_data(output, last);
-    nn_channel_pass(&j, CHANNEL_AFFINE);
+    if (!defer_affine(output, x, &j)) {
+      j.y = nn_laid_data(output, last);
+      nn_channel_pass(&j, CHANNEL_AFFINE);
+    }
     ok = (mean = nn_from_doubles(j.mean, lp_ints(&channels, 1), stat_dtype)) &&
          (rstd = nn_from_doubles(j.rstd, lp_ints(&channels, 1), stat_dtype));
   }

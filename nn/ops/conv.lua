@@ -39,18 +39,18 @@ local transposed_weights = { "(4,3,3)", "(4,3,3,2)", "(4,3,2,3,2)" }
 for d = 1, 3 do
   local common = "Tensor input, Tensor weight, Tensor? bias=nil, int[" .. d .. "] stride=1, "
   op{ ("conv%dd(%sint[%d] padding=0, int[%d] dilation=1, int groups=1) -> Tensor"):format(d, common, d, d),
-      variants = "function", module = "nn.functional torch", kind = "composite",
+      autocast = "lower_precision_fp", variants = "function", module = "nn.functional torch", kind = "composite",
       cases = { inputs[d] .. "," .. weights[d] .. ",(6,),1,1,1,2", inputs[d] .. "," .. weights[d] .. ",nil,2,1,1,2" },
       doc = "Cross-correlates " .. texts[d] .. "; the batch dim N may be left out. bias has shape (out_channels).",
       example = ("F.conv%dd(torch.ones(%s), torch.ones(%s))"):format(d, ones[d], kernels[d]) }
   op{ ("conv%dd.padding(%sstr padding='valid', int[%d] dilation=1, int groups=1) -> Tensor"):format(d, common, d),
-      variants = "function", module = "nn.functional torch", kind = "composite",
+      autocast = "lower_precision_fp", variants = "function", module = "nn.functional torch", kind = "composite",
       cases = { inputs[d] .. "," .. weights[d] .. ",(6,),1,'same',1,2" },
       doc = "The same with padding by name: 'valid' (none) or 'same' (the result keeps the size; stride 1).",
       example = ("F.conv%dd(torch.ones(%s), torch.ones(%s), {padding = 'same'})"):format(d, ones[d], kernels[d]) }
   op{ ("conv_transpose%dd(%sint[%d] padding=0, int[%d] output_padding=0, int groups=1, int[%d] dilation=1) -> Tensor")
         :format(d, common, d, d, d),
-      variants = "function", module = "nn.functional torch", kind = "composite",
+      autocast = "lower_precision_fp", variants = "function", module = "nn.functional torch", kind = "composite",
       cases = { inputs[d] .. "," .. transposed_weights[d] .. ",(6,),2,1,1,2" },
       doc = ("The transposed convolution: the input gradient of conv%dd as an operation of its own. weight has shape "
         .. "(in_channels, out_channels / groups, ...)."):format(d),

@@ -9,7 +9,7 @@ op{ "affine_grid(Tensor theta, int[] size, bool? align_corners=nil) -> Tensor", 
     example = "F.affine_grid(torch.tensor{{{1., 0., 0.}, {0., 1., 0.}}}, {1, 1, 2, 2}, true)" }
 
 op{ "grid_sample(Tensor input, Tensor grid, str mode='bilinear', str padding_mode='zeros', bool? align_corners=nil) "
-      .. "-> Tensor", variants = "function", module = F, kind = "composite",
+      .. "-> Tensor", autocast = "fp32", variants = "function", module = F, kind = "composite",
     cases = { "(2,3,4,5),(2,3,2,2)", "(1,2,3,4),(1,2,2,2),align_corners=true",
               "(1,2,4,5),(1,3,3,2),'nearest','border'", "(1,2,4,5),(1,3,3,2),'bicubic','zeros',false",
               "(1,2,4,5),(1,3,3,2),'bicubic','reflection',true", "(1,2,4,5),(1,3,3,2)t,'bilinear','reflection'",

@@ -78,6 +78,7 @@ op{ "rms_norm(Tensor input, int[] normalized_shape, Tensor? weight=nil, float? e
     cases = { "(3,6),[6],(6,)", "(2,3,4),[3,4]" },
     doc = "Divides by the root of the mean square over the last dims; eps defaults to the dtype's epsilon.",
     example = "F.rms_norm(torch.tensor{{1., 2., 3.}}, {3})" }
+op{ "neighbour_sums(Tensor self, int size) -> Tensor", autocast = "fp32", variants = "internal", kind = "composite" }
 op{ "local_response_norm(Tensor input, int size, float alpha=1e-4, float beta=0.75, float k=1.0) -> Tensor",
     variants = "function", module = "nn.functional", kind = "composite",
     cases = { "(2,5,4,3),3", "(2,5,4),2,0.5,0.6,2.0" },

@@ -2,7 +2,7 @@
 op{ "no_derivative(Tensor grad, str what) -> Tensor", variants = "internal", grad = "none" }
 
 op{ "multilabel_margin_loss(Tensor input, Tensor target, bool? size_average=nil, bool? reduce=nil, "
-      .. "str reduction='mean') -> Tensor", variants = "function", module = "nn.functional", kind = "composite",
+      .. "str reduction='mean') -> Tensor", autocast = "fp32", variants = "function", module = "nn.functional", kind = "composite",
     cases = { "(3,4),(3,4)<4", "(3,4),(3,4)<4,reduction='none'", "(4,),(4,)<4,reduction='sum'", "(),()<1" },
     doc = "The sum over target classes j and other classes i of max(0, 1 - input[j] + input[i]), over the number of "
       .. "classes; target holds the classes of each row, up to the first -1. reduction: 'none', 'mean' or 'sum'.",

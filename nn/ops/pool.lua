@@ -30,10 +30,11 @@ local ramps = { "torch.arange(4.):reshape(1, 1, 4)", "torch.arange(16.):reshape(
   "torch.arange(64.):reshape(1, 1, 4, 4, 4)" }
 local inputs = { "(2,3,9)d", "(2,3,7,8)d", "(1,2,5,6,7)d" }
 for d = 1, 3 do
+  local fp32 = d == 3 and "fp32" or nil -- what autocast does with volumes
   local window = ("int[%d] kernel_size, int[%d]? stride=nil, int[%d] padding=0, "):format(d, d, d)
   local module = "nn.functional torch"
   op{ ("max_pool%dd(Tensor self, %sint[%d] dilation=1, bool ceil_mode=false) -> Tensor"):format(d, window, d),
-      variants = "function", module = module, kind = "composite",
+      autocast = fp32, variants = "function", module = module, kind = "composite",
       cases = { inputs[d] .. ",2", inputs[d] .. ",3,2,1", inputs[d] .. ",2,2,1,2,true" },
       doc = "The largest element of each window of an input of shape " .. layouts[d] .. "; stride defaults to kernel_size. "
         .. "return_indices = true, in nn.functional: as max_pool" .. d .. "d_with_indices.",
@@ -55,7 +56,7 @@ for d = 1, 3 do
   else
     op{ ("avg_pool%dd(Tensor self, %sbool ceil_mode=false, bool count_include_pad=true, int? divisor_override=nil) -> Tensor")
           :format(d, window),
-        variants = "function", module = module,
+        autocast = fp32, variants = "function", module = module,
         composite = "avg_pool(self, " .. d .. ", kernel_size, stride, padding, ceil_mode, count_include_pad, divisor_override)",
         cases = { inputs[d]:gsub("d", "") .. ",2", inputs[d]:gsub("d", "") .. ",3,2,1,true,false",
                   inputs[d]:gsub("d", "") .. ",3,2,1,false,true,5" },
@@ -69,19 +70,19 @@ for d = 1, 3 do
       doc = "The p-norm (norm_type) of each window: (sum of x^p)^(1 / p); stride defaults to kernel_size.",
       example = ("F.lp_pool%dd(%s, 2, 2)"):format(d, ramps[d]) }
   op{ ("adaptive_avg_pool%dd(Tensor self, int[%d] output_size) -> Tensor"):format(d, d),
-      variants = "function", module = module, composite = "adaptive_avg_pool(self, " .. d .. ", output_size)",
+      autocast = fp32, variants = "function", module = module, composite = "adaptive_avg_pool(self, " .. d .. ", output_size)",
       cases = { inputs[d]:gsub("d", "") .. ",3", inputs[d]:gsub("d", "") .. ",1" },
       doc = "Means over windows chosen so that the result has output_size; the input has shape " .. layouts[d] .. ".",
       example = ("F.adaptive_avg_pool%dd(%s, 1)"):format(d, ramps[d]) }
   op{ ("adaptive_max_pool%dd(Tensor self, int[%d] output_size) -> Tensor"):format(d, d),
-      variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)[0]",
+      autocast = fp32, variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)[0]",
       cases = { inputs[d] .. ",3" },
       doc = "Maxima over windows chosen so that the result has output_size; the input has shape " .. layouts[d]
         .. ". return_indices = true, in nn.functional: as adaptive_max_pool" .. d .. "d_with_indices.",
       example = ("F.adaptive_max_pool%dd(%s, 1)"):format(d, ramps[d]) }
   op{ ("adaptive_max_pool%dd_with_indices(Tensor self, int[%d] output_size) -> (Tensor output, Tensor indices)")
         :format(d, d),
-      variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)",
+      autocast = fp32, variants = "function", module = module, composite = "adaptive_max_pool(self, " .. d .. ", output_size)",
       cases = { inputs[d] .. ",3" },
       doc = "adaptive_max_pool" .. d .. "d and the flat index of each maximum within its plane.",
       example = ("F.adaptive_max_pool%dd_with_indices(%s, 1)"):format(d, ramps[d]) }

@@ -5,7 +5,7 @@ local weights = "Tensor w_ih, Tensor w_hh, Tensor? b_ih, Tensor? b_hh"
 
 op{ "lstm_layer(Tensor input, int[] batch_sizes, Tensor hx, Tensor cx, " .. weights .. ", Tensor? w_hr, bool reverse) "
       .. "-> (Tensor output, Tensor hy, Tensor cy, Tensor gates, Tensor cells)",
-    variants = "internal", nondiff = "gates cells", tells_recording = true,
+    autocast = "lower_precision_fp", variants = "internal", nondiff = "gates cells", tells_recording = true,
     grad = { ["input, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr"] = "lstm_layer_backward(grad_output, grad_hy, grad_cy, input, "
       .. "batch_sizes, hx, cx, w_ih, w_hh, b_ih, b_hh, w_hr, reverse, output, gates, cells, grad_mask)" } }
 op{ "lstm_layer_backward(Tensor? grad_output, Tensor? grad_hy, Tensor? grad_cy, Tensor input, int[] batch_sizes, "

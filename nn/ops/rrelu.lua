@@ -1,5 +1,5 @@
 -- Leaky rectifiers whose slopes are learnt or drawn.
-op{ "prelu(Tensor self, Tensor weight) -> Tensor", variants = "function method", module = "torch nn.functional",
+op{ "prelu(Tensor self, Tensor weight) -> Tensor", autocast = "lower_precision_fp", variants = "function method", module = "torch nn.functional",
     kind = "composite", cases = { "(2,3,4),(3,)", "(3,4),(1,)", "(),(1,)", "(3,),()" },
     doc = "x where x > 0, weight * x elsewhere; weight has one element, or one for each channel (dim 1).",
     example = "F.prelu(torch.tensor{-1., 2.}, torch.tensor{0.25})" }

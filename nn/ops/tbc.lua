@@ -1,5 +1,5 @@
 -- Other layouts of sequences and channels.
-op{ "conv_tbc(Tensor input, Tensor weight, Tensor bias, int pad=0) -> Tensor", variants = "function",
+op{ "conv_tbc(Tensor input, Tensor weight, Tensor bias, int pad=0) -> Tensor", autocast = "lower_precision_fp", variants = "function",
     module = "nn.functional torch", kind = "composite", cases = { "(5,2,3),(3,3,4),(4,)", "(5,2,3),(2,3,4),(4,),1" },
     doc = "conv1d of an input (time, batch, channels) with a weight (kernel, in_channels, out_channels).",
     example = "F.conv_tbc(torch.ones(3, 1, 2), torch.ones(2, 2, 1), torch.zeros(1))" }

@@ -21,9 +21,9 @@ for d = 2, 3 do
   local doc = "The largest element of each of output_size (or output_ratio times the size) windows, which lie at random "
     .. "but even distances in an input of shape " .. shapes[d] .. ". _random_samples (N, C, " .. d
     .. ") in [0, 1) places them."
-  op{ ("fractional_max_pool%dd%s -> Tensor"):format(d, tail), variants = "function", module = F, kind = "composite",
+  op{ ("fractional_max_pool%dd%s -> Tensor"):format(d, tail), autocast = "fp32", variants = "function", module = F, kind = "composite",
       cases = cases[d], doc = doc, example = ("F.fractional_max_pool%dd(%s, 2, 2)"):format(d, ramps[d]) }
-  op{ ("fractional_max_pool%dd_with_indices%s -> (Tensor output, Tensor indices)"):format(d, tail), variants = "function",
+  op{ ("fractional_max_pool%dd_with_indices%s -> (Tensor output, Tensor indices)"):format(d, tail), autocast = "fp32", variants = "function",
       module = F, kind = "composite", cases = { cases[d][1], cases[d][2] },
       doc = "fractional_max_pool" .. d .. "d and the flat index of each maximum within its plane.",
       example = ("F.fractional_max_pool%dd_with_indices(%s, 2, 2)"):format(d, ramps[d]) }
@@ -41,7 +41,7 @@ local calls = { "torch.tensor{{{5., 7.}}}, torch.tensor{{{1, 2}}}, 2", "torch.on
 for d = 1, 3 do
   op{ ("max_unpool%dd(Tensor input, Tensor indices, int[%d] kernel_size, int[%d]? stride=nil, int[%d] padding=0, "
         .. "int[]? output_size=nil) -> Tensor"):format(d, d, d, d),
-      variants = "function", module = F, kind = "composite", cases = { inputs[d], more[d][1], more[d][2] },
+      autocast = "fp32", variants = "function", module = F, kind = "composite", cases = { inputs[d], more[d][1], more[d][2] },
       doc = "Puts the elements of an input of shape " .. layouts[d] .. " at their indices (from max_pool" .. d
         .. "d) of a larger plane of zeros. output_size: when the sizes of the pooled input were not whole windows.",
       example = ("F.max_unpool%dd(%s)"):format(d, calls[d]) }

@@ -12,6 +12,9 @@ op{ "constant_pad_nd(Tensor self, int[] pad, Scalar value=0) -> Tensor", variant
     example = "torch.constant_pad_nd(torch.tensor{1, 2}, {1, 1}, 7)" }
 op{ "pad_nd(Tensor self, int[] pad, str mode, Scalar value) -> Tensor", variants = "internal",
     grad = { self = "pad_nd_adjoint(grad, self.shape, pad, mode)" } }
+-- Reflections of up to 2 dims and replications: the paddings that autocast computes in float32.
+op{ "pad_by_edges(Tensor self, int[] pad, str mode) -> Tensor", autocast = "fp32", variants = "internal",
+    composite = "pad_nd(self, pad, mode, 0)" }
 op{ "pad_nd_adjoint(Tensor grad_output, int[] size, int[] pad, str mode) -> Tensor", variants = "internal",
     grad = { grad_output = "pad_nd(grad, pad, mode, 0)" } }
 
@@ -90,7 +93,7 @@ op{ "flash_attention_backward(Tensor grad, Tensor query, Tensor key, Tensor valu
     grad = "none" }
 op{ "scaled_dot_product_attention(Tensor query, Tensor key, Tensor value, Tensor? attn_mask=nil, float dropout_p=0.0, "
       .. "bool is_causal=false, *, float? scale=nil, bool enable_gqa=false) -> Tensor",
-    variants = "function", module = F, kind = "composite",
+    autocast = "lower_precision_fp", variants = "function", module = F, kind = "composite",
     cases = { "(2,3,4),(2,5,4),(2,5,6)", "(2,2,3,4),(2,2,3,4),(2,2,3,4),is_causal=true",
               "(2,3,4),(2,5,4),(2,5,6),(3,5)", "(1,2,5,4),(1,2,3,4),(1,2,3,2),is_causal=true,scale=0.3",
               "(2,3,2,4),(2,3,5,4),(2,3,5,4),(2,1,2,5)b", "(2,2,3,4)t,(2,2,3,4)t,(2,2,3,4)t,(3,3)g",
@@ -102,6 +105,6 @@ op{ "gumbel_softmax(Tensor logits, float tau=1.0, bool hard=false, float eps=1e-
     doc = "A sample of the Gumbel-Softmax distribution; hard: one-hot, with the gradient of the soft sample.",
     example = "F.gumbel_softmax(torch.zeros(2, 3), 1.0, true):sum(1)" }
 op{ "bilinear(Tensor input1, Tensor input2, Tensor weight, Tensor? bias=nil) -> Tensor", variants = "function",
-    module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,5),(2,4,5),(2,)" },
+    autocast = "off", module = "nn.functional torch", kind = "composite", cases = { "(3,4),(3,5),(2,4,5),(2,)" },
     doc = "x1^T W[k] x2 + b[k] for each output k.",
     example = "F.bilinear(torch.ones(1, 2), torch.ones(1, 3), torch.ones(1, 2, 3))" }

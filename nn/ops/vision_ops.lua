@@ -1,13 +1,13 @@
 -- torch.vision.ops (torchvision.ops): suppression of overlapping boxes, pooling of regions, deformable convolution.
 -- Loops in nn/cpu/simd/{boxes,roi,deform}*; the functions written in Lua stand in lua/lampad/vision/ops/.
 local V = "vision.ops"
-op{ "nms(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor", variants = "function", module = V,
+op{ "nms(Tensor boxes, Tensor scores, float iou_threshold) -> Tensor", autocast = "fp32", variants = "function", module = V,
     kind = "composite", cases = { "(9,4),(9,),0.3", "(40,4)p,(40,),0.5", "(0,4),(0,),0.5" },
     doc = "Non-maximum suppression: the indices of boxes (N, 4), x1 y1 x2 y2, in descending order of score, without those "
       .. "whose intersection over union with a box of higher score is greater than iou_threshold.",
     example = "torch.vision.ops.nms(torch.tensor{{0., 0, 4, 4}, {1., 0, 5, 4}, {9., 9, 12, 12}}, "
       .. "torch.tensor{0.8, 0.9, 0.7}, 0.5)" }
-op{ "batched_nms(Tensor boxes, Tensor scores, Tensor idxs, float iou_threshold) -> Tensor", variants = "function",
+op{ "batched_nms(Tensor boxes, Tensor scores, Tensor idxs, float iou_threshold) -> Tensor", autocast = "fp32", variants = "function",
     module = V, kind = "composite", cases = { "(40,4)p,(40,),(40,)<3,0.3", "(0,4),(0,),(0,)<2,0.5" },
     doc = "nms among the boxes of each class alone; idxs (N,) holds the classes. The indices come in descending order of score.",
     example = "torch.vision.ops.batched_nms(torch.tensor{{0., 0, 4, 4}, {1., 0, 5, 4}}, torch.tensor{0.8, 0.9}, "
@@ -29,9 +29,9 @@ local function regions(name, tail, cases, doc, example)
   local lists = {}
   for i, case in ipairs(cases.lists) do lists[i] = case end
   op{ name .. "(Tensor input, Tensor boxes, int[2] output_size" .. tail .. ") -> Tensor", variants = "function",
-      module = V, kind = "composite", cases = cases, doc = doc .. " " .. where, example = example }
+      autocast = "fp32_inside", module = V, kind = "composite", cases = cases, doc = doc .. " " .. where, example = example }
   op{ name .. ".list(Tensor input, Tensor[] boxes, int[2] output_size" .. tail .. ") -> Tensor",
-      variants = "function", module = V, kind = "composite", cases = lists, doc = doc .. " " .. where, example = example }
+      autocast = "fp32_inside", variants = "function", module = V, kind = "composite", cases = lists, doc = doc .. " " .. where, example = example }
 end
 regions("roi_align", ", float spatial_scale=1.0, int sampling_ratio=-1, bool aligned=false", {
     "(1,2,6,5),(3,5)ug,[2,3],6.0", "(1,3,4,4),(2,5)ug,2,5.0,2", "(1,2,6,5),(3,5)ug,[2,2],4.5,aligned=true",
@@ -72,7 +72,7 @@ op{ "roi_max_gather(Tensor self, Tensor rois, Tensor indices) -> Tensor", varian
 
 -- --- deformable convolution -----------------------------------------------------------------------------------------
 op{ "deform_conv2d(Tensor input, Tensor offset, Tensor weight, Tensor? bias=nil, int[2] stride=1, int[2] padding=0, "
-      .. "int[2] dilation=1, Tensor? mask=nil) -> Tensor", variants = "function", module = V, kind = "composite",
+      .. "int[2] dilation=1, Tensor? mask=nil) -> Tensor", autocast = "fp32_inside", variants = "function", module = V, kind = "composite",
     cases = { "(2,4,5,6),(2,18,3,4),(3,4,3,3),(3,)", "(1,4,5,5),(1,16,3,2),(4,2,2,2),nil,[1,2],0,[2,1]",
               "(1,4,5,6),(1,16,6,7),(2,4,2,2),(2,),1,1,mask=(1,8,6,7)", "(0,4,5,6),(0,18,3,4),(3,4,3,3)" },
     doc = "Convolution whose taps are moved by offset (N, 2 * groups * kernel, h, w: y, x of each tap) and, with mask "

@@ -537,15 +537,17 @@ local function ask_condition(row)
   return table.concat(parts, " || ")
 end
 
--- The cold door to torch.vmap: boxes the arguments; 0 when no argument is batched, see vmap/vmap.h.
-local function emit_batched(out, row)
+-- The cold door to torch.vmap (lp_vmap_try: 0 when no argument is batched, see vmap/vmap.h) and to autocast (lp_autocast_try):
+-- boxes the arguments.
+local function emit_boxed(out, row)
   if not takes_batches(row) then return end
   local values = {}
   for i, a in ipairs(row.args) do values[i] = ("{.%s = %s}"):format(schema.types[a.type].field, a.name) end
   out[#out + 1] = ("extern const LpOpInfo lp_op_%s;"):format(row.cname)
-  out[#out + 1] = ("static LP_COLD int batched_%s(%s) {"):format(row.cname, params_of(row, "LpVmapForm form, LpValue *lp_r"))
+  out[#out + 1] = ("static LP_COLD int boxed_%s(%s) {"):format(row.cname,
+    params_of(row, "LpBoxedTry *lp_try, LpVmapForm form, LpValue *lp_r"))
   out[#out + 1] = ("  const LpValue lp_a[] = {%s};"):format(table.concat(values, ", "))
-  out[#out + 1] = ("  return lp_vmap_try(&lp_op_%s, form, lp_a, lp_r);\n}\n"):format(row.cname)
+  out[#out + 1] = ("  return lp_try(&lp_op_%s, form, lp_a, lp_r);\n}\n"):format(row.cname)
 end
 
 -- Asks vmap before the forward runs; `lp_batched` is 0 when it has nothing to do. The layers below record for
@@ -553,9 +555,33 @@ end
 local function emit_ask(w, row, form, n_results, with_mode)
   w("  LpValue lp_b[%d] = {{0}};\n  int lp_batched = 0;\n  if (LP_UNLIKELY(%s)) {", math.max(n_results, 1), ask_condition(row))
   if with_mode then w("    const bool lp_inner = lp_tls_grad_enabled;\n    lp_tls_grad_enabled = lp_mode;") end
-  w("    lp_batched = batched_%s(%s);", row.cname, names_of(row, form .. ", lp_b"))
+  w("    lp_batched = boxed_%s(%s);", row.cname, names_of(row, "lp_vmap_try, " .. form .. ", lp_b"))
   if with_mode then w("    lp_tls_grad_enabled = lp_inner;") end
   w("  }")
+end
+
+-- Has autocast a say in the op (Note [Autocast] in dispatch/autocast.h)? A composite without a class goes on as it is, unless it
+-- stands for a kernel; pointwise ops and views without one call no other op.
+local function autocasts(row)
+  local takes_tensor = false
+  for _, a in ipairs(row.args) do takes_tensor = takes_tensor or a.type:find("^Tensor") ~= nil end
+  return takes_tensor and (row.autocast or row.kind == "native" or row.kind == "composite" and row.variant.internal)
+end
+
+-- With autocast on: the plain form casts, the in-place and out forms compute as they stand.
+local function emit_autocast(w, row, form, take)
+  if not autocasts(row) then return end
+  w("  if (LP_UNLIKELY(lp_tls_autocast)) {")
+  if form == "plain" then
+    w("    LpValue lp_b[%d] = {{0}};", math.max(#row.results, 1))
+    w("    const bool lp_done = boxed_%s(%s) > 0;", row.cname, names_of(row, "lp_autocast_try, LP_VMAP_PLAIN, lp_b"))
+    take("    ")
+    w("    return %s;\n  }", result_form(row) == "tensor" and "lp_done ? lp_b[0].tensor : NULL" or "lp_done")
+    return
+  end
+  local first = form == "out" and (result_form(row) == "tensor" and "out" or "outs") or nil
+  w("    lp_autocast_pause();\n    const bool lp_done = lp_%s_%s(%s);", row.cname, form == "out" and "out" or "", names_of(row, first))
+  w("    lp_autocast_resume();\n    return lp_done;\n  }")
 end
 
 local function emit_function(out, row, plan, diffs)
@@ -573,6 +599,7 @@ local function emit_function(out, row, plan, diffs)
       w("%s*result = lp_b[0].%s;", indent, schema.result_types[row.results[1].type].field)
     end
   end
+  emit_autocast(w, row, "plain", take)
   -- The forward, unless vmap has run it: leaves `lp_result` or `ok`.
   local function forward(call)
     if form == "tensor" then
@@ -711,6 +738,7 @@ local function emit_inplace(out, row, plan, diffs)
   local function w(format, ...) out[#out + 1] = select("#", ...) > 0 and format:format(...) or format end
   local self = row.args[1].name
   w("%s {", emit.prototype_inplace(row))
+  emit_autocast(w, row, "inplace")
   if row.kind == "composite" then
     -- What a composite's graph saves of self must outlive the writing: with a graph it works on a copy.
     local rest = names_of(row):gsub("^[%w_]+", "lp_self", 1)
@@ -759,9 +787,10 @@ local function emit_out(out, row)
   local function w(format, ...) out[#out + 1] = select("#", ...) > 0 and format:format(...) or format end
   local single = result_form(row) == "tensor"
   w("%s {", emit.prototype_out(row))
+  emit_autocast(w, row, "out")
   if takes_batches(row) then
-    w("  if (LP_UNLIKELY(%s) && batched_%s(%s)) return false;", ask_condition(row), row.cname,
-      names_of(row, "LP_VMAP_OUT, (LpValue[1]){{0}}"))
+    w("  if (LP_UNLIKELY(%s) && boxed_%s(%s)) return false;", ask_condition(row), row.cname,
+      names_of(row, "lp_vmap_try, LP_VMAP_OUT, (LpValue[1]){{0}}"))
   end
   local shared = {} -- is an input one of the tensors written to?
   for _, a in ipairs(row.args) do
@@ -923,7 +952,7 @@ local function emit_info(out, row)
   w("    .example = %s,", c_string(row.example or ""))
   w("    .cases = %s,", c_string(table.concat(row.cases, "\n")))
   w("    .aliases = \"%s\",", table.concat(row.alias_list, " "))
-  w("    .cname = \"%s\", .kind = LP_KIND_%s,", row.cname, row.kind:upper())
+  w("    .cname = \"%s\", .kind = LP_KIND_%s, .autocast = %s,", row.cname, row.kind:upper(), row.autocast_tag)
   w("    .variants = %s, .differentiable = %s,", #variants > 0 and table.concat(variants, " | ") or "0",
     (type(row.grad) == "table" or row.kind == "composite") and "true" or "false")
   w("    .n_args = %d, .n_results = %d, .args = %s,", #row.args, #row.results, #row.args > 0 and "args_" .. row.cname or "NULL")
@@ -938,12 +967,12 @@ function emit.file(rows, by_cname, title)
   node_counts = node_counts or {} -- PyTorch numbers the nodes of an op's overloads in order
   local out = { ("/* Generated from %s by scripts/gen. Do not edit. */"):format(title),
     '#include <math.h>', '#include <string.h>', '#include "autograd/formula.h"', '#include "core/scalar.h"',
-    '#include "core/value.h"', '#include "dispatch/pointwise.h"', '#include "lampad/ops.h"', '#include "impl.h"',
+    '#include "core/value.h"', '#include "dispatch/autocast.h"', '#include "dispatch/pointwise.h"', '#include "lampad/ops.h"', '#include "impl.h"',
     '#include "kernel_lists.h"', '#include "vmap/vmap.h"', "" }
   for _, row in ipairs(rows) do
     out[#out + 1] = ("/* %s — %s:%d */"):format(row.signature, row.file, row.line)
     if type(row.composite) == "string" then emit_expression(out, row, by_cname) end
-    emit_batched(out, row)
+    emit_boxed(out, row)
     local diffs = differentiable_args(row)
     local plan = #diffs > 0 and emit_node(out, row, by_cname, diffs) or nil
     if not emit.only_inplace(row) then emit_function(out, row, plan, diffs) end

@@ -138,10 +138,10 @@ local function op_db_lua(rows)
     end
     out[#out + 1] = ("{ name = %q, overload = %q, cname = %q, module = %q, signature = %q, source = %q, kind = %q,\n  " ..
       "variants = %s, aliases = %s, cases = %s, differentiable = %s, grads = %s,\n  args = { %s }, results = { %s },\n  " ..
-      "nondiff = %q, doc = %q, example = %q },"):format(row.name, row.overload, row.cname, row.module or "torch",
+      "nondiff = %q, autocast = %q, doc = %q, example = %q },"):format(row.name, row.overload, row.cname, row.module or "torch",
       row.signature, row.file .. ":" .. row.line, row.kind, list(variants), list(row.alias_list), list(row.cases),
       tostring(type(row.grad) == "table" or row.kind == "composite"), list(grads), table.concat(args, ", "),
-      table.concat(results, ", "), row.nondiff or "", row.doc or "", row.example or "")
+      table.concat(results, ", "), row.nondiff or "", row.autocast or "", row.doc or "", row.example or "")
   end
   out[#out + 1] = "}\n"
   return table.concat(out, "\n")

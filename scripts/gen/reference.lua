@@ -41,6 +41,10 @@ local function call_forms(row, page)
   return table.concat(forms, ", ")
 end
 
+-- What torch.autocast does with an op.
+local autocast_texts = { lower_precision_fp = "computes in its dtype", fp32 = "computes in float32",
+  promote = "computes in the widest dtype of its inputs", fp32_inside = "computes in float32, the result is of input's dtype" }
+
 local pages = {}
 for _, row in ipairs(rows) do
   for _, page in ipairs(pages_of(row)) do
@@ -102,7 +106,8 @@ for _, page in ipairs(sorted_keys(pages)) do
     end
     local forms = call_forms(ops[name][1], page)
     local aliases = #ops[name][1].aliases > 0 and ". Also named " .. table.concat(ops[name][1].aliases, ", ") or ""
-    out[#out + 1] = "Forms: " .. forms .. aliases .. ".\n"
+    local autocast = autocast_texts[ops[name][1].autocast]
+    out[#out + 1] = "Forms: " .. forms .. aliases .. (autocast and ". Under autocast it " .. autocast or "") .. ".\n"
     if #examples > 0 then out[#out + 1] = "```lua\n" .. table.concat(examples, "\n") .. "\n```\n" end
   end
   write(("%s/%s.md"):format(out_dir, title), table.concat(out, "\n"))

@@ -42,8 +42,10 @@ schema.result_types = {
 
 local row_fields = { variants = true, module = true, kind = true, kernel = true, dtypes = true, promote = true,
   impl = true, composite = true, grad = true, tells_recording = true, nondiff = true, aliases = true, cases = true, doc = true,
-  example = true, node = true, gate = true }
+  example = true, node = true, gate = true, autocast = true }
 local variant_words = { ["function"] = true, method = true, inplace = true, out = true, internal = true }
+local autocast_tags = { lower_precision_fp = "LP_AUTOCAST_LOWER_PRECISION", fp32 = "LP_AUTOCAST_FP32",
+  promote = "LP_AUTOCAST_PROMOTE", fp32_inside = "LP_AUTOCAST_FP32_INSIDE", off = "LP_AUTOCAST_NONE" }
 local kinds = { unary = true, binary = true, native = true, view = true, composite = true }
 -- Modules whose functions take their name as a prefix in C, as in PyTorch's own `linalg_inv`.
 local prefixed = { linalg = true, special = true, fft = true, ["signal.windows"] = true }
@@ -219,6 +221,8 @@ local function parse_row(row, fault)
   row.kernel = row.kernel or row.name
   row.impl = row.impl or ((row.kind == "composite" and "lp_composite_" or "lp_impl_") .. row.cname)
   row.nondiff_set = words(row.nondiff)
+  if row.autocast and not autocast_tags[row.autocast] then fault("unknown autocast '%s'", row.autocast) end
+  row.autocast_tag = autocast_tags[row.autocast] or "LP_AUTOCAST_NONE"
   row.alias_list = select(2, words(row.aliases))
   row.cases = row.cases or {}
   if (row.kind == "composite") and row.grad then fault("a composite has no grad: it follows from its parts") end

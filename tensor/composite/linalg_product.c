@@ -186,6 +186,7 @@ LpTensor *lp_composite_inner(LpTensor *self, LpTensor *other) {
   CHECK(self->sizes[self->ndim - 1] == other->sizes[other->ndim - 1], LP_ERR_ARGUMENT,
         "the last dims must be equal, got shapes %s and %s", SHAPE_TEXT(self),
         SHAPE_TEXT(other));
+  if (self->ndim == 1 && other->ndim == 1) return lp_dot(self, other);
   return lp_tensordot_dims(self, other, lp_ints(&last, 1), lp_ints(&last, 1));
 }
 

@@ -163,6 +163,8 @@ void lp_storage_release(LpStorage *s) {
     next = d->next;
     d->free_fn(d);
   }
+  if (LP_UNLIKELY(atomic_load_explicit(&s->channels, memory_order_relaxed) != 0))
+    lp_storage_forsake(s);
   free_storage_data(s);
   lp_free(s, sizeof *s + s->inline_bytes);
 }

@@ -17,6 +17,9 @@ typedef struct LpDerived {
   void (*free_fn)(struct LpDerived *self);
 } LpDerived;
 
+/* How elements that are not there yet come from another storage's: Note [Deferred elements] in dispatch/layout.h. */
+typedef struct LpDeferred LpDeferred;
+
 typedef struct LpStorage {
   _Atomic int32_t refcount;
   _Atomic uint32_t version;
@@ -26,6 +29,8 @@ typedef struct LpStorage {
   uint16_t elem_bytes;   /* with channels */
   _Atomic int64_t channels; /* of elements that lie channels last: Note [Hidden layout] in layout.h; 0: they lie as the tensors say */
   int64_t plane;            /* with channels: elements of a channel */
+  LpDeferred *deferred;     /* with channels: owned; what `memory` is still to be filled with, or NULL */
+  struct LpStorage *waiting; /* with channels: the one whose elements are deferred and come from these, or NULL */
   void *memory;             /* as it lies; the elements in order: lp_storage_data */
   size_t size_bytes;
   size_t capacity_bytes;                  /* what lp_block_free wants back */
@@ -90,8 +95,9 @@ void lp_storage_release(LpStorage *s);
 /* Grows the storage to at least size_bytes, keeping its contents; the address may change. */
 bool lp_storage_grow(LpStorage *s, size_t size_bytes);
 /* Puts elements that lie channels last (Note [Hidden layout]) in the order that tensors expect; defined in
- * dispatch/layout.c. */
+ * dispatch/layout.c, as is what drops the deferred elements of a storage that goes. */
 void lp_storage_to_plain(LpStorage *s);
+void lp_storage_forsake(LpStorage *s);
 /* The memory, its elements where the tensors' strides say. */
 static inline void *lp_storage_data(LpStorage *s) {
   if (LP_UNLIKELY(atomic_load_explicit(&s->channels, memory_order_acquire) != 0)) lp_storage_to_plain(s);

@@ -88,6 +88,15 @@ enum { /* LpOpInfo.variants */
 
 typedef enum LpOpKind { LP_KIND_UNARY, LP_KIND_BINARY, LP_KIND_NATIVE, LP_KIND_VIEW, LP_KIND_COMPOSITE } LpOpKind;
 
+/* What autocast casts the tensors among an op's arguments to (dispatch/autocast.h). */
+typedef enum LpAutocastClass {
+  LP_AUTOCAST_NONE,
+  LP_AUTOCAST_LOWER_PRECISION, /* the dtype of the region */
+  LP_AUTOCAST_FP32,
+  LP_AUTOCAST_PROMOTE,         /* float32 when some of them are */
+  LP_AUTOCAST_FP32_INSIDE      /* float32; results get the dtype of the first one */
+} LpAutocastClass;
+
 /* One schema row. */
 typedef struct LpOpInfo {
   const char *name;      /* "max" */
@@ -101,6 +110,7 @@ typedef struct LpOpInfo {
   const char *aliases;   /* space separated */
   const char *cname;     /* as in C: "max_dim" */
   LpOpKind kind;
+  LpAutocastClass autocast;
   unsigned variants;
   bool differentiable;
   int n_args, n_results;

@@ -191,7 +191,7 @@ static bool copy_apart(LpTensor *dst, LpTensor *src) {
   const bool one = lp_lies_channels_last(dst->storage),
              other = lp_lies_channels_last(src->storage);
   if (dst->dtype == src->dtype && lp_is_hidden(dst) && lp_is_hidden(src))
-    return copy_bytes(dst->storage->memory, src->storage->memory, size_bytes);
+    return copy_bytes(lp_lying_room(dst->storage), lp_lying_data(src->storage), size_bytes);
   if (dst->dtype == src->dtype && !one && !other &&
       ((dst->is_contiguous && src->is_contiguous) ||
        (same_strides(dst, src) && lp_is_dense(dst))))
@@ -257,7 +257,7 @@ bool lp_fill_into(LpTensor *dst, LpScalar value) {
     return true;
   }
   if (is_zero_bytes(element, size) && lp_is_dense(dst))
-    return copy_bytes(lp_is_hidden(dst) ? lp_channels_last_data(dst) : lp_data(dst), NULL,
+    return copy_bytes(lp_is_hidden(dst) ? lp_lying_room(dst->storage) : lp_data(dst), NULL,
                       dst->numel * (int64_t)size);
   LpIter it;
   lp_iter_init(&it);

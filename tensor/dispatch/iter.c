@@ -2,6 +2,7 @@
  * walk. */
 #include "dispatch/iter.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <string.h>
 #include "core/parallel.h"
@@ -20,7 +21,8 @@ void lp_iter_init(LpIter *it) {
   it->output_dtype = it->common_dtype = it->loop_dtype = it->round_dtype = LP_DTYPE_NONE;
   it->exact_scalars = false;
   it->cast_inputs = it->allow_overlap = it->no_resize = it->mixes_layouts = false;
-  it->keep_dtype = it->cast_mask = it->made = 0;
+  it->takes_deferred = false;
+  it->keep_dtype = it->cast_mask = it->deferred_mask = it->made = 0;
   it->cast_elems = CAST_BYTES;
   it->ndim = 0;
   it->numel = 0;
@@ -87,10 +89,17 @@ static bool same_shape(const LpTensor *a, const LpTensor *b) {
   return true;
 }
 
-/* The first element as the memory lies; after settle_layouts. */
-static char *first_byte(const LpTensor *t) {
+/* The first element of operand k as the memory lies; after settle_layouts. */
+static char *first_byte(const LpIter *it, int k) {
+  const LpTensor *t = it->operands[k];
   int64_t strides[LP_MAX_DIMS], offset = t->offset_elems;
-  if (lp_lies_channels_last(t->storage)) lp_hidden_geometry(t, strides, &offset);
+  if (lp_lies_channels_last(t->storage)) {
+    lp_hidden_geometry(t, strides, &offset);
+    if (k < it->n_outputs)
+      lp_lying_room(t->storage);
+    else
+      lp_lying_data(t->storage);
+  }
   return (char *)t->storage->memory + offset * (int64_t)lp_dtype_size(t->dtype);
 }
 
@@ -150,6 +159,13 @@ static bool check_overlap(const LpIter *it, const LpTensor *out) {
 
 /* --- casting ------------------------------------------------------------------------ */
 
+static bool is_cast(const LpIter *it, int k) {
+  return it->cast_mask >> k & 1;
+}
+static bool is_deferred(const LpIter *it, int k) {
+  return it->deferred_mask >> k & 1;
+}
+
 static bool plan_cast(LpIter *it, int k) {
   const LpTensor *t = it->operands[k];
   bool is_output = k < it->n_outputs;
@@ -162,10 +178,12 @@ static bool plan_cast(LpIter *it, int k) {
           lp_dtype_title(it->output_dtype), lp_dtype_title(dtype));
   bool rounds = !is_output && it->round_dtype != LP_DTYPE_NONE &&
                 dtype != it->round_dtype && !(it->exact_scalars && t->ndim == 0);
-  if (dtype == wanted && !rounds) return true;
+  if (dtype == wanted && !rounds && !is_deferred(it, k)) return true;
   it->rounds[k] = rounds ? lp_cast_loop(it->round_dtype, dtype) : NULL;
   if (rounds) dtype = it->round_dtype;
-  it->casts[k] = is_output ? lp_cast_loop(dtype, wanted) : lp_cast_loop(wanted, dtype);
+  it->casts[k] = dtype == wanted ? NULL
+                 : is_output     ? lp_cast_loop(dtype, wanted)
+                                 : lp_cast_loop(wanted, dtype);
   if (!is_output && t->numel == 1) {
     _Alignas(16) char rounded[16];
     char *ptrs[2] = {rounded, it->data[k]};
@@ -195,6 +213,21 @@ static bool plan_casts(LpIter *it) {
 /* A view of a part of hidden memory, where neighbours may lie apart. */
 static bool is_hidden_part(const LpTensor *t) {
   return lp_lies_channels_last(t->storage) && !lp_is_hidden(t);
+}
+
+/* Where an operand of build_plain begins; of deferred inputs that are taken as they are,
+ * in their source. An output that is one of them need not be computed before. */
+static char *plain_data(LpIter *it, int k) {
+  LpStorage *s = it->operands[k]->storage;
+  if (!it->takes_deferred || !lp_lies_channels_last(s) || !s->deferred)
+    return first_byte(it, k);
+  if (k >= it->n_outputs) {
+    it->deferred_mask |= 1u << k;
+    return lp_lying_data(s->deferred->source);
+  }
+  for (int i = it->n_outputs; i < it->n_operands; i++)
+    if (it->operands[i] == it->operands[k]) return s->memory;
+  return first_byte(it, k);
 }
 
 /* Common case: every operand is contiguous with one shape, or 0-d. False: take the
@@ -238,7 +271,7 @@ static bool build_plain(LpIter *it, const LpTensor *model, LpDevice device) {
   it->shape[0] = it->numel = model->numel;
   for (int k = 0; k < it->n_operands; k++) {
     const LpTensor *t = it->operands[k];
-    it->data[k] = first_byte(t);
+    it->data[k] = plain_data(it, k);
     it->strides[k][0] = t->ndim == 0 ? 0 : (int64_t)lp_dtype_size(t->dtype);
   }
   return plan_casts(it);
@@ -372,7 +405,7 @@ static bool build_general(LpIter *it, bool is_hidden, LpDevice device) {
     if (!it->operands[k])
       TRY(add_output(it, k, new_output(it, shape, (int)ndim, perm, is_hidden, device)));
     if (!(known >> k & 1)) broadcast_strides(it->operands[k], ndim, it->strides[k]);
-    it->data[k] = first_byte(it->operands[k]);
+    it->data[k] = first_byte(it, k);
   }
   reorder_and_coalesce(it, shape, (int)ndim, perm);
   return plan_casts(it);
@@ -495,14 +528,19 @@ bool lp_iter_turn(void) {
   return last_backwards = !last_backwards;
 }
 
-static bool is_cast(const LpIter *it, int k) {
-  return it->cast_mask >> k & 1;
-}
-
-/* Casts n elements of input k to a buffer's; at most it->cast_elems. */
+/* Computes or casts n elements of input k to a buffer's; at most it->cast_elems. */
 static void cast_input(const LpIter *it, int k, char *to, char *from, int64_t stride,
                        int64_t n) {
+  _Alignas(64) char computed[CAST_BYTES];
   _Alignas(64) char rounded[CAST_BYTES / 2]; /* halves, beside floats at least */
+  if (is_deferred(it, k)) {
+    const LpDeferred *d = it->operands[k]->storage->deferred;
+    char *const whole = it->casts[k] ? computed : to;
+    d->compute(d, whole, (from - it->data[k]) / stride, n,
+               (LpBounds){-INFINITY, INFINITY});
+    if (!it->casts[k]) return;
+    from = whole;
+  }
   if (it->rounds[k]) {
     it->rounds[k]((char *[2]){rounded, from}, (int64_t[2]){2, stride}, n, NULL);
     from = rounded;
@@ -535,6 +573,14 @@ static void run_row_cast(const LpIter *it, char *const *ptrs, const int64_t *str
       char *pair[2] = {ptrs[k] + done * strides[k], buffers[k]};
       it->casts[k](pair, (int64_t[2]){strides[k], it->loop_sizes[k]}, m, NULL);
     }
+  }
+}
+
+/* Outputs of deferred elements have now been written. */
+static void note_written(const LpIter *it) {
+  for (int k = 0; k < it->n_outputs; k++) {
+    LpStorage *s = it->operands[k]->storage;
+    if (lp_lies_channels_last(s) && s->deferred) lp_storage_written(s);
   }
 }
 
@@ -605,12 +651,16 @@ static bool run_over(LpIter *it, LpLoop loop, const void *params, bool parallel)
   }
   Run run = {.it = it, .loop = loop, .params = params};
   if (parallel) {
-    run.backwards = lp_iter_turn();
+    /* The source of deferred elements was walked to its end. */
+    run.backwards = lp_iter_turn() || it->deferred_mask;
     lp_parallel_walk(it->numel, LP_GRAIN, run_range, &run, run.backwards);
   } else {
     run_forwards(&run, 0, it->numel);
   }
-  if (!atomic_load(&run.stopped)) return true;
+  if (!atomic_load(&run.stopped)) {
+    if (it->takes_deferred) note_written(it);
+    return true;
+  }
   lp_interrupt_take();
   return lp_fail(LP_ERR_INTERRUPT, "stopped by an interrupt");
 }

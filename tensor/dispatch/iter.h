@@ -34,13 +34,15 @@ typedef struct LpIter {
   bool allow_overlap; /* skip the partial-overlap check */
   bool mixes_layouts; /* hidden operands (layout.h) stay as they lie beside row-major ones of their shape */
   bool no_resize;     /* in place: given outputs must already have the broadcast shape */
+  bool takes_deferred; /* with cast_inputs; the loop writes every element: Note [Deferred elements] in layout.h */
   int ndim;           /* after coalescing */
   int64_t shape[LP_MAX_DIMS];
   int64_t numel;
   char *data[LP_ITER_MAX_OPERANDS];
   int64_t strides[LP_ITER_MAX_OPERANDS][LP_MAX_DIMS]; /* bytes */
   unsigned cast_mask; /* operands that pass through buffers, in run */
-  LpLoop casts[LP_ITER_MAX_OPERANDS];
+  unsigned deferred_mask; /* inputs among them whose elements are computed on the way */
+  LpLoop casts[LP_ITER_MAX_OPERANDS]; /* NULL: only deferred */
   LpLoop rounds[LP_ITER_MAX_OPERANDS]; /* to round_dtype, before casts; NULL */
   int8_t loop_sizes[LP_ITER_MAX_OPERANDS]; /* of those: bytes of the elements the loop sees */
   int cast_elems;                          /* that the buffers hold */

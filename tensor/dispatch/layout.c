@@ -1,6 +1,7 @@
 /* See layout.h. */
 #include "dispatch/layout.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <string.h>
 #include "core/alloc.h"
@@ -56,6 +57,7 @@ static void turn_in_place(char *image, int64_t channels, int64_t plane, size_t s
 
 void lp_storage_to_plain(LpStorage *s) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+  lp_lying_room(s);
   pthread_mutex_lock(&lock);
   const int64_t channels = atomic_load_explicit(&s->channels, memory_order_relaxed),
                 plane = s->plane;
@@ -94,6 +96,64 @@ void lp_storage_to_plain(LpStorage *s) {
   pthread_mutex_unlock(&lock);
 }
 
+/* --- deferred elements ----------------------------------------------------------------
+ */
+
+void lp_defer(LpTensor *t, LpTensor *source, LpDeferred *d) {
+  LpStorage *s = t->storage, *from = source->storage;
+  ASSERT(lp_is_hidden(t) && lp_is_hidden(source) && t->numel == source->numel);
+  if (from->waiting) lp_storage_settle(from->waiting);
+  lp_lying_data(from);
+  d->source = lp_storage_retain(from);
+  s->deferred = d;
+  from->waiting = s;
+}
+
+void lp_storage_written(LpStorage *s) {
+  LpDeferred *d = s->deferred;
+  s->deferred = NULL;
+  d->source->waiting = NULL;
+  lp_storage_release(d->source);
+  d->free_fn(d);
+}
+
+void lp_storage_forsake(LpStorage *s) {
+  if (s->deferred) lp_storage_written(s);
+}
+
+typedef struct Settling {
+  const LpStorage *storage;
+  char *to;
+  LpBounds bounds;
+} Settling;
+
+static void settle(void *ctx, int64_t begin, int64_t end) {
+  const Settling *s = ctx;
+  const LpDeferred *d = s->storage->deferred;
+  d->compute(d, s->to + begin * s->storage->elem_bytes, begin, end - begin, s->bounds);
+}
+
+/* From the end, for there the source was walked to: Note [There and back] in iter.c. */
+static void settle_into(LpStorage *s, void *to, LpBounds bounds) {
+  Settling all = {s, to, bounds};
+  lp_parallel_walk((int64_t)(s->size_bytes / s->elem_bytes), LP_GRAIN, settle, &all,
+                   true);
+}
+
+void lp_storage_settle(LpStorage *s) {
+  settle_into(s, s->memory, (LpBounds){-INFINITY, INFINITY});
+  lp_storage_written(s);
+}
+
+LpTensor *lp_bound_deferred(LpTensor *t, bool in_place, LpBounds bounds) {
+  LpTensor *to = in_place ? lp_tensor_retain(t)
+                          : lp_tensor_new_hidden(lp_sizes(t), (LpDtype)t->dtype);
+  TRY(to);
+  settle_into(t->storage, to->storage->memory, bounds);
+  if (in_place) lp_storage_written(t->storage);
+  return to;
+}
+
 /* --- tensors that lie channels last
  * ----------------------------------------------------- */
 
@@ -108,7 +168,7 @@ static bool is_visibly(const LpTensor *t) {
 
 void *lp_channels_last_data(const LpTensor *t) {
   if (t->physical || t->ndim < 3 || t->ndim > 5) return NULL;
-  if (lp_is_hidden(t)) return t->storage->memory;
+  if (lp_is_hidden(t)) return lp_lying_data(t->storage);
   const bool same =
       t->is_contiguous && (t->sizes[1] == 1 || t->numel == t->sizes[0] * t->sizes[1]);
   return same || is_visibly(t) ? lp_data(t) : NULL;
@@ -120,6 +180,8 @@ static LpTensor *new_lying(LpInts sizes, LpDtype dtype, int64_t channels, int64_
   if (!t || channels == 1 || plane == 1) return t;
   LpStorage *s = t->storage;
   s->plane = plane;
+  s->deferred = NULL;
+  s->waiting = NULL;
   s->elem_bytes = (uint16_t)lp_dtype_size(dtype);
   atomic_store_explicit(&s->channels, channels, memory_order_relaxed);
   return t;
@@ -201,10 +263,11 @@ bool lp_hidden_geometry(const LpTensor *t, int64_t *strides, int64_t *offset) {
   return true;
 }
 
-void *lp_strided_data(const LpTensor *t, int64_t *strides) {
+const void *lp_strided_data(const LpTensor *t, int64_t *strides) {
   int64_t offset;
   if (lp_lies_channels_last(t->storage) && lp_hidden_geometry(t, strides, &offset))
-    return (char *)t->storage->memory + offset * (int64_t)lp_dtype_size((LpDtype)t->dtype);
+    return (const char *)lp_lying_data(t->storage) +
+           offset * (int64_t)lp_dtype_size((LpDtype)t->dtype);
   memcpy(strides, t->strides, (size_t)t->ndim * sizeof *strides);
   return lp_data(t);
 }

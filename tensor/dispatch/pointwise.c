@@ -1,6 +1,7 @@
 /* Promotion, checks and launch of elementwise ops; see dispatch/pointwise.h. */
 #include "dispatch/pointwise.h"
 
+#include <math.h>
 #include <string.h>
 #include "core/parallel.h"
 #include "cpu/double.h"
@@ -167,7 +168,7 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   lp_iter_init(&it);
   lp_iter_output(&it, out);
   for (int k = 0; k < n_inputs; k++) lp_iter_input(&it, inputs[k]);
-  it.cast_inputs = true;
+  it.cast_inputs = it.takes_deferred = true;
   it.common_dtype = compute;
   it.output_dtype = info->promote == BOOL_RESULT ? LP_BOOL
                     : is_real_of_complex(op)     ? lp_dtype_to_real(common)
@@ -199,6 +200,10 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
 LpTensor *lp_unary(int op, LpTensor *out, LpTensor *self, const LpScalar *params,
                    int n_params) {
   ASSERT(n_params == infos[op].n_params);
+  if ((op == LP_UNARY_relu || op == LP_UNARY_relu6) && (!out || out == self) &&
+      lp_is_deferred(self))
+    return lp_bound_deferred(self, out != NULL,
+                             (LpBounds){0, op == LP_UNARY_relu ? INFINITY : 6});
   if (LP_UNLIKELY(self->dtype == LP_BOOL && op == LP_UNARY_neg))
     CHECK(false, LP_ERR_TYPE,
           "negation of a bool tensor is not supported; to invert a mask use "

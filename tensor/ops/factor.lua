@@ -17,24 +17,24 @@ op{ "ldl_solve(Tensor LD, Tensor pivots, Tensor B, *, bool hermitian=false) -> T
 op{ "ldl_solve_backward(Tensor grad, Tensor LD, Tensor pivots, int[] sizes, bool hermitian) -> Tensor",
     variants = "internal", kind = "composite" }
 
-op{ "geqrf(Tensor self) -> (Tensor a, Tensor tau)", variants = "function method out", grad = "none",
+op{ "geqrf(Tensor self) -> (Tensor a, Tensor tau)", autocast = "fp32", variants = "function method out", grad = "none",
     cases = { "(4,3)", "(3,4)", "(2,3,3)" },
     doc = "The QR decomposition as LAPACK leaves it: R above the diagonal, Householder reflectors below it, their factors \z
            in tau. torch.linalg.qr is easier to use.",
     example = "torch.geqrf(torch.tensor{{3., 1.}, {4., 2.}})" }
-op{ "orgqr(Tensor self, Tensor input2) -> Tensor", variants = "function method",
+op{ "orgqr(Tensor self, Tensor input2) -> Tensor", autocast = "fp32", variants = "function method",
     composite = "linalg_householder_product(self, input2)", cases = { "(4,3), (3,)" },
     doc = "linalg.householder_product.", example = "torch.orgqr(torch.geqrf(torch.tensor{{3., 1.}, {4., 2.}}))" }
 op{ "ormqr_apply(Tensor self, Tensor input2, Tensor input3, bool left, bool transpose) -> Tensor", variants = "internal",
     grad = "none" }
 op{ "ormqr(Tensor self, Tensor input2, Tensor input3, bool left=true, bool transpose=false) -> Tensor",
-    variants = "function method out", kind = "composite",
+    autocast = "fp32", variants = "function method out", kind = "composite",
     cases = { "(4,3), (3,), (4,2)", "(4,3), (3,), (2,4), false, true", "(2,4,3), (2,3), (2,4,2), true, true" },
     doc = "The product of Q (its conjugate transpose when transpose) and input3, from the left or the right; Q is given by \z
            the reflectors in self and their factors input2, as geqrf leaves them.",
     example = "a, tau = torch.geqrf(torch.tensor{{3., 1.}, {4., 2.}}); torch.ormqr(a, tau, torch.ones(2, 1))" }
 
-op{ "polar(Tensor A) -> (Tensor U, Tensor H)", module = "linalg", variants = "function out",
+op{ "polar(Tensor A) -> (Tensor U, Tensor H)", module = "linalg", autocast = "fp32_inside", variants = "function out",
     grad = { A = "polar_backward(grad_U, grad_H, U, H)" }, cases = { "(3,3)", "(4,3)", "(2,4,2)", "(0,0)" },
     doc = "A = U H with orthonormal columns in U and a positive semidefinite H; A has at least as many rows as columns.",
     example = "torch.linalg.polar(torch.tensor{{0., 2.}, {-3., 0.}})" }
@@ -42,7 +42,7 @@ op{ "polar_backward(Tensor grad_U, Tensor grad_H, Tensor U, Tensor H) -> Tensor"
     kind = "composite" }
 -- Y with Y H + H Y = M, for a hermitian positive H.
 op{ "lyapunov(Tensor H, Tensor M) -> Tensor", variants = "internal", kind = "composite" }
-op{ "matrix_sqrth(Tensor self) -> Tensor", module = "linalg", variants = "function out",
+op{ "matrix_sqrth(Tensor self) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out",
     grad = { self = "sqrth_backward(grad, result)" }, cases = { "(3,3)s", "(2,3,3)s", "(0,0)" },
     doc = "The positive square root of a symmetric (hermitian) positive definite matrix; its lower triangle is read.",
     example = "torch.linalg.matrix_sqrth(torch.tensor{{2., 0.}, {0., 9.}})" }

@@ -24,27 +24,27 @@ local one = "(Tensor self, int? n=nil, int dim=-1, str? norm=nil) -> Tensor"
 local norms = " norm 'backward' (the default) scales the inverse by 1 / n, 'forward' the forward transform, 'ortho' both by \z
   1 / sqrt(n)."
 
-op{ "fft" .. one, module = module, variants = both, kind = "composite",
+op{ "fft" .. one, module = module, autocast = "fp32", variants = both, kind = "composite",
     cases = { "(3,8)", "(3,5), 7", "(3,5), 3, 0, 'ortho'", "(4,3)t, nil, 0, 'forward'", "(2,6)i", "(0,4)" },
     doc = "The discrete Fourier transform along dim, which is cut or filled with zeros to length n." .. norms,
     example = "torch.fft.fft(torch.tensor{1., 2., 3., 4.})" }
-op{ "ifft" .. one, module = module, variants = both, kind = "composite",
+op{ "ifft" .. one, module = module, autocast = "fp32", variants = both, kind = "composite",
     cases = { "(3,8)", "(3,5), 7", "(3,5), 3, 0, 'ortho'", "(4,3)t, nil, 0, 'forward'" },
     doc = "The inverse of fft." .. norms,
     example = "torch.fft.ifft(torch.fft.fft(torch.tensor{1., 2., 3.}))" }
-op{ "rfft" .. one, module = module, variants = both, kind = "composite",
+op{ "rfft" .. one, module = module, autocast = "fp32", variants = both, kind = "composite",
     cases = { "(3,8)", "(3,5), 7", "(3,5), 4, 0, 'ortho'", "(4,3)t, nil, 0, 'forward'", "(2,6)i", "(2,1)", "(2,2)" },
     doc = "The Fourier transform of real numbers: the first n / 2 + 1 entries, which determine the others." .. norms,
     example = "torch.fft.rfft(torch.tensor{1., 2., 3., 4.})" }
-op{ "irfft" .. one, module = module, variants = both, kind = "composite",
+op{ "irfft" .. one, module = module, autocast = "fp32", variants = both, kind = "composite",
     cases = { "(3,5)", "(3,5), 7", "(3,5), 4, 0, 'ortho'", "(4,3)t, nil, 0, 'forward'", "(2,4), 1", "(2,4), 2" },
     doc = "The inverse of rfft, of length n (by default 2 * (size - 1)): real." .. norms,
     example = "torch.fft.irfft(torch.fft.rfft(torch.tensor{1., 2., 3., 4.}))" }
-op{ "hfft" .. one, module = module, variants = both, kind = "composite",
+op{ "hfft" .. one, module = module, autocast = "fp32", variants = both, kind = "composite",
     cases = { "(3,5)", "(3,5), 7", "(3,5), 4, 0, 'ortho'", "(4,3)t, nil, 0, 'forward'" },
     doc = "The Fourier transform of a Hermitian signal given by its first n / 2 + 1 entries: real." .. norms,
     example = "torch.fft.hfft(torch.tensor{4., 2., 1.})" }
-op{ "ihfft" .. one, module = module, variants = both, kind = "composite",
+op{ "ihfft" .. one, module = module, autocast = "fp32", variants = both, kind = "composite",
     cases = { "(3,8)", "(3,5), 7", "(3,5), 4, 0, 'ortho'", "(4,3)t, nil, 0, 'forward'" },
     doc = "The inverse of hfft: the first n / 2 + 1 entries." .. norms,
     example = "torch.fft.ihfft(torch.tensor{1., 2., 3., 4.})" }
@@ -67,7 +67,7 @@ for _, row in ipairs(several) do
       "(3,5), nil, [1, 0], 'forward'", "(3,4), [-1, 3]" }
     if suffix == "n" then cases[#cases + 1] = "(2,3,4), nil, [1]" end
     op{ name .. suffix .. "(Tensor self, int[1]? s=nil, " .. dims .. ", str? norm=nil) -> Tensor", module = module,
-        variants = both, kind = "composite", cases = cases, doc = doc .. norms,
+        autocast = not name:find "^i?hfft" and "fp32" or nil, variants = both, kind = "composite", cases = cases, doc = doc .. norms,
         example = ("torch.fft.%s%s(torch.ones(2, 3))"):format(name, suffix) }
   end
 end
@@ -94,7 +94,7 @@ op{ "ifftshift(Tensor self, int[1]? dim=nil) -> Tensor", module = module, varian
 -- --- short times ---------------------------------------------------------------------------------------------
 op{ "stft(Tensor self, int n_fft, int? hop_length=nil, int? win_length=nil, Tensor? window=nil, bool center=true, \z
      str pad_mode='reflect', bool normalized=false, bool? onesided=nil, bool? return_complex=nil, \z
-     bool? align_to_window=nil) -> Tensor", kind = "composite",
+     bool? align_to_window=nil) -> Tensor", autocast = "fp32", kind = "composite",
     cases = { "(2,30), 8, return_complex=true", "(30), 8, 2, 6, (6), return_complex=true",
       "(2,30), 8, 3, 8, (8), false, 'reflect', true, return_complex=true", "(2,30), 8, return_complex=false",
       "(2,30), 8, 4, 8, (8), true, 'constant', false, false, true",

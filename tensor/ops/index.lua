@@ -16,7 +16,7 @@ op{ "index_add(Tensor self, int dim, Tensor index, Tensor source, *, Scalar alph
     doc = "Adds the slices of source, times alpha, to the slices of self that index names.",
     example = "torch.zeros(3, 2):index_add(0, torch.tensor{0, 0, 2}, torch.ones(3, 2))" }
 op{ "index_copy(Tensor self, int dim, Tensor index, Tensor source) -> Tensor",
-    variants = "function method inplace out",
+    autocast = "promote", variants = "function method inplace out",
     grad = { self = "index_fill_int_scalar(grad, dim, index, 0)", source = "sum_to_size(index_select(grad, dim, index), source.shape)" },
     cases = { "(4,3), 0, (1,)<4, (1,3)", "(3,4), 1, (1,)<4, (3,1)" },
     doc = "Copies the slices of source over the slices of self that index names.",

@@ -42,18 +42,18 @@ op{ "lstsq_solve(Tensor self, Tensor b, float? rcond, bool by_svd) -> \z
 
 -- --- inverse and determinant --------------------------------------------------------------------------------
 
-op{ "inv(Tensor A) -> Tensor", module = "linalg", variants = "function out",
+op{ "inv(Tensor A) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out",
     grad = { A = "neg(matmul(mat_adjoint(result), matmul(grad, mat_adjoint(result))))" },
     cases = { "(3,3)s", "(2,3,3)s", "(0,0)", "(0,3,3)" },
     doc = "The inverse of a square matrix; an error when it is singular.",
     example = "torch.linalg.inv(torch.tensor{{2., 0.}, {0., 4.}})" }
 op{ "inv_ex(Tensor A, *, bool check_errors=false) -> (Tensor inverse, Tensor info)", module = "linalg",
-    variants = "function out", nondiff = "info",
+    autocast = "fp32", variants = "function out", nondiff = "info",
     grad = { A = "neg(matmul(mat_adjoint(inverse), matmul(grad, mat_adjoint(inverse))))" },
     cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The inverse, and for each matrix 0 or the number of the pivot that is zero, where inv would raise an error.",
     example = "torch.linalg.inv_ex(torch.tensor{{2., 0.}, {0., 4.}})" }
-op{ "inverse(Tensor self) -> Tensor", composite = "linalg_inv(self)", cases = { "(3,3)s" },
+op{ "inverse(Tensor self) -> Tensor", autocast = "fp32", composite = "linalg_inv(self)", cases = { "(3,3)s" },
     doc = "The inverse of a square matrix: linalg.inv.", example = "torch.inverse(torch.tensor{{2., 0.}, {0., 4.}})" }
 op{ "det(Tensor A) -> Tensor", module = "linalg", variants = "function out",
     grad = { A = "det_backward(grad, A, result)" },
@@ -73,7 +73,7 @@ op{ "logdet(Tensor self) -> Tensor", kind = "composite", cases = { "(3,3)s", "(2
 
 -- --- systems ---------------------------------------------------------------------------------------------------
 
-op{ "solve(Tensor A, Tensor B, *, bool left=true) -> Tensor", module = "linalg", variants = "function out",
+op{ "solve(Tensor A, Tensor B, *, bool left=true) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out",
     grad = { ["A, B"] = "solve_backward(grad, A, B.shape, result, left, grad_mask)" },
     cases = { "(3,3)s, (3,2)", "(3,3)s, (3)", "(2,3,3)s, (2,3,2)", "(2,3,3)s, (2,3)", "(3,3)s, (2,3,4)",
               "(3,3)s, (2,3), left=false", "(0,0), (0,2)" },
@@ -94,12 +94,12 @@ op{ "solve_triangular(Tensor A, Tensor B, *, bool upper, bool left=true, bool un
     doc = "X with A X = B for a triangular A; only its named triangle is read.",
     example = "torch.linalg.solve_triangular(torch.tensor{{2., 1.}, {0., 4.}}, torch.tensor{{1.}, {1.}}, {upper = true})" }
 op{ "triangular_solve(Tensor self, Tensor A, bool upper=true, bool transpose=false, bool unitriangular=false) -> \z
-     (Tensor solution, Tensor cloned_coefficient)", variants = "function method out", kind = "composite",
+     (Tensor solution, Tensor cloned_coefficient)", autocast = "fp32", variants = "function method out", kind = "composite",
     cases = { "(3,2), (3,3)s", "(3,2), (3,3)s, false, true" },
     doc = "X with A X = self for a triangular A, and a copy of A.",
     example = "torch.triangular_solve(torch.tensor{{1.}, {1.}}, torch.tensor{{2., 1.}, {0., 4.}})" }
 op{ "lstsq(Tensor self, Tensor b, float? rcond=nil, *, str? driver=nil) -> \z
-     (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", module = "linalg", variants = "function out",
+     (Tensor solution, Tensor residuals, Tensor rank, Tensor singular_values)", module = "linalg", autocast = "fp32", variants = "function out",
     kind = "composite", cases = { "(4,3), (4,2)", "(2,4,3), (2,4,2)", "(3,4), (3,2)", "(4,3), (4,2), driver='gelsd'", "(4,3), (4), driver='gels'" },
     doc = "The X that makes self X - b smallest, its squared residuals, the ranks and (drivers gelsd, gelss) the singular values.",
     example = "torch.linalg.lstsq(torch.tensor{{1., 0.}, {1., 1.}, {1., 2.}}, torch.tensor{{1.}, {3.}, {5.}})" }
@@ -108,17 +108,18 @@ op{ "lu_solve(Tensor LU, Tensor pivots, Tensor B, *, bool left=true, bool adjoin
     doc = "X with A X = B from the LU factors of A that lu_factor gave.",
     example = "LU, pivots = torch.linalg.lu_factor(torch.tensor{{2., 0.}, {0., 4.}}); torch.linalg.lu_solve(LU, pivots, torch.ones(2, 1))" }
 op{ "lu_solve(Tensor self, Tensor LU_data, Tensor LU_pivots) -> Tensor",
-    variants = "function method out", composite = "linalg_lu_solve(LU_data, LU_pivots, self)",
+    autocast = "fp32", variants = "function method out", composite = "linalg_lu_solve(LU_data, LU_pivots, self)",
     doc = "linalg.lu_solve, the right-hand sides first.",
     example = "torch.lu_solve(torch.ones(2, 1), torch.linalg.lu_factor(torch.tensor{{2., 0.}, {0., 4.}}))" }
 op{ "cholesky_solve(Tensor self, Tensor input2, bool upper=false) -> Tensor",
-    variants = "function method out", grad = { self = "sum_to_size(cholesky_solve(grad, input2, upper), self.shape)",
+    autocast = "fp32", variants = "function method out", grad = { self = "sum_to_size(cholesky_solve(grad, input2, upper), self.shape)",
              input2 = "cholesky_solve_backward(grad, result, input2, upper)" },
     cases = { "(3,2), (3,3)s", "(3,2), (3,3)s, true" },
     doc = "X with A X = self from the Cholesky factor input2 of A.",
     example = "torch.cholesky_solve(torch.ones(2, 1), torch.tensor{{2., 0.}, {1., 1.}})" }
 op{ "cholesky_inverse(Tensor self, bool upper=false) -> Tensor",
-    variants = "function method out", grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
+    autocast = "fp32", variants = "function method out",
+    grad = { self = "cholesky_inverse_backward(grad, result, self, upper)" }, cases = { "(3,3)s", "(3,3)s, true" },
     doc = "The inverse of A from its Cholesky factor.",
     example = "torch.cholesky_inverse(torch.tensor{{2., 0.}, {1., 1.}})" }
 op{ "pinv(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
@@ -130,30 +131,30 @@ op{ "pinv(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=fal
 op{ "pinv.rcond(Tensor self, Tensor rcond, bool hermitian=false) -> Tensor", module = "linalg", variants = "function out",
     kind = "composite", cases = { "(4,3), 0.1" },
     doc = "The pseudo-inverse with rtol = rcond.", example = "torch.linalg.pinv(torch.eye(2), 1e-3)" }
-op{ "pinverse(Tensor self, float rcond=1e-15) -> Tensor", composite = "linalg_pinv(self, nil, rcond, false)",
+op{ "pinverse(Tensor self, float rcond=1e-15) -> Tensor", autocast = "fp32", composite = "linalg_pinv(self, nil, rcond, false)",
     cases = { "(4,3)" }, doc = "The pseudo-inverse.", example = "torch.pinverse(torch.tensor{{1., 0.}, {0., 2.}, {0., 0.}})" }
 
 -- --- decompositions ----------------------------------------------------------------------------------------------
 
-op{ "cholesky(Tensor self, *, bool upper=false) -> Tensor", module = "linalg", variants = "function out",
+op{ "cholesky(Tensor self, *, bool upper=false) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out",
     grad = { self = "cholesky_backward(grad, result, upper)" },
     cases = { "(3,3)s", "(2,3,3)s", "(3,3)s, upper=true", "(0,0)" },
     doc = "The lower triangular L with self = L L^H (the upper U with U^H U when upper); an error unless self is positive definite.",
     example = "torch.linalg.cholesky(torch.tensor{{4., 2.}, {2., 5.}})" }
 op{ "cholesky_ex(Tensor self, *, bool upper=false, bool check_errors=false) -> (Tensor L, Tensor info)",
-    module = "linalg", variants = "function out", nondiff = "info", grad = { self = "cholesky_backward(grad, L, upper)" },
+    module = "linalg", autocast = "fp32", variants = "function out", nondiff = "info", grad = { self = "cholesky_backward(grad, L, upper)" },
     cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The Cholesky factor, and for each matrix 0 or the order of the leading minor that is not positive.",
     example = "torch.linalg.cholesky_ex(torch.tensor{{4., 2.}, {2., 5.}})" }
-op{ "householder_product(Tensor self, Tensor tau) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "householder_product(Tensor self, Tensor tau) -> Tensor", module = "linalg", autocast = "fp32", variants = "function", kind = "composite",
     cases = { "(4,3), (3)", "(2,4,4), (2,2)" },
     doc = "The first columns of the product of Householder reflectors, as geqrf leaves them below the diagonal.",
     example = "torch.linalg.householder_product(torch.tensor{{1., 0.}, {0., 1.}}, torch.zeros(2))" }
 op{ "reflectors_product(Tensor self, Tensor tau) -> Tensor", variants = "internal", grad = "none" }
-op{ "cholesky(Tensor self, bool upper=false) -> Tensor", composite = "linalg_cholesky(self, upper=upper)",
+op{ "cholesky(Tensor self, bool upper=false) -> Tensor", autocast = "fp32", composite = "linalg_cholesky(self, upper=upper)",
     cases = { "(3,3)s", "(3,3)s, true" }, doc = "The Cholesky factor: linalg.cholesky.",
     example = "torch.cholesky(torch.tensor{{4., 2.}, {2., 5.}})" }
-op{ "qr(Tensor A, str mode='reduced') -> (Tensor Q, Tensor R)", module = "linalg", variants = "function out",
+op{ "qr(Tensor A, str mode='reduced') -> (Tensor Q, Tensor R)", module = "linalg", autocast = "fp32", variants = "function out",
     grad = { A = "qr_backward(grad_Q, grad_R, Q, R, mode)" },
     cases = { "(4,3)", "(3,3)", "(3,4)", "(2,4,3)", "(3,4), 'complete'", "(0,3)" },
     doc = "A = Q R with orthonormal columns in Q and upper triangular R; mode is 'reduced', 'complete' or 'r' (R only).",
@@ -179,34 +180,35 @@ op{ "lu(Tensor A, *, bool pivot=true) -> (Tensor P, Tensor L, Tensor U)", module
     kind = "composite", cases = { "(3,3)", "(2,4,3)", "(3,4)" },
     doc = "A = P L U: a permutation, a lower triangle of unit diagonal, an upper triangle.",
     example = "torch.linalg.lu(torch.tensor{{1., 2.}, {3., 4.}})" }
-op{ "svd(Tensor A, bool full_matrices=true) -> (Tensor U, Tensor S, Tensor Vh)", module = "linalg", variants = "function out",
+op{ "svd(Tensor A, bool full_matrices=true) -> (Tensor U, Tensor S, Tensor Vh)", module = "linalg", autocast = "fp32", variants = "function out",
     grad = { A = "svd_backward(grad_U, grad_S, grad_Vh, U, S, Vh)" },
     cases = { "(4,3), false", "(3,4), false" },
     doc = "A = U diag(S) Vh with the singular values S in descending order.",
     example = "torch.linalg.svd(torch.tensor{{3., 0.}, {0., 4.}})" }
-op{ "svdvals(Tensor A) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
+op{ "svdvals(Tensor A) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out", kind = "composite",
     cases = { "(4,3)", "(3,4)", "(2,3,3)", "(0,3)" },
     doc = "The singular values, in descending order.", example = "torch.linalg.svdvals(torch.tensor{{3., 0.}, {0., 4.}})" }
-op{ "svd(Tensor self, bool some=true, bool compute_uv=true) -> (Tensor U, Tensor S, Tensor V)", variants = "function method out", kind = "composite",
+op{ "svd(Tensor self, bool some=true, bool compute_uv=true) -> (Tensor U, Tensor S, Tensor V)",
+    autocast = "fp32", variants = "function method out", kind = "composite",
     doc = "self = U diag(S) V^H (mind: V, where linalg.svd gives V^H).",
     example = "torch.svd(torch.tensor{{3., 0.}, {0., 4.}})" }
 op{ "eigh(Tensor self, str UPLO='L') -> (Tensor eigenvalues, Tensor eigenvectors)", module = "linalg",
-    variants = "function out",
+    autocast = "fp32", variants = "function out",
     grad = { self = "eigh_backward(grad_eigenvalues, grad_eigenvectors, eigenvalues, eigenvectors)" },
     doc = "Eigenvalues (ascending) and eigenvectors (columns) of a Hermitian matrix, of which one triangle is read.",
     example = "torch.linalg.eigh(torch.tensor{{2., 1.}, {1., 2.}})" }
-op{ "eigvalsh(Tensor self, str UPLO='L') -> Tensor", module = "linalg", variants = "function out", kind = "composite",
+op{ "eigvalsh(Tensor self, str UPLO='L') -> Tensor", module = "linalg", autocast = "fp32", variants = "function out", kind = "composite",
     cases = { "(3,3)s", "(2,3,3)s" },
     doc = "The eigenvalues of a Hermitian matrix, ascending.",
     example = "torch.linalg.eigvalsh(torch.tensor{{2., 1.}, {1., 2.}})" }
-op{ "eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", module = "linalg", variants = "function out",
+op{ "eig(Tensor self) -> (Tensor eigenvalues, Tensor eigenvectors)", module = "linalg", autocast = "fp32", variants = "function out",
     grad = { self = "eig_backward(grad_eigenvalues, grad_eigenvectors, eigenvalues, eigenvectors)" },
     doc = "Eigenvalues and eigenvectors (columns) of any square matrix; always complex.",
     example = "torch.linalg.eig(torch.tensor{{0., -1.}, {1., 0.}})" }
-op{ "eigvals(Tensor self) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
+op{ "eigvals(Tensor self) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out", kind = "composite",
     doc = "The eigenvalues of any square matrix; always complex.",
     example = "torch.linalg.eigvals(torch.tensor{{0., -1.}, {1., 0.}})" }
-op{ "matrix_exp(Tensor A) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "matrix_exp(Tensor A) -> Tensor", module = "linalg", autocast = "off", variants = "function", kind = "composite",
     cases = { "(3,3)", "(2,3,3)", "(1,1)", "(4,4)s" },
     doc = "The exponential of a square matrix.", example = "torch.linalg.matrix_exp(torch.tensor{{0., 1.}, {0., 0.}})" }
 op{ "matrix_exp(Tensor self) -> Tensor", composite = "linalg_matrix_exp(self)", cases = { "(3,3)" },
@@ -231,19 +233,19 @@ op{ "matrix_norm.str_ord(Tensor self, str ord='fro', int[] dim=[-2, -1], bool ke
     cases = { "(3,4)", "(2,3,4), 'nuc'", "(2,3,4), 'fro', [0, 1], true" },
     doc = "The matrix norm named 'fro' or 'nuc'.", example = "torch.linalg.matrix_norm(torch.ones(2, 2))" }
 op{ "matrix_rank(Tensor self, *, Tensor? atol=nil, Tensor? rtol=nil, bool hermitian=false) -> Tensor", module = "linalg",
-    variants = "function out", kind = "composite",
+    autocast = "fp32", variants = "function out", kind = "composite",
     cases = { "(3,4)", "(2,3,3)", "(3,3)s, hermitian=true", "(2,3,3), rtol=0.3", "(2,3,3), atol=(2,)p" },
     doc = "The number of singular values above the larger of atol and rtol times the largest. Tolerances are numbers or \z
            tensors of the batch's shape.",
     example = "torch.linalg.matrix_rank(torch.ones(3, 3))" }
-op{ "matrix_rank.tol(Tensor self, Tensor tol, bool hermitian=false) -> Tensor", module = "linalg", variants = "function out",
+op{ "matrix_rank.tol(Tensor self, Tensor tol, bool hermitian=false) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out",
     kind = "composite", cases = { "(3,4), 0.5" },
     doc = "matrix_rank with atol = tol and rtol = 0.", example = "torch.linalg.matrix_rank(torch.ones(3, 3), 0.1)" }
-op{ "cond(Tensor self, Scalar? p=nil) -> Tensor", module = "linalg", variants = "function", kind = "composite",
+op{ "cond(Tensor self, Scalar? p=nil) -> Tensor", module = "linalg", autocast = "fp32", variants = "function", kind = "composite",
     cases = { "(3,3)s", "(3,3)s, 1", "(4,3), 2", "(4,3), -2" },
     doc = "The condition number: the norm of self times the norm of its inverse.",
     example = "torch.linalg.cond(torch.tensor{{1., 0.}, {0., 100.}})" }
-op{ "cond.p_str(Tensor self, str p) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
+op{ "cond.p_str(Tensor self, str p) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out", kind = "composite",
     cases = { "(3,3)s, 'fro'", "(3,3)s, 'nuc'" },
     doc = "The condition number in the norm 'fro' or 'nuc'.",
     example = "torch.linalg.cond(torch.tensor{{1., 0.}, {0., 100.}}, 'fro')" }
@@ -256,18 +258,18 @@ op{ "matmul(Tensor self, Tensor other) -> Tensor", module = "linalg", variants =
 op{ "diagonal(Tensor A, *, int offset=0, int dim1=-2, int dim2=-1) -> Tensor", module = "linalg",
     variants = "function", composite = "diagonal(A, offset, dim1, dim2)", cases = { "(3,4)", "(2,3,3), offset=1" },
     doc = "torch.diagonal of the last two dims.", example = "torch.linalg.diagonal(torch.ones(2, 2))" }
-op{ "tensorinv(Tensor self, int ind=2) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
+op{ "tensorinv(Tensor self, int ind=2) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out", kind = "composite",
     cases = { "(2,3,6)", "(6,2,3), 1" },
     doc = "The inverse with respect to tensordot over ind dims.",
     example = "torch.linalg.tensorinv(torch.eye(4):reshape(2, 2, 4)).shape" }
-op{ "tensorsolve(Tensor self, Tensor other, int[]? dims=nil) -> Tensor", module = "linalg", variants = "function out",
+op{ "tensorsolve(Tensor self, Tensor other, int[]? dims=nil) -> Tensor", module = "linalg", autocast = "fp32", variants = "function out",
     kind = "composite", cases = { "(2,3,6), (2,3)", "(2,6,3), (2,3), [1]" },
     doc = "X with tensordot(self, X, X.ndim) = other; dims are moved to the end of self first.",
     example = "torch.linalg.tensorsolve(torch.eye(4):reshape(2, 2, 4), torch.ones(2, 2))" }
 op{ "vander(Tensor x, *, int? N=nil) -> Tensor", module = "linalg", variants = "function", kind = "composite",
     cases = { "(3)", "(2,3), N=4" },
     doc = "Rows of powers 0 .. N-1 of the elements of x.", example = "torch.linalg.vander(torch.tensor{1., 2., 3.})" }
-op{ "vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", module = "linalg", variants = "function out", kind = "composite",
+op{ "vecdot(Tensor x, Tensor y, *, int dim=-1) -> Tensor", module = "linalg", autocast = "lower_precision_fp", variants = "function out", kind = "composite",
     cases = { "(3,4), (3,4)", "(3,4), (4)", "(3,4), (3,4), dim=0" },
     doc = "Dot products along a dim, x conjugated.", example = "torch.linalg.vecdot(torch.ones(2, 3), torch.ones(3))" }
 op{ "cross(Tensor self, Tensor other, *, int dim=-1) -> Tensor", module = "linalg", variants = "function out",
@@ -289,7 +291,7 @@ op{ "pair_distances_backward(Tensor grad, Tensor x1, Tensor x2, Tensor result, f
 op{ "pair_distances_slope(Tensor grad, Tensor x1, Tensor x2, Tensor result, float p) -> Tensor", variants = "internal",
     grad = "none" }
 op{ "cdist(Tensor x1, Tensor x2, float p=2, \z
-     str compute_mode='use_mm_for_euclid_dist_if_necessary') -> Tensor", variants = "function", kind = "composite",
+     str compute_mode='use_mm_for_euclid_dist_if_necessary') -> Tensor", autocast = "fp32", variants = "function", kind = "composite",
     cases = { "(3,4), (5,4)", "(2,3,4), (2,5,4), 1.0", "(3,4), (5,4), 3.0", "(30,3), (70,3)",
               "(2,1,26,5), (3,4,5), 2.0, 'use_mm_for_euclid_dist'", "(3,4), (66,4), 0.0", "(3,4), (5,4), inf",
               "(4,0), (5,0)" },

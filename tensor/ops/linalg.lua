@@ -12,12 +12,12 @@ op{ "linear_grad_bias(Tensor grad, int[] sizes) -> Tensor", variants = "internal
 
 -- --- two operands -----------------------------------------------------------------------------------
 
-op{ "mm(Tensor self, Tensor mat2) -> Tensor", variants = "function method out",
+op{ "mm(Tensor self, Tensor mat2) -> Tensor", autocast = "lower_precision_fp", variants = "function method out",
     grad = { self = "mm(grad, mat_adjoint(mat2))", mat2 = "mm(mat_adjoint(self), grad)" },
     cases = { "(3,4), (4,5)", "(3,4)t, (4,5)", "(3,4), (4,5)t", "(3,4)t, (4,5)t", "(0,4), (4,5)", "(3,0), (0,5)",
               "(3,4)i, (4,5)i", "(1,4), (4,1)" },
     doc = "The product of two matrices.", example = "torch.mm(torch.ones(2, 3), torch.ones(3, 4))" }
-op{ "bmm(Tensor self, Tensor mat2) -> Tensor", variants = "function method out",
+op{ "bmm(Tensor self, Tensor mat2) -> Tensor", autocast = "lower_precision_fp", variants = "function method out",
     grad = { self = "bmm(grad, mat_adjoint(mat2))", mat2 = "bmm(mat_adjoint(self), grad)" },
     cases = { "(2,3,4), (2,4,5)", "(2,3,4)t, (2,4,5)t", "(0,3,4), (0,4,5)", "(2,3,0), (2,0,5)", "(2,3,4)i, (2,4,5)i" },
     doc = "The products of two batches of matrices.",
@@ -35,7 +35,7 @@ op{ "vdot(Tensor self, Tensor other) -> Tensor", variants = "function method out
     grad = { self = "conj(grad) * other", other = "grad * self" },
     cases = { "(4), (4)", "(0), (0)" },
     doc = "dot with self conjugated.", example = "torch.vdot(torch.tensor{1., 2.}, torch.tensor{3., 4.})" }
-op{ "matmul(Tensor self, Tensor other) -> Tensor", variants = "function method out", kind = "composite",
+op{ "matmul(Tensor self, Tensor other) -> Tensor", autocast = "lower_precision_fp", variants = "function method out", kind = "composite",
     cases = { "(4), (4)", "(3,4), (4)", "(4), (4,5)", "(3,4), (4,5)", "(2,3,4), (4,5)", "(2,3,4), (4)", "(3,4), (2,4,5)",
               "(4), (2,4,5)", "(2,3,4), (2,4,5)", "(2,1,3,4), (5,4,6)", "(2,3,4)t, (2,4,5)t", "(0,3,4), (4,5)",
               "(2,3,4)i, (4,5)i" },
@@ -60,7 +60,8 @@ op{ "kron(Tensor self, Tensor other) -> Tensor", variants = "function method out
     cases = { "(2,3), (3,2)", "(2), (3,2)", "(2,2)i, (3)i" },
     doc = "The Kronecker product: each element of self times all of other.",
     example = "torch.kron(torch.tensor{1., 10.}, torch.ones(2, 2))" }
-op{ "linear(Tensor input, Tensor weight, Tensor? bias=nil) -> Tensor", module = "nn.functional", variants = "function", tells_recording = true,
+op{ "linear(Tensor input, Tensor weight, Tensor? bias=nil) -> Tensor", module = "nn.functional", variants = "function",
+    autocast = "lower_precision_fp", tells_recording = true,
     grad = { input = "linear_grad_input(grad, weight)",
              weight = "linear_grad_weight(grad, input, weight.ndim)",
              bias = "linear_grad_bias(grad, bias.shape)" },
@@ -72,7 +73,7 @@ op{ "linear(Tensor input, Tensor weight, Tensor? bias=nil) -> Tensor", module = 
 -- --- with an addend -----------------------------------------------------------------------------------
 
 op{ "addmm(Tensor self, Tensor mat1, Tensor mat2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-    variants = "function method inplace out",
+    autocast = "lower_precision_fp", variants = "function method inplace out",
     grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)",
              mat1 = "grad_scale(mm(grad, mat_adjoint(mat2)), alpha)", mat2 = "grad_scale(mm(mat_adjoint(mat1), grad), alpha)" },
     cases = { "(3,5), (3,4), (4,5)", "(5), (3,4), (4,5)", "(3,1), (3,4)t, (4,5)t, beta=0.5, alpha=2.0",
@@ -94,7 +95,7 @@ op{ "addr(Tensor self, Tensor vec1, Tensor vec2, *, Scalar beta=1, Scalar alpha=
     doc = "beta * self + alpha * outer(vec1, vec2).",
     example = "torch.addr(torch.zeros(2, 3), torch.ones(2), torch.ones(3))" }
 op{ "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-    variants = "function method inplace out",
+    autocast = "lower_precision_fp", variants = "function method inplace out",
     grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)",
              batch1 = "grad_scale(bmm(grad, mat_adjoint(batch2)), alpha)",
              batch2 = "grad_scale(bmm(mat_adjoint(batch1), grad), alpha)" },
@@ -102,7 +103,7 @@ op{ "baddbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar
     doc = "beta * self + alpha * bmm(batch1, batch2).",
     example = "torch.baddbmm(torch.zeros(2, 3, 5), torch.ones(2, 3, 4), torch.ones(2, 4, 5)).shape" }
 op{ "addbmm(Tensor self, Tensor batch1, Tensor batch2, *, Scalar beta=1, Scalar alpha=1) -> Tensor",
-    variants = "function method inplace out",
+    autocast = "lower_precision_fp", variants = "function method inplace out",
     grad = { self = "grad_scale(sum_to_size(grad, self.shape), beta)",
              batch1 = "grad_scale(matmul(grad, mat_adjoint(batch2)), alpha)",
              batch2 = "grad_scale(matmul(mat_adjoint(batch1), grad), alpha)" },

@@ -60,7 +60,7 @@ op{ "segment_reduce(Tensor data, str reduce, *, Tensor? lengths=nil, Tensor? ind
 op{ "fake_quantize(Tensor self, Tensor scale, Tensor zero_point, int axis, int quant_min, int quant_max) -> \z
      (Tensor output, Tensor mask)", variants = "internal", nondiff = "mask", grad = { self = "grad * mask" } }
 op{ "fake_quantize_per_tensor_affine(Tensor self, float scale, int zero_point, int quant_min, int quant_max) -> Tensor",
-    variants = "function", kind = "composite", cases = { "(3,4), 0.25, 3, 0, 15", "(3,4)t, 0.1, 0, -8, 7" },
+    autocast = "fp32", variants = "function", kind = "composite", cases = { "(3,4), 0.25, 3, 0, 15", "(3,4)t, 0.1, 0, -8, 7" },
     doc = "Rounds to multiples of scale within the integers quant_min .. quant_max (shifted by zero_point), as \z
            quantising and dequantising would. The gradient passes where nothing was cut off.",
     example = "torch.fake_quantize_per_tensor_affine(torch.tensor{0.12, 0.9}, 0.1, 0, 0, 7)" }

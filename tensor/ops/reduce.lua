@@ -73,15 +73,15 @@ op{ "nanmean(Tensor self, int[1]? dim=nil, bool keepdim=false, *, dtype? dtype=n
     cases = { "(3,4)", "(3,4), 1", "(2,3,4), [0, 2], true" },
     doc = "The mean of the elements that are not NaN.", example = "torch.nanmean(torch.tensor{1., 0/0, 2.})" }
 op{ "prod(Tensor self, *, dtype? dtype=nil) -> Tensor",
-    grad = { self = "prod_backward(grad, conj(self), conj(result))" },
+    autocast = "fp32", grad = { self = "prod_backward(grad, conj(self), conj(result))" },
     cases = { "(3,4)", "(2,3,2)t", "()", "(0,)", "(3,4)i", "(3,4), dtype=float64" },
     doc = "The product of all elements. Integers are multiplied in int64.", example = "torch.prod(torch.tensor{2, 3, 4})" }
 op{ "prod.dim_int(Tensor self, int dim, bool keepdim=false, *, dtype? dtype=nil) -> Tensor",
-    variants = "function method out",
+    autocast = "fp32", variants = "function method out",
     grad = { self = "prod_dim_backward(grad, conj(self), conj(result), dim, keepdim)" },
     cases = { "(3,4), 1", "(3,4), 0", "(2,3,4)t, -1, true", "(0,4), 0", "(), 0", "(3,4)i, 1" },
     doc = "The product over one dim.", example = "torch.prod(torch.tensor{{1, 2}, {3, 4}}, 1)" }
-op{ "trace(Tensor self) -> Tensor", kind = "composite",
+op{ "trace(Tensor self) -> Tensor", autocast = "fp32", kind = "composite",
     cases = { "(3,4)", "(4,4)t", "(3,3)i", "(0,3)" },
     doc = "The sum of the diagonal of a matrix.", example = "torch.trace(torch.ones(3, 3))" }
 
@@ -314,11 +314,11 @@ op{ "mode(Tensor self, int dim=-1, bool keepdim=false) -> (Tensor values, Tensor
 for _, name in ipairs{ "quantile", "nanquantile" } do
   local what = name == "quantile" and "Quantiles" or "Quantiles, without NaN,"
   op{ name .. "(Tensor self, Tensor q, int? dim=nil, bool keepdim=false, *, str interpolation='linear') -> Tensor",
-      variants = "function method out", kind = "composite", cases = { "(3,4), (2,)ug", "(3,4), (3,)ug, 1", "(3,5), ()ug, 0, true" },
+      autocast = "fp32", variants = "function method out", kind = "composite", cases = { "(3,4), (2,)ug", "(3,4), (3,)ug, 1", "(3,5), ()ug, 0, true" },
       doc = what .. " q (in [0, 1]) over a dim or all; interpolation is linear, lower, higher, midpoint or nearest.",
       example = "torch." .. name .. "(torch.tensor{1., 2., 4.}, torch.tensor{0.5, 1.})" }
   op{ name .. ".scalar(Tensor self, float q, int? dim=nil, bool keepdim=false, *, str interpolation='linear') -> Tensor",
-      variants = "function method out", kind = "composite", cases = { "(3,4), 0.3", "(3,4), 0.5, 1", "(3,5), 0.7, 0, true",
+      autocast = "fp32", variants = "function method out", kind = "composite", cases = { "(3,4), 0.3", "(3,4), 0.5, 1", "(3,5), 0.7, 0, true",
         "(3,4), 0.3, interpolation='nearest'", "(3,4), 0.3, interpolation='midpoint'" },
       doc = what .. " q (in [0, 1]) over a dim or all.", example = "torch." .. name .. "(torch.tensor{1., 2., 4.}, 0.5)" }
 end

@@ -163,7 +163,7 @@ op{ "view_as_real(Tensor self) -> Tensor", variants = "function", kind = "view",
     grad = { self = "view_as_complex(contiguous(grad))" },
     doc = "A complex tensor as a real one with a last dim of size 2.",
     example = "torch.view_as_real(torch.zeros(2, {dtype = torch.complex64}))" }
-op{ "view_as_complex(Tensor self) -> Tensor", variants = "function", kind = "view",
+op{ "view_as_complex(Tensor self) -> Tensor", autocast = "fp32", variants = "function", kind = "view",
     grad = { self = "view_as_real(grad)" },
     doc = "A real tensor with a last dim of size 2 as a complex one.",
     example = "torch.view_as_complex(torch.ones(3, 2))" }
@@ -173,7 +173,7 @@ op{ "imag(Tensor self) -> Tensor", kind = "composite",
     doc = "The imaginary parts of a complex tensor, as a view.",
     example = "torch.imag(torch.view_as_complex(torch.ones(3, 2)))" }
 
-op{ "polar(Tensor abs, Tensor angle) -> Tensor", variants = "function out",
+op{ "polar(Tensor abs, Tensor angle) -> Tensor", autocast = "fp32", variants = "function out",
     composite = "complex(abs * cos(angle), abs * sin(angle))", cases = { "(2,3)p, (2,3)" },
     doc = "The complex tensor of lengths and angles.", example = "torch.polar(torch.ones(2), torch.zeros(2))" }
 
@@ -225,12 +225,12 @@ op{ "cat_same(Tensor[] tensors, int dim) -> Tensor", variants = "internal", node
     grad = { tensors = "split_with_sizes(grad, tensors.sizes(dim), dim)" } }
 op{ "stack_same(Tensor[] tensors, int dim) -> Tensor", variants = "internal", node = "StackBackward0",
     grad = { tensors = "unbind(grad, dim)" } }
-op{ "cat(Tensor[] tensors, int dim=0) -> Tensor", variants = "function out", kind = "composite",
+op{ "cat(Tensor[] tensors, int dim=0) -> Tensor", autocast = "promote", variants = "function out", kind = "composite",
     aliases = "concat concatenate",
     cases = { "[(2,3), (1,3)]", "[(2,3), (2,1)], -1", "[(2,3), (2,3)i]", "[(0)g, (2,3)]", "[(2,3)t, (2,3)], 1" },
     doc = "Joins tensors along an existing dim. Dtypes are promoted.",
     example = "torch.cat({torch.zeros(2), torch.ones(1)})" }
-op{ "stack(Tensor[] tensors, int dim=0) -> Tensor", variants = "function out", kind = "composite",
+op{ "stack(Tensor[] tensors, int dim=0) -> Tensor", autocast = "promote", variants = "function out", kind = "composite",
     cases = { "[(2,3), (2,3)]", "[(2,3), (2,3)], -1", "[(2,3), (2,3)i], 1", "[(), ()]" },
     doc = "Joins tensors of one shape along a new dim.", example = "torch.stack({torch.zeros(2), torch.ones(2)})" }
 op{ "hstack(Tensor[] tensors) -> Tensor", variants = "function out", kind = "composite",

@@ -22,11 +22,17 @@
 #include "core/value.h"
 #include "lampad/vmap.h"
 
-/* How many levels are in force in this thread. Ops look at lp_vmap_in_use (core/tensor.h), which is 0 where
- * nobody uses vmap: that look is all they pay for it. */
+/* How many levels are in force in this thread. Ops look at lp_vmap_in_use
+ * (core/tensor.h), which is 0 where nobody uses vmap: that look is all they pay for it.
+ */
 extern _Thread_local int lp_tls_vmap_depth;
 
 typedef enum LpVmapForm { LP_VMAP_PLAIN, LP_VMAP_INPLACE, LP_VMAP_OUT } LpVmapForm;
+
+/* What a generated function asks with its arguments boxed: lp_vmap_try, lp_autocast_try.
+ */
+typedef int LpBoxedTry(const LpOpInfo *op, LpVmapForm form, const LpValue *args,
+                       LpValue *results);
 
 /* Runs the op over a batch: 0 when there is nothing to do (no argument is batched), 1
  * when the results (owned, as LpOpInfo.call gives them) are filled in, -1 on an error. In

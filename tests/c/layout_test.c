@@ -237,3 +237,46 @@ TEST(image_ops_keep_the_layout_of_memory) {
     for (int k = 0; k < (ops[op].hidden_only ? 2 : 4); k++)
       check(op, k % 2 ? LP_BFLOAT16 : LP_FLOAT32, k < 2 ? 'h' : 'l');
 }
+
+static LpTensor *norm_of(LpTensor *x) {
+  return lp_batch_norm(x, NULL, NULL, NULL, NULL, true, 0.1, 1e-5);
+}
+static bool is_deferred(const LpTensor *t) {
+  return lp_is_deferred(t);
+}
+
+/* Note [Deferred elements]: who computes them, and who need not. */
+TEST(a_batch_norm_is_computed_by_its_reader) {
+  LpTensor *values = lp_randn(INTS(3, 20, 70, 11), NULL, LP_FLOAT32, lp_cpu(), false);
+  LpTensor *x = laid(values, 'h');
+  lp_set_requires_grad(x, true);
+  LpTensor *y = norm_of(x), *plain = norm_of(values);
+  EXPECT(is_deferred(y) && !is_deferred(plain) && !is_deferred(x));
+  EXPECT(x->storage->waiting == y->storage);
+
+  LpTensor *z = lp_relu(y), *sum = lp_add(z, y, lp_scalar_int(1)), *g = laid(values, 'h');
+  EXPECT(is_deferred(y) && lies(z, 'h') && !is_deferred(z) && lies(sum, 'h'));
+  EXPECT(lp_backward((LpTensors){&sum, 1}, (LpTensors){&g, 1}, false, false,
+                     (LpTensors){NULL, -1}));
+  EXPECT(is_deferred(y));
+
+  LpTensor *other = norm_of(x); /* one at a time waits for a source */
+  EXPECT(!is_deferred(y) && is_deferred(other) && close_to(y, plain, LP_FLOAT32));
+  lp_tensor_release(other);
+  EXPECT(!x->storage->waiting);
+
+  LpTensor *again = norm_of(x), *held = lp_detach(x);
+  EXPECT(lp_mul_(held, held) && !is_deferred(again));
+  EXPECT(close_to(again, plain, LP_FLOAT32));
+
+  lp_tensor_release(again);
+  again = norm_of(x);
+  LpTensor *square = laid(x, 'p'), *square_norm = norm_of(square),
+           *expected = lp_relu(square_norm);
+  EXPECT(lp_relu_(again) && !is_deferred(again) && !x->storage->waiting);
+  EXPECT(close_to(again, expected, LP_FLOAT32));
+
+  LpTensor *all[] = {values, x,    y,     plain,  z,           sum,
+                     g,      held, again, square, square_norm, expected};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) lp_tensor_release(all[i]);
+}

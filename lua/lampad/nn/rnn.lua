@@ -133,7 +133,7 @@ local function flat_weights(self)
 end
 
 local function check_input(self, input, dims, first)
-  if input.dtype ~= first.dtype and not (torch.is_autocast_enabled and torch.is_autocast_enabled()) then
+  if input.dtype ~= first.dtype and not torch.is_autocast_enabled "cpu" then
     args.fail(self.__name, "RNN input dtype (%s) does not match weight dtype (%s). Convert input: input:to(%s), or "
       .. "convert model: model:to(%s)", tostring(input.dtype), tostring(first.dtype), tostring(first.dtype),
       tostring(input.dtype))

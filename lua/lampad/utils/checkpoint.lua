@@ -86,6 +86,7 @@ local function recompute(frame)
   local _ <close> = hooks
   local context = frame.context
   local _ <close> = context
+  local _ <close> = core.autocast("cpu", table.unpack(frame.autocast, 1, 3))
   local _ <close> = torch.enable_grad()
   local ok, err = xpcall(frame.fn, function(err) return err end, unpack(frame.args, 1, frame.args.n))
   if not ok and err ~= STOP then error(err, 0) end
@@ -136,6 +137,8 @@ function checkpoint.checkpoint(fn, ...)
   local frame = { fn = fn, args = given, count = 0, metadata = {}, strict = determinism == "default",
     context = backward_context, early_stop = options.early_stop ~= false }
   if early_stop ~= nil then frame.early_stop = early_stop end
+  local autocast, dtype = core.autocast_state "cpu"
+  frame.autocast = { autocast, dtype, torch.is_autocast_cache_enabled() } -- in force the second time as well
   if options.preserve_rng_state ~= false then frame.rng = torch.get_rng_state() end
   local recomputed -- what the second run saved, until the last of it was taken
   local taken = {}

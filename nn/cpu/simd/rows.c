@@ -37,6 +37,7 @@ const LpRowKernels LP_SIMD(lp_row_kernels) = {
     .sum = EACH_TYPE(sum),
     .moments = EACH_TYPE(moments),
     .affine = EACH_TYPE(affine),
+    .affine_each = EACH_TYPE(affine_each),
     .grad_moments = EACH_TYPE(grad_moments),
     .combine = EACH_TYPE(combine),
     .first = EACH_TYPE(first),

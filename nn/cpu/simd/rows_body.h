@@ -39,6 +39,18 @@ static void TYPED(affine)(void *py, const void *px, int64_t n, double a, double 
   for (int64_t i = 0; i < n; i++) y[i] = STORE(LOAD(x[i]) * scale + shift);
 }
 
+static void TYPED(affine_each)(void *py, const void *px, int64_t n, const void *pa,
+                               const void *pb, double least, double most) {
+  const T *x = px;
+  const A *a = pa, *b = pb, low = (A)least, high = (A)most;
+  T *y = py;
+  LP_IVDEP
+  for (int64_t i = 0; i < n; i++) {
+    const A v = a[i] * LOAD(x[i]) + b[i];
+    y[i] = STORE(v < low ? low : v > high ? high : v);
+  }
+}
+
 /* The gradient g behind a gate on y. */
 static inline __attribute__((always_inline)) A TYPED(passed)(A g, A y, A low, A high,
                                                              bool bounded) {
