@@ -86,7 +86,7 @@ static bool drive_by_number(const LpDrive *d, const Way *way, char *const *ptrs,
   int64_t steps[4];
   for (int k = 0; k <= d->n_inputs; k++) {
     const int from = way->turned && k > 0 ? 3 - k : k;
-    if (k > 0 && ptrs[from] == ptrs[0]) return false;
+    if (k > 1 && ptrs[from] == ptrs[0]) return false;
     at[k] = ptrs[from];
     steps[k] = row_strides[from];
   }
@@ -118,14 +118,9 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
     if (drive_by_number(d, &way, ptrs, (const int64_t[4]){0}, 1, n)) return;
   }
   int64_t done = 0;
-  if (way.block || way.by_number) {
+  if (way.block) {
     done = n & -granule;
-    if (done && way.block)
-      way.block(ptrs, done, d->params);
-    else if (done && !way.turned)
-      way.by_number(ptrs, (const int64_t[4]){0}, 1, done, d->params);
-    else
-      done = 0;
+    if (done) way.block(ptrs, done, d->params);
     if (done == n) return;
   }
   _Alignas(64) char buffers[4][BUFFER_BYTES];

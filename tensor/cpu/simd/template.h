@@ -49,8 +49,8 @@
 
 /* Blocks by numbers, for the ops that are as fast as their operands' memory: a buffer
  * filled with the number would be one operand more to read. Rows of a granule or more,
- * each with its own numbers. Elements may be computed twice, but of whole vectors in
- * place: what is left beside whole vectors is part of one more, which ends with the row.
+ * each with its own numbers. Elements are computed twice, in place those that are left
+ * from before: what is beside whole vectors is part of one more, which ends with the row.
  * And a vector across lines of the cache takes twice as long to write: where a row's
  * results do not begin where a vector may, the first one is followed by those that do. */
 #define NUMBERS_2 const T y = *(const T *)(ptrs[2] + r * steps[2]);
@@ -71,26 +71,32 @@
 #define LP_BY_NUMBER_gt ~, YES
 #define LP_BY_NUMBER_ge ~, YES
 #define LP_BY_NUMBER_clamp ~, YES
+#define LP_BY_NUMBER_prelu_elements ~, YES
 #define HAS_NUMBER(name) LOOP_KIND_1(LP_BY_NUMBER_##name, NO, ~)
 #define NUMBER_BLOCK_YES(name, promote, n_params, arity)                                 \
   static void FN(number_##name)(char *const *ptrs, const int64_t *steps, int64_t rows,   \
                                 int64_t n, const LpScalar *params) {                     \
-    const int64_t vector = LP_GRANULE(T, OUT_##promote);                                 \
+    enum { VECTOR = LP_GRANULE(T, OUT_##promote) };                                      \
+    const int64_t vector = VECTOR;                                                       \
     PARAMS_##n_params for (int64_t r = 0; r < rows; r++) {                               \
       OUT_##promote *out = (OUT_##promote *)(ptrs[0] + r * steps[0]);                    \
-      const T *a = (const T *)(ptrs[1] + r * steps[1]);                                  \
+      const T *a = (const T *)(ptrs[1] + r * steps[1]), *from = a;                       \
+      T last[VECTOR]; /* of a row in place */                                            \
+      const bool in_place = (void *)out == (void *)a;                                    \
+      if (in_place) memcpy(last, a + n - vector, sizeof last);                           \
       NUMBERS_##arity const int64_t across =                                             \
           (int64_t)((uintptr_t)out % LP_VECTOR_BYTES);                                   \
       int64_t lead = (LP_VECTOR_BYTES - across) / (int64_t)sizeof *out, at = 0, m = n;   \
-      if (!across || n < 4 * vector || (void *)out == (void *)a) lead = 0;               \
+      if (!across || n < 4 * vector || in_place) lead = 0;                               \
       if (lead) m = vector;                                                              \
       for (;;) {                                                                         \
         m &= -vector;                                                                    \
         LP_IVDEP                                                                         \
         for (int64_t i = 0; i < m; i++)                                                  \
-          out[at + i] = FN(name)(a[at + i], BY_NUMBERS_##arity PASS_##n_params);         \
+          out[at + i] = FN(name)(from[i], BY_NUMBERS_##arity PASS_##n_params);           \
         if (at + m == n) break;                                                          \
         at = lead ? lead : n - vector;                                                   \
+        from = in_place ? last : a + at;                                                 \
         m = n - at;                                                                      \
         lead = 0;                                                                        \
       }                                                                                  \
