@@ -39,6 +39,7 @@ typedef struct Plan {
   int64_t n_chunks, chunk_len; /* along red[split] */
   int split;
   bool outer;
+  bool whole;    /* results that need no accumulators */
   bool rows;     /* inner: by the kernel of many rows */
   bool loaded;   /* inner: many rows are loaded at a time */
   char *partial; /* n_chunks x n_units x tile accumulators; NULL without chunks */
@@ -223,6 +224,7 @@ static void choose_walk(Plan *p) {
 
   p->n_chunks = 1;
   p->split = 0;
+  p->whole = false;
   for (int i = 1; i < p->n_red; i++)
     if (p->red[i].size > p->red[p->split].size) p->split = i;
   if (p->n_red == 0) return;
@@ -236,6 +238,9 @@ static void choose_walk(Plan *p) {
   }
   p->chunk_len = (len + p->n_chunks - 1) / p->n_chunks;
   p->n_chunks = (len + p->chunk_len - 1) / p->chunk_len;
+  p->whole = p->kernel->whole && along && p->n_red == 1 && p->n_in > 0 && p->lines == 1 &&
+             p->n_chunks == 1 && p->from.native && keep_stride == 1 &&
+             p->keep[p->n_keep - 1].out_stride == 1 && p->r->finish == LP_FINISH_PLAIN;
 }
 
 /* --- storing ------------------------------------------------------------------------ */
@@ -489,6 +494,10 @@ static void run_unit(void *ctx, int64_t task) {
     if (lo[p->split] + p->chunk_len < hi[p->split])
       hi[p->split] = lo[p->split] + p->chunk_len;
   }
+  if (p->whole) {
+    p->kernel->whole(p->dst + dst * p->out_bytes, at, p->n_in, p->red[0].stride, w);
+    return;
+  }
   p->kernel->init(acc, w);
   int64_t out_step = p->n_keep ? p->keep[p->n_keep - 1].out_stride : 1;
   if (p->n_in > 0 && p->lines > 1)
@@ -545,6 +554,7 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
   collect_dims(p, self, strides, dims, out);
   if (p->n_out == 0) return true;
   choose_walk(p);
+  p->whole = p->whole && p->out_dtype == dtype;
   size_t partial_bytes = 0;
   if (p->n_chunks > 1) {
     partial_bytes = (size_t)(p->n_units * p->n_chunks * p->tile * p->kernel->acc_bytes);
