@@ -22,7 +22,7 @@ void lp_iter_init(LpIter *it) {
   it->cast_inputs = it->allow_overlap = it->no_resize = it->mixes_layouts = false;
   it->keep_dtype = it->cast_mask = it->made = 0;
   it->cast_elems = CAST_BYTES;
-  it->ndim = 0;
+  it->ndim = it->numbers_from = 0;
   it->numel = 0;
 }
 
