@@ -40,6 +40,7 @@ typedef struct Plan {
   int split;
   bool outer;
   bool whole;    /* results that need no accumulators */
+  int64_t times; /* how often a sum has each element that is read */
   bool rows;     /* inner: by the kernel of many rows */
   bool loaded;   /* inner: many rows are loaded at a time */
   char *partial; /* n_chunks x n_units x tile accumulators; NULL without chunks */
@@ -163,16 +164,36 @@ static int64_t counted(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
+/* Elements that are read again along a dim of stride 0 need not be: what they do to an
+ * extreme is done once, and a sum has them so many times. */
+static bool reads_once(Plan *p, const LpReduceDim *dim) {
+  if (dim->stride != 0 || dim->size < 2) return false;
+  switch (p->r->op) {
+  case LP_REDUCE_MAX:
+  case LP_REDUCE_MIN:
+  case LP_REDUCE_ANY:
+  case LP_REDUCE_ALL: return true;
+  case LP_REDUCE_SUM:
+  case LP_REDUCE_NANSUM:
+  case LP_REDUCE_NANCOUNT:
+  case LP_REDUCE_COUNT:
+  case LP_REDUCE_SUM_ABS:
+  case LP_REDUCE_SUM_SQUARE: p->times = counted(p->times, dim->size); return true;
+  default: return false;
+  }
+}
+
 /* strides: of self's memory, as it lies. */
 static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides,
                          const LpReduceDims *dims, const LpTensor *out) {
   p->n_keep = p->n_red = 0;
-  p->n_out = p->n_in = 1;
+  p->n_out = p->n_in = p->times = 1;
   int64_t o = 0;
   for (int64_t d = 0; d < lp_ndim(self); d++) {
     bool reduced = dims->reduced[d];
     LpReduceDim dim = {lp_size(self, d), strides[d], reduced ? 0 : lp_stride(out, o)};
     if (!reduced || dims->keepdim) o++;
+    if (reduced && reads_once(p, &dim)) continue;
     if (reduced)
       p->n_in = counted(p->n_in, dim.size);
     else
@@ -303,6 +324,12 @@ static void finish(const Plan *p, void *acc, int64_t n, char *dst, int64_t strid
   const bool ints = compute == LP_AS_BOOL || compute == LP_AS_I64 ||
                     (compute >= LP_AS_U8 && compute <= LP_AS_I32);
   stride *= p->out_bytes;
+  for (int64_t i = 0; i < n * parts && p->times > 1; i++) {
+    if (ints)
+      ((uint64_t *)acc)[i] *= (uint64_t)p->times;
+    else
+      v[i] *= (double)p->times;
+  }
   switch (p->r->finish) {
   case LP_FINISH_PLAIN: break;
   case LP_FINISH_MEAN: lp_reduce_table()->finish.divide(v, n * parts, p->count); break;
