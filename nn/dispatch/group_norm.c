@@ -5,15 +5,20 @@
  * Made of the passes over channels (channels.h), image by image, or in row-major memory
  * by as many groups as stay in a processor's own cache between two passes. A group's mean
  * and variance come from its channels': the variance is the mean of theirs plus the
- * variance of their means. */
+ * variance of their means.
+ *
+ * Where a channel has few elements, row-major, a group is a row of those passes
+ * (row_norm.h) whose weights are a channel's, as many times as it has elements. */
 #include <math.h>
 #include "core/alloc.h"
 #include "core/parallel.h"
 #include "dispatch/channels.h"
 #include "dispatch/nn_util.h"
+#include "dispatch/row_norm.h"
 #include "impl.h"
 
 #define UNIT 16384 /* elements of row-major memory that are treated together */
+#define SMALL 64   /* elements of a channel below which groups are rows */
 
 typedef struct GroupJob {
   ChannelJob all; /* over all images: their buffers, arrays of (images, channels) */
@@ -132,6 +137,112 @@ static bool job_init(GroupJob *j, LpTensor *x, int64_t groups, bool last,
   return nn_channel_arrays(&j->all, j->images * j->channels, block_bytes);
 }
 
+static int64_t plane_of(const LpTensor *x) {
+  int64_t plane = 1;
+  for (int d = 2; d < x->ndim; d++) plane *= x->sizes[d];
+  return plane;
+}
+
+static bool are_rows(const LpTensor *x, bool last) {
+  return !last && plane_of(x) < SMALL;
+}
+
+/* The groups of x, dense, as rows; stats: their means and 1 / deviations. */
+static RowNorm group_rows(LpTensor *x, int64_t groups, double *stats) {
+  const int64_t rows = lp_size(x, 0) * groups;
+  return (RowNorm){.dtype = lp_dtype(x),
+                   .rows = rows,
+                   .n = lp_size(x, 1) / groups * plane_of(x),
+                   .x = lp_data(x),
+                   .period = groups,
+                   .mean = stats,
+                   .rstd = stats + rows};
+}
+
+static bool rows_forward(LpTensor *x, int64_t groups, LpTensor *weight, LpTensor *bias,
+                         double eps, double *stats, LpTensor *y) {
+  RowNorm j = group_rows(x, groups, stats);
+  const int64_t plane = plane_of(x);
+  LpTensor *w = NULL, *b = NULL;
+  const bool ok = nn_row_weights(weight, j.dtype, plane, j.n, &w) &&
+                  nn_row_weights(bias, j.dtype, plane, j.n, &b);
+  if (ok) {
+    j.w = w ? lp_data(w) : NULL;
+    j.b = b ? lp_data(b) : NULL;
+    j.y = lp_data(y);
+    j.eps = eps;
+    nn_rows_forward(&j);
+  }
+  lp_tensor_release(w);
+  lp_tensor_release(b);
+  return ok;
+}
+
+static bool rows_backward(LpTensor *x, LpTensor *g, int64_t groups, LpTensor *weight,
+                          double *stats, LpTensor *gx, double *totals) {
+  RowNorm j = group_rows(x, groups, stats);
+  const int64_t plane = plane_of(x), channels = lp_size(x, 1);
+  LpTensor *w = NULL;
+  bool ok = nn_row_weights(weight, j.dtype, plane, j.n, &w);
+  if (ok) {
+    j.g = lp_data(g);
+    j.w = w ? lp_data(w) : NULL;
+    j.y = lp_data(gx);
+    ok = nn_rows_backward(&j, totals, totals + channels, channels, plane);
+  }
+  lp_tensor_release(w);
+  return ok;
+}
+
+/* By the passes over channels. */
+static bool channels_forward(LpTensor *x, int64_t groups, bool last, LpTensor *weight,
+                             LpTensor *bias, double eps, double *stats, LpTensor *y) {
+  LpTensor *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL,
+           *b = bias ? nn_dense(bias, LP_FLOAT64) : NULL;
+  GroupJob j;
+  size_t block_bytes = 0;
+  const bool ok =
+      (w || !weight) && (b || !bias) && job_init(&j, x, groups, last, &block_bytes);
+  if (ok) {
+    j.all.y = nn_laid_data(y, last);
+    j.all.eps = eps;
+    j.w = w ? lp_data(w) : NULL;
+    j.b = b ? lp_data(b) : NULL;
+    j.mean = stats;
+    j.rstd = stats + lp_size(x, 0) * groups;
+    run(&j, forward);
+    lp_free(j.all.mean, block_bytes);
+  }
+  lp_tensor_release(w);
+  lp_tensor_release(b);
+  return ok;
+}
+
+static bool channels_backward(LpTensor *x, LpTensor *g, int64_t groups, bool last,
+                              LpTensor *weight, double *stats, LpTensor *gx,
+                              double *totals) {
+  LpTensor *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
+  const int64_t channels = lp_size(x, 1);
+  GroupJob j;
+  size_t block_bytes = 0;
+  const bool ok = (w || !weight) && job_init(&j, x, groups, last, &block_bytes);
+  if (ok) {
+    j.all.g = nn_laid_data(g, last);
+    j.all.y = nn_laid_data(gx, last);
+    j.w = w ? lp_data(w) : NULL;
+    j.mean = stats;
+    j.rstd = stats + lp_size(x, 0) * groups;
+    run(&j, backward);
+    for (int64_t i = 0; i < j.images * channels; i++) {
+      totals[i % channels] += j.all.q[i];
+      totals[channels + i % channels] += j.all.s[i];
+    }
+    lp_free(j.all.mean, block_bytes);
+  }
+  lp_tensor_release(w);
+  return ok;
+}
+
 bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *weight,
                                LpTensor *bias, double eps, LpTensor **results) {
   CHECK(lp_ndim(input) >= 2, LP_ERR_ARGUMENT,
@@ -150,33 +261,28 @@ bool lp_impl_native_group_norm(LpTensor *input, int64_t num_groups, LpTensor *we
   const LpDtype dtype = lp_dtype(input);
   const int64_t sizes[2] = {lp_size(input, 0), num_groups};
   const bool last = nn_lies_last(input);
-  LpTensor *x = nn_laid(input, dtype, last),
-           *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
-  LpTensor *b = bias ? nn_dense(bias, LP_FLOAT64) : NULL;
+  LpTensor *x = nn_laid(input, dtype, last);
   LpTensor *stats = nn_zeros((int64_t[]){2, sizes[0] * num_groups}, 2, LP_FLOAT64);
   /* Instance norm is this with a group for each channel, and row-major in PyTorch. */
   LpTensor *y = !x                       ? NULL
                 : num_groups == channels ? nn_new_hidden(x, lp_sizes(x), dtype, last)
                                          : nn_new_laid(x, lp_sizes(x), dtype, last),
            *mean = NULL, *rstd = NULL;
-  GroupJob j;
-  size_t block_bytes = 0;
-  bool ok = y && (w || !weight) && (b || !bias) && stats &&
-            job_init(&j, x, num_groups, last, &block_bytes);
+  bool ok = y && stats;
   if (ok) {
-    j.all.y = nn_laid_data(y, last);
-    j.all.eps = eps;
-    j.w = w ? lp_data(w) : NULL;
-    j.b = b ? lp_data(b) : NULL;
-    j.mean = lp_data(stats);
-    j.rstd = j.mean + sizes[0] * num_groups;
-    run(&j, forward);
-    ok = (mean = nn_from_doubles(j.mean, lp_ints(sizes, 2), nn_compute_dtype(dtype))) &&
-         (rstd = nn_from_doubles(j.rstd, lp_ints(sizes, 2), nn_compute_dtype(dtype)));
-    lp_free(j.all.mean, block_bytes);
+    double *stat = lp_data(stats);
+    ok = are_rows(x, last)
+             ? rows_forward(x, num_groups, weight, bias, eps, stat, y)
+             : channels_forward(x, num_groups, last, weight, bias, eps, stat, y);
   }
-  LpTensor *used[] = {x, w, b, stats};
-  for (size_t i = 0; i < sizeof used / sizeof *used; i++) lp_tensor_release(used[i]);
+  if (ok) {
+    const double *stat = lp_data(stats);
+    ok = (mean = nn_from_doubles(stat, lp_ints(sizes, 2), nn_compute_dtype(dtype))) &&
+         (rstd = nn_from_doubles(stat + sizes[0] * num_groups, lp_ints(sizes, 2),
+                                 nn_compute_dtype(dtype)));
+  }
+  lp_tensor_release(x);
+  lp_tensor_release(stats);
   return nn_hand_over(ok, (LpTensor *[]){y, mean, rstd}, 3, results);
 }
 
@@ -188,33 +294,28 @@ bool lp_impl_native_group_norm_backward(LpTensor *grad_output, LpTensor *input,
   const int64_t channels = lp_size(input, 1);
   const bool last = nn_lies_last(input);
   LpTensor *x = nn_laid(input, dtype, last), *g = nn_laid(grad_output, dtype, last);
-  LpTensor *w = weight ? nn_dense(weight, LP_FLOAT64) : NULL;
+  const int64_t groups = lp_size(input, 0) * num_groups;
+  LpTensor *stats = nn_zeros((int64_t[]){2, groups}, 2, LP_FLOAT64);
   LpTensor *means = nn_dense(mean, LP_FLOAT64), *rstds = nn_dense(rstd, LP_FLOAT64);
   LpTensor *totals = nn_zeros((int64_t[]){2, channels}, 2, LP_FLOAT64);
   LpTensor *gx = x ? nn_new_laid(x, lp_sizes(x), dtype, last) : NULL, *gw = NULL,
            *gb = NULL;
-  GroupJob j;
-  size_t block_bytes = 0;
-  bool ok = g && (w || !weight) && means && rstds && totals && gx &&
-            job_init(&j, x, num_groups, last, &block_bytes);
+  bool ok = g && means && rstds && stats && totals && gx;
   if (ok) {
-    j.all.g = nn_laid_data(g, last);
-    j.all.y = nn_laid_data(gx, last);
-    j.w = w ? lp_data(w) : NULL;
-    j.mean = lp_data(means);
-    j.rstd = lp_data(rstds);
-    run(&j, backward);
-    double *total = lp_data(totals);
-    for (int64_t i = 0; i < j.images * channels; i++) {
-      total[i % channels] += j.all.q[i];
-      total[channels + i % channels] += j.all.s[i];
-    }
-    lp_free(j.all.mean, block_bytes);
+    double *stat = lp_data(stats), *total = lp_data(totals);
+    memcpy(stat, lp_data(means), (size_t)groups * sizeof(double));
+    memcpy(stat + groups, lp_data(rstds), (size_t)groups * sizeof(double));
+    ok = are_rows(x, last)
+             ? rows_backward(x, g, num_groups, weight, stat, gx, total)
+             : channels_backward(x, g, num_groups, last, weight, stat, gx, total);
+  }
+  if (ok) {
+    const double *total = lp_data(totals);
     const LpInts vector = lp_ints(&channels, 1);
     ok = (gw = nn_from_doubles(total, vector, weight_dtype)) &&
          (gb = nn_from_doubles(total + channels, vector, weight_dtype));
   }
-  LpTensor *used[] = {x, g, w, means, rstds, totals};
+  LpTensor *used[] = {x, g, means, rstds, stats, totals};
   for (size_t i = 0; i < sizeof used / sizeof *used; i++) lp_tensor_release(used[i]);
   return nn_hand_over(ok, (LpTensor *[]){gx, gw, gb}, 3, results);
 }

@@ -19,9 +19,20 @@ static double row_weight(const Nll *c, int64_t row) {
   int64_t t = c->target[row];
   return t == c->ignore_index ? 0 : c->weight ? c->weight[t] : 1;
 }
-static int64_t element(const Nll *c, int64_t row) {
-  if (c->inner == 1) return row * c->classes + c->target[row]; /* divisions take long */
-  return (row / c->inner * c->classes + c->target[row]) * c->inner + row % c->inner;
+/* A row's place: counted on from row to row, as divisions take long. */
+typedef struct Place {
+  int64_t outer, inner;
+} Place;
+
+static Place place_of(const Nll *c, int64_t row) {
+  return (Place){row / c->inner, row % c->inner};
+}
+static int64_t element(const Nll *c, Place at, int64_t row) {
+  return (at.outer * c->classes + c->target[row]) * c->inner + at.inner;
+}
+static Place next_place(const Nll *c, Place at) {
+  return at.inner + 1 < c->inner ? (Place){at.outer, at.inner + 1}
+                                 : (Place){at.outer + 1, 0};
 }
 
 /* Rows are summed up in pieces, whose sums are added in order. */
@@ -50,10 +61,11 @@ static void sum_pieces(void *ctx, int64_t begin, int64_t end) {
   double (*const get)(const void *, int64_t) = lp_softmax_kernels()->get[j->type];
   for (int64_t p = begin; p < end; p++) {
     double sum = 0, weights = 0;
-    for (int64_t r = p * PIECE; r < end_of_piece(j, p); r++) {
+    Place at = place_of(c, p * PIECE);
+    for (int64_t r = p * PIECE; r < end_of_piece(j, p); r++, at = next_place(c, at)) {
       const double rw = row_weight(c, r);
       const double loss =
-          c->target[r] == c->ignore_index ? 0 : -rw * get(j->x, element(c, r));
+          c->target[r] == c->ignore_index ? 0 : -rw * get(j->x, element(c, at, r));
       sum += loss;
       weights += rw;
       if (j->each) j->each[r] = loss;
@@ -67,10 +79,11 @@ static void add_grad(void *ctx, int64_t begin, int64_t end) {
   const NllJob *j = ctx;
   const Nll *c = j->c;
   void (*const add_at)(void *, int64_t, double) = lp_softmax_kernels()->add_at[j->type];
-  for (int64_t r = begin; r < end; r++) {
+  Place at = place_of(c, begin);
+  for (int64_t r = begin; r < end; r++, at = next_place(c, at)) {
     if (c->target[r] == c->ignore_index) continue;
     const double scale = c->how == NN_NONE ? j->up[r] : j->scale;
-    add_at(j->gx, element(c, r), -row_weight(c, r) * scale);
+    add_at(j->gx, element(c, at, r), -row_weight(c, r) * scale);
   }
 }
 

@@ -1,6 +1,7 @@
 /* See nn_util.h. */
 #include "dispatch/nn_util.h"
 
+#include "core/parallel.h"
 #include "dispatch/layout.h"
 #include "lampad/ops.h"
 
@@ -50,9 +51,15 @@ LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
   return lp_tensor_new(lp_ints(sizes, ndim), dtype, lp_cpu());
 }
 
+static void clear_bytes(void *ctx, int64_t begin, int64_t end) {
+  memset((char *)ctx + begin, 0, (size_t)(end - begin));
+}
+
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
   LpTensor *t = nn_empty(sizes, ndim, dtype);
-  if (t) memset(lp_data(t), 0, (size_t)lp_numel(t) * lp_dtype_size(dtype));
+  if (t)
+    lp_parallel_for(lp_numel(t) * (int64_t)lp_dtype_size(dtype), LP_GRAIN * 8,
+                    clear_bytes, lp_data(t));
   return t;
 }
 

@@ -224,15 +224,18 @@ typedef struct PadCopy {
   const char *x, *value;
   char *y;
   size_t elem_bytes;
+  bool fills; /* is there a result that has no source? */
 } PadCopy;
 
 /* Short rows whose sources follow each other are taken together, up to so many bytes:
  * what is written passes through the cache once. */
 #define CHUNK_BYTES 16384
+/* Small images, with rows up to so many bytes, are filled as a whole before the input's
+ * rows are put in: fills of what lies around them would be many calls of a few bytes. */
+#define FILLED_BYTES 128
 
-/* Rows [begin, end) of the result. */
-static void copy_rows(void *ctx, int64_t begin, int64_t end) {
-  const PadCopy *c = ctx;
+/* Rows [begin, end) of the result; `filled`: those outside the input are so already. */
+static void copy_chunk(const PadCopy *c, int64_t begin, int64_t end, bool filled) {
   const PadMap *m = c->m;
   const int64_t last = m->ndim - 1, size = (int64_t)c->elem_bytes, entry = m->unit * size;
   const int64_t to_row = m->out[last] * entry, from_row = m->in[last] * entry;
@@ -253,6 +256,7 @@ static void copy_rows(void *ctx, int64_t begin, int64_t end) {
     if (n > most) n = most;
     for (const PadRun *r = m->runs; r < m->runs + m->n_runs; r++) {
       const bool is_fill = in_row < 0 || r->from < 0;
+      if (is_fill && filled) continue;
       const LpRowSteps rows = {.size = size,
                                .n = r->n * m->unit,
                                .to_step = size,
@@ -268,6 +272,24 @@ static void copy_rows(void *ctx, int64_t begin, int64_t end) {
       if (index[d] < m->out[d]) break;
       index[d] = 0;
     }
+  }
+}
+
+static void copy_rows(void *ctx, int64_t begin, int64_t end) {
+  const PadCopy *c = ctx;
+  const int64_t last = c->m->ndim - 1, size = (int64_t)c->elem_bytes,
+                row = c->m->out[last] * c->m->unit;
+  const bool around = last > 0 && c->m->in[last - 1] != c->m->out[last - 1];
+  if (!c->fills || !around || row * size > FILLED_BYTES) {
+    copy_chunk(c, begin, end, false);
+    return;
+  }
+  const int64_t most = CHUNK_BYTES / (row * size + 1) + 1;
+  for (int64_t n; begin < end; begin += n) {
+    n = end - begin < most ? end - begin : most;
+    const LpRowSteps all = {.size = size, .n = n * row, .to_step = size};
+    lp_copy_kernels()->move(&all, c->y + begin * row * size, c->value, 1);
+    copy_chunk(c, begin, begin + n, true);
   }
 }
 
@@ -292,8 +314,12 @@ LpTensor *lp_impl_pad_nd(LpTensor *self, LpInts pad, const char *mode, LpScalar 
   map_order(&m, last);
   bool ok = y && fill && map_runs(&m);
   if (ok && lp_numel(y)) {
-    PadCopy c = {&m, nn_laid_data(x, last), lp_data(fill), nn_laid_data(y, last),
-                 lp_dtype_size(dtype)};
+    PadCopy c = {&m,
+                 nn_laid_data(x, last),
+                 lp_data(fill),
+                 nn_laid_data(y, last),
+                 lp_dtype_size(dtype),
+                 !strcmp(mode, "constant")};
     lp_parallel_for(rows_of(&m, m.out), row_grain(&m), copy_rows, &c);
   }
   map_free(&m);

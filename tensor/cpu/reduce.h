@@ -68,6 +68,8 @@ typedef struct LpReduceKernel {
    * from rows_from on. NULL: one by one; from rows_from on (0: never) as fast as columns. */
   void (*rows)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t n);
   int64_t rows_from;
+  /* As `col`, of one row at least, with nothing to join it to: results of the compute type. NULL: there is none. */
+  void (*whole)(void *results, const void *x, int64_t rows, int64_t ld, int64_t w);
 } LpReduceKernel;
 
 #define LP_REDUCE_TILE 1024 /* widest tile `col` may be given */

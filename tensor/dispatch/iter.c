@@ -24,7 +24,7 @@ void lp_iter_init(LpIter *it) {
   it->takes_deferred = false;
   it->keep_dtype = it->cast_mask = it->deferred_mask = it->made = 0;
   it->cast_elems = CAST_BYTES;
-  it->ndim = 0;
+  it->ndim = it->numbers_from = 0;
   it->numel = 0;
 }
 
@@ -719,6 +719,10 @@ static Packing packing_of(const LpIter *it, int k, int size) {
   return strides[1] == 0 ? PACK_STILL : PACK_EACH;
 }
 
+static int64_t pack_max(const LpIter *it) {
+  return it->numbers_from ? it->numbers_from - 1 : PACK_MAX;
+}
+
 /* False: not the case for packing. */
 static bool plan_packing(const LpIter *it, Packed *p) {
   if (it->ndim < 2 || it->shape[0] > PACK_MAX_REPEATED || !it->numel) return false;
@@ -733,12 +737,12 @@ static bool plan_packing(const LpIter *it, Packed *p) {
     if (k < it->n_outputs && packing != PACK_FLAT) return false;
     p->packing[k] = packing;
     p->planes = p->planes || packing == PACK_RUN || packing == PACK_STILL;
-    anew = anew || (packing == PACK_EACH && it->strides[k][0] != 0);
+    anew = anew || (packing == PACK_EACH && (it->strides[k][0] != 0 || it->numbers_from));
     p->sizes[k] = size;
     if (size > largest) largest = size;
     if (is_cast(it, k) && it->loop_sizes[k] > largest) largest = it->loop_sizes[k];
   }
-  if (anew && !it->cast_mask && it->shape[0] > PACK_MAX) return false;
+  if (anew && !it->cast_mask && it->shape[0] > pack_max(it)) return false;
   p->rows_max = PACK_BYTES / largest / it->shape[0];
   return p->rows_max > 1;
 }
@@ -860,7 +864,7 @@ bool lp_iter_run_packed(LpIter *it, LpLoop loop, LpRowsLoop rows_loop,
   if (plan_packing(it, &p)) {
     lp_parallel_for(it->numel / n, LP_GRAIN / n, run_packed, &p);
   } else if (rows_loop && it->ndim > 1 && !it->cast_mask && it->numel > 0 &&
-             n > PACK_MAX && n <= ROWS_MAX) {
+             n > pack_max(it) && n <= ROWS_MAX) {
     p.run.backwards = lp_iter_turn();
     lp_parallel_walk(it->numel / n, LP_GRAIN / n, run_rows_in_blocks, &p.run,
                      p.run.backwards);

@@ -33,6 +33,8 @@ typedef struct LpIter {
   unsigned keep_dtype; /* bit k: operand k is not cast (a condition, an index) */
   bool allow_overlap; /* skip the partial-overlap check */
   bool mixes_layouts; /* hidden operands (layout.h) stay as they lie beside row-major ones of their shape */
+  int numbers_from; /* for run_packed: in rows of so many elements and more rows_loop reads one that is repeated
+                     * where it lies; 0: in none */
   bool no_resize;     /* in place: given outputs must already have the broadcast shape */
   bool takes_deferred; /* with cast_inputs; the loop writes every element: Note [Deferred elements] in layout.h */
   int ndim;           /* after coalescing */

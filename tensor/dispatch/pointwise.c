@@ -139,6 +139,15 @@ static int turned_op(int op, LpDtype compute, const LpScalar *params) {
   }
 }
 
+/* Elements of a row for which a call by a number is worth while: a vector at least. */
+#define VECTOR_BYTES 64 /* at most */
+#define WORTH_A_CALL 33
+static int numbers_from(const LpDrive *d) {
+  const int vector =
+      VECTOR_BYTES / (d->sizes[0] < d->sizes[1] ? d->sizes[0] : d->sizes[1]);
+  return vector > WORTH_A_CALL ? vector : WORTH_A_CALL;
+}
+
 LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_inputs,
                           const LpScalar *params, LpDtype common) {
   const OpInfo *info = &infos[op];
@@ -187,9 +196,12 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
   LpDoubleCall call = {lp_double_kernel(op), params};
   LpLoop loop = block ? table->drive : lp_double_loop(compute);
   LpTensor *result = NULL;
-  if (lp_iter_build(&it) &&
-      lp_iter_run_packed(&it, loop, block ? table->drive_rows : NULL,
-                         block ? (const void *)&d : &call))
+  bool ok = lp_iter_build(&it);
+  if (ok && n_inputs == 2 &&
+      ((d.by_number && it.strides[2][0] == 0) || (d.turned && it.strides[1][0] == 0)))
+    it.numbers_from = numbers_from(&d);
+  if (ok && lp_iter_run_packed(&it, loop, block ? table->drive_rows : NULL,
+                               block ? (const void *)&d : &call))
     result = lp_iter_take(&it, 0);
   lp_iter_done(&it);
   return result;

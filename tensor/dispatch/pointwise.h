@@ -53,19 +53,23 @@ enum {
 /* ptrs[0] is the output. */
 typedef void (*LpBlock)(char *const *ptrs, int64_t n, const LpScalar *params);
 
+/* Rows of n elements, `steps` bytes apart, each by one element of every input after the first. */
+typedef void (*LpNumberBlock)(char *const *ptrs, const int64_t *steps, int64_t rows, int64_t n,
+                              const LpScalar *params);
+
 typedef struct LpPointwiseRow {
   LpBlock blocks[LP_POINTWISE_COUNT]; /* NULL: the op does not know this dtype */
-  /* The same where each input after the first is one element; NULL: nothing is won. */
-  LpBlock by_number[LP_POINTWISE_COUNT];
+  LpNumberBlock by_number[LP_POINTWISE_COUNT]; /* NULL: nothing is won */
 } LpPointwiseRow;
 
 /* What the driver, an LpLoop, takes as its params. */
 typedef struct LpDrive {
-  LpBlock block, by_number; /* by_number: the last inputs are numbers; may be NULL */
+  LpBlock block;
+  LpNumberBlock by_number; /* the last inputs are numbers; may be NULL */
   const LpScalar *params;
   int n_inputs;
   int8_t sizes[4]; /* bytes per element: output, inputs */
-  LpBlock turned;  /* by_number of the op that wants two inputs the other way round, or NULL */
+  LpNumberBlock turned; /* by_number of the op that wants two inputs the other way round, or NULL */
 } LpDrive;
 
 /* op is LP_UNARY_x or LP_BINARY_x. out: NULL, or where to write (`self` itself: in place). Returns an

@@ -39,6 +39,8 @@ typedef struct Plan {
   int64_t n_chunks, chunk_len; /* along red[split] */
   int split;
   bool outer;
+  bool whole;    /* results that need no accumulators */
+  int64_t times; /* how often a sum has each element that is read */
   bool rows;     /* inner: by the kernel of many rows */
   bool loaded;   /* inner: many rows are loaded at a time */
   char *partial; /* n_chunks x n_units x tile accumulators; NULL without chunks */
@@ -162,16 +164,36 @@ static int64_t counted(int64_t a, int64_t b) {
   return __builtin_mul_overflow(a, b, &product) ? INT64_MAX : product;
 }
 
+/* Elements that are read again along a dim of stride 0 need not be: what they do to an
+ * extreme is done once, and a sum has them so many times. */
+static bool reads_once(Plan *p, const LpReduceDim *dim) {
+  if (dim->stride != 0 || dim->size < 2) return false;
+  switch (p->r->op) {
+  case LP_REDUCE_MAX:
+  case LP_REDUCE_MIN:
+  case LP_REDUCE_ANY:
+  case LP_REDUCE_ALL: return true;
+  case LP_REDUCE_SUM:
+  case LP_REDUCE_NANSUM:
+  case LP_REDUCE_NANCOUNT:
+  case LP_REDUCE_COUNT:
+  case LP_REDUCE_SUM_ABS:
+  case LP_REDUCE_SUM_SQUARE: p->times = counted(p->times, dim->size); return true;
+  default: return false;
+  }
+}
+
 /* strides: of self's memory, as it lies. */
 static void collect_dims(Plan *p, const LpTensor *self, const int64_t *strides,
                          const LpReduceDims *dims, const LpTensor *out) {
   p->n_keep = p->n_red = 0;
-  p->n_out = p->n_in = 1;
+  p->n_out = p->n_in = p->times = 1;
   int64_t o = 0;
   for (int64_t d = 0; d < lp_ndim(self); d++) {
     bool reduced = dims->reduced[d];
     LpReduceDim dim = {lp_size(self, d), strides[d], reduced ? 0 : lp_stride(out, o)};
     if (!reduced || dims->keepdim) o++;
+    if (reduced && reads_once(p, &dim)) continue;
     if (reduced)
       p->n_in = counted(p->n_in, dim.size);
     else
@@ -223,6 +245,7 @@ static void choose_walk(Plan *p) {
 
   p->n_chunks = 1;
   p->split = 0;
+  p->whole = false;
   for (int i = 1; i < p->n_red; i++)
     if (p->red[i].size > p->red[p->split].size) p->split = i;
   if (p->n_red == 0) return;
@@ -236,6 +259,9 @@ static void choose_walk(Plan *p) {
   }
   p->chunk_len = (len + p->n_chunks - 1) / p->n_chunks;
   p->n_chunks = (len + p->chunk_len - 1) / p->chunk_len;
+  p->whole = p->kernel->whole && along && p->n_red == 1 && p->n_in > 0 && p->lines == 1 &&
+             p->n_chunks == 1 && p->from.native && keep_stride == 1 &&
+             p->keep[p->n_keep - 1].out_stride == 1 && p->r->finish == LP_FINISH_PLAIN;
 }
 
 /* --- storing ------------------------------------------------------------------------ */
@@ -298,6 +324,12 @@ static void finish(const Plan *p, void *acc, int64_t n, char *dst, int64_t strid
   const bool ints = compute == LP_AS_BOOL || compute == LP_AS_I64 ||
                     (compute >= LP_AS_U8 && compute <= LP_AS_I32);
   stride *= p->out_bytes;
+  for (int64_t i = 0; i < n * parts && p->times > 1; i++) {
+    if (ints)
+      ((uint64_t *)acc)[i] *= (uint64_t)p->times;
+    else
+      v[i] *= (double)p->times;
+  }
   switch (p->r->finish) {
   case LP_FINISH_PLAIN: break;
   case LP_FINISH_MEAN: lp_reduce_table()->finish.divide(v, n * parts, p->count); break;
@@ -489,6 +521,10 @@ static void run_unit(void *ctx, int64_t task) {
     if (lo[p->split] + p->chunk_len < hi[p->split])
       hi[p->split] = lo[p->split] + p->chunk_len;
   }
+  if (p->whole) {
+    p->kernel->whole(p->dst + dst * p->out_bytes, at, p->n_in, p->red[0].stride, w);
+    return;
+  }
   p->kernel->init(acc, w);
   int64_t out_step = p->n_keep ? p->keep[p->n_keep - 1].out_stride : 1;
   if (p->n_in > 0 && p->lines > 1)
@@ -545,6 +581,7 @@ bool lp_reduce_run(const LpReduction *r, const LpTensor *self, const LpReduceDim
   collect_dims(p, self, strides, dims, out);
   if (p->n_out == 0) return true;
   choose_walk(p);
+  p->whole = p->whole && p->out_dtype == dtype;
   size_t partial_bytes = 0;
   if (p->n_chunks > 1) {
     partial_bytes = (size_t)(p->n_units * p->n_chunks * p->tile * p->kernel->acc_bytes);

@@ -558,29 +558,48 @@ LpTensor *lp_impl_logcumsumexp(LpTensor *out, LpTensor *self, int64_t dim) {
 
 /* --- running extremes --------------------------------------------------------------------------------- */
 
+/* The best so far of a row, and where it stands. */
+typedef struct Best {
+  double number;
+  int64_t whole, at;
+} Best;
+
+/* Over n elements, the row's from number `first` on; the next of equals wins, and NaN. One that loses is one
+ * comparison, which is foreseen: in most rows few win. */
+#define BEST_OF(name, T, field, WINS)                                                                    \
+  static void name(T *v, int64_t n, int64_t first, char *places, int64_t step, Best *b) {                \
+    T best = b->field;                                                                                   \
+    int64_t at = b->at;                                                                                  \
+    for (int64_t j = 0; j < n; j++) {                                                                    \
+      const T x = v[j];                                                                                  \
+      if (WINS) {                                                                                        \
+        best = x;                                                                                        \
+        at = first + j;                                                                                  \
+      }                                                                                                  \
+      v[j] = best;                                                                                       \
+      *(int64_t *)(places + j * step) = at;                                                              \
+    }                                                                                                    \
+    b->field = best;                                                                                     \
+    b->at = at;                                                                                          \
+  }
+BEST_OF(largest_numbers, double, number, !(x < best) && (x >= best || isnan(x)))
+BEST_OF(smallest_numbers, double, number, !(x > best) && (x <= best || isnan(x)))
+BEST_OF(largest_wholes, int64_t, whole, x >= best)
+BEST_OF(smallest_wholes, int64_t, whole, x <= best)
+#undef BEST_OF
+
 static void scan_extreme(void *ctx, const LpRows *r, char *const *ptrs, void *scratch) {
   const Scan *s = ctx;
-  double buffer[BLOCK], best = 0;
-  int64_t *ints = (int64_t *)buffer, best_int = 0, at = 0;
-  bool max = s->op == SCAN_MAX;
+  const bool max = s->op == SCAN_MAX, ints = s->compute == LP_AS_I64;
+  double buffer[BLOCK];
+  Best best = {0};
   for (int64_t i = 0; i < r->n[0]; i += BLOCK) {
-    int64_t n = r->n[0] - i < BLOCK ? r->n[0] - i : BLOCK;
+    int64_t n = r->n[0] - i < BLOCK ? r->n[0] - i : BLOCK, *wholes = (int64_t *)buffer;
+    char *places = ptrs[2] + i * r->step[2];
     s->load(buffer, ptrs[0] + i * r->step[0], r->step[0], n);
-    for (int64_t j = 0; j < n; j++) {
-      bool wins = i + j == 0;
-      if (s->compute == LP_AS_I64) {
-        wins = wins || (max ? ints[j] >= best_int : ints[j] <= best_int);
-        if (wins) best_int = ints[j];
-        ints[j] = best_int;
-      } else {
-        double x = buffer[j];
-        wins = wins || isnan(x) || (!isnan(best) && (max ? x >= best : x <= best));
-        if (wins) best = x;
-        buffer[j] = best;
-      }
-      if (wins) at = i + j;
-      *(int64_t *)(ptrs[2] + (i + j) * r->step[2]) = at;
-    }
+    if (i == 0) best = (Best){.number = ints ? 0 : buffer[0], .whole = ints ? wholes[0] : 0};
+    if (ints) (max ? largest_wholes : smallest_wholes)(wholes, n, i, places, r->step[2], &best);
+    else (max ? largest_numbers : smallest_numbers)(buffer, n, i, places, r->step[2], &best);
     store(s, ptrs[1] + i * r->step[1], r->step[1], buffer, n);
   }
 }

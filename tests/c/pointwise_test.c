@@ -377,11 +377,13 @@ TEST(pointwise_takes_rows_as_they_lie) {
         LpTensor *y = lp_cast_raw(x, dtypes[d]), *a = lp_narrow(y, 1, 3, n),
                  *b = lp_narrow(y, 1, 0, n), *column = lp_narrow(y, 1, 1, 1);
         LpTensor *copy = lp_clone(y, LP_CONTIGUOUS), *inner = lp_narrow(copy, 1, 2, n);
+        LpTensor *other = lp_clone(y, LP_CONTIGUOUS), *less = lp_narrow(other, 1, 2, n);
         const LpScalar one = lp_scalar_int(1);
-        EXPECT(lp_sub_(inner, b, one));
+        EXPECT(lp_sub_(inner, b, one) && lp_sub_(less, column, one));
         LpTensor *results[] = {lp_sub(a, b, one), lp_sub(a, column, one),
-                               lp_sub(column, a, one), lp_contiguous_raw(inner)};
-        for (int k = 0; k < 4; k++) {
+                               lp_sub(column, a, one), lp_contiguous_raw(inner),
+                               lp_contiguous_raw(less)};
+        for (int k = 0; k < COUNT(results); k++) {
           LpTensor *wide = lp_cast_raw(results[k], LP_FLOAT64);
           const double *got = lp_data(wide);
           int bad = 0;
@@ -389,7 +391,8 @@ TEST(pointwise_takes_rows_as_they_lie) {
             for (int64_t j = 0; j < n; j++) {
               const double *row = from + i * width;
               const double want[] = {row[j + 3] - row[j], row[j + 3] - row[1],
-                                     row[1] - row[j + 3], row[j + 2] - row[j]};
+                                     row[1] - row[j + 3], row[j + 2] - row[j],
+                                     row[j + 2] - row[1]};
               const double wraps = dtypes[d] == LP_UINT8 && want[k] < 0 ? 256 : 0;
               bad += got[i * n + j] != want[k] + wraps;
             }
@@ -399,7 +402,7 @@ TEST(pointwise_takes_rows_as_they_lie) {
           lp_tensor_release(wide);
           lp_tensor_release(results[k]);
         }
-        LpTensor *all[] = {x, y, a, b, column, inner, copy};
+        LpTensor *all[] = {x, y, a, b, column, inner, copy, less, other};
         for (int k = 0; k < COUNT(all); k++) lp_tensor_release(all[k]);
       }
   lp_set_num_threads(threads);

@@ -592,3 +592,41 @@ describe("counts and integrals", function()
     end
   end)
 end)
+
+describe("reductions of expanded tensors", function()
+  it("are those of what they show", function()
+    local ops = { "sum", "mean", "amax", "amin", "any", "all", "nansum", "nanmean", "count_nonzero", "prod", "logsumexp", "var" }
+    for _, dtype in ipairs { "float32", "float64", "int64", "uint8", "bool", "complex64" } do
+      local base = torch.tensor(list(5 * 7, 0, 3), { dtype = torch.float64 }):to(torch[dtype])
+      for _, x in ipairs { base:view(5, 1, 7):expand { 5, 4, 7 }, base:view(5, 7, 1):expand { 5, 7, 6 }, base[3]:expand { 3, 2, 4 },
+        base:view(5, 7):narrow(1, 2, 1):unsqueeze(0):expand { 3, 5, 9 } } do
+        local dense = x:contiguous()
+        for _, op in ipairs(ops) do
+          for _, dims in ipairs { { 0 }, { 1 }, { 2 }, { 0, 2 }, { 1, 2 }, { 0, 1, 2 } } do
+            local fits, want = pcall(function() return torch[op](dense, dims) end)
+            if fits then
+              local got = torch[op](x, dims)
+              assert.equal(want.dtype, got.dtype)
+              assert.is_true(torch.allclose(got, want, { equal_nan = true }), ("%s of %s"):format(op, dtype))
+            end
+          end
+        end
+        if dtype:find "float" then assert.is_true(torch.allclose(x:norm(2, 1), dense:norm(2, 1))) end
+      end
+    end
+  end)
+
+  it("find extremes of few columns' rows, with NaN among them", function()
+    local nan = 0 / 0
+    for _, rows in ipairs { 1, 2, 3, 5, 40 } do
+      local x = torch.tensor(list(rows * 1100, -50, 50), { dtype = torch.float32 }):view(rows, 1100)
+      x[{ 0, 3 }], x[{ rows - 1, 1099 }], x[{ rows // 2, 70 }] = nan, nan, nan
+      local lines = x:t():contiguous()
+      for _, op in ipairs { "amax", "amin" } do
+        local got = x[op](x, 0)
+        assert.equal(3, got:isnan():sum():item())
+        assert.is_true(torch.equal(got:nan_to_num(99), lines[op](lines, 1):nan_to_num(99)))
+      end
+    end
+  end)
+end)

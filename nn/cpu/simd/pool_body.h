@@ -190,7 +190,7 @@ static inline __attribute__((always_inline)) void TYPED(max_plain)(const LpPoolS
                                                                    const int64_t along,
                                                                    const int64_t pick) {
   const int64_t step = along * pick;
-  A buffer[LINE], value[LINE];
+  A buffer[LINE], found[LINE];
   const int64_t apart = s->dilation[2], reach = (s->kernel[2] - 1) * apart + 1;
   const int64_t room = (LINE - reach) / step + 1, most = room < COLUMNS ? room : COLUMNS;
   for (int64_t od = 0; od < s->out[0]; od++)
@@ -200,6 +200,9 @@ static inline __attribute__((always_inline)) void TYPED(max_plain)(const LpPoolS
         const A *line = TYPED(line_of)(s, x, od, oh, c0 * step - s->padding[2],
                                        (m - 1) * step + reach, buffer);
         const int64_t made = (m - 1) * pick + 1;
+        T *to = y + (od * s->out[1] + oh) * s->out[2] + c0;
+        const bool in_place = sizeof(T) == sizeof(A) && pick == 1;
+        A *value = in_place ? (void *)to : found;
         for (int64_t kw = 0, n; kw < s->kernel[2]; kw += n) {
           n = apart == 1 ? taps_at_once(s->kernel[2] - kw) : 1;
           switch (n) {
@@ -208,8 +211,7 @@ static inline __attribute__((always_inline)) void TYPED(max_plain)(const LpPoolS
           default: TYPED(max_of_line)(value, line + kw, made, 3, along, kw);
           }
         }
-        T *to = y + (od * s->out[1] + oh) * s->out[2] + c0;
-        for (int64_t j = 0; j < m; j++) to[j] = STORE(value[j * pick]);
+        for (int64_t j = 0; j < m && !in_place; j++) to[j] = STORE(value[j * pick]);
       }
 }
 

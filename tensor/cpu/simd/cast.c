@@ -123,6 +123,38 @@ static void f16_from_f32_hw(ARGS) {
   if (strides[0] == sizeof(f16) && strides[1] == sizeof(f32)) f16_from_f32_fast(ptrs, strides, n, params);
   else f16_from_f32(ptrs, strides, n, params);
 }
+/* Others by way of float32, which they are rounded to first in any case. */
+#define THROUGH_F32(from)                                                                \
+  static void f16_from_##from##_hw(ARGS) {                                               \
+    if (strides[0] != sizeof(f16)) {                                                     \
+      f16_from_##from(ptrs, strides, n, params);                                         \
+      return;                                                                            \
+    }                                                                                    \
+    _Alignas(64) f32 wide[256];                                                          \
+    for (int64_t i = 0, m; i < n; i += m) {                                              \
+      m = n - i < 256 ? n - i : 256;                                                     \
+      f32_from_##from((char *[2]){(char *)wide, ptrs[1] + i * strides[1]},               \
+                      (int64_t[2]){sizeof(f32), strides[1]}, m, NULL);                   \
+      f16_from_f32_fast((char *[2]){ptrs[0] + i * (int64_t)sizeof(f16), (char *)wide},   \
+                        NULL, m, NULL);                                                  \
+    }                                                                                    \
+  }
+THROUGH_F32(u8)
+THROUGH_F32(i8)
+THROUGH_F32(i16)
+THROUGH_F32(i32)
+THROUGH_F32(i64)
+THROUGH_F32(f64)
+THROUGH_F32(b8)
+THROUGH_F32(bf16)
+#define f16_from_u8 f16_from_u8_hw
+#define f16_from_i8 f16_from_i8_hw
+#define f16_from_i16 f16_from_i16_hw
+#define f16_from_i32 f16_from_i32_hw
+#define f16_from_i64 f16_from_i64_hw
+#define f16_from_f64 f16_from_f64_hw
+#define f16_from_b8 f16_from_b8_hw
+#define f16_from_bf16 f16_from_bf16_hw
 #else
 #define f32_from_f16_hw f32_from_f16
 #define f16_from_f32_hw f16_from_f32

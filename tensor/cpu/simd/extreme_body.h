@@ -76,18 +76,24 @@ static void NAME(min_init)(void *acc, int64_t n) {
     A *a = acc;                                                                        \
     *a = NAME(op##2)(*a, (A)NAME(op##_of)(x, n));                                      \
   }                                                                                    \
-  static __attribute__((noinline)) void NAME(op##_with)(T *restrict tile, const T *restrict v, int64_t w) { \
+  static __attribute__((noinline)) void NAME(op##_with)(T *to, const T *u, const T *v, int64_t w) { \
+    LP_IVDEP                                                                           \
     for (int64_t j = 0; j < w; j++) {                                                  \
-      const T m = v[j] BEATS tile[j] ? v[j] : tile[j];                                 \
-      tile[j] = IS_NAN(v[j]) ? v[j] : m;                                               \
+      const T m = v[j] BEATS u[j] ? v[j] : u[j];                                       \
+      to[j] = IS_NAN(v[j]) ? v[j] : m;                                                 \
     }                                                                                  \
+  }                                                                                    \
+  static void NAME(op##_whole)(void *to, const void *x, int64_t rows, int64_t ld, int64_t w) { \
+    const T *v = x;                                                                    \
+    if (rows == 1) memcpy(to, v, (size_t)w * sizeof(T));                               \
+    if (rows > 1) NAME(op##_with)(to, v, v + ld, w);                                   \
+    for (int64_t r = 2; r < rows; r++) NAME(op##_with)(to, to, v + r * ld, w);         \
   }                                                                                    \
   static void NAME(op##_col)(void *acc, const void *x, int64_t rows, int64_t ld, int64_t w, double p) { \
     if (rows <= 0) return;                                                             \
     A *restrict best = acc;                                                            \
     T tile[LP_REDUCE_TILE];                                                            \
-    memcpy(tile, x, (size_t)w * sizeof(T));                                            \
-    for (int64_t r = 1; r < rows; r++) NAME(op##_with)(tile, (const T *)x + r * ld, w); \
+    NAME(op##_whole)(tile, x, rows, ld, w);                                            \
     for (int64_t j = 0; j < w; j++) best[j] = NAME(op##2)(best[j], (A)tile[j]);        \
   }
 EXTREME(max, >)

@@ -148,28 +148,6 @@ static void dots(const LpSmallGemm *g, int64_t begin, int64_t end) {
 /* --- turning B over
  * --------------------------------------------------------------------- */
 
-typedef int32_t VI __attribute__((vector_size(LP_VECTOR_BYTES)));
-
-/* LANES vectors as a square, turned over: lanes are exchanged at distances 1, 2, 4 ... */
-static inline __attribute__((always_inline)) void turn_square(V r[LANES]) {
-#pragma GCC unroll 4
-  for (int step = 1; step < LANES; step *= 2) {
-    VI low, high;
-#pragma GCC unroll 16
-    for (int l = 0; l < LANES; l++) {
-      low[l] = l & step ? l - step + LANES : l;
-      high[l] = l & step ? l + LANES : l + step;
-    }
-#pragma GCC unroll 16
-    for (int i = 0; i < LANES; i++) {
-      if (i & step) continue;
-      const V a = r[i], b = r[i + step];
-      r[i] = __builtin_shuffle(a, b, low);
-      r[i + step] = __builtin_shuffle(a, b, high);
-    }
-  }
-}
-
 static void turn(float *to, int64_t width, const LpSmallGemm *g) {
   for (int64_t j = 0; j < g->n; j += LANES)
     for (int64_t p = 0; p < g->k; p += LANES) {

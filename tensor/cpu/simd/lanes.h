@@ -8,6 +8,7 @@
 
 #define LANES LP_LANES(float)
 typedef float V __attribute__((vector_size(LP_VECTOR_BYTES)));
+typedef int32_t VI __attribute__((vector_size(LP_VECTOR_BYTES)));
 
 #if defined(LP_CAP_avx512) || defined(LP_CAP_avx2)
 #include <immintrin.h>
@@ -66,6 +67,26 @@ static inline float total(V v) {
     for (int i = 0; i < width; i++) sum[i] += sum[i + width];
   return sum[0];
 #endif
+}
+
+/* LANES vectors as a square, turned over: lanes are exchanged at distances 1, 2, 4 ... */
+static inline __attribute__((always_inline)) void turn_square(V r[LANES]) {
+#pragma GCC unroll 4
+  for (int step = 1; step < LANES; step *= 2) {
+    VI low, high;
+#pragma GCC unroll 16
+    for (int l = 0; l < LANES; l++) {
+      low[l] = l & step ? l - step + LANES : l;
+      high[l] = l & step ? l + LANES : l + step;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) {
+      if (i & step) continue;
+      const V a = r[i], b = r[i + step];
+      r[i] = __builtin_shuffle(a, b, low);
+      r[i + step] = __builtin_shuffle(a, b, high);
+    }
+  }
 }
 
 #endif

@@ -55,18 +55,43 @@ static void drive_apart(const LpDrive *d, LpBlock block, char *const *ptrs,
   block(last, granule, d->params);
 }
 
-/* The block for operands that lie so; NULL: they go through buffers. *turned: it wants
- * the two inputs the other way round. */
-static LpBlock choose_block(const LpDrive *d, const int64_t *strides, bool *turned) {
+/* What takes operands that lie so, the two inputs in the other order where `turned`;
+ * neither block: they go through buffers. */
+typedef struct Way {
+  LpBlock block;
+  LpNumberBlock by_number;
+  bool turned;
+} Way;
+
+static Way choose_way(const LpDrive *d, const int64_t *strides) {
   const int8_t *sizes = d->sizes;
   bool direct = strides[0] == sizes[0] && strides[1] == sizes[1], by_number = direct;
   for (int k = 2; k <= d->n_inputs; k++) {
     direct = direct && strides[k] == sizes[k];
     by_number = by_number && strides[k] == 0;
   }
-  *turned =
+  if (direct) return (Way){.block = d->block};
+  if (by_number) return (Way){.by_number = d->by_number};
+  const bool turned =
       d->turned && strides[0] == sizes[0] && strides[1] == 0 && strides[2] == sizes[2];
-  return direct ? d->block : by_number ? d->by_number : *turned ? d->turned : NULL;
+  return (Way){.by_number = turned ? d->turned : NULL, .turned = turned};
+}
+
+/* Rows of a granule or more. False: the way does not take them, or they are overwritten.
+ */
+static bool drive_by_number(const LpDrive *d, const Way *way, char *const *ptrs,
+                            const int64_t *row_strides, int64_t rows, int64_t n) {
+  if (!way->by_number) return false;
+  char *at[4];
+  int64_t steps[4];
+  for (int k = 0; k <= d->n_inputs; k++) {
+    const int from = way->turned && k > 0 ? 3 - k : k;
+    if (k > 1 && ptrs[from] == ptrs[0]) return false;
+    at[k] = ptrs[from];
+    steps[k] = row_strides[from];
+  }
+  way->by_number(at, steps, rows, n, d->params);
+  return true;
 }
 
 static int64_t granule_of(const LpDrive *d) {
@@ -82,23 +107,20 @@ static void drive(char *const *ptrs, const int64_t *strides, int64_t n,
   const int n_operands = d->n_inputs + 1;
   const int8_t *sizes = d->sizes;
   const int64_t granule = granule_of(d);
-  bool turns;
-  const LpBlock block = choose_block(d, strides, &turns);
-  char *const turned[] = {ptrs[0], turns ? ptrs[2] : NULL, ptrs[1]};
-  const int64_t turned_strides[] = {sizes[0], sizes[2], 0};
-  char *const *in = turns ? turned : ptrs;
-  if (block && n >= granule) {
-    bool apart = true;
+  const Way way = choose_way(d, strides);
+  if (n >= granule) {
+    bool apart = way.block;
     for (int k = 1; k < n_operands; k++) apart = apart && ptrs[k] != ptrs[0];
     if (apart) {
-      drive_apart(d, block, in, turns ? turned_strides : strides, n, granule);
+      drive_apart(d, way.block, ptrs, strides, n, granule);
       return;
     }
+    if (drive_by_number(d, &way, ptrs, (const int64_t[4]){0}, 1, n)) return;
   }
   int64_t done = 0;
-  if (block) {
+  if (way.block) {
     done = n & -granule;
-    if (done) block(in, done, d->params);
+    if (done) way.block(ptrs, done, d->params);
     if (done == n) return;
   }
   _Alignas(64) char buffers[4][BUFFER_BYTES];
@@ -136,15 +158,15 @@ static void drive_rows(char *const *ptrs, const int64_t *strides, int64_t n,
   const LpDrive *d = params;
   const int n_operands = d->n_inputs + 1;
   const int64_t granule = granule_of(d);
-  bool turns;
-  const LpBlock block = n >= granule ? choose_block(d, strides, &turns) : NULL;
+  const Way way = n >= granule ? choose_way(d, strides) : (Way){0};
+  if (drive_by_number(d, &way, ptrs, row_strides, rows, n)) return;
   char *at[4];
   for (int k = 0; k < n_operands; k++) at[k] = ptrs[k];
   for (int64_t r = 0; r < rows; r++) {
-    bool apart = block && !turns;
+    bool apart = way.block;
     for (int k = 1; k < n_operands; k++) apart = apart && at[k] != at[0];
     if (apart)
-      drive_apart(d, block, at, strides, n, granule);
+      drive_apart(d, way.block, at, strides, n, granule);
     else
       drive(at, strides, n, params);
     for (int k = 0; k < n_operands; k++) at[k] += row_strides[k];

@@ -729,9 +729,10 @@ LOAD(copy_8, uint64_t, uint64_t, x)
   KERNEL(C64, 16, c128_##op##_init, c64_##op##_row, c64_##op##_col, c128_##op##_merge)
 #define SHIFTED(type, T, name) \
   [LP_AS_##type] = {sizeof(LpSumExpAcc), sum_exp_init, name##_row, name##_col, sum_exp_merge, NULL, 2 * LP_LANES(T)}
+#define WHOLE(type, name) \
+  [LP_AS_##type] = {8, name##_init, name##_row, name##_col, name##_merge, NULL, 0, name##_whole}
 #define EXTREME_INTS(op) \
-  PLAIN(I64, 8, i64_##op), PLAIN(I32, 8, i32_##op), PLAIN(I16, 8, i16_##op), PLAIN(I8, 8, i8_##op), \
-  PLAIN(U8, 8, u8_##op)
+  WHOLE(I64, i64_##op), WHOLE(I32, i32_##op), WHOLE(I16, i16_##op), WHOLE(I8, i8_##op), WHOLE(U8, u8_##op)
 #define ARG(type, name) [LP_AS_##type] = {name##_row, name##_col}
 
 const LpReduceTable LP_SIMD(lp_reduce_table) = {
@@ -750,9 +751,9 @@ const LpReduceTable LP_SIMD(lp_reduce_table) = {
     [LP_REDUCE_PROD] = {PRODUCT_KERNEL(F32, f32, double), PRODUCT_KERNEL(F64, f64, double),
                         PRODUCT_KERNEL(I64, i64, uint64_t), PLAIN(C128, 16, c128_prod),
                         COMPLEX_KERNEL(prod)},
-    [LP_REDUCE_MAX] = {PLAIN(F32, 8, f32_max), PLAIN(F64, 8, f64_max), EXTREME_INTS(max),
+    [LP_REDUCE_MAX] = {WHOLE(F32, f32_max), WHOLE(F64, f64_max), EXTREME_INTS(max),
                        KERNEL(ABS, 8, f64_max_init, f64_max_row, f64_max_col, f64_max_merge)},
-    [LP_REDUCE_MIN] = {PLAIN(F32, 8, f32_min), PLAIN(F64, 8, f64_min), EXTREME_INTS(min),
+    [LP_REDUCE_MIN] = {WHOLE(F32, f32_min), WHOLE(F64, f64_min), EXTREME_INTS(min),
                        KERNEL(ABS, 8, f64_min_init, f64_min_row, f64_min_col, f64_min_merge)},
     [LP_REDUCE_ANY] = {KERNEL(BOOL, 8, zero_init, any_row, any_col, any_merge)},
     [LP_REDUCE_ALL] = {KERNEL(BOOL, 8, one_init, all_row, all_col, all_merge)},

@@ -48,9 +48,13 @@
 #define BLOCK_NO(name, promote, n_params, arity)
 
 /* Blocks by numbers, for the ops that are as fast as their operands' memory: a buffer
- * filled with the number would be one operand more to read. */
-#define NUMBERS_2 const T y = *(const T *)ptrs[2];
-#define NUMBERS_3 NUMBERS_2 const T z = *(const T *)ptrs[3];
+ * filled with the number would be one operand more to read. Rows of a granule or more,
+ * each with its own numbers. Elements are computed twice, in place those that are left
+ * from before: what is beside whole vectors is part of one more, which ends with the row.
+ * And a vector across lines of the cache takes twice as long to write: where a row's
+ * results do not begin where a vector may, the first one is followed by those that do. */
+#define NUMBERS_2 const T y = *(const T *)(ptrs[2] + r * steps[2]);
+#define NUMBERS_3 NUMBERS_2 const T z = *(const T *)(ptrs[3] + r * steps[3]);
 #define BY_NUMBERS_2 y
 #define BY_NUMBERS_3 y, z
 #define LP_BY_NUMBER_add ~, YES
@@ -67,14 +71,36 @@
 #define LP_BY_NUMBER_gt ~, YES
 #define LP_BY_NUMBER_ge ~, YES
 #define LP_BY_NUMBER_clamp ~, YES
+#define LP_BY_NUMBER_prelu_elements ~, YES
 #define HAS_NUMBER(name) LOOP_KIND_1(LP_BY_NUMBER_##name, NO, ~)
 #define NUMBER_BLOCK_YES(name, promote, n_params, arity)                                 \
-  static void FN(number_##name)(char *const *ptrs, int64_t n, const LpScalar *params) {  \
-    OUT_##promote *out = (OUT_##promote *)ptrs[0];                                       \
-    INPUTS_1 NUMBERS_##arity PARAMS_##n_params n &= -(int64_t)LP_GRANULE(T, OUT_##promote); \
-    LP_IVDEP                                                                             \
-    for (int64_t i = 0; i < n; i++)                                                      \
-      out[i] = FN(name)(a[i], BY_NUMBERS_##arity PASS_##n_params);                       \
+  static void FN(number_##name)(char *const *ptrs, const int64_t *steps, int64_t rows,   \
+                                int64_t n, const LpScalar *params) {                     \
+    enum { VECTOR = LP_GRANULE(T, OUT_##promote) };                                      \
+    const int64_t vector = VECTOR;                                                       \
+    PARAMS_##n_params for (int64_t r = 0; r < rows; r++) {                               \
+      OUT_##promote *out = (OUT_##promote *)(ptrs[0] + r * steps[0]);                    \
+      const T *a = (const T *)(ptrs[1] + r * steps[1]), *from = a;                       \
+      T last[VECTOR]; /* of a row in place */                                            \
+      const bool in_place = (void *)out == (void *)a;                                    \
+      if (in_place) memcpy(last, a + n - vector, sizeof last);                           \
+      NUMBERS_##arity const int64_t across =                                             \
+          (int64_t)((uintptr_t)out % LP_VECTOR_BYTES);                                   \
+      int64_t lead = (LP_VECTOR_BYTES - across) / (int64_t)sizeof *out, at = 0, m = n;   \
+      if (!across || n < 4 * vector || in_place) lead = 0;                               \
+      if (lead) m = vector;                                                              \
+      for (;;) {                                                                         \
+        m &= -vector;                                                                    \
+        LP_IVDEP                                                                         \
+        for (int64_t i = 0; i < m; i++)                                                  \
+          out[at + i] = FN(name)(from[i], BY_NUMBERS_##arity PASS_##n_params);           \
+        if (at + m == n) break;                                                          \
+        at = lead ? lead : n - vector;                                                   \
+        from = in_place ? last : a + at;                                                 \
+        m = n - at;                                                                      \
+        lead = 0;                                                                        \
+      }                                                                                  \
+    }                                                                                    \
   }
 #define NUMBER_BLOCK_NO(name, promote, n_params, arity)
 #define NUMBER_YES(name, promote, n_params, arity)                                       \
