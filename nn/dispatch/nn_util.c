@@ -1,8 +1,8 @@
 /* See nn_util.h. */
 #include "dispatch/nn_util.h"
 
-#include "core/parallel.h"
 #include "dispatch/layout.h"
+#include "dispatch/shape.h"
 #include "lampad/ops.h"
 
 LpTensor *nn_dense(LpTensor *t, LpDtype dtype) {
@@ -51,15 +51,9 @@ LpTensor *nn_empty(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
   return lp_tensor_new(lp_ints(sizes, ndim), dtype, lp_cpu());
 }
 
-static void clear_bytes(void *ctx, int64_t begin, int64_t end) {
-  memset((char *)ctx + begin, 0, (size_t)(end - begin));
-}
-
 LpTensor *nn_zeros(const int64_t *sizes, int64_t ndim, LpDtype dtype) {
   LpTensor *t = nn_empty(sizes, ndim, dtype);
-  if (t)
-    lp_parallel_for(lp_numel(t) * (int64_t)lp_dtype_size(dtype), LP_GRAIN * 8,
-                    clear_bytes, lp_data(t));
+  if (t && !lp_fill_into(t, lp_scalar_int(0))) lp_drop(&t);
   return t;
 }
 

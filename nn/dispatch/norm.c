@@ -49,14 +49,13 @@ static bool update_running(LpTensor *running, const double *batch, double scale,
 /* The affine map of a batch norm, deferred (Note [Deferred elements] in
  * dispatch/layout.h). Its factors are repeated to rows that are worth a call. */
 #define DEFERRED_ROW 512 /* elements, or one pixel's channels */
-#define LINE 64          /* bytes: vectors of factors lie in one line of the cache each */
 
 typedef struct DeferredAffine {
   LpDeferred base;
   int type;
-  size_t bytes, elem_bytes, factor_bytes;
+  size_t block_bytes, elem_bytes, factor_bytes;
   int64_t channels, row; /* a multiple of channels */
-  char *a, *b;
+  char *a, *b;           /* aligned: a vector of factors lies in one line of the cache */
 } DeferredAffine;
 
 static void compute_affine(const LpDeferred *base, void *to, int64_t first, int64_t n,
@@ -76,7 +75,11 @@ static void compute_affine(const LpDeferred *base, void *to, int64_t first, int6
 }
 
 static void free_affine(LpDeferred *base) {
-  lp_free(base, ((DeferredAffine *)base)->bytes);
+  lp_block_free(base, ((DeferredAffine *)base)->block_bytes);
+}
+
+static size_t aligned(size_t bytes) {
+  return (bytes + LP_ALIGNMENT - 1) / LP_ALIGNMENT * LP_ALIGNMENT;
 }
 
 /* Defers y = a * x + b for the job; false: not the case for it. */
@@ -86,23 +89,23 @@ static bool defer_affine(LpTensor *y, LpTensor *x, const ChannelJob *j) {
   const size_t factor_bytes = wide ? sizeof(double) : sizeof(float);
   const int64_t times = j->channels < DEFERRED_ROW ? DEFERRED_ROW / j->channels : 1,
                 row = times * j->channels;
-  const size_t factors = ((size_t)row * factor_bytes + LINE - 1) & ~(size_t)(LINE - 1),
-               bytes = sizeof(DeferredAffine) + LINE + 2 * factors;
-  DeferredAffine *d = lp_alloc(bytes);
+  const size_t head = aligned(sizeof(DeferredAffine)),
+               factors = aligned((size_t)row * factor_bytes);
+  size_t block_bytes;
+  DeferredAffine *d = lp_block_alloc(head + 2 * factors, &block_bytes);
   if (!d) {
     lp_error_clear();
     return false;
   }
-  char *a = (char *)(((uintptr_t)(d + 1) + LINE - 1) & ~(uintptr_t)(LINE - 1));
-  *d = (DeferredAffine){{NULL, compute_affine, free_affine},
-                        j->type,
-                        bytes,
-                        j->elem_bytes,
-                        factor_bytes,
-                        j->channels,
-                        row,
-                        a,
-                        a + factors};
+  *d = (DeferredAffine){.base = {NULL, compute_affine, free_affine},
+                        .type = j->type,
+                        .block_bytes = block_bytes,
+                        .elem_bytes = j->elem_bytes,
+                        .factor_bytes = factor_bytes,
+                        .channels = j->channels,
+                        .row = row,
+                        .a = (char *)d + head,
+                        .b = (char *)d + head + factors};
   for (int64_t i = 0; i < row; i++) {
     const double scale = j->a[i % j->channels], shift = j->b[i % j->channels];
     if (wide)

@@ -6,6 +6,7 @@
 #include <math.h>
 #include "core/parallel.h"
 #include "core/whole.h"
+#include "cpu/copy.h"
 #include "cpu/rows.h"
 #include "cpu/short_rows.h"
 #include "dispatch/nn_util.h"
@@ -210,23 +211,6 @@ bool nn_rows_backward(RowNorm *j, double *gw, double *gb, int64_t count, int64_t
   return ok;
 }
 
-/* Each of count elements `plane` times. */
-static void repeat_each(void *to, const void *from, int64_t count, int64_t plane,
-                        size_t elem_bytes) {
-  uint16_t *to2 = to;
-  uint32_t *to4 = to;
-  uint64_t *to8 = to;
-  for (int64_t i = 0; i < count; i++)
-    for (int64_t j = i * plane; j < (i + 1) * plane; j++) {
-      if (elem_bytes == 2)
-        to2[j] = ((const uint16_t *)from)[i];
-      else if (elem_bytes == 4)
-        to4[j] = ((const uint32_t *)from)[i];
-      else
-        to8[j] = ((const uint64_t *)from)[i];
-    }
-}
-
 bool nn_row_weights(LpTensor *vector, LpDtype dtype, int64_t plane, int64_t n,
                     LpTensor **weights) {
   *weights = NULL;
@@ -238,7 +222,9 @@ bool nn_row_weights(LpTensor *vector, LpDtype dtype, int64_t plane, int64_t n,
   if ((*weights = nn_empty(&elems, 1, dtype))) {
     const size_t bytes = lp_dtype_size(dtype);
     char *to = lp_data(*weights);
-    repeat_each(to, lp_data(dense), count, plane, bytes);
+    const int64_t size = (int64_t)bytes;
+    const LpRowSteps each = {size, plane, size, 0, plane * size, size};
+    lp_copy_kernels()->move(&each, to, lp_data(dense), count);
     for (int64_t at = period; at < elems; at += period)
       memcpy(to + (size_t)at * bytes, to, (size_t)lp_least(period, elems - at) * bytes);
   }

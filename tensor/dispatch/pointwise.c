@@ -212,6 +212,8 @@ LpTensor *lp_pointwise_as(int op, LpTensor *out, LpTensor *const *inputs, int n_
 LpTensor *lp_unary(int op, LpTensor *out, LpTensor *self, const LpScalar *params,
                    int n_params) {
   ASSERT(n_params == infos[op].n_params);
+  /* What mostly reads deferred elements computes them in the same loop, without a buffer
+   * between. */
   if ((op == LP_UNARY_relu || op == LP_UNARY_relu6) && (!out || out == self) &&
       lp_is_deferred(self))
     return lp_bound_deferred(self, out != NULL,

@@ -225,58 +225,57 @@ TEST(winograd_rounds_to_bfloat16) {
   release(&b);
 }
 
+/* What the call writes to `to` is the same, whatever the number of threads. */
+static void check_threads(LpConvPass pass, const LpConvGeometry *g,
+                          const LpWinogradCall *c, const void *to, size_t bytes) {
+  const int before = lp_num_threads();
+  void *first = malloc(bytes);
+  for (int threads = 1; threads <= 5; threads += 2) {
+    lp_set_num_threads(threads);
+    EXPECT(lp_winograd_run(pass, g, c));
+    if (threads == 1) memcpy(first, to, bytes);
+    EXPECT(!memcmp(first, to, bytes));
+  }
+  free(first);
+  lp_set_num_threads(before);
+}
+
 TEST(winograd_does_not_depend_on_threads) {
   const LpConvGeometry cases[] = {geometry(3, 64, 64, 29, 31, 1, 1),
                                   geometry(3, 200, 192, 14, 13, 1, 1),
                                   geometry(1, 48, 50, 9, 9, 0, 1)};
-  const int before = lp_num_threads();
   for (int i = 0; i < 3; i++)
     for (int pass = 0; pass < 3; pass++) {
       Buffers b = buffers_of(&cases[i]);
       float *const to[] = {b.y, b.x, b.w};
       const int64_t counts[] = {b.out, b.in, b.weights};
-      const size_t bytes = (size_t)counts[pass] * sizeof(float);
-      float *first = malloc(bytes);
-      for (int threads = 1; threads <= 5; threads += 2) {
-        lp_set_num_threads(threads);
-        EXPECT(run_floats((LpConvPass)pass, &cases[i], b.x, b.w, b.bias, b.y, NULL));
-        if (threads == 1) memcpy(first, to[pass], bytes);
-        EXPECT(!memcmp(first, to[pass], bytes));
-      }
-      free(first);
+      const LpWinogradCall c = {
+          .dtype = LP_FLOAT32, .x = b.x, .y = b.y, .w = b.w, .bias = b.bias};
+      check_threads((LpConvPass)pass, &cases[i], &c, to[pass],
+                    (size_t)counts[pass] * sizeof(float));
       release(&b);
     }
-  lp_set_num_threads(before);
 }
 
 TEST(winograd_of_bfloat16_does_not_depend_on_threads) {
   const LpConvGeometry cases[] = {geometry(5, 64, 64, 56, 56, 1, 1),
                                   geometry(3, 128, 96, 28, 30, 1, 1),
                                   geometry(2, 200, 192, 14, 13, 1, 1)};
-  const int before = lp_num_threads();
   for (int i = 0; i < 3; i++)
     for (int pass = 0; pass < 3; pass++) {
       Buffers b = buffers_of(&cases[i]);
       uint16_t *x = halved(b.x, b.in), *y = halved(b.y, b.out),
                *w = halved(b.w, b.weights), *const to[] = {y, x, w};
       const int64_t counts[] = {b.out, b.in, b.weights};
-      const size_t bytes = (size_t)counts[pass] * sizeof *x;
-      uint16_t *first = malloc(bytes);
       const LpWinogradCall c = {
           .dtype = LP_BFLOAT16, .x = x, .y = y, .w = w, .half_weights = true};
-      for (int threads = 1; threads <= 5; threads += 2) {
-        lp_set_num_threads(threads);
-        EXPECT(lp_winograd_run((LpConvPass)pass, &cases[i], &c));
-        if (threads == 1) memcpy(first, to[pass], bytes);
-        EXPECT(!memcmp(first, to[pass], bytes));
-      }
-      free(first);
+      check_threads((LpConvPass)pass, &cases[i], &c, to[pass],
+                    (size_t)counts[pass] * sizeof *x);
       free(x);
       free(y);
       free(w);
       release(&b);
     }
-  lp_set_num_threads(before);
 }
 
 TEST(winograd_serves_what_it_says) {
